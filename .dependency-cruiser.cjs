@@ -1,0 +1,60 @@
+// Who may import whom (docs/architecture.md, "Layout"). A folder not listed under `may` may import src/model only.
+const may = {
+  intake: ["ledger", "platform"],
+  ledger: [],
+  policy: ["ledger"],
+  leases: ["policy", "ledger"],
+  attendance: ["leases", "ledger", "policy"],
+  gateways: ["leases", "attendance", "ledger", "policy", "platform"],
+  homeserver: ["attendance", "policy", "ledger", "gateways"],
+  storage: ["ledger", "leases", "attendance", "policy", "gateways"],
+  platform: [],
+};
+
+const folders = Object.entries(may).map(([folder, others]) => ({
+  name: `${folder}-imports`,
+  comment: `src/${folder} may import src/model${others.map((o) => `, src/${o}`).join("")} and nothing else of ours`,
+  severity: "error",
+  from: { path: `^src/${folder}/` },
+  to: { path: "^src/", pathNot: `^src/(${["model", folder, ...others].join("|")})/` },
+}));
+
+/** Folders that decide and keep the rules: they know no HTTP, no SQL and no Matrix SDK, only the interfaces beside them. */
+const inner = "^src/(model|ledger|policy|leases|attendance)/";
+
+module.exports = {
+  forbidden: [
+    { name: "no-cycle", severity: "error", from: {}, to: { circular: true } },
+    { name: "model-imports-nothing", severity: "error", from: { path: "^src/model/" }, to: { path: "^src/", pathNot: "^src/model/" } },
+    ...folders,
+    {
+      name: "gateways-apart",
+      comment: "a gateway never imports another one",
+      severity: "error",
+      from: { path: "^src/gateways/([^/]+)/" },
+      to: { path: "^src/gateways/", pathNot: "^src/gateways/$1/" },
+    },
+    {
+      name: "contracts-only",
+      comment: "storage and homeserver fulfil contracts: of other folders they see types only",
+      severity: "error",
+      from: { path: "^src/(storage|homeserver)/" },
+      to: { path: "^src/(ledger|leases|attendance|policy|gateways)/", dependencyTypesNot: ["type-only"] },
+    },
+    {
+      name: "inner-without-io",
+      severity: "error",
+      from: { path: inner },
+      to: { path: "^(node_modules/|fs|fs/promises|http|https|net|tls|child_process|dgram)" },
+    },
+    { name: "sql-in-storage-only", severity: "error", from: { pathNot: "^src/storage/" }, to: { path: "node_modules/better-sqlite3" } },
+    { name: "homeserver-calls-in-homeserver-only", severity: "error", from: { pathNot: "^src/(homeserver|cli)/" }, to: { path: "node_modules/undici" } },
+    { name: "no-orphans", severity: "error", from: { orphan: true, path: "^src/" }, to: {} },
+  ],
+  options: {
+    tsConfig: { fileName: "tsconfig.json" },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: { extensions: [".ts", ".js"], conditionNames: ["import", "types", "node", "default"] },
+  },
+};

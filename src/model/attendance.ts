@@ -1,0 +1,23 @@
+import type { RoomId } from "./ids.ts";
+
+/**
+ * The pseudouser's being in one room. `present` and `absent` follow from what the homeserver told us; `joining` and `leaving`
+ * say that we are at it; `refused` that the last try was answered with a no.
+ */
+export type Phase = "absent" | "joining" | "present" | "leaving" | "refused";
+
+export interface Attendance {
+  readonly roomId: RoomId;
+  readonly phase: Phase;
+  /** When the phase began, milliseconds since the epoch. */
+  readonly since: number;
+  /** Failed tries in a row of the present joining or leaving. */
+  readonly tries: number;
+  /** When the keeper looks at this room again by itself; null for not before something happens. */
+  readonly nextAt: number | null;
+  /** Since when no lease holds the room that we are in; null while one does. */
+  readonly idleSince: number | null;
+  /** A code of src/model/reasons.ts and a sentence, for `refused` and for a try that failed. */
+  readonly code: string | null;
+  readonly reason: string | null;
+}

@@ -1,0 +1,14 @@
+/** Time and randomness, passed in so that a test decides them. The real ones are in src/platform/clock.ts. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. May jump: use it for what is shown and stored, not to measure. */
+  now(): number;
+  /** Resolves after `ms` milliseconds, or at once when the signal aborts. Never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  /** A number from 0 up to, not including, 1. Not for secrets. */
+  fraction(): number;
+  /** `bytes` unguessable bytes as unpadded base64url. */
+  token(bytes: number): string;
+}

@@ -1,0 +1,56 @@
+/**
+ * The failures that reach somebody, one code each. Inner folders throw these; only the HTTP edge knows status and errcode
+ * (src/platform/http/matrix-errors.ts), and only the CLI exit codes.
+ */
+export const ERROR_CODES = [
+  "bad-request",
+  "not-json",
+  "missing-token",
+  "unknown-token",
+  "forbidden",
+  "not-found",
+  "unrecognized",
+  "method-not-allowed",
+  "too-large",
+  "in-use",
+  "refused-by-policy",
+  "refused-by-homeserver",
+  "room-encrypted",
+  "no-lease",
+  "limited",
+  "timeout",
+  "homeserver-unreachable",
+  "homeserver-error",
+  "not-ready",
+  "bad-config",
+  "internal",
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface ErrorDetails {
+  /** Why policy or the homeserver refused, for callers that act on it. */
+  readonly reason?: string;
+  /** Milliseconds after which trying again can help. */
+  readonly retryAfter?: number;
+  readonly cause?: unknown;
+}
+
+/** A failure with a sentence that names the thing, the cause and what to do. */
+export class EmissaryError extends Error {
+  override readonly name = "EmissaryError";
+  readonly code: ErrorCode;
+  readonly reason: string | null;
+  readonly retryAfter: number | null;
+
+  constructor(code: ErrorCode, sentence: string, details: ErrorDetails = {}) {
+    super(sentence, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.reason = details.reason ?? null;
+    this.retryAfter = details.retryAfter ?? null;
+  }
+}
+
+/** The sentence of whatever was thrown. */
+export function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

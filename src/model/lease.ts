@@ -1,0 +1,33 @@
+import type { RoomId, ServerName } from "./ids.ts";
+
+export const HOLDER_KINDS = ["tenant", "peek", "alias", "invite", "watch", "index", "operator"] as const;
+export type HolderKind = (typeof HOLDER_KINDS)[number];
+
+/** Who wants the pseudouser in a room: a kind and a name within it, for example tenant `telegram`. */
+export interface Holder {
+  readonly kind: HolderKind;
+  readonly name: string;
+}
+
+/** One holder's reason to be in one room. There is at most one live lease for a holder and a room. */
+export interface Lease {
+  readonly id: number;
+  readonly roomId: RoomId;
+  readonly holder: Holder;
+  readonly takenAt: number;
+  /** Milliseconds since the epoch, or null for a lease that lasts until it is released. */
+  readonly expiresAt: number | null;
+}
+
+/** Why a lease ended. `refused` carries the homeserver's or the policy's word in the attendance of its room. */
+export const LEASE_ENDS = ["released", "expired", "kicked", "banned", "refused", "upgraded", "tenant-removed"] as const;
+export type LeaseEnd = (typeof LEASE_ENDS)[number];
+
+/** A wish for a lease, before policy has judged it. */
+export interface LeaseWish {
+  readonly roomId: RoomId;
+  readonly holder: Holder;
+  readonly via: readonly ServerName[];
+  /** Milliseconds from now until it expires; null for no end. */
+  readonly ttl: number | null;
+}
