@@ -2,21 +2,15 @@
 /**
  * Runs a slow command and keeps whoever waits informed. Its output is kept back and shown only when it fails.
  */
-import { spawn } from 'node:child_process'
-import { constants } from 'node:os'
+import { spawn } from "node:child_process";
+import { exitCodeOfSignal, onStopRequest } from "./signals.mjs";
 
-const HEARTBEAT_MS = 5_000
-const KEPT_OUTPUT = 8_000
-const FORWARDED = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])
+const HEARTBEAT_MS = 5_000;
+const KEPT_OUTPUT = 8_000;
 
 /** Progress goes to stderr: stdout belongs to the program that is being prepared. @param {string} line */
 export function say(line) {
-  process.stderr.write(`${line}\n`)
-}
-
-/** How shells report a death by signal. @param {NodeJS.Signals} signal */
-export function exitCodeOfSignal(signal) {
-  return 128 + (constants.signals[signal] ?? 1)
+  process.stderr.write(`${line}\n`);
 }
 
 /**
@@ -31,46 +25,45 @@ export function exitCodeOfSignal(signal) {
  * @returns {Promise<string>}
  */
 export function runWithProgress(what, command, args, options = {}) {
-  const log = options.log ?? say
-  const startedAt = performance.now()
-  const seconds = () => Math.round((performance.now() - startedAt) / 1000)
-  log(`${what} …`)
+  const log = options.log ?? say;
+  const startedAt = performance.now();
+  const seconds = () => Math.round((performance.now() - startedAt) / 1000);
+  log(`${what} …`);
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: options.cwd,
       env: options.env ?? process.env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let output = ''
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
     const keep = (/** @type {Buffer} */ chunk) => {
-      output = (output + chunk.toString('utf8')).slice(-KEPT_OUTPUT)
-    }
-    child.stdout.on('data', keep)
-    child.stderr.on('data', keep)
-    const heartbeat = setInterval(() => log(`… still ${what} (${seconds()} s)`), HEARTBEAT_MS)
+      output = (output + chunk.toString("utf8")).slice(-KEPT_OUTPUT);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    const heartbeat = setInterval(() => log(`… still ${what} (${seconds()} s)`), HEARTBEAT_MS);
 
     /** @type {NodeJS.Signals | undefined} */
-    let interruptedBy
-    const forward = (/** @type {NodeJS.Signals} */ signal) => {
-      interruptedBy = signal
-      child.kill(signal)
-    }
-    for (const signal of FORWARDED) process.on(signal, forward)
+    let interruptedBy;
+    const stopListening = onStopRequest((signal) => {
+      interruptedBy = signal;
+      child.kill(signal);
+    });
     const settle = () => {
-      clearInterval(heartbeat)
-      for (const signal of FORWARDED) process.off(signal, forward)
-    }
+      clearInterval(heartbeat);
+      stopListening();
+    };
 
-    child.on('error', (error) => {
-      settle()
-      reject(new Error(`${what}: cannot run ${command}: ${error.message}`))
-    })
-    child.on('close', (code, signal) => {
-      settle()
-      if (interruptedBy) process.exit(exitCodeOfSignal(interruptedBy))
-      if (code === 0) return resolve(output)
-      const end = signal ? `was ended by ${signal}` : `ended with exit code ${code}`
-      reject(new Error(`${what} failed: ${command} ${args.join(' ')} ${end}.\n${output.trimEnd()}`))
-    })
-  })
+    child.on("error", (error) => {
+      settle();
+      reject(new Error(`${what}: cannot run ${command}: ${error.message}`));
+    });
+    child.on("close", (code, signal) => {
+      settle();
+      if (interruptedBy) process.exit(exitCodeOfSignal(interruptedBy));
+      if (code === 0) return resolve(output);
+      const end = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+      reject(new Error(`${what} failed: ${command} ${args.join(" ")} ${end}.\n${output.trimEnd()}`));
+    });
+  });
 }

@@ -1,0 +1,102 @@
+/**
+ * `npm test [-- SUITE…]`: runs the suites and sums up. The last line is "N passed, N failed", and ", N skipped" where
+ * some were; the exit code is 1 if any failed.
+ */
+import { ensureSynapse } from "../homeservers/synapse/environment.ts";
+import { SynapseUnavailable } from "../homeservers/synapse/python.ts";
+import { exitCodeOfSignal, onStopRequest } from "./bootstrap/signals.mjs";
+import { build } from "./build.ts";
+import { runChecks } from "./check.ts";
+import { runSuite } from "./suite.ts";
+import type { Counts } from "./suite.ts";
+
+const SUITES = ["check", "unit", "store", "service", "e2e"] as const;
+type Suite = (typeof SUITES)[number];
+
+const NONE: Counts = { passed: 0, failed: 0, skipped: 0 };
+const ONE_FAILED: Counts = { ...NONE, failed: 1 };
+
+async function main(args: readonly string[]): Promise<number> {
+  const unknown = args.filter((name) => !isSuite(name));
+  if (unknown.length > 0) {
+    console.error(`There is no suite ${unknown.join(", ")}. The suites are ${SUITES.join(", ")}.`);
+    return 2;
+  }
+  // Finishing the summary is more useful than dying at once, so a signal ends the suite under way (suite.ts) and then us.
+  let stoppedBy: NodeJS.Signals | undefined;
+  onStopRequest((signal) => (stoppedBy = signal));
+
+  const runner = new Runner();
+  let total = NONE;
+  for (const suite of SUITES.filter((name) => args.length === 0 || args.includes(name))) {
+    if (stoppedBy) break;
+    console.log(`\n== ${suite}`);
+    const startedAt = performance.now();
+    const counts = await runner.run(suite);
+    console.log(`== ${suite}: ${inWords(counts)} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`);
+    total = sum(total, counts);
+  }
+  if (stoppedBy) console.log(`stopped by ${stoppedBy}: not everything was run`);
+  console.log(`\n${inWords(total)}`);
+  if (stoppedBy) return exitCodeOfSignal(stoppedBy);
+  return total.failed > 0 ? 1 : 0;
+}
+
+class Runner {
+  #isBuilt: boolean | undefined;
+
+  async run(suite: Suite): Promise<Counts> {
+    switch (suite) {
+      case "check":
+        return { ...(await runChecks(console.log)), skipped: 0 };
+      case "unit":
+      case "store":
+        return runSuite(suite, process.env, console.log);
+      case "service":
+        return (await this.#build()) ? runSuite(suite, process.env, console.log) : ONE_FAILED;
+      case "e2e":
+        return (await this.#build()) ? this.#runEndToEnd() : ONE_FAILED;
+    }
+  }
+
+  async #runEndToEnd(): Promise<Counts> {
+    try {
+      const { python } = await ensureSynapse({ log: console.log });
+      return await runSuite("e2e", { ...process.env, EMISSARY_SYNAPSE_PYTHON: python }, console.log);
+    } catch (error) {
+      if (!(error instanceof SynapseUnavailable)) {
+        console.log(`✗ e2e: ${error instanceof Error ? error.message : String(error)}`);
+        return ONE_FAILED;
+      }
+      const isRequired = process.env["CI"] === "true";
+      console.log(`${isRequired ? "✗" : "-"} e2e cannot run here: ${error.message}`);
+      return isRequired ? ONE_FAILED : { ...NONE, skipped: 1 };
+    }
+  }
+
+  /** These suites run bin/emissary, and with it dist. */
+  async #build(): Promise<boolean> {
+    if (this.#isBuilt === undefined) {
+      const { ok, output, seconds } = await build();
+      if (output !== "") console.log(output);
+      console.log(`${ok ? "✓" : "✗"} build (${seconds.toFixed(1)} s)`);
+      this.#isBuilt = ok;
+    }
+    if (!this.#isBuilt) console.log("✗ not run, since the program does not build");
+    return this.#isBuilt;
+  }
+}
+
+function isSuite(name: string): name is Suite {
+  return (SUITES as readonly string[]).includes(name);
+}
+
+function sum(a: Counts, b: Counts): Counts {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped };
+}
+
+function inWords({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+process.exitCode = await main(process.argv.slice(2));
