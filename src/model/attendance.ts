@@ -15,9 +15,11 @@ export interface Attendance {
   readonly tries: number;
   /** When the keeper looks at this room again by itself; null for not before something happens. */
   readonly nextAt: number | null;
+  /** A failed joining or leaving is not tried again before this. */
+  readonly retryAt: number | null;
   /** Since when no lease holds the room that we are in; null while one does. */
   readonly idleSince: number | null;
-  /** A code of src/model/reasons.ts and a sentence, for `refused` and for a try that failed. */
+  /** Why we are refused, or why the newest try failed: a short code and a sentence. Null once we are in. */
   readonly code: string | null;
   readonly reason: string | null;
 }

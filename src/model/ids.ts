@@ -59,7 +59,6 @@ export function serverOf(id: UserId | RoomAlias): ServerName {
   return id.slice(id.indexOf(":") + 1) as ServerName;
 }
 
-/** The server in a room ID of versions 1 to 11. Nobody's route: it only says who made the room (field: v12 has none). */
 export function localpartOf(id: UserId): string {
   return id.slice(1, id.indexOf(":"));
 }

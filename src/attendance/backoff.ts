@@ -1,0 +1,10 @@
+import type { Random } from "../model/clock.ts";
+
+/**
+ * How long to wait after the `tries`-th failure in a row, milliseconds: doubling from `first` up to `most`, and of that a random
+ * part between half and all, so that rooms that failed together do not come back together.
+ */
+export function backoff(tries: number, random: Random, first = 1_000, most = 10 * 60_000): number {
+  const whole = Math.min(most, first * 2 ** Math.min(Math.max(tries - 1, 0), 30));
+  return Math.round(whole / 2 + (whole / 2) * random.fraction());
+}

@@ -1,0 +1,61 @@
+import type { Attendance } from "../model/attendance.ts";
+import type { RoomEvent, StateEvent } from "../model/event.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
+import type { Lease, LeaseEnd } from "../model/lease.ts";
+import type { Membership } from "../model/membership.ts";
+
+/** What the homeserver answered to a join or a leave. */
+export type MoveAnswer =
+  | { readonly outcome: "done" }
+  /** A no that asking again will not change: `code` is the homeserver's errcode, `reason` its sentence. */
+  | { readonly outcome: "refused"; readonly code: string; readonly reason: string }
+  /** Worth another try, not before `retryAfter` milliseconds where the homeserver said so. */
+  | { readonly outcome: "retry"; readonly code: string; readonly reason: string; readonly retryAfter: number | null };
+
+/** The pseudouser's moves. The keeper is the only caller. */
+export interface PseudouserMoves {
+  join(roomId: RoomId, via: readonly ServerName[], abort: AbortSignal): Promise<MoveAnswer>;
+  leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer>;
+  /** The pseudouser's own membership event as the homeserver holds it now; null where it has none or does not say. */
+  ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null>;
+}
+
+/** A room's whole current state, in pieces, so that a room of any size passes through bounded memory. */
+export interface RoomStates {
+  /** @throws EmissaryError where the homeserver does not give it. */
+  stream(roomId: RoomId, abort: AbortSignal): AsyncIterable<readonly StateEvent[]>;
+}
+
+/** All that a decision about one room needs, read at one moment. */
+export interface RoomSituation {
+  readonly attendance: Attendance;
+  readonly ownMembership: Membership | null;
+  readonly leases: readonly Lease[];
+  readonly via: readonly ServerName[];
+}
+
+/** How one lease's wish for presence stands. */
+export interface LeaseProgress {
+  readonly present: boolean;
+  /** Why the lease ended; null while it lives. */
+  readonly ended: LeaseEnd | null;
+  readonly code: string | null;
+  readonly reason: string | null;
+}
+
+/** Where the keeper's intentions are kept. Each call is one commit. */
+export interface AttendanceStore {
+  /** After a start: whatever was under way is looked at again. */
+  recover(now: number): Promise<void>;
+  /** Rooms whose time has come, the longest waiting first, at most `limit`. */
+  due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly RoomId[]>;
+  /** When the next room's time comes, those in `except` left out; null for none. */
+  nextDue(except: ReadonlySet<RoomId>): Promise<number | null>;
+  situation(roomId: RoomId): Promise<RoomSituation>;
+  save(attendance: Attendance): Promise<void>;
+  /** Notes the refusal in attendance and audit, and ends the room's leases with it. */
+  refuse(roomId: RoomId, code: string, reason: string, now: number): Promise<void>;
+  /** Notes in the audit that a join or a leave was carried out. */
+  noteMove(roomId: RoomId, action: "room.join" | "room.leave", now: number): Promise<void>;
+  progress(leaseId: number): Promise<LeaseProgress>;
+}

@@ -1,0 +1,115 @@
+import type { Clock, Random } from "../model/clock.ts";
+import { sentenceOf } from "../model/errors.ts";
+import type { RoomId, UserId } from "../model/ids.ts";
+import type { Logger } from "../model/logger.ts";
+import type { Signal } from "../model/signal.ts";
+import { foldEvent } from "../ledger/fold.ts";
+import type { RoomLoads } from "../ledger/ledger.ts";
+import { backoff } from "./backoff.ts";
+import type { RoomStates } from "./contracts.ts";
+
+export interface LoaderParts {
+  readonly loads: RoomLoads;
+  readonly states: RoomStates;
+  readonly own: UserId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Fires when a room may have come to be wanted. */
+  readonly stirred: Signal;
+}
+
+/** Rooms loaded at once: the homeserver works hard at each, and an answer of hundreds of megabytes is possible. */
+const AT_ONCE = 2;
+const DROP_BATCH = 500;
+const LONGEST_SLEEP_MS = 5_000;
+
+/**
+ * Brings the state and members of rooms that the pseudouser entered into the ledger, in the background, and drops those of
+ * rooms it left. What is wanted stands in storage, so a crash in the middle means beginning that room again.
+ */
+export class RoomLoader {
+  /** Fires when a room was loaded or dropped. */
+  readonly #parts: LoaderParts;
+  readonly #abort = new AbortController();
+  readonly #running = new Map<RoomId, Promise<void>>();
+  readonly #failures = new Map<RoomId, number>();
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(parts: LoaderParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#loop;
+    await Promise.all(this.#running.values());
+  }
+
+  async #run(): Promise<void> {
+    const { loads, clock, stirred, log } = this.#parts;
+    const abort = this.#abort.signal;
+    while (!abort.aborted) {
+      const round = new AbortController();
+      const over = AbortSignal.any([abort, round.signal]);
+      const changed = stirred.next(over);
+      try {
+        const due = await loads.due(clock.now(), AT_ONCE + this.#running.size);
+        for (const { roomId, drop } of due) {
+          if (this.#running.size < AT_ONCE && !this.#running.has(roomId)) this.#begin(roomId, drop);
+        }
+        const next = this.#running.size > 0 ? null : await loads.nextDue();
+        const wait = next === null ? LONGEST_SLEEP_MS : Math.min(LONGEST_SLEEP_MS, next - clock.now());
+        if (wait > 0) await Promise.race([changed, clock.sleep(wait, over), ...this.#running.values()]);
+      } catch (error) {
+        log.error("loader.round-failed", { error });
+        await clock.sleep(1_000, abort);
+      }
+      round.abort();
+    }
+  }
+
+  #begin(roomId: RoomId, drop: boolean): void {
+    const work = (drop ? this.#drop(roomId) : this.#load(roomId))
+      .then(() => void this.#failures.delete(roomId))
+      .catch((error: unknown) => this.#failed(roomId, error))
+      .finally(() => this.#running.delete(roomId));
+    this.#running.set(roomId, work);
+  }
+
+  async #load(roomId: RoomId): Promise<void> {
+    const { loads, states, own, log } = this.#parts;
+    const ticket = await loads.begin(roomId);
+    let events = 0;
+    for await (const part of states.stream(roomId, this.#abort.signal)) {
+      events += part.length;
+      // Tombstones move leases when they arrive as events; a fetched one only says how the room stands.
+      const changes = part.flatMap((event) => foldEvent(event, own)).filter((change) => change.kind !== "upgrade");
+      await loads.part(ticket, changes);
+    }
+    await loads.finish(ticket);
+    log.debug("room.loaded", { events });
+  }
+
+  async #drop(roomId: RoomId): Promise<void> {
+    const { loads, clock } = this.#parts;
+    while (!this.#abort.signal.aborted) {
+      if (await loads.drop(roomId, DROP_BATCH)) return;
+      await clock.sleep(1, this.#abort.signal);
+    }
+  }
+
+  async #failed(roomId: RoomId, error: unknown): Promise<void> {
+    const { loads, clock, random, log } = this.#parts;
+    if (this.#abort.signal.aborted) return;
+    const tries = (this.#failures.get(roomId) ?? 0) + 1;
+    this.#failures.set(roomId, tries);
+    const wait = backoff(tries, random);
+    log.warn("room.load-failed", { tries, retry_in_ms: wait, cause: sentenceOf(error) });
+    await loads.postpone(roomId, clock.now() + wait);
+  }
+}

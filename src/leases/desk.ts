@@ -1,0 +1,69 @@
+import type { Clock } from "../model/clock.ts";
+import { EmissaryError } from "../model/errors.ts";
+import type { RoomId } from "../model/ids.ts";
+import type { Holder, Lease, LeaseEnd, LeaseWish } from "../model/lease.ts";
+import { Signal } from "../model/signal.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Verdict } from "../model/verdict.ts";
+
+/** What the desk needs of storage. Every call is one commit, with its audit row. */
+export interface LeaseStore {
+  /** Books the lease, or renews the one that this holder has there; routes are added to the room's. Wakes the room's attendance. */
+  book(wish: LeaseWish, now: number): Promise<Lease>;
+  /** Notes a refusal in the audit. */
+  refuse(wish: LeaseWish, verdict: Verdict, now: number): Promise<void>;
+  /** Ends one lease; false where there is none. */
+  end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean>;
+  /** Ends the leases whose time is over, at most `limit`; the number ended. */
+  expire(now: number, limit: number): Promise<number>;
+  /** When the next lease expires; null for none that does. */
+  nextExpiry(): Promise<number | null>;
+  /** The live lease of a holder in a room. */
+  find(roomId: RoomId, holder: Holder): Promise<Lease | null>;
+  /** Why this holder's newest lease in the room ended; null where it never had one, or has one now. */
+  lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null>;
+  /** The live leases of a room. */
+  ofRoom(roomId: RoomId): Promise<readonly Lease[]>;
+  /** Rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
+  presentRoomsOf(holder: Holder): Promise<readonly RoomId[]>;
+}
+
+/** The only way to get a lease: policy is asked first, then the lease is booked. */
+export class LeaseDesk {
+  /** Fires when a lease was booked or ended here: attendance may have something to do. */
+  readonly changed = new Signal();
+
+  readonly #store: LeaseStore;
+  readonly #policy: Policy;
+  readonly #clock: Clock;
+
+  constructor(store: LeaseStore, policy: Policy, clock: Clock) {
+    this.#store = store;
+    this.#policy = policy;
+    this.#clock = clock;
+  }
+
+  /**
+   * Takes a lease, or renews the one that this holder has.
+   * @throws EmissaryError `refused-by-policy` with the verdict's code as reason; homeserver failures of the look.
+   */
+  async take(wish: LeaseWish): Promise<Lease> {
+    const verdict = await this.#policy.judge(wish.roomId, wish.holder, wish.via);
+    if (!verdict.allowed) {
+      await this.#store.refuse(wish, verdict, this.#clock.now());
+      throw new EmissaryError("refused-by-policy", `Policy refuses ${wish.roomId}: ${verdict.reason}.`, {
+        reason: verdict.code,
+      });
+    }
+    const lease = await this.#store.book(wish, this.#clock.now());
+    this.changed.notify();
+    return lease;
+  }
+
+  /** Gives a lease back; false where the holder had none. */
+  async release(roomId: RoomId, holder: Holder, end: LeaseEnd = "released"): Promise<boolean> {
+    const ended = await this.#store.end(roomId, holder, end, this.#clock.now());
+    if (ended) this.changed.notify();
+    return ended;
+  }
+}

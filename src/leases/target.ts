@@ -1,0 +1,39 @@
+import { EmissaryError } from "../model/errors.ts";
+import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
+import { mergeVia } from "../model/room.ts";
+
+/** The room that somebody means, and routes to it. */
+export interface RoomTarget {
+  readonly roomId: RoomId;
+  readonly via: readonly ServerName[];
+}
+
+export interface Aliases {
+  /** Where an alias points; null where it is not known. @throws EmissaryError where the homeserver cannot tell now. */
+  resolve(alias: RoomAlias): Promise<RoomTarget | null>;
+}
+
+/** @throws EmissaryError `bad-request` where it is no room ID. */
+export function roomIdFrom(text: string): RoomId {
+  if (!isRoomId(text)) throw new EmissaryError("bad-request", `${JSON.stringify(text)} is not a room ID.`);
+  return text;
+}
+
+/**
+ * The room that an ID or an alias means. An alias brings the servers that its directory names, and its own.
+ * @param named routes that the asker gave
+ * @throws EmissaryError `bad-request` or `not-found`; where the homeserver cannot tell, that.
+ */
+export async function resolveRoom(
+  idOrAlias: string,
+  named: readonly ServerName[],
+  aliases: Aliases,
+): Promise<RoomTarget> {
+  if (isRoomId(idOrAlias)) return { roomId: idOrAlias, via: named };
+  if (!isRoomAlias(idOrAlias)) {
+    throw new EmissaryError("bad-request", `${JSON.stringify(idOrAlias)} is neither a room ID nor a room alias.`);
+  }
+  const target = await aliases.resolve(idOrAlias);
+  if (target === null) throw new EmissaryError("not-found", `The alias ${idOrAlias} points to no room.`);
+  return { roomId: target.roomId, via: mergeVia(named, mergeVia(target.via, [serverOf(idOrAlias)])) };
+}

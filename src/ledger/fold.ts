@@ -1,0 +1,114 @@
+import { isStateEvent, type RoomEvent } from "../model/event.ts";
+import { isRoomId, isUserId, serverOf, type EventId, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
+import { isJsonObject, stringAt, type JsonObject } from "../model/json.ts";
+import type { LeaseEnd } from "../model/lease.ts";
+import { isMembership, type Member } from "../model/membership.ts";
+
+/** The room state that the ledger keeps, one scalar a field. */
+export const ROOM_FIELDS = [
+  "version",
+  "type",
+  "predecessor",
+  "name",
+  "alias",
+  "join_rule",
+  "history_visibility",
+  "encryption",
+  "replacement",
+] as const;
+export type RoomField = (typeof ROOM_FIELDS)[number];
+
+/** What an event changes in the ledger. `own` changes carry their consequences, so that these are committed with their cause. */
+export type LedgerChange =
+  | {
+      readonly kind: "member";
+      readonly member: Member;
+      /** The event that this one replaced where it was made (unsigned.replaces_state), or null where that is not said. */
+      readonly replaces: EventId | null;
+      /** True for the pseudouser's own membership. */
+      readonly own: boolean;
+      /** For `own`: how the leases of the room end, where this membership means that somebody put us out. */
+      readonly ends: LeaseEnd | null;
+    }
+  | {
+      readonly kind: "state";
+      readonly roomId: RoomId;
+      readonly field: RoomField;
+      readonly value: string | null;
+      readonly eventId: EventId;
+      readonly replaces: EventId | null;
+    }
+  /** The room was replaced: its leases move, and the upgrader's server is a route to the new room. */
+  | {
+      readonly kind: "upgrade";
+      readonly roomId: RoomId;
+      readonly replacement: RoomId;
+      readonly via: readonly ServerName[];
+    };
+
+/** Which fields a state event of this type sets, and how they are read from its content. */
+const FIELDS_OF: Readonly<Record<string, (content: JsonObject) => readonly (readonly [RoomField, string | null])[]>> = {
+  "m.room.create": (content) => [
+    ["version", stringAt(content, "room_version") ?? "1"],
+    ["type", stringAt(content, "type")],
+    ["predecessor", isJsonObject(content["predecessor"]) ? stringAt(content["predecessor"], "room_id") : null],
+  ],
+  "m.room.name": (content) => [["name", stringAt(content, "name")]],
+  "m.room.canonical_alias": (content) => [["alias", stringAt(content, "alias")]],
+  "m.room.join_rules": (content) => [["join_rule", stringAt(content, "join_rule")]],
+  "m.room.history_visibility": (content) => [["history_visibility", stringAt(content, "history_visibility")]],
+  "m.room.encryption": (content) => [["encryption", stringAt(content, "algorithm")]],
+  "m.room.tombstone": (content) => [["replacement", stringAt(content, "replacement_room")]],
+};
+
+/** Turns one event into what it changes. Events that change nothing the ledger keeps give an empty list. */
+export function foldEvent(event: RoomEvent, own: UserId): readonly LedgerChange[] {
+  if (!isStateEvent(event)) return [];
+  if (event.type === "m.room.member") return foldMember(event, event.state_key, own);
+  if (event.state_key !== "") return [];
+  const read = Object.hasOwn(FIELDS_OF, event.type) ? FIELDS_OF[event.type] : undefined;
+  if (read === undefined) return [];
+  const replaces = replacedBy(event);
+  const changes: LedgerChange[] = read(event.content).map(([field, value]) => ({
+    kind: "state",
+    roomId: event.room_id,
+    field,
+    value,
+    eventId: event.event_id,
+    replaces,
+  }));
+  const replacement = event.type === "m.room.tombstone" ? stringAt(event.content, "replacement_room") : null;
+  if (replacement !== null && isRoomId(replacement) && replacement !== event.room_id) {
+    changes.push({ kind: "upgrade", roomId: event.room_id, replacement, via: [serverOf(event.sender)] });
+  }
+  return changes;
+}
+
+function foldMember(event: RoomEvent, userId: string, own: UserId): readonly LedgerChange[] {
+  const membership = event.content["membership"];
+  if (!isUserId(userId) || !isMembership(membership)) return [];
+  const isOwn = userId === own;
+  const putOut = isOwn && event.sender !== own;
+  return [
+    {
+      kind: "member",
+      member: {
+        roomId: event.room_id,
+        userId,
+        membership,
+        eventId: event.event_id,
+        sender: event.sender,
+        displayname: stringAt(event.content, "displayname"),
+        avatarUrl: stringAt(event.content, "avatar_url"),
+      },
+      replaces: replacedBy(event),
+      own: isOwn,
+      ends: putOut && membership === "ban" ? "banned" : putOut && membership === "leave" ? "kicked" : null,
+    },
+  ];
+}
+
+function replacedBy(event: RoomEvent): EventId | null {
+  const replaces = event.unsigned?.["replaces_state"];
+  return typeof replaces === "string" ? (replaces as EventId) : null;
+}

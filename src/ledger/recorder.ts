@@ -1,0 +1,177 @@
+import type { Clock } from "../model/clock.ts";
+import type { RoomEvent } from "../model/event.ts";
+import type { UserId } from "../model/ids.ts";
+import { Signal } from "../model/signal.ts";
+import { foldEvent, type LedgerChange } from "./fold.ts";
+import type { LedgerWriter, Recorded, SetAside } from "./ledger.ts";
+import { RecentIds } from "./recent-ids.ts";
+
+/** How many events a repetition is known within: several times what a homeserver holds back and sends again. */
+export const EVENT_MEMORY = 50_000;
+/** A homeserver repeats the newest transaction only; some more cost nothing. */
+export const TRANSACTION_MEMORY = 64;
+
+/** A transaction as intake has parsed it. */
+export interface IncomingTransaction {
+  readonly txnId: string;
+  readonly digest: string;
+  readonly events: readonly RoomEvent[];
+  readonly setAside: readonly SetAside[];
+  /** The body as received, if its `events` are `events` and nothing else is in it that must not be kept; else null. */
+  readonly verbatim: Uint8Array | null;
+}
+
+export interface RecordOutcome {
+  /** True when this very transaction was recorded before. */
+  readonly repeated: boolean;
+  readonly fresh: number;
+  readonly duplicates: number;
+  readonly setAside: number;
+  readonly doubted: number;
+}
+
+/**
+ * The one door for facts: writes what the homeserver sent once, however often it sends it.
+ *
+ * Two memories tell a repetition. A transaction is known by its ID together with its content, because a homeserver's counter
+ * may start again at 1 (Synapse on SQLite does at every restart). An event is known by its ID, because a homeserver may send
+ * one in two transactions. Both are read back from the journal at start, and grow only after the commit.
+ */
+export class Recorder {
+  /** Fires after every commit that brought events. */
+  readonly committed = new Signal();
+  /** Fires after a commit that changed the pseudouser's own membership, or moved leases. */
+  readonly ownChanged = new Signal();
+
+  readonly #writer: LedgerWriter;
+  readonly #own: UserId;
+  readonly #clock: Clock;
+  readonly #events = new RecentIds(EVENT_MEMORY);
+  readonly #transactions = new RecentIds(TRANSACTION_MEMORY);
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(writer: LedgerWriter, own: UserId, clock: Clock) {
+    this.#writer = writer;
+    this.#own = own;
+    this.#clock = clock;
+  }
+
+  /** Remembers what the journal holds. Call it before the first record. */
+  async start(): Promise<void> {
+    for (const id of await this.#writer.recentEventIds(EVENT_MEMORY)) this.#events.add(id);
+    for (const { txnId, digest } of await this.#writer.recentTransactions(TRANSACTION_MEMORY)) {
+      this.#transactions.add(transactionKey(txnId, digest));
+    }
+  }
+
+  /** Tells, before anything is parsed, whether this very transaction is already on disk. */
+  isRepeated(txnId: string, digest: string): boolean {
+    return this.#transactions.has(transactionKey(txnId, digest));
+  }
+
+  /** Resolves after the commit; rejects, and has changed nothing, where the commit failed. One at a time, in order of calls. */
+  record(incoming: IncomingTransaction): Promise<RecordOutcome> {
+    const mine = this.#turn.then(() => this.#record(incoming));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  /**
+   * Takes in one state event that the homeserver told us of when asked, not in a transaction: it changes the ledger and has no
+   * place in the journal. The same event coming in a transaction later changes nothing more.
+   */
+  async observe(event: RoomEvent): Promise<void> {
+    const changes = foldEvent(event, this.#own);
+    await this.#writer.observe(changes, this.#clock.now());
+    if (changes.some(concernsUs)) this.ownChanged.notify();
+  }
+
+  async #record(incoming: IncomingTransaction): Promise<RecordOutcome> {
+    const key = transactionKey(incoming.txnId, incoming.digest);
+    if (this.#transactions.has(key)) return { repeated: true, fresh: 0, duplicates: 0, setAside: 0, doubted: 0 };
+
+    const unseen = this.#freshOf(incoming.events);
+    const whole = incoming.verbatim !== null && unseen.length === incoming.events.length;
+    const {
+      body,
+      events: fresh,
+      tooDeep,
+    } = whole ? { body: incoming.verbatim, events: unseen, tooDeep: [] } : serialise(unseen);
+    const setAside = [...incoming.setAside, ...tooDeep];
+    const changes: LedgerChange[] = [];
+    for (const event of fresh) changes.push(...foldEvent(event, this.#own));
+
+    let recorded: Recorded | null = null;
+    if (fresh.length > 0 || setAside.length > 0) {
+      recorded = await this.#writer.record({
+        txnId: incoming.txnId,
+        digest: incoming.digest,
+        receivedAt: this.#clock.now(),
+        body,
+        eventIds: fresh.map((event) => event.event_id),
+        changes,
+        setAside,
+      });
+    }
+    this.#transactions.add(key);
+    for (const event of fresh) this.#events.add(event.event_id);
+    if (fresh.length > 0) this.committed.notify();
+    if (changes.some(concernsUs)) this.ownChanged.notify();
+    return {
+      repeated: false,
+      fresh: fresh.length,
+      duplicates: incoming.events.length - unseen.length,
+      setAside: setAside.length,
+      doubted: recorded?.doubted.length ?? 0,
+    };
+  }
+
+  #freshOf(events: readonly RoomEvent[]): readonly RoomEvent[] {
+    const inThisOne = new Set<string>();
+    return events.filter((event) => {
+      if (this.#events.has(event.event_id) || inThisOne.has(event.event_id)) return false;
+      inThisOne.add(event.event_id);
+      return true;
+    });
+  }
+}
+
+/**
+ * The events as a transaction's body. JSON.parse reads nesting of any depth and JSON.stringify does not write it: an event that
+ * cannot be written is set aside.
+ */
+function serialise(events: readonly RoomEvent[]): {
+  readonly body: Uint8Array;
+  readonly events: readonly RoomEvent[];
+  readonly tooDeep: readonly SetAside[];
+} {
+  try {
+    return { body: Buffer.from(JSON.stringify({ events })), events, tooDeep: [] };
+  } catch {
+    const sound = events.filter((event) => isWritable(event));
+    const deep = events.filter((event) => !sound.includes(event));
+    return {
+      body: Buffer.from(JSON.stringify({ events: sound })),
+      events: sound,
+      tooDeep: deep.map((event) => ({ fault: "nested too deeply to be written", json: `event ${event.event_id}` })),
+    };
+  }
+}
+
+function isWritable(event: RoomEvent): boolean {
+  try {
+    JSON.stringify(event);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function concernsUs(change: LedgerChange): boolean {
+  return change.kind === "upgrade" || (change.kind === "member" && change.own);
+}
+
+/** The ID comes from outside and may hold anything; the digest is of fixed length and stands first. */
+function transactionKey(txnId: string, digest: string): string {
+  return `${digest} ${txnId}`;
+}

@@ -1,0 +1,75 @@
+import type { Clock } from "../model/clock.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
+import type { Holder } from "../model/lease.ts";
+import { mergeVia, type Room } from "../model/room.ts";
+import type { Verdict } from "../model/verdict.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { judge, type Limits, type RoomLook } from "./judge.ts";
+
+/** Looks at a room from outside. Null where the homeserver knows no such room or may not see it; rejects where it is unreachable. */
+export interface RoomLooker {
+  look(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null>;
+}
+
+export interface AttendedRooms {
+  /** How many rooms the pseudouser is in or on its way into. */
+  countAttended(): Promise<number>;
+}
+
+/** A look is used again for this long: the desk judges before the lease and the keeper before the join, moments later. */
+const LOOK_KEPT_MS = 30_000;
+const LOOKS_KEPT = 500;
+
+/** Gathers what a verdict needs, from the ledger where we are in the room and from the homeserver where not, and has it judged. */
+export class Policy {
+  readonly #ledger: Ledger;
+  readonly #looker: RoomLooker;
+  readonly #attended: AttendedRooms;
+  readonly #limits: Limits;
+  readonly #clock: Clock;
+  readonly #looks = new Map<RoomId, { readonly at: number; readonly look: RoomLook | null }>();
+
+  constructor(parts: { ledger: Ledger; looker: RoomLooker; attended: AttendedRooms; limits: Limits; clock: Clock }) {
+    this.#ledger = parts.ledger;
+    this.#looker = parts.looker;
+    this.#attended = parts.attended;
+    this.#limits = parts.limits;
+    this.#clock = parts.clock;
+  }
+
+  /** @throws EmissaryError where the homeserver cannot be asked. */
+  async judge(roomId: RoomId, holder: Holder, via: readonly ServerName[]): Promise<Verdict> {
+    const room = await this.#ledger.room(roomId);
+    const known = room !== null && room.ownMembership === "join" && room.load === "loaded" ? lookOf(room) : null;
+    return judge({
+      kind: holder.kind,
+      ownMembership: room?.ownMembership ?? null,
+      look: known ?? (await this.#lookOutside(roomId, mergeVia(via, room?.via ?? []))),
+      roomsAttended: await this.#attended.countAttended(),
+      limits: this.#limits,
+    });
+  }
+
+  async #lookOutside(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
+    const kept = this.#looks.get(roomId);
+    if (kept !== undefined && kept.look !== null && this.#clock.now() - kept.at < LOOK_KEPT_MS) return kept.look;
+    const look = await this.#looker.look(roomId, via);
+    this.#looks.delete(roomId);
+    this.#looks.set(roomId, { at: this.#clock.now(), look });
+    if (this.#looks.size > LOOKS_KEPT) {
+      const oldest = this.#looks.keys().next();
+      if (oldest.done !== true) this.#looks.delete(oldest.value);
+    }
+    return look;
+  }
+}
+
+function lookOf(room: Room): RoomLook {
+  return {
+    joinRule: room.joinRule,
+    worldReadable: room.historyVisibility === "world_readable",
+    joinedMembers: null,
+    version: room.version,
+    encryption: room.encryption,
+  };
+}
