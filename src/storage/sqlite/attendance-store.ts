@@ -1,0 +1,155 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { AttendanceStore, LeaseProgress, RoomSituation } from "../../attendance/contracts.ts";
+import type { Attendance, Phase } from "../../model/attendance.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { LeaseEnd } from "../../model/lease.ts";
+import type { Membership } from "../../model/membership.ts";
+import type { AttendedRooms } from "../../policy/policy.ts";
+import type { AuditStore } from "./audit-store.ts";
+import type { LeaseBook, LeaseRow } from "./lease-book.ts";
+import { leaseOf } from "./lease-store.ts";
+import type { RoomNumbers } from "./rooms.ts";
+
+interface AttendanceRow {
+  phase: string;
+  since: number;
+  tries: number;
+  next_at: number | null;
+  retry_at: number | null;
+  idle_since: number | null;
+  code: string | null;
+  reason: string | null;
+}
+
+interface ProgressRow {
+  own_membership: string | null;
+  end_reason: string | null;
+  code: string | null;
+  reason: string | null;
+}
+
+export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
+  readonly #db: Database;
+  readonly #rooms: RoomNumbers;
+  readonly #book: LeaseBook;
+  readonly #audit: AuditStore;
+  readonly #recover: Statement<{ now: number }>;
+  readonly #due: Statement<[number, string, number], string>;
+  readonly #nextDue: Statement<[string], number | null>;
+  readonly #row: Statement<[number], AttendanceRow>;
+  readonly #own: Statement<[number], { own_membership: string | null }>;
+  readonly #leases: Statement<[number], LeaseRow>;
+  readonly #save: Statement;
+  readonly #progress: Statement<[number], ProgressRow>;
+  readonly #attended: Statement<[], number>;
+
+  constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore) {
+    this.#db = db;
+    this.#rooms = rooms;
+    this.#book = book;
+    this.#audit = audit;
+    // Also rooms that we are in without a row of their own: joined by hand, or before a lost database.
+    this.#recover = db.prepare(
+      "INSERT INTO attendance (room_nr, phase, since, next_at) " +
+        "SELECT nr, 'absent', @now, @now FROM rooms WHERE own_membership = 'join' AND nr NOT IN (SELECT room_nr FROM attendance) " +
+        "UNION ALL SELECT room_nr, phase, since, @now FROM attendance WHERE phase IN ('joining', 'leaving') " +
+        "ON CONFLICT (room_nr) DO UPDATE SET next_at = @now",
+    );
+    this.#due = db
+      .prepare<[number, string, number], string>(
+        "SELECT r.room_id FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE a.next_at <= ? " +
+          "AND r.room_id NOT IN (SELECT value FROM json_each(?)) ORDER BY a.next_at LIMIT ?",
+      )
+      .pluck();
+    this.#nextDue = db
+      .prepare<[string], number | null>(
+        "SELECT a.next_at FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE a.next_at IS NOT NULL " +
+          "AND r.room_id NOT IN (SELECT value FROM json_each(?)) ORDER BY a.next_at LIMIT 1",
+      )
+      .pluck();
+    this.#row = db.prepare(
+      "SELECT phase, since, tries, next_at, retry_at, idle_since, code, reason FROM attendance WHERE room_nr = ?",
+    );
+    this.#own = db.prepare("SELECT own_membership FROM rooms WHERE nr = ?");
+    this.#leases = db.prepare(
+      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id",
+    );
+    this.#save = db.prepare("INSERT OR REPLACE INTO attendance VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#progress = db.prepare(
+      "SELECT r.own_membership, l.end_reason, a.code, a.reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
+        "LEFT JOIN attendance a ON a.room_nr = l.room_nr WHERE l.id = ?",
+    );
+    this.#attended = db.prepare<[], number>("SELECT count(*) FROM rooms WHERE own_membership = 'join'").pluck();
+  }
+
+  async recover(now: number): Promise<void> {
+    this.#recover.run({ now });
+  }
+
+  async due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly RoomId[]> {
+    return this.#due.all(now, JSON.stringify([...except]), limit) as RoomId[];
+  }
+
+  async nextDue(except: ReadonlySet<RoomId>): Promise<number | null> {
+    return this.#nextDue.get(JSON.stringify([...except])) ?? null;
+  }
+
+  async situation(roomId: RoomId): Promise<RoomSituation> {
+    const nr = this.#rooms.find(roomId);
+    const row = nr === null ? undefined : this.#row.get(nr);
+    if (nr === null || row === undefined) throw new Error("the attendance of a room that was never attended");
+    return {
+      attendance: {
+        roomId,
+        phase: row.phase as Phase,
+        since: row.since,
+        tries: row.tries,
+        nextAt: row.next_at,
+        retryAt: row.retry_at,
+        idleSince: row.idle_since,
+        code: row.code,
+        reason: row.reason,
+      },
+      ownMembership: (this.#own.get(nr)?.own_membership ?? null) as Membership | null,
+      leases: this.#leases.all(nr).map((lease) => leaseOf(roomId, lease)),
+      via: this.#rooms.via(nr),
+    };
+  }
+
+  async save({ roomId, phase, since, tries, nextAt, retryAt, idleSince, code, reason }: Attendance): Promise<void> {
+    this.#db
+      .transaction(() => {
+        const nr = this.#rooms.take(roomId);
+        this.#save.run(nr, phase, since, tries, nextAt, retryAt, idleSince, code, reason);
+      })
+      .immediate();
+  }
+
+  async refuse(roomId: RoomId, code: string, reason: string, now: number): Promise<void> {
+    this.#db
+      .transaction(() => {
+        this.#book.endAll(this.#rooms.take(roomId), "refused", reason, now, code);
+        this.#audit.write({ actor: "emissary", action: "room.join", outcome: code, roomId, detail: { reason } }, now);
+      })
+      .immediate();
+  }
+
+  async noteMove(roomId: RoomId, action: "room.join" | "room.leave", now: number): Promise<void> {
+    this.#audit.write({ actor: "emissary", action, outcome: "done", roomId, detail: {} }, now);
+  }
+
+  async progress(leaseId: number): Promise<LeaseProgress> {
+    const row = this.#progress.get(leaseId);
+    if (row === undefined) return { present: false, ended: "released", code: null, reason: null };
+    return {
+      present: row.own_membership === "join",
+      ended: row.end_reason as LeaseEnd | null,
+      code: row.code,
+      reason: row.reason,
+    };
+  }
+
+  async countAttended(): Promise<number> {
+    return this.#attended.get() ?? 0;
+  }
+}

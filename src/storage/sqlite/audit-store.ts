@@ -1,0 +1,55 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { AuditEntry, AuditRow } from "../../model/audit.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { JsonObject } from "../../model/json.ts";
+import type { AuditWriter } from "../../gateways/act/contracts.ts";
+import type { AuditReads } from "../../gateways/admin/contracts.ts";
+
+interface Row {
+  id: number;
+  at: number;
+  actor: string;
+  action: string;
+  outcome: string;
+  room_id: string | null;
+  detail: string;
+}
+
+/** The audit: rows are written by the other stores inside their own transactions, so that a deed and its trace go together. */
+export class AuditStore implements AuditReads, AuditWriter {
+  readonly #db: Database;
+  readonly #insert: Statement<[number, string, string, string, string | null, string]>;
+  readonly #page: Statement<[number, number], Row>;
+
+  constructor(db: Database) {
+    this.#db = db;
+    this.#insert = db.prepare(
+      "INSERT INTO audit (at, actor, action, outcome, room_id, detail) VALUES (?, ?, ?, ?, ?, ?)",
+    );
+    this.#page = db.prepare("SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?");
+  }
+
+  write(entry: AuditEntry, at: number): void {
+    this.#insert.run(at, entry.actor, entry.action, entry.outcome, entry.roomId, JSON.stringify(entry.detail));
+  }
+
+  async noteAll(entries: readonly AuditEntry[], at: number): Promise<void> {
+    this.#db
+      .transaction(() => {
+        for (const entry of entries) this.write(entry, at);
+      })
+      .immediate();
+  }
+
+  async newest(before: number | null, limit: number): Promise<readonly AuditRow[]> {
+    return this.#page.all(before ?? Number.MAX_SAFE_INTEGER, limit).map((row) => ({
+      id: row.id,
+      at: row.at,
+      actor: row.actor,
+      action: row.action,
+      outcome: row.outcome,
+      roomId: row.room_id as RoomId | null,
+      detail: JSON.parse(row.detail) as JsonObject,
+    }));
+  }
+}

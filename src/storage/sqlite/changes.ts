@@ -1,0 +1,117 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { LedgerChange } from "../../ledger/fold.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { Membership } from "../../model/membership.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { RoomNumbers } from "./rooms.ts";
+
+type MemberChange = Extract<LedgerChange, { kind: "member" }>;
+type StateChange = Extract<LedgerChange, { kind: "state" }>;
+
+interface RoomRow {
+  load: string;
+  load_generation: number;
+  own_membership: Membership | null;
+}
+
+/** A load that just ended is not begun again at once for an event that does not follow on: several such come together. */
+const DOUBT_DELAY_MS = 2_000;
+
+/** Writes ledger changes that an event brought. Every call is made inside a transaction of the caller. */
+export class ChangeWriter {
+  readonly #rooms: RoomNumbers;
+  readonly #leases: LeaseBook;
+  readonly #room: Statement<[number], RoomRow>;
+  readonly #member: Statement<[number, string], { membership: string; event_id: string }>;
+  readonly #putMember: Statement;
+  readonly #state: Statement<[number, string], { event_id: string }>;
+  readonly #putState: Statement;
+  readonly #count: Statement<[number, number]>;
+  readonly #own: Statement<[string, string, number]>;
+  readonly #load: Statement<[string, number, number]>;
+
+  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook) {
+    this.#rooms = rooms;
+    this.#leases = leases;
+    this.#room = db.prepare("SELECT load, load_generation, own_membership FROM rooms WHERE nr = ?");
+    this.#member = db.prepare("SELECT membership, event_id FROM members WHERE room_nr = ? AND user_id = ?");
+    this.#putMember = db.prepare("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#state = db.prepare("SELECT event_id FROM room_state WHERE room_nr = ? AND field = ?");
+    this.#putState = db.prepare("INSERT OR REPLACE INTO room_state VALUES (?, ?, ?, ?, ?, ?)");
+    this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
+    this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ? WHERE nr = ?");
+    this.#load = db.prepare("UPDATE rooms SET load = ?, load_at = ? WHERE nr = ?");
+  }
+
+  /** @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew. */
+  apply(changes: readonly LedgerChange[], seq: number, now: number): readonly RoomId[] {
+    const doubted = new Set<RoomId>();
+    for (const change of changes) {
+      switch (change.kind) {
+        case "member":
+          if (this.#applyMember(change, seq, now)) doubted.add(change.member.roomId);
+          break;
+        case "state":
+          if (this.#applyState(change, seq, now)) doubted.add(change.roomId);
+          break;
+        case "upgrade":
+          this.#leases.move(change.roomId, change.replacement, change.via, now);
+          break;
+      }
+    }
+    return [...doubted];
+  }
+
+  #applyMember({ member, replaces, own, ends }: MemberChange, seq: number, now: number): boolean {
+    const nr = this.#rooms.take(member.roomId);
+    const room = this.#roomRow(nr);
+    const before = this.#member.get(nr, member.userId);
+    if (before?.event_id === member.eventId) return false;
+    this.#putMember.run(
+      nr,
+      member.userId,
+      member.membership,
+      member.eventId,
+      member.sender,
+      member.displayname,
+      member.avatarUrl,
+      seq,
+      room.load_generation,
+    );
+    const delta = Number(member.membership === "join") - Number(before?.membership === "join");
+    if (delta !== 0) this.#count.run(delta, nr);
+    if (own) {
+      this.#own.run(member.membership, member.eventId, nr);
+      if (member.membership === "join" && room.own_membership !== "join") this.#load.run("wanted", now, nr);
+      if (member.membership !== "join" && room.own_membership === "join") this.#load.run("stale", now, nr);
+      if (ends !== null) this.#leases.endAll(nr, ends, `${ends} by ${member.sender}`, now);
+      this.#leases.wake(nr, now);
+    }
+    return this.#doubt(nr, room, before?.event_id, replaces, now);
+  }
+
+  #applyState({ roomId, field, value, eventId, replaces }: StateChange, seq: number, now: number): boolean {
+    const nr = this.#rooms.take(roomId);
+    const room = this.#roomRow(nr);
+    const before = this.#state.get(nr, field);
+    if (before?.event_id === eventId) return false;
+    this.#putState.run(nr, field, value, eventId, seq, room.load_generation);
+    return this.#doubt(nr, room, before?.event_id, replaces, now);
+  }
+
+  /**
+   * An event names the one that it replaced where it was made (unsigned.replaces_state). If we hold another, then one is
+   * missing here, or the room had forked and its state resolution may have chosen otherwise: the homeserver is asked again.
+   */
+  #doubt(nr: number, room: RoomRow, held: string | undefined, replaces: string | null, now: number): boolean {
+    if (room.load !== "loaded" || replaces === null || replaces === held) return false;
+    this.#load.run("wanted", now + DOUBT_DELAY_MS, nr);
+    return true;
+  }
+
+  #roomRow(nr: number): RoomRow {
+    const row = this.#room.get(nr);
+    if (row === undefined) throw new Error(`room number ${nr} has no row`);
+    return row;
+  }
+}

@@ -1,0 +1,61 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { Journal, JournalEntry } from "../../ledger/journal.ts";
+import type { RoomEvent } from "../../model/event.ts";
+
+interface Row {
+  first_seq: number;
+  events: number;
+  received_at: number;
+  body: Buffer;
+}
+
+/** The journal's reading end. Rows are whole transactions as they came in; a reader gets single events with their numbers. */
+export class JournalStore implements Journal {
+  readonly #rows: Statement<[number, number], Row>;
+  readonly #bounds: Statement<[], { first: number | null; next: number }>;
+  readonly #cursor: Statement<[string], number>;
+  readonly #advance: Statement<[string, number]>;
+
+  constructor(db: Database) {
+    // The row that holds the first entry asked for is the last one that begins at or before it.
+    this.#rows = db.prepare(
+      "SELECT first_seq, events, received_at, body FROM journal " +
+        "WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= ?), 0) ORDER BY first_seq LIMIT ?",
+    );
+    this.#bounds = db.prepare(
+      "SELECT (SELECT min(first_seq) FROM journal) AS first, (SELECT next_seq FROM journal_end) AS next",
+    );
+    this.#cursor = db.prepare<[string], number>("SELECT seq FROM cursors WHERE consumer = ?").pluck();
+    this.#advance = db.prepare(
+      "INSERT INTO cursors VALUES (?, ?) ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)",
+    );
+  }
+
+  async read(after: number, limit: number): Promise<readonly JournalEntry[]> {
+    const entries: JournalEntry[] = [];
+    // A row holds at least one entry, so `limit` rows suffice; the loop ends as soon as enough are read.
+    for (const row of this.#rows.iterate(after + 1, limit + 1)) {
+      if (row.first_seq + row.events <= after + 1) continue;
+      const { events } = JSON.parse(row.body.toString("utf8")) as { events: RoomEvent[] };
+      events.forEach((event, index) => {
+        const seq = row.first_seq + index;
+        if (seq > after && entries.length < limit) entries.push({ seq, receivedAt: row.received_at, event });
+      });
+      if (entries.length >= limit) break;
+    }
+    return entries;
+  }
+
+  async bounds(): Promise<{ readonly first: number; readonly last: number }> {
+    const row = this.#bounds.get();
+    return { first: row?.first ?? 0, last: (row?.next ?? 1) - 1 };
+  }
+
+  async cursor(consumer: string): Promise<number> {
+    return this.#cursor.get(consumer) ?? 0;
+  }
+
+  async advance(consumer: string, seq: number): Promise<void> {
+    this.#advance.run(consumer, seq);
+  }
+}

@@ -1,0 +1,100 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { RoomId, ServerName } from "../../model/ids.ts";
+import type { LeaseEnd } from "../../model/lease.ts";
+import type { AuditStore } from "./audit-store.ts";
+import type { RoomNumbers } from "./rooms.ts";
+
+export interface LeaseRow {
+  id: number;
+  room_nr: number;
+  kind: string;
+  holder: string;
+  taken_at: number;
+  expires_at: number | null;
+}
+
+/**
+ * What several stores do to leases inside their own transactions: ending those of a room, moving them to its replacement, and
+ * waking the room's attendance, so that a fact and what follows from it are one commit.
+ */
+export class LeaseBook {
+  readonly #rooms: RoomNumbers;
+  readonly #audit: AuditStore;
+  readonly #live: Statement<[number], LeaseRow>;
+  readonly #end: Statement<[number, string, number]>;
+  readonly #put: Statement<[number, string, string, number, number | null]>;
+  readonly #wake: Statement<[number, number, number]>;
+  readonly #mark: Statement<[string, string, number, number]>;
+  readonly #roomId: Statement<[number], string>;
+
+  constructor(db: Database, rooms: RoomNumbers, audit: AuditStore) {
+    this.#rooms = rooms;
+    this.#audit = audit;
+    this.#live = db.prepare(
+      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL",
+    );
+    this.#end = db.prepare("UPDATE leases SET ended_at = ?, end_reason = ? WHERE id = ?");
+    this.#put = db.prepare(
+      "INSERT INTO leases (room_nr, kind, holder, taken_at, expires_at) VALUES (?, ?, ?, ?, ?) " +
+        "ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET expires_at = excluded.expires_at",
+    );
+    this.#wake = db.prepare(
+      "INSERT INTO attendance (room_nr, phase, since, next_at) VALUES (?, 'absent', ?, ?) " +
+        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at",
+    );
+    this.#mark = db.prepare(
+      "UPDATE attendance SET phase = 'refused', code = ?, reason = ?, since = ?, retry_at = NULL, tries = 0 WHERE room_nr = ?",
+    );
+    this.#roomId = db.prepare<[number], string>("SELECT room_id FROM rooms WHERE nr = ?").pluck();
+  }
+
+  /** Has the keeper look at the room now. */
+  wake(nr: number, now: number): void {
+    this.#wake.run(nr, now, now);
+  }
+
+  put(nr: number, kind: string, holder: string, now: number, expiresAt: number | null): void {
+    this.#put.run(nr, kind, holder, now, expiresAt);
+  }
+
+  endOne(lease: LeaseRow, end: LeaseEnd, now: number): void {
+    this.#end.run(now, end, lease.id);
+    this.#audit.write(
+      {
+        actor: `${lease.kind}:${lease.holder}`,
+        action: "lease.end",
+        outcome: end,
+        roomId: this.#roomIdOf(lease.room_nr),
+        detail: {},
+      },
+      now,
+    );
+  }
+
+  /** Ends a room's leases and notes the reason in its attendance. */
+  endAll(nr: number, end: LeaseEnd, reason: string, now: number, code: string = end): void {
+    for (const lease of this.#live.all(nr)) this.endOne(lease, end, now);
+    this.wake(nr, now);
+    this.#mark.run(code, reason, now, nr);
+  }
+
+  /** Moves a room's leases to the room that replaced it; a holder that has one there keeps that. */
+  move(from: RoomId, to: RoomId, via: readonly ServerName[], now: number): void {
+    const nr = this.#rooms.find(from);
+    if (nr === null) return;
+    const leases = this.#live.all(nr);
+    if (leases.length === 0) return;
+    const target = this.#rooms.take(to);
+    this.#rooms.learnVia(target, [...via, ...this.#rooms.via(nr)]);
+    for (const lease of leases) {
+      this.endOne(lease, "upgraded", now);
+      this.#put.run(target, lease.kind, lease.holder, now, lease.expires_at);
+    }
+    this.wake(nr, now);
+    this.wake(target, now);
+  }
+
+  #roomIdOf(nr: number): RoomId | null {
+    return (this.#roomId.get(nr) ?? null) as RoomId | null;
+  }
+}

@@ -1,0 +1,164 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { LeaseStore } from "../../leases/desk.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { Holder, HolderKind, Lease, LeaseEnd, LeaseWish } from "../../model/lease.ts";
+import type { Verdict } from "../../model/verdict.ts";
+import type { AuditStore } from "./audit-store.ts";
+import type { LeaseBook, LeaseRow } from "./lease-book.ts";
+import type { RoomNumbers } from "./rooms.ts";
+
+/** Ended leases are kept this long, to tell a holder why it lost one. */
+const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+
+const COLUMNS = "id, room_nr, kind, holder, taken_at, expires_at";
+
+export class SqliteLeaseStore implements LeaseStore {
+  readonly #db: Database;
+  readonly #rooms: RoomNumbers;
+  readonly #book: LeaseBook;
+  readonly #audit: AuditStore;
+  readonly #find: Statement<[number, string, string], LeaseRow>;
+  readonly #lastEnd: Statement<[number, string, string], string | null>;
+  readonly #ofRoom: Statement<[number], LeaseRow>;
+  readonly #expired: Statement<[number, number], LeaseRow>;
+  readonly #nextExpiry: Statement<[], number | null>;
+  readonly #forget: Statement<[number, number]>;
+  readonly #presentRooms: Statement<[string, string], string>;
+
+  constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore) {
+    this.#db = db;
+    this.#rooms = rooms;
+    this.#book = book;
+    this.#audit = audit;
+    this.#find = db.prepare(
+      `SELECT ${COLUMNS} FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? AND ended_at IS NULL`,
+    );
+    this.#lastEnd = db
+      .prepare<[number, string, string], string | null>(
+        "SELECT end_reason FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? ORDER BY id DESC LIMIT 1",
+      )
+      .pluck();
+    this.#ofRoom = db.prepare(`SELECT ${COLUMNS} FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id`);
+    this.#expired = db.prepare(
+      `SELECT ${COLUMNS} FROM leases WHERE ended_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
+    );
+    this.#nextExpiry = db
+      .prepare<[], number | null>(
+        "SELECT min(expires_at) FROM leases WHERE ended_at IS NULL AND expires_at IS NOT NULL",
+      )
+      .pluck();
+    this.#forget = db.prepare(
+      "DELETE FROM leases WHERE id IN (SELECT id FROM leases WHERE ended_at IS NOT NULL AND ended_at < ? LIMIT ?)",
+    );
+    this.#presentRooms = db
+      .prepare<[string, string], string>(
+        "SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
+          "WHERE l.kind = ? AND l.holder = ? AND l.ended_at IS NULL AND r.own_membership = 'join' ORDER BY r.room_id",
+      )
+      .pluck();
+  }
+
+  async book(wish: LeaseWish, now: number): Promise<Lease> {
+    const { roomId, holder, via, ttl } = wish;
+    return this.#db
+      .transaction(() => {
+        const nr = this.#rooms.take(roomId);
+        this.#rooms.learnVia(nr, via);
+        const renewed = this.#find.get(nr, holder.kind, holder.name) !== undefined;
+        this.#book.put(nr, holder.kind, holder.name, now, ttl === null ? null : now + ttl);
+        const row = this.#find.get(nr, holder.kind, holder.name);
+        if (row === undefined) throw new Error("a lease that was just booked is not there");
+        this.#audit.write(
+          {
+            actor: actorOf(holder),
+            action: renewed ? "lease.renew" : "lease.take",
+            outcome: "done",
+            roomId,
+            detail: { via: [...via], ttl },
+          },
+          now,
+        );
+        this.#book.wake(nr, now);
+        return leaseOf(roomId, row);
+      })
+      .immediate();
+  }
+
+  async refuse({ roomId, holder, via }: LeaseWish, verdict: Verdict, now: number): Promise<void> {
+    this.#audit.write(
+      {
+        actor: actorOf(holder),
+        action: "lease.take",
+        outcome: verdict.code,
+        roomId,
+        detail: { via: [...via], inputs: { ...verdict.inputs } },
+      },
+      now,
+    );
+  }
+
+  async end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean> {
+    return this.#db
+      .transaction(() => {
+        const nr = this.#rooms.find(roomId);
+        const row = nr === null ? undefined : this.#find.get(nr, holder.kind, holder.name);
+        if (row === undefined) return false;
+        this.#book.endOne(row, end, now);
+        this.#book.wake(row.room_nr, now);
+        return true;
+      })
+      .immediate();
+  }
+
+  async expire(now: number, limit: number): Promise<number> {
+    const rows = this.#expired.all(now, limit);
+    this.#db
+      .transaction(() => {
+        for (const row of rows) {
+          this.#book.endOne(row, "expired", now);
+          this.#book.wake(row.room_nr, now);
+        }
+        this.#forget.run(now - ENDED_KEPT_MS, limit);
+      })
+      .immediate();
+    return rows.length;
+  }
+
+  async nextExpiry(): Promise<number | null> {
+    return this.#nextExpiry.get() ?? null;
+  }
+
+  async find(roomId: RoomId, holder: Holder): Promise<Lease | null> {
+    const nr = this.#rooms.find(roomId);
+    const row = nr === null ? undefined : this.#find.get(nr, holder.kind, holder.name);
+    return row === undefined ? null : leaseOf(roomId, row);
+  }
+
+  async lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null> {
+    const nr = this.#rooms.find(roomId);
+    return nr === null ? null : ((this.#lastEnd.get(nr, holder.kind, holder.name) ?? null) as LeaseEnd | null);
+  }
+
+  async ofRoom(roomId: RoomId): Promise<readonly Lease[]> {
+    const nr = this.#rooms.find(roomId);
+    return nr === null ? [] : this.#ofRoom.all(nr).map((row) => leaseOf(roomId, row));
+  }
+
+  async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {
+    return this.#presentRooms.all(holder.kind, holder.name) as RoomId[];
+  }
+}
+
+export function actorOf(holder: Holder): string {
+  return holder.kind === "operator" ? "operator" : `${holder.kind}:${holder.name}`;
+}
+
+export function leaseOf(roomId: RoomId, row: LeaseRow): Lease {
+  return {
+    id: row.id,
+    roomId,
+    holder: { kind: row.kind as HolderKind, name: row.holder },
+    takenAt: row.taken_at,
+    expiresAt: row.expires_at,
+  };
+}

@@ -1,0 +1,168 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
+import type { Ledger, LedgerWriter, MemberPage, Recorded, TransactionRecord } from "../../ledger/ledger.ts";
+import type { EventId, RoomId, UserId } from "../../model/ids.ts";
+import type { Member, Membership } from "../../model/membership.ts";
+import type { LoadState, Room } from "../../model/room.ts";
+import type { ChangeWriter } from "./changes.ts";
+import { parseVia, type RoomNumbers } from "./rooms.ts";
+
+/** How many faulty events are kept for the operator; older ones go. */
+const SET_ASIDE_KEPT = 1_000;
+
+interface MemberRow {
+  user_id: string;
+  membership: string;
+  event_id: string;
+  sender: string;
+  displayname: string | null;
+  avatar_url: string | null;
+}
+
+interface RoomRow {
+  nr: number;
+  load: string;
+  own_membership: string | null;
+  own_event: string | null;
+  via: string;
+}
+
+const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avatar_url";
+
+/** The ledger and the journal's writing end: one transaction of the homeserver is one transaction here. */
+export class LedgerStore implements Ledger, LedgerWriter {
+  readonly #db: Database;
+  readonly #rooms: RoomNumbers;
+  readonly #changes: ChangeWriter;
+  readonly #room: Statement<[string], RoomRow>;
+  readonly #state: Statement<[number], { field: string; value: string | null }>;
+  readonly #member: Statement<[number, string], MemberRow>;
+  readonly #members: Statement<[number, string, number], MemberRow>;
+  readonly #membersIn: Statement<[number, string, string, number], MemberRow>;
+  readonly #nextSeq: Statement<[], number>;
+  readonly #setNextSeq: Statement<[number]>;
+  readonly #append: Statement<[number, number, number, string, string, string, Uint8Array]>;
+  readonly #setAside: Statement<[number, string, string, string]>;
+  readonly #trimAside: Statement<[number]>;
+  readonly #recent: Statement<[number], { txn_id: string; digest: string; event_ids: string }>;
+  readonly #record: (transaction: TransactionRecord) => Recorded;
+  readonly #observe: (changes: readonly LedgerChange[], now: number) => void;
+
+  constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter) {
+    this.#db = db;
+    this.#rooms = rooms;
+    this.#changes = changes;
+    this.#room = db.prepare("SELECT nr, load, own_membership, own_event, via FROM rooms WHERE room_id = ?");
+    this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
+    this.#member = db.prepare(`SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id = ?`);
+    this.#members = db.prepare(
+      `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
+    );
+    this.#membersIn = db.prepare(
+      `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND membership = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
+    );
+    this.#nextSeq = db.prepare<[], number>("SELECT next_seq FROM journal_end").pluck();
+    this.#setNextSeq = db.prepare("UPDATE journal_end SET next_seq = ?");
+    this.#append = db.prepare("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)");
+    this.#setAside = db.prepare("INSERT INTO set_aside (received_at, txn_id, fault, json) VALUES (?, ?, ?, ?)");
+    this.#trimAside = db.prepare("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
+    this.#recent = db.prepare("SELECT txn_id, digest, event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
+    this.#record = this.#recordNow.bind(this);
+    this.#observe = (observed, now) => void this.#changes.apply(observed, this.#next() - 1, now);
+  }
+
+  async record(transaction: TransactionRecord): Promise<Recorded> {
+    return this.#db.transaction(this.#record).immediate(transaction);
+  }
+
+  async observe(changes: readonly LedgerChange[], now: number): Promise<void> {
+    this.#db.transaction(this.#observe).immediate(changes, now);
+  }
+
+  async recentEventIds(limit: number): Promise<readonly EventId[]> {
+    const newestFirst: EventId[][] = [];
+    let found = 0;
+    for (const row of this.#recent.iterate(limit)) {
+      const ids = JSON.parse(row.event_ids) as EventId[];
+      newestFirst.push(ids);
+      found += ids.length;
+      if (found >= limit) break;
+    }
+    return newestFirst.reverse().flat().slice(-limit);
+  }
+
+  async recentTransactions(limit: number): Promise<readonly { readonly txnId: string; readonly digest: string }[]> {
+    return this.#recent
+      .all(limit)
+      .reverse()
+      .map(({ txn_id, digest }) => ({ txnId: txn_id, digest }));
+  }
+
+  async room(roomId: RoomId): Promise<Room | null> {
+    const row = this.#room.get(roomId);
+    if (row === undefined) return null;
+    const state = new Map(this.#state.all(row.nr).map(({ field, value }) => [field as RoomField, value]));
+    const of = (field: RoomField): string | null => state.get(field) ?? null;
+    return {
+      roomId,
+      load: row.load as LoadState,
+      ownMembership: row.own_membership as Membership | null,
+      ownMembershipEvent: row.own_event as EventId | null,
+      version: of("version"),
+      roomType: of("type"),
+      name: of("name"),
+      canonicalAlias: of("alias"),
+      joinRule: of("join_rule"),
+      historyVisibility: of("history_visibility"),
+      encryption: of("encryption"),
+      replacement: of("replacement"),
+      predecessor: of("predecessor"),
+      via: parseVia(row.via),
+    };
+  }
+
+  async member(roomId: RoomId, userId: UserId): Promise<Member | null> {
+    const nr = this.#rooms.find(roomId);
+    const row = nr === null ? undefined : this.#member.get(nr, userId);
+    return row === undefined ? null : memberOf(roomId, row);
+  }
+
+  async members(roomId: RoomId, { membership, after, limit }: MemberPage): Promise<readonly Member[]> {
+    const nr = this.#rooms.find(roomId);
+    if (nr === null) return [];
+    const rows =
+      membership === null
+        ? this.#members.all(nr, after ?? "", limit)
+        : this.#membersIn.all(nr, membership, after ?? "", limit);
+    return rows.map((row) => memberOf(roomId, row));
+  }
+
+  #recordNow(transaction: TransactionRecord): Recorded {
+    const { txnId, digest, receivedAt, body, eventIds, changes, setAside } = transaction;
+    const firstSeq = this.#next();
+    if (eventIds.length > 0) {
+      this.#append.run(firstSeq, eventIds.length, receivedAt, txnId, digest, JSON.stringify(eventIds), body);
+      this.#setNextSeq.run(firstSeq + eventIds.length);
+    }
+    for (const { fault, json } of setAside) this.#setAside.run(receivedAt, txnId, fault, json);
+    if (setAside.length > 0) this.#trimAside.run(SET_ASIDE_KEPT);
+    const doubted = this.#changes.apply(changes, firstSeq + eventIds.length - 1, receivedAt);
+    return { firstSeq, doubted };
+  }
+
+  #next(): number {
+    return this.#nextSeq.get() ?? 1;
+  }
+}
+
+function memberOf(roomId: RoomId, row: MemberRow): Member {
+  return {
+    roomId,
+    userId: row.user_id as UserId,
+    membership: row.membership as Membership,
+    eventId: row.event_id as EventId,
+    sender: row.sender as UserId,
+    displayname: row.displayname,
+    avatarUrl: row.avatar_url,
+  };
+}

@@ -1,0 +1,153 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { LedgerChange } from "../../ledger/fold.ts";
+import type { LoadTicket, RoomLoads } from "../../ledger/ledger.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { RoomNumbers } from "./rooms.ts";
+
+/**
+ * Merges fetched room state into what events bring at the same time. A row set by an event that was recorded after the load
+ * began (its seq is above the ticket's) is newer than the fetched one and stays; a row the fetched state no longer has, and no
+ * such event set, goes at the end.
+ */
+export class LoadStore implements RoomLoads {
+  readonly #db: Database;
+  readonly #rooms: RoomNumbers;
+  readonly #leases: LeaseBook;
+  readonly #due: Statement<[number, number], { room_id: string; load: string }>;
+  readonly #nextDue: Statement<[], number | null>;
+  readonly #want: Statement<[number, number]>;
+  readonly #begin: Statement<[number], number>;
+  readonly #lastSeq: Statement<[], number>;
+  readonly #putMember: Statement;
+  readonly #putState: Statement;
+  readonly #own: Statement<[string, string, number]>;
+  readonly #dropMembers: Statement<[number, number, number]>;
+  readonly #dropState: Statement<[number, number, number]>;
+  readonly #close: Statement<[number]>;
+  readonly #postpone: Statement<[number, number]>;
+  readonly #dropSome: Statement<[number, number]>;
+  readonly #dropped: Statement<[number]>;
+
+  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook) {
+    this.#db = db;
+    this.#rooms = rooms;
+    this.#leases = leases;
+    this.#due = db.prepare(
+      "SELECT room_id, load FROM rooms WHERE load IN ('wanted', 'stale') AND load_at <= ? ORDER BY load_at LIMIT ?",
+    );
+    this.#nextDue = db
+      .prepare<[], number | null>("SELECT min(load_at) FROM rooms WHERE load IN ('wanted', 'stale')")
+      .pluck();
+    this.#want = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ? WHERE nr = ? AND load <> 'loaded'");
+    this.#begin = db
+      .prepare<[number], number>(
+        "UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ? RETURNING load_generation",
+      )
+      .pluck();
+    this.#lastSeq = db.prepare<[], number>("SELECT next_seq - 1 FROM journal_end").pluck();
+    this.#putMember = db.prepare(
+      "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (room_nr, user_id) DO UPDATE SET " +
+        "membership = excluded.membership, event_id = excluded.event_id, sender = excluded.sender, " +
+        "displayname = excluded.displayname, avatar_url = excluded.avatar_url, seq = excluded.seq, " +
+        "generation = excluded.generation WHERE members.seq <= excluded.seq",
+    );
+    this.#putState = db.prepare(
+      "INSERT INTO room_state VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (room_nr, field) DO UPDATE SET " +
+        "value = excluded.value, event_id = excluded.event_id, seq = excluded.seq, generation = excluded.generation " +
+        "WHERE room_state.seq <= excluded.seq",
+    );
+    this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ? WHERE nr = ?");
+    this.#dropMembers = db.prepare("DELETE FROM members WHERE room_nr = ? AND generation <> ? AND seq <= ?");
+    this.#dropState = db.prepare("DELETE FROM room_state WHERE room_nr = ? AND generation <> ? AND seq <= ?");
+    this.#close = db.prepare(
+      "UPDATE rooms SET load = CASE own_membership WHEN 'join' THEN 'loaded' ELSE 'stale' END, " +
+        "joined_members = (SELECT count(*) FROM members WHERE room_nr = nr AND membership = 'join') WHERE nr = ?",
+    );
+    this.#postpone = db.prepare("UPDATE rooms SET load_at = ? WHERE nr = ?");
+    this.#dropSome = db.prepare(
+      "DELETE FROM members WHERE (room_nr, user_id) IN (SELECT m.room_nr, m.user_id FROM members m JOIN rooms r ON r.nr = m.room_nr " +
+        "WHERE m.room_nr = ? AND r.load = 'stale' AND m.event_id <> coalesce(r.own_event, '') LIMIT ?)",
+    );
+    this.#dropped = db.prepare("UPDATE rooms SET load = 'none', joined_members = 0 WHERE nr = ? AND load = 'stale'");
+  }
+
+  async due(now: number, limit: number): Promise<readonly { readonly roomId: RoomId; readonly drop: boolean }[]> {
+    return this.#due.all(now, limit).map((row) => ({ roomId: row.room_id as RoomId, drop: row.load === "stale" }));
+  }
+
+  async nextDue(): Promise<number | null> {
+    return this.#nextDue.get() ?? null;
+  }
+
+  async want(roomId: RoomId, at: number): Promise<void> {
+    this.#db.transaction(() => this.#want.run(at, this.#rooms.take(roomId))).immediate();
+  }
+
+  async begin(roomId: RoomId): Promise<LoadTicket> {
+    return this.#db
+      .transaction(() => {
+        const generation = this.#begin.get(this.#rooms.take(roomId)) ?? 0;
+        return { roomId, generation, fromSeq: this.#lastSeq.get() ?? 0 };
+      })
+      .immediate();
+  }
+
+  async part(ticket: LoadTicket, changes: readonly LedgerChange[]): Promise<void> {
+    this.#db
+      .transaction(() => {
+        const nr = this.#rooms.take(ticket.roomId);
+        for (const change of changes) this.#put(nr, ticket, change);
+      })
+      .immediate();
+  }
+
+  async finish(ticket: LoadTicket): Promise<void> {
+    this.#db
+      .transaction(() => {
+        const nr = this.#rooms.take(ticket.roomId);
+        this.#dropMembers.run(nr, ticket.generation, ticket.fromSeq);
+        this.#dropState.run(nr, ticket.generation, ticket.fromSeq);
+        this.#close.run(nr);
+      })
+      .immediate();
+  }
+
+  async postpone(roomId: RoomId, at: number): Promise<void> {
+    this.#db.transaction(() => this.#postpone.run(at, this.#rooms.take(roomId))).immediate();
+  }
+
+  async drop(roomId: RoomId, limit: number): Promise<boolean> {
+    return this.#db
+      .transaction(() => {
+        const nr = this.#rooms.take(roomId);
+        if (this.#dropSome.run(nr, limit).changes > 0) return false;
+        this.#dropped.run(nr);
+        return true;
+      })
+      .immediate();
+  }
+
+  #put(nr: number, { generation, fromSeq }: LoadTicket, change: LedgerChange): void {
+    if (change.kind === "state") {
+      this.#putState.run(nr, change.field, change.value, change.eventId, fromSeq, generation);
+    } else if (change.kind === "member") {
+      const { userId, membership, eventId, sender, displayname, avatarUrl } = change.member;
+      const written = this.#putMember.run(
+        nr,
+        userId,
+        membership,
+        eventId,
+        sender,
+        displayname,
+        avatarUrl,
+        fromSeq,
+        generation,
+      );
+      if (change.own && written.changes > 0) {
+        this.#own.run(membership, eventId, nr);
+        this.#leases.wake(nr, 0);
+      }
+    }
+  }
+}

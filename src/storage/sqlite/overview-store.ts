@@ -1,0 +1,97 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { RoomLine, RoomOverview, Totals } from "../../gateways/admin/contracts.ts";
+import type { Phase } from "../../model/attendance.ts";
+import type { RoomId } from "../../model/ids.ts";
+import { MEMBERSHIPS, type Membership } from "../../model/membership.ts";
+import type { LoadState } from "../../model/room.ts";
+import type { LeaseRow } from "./lease-book.ts";
+import { leaseOf } from "./lease-store.ts";
+
+interface Row {
+  nr: number;
+  room_id: string;
+  load: string;
+  own_membership: string | null;
+  joined_members: number;
+  phase: string | null;
+  since: number | null;
+  code: string | null;
+  reason: string | null;
+}
+
+const COLUMNS =
+  "r.nr, r.room_id, r.load, r.own_membership, r.joined_members, a.phase, a.since, a.code, a.reason " +
+  "FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr";
+
+export class OverviewStore implements RoomOverview {
+  readonly #page: Statement<[string, number], Row>;
+  readonly #one: Statement<[string], Row>;
+  readonly #state: Statement<[number], { field: string; value: string | null }>;
+  readonly #leases: Statement<[number], LeaseRow>;
+  readonly #counts: Statement<[string], { membership: string; members: number }>;
+  readonly #phases: Statement<[], { phase: string; rooms: number }>;
+  readonly #kinds: Statement<[], { kind: string; leases: number }>;
+  readonly #loading: Statement<[], number>;
+
+  constructor(db: Database) {
+    this.#page = db.prepare(
+      `SELECT ${COLUMNS} WHERE r.room_id > ? AND (a.room_nr IS NOT NULL OR r.own_membership IS NOT NULL) ORDER BY r.room_id LIMIT ?`,
+    );
+    this.#one = db.prepare(`SELECT ${COLUMNS} WHERE r.room_id = ?`);
+    this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
+    this.#leases = db.prepare(
+      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id",
+    );
+    this.#counts = db.prepare(
+      "SELECT m.membership, count(*) AS members FROM members m JOIN rooms r ON r.nr = m.room_nr WHERE r.room_id = ? GROUP BY m.membership",
+    );
+    this.#phases = db.prepare("SELECT phase, count(*) AS rooms FROM attendance GROUP BY phase");
+    this.#kinds = db.prepare("SELECT kind, count(*) AS leases FROM leases WHERE ended_at IS NULL GROUP BY kind");
+    this.#loading = db.prepare<[], number>("SELECT count(*) FROM rooms WHERE load = 'wanted'").pluck();
+  }
+
+  async lines(after: RoomId | null, limit: number): Promise<readonly RoomLine[]> {
+    return this.#page.all(after ?? "", limit).map((row) => this.#lineOf(row));
+  }
+
+  async line(roomId: RoomId): Promise<RoomLine | null> {
+    const row = this.#one.get(roomId);
+    return row === undefined ? null : this.#lineOf(row);
+  }
+
+  async memberCounts(roomId: RoomId): Promise<Readonly<Record<Membership, number>>> {
+    const found = new Map(this.#counts.all(roomId).map(({ membership, members }) => [membership, members]));
+    const counts = MEMBERSHIPS.map((membership) => [membership, found.get(membership) ?? 0] as const);
+    return Object.fromEntries(counts) as Record<Membership, number>;
+  }
+
+  async totals(): Promise<Totals> {
+    return {
+      phases: Object.fromEntries(this.#phases.all().map(({ phase, rooms }) => [phase, rooms])),
+      leases: Object.fromEntries(this.#kinds.all().map(({ kind, leases }) => [kind, leases])),
+      loading: this.#loading.get() ?? 0,
+    };
+  }
+
+  #lineOf(row: Row): RoomLine {
+    const roomId = row.room_id as RoomId;
+    const state = new Map(this.#state.all(row.nr).map(({ field, value }) => [field, value]));
+    return {
+      roomId,
+      name: state.get("name") ?? null,
+      canonicalAlias: state.get("alias") ?? null,
+      joinRule: state.get("join_rule") ?? null,
+      historyVisibility: state.get("history_visibility") ?? null,
+      encryption: state.get("encryption") ?? null,
+      version: state.get("version") ?? null,
+      ownMembership: row.own_membership as Membership | null,
+      joinedMembers: row.joined_members,
+      load: row.load as LoadState,
+      phase: (row.phase ?? "absent") as Phase,
+      since: row.since ?? 0,
+      code: row.code,
+      reason: row.reason,
+      leases: this.#leases.all(row.nr).map((lease) => leaseOf(roomId, lease)),
+    };
+  }
+}

@@ -1,0 +1,47 @@
+import type { Database } from "better-sqlite3";
+import { SqliteAttendanceStore } from "./attendance-store.ts";
+import { AuditStore } from "./audit-store.ts";
+import { ChangeWriter } from "./changes.ts";
+import { JournalStore } from "./journal-store.ts";
+import { LeaseBook } from "./lease-book.ts";
+import { SqliteLeaseStore } from "./lease-store.ts";
+import { LedgerStore } from "./ledger-store.ts";
+import { LoadStore } from "./load-store.ts";
+import { openDatabase } from "./open.ts";
+import { OverviewStore } from "./overview-store.ts";
+import { RoomNumbers } from "./rooms.ts";
+import { SqliteTenantStore } from "./tenant-store.ts";
+
+/** Every store over one SQLite file and one connection: one process writes, and each call is one transaction. */
+export class SqliteStorage {
+  readonly ledger: LedgerStore;
+  readonly journal: JournalStore;
+  readonly loads: LoadStore;
+  readonly leases: SqliteLeaseStore;
+  readonly attendance: SqliteAttendanceStore;
+  readonly tenants: SqliteTenantStore;
+  readonly audit: AuditStore;
+  readonly overview: OverviewStore;
+  readonly #db: Database;
+
+  /** @throws EmissaryError `bad-config` where the file cannot be opened or is of a newer program. */
+  constructor(path: string) {
+    const db = openDatabase(path);
+    const rooms = new RoomNumbers(db);
+    this.#db = db;
+    this.audit = new AuditStore(db);
+    const book = new LeaseBook(db, rooms, this.audit);
+    this.ledger = new LedgerStore(db, rooms, new ChangeWriter(db, rooms, book));
+    this.journal = new JournalStore(db);
+    this.loads = new LoadStore(db, rooms, book);
+    this.leases = new SqliteLeaseStore(db, rooms, book, this.audit);
+    this.attendance = new SqliteAttendanceStore(db, rooms, book, this.audit);
+    this.tenants = new SqliteTenantStore(db, book, this.audit);
+    this.overview = new OverviewStore(db);
+  }
+
+  /** Folds the write-ahead log into the file and closes it. */
+  close(): void {
+    this.#db.close();
+  }
+}
