@@ -1,0 +1,54 @@
+import type { PseudouserAccount } from "../attendance/account.ts";
+import { localpartOf } from "../model/ids.ts";
+import { stringAt } from "../model/json.ts";
+import type { HomeserverClient } from "./client.ts";
+import { failureOf } from "./errors.ts";
+
+/** The pseudouser's account on the homeserver (spec, AS API, "Server admin style permissions" and "Registration"). */
+export class HomeserverAccount implements PseudouserAccount {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  async whoami(): Promise<string | null> {
+    const answer = await this.#client.call("GET", "/_matrix/client/v3/account/whoami");
+    if (answer.status === 200) return stringAt(answer.body, "user_id") ?? "";
+    // Synapse answers 403 for a user of our namespace that is not registered.
+    if (answer.status === 403 || answer.status === 404) return null;
+    throw failureOf(answer, "tell who we are");
+  }
+
+  async register(): Promise<
+    { readonly outcome: "made" | "exists" } | { readonly outcome: "refused"; readonly reason: string }
+  > {
+    const answer = await this.#client.call("POST", "/_matrix/client/v3/register", {
+      asPseudouser: false,
+      // inhibit_login: a homeserver without the older login API takes no registration that asks for a token (spec v1.17).
+      body: { type: "m.login.application_service", username: localpartOf(this.#client.own), inhibit_login: true },
+    });
+    if (answer.status === 200) return { outcome: "made" };
+    if (answer.errcode === "M_USER_IN_USE") return { outcome: "exists" };
+    if (answer.status === 400 || answer.status === 403) {
+      return { outcome: "refused", reason: `${answer.errcode ?? answer.status}: ${answer.error ?? "no reason given"}` };
+    }
+    throw failureOf(answer, "register the pseudouser");
+  }
+
+  async displayname(): Promise<string | null> {
+    const answer = await this.#client.call("GET", this.#displaynamePath());
+    if (answer.status === 200) return stringAt(answer.body, "displayname");
+    if (answer.status === 404 || answer.status === 403) return null;
+    throw failureOf(answer, "tell the pseudouser's profile");
+  }
+
+  async setDisplayname(displayname: string): Promise<void> {
+    const answer = await this.#client.call("PUT", this.#displaynamePath(), { body: { displayname } });
+    if (answer.status !== 200) throw failureOf(answer, "set the pseudouser's display name");
+  }
+
+  #displaynamePath(): string {
+    return `/_matrix/client/v3/profile/${encodeURIComponent(this.#client.own)}/displayname`;
+  }
+}

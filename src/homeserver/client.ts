@@ -1,0 +1,141 @@
+import { Pool, type Dispatcher } from "undici";
+import { EmissaryError, sentenceOf } from "../model/errors.ts";
+import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import type { UserId } from "../model/ids.ts";
+
+/** Answers of the control plane are small; a homeserver, or what stands in its place, does not get to fill our memory. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+export interface CallOptions {
+  readonly query?: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: JsonValue;
+  readonly abort?: AbortSignal;
+  /** Milliseconds without a byte of answer before the call counts as failed. */
+  readonly timeout?: number;
+  /** False for the few calls that are the appservice's own. */
+  readonly asPseudouser?: boolean;
+}
+
+/** What the homeserver answered, whatever it was. */
+export interface Answer {
+  readonly status: number;
+  readonly body: JsonObject;
+  readonly errcode: string | null;
+  /** The homeserver's sentence, for an error. */
+  readonly error: string | null;
+  /** Milliseconds, from the body or the Retry-After header (spec, "Rate limiting"). */
+  readonly retryAfter: number | null;
+}
+
+/** One homeserver, spoken to as its appservice: small JSON calls here, streams in upstream.ts, over one pool of connections. */
+export class HomeserverClient {
+  readonly pool: Pool;
+  readonly own: UserId;
+  readonly #base: string;
+  readonly #token: string;
+
+  constructor(parts: { url: URL; asToken: string; own: UserId; connections?: number }) {
+    this.pool = new Pool(parts.url.origin, {
+      connections: parts.connections ?? 64,
+      headersTimeout: 0,
+      bodyTimeout: 60_000,
+      keepAliveTimeout: 30_000,
+    });
+    this.#base = parts.url.pathname.replace(/\/+$/, "");
+    this.#token = parts.asToken;
+    this.own = parts.own;
+  }
+
+  /** The address of a path on this homeserver, for the pool. */
+  path(path: string): string {
+    return `${this.#base}${path}`;
+  }
+
+  get authorization(): string {
+    return `Bearer ${this.#token}`;
+  }
+
+  /** @throws EmissaryError `homeserver-unreachable` where no answer came; an answer of any status is returned. */
+  async call(method: Dispatcher.HttpMethod, path: string, options: CallOptions = {}): Promise<Answer> {
+    const response = await this.open(method, path, options);
+    return answerOf(response);
+  }
+
+  /** Like call, for an answer that the caller reads itself as a stream. */
+  async open(method: Dispatcher.HttpMethod, path: string, options: CallOptions = {}): Promise<Dispatcher.ResponseData> {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(options.query ?? {})) {
+      for (const one of typeof value === "string" ? [value] : value) query.append(name, one);
+    }
+    if (options.asPseudouser !== false) query.set("user_id", this.own);
+    const body = options.body === undefined ? null : JSON.stringify(options.body);
+    try {
+      return await this.pool.request({
+        method,
+        path: `${this.#base}${path}${query.size > 0 ? `?${query.toString()}` : ""}`,
+        headers: {
+          authorization: this.authorization,
+          ...(body === null ? {} : { "content-type": "application/json" }),
+        },
+        body,
+        headersTimeout: options.timeout ?? DEFAULT_TIMEOUT_MS,
+        ...(options.abort === undefined ? {} : { signal: options.abort }),
+      });
+    } catch (error) {
+      throw unreachable(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.pool.destroy();
+  }
+}
+
+export function unreachable(error: unknown): EmissaryError {
+  return new EmissaryError(
+    "homeserver-unreachable",
+    `The homeserver gave no answer: ${sentenceOf(error)}. Check homeserver.url and that it runs.`,
+    { cause: error },
+  );
+}
+
+/** Reads an answer whole, up to a bound; one that is no JSON object counts as an empty one. */
+export async function answerOf(response: Dispatcher.ResponseData): Promise<Answer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_ANSWER_BYTES) throw new Error(`an answer of more than ${MAX_ANSWER_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw unreachable(error);
+  }
+  const body = parseObject(Buffer.concat(chunks).toString("utf8"));
+  const failed = response.statusCode >= 400;
+  return {
+    status: response.statusCode,
+    body,
+    errcode: failed ? stringAt(body, "errcode") : null,
+    error: failed ? (stringAt(body, "error") ?? `status ${response.statusCode}`) : null,
+    retryAfter: failed ? retryAfterOf(body, response.headers["retry-after"]) : null,
+  };
+}
+
+function parseObject(text: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJsonObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function retryAfterOf(body: JsonObject, header: string | string[] | undefined): number | null {
+  const inBody = body["retry_after_ms"];
+  if (typeof inBody === "number" && inBody >= 0) return Math.min(inBody, 24 * 60 * 60 * 1000);
+  const seconds = Number(Array.isArray(header) ? header[0] : header);
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.min(seconds, 24 * 60 * 60) * 1000 : null;
+}

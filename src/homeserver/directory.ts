@@ -1,0 +1,50 @@
+import { isRoomId, isServerName, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
+import { stringAt } from "../model/json.ts";
+import { MAX_VIA } from "../model/room.ts";
+import type { RoomLook } from "../policy/judge.ts";
+import type { RoomLooker } from "../policy/policy.ts";
+import type { HomeserverClient } from "./client.ts";
+import { failureOf } from "./errors.ts";
+
+/** Where an alias points, and who is there. */
+export interface AliasTarget {
+  readonly roomId: RoomId;
+  readonly via: readonly ServerName[];
+}
+
+/** Finds rooms and looks at them from outside, over federation where need be. */
+export class HomeserverDirectory implements RoomLooker {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  /** Null where the alias is not known. @throws EmissaryError where the homeserver cannot tell now. */
+  async resolve(alias: RoomAlias): Promise<AliasTarget | null> {
+    const answer = await this.#client.call("GET", `/_matrix/client/v3/directory/room/${encodeURIComponent(alias)}`);
+    if (answer.status === 404) return null;
+    const roomId = stringAt(answer.body, "room_id");
+    if (answer.status !== 200 || roomId === null || !isRoomId(roomId)) throw failureOf(answer, "resolve an alias");
+    const servers = Array.isArray(answer.body["servers"]) ? answer.body["servers"] : [];
+    const via = servers.filter((server) => typeof server === "string").filter((server) => isServerName(server));
+    return { roomId, via: via.slice(0, MAX_VIA) };
+  }
+
+  /** The room's summary (spec v1.15, MSC3266), which answers before any join. */
+  async look(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
+    const path = `/_matrix/client/v1/room_summary/${encodeURIComponent(roomId)}`;
+    const answer = await this.#client.call("GET", path, { query: { via } });
+    // 400: no server to ask, neither given nor known. 403: the room is not for us to see.
+    if (answer.status === 404 || answer.status === 403 || answer.status === 400) return null;
+    if (answer.status !== 200) throw failureOf(answer, "describe a room");
+    const members = answer.body["num_joined_members"];
+    return {
+      joinRule: stringAt(answer.body, "join_rule") ?? "public",
+      worldReadable: answer.body["world_readable"] === true,
+      joinedMembers: typeof members === "number" ? members : null,
+      version: stringAt(answer.body, "room_version"),
+      encryption: stringAt(answer.body, "encryption"),
+    };
+  }
+}

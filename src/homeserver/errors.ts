@@ -1,0 +1,37 @@
+import { EmissaryError } from "../model/errors.ts";
+import type { Answer } from "./client.ts";
+
+/**
+ * Whether asking again can help. Not for 4xx, with these exceptions: the limit, which says when; and 408 and 425, which ask for
+ * it. What a server in between answers (502, 504) and what goes wrong inside (500) may be over the next time.
+ */
+export function isWorthRetrying(answer: Answer): boolean {
+  return (
+    answer.status >= 500 ||
+    answer.status === 429 ||
+    answer.status === 408 ||
+    answer.status === 425 ||
+    answer.errcode === "M_LIMIT_EXCEEDED"
+  );
+}
+
+/** The failure that an unexpected answer is. `doing` completes "The homeserver refuses to …". */
+export function failureOf(answer: Answer, doing: string): EmissaryError {
+  const word = `${answer.errcode ?? `status ${answer.status}`}: ${answer.error ?? "no reason given"}`;
+  if (answer.status === 401 || answer.errcode === "M_UNKNOWN_TOKEN") {
+    return new EmissaryError(
+      "homeserver-error",
+      `The homeserver does not know our token (${word}): it has not loaded registration.yaml, or another one. Load it and restart it.`,
+    );
+  }
+  if (answer.status === 429) {
+    return new EmissaryError("limited", `The homeserver limits how often it may be asked to ${doing} (${word}).`, {
+      ...(answer.retryAfter === null ? {} : { retryAfter: answer.retryAfter }),
+    });
+  }
+  return new EmissaryError(
+    answer.status >= 500 ? "homeserver-error" : "refused-by-homeserver",
+    `The homeserver refuses to ${doing} (${word}).`,
+    { reason: answer.errcode ?? String(answer.status) },
+  );
+}

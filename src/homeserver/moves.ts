@@ -1,0 +1,59 @@
+import type { MoveAnswer, PseudouserMoves } from "../attendance/contracts.ts";
+import { EmissaryError } from "../model/errors.ts";
+import { isRoomEvent, type RoomEvent } from "../model/event.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
+import type { Answer, HomeserverClient } from "./client.ts";
+import { isWorthRetrying } from "./errors.ts";
+
+/** A join over federation may take minutes in a large room; the keeper's own limit ends it. */
+const MOVE_TIMEOUT_MS = 15 * 60_000;
+
+/** The pseudouser's joins and leaves. */
+export class HomeserverMoves implements PseudouserMoves {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  /** `via` goes out under its older name too: homeservers before v1.12 of the spec (MSC4156) know `server_name` only. */
+  async join(roomId: RoomId, via: readonly ServerName[], abort: AbortSignal): Promise<MoveAnswer> {
+    return this.#move(`/_matrix/client/v3/join/${encodeURIComponent(roomId)}`, { via, server_name: via }, abort);
+  }
+
+  async leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer> {
+    return this.#move(`/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/leave`, {}, abort);
+  }
+
+  async ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(this.#client.own)}`;
+    const answer = await this.#client.call("GET", path, { query: { format: "event" }, abort });
+    const event: unknown = answer.body;
+    return answer.status === 200 && isRoomEvent(event) ? event : null;
+  }
+
+  async #move(
+    path: string,
+    query: Readonly<Record<string, readonly string[]>>,
+    abort: AbortSignal,
+  ): Promise<MoveAnswer> {
+    try {
+      const answer = await this.#client.call("POST", path, { query, body: {}, abort, timeout: MOVE_TIMEOUT_MS });
+      return moveAnswerOf(answer);
+    } catch (error) {
+      if (!(error instanceof EmissaryError)) throw error;
+      return { outcome: "retry", code: error.code, reason: error.message, retryAfter: null };
+    }
+  }
+}
+
+function moveAnswerOf(answer: Answer): MoveAnswer {
+  if (answer.status === 200) return { outcome: "done" };
+  const code = answer.errcode ?? `HTTP_${answer.status}`;
+  const reason = answer.error ?? `status ${answer.status}`;
+  // A token that the homeserver does not know is repaired by loading the registration, not by giving up the room.
+  if (isWorthRetrying(answer) || answer.status === 401) {
+    return { outcome: "retry", code, reason, retryAfter: answer.retryAfter };
+  }
+  return { outcome: "refused", code, reason };
+}

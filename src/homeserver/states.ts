@@ -1,0 +1,62 @@
+import { JSONParser } from "@streamparser/json";
+import type { RoomStates } from "../attendance/contracts.ts";
+import { EmissaryError } from "../model/errors.ts";
+import { isRoomEvent, isStateEvent, type StateEvent } from "../model/event.ts";
+import type { RoomId } from "../model/ids.ts";
+import { answerOf, unreachable, type HomeserverClient } from "./client.ts";
+import { failureOf } from "./errors.ts";
+
+/** Synapse computes the whole state of a large room before the first byte. */
+const STATE_TIMEOUT_MS = 10 * 60_000;
+/** State events handed on at once. */
+const PART = 500;
+
+/**
+ * A room's current state (`GET …/state`), read as a stream: the answer for a room of a hundred thousand members is hundreds of
+ * megabytes, and is never in memory as a whole.
+ */
+export class HomeserverStates implements RoomStates {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  async *stream(roomId: RoomId, abort: AbortSignal): AsyncIterable<readonly StateEvent[]> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
+    const response = await this.#client.open("GET", path, { abort, timeout: STATE_TIMEOUT_MS });
+    if (response.statusCode !== 200) throw failureOf(await answerOf(response), "tell a room's state");
+
+    let part: StateEvent[] = [];
+    const progress = { ended: false };
+    const parser = new JSONParser({ paths: ["$.*"], keepStack: false });
+    parser.onValue = ({ value }) => {
+      const event: unknown = value;
+      if (isRoomEvent(event) && isStateEvent(event)) part.push(event);
+    };
+    parser.onEnd = () => {
+      progress.ended = true;
+    };
+    parser.onError = (error) => {
+      throw new EmissaryError(
+        "homeserver-error",
+        `The homeserver's answer to a room's state is broken JSON: ${error.message}.`,
+      );
+    };
+    try {
+      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+        parser.write(chunk);
+        if (part.length >= PART) {
+          yield part;
+          part = [];
+        }
+      }
+    } catch (error) {
+      throw error instanceof EmissaryError ? error : unreachable(error);
+    }
+    if (!progress.ended) {
+      throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state ended in the middle.");
+    }
+    if (part.length > 0) yield part;
+  }
+}

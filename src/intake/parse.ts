@@ -1,0 +1,57 @@
+import { EmissaryError, sentenceOf } from "../model/errors.ts";
+import { eventFault, isRoomEvent, type RoomEvent } from "../model/event.ts";
+import { isJsonObject } from "../model/json.ts";
+import type { SetAside } from "../ledger/ledger.ts";
+
+/** So much of a faulty event is kept. */
+const ASIDE_BYTES = 4_096;
+
+export interface ParsedTransaction {
+  readonly events: readonly RoomEvent[];
+  readonly setAside: readonly SetAside[];
+  /** How many ephemeral events and to-device messages came along. */
+  readonly ephemeral: number;
+  /** True when the body holds nothing but its events, all of them sound. */
+  readonly plain: boolean;
+}
+
+/** Of a transaction's parts that are not room events, under their stable and unstable names (spec v1.13, MSC2409, MSC4203). */
+const EPHEMERAL_KEYS = ["ephemeral", "de.sorunome.msc2409.ephemeral", "to_device", "de.sorunome.msc2409.to_device"];
+
+/**
+ * Parses the body of a transaction. A thing among the events that is none is set aside: refusing the transaction would make
+ * the homeserver repeat it for ever, and its neighbours would never arrive.
+ * @throws EmissaryError `not-json` or `bad-request` where the body is no transaction at all.
+ */
+export function parseTransaction(body: Buffer): ParsedTransaction {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString("utf8"));
+  } catch (error) {
+    throw new EmissaryError("not-json", `The transaction is not JSON: ${sentenceOf(error)}.`);
+  }
+  if (!isJsonObject(value)) throw new EmissaryError("bad-request", "The transaction is not a JSON object.");
+  const given: unknown = value["events"] ?? [];
+  if (!Array.isArray(given)) throw new EmissaryError("bad-request", "The transaction's `events` are not a list.");
+
+  const events: RoomEvent[] = [];
+  const setAside: SetAside[] = [];
+  for (const thing of given as unknown[]) {
+    if (isRoomEvent(thing)) events.push(thing);
+    else setAside.push({ fault: eventFault(thing) ?? "unknown", json: excerpt(thing) });
+  }
+  let ephemeral = 0;
+  for (const key of EPHEMERAL_KEYS) {
+    const part = value[key];
+    if (Array.isArray(part)) ephemeral += part.length;
+  }
+  return { events, setAside, ephemeral, plain: setAside.length === 0 && ephemeral === 0 };
+}
+
+function excerpt(thing: unknown): string {
+  try {
+    return JSON.stringify(thing).slice(0, ASIDE_BYTES);
+  } catch {
+    return "nested too deeply to be written";
+  }
+}

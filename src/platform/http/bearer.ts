@@ -1,0 +1,30 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+
+/** The tokens of a request: the header's, and the query parameter's that older callers use. */
+export interface RequestTokens {
+  readonly header: string | null;
+  readonly query: string | null;
+}
+
+const BEARER = /^Bearer +(\S+) *$/i;
+
+export function tokensOf(request: IncomingMessage): RequestTokens {
+  const header = BEARER.exec(request.headers.authorization ?? "")?.[1] ?? null;
+  const url = request.url ?? "";
+  const at = url.indexOf("?");
+  const query = at === -1 ? null : new URLSearchParams(url.slice(at + 1)).get("access_token");
+  return { header, query: query === "" ? null : query };
+}
+
+/** Compares secrets in a time that tells nothing of either, not even the length. */
+export function isSameSecret(given: string, expected: string): boolean {
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}
+
+/** A request's path without its query, for logs: the query may hold a token. */
+export function pathForLog(url: string): string {
+  const at = url.indexOf("?");
+  return at === -1 ? url : url.slice(0, at);
+}

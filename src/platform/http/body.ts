@@ -1,0 +1,42 @@
+import type { Readable } from "node:stream";
+import type { FastifyRequest } from "fastify";
+import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
+
+/** Reads a streamed body whole, up to a limit in bytes. @throws EmissaryError `too-large` */
+export async function readBody(request: FastifyRequest, limit: number): Promise<Buffer> {
+  const body = request.body as Readable | Buffer | null | undefined;
+  if (body === null || body === undefined) return Buffer.alloc(0);
+  if (Buffer.isBuffer(body)) return within(body, limit);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge(limit);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}
+
+/** Reads the body as a JSON object; an empty one counts as `{}`. @throws EmissaryError `too-large`, `not-json`, `bad-request` */
+export async function readJson(request: FastifyRequest, limit: number): Promise<JsonObject> {
+  const raw = await readBody(request, limit);
+  if (raw.length === 0) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(raw.toString("utf8"));
+  } catch (error) {
+    throw new EmissaryError("not-json", `The body is not JSON: ${sentenceOf(error)}.`);
+  }
+  if (!isJsonObject(value)) throw new EmissaryError("bad-request", "The body is not a JSON object.");
+  return value;
+}
+
+function within(body: Buffer, limit: number): Buffer {
+  if (body.length > limit) throw tooLarge(limit);
+  return body;
+}
+
+function tooLarge(limit: number): EmissaryError {
+  return new EmissaryError("too-large", `The body is larger than the ${limit} bytes that are accepted here.`);
+}

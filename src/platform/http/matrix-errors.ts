@@ -1,0 +1,38 @@
+import type { EmissaryError, ErrorCode } from "../../model/errors.ts";
+import type { JsonObject } from "../../model/json.ts";
+
+/** How each of our failures reads to a Matrix caller: HTTP status and errcode (spec, client-server API, "Standard error response"). */
+export const MATRIX_ERRORS: Readonly<Record<ErrorCode, readonly [status: number, errcode: string]>> = {
+  "bad-request": [400, "M_BAD_JSON"],
+  "not-json": [400, "M_NOT_JSON"],
+  "missing-token": [401, "M_MISSING_TOKEN"],
+  "unknown-token": [401, "M_UNKNOWN_TOKEN"],
+  forbidden: [403, "M_FORBIDDEN"],
+  "not-found": [404, "M_NOT_FOUND"],
+  unrecognized: [404, "M_UNRECOGNIZED"],
+  "method-not-allowed": [405, "M_UNRECOGNIZED"],
+  "too-large": [413, "M_TOO_LARGE"],
+  "in-use": [409, "M_IN_USE"],
+  "refused-by-policy": [403, "M_FORBIDDEN"],
+  "refused-by-homeserver": [403, "M_FORBIDDEN"],
+  "room-encrypted": [403, "M_FORBIDDEN"],
+  "no-lease": [403, "M_FORBIDDEN"],
+  limited: [429, "M_LIMIT_EXCEEDED"],
+  timeout: [504, "M_UNKNOWN"],
+  "homeserver-unreachable": [502, "M_UNKNOWN"],
+  "homeserver-error": [502, "M_UNKNOWN"],
+  "not-ready": [503, "M_UNKNOWN"],
+  "bad-config": [500, "M_UNKNOWN"],
+  internal: [500, "M_UNKNOWN"],
+};
+
+/** The body of an error for a Matrix caller. `code` is ours, for tools that want more than the errcode. */
+export function matrixErrorBody(error: EmissaryError): JsonObject {
+  return {
+    errcode: MATRIX_ERRORS[error.code][1],
+    error: error.message,
+    "org.matrix.msc1777.code": error.code,
+    ...(error.reason === null ? {} : { "org.matrix.msc1777.reason": error.reason }),
+    ...(error.retryAfter === null ? {} : { retry_after_ms: Math.ceil(error.retryAfter) }),
+  };
+}
