@@ -1,0 +1,273 @@
+import type { FastifyInstance } from "fastify";
+import { setUpPseudouser } from "./attendance/account.ts";
+import { backoff } from "./attendance/backoff.ts";
+import { Keeper } from "./attendance/keeper.ts";
+import { RoomLoader } from "./attendance/loader.ts";
+import { AuditQueue } from "./gateways/act/audit-queue.ts";
+import { actRoutes } from "./gateways/act/routes.ts";
+import type { IntakeTally } from "./gateways/admin/admin.ts";
+import { adminRoutes } from "./gateways/admin/routes.ts";
+import { HomeserverAccount } from "./homeserver/account.ts";
+import { HomeserverClient } from "./homeserver/client.ts";
+import { HomeserverDirectory } from "./homeserver/directory.ts";
+import { HomeserverMoves } from "./homeserver/moves.ts";
+import { HomeserverStates } from "./homeserver/states.ts";
+import { HomeserverUpstream } from "./homeserver/upstream.ts";
+import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
+import { Recorder, type RecordOutcome } from "./ledger/recorder.ts";
+import { LeaseDesk } from "./leases/desk.ts";
+import { sweepLeases } from "./leases/sweeper.ts";
+import type { Clock, Random } from "./model/clock.ts";
+import { EmissaryError, sentenceOf } from "./model/errors.ts";
+import type { UserId } from "./model/ids.ts";
+import type { Logger } from "./model/logger.ts";
+import { pseudouserOf } from "./model/pseudouser.ts";
+import type { Config } from "./platform/config/config.ts";
+import { listen, makeServer } from "./platform/http/server.ts";
+import { makeMetrics, type Metrics } from "./platform/metrics.ts";
+import { makeTenantRegistration } from "./platform/registration.ts";
+import { programVersion } from "./platform/version.ts";
+import { Policy } from "./policy/policy.ts";
+import { Tenants } from "./policy/tenants.ts";
+import { SqliteStorage } from "./storage/sqlite/storage.ts";
+
+export interface AppParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+const ADMIN_BODY_LIMIT = 64 * 1024;
+/** How long requests under way may take after we were told to stop, milliseconds. */
+const STOP_WAIT_MS = 10_000;
+
+/**
+ * The whole of Emissary. The constructor builds the parts and joins them, `start` opens the doors in a safe order, `stop` closes
+ * them in the reverse one. Nothing else knows all the parts.
+ */
+export class App {
+  /** Settles when start-up is over: resolves when ready, rejects where the homeserver refuses the pseudouser. */
+  readonly ready: Promise<void>;
+  /** The ports that the listeners got, once `start` has resolved. */
+  readonly ports = { appservice: 0, gateway: 0, admin: 0 };
+
+  readonly #config: Config;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Logger;
+  readonly #own: UserId;
+  readonly #storage: SqliteStorage;
+  readonly #client: HomeserverClient;
+  readonly #recorder: Recorder;
+  readonly #tenants: Tenants;
+  readonly #desk: LeaseDesk;
+  readonly #keeper: Keeper;
+  readonly #loader: RoomLoader;
+  readonly #metrics: Metrics;
+  readonly #intake: FastifyInstance;
+  readonly #gateway: FastifyInstance;
+  readonly #admin: FastifyInstance;
+  readonly #abort = new AbortController();
+  readonly #startedAt: number;
+  #notReadyBecause: string | null = "Emissary is starting.";
+  #tally: IntakeTally = { transactions: 0, events: 0, duplicates: 0, setAside: 0, lastAt: null };
+  #background: Promise<unknown>[] = [];
+  #settleReady: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} };
+
+  /** @throws EmissaryError `bad-config` where the database cannot be opened. */
+  constructor({ config, clock, random, log }: AppParts) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#random = random;
+    this.#log = log;
+    this.#startedAt = clock.now();
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    const { serverName } = config.homeserver;
+    const own = pseudouserOf(serverName, config.pseudouser.localpart);
+    this.#own = own;
+    const storage = new SqliteStorage(config.storage.sqlite);
+    this.#storage = storage;
+    const client = new HomeserverClient({
+      url: new URL(config.homeserver.url),
+      asToken: config.registration.asToken,
+      own,
+    });
+    this.#client = client;
+    const directory = new HomeserverDirectory(client);
+
+    this.#recorder = new Recorder(storage.ledger, own, clock);
+    this.#tenants = new Tenants({
+      store: storage.tenants,
+      server: serverName,
+      secret: config.registration.asToken,
+      clock,
+      random,
+    });
+    const policy = new Policy({
+      ledger: storage.ledger,
+      looker: directory,
+      attended: storage.attendance,
+      limits: config.policy,
+      clock,
+    });
+    this.#desk = new LeaseDesk(storage.leases, policy, clock);
+    this.#keeper = new Keeper({
+      store: storage.attendance,
+      loads: storage.loads,
+      moves: new HomeserverMoves(client),
+      policy,
+      desk: this.#desk,
+      recorder: this.#recorder,
+      clock,
+      random,
+      log,
+      options: config.attendance,
+    });
+    this.#loader = new RoomLoader({
+      loads: storage.loads,
+      states: new HomeserverStates(client),
+      own,
+      clock,
+      random,
+      log,
+      stirred: this.#keeper.stepped,
+    });
+    this.#metrics = makeMetrics((metrics) => this.#refreshGauges(metrics));
+
+    this.#intake = makeServer({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, log, random });
+    intakeRoutes(this.#intake, {
+      recorder: this.#recorder,
+      hsToken: config.registration.hsToken,
+      own,
+      observe: (seen) => this.#count(seen),
+    });
+    this.#gateway = makeServer({ name: "gateway", bodyLimit: null, log, random });
+    actRoutes(this.#gateway, {
+      own,
+      tenants: this.#tenants,
+      desk: this.#desk,
+      leases: storage.leases,
+      keeper: this.#keeper,
+      ledger: storage.ledger,
+      aliases: directory,
+      upstream: new HomeserverUpstream(client),
+      audit: new AuditQueue(storage.audit, clock),
+      count: (outcome) => this.#metrics.actRequests.inc({ outcome }),
+      frontDoor: config.gateway.frontDoor,
+    });
+    this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
+    adminRoutes(this.#admin, {
+      token: config.admin.token,
+      version: programVersion(),
+      own,
+      homeserver: config.homeserver,
+      clock,
+      startedAt: this.#startedAt,
+      notReadyBecause: () => this.#notReadyBecause,
+      intake: () => this.#tally,
+      metricsText: async () => ({
+        contentType: this.#metrics.registry.contentType,
+        text: await this.#metrics.registry.metrics(),
+      }),
+      ledger: storage.ledger,
+      journal: storage.journal,
+      overview: storage.overview,
+      leases: storage.leases,
+      desk: this.#desk,
+      keeper: this.#keeper,
+      aliases: directory,
+      tenants: this.#tenants,
+      audit: storage.audit,
+      registrationOf: (tenant, tokens) => makeTenantRegistration(tenant, tokens),
+    });
+  }
+
+  /**
+   * Opens intake first, so that nothing the homeserver sends waits on the rest; then admin, which tells how far we are; then,
+   * once the pseudouser stands, attendance and the gateway. Resolves when intake and admin are open; `ready` tells the rest.
+   * @throws EmissaryError `bad-config` where a listener's address cannot be had.
+   */
+  async start(): Promise<void> {
+    const { appservice, admin } = this.#config;
+    await this.#recorder.start();
+    await this.#tenants.start();
+    this.ports.appservice = await listen(this.#intake, "appservice.listen", appservice.listen);
+    this.ports.admin = await listen(this.#admin, "admin.listen", admin.listen);
+    this.#background.push(this.#becomeReady().then(this.#settleReady.resolve, this.#settleReady.reject));
+  }
+
+  /** Finishes what is in hand and closes everything. Safe to call after a start that failed. */
+  async stop(): Promise<void> {
+    this.#notReadyBecause = "Emissary is stopping.";
+    this.#abort.abort();
+    const overdue = setTimeout(() => {
+      for (const server of [this.#gateway, this.#intake, this.#admin]) server.server.closeAllConnections();
+    }, STOP_WAIT_MS);
+    // Requests that wait for attendance end with the keeper, so both are stopped together.
+    await Promise.all([this.#keeper.stop(), this.#gateway.close(), this.#intake.close(), this.#admin.close()]);
+    clearTimeout(overdue);
+    await this.#loader.stop();
+    await Promise.all(this.#background);
+    await this.#client.close();
+    this.#storage.close();
+  }
+
+  async #becomeReady(): Promise<void> {
+    const { gateway } = this.#config;
+    await this.#setUpPseudouser();
+    if (this.#abort.signal.aborted) return;
+    await this.#keeper.start();
+    this.#loader.start();
+    this.#background.push(sweepLeases(this.#storage.leases, this.#desk.changed, this.#clock, this.#abort.signal));
+    this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
+    this.#notReadyBecause = null;
+    this.#log.info("emissary.ready", { pseudouser: this.#own, ...this.ports });
+  }
+
+  /** Tries until the homeserver is there and has loaded our registration; only its refusal of the name is final. */
+  async #setUpPseudouser(): Promise<void> {
+    const account = new HomeserverAccount(this.#client);
+    const { displayname } = this.#config.pseudouser;
+    for (let tries = 1; !this.#abort.signal.aborted; tries += 1) {
+      try {
+        await setUpPseudouser(account, this.#own, displayname ?? this.#config.homeserver.serverName);
+        return;
+      } catch (error) {
+        if (!(error instanceof EmissaryError) || error.code === "bad-config") throw error;
+        const wait = backoff(tries, this.#random, 1_000, 30_000);
+        this.#notReadyBecause = sentenceOf(error);
+        this.#log.warn("homeserver.not-ready", { cause: sentenceOf(error), retry_in_ms: wait });
+        await this.#clock.sleep(wait, this.#abort.signal);
+      }
+    }
+  }
+
+  #count(seen: RecordOutcome & { readonly ephemeral: number }): void {
+    this.#metrics.transactions.inc();
+    this.#metrics.events.inc({ outcome: "fresh" }, seen.fresh);
+    this.#metrics.events.inc({ outcome: "duplicate" }, seen.duplicates);
+    this.#metrics.events.inc({ outcome: "set-aside" }, seen.setAside);
+    this.#metrics.ephemeral.inc(seen.ephemeral);
+    this.#metrics.roomsDoubted.inc(seen.doubted);
+    if (seen.setAside > 0) this.#log.warn("intake.set-aside", { events: seen.setAside });
+    this.#tally = {
+      transactions: this.#tally.transactions + 1,
+      events: this.#tally.events + seen.fresh,
+      duplicates: this.#tally.duplicates + seen.duplicates,
+      setAside: this.#tally.setAside + seen.setAside,
+      lastAt: this.#clock.now(),
+    };
+  }
+
+  async #refreshGauges(metrics: Metrics): Promise<void> {
+    const { phases, leases } = await this.#storage.overview.totals();
+    metrics.rooms.reset();
+    metrics.leases.reset();
+    for (const [phase, rooms] of Object.entries(phases)) metrics.rooms.set({ phase }, rooms);
+    for (const [kind, held] of Object.entries(leases)) metrics.leases.set({ kind }, held);
+    metrics.journalEnd.set((await this.#storage.journal.bounds()).last);
+  }
+}

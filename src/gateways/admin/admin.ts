@@ -1,0 +1,45 @@
+import type { ServerName, UserId } from "../../model/ids.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import type { Clock } from "../../model/clock.ts";
+import type { Keeper } from "../../attendance/keeper.ts";
+import type { Journal } from "../../ledger/journal.ts";
+import type { Ledger } from "../../ledger/ledger.ts";
+import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
+import type { Aliases } from "../../leases/target.ts";
+import type { Tenants, TenantTokens } from "../../policy/tenants.ts";
+import type { AuditReads, RoomOverview } from "./contracts.ts";
+
+/** Counts since the start, for the status. */
+export interface IntakeTally {
+  readonly transactions: number;
+  readonly events: number;
+  readonly duplicates: number;
+  readonly setAside: number;
+  /** When the newest transaction came; null for none yet. */
+  readonly lastAt: number | null;
+}
+
+/** What the admin API is built of. */
+export interface AdminParts {
+  readonly token: string;
+  readonly version: string;
+  readonly own: UserId;
+  readonly homeserver: { readonly url: string; readonly serverName: ServerName };
+  readonly clock: Clock;
+  readonly startedAt: number;
+  /** Why we are not ready; null once we are. */
+  readonly notReadyBecause: () => string | null;
+  readonly intake: () => IntakeTally;
+  readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly ledger: Ledger;
+  readonly journal: Journal;
+  readonly overview: RoomOverview;
+  readonly leases: LeaseStore;
+  readonly desk: LeaseDesk;
+  readonly keeper: Pick<Keeper, "untilPresent">;
+  readonly aliases: Aliases;
+  readonly tenants: Tenants;
+  readonly audit: AuditReads;
+  /** The registration file's content for a tenant. */
+  readonly registrationOf: (tenant: Tenant, tokens: TenantTokens) => Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,45 @@
+import type { AuditRow } from "../../model/audit.ts";
+import type { Phase } from "../../model/attendance.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { Lease } from "../../model/lease.ts";
+import type { Membership } from "../../model/membership.ts";
+import type { LoadState } from "../../model/room.ts";
+
+export interface AuditReads {
+  /** The newest rows with an ID below `before`, newest first. */
+  newest(before: number | null, limit: number): Promise<readonly AuditRow[]>;
+}
+
+/** One line of the list of rooms: what we know of the room, and how our attendance stands. */
+export interface RoomLine {
+  readonly roomId: RoomId;
+  readonly name: string | null;
+  readonly canonicalAlias: string | null;
+  readonly joinRule: string | null;
+  readonly historyVisibility: string | null;
+  readonly encryption: string | null;
+  readonly version: string | null;
+  readonly ownMembership: Membership | null;
+  readonly joinedMembers: number;
+  readonly load: LoadState;
+  readonly phase: Phase;
+  readonly since: number;
+  readonly code: string | null;
+  readonly reason: string | null;
+  readonly leases: readonly Lease[];
+}
+
+export interface Totals {
+  readonly phases: Readonly<Record<string, number>>;
+  readonly leases: Readonly<Record<string, number>>;
+  readonly loading: number;
+}
+
+/** The operator's view over rooms. */
+export interface RoomOverview {
+  /** Rooms that are or were attended, in the order of their IDs, those after `after`. */
+  lines(after: RoomId | null, limit: number): Promise<readonly RoomLine[]>;
+  line(roomId: RoomId): Promise<RoomLine | null>;
+  memberCounts(roomId: RoomId): Promise<Readonly<Record<Membership, number>>>;
+  totals(): Promise<Totals>;
+}

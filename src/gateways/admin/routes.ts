@@ -1,0 +1,83 @@
+import type { FastifyInstance } from "fastify";
+import { EmissaryError } from "../../model/errors.ts";
+import { isSameSecret, tokensOf } from "../../platform/http/bearer.ts";
+import { queryAll, refusePath, serve } from "../../platform/http/server.ts";
+import type { AdminParts } from "./admin.ts";
+import { pageLimit } from "./page.ts";
+import { roomRoutes } from "./rooms.ts";
+import { tenantRoutes } from "./tenants.ts";
+
+export const ADMIN_BASE = "/_emissary/v1";
+
+/** The operator's API, for the CLI and other tools: JSON below /_emissary/v1 with the admin token; health and metrics without. */
+export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
+  serve(server, "/health", { GET: async () => ({ status: "alive" }) });
+  serve(server, "/ready", {
+    GET: async () => {
+      const reason = parts.notReadyBecause();
+      if (reason !== null) throw new EmissaryError("not-ready", reason);
+      return { status: "ready" };
+    },
+  });
+  serve(server, "/metrics", {
+    GET: async (_request, reply) => {
+      const { contentType, text } = await parts.metricsText();
+      return reply.header("content-type", contentType).send(text);
+    },
+  });
+
+  server.addHook("onRequest", async (request) => {
+    if (!request.url.startsWith("/_emissary/")) return;
+    const { header } = tokensOf(request.raw);
+    if (header === null) throw new EmissaryError("missing-token", "The request has no token: admin.token is expected.");
+    if (!isSameSecret(header, parts.token)) throw new EmissaryError("unknown-token", "The token is not admin.token.");
+  });
+
+  serve(server, `${ADMIN_BASE}/status`, { GET: async () => status(parts) });
+  serve(server, `${ADMIN_BASE}/audit`, {
+    GET: async (request) => {
+      const limit = pageLimit(request, 200);
+      const before = queryAll(request, "before")[0];
+      const entries = await parts.audit.newest(before === undefined ? null : Number(before), limit);
+      return {
+        entries: entries.map(({ roomId, ...entry }) => ({ ...entry, room_id: roomId })),
+        next: entries.length === limit ? (entries.at(-1)?.id ?? null) : null,
+      };
+    },
+  });
+  roomRoutes(server, ADMIN_BASE, parts);
+  tenantRoutes(server, ADMIN_BASE, parts);
+  server.setNotFoundHandler(refusePath);
+}
+
+async function status(parts: AdminParts): Promise<Readonly<Record<string, unknown>>> {
+  const { phases, leases, loading } = await parts.overview.totals();
+  const { first, last } = await parts.journal.bounds();
+  const intake = parts.intake();
+  const reason = parts.notReadyBecause();
+  return {
+    version: parts.version,
+    pseudouser: parts.own,
+    ready: reason === null,
+    not_ready_because: reason,
+    uptime_ms: parts.clock.now() - parts.startedAt,
+    homeserver: { url: parts.homeserver.url, server_name: parts.homeserver.serverName },
+    rooms: {
+      present: phases["present"] ?? 0,
+      joining: phases["joining"] ?? 0,
+      leaving: phases["leaving"] ?? 0,
+      refused: phases["refused"] ?? 0,
+      loading,
+    },
+    leases,
+    journal: { first_seq: first, last_seq: last },
+    intake: {
+      transactions: intake.transactions,
+      events: intake.events,
+      duplicates: intake.duplicates,
+      set_aside: intake.setAside,
+      last_at: intake.lastAt,
+    },
+    tenants: parts.tenants.all().length,
+  };
+}

@@ -1,0 +1,83 @@
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import { EmissaryError } from "../../model/errors.ts";
+import { isTenantId } from "../../model/ids.ts";
+import { DEFAULT_ACTIONS, TENANT_ACTIONS, type Tenant } from "../../model/tenant.ts";
+import { readJson } from "../../platform/http/body.ts";
+import { param, serve } from "../../platform/http/server.ts";
+import type { AdminParts } from "./admin.ts";
+
+const tenantBody = z.strictObject({
+  id: z
+    .string()
+    .refine(
+      isTenantId,
+      "is to begin with a letter or digit and to have letters, digits, `-`, `_` and `.` only, at most 63",
+    ),
+  url: z
+    .url({ protocol: /^https?$/ })
+    .nullable()
+    .default(null),
+  users: z.string().min(1).max(1_000).refine(isRegex, "is not a regular expression").nullable().default(null),
+  actions: z
+    .array(z.enum(TENANT_ACTIONS))
+    .min(1)
+    .default([...DEFAULT_ACTIONS]),
+});
+
+export function tenantRoutes(server: FastifyInstance, base: string, parts: AdminParts): void {
+  serve(server, `${base}/tenants`, {
+    GET: async () => ({ tenants: await Promise.all(parts.tenants.all().map((tenant) => tenantJson(parts, tenant))) }),
+    POST: async (request) => {
+      const body = tenantBody.safeParse(await readJson(request, 64 * 1024));
+      if (!body.success) {
+        const issues = body.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`);
+        throw new EmissaryError("bad-request", `A tenant cannot be made of this: ${issues.join("; ")}.`);
+      }
+      const { tenant, tokens } = await parts.tenants.add(body.data);
+      return { tenant: await tenantJson(parts, tenant), registration: parts.registrationOf(tenant, tokens) };
+    },
+  });
+
+  serve(server, `${base}/tenants/:id`, {
+    GET: async (request) => {
+      const tenant = parts.tenants.byId(param(request, "id"));
+      if (tenant === null) throw new EmissaryError("not-found", "There is no such tenant.");
+      return tenantJson(parts, tenant);
+    },
+    DELETE: async (request) => {
+      const { leasesEnded } = await parts.tenants.remove(param(request, "id"));
+      parts.desk.changed.notify();
+      return { removed: true, leases_ended: leasesEnded };
+    },
+  });
+
+  serve(server, `${base}/tenants/:id/rotate`, {
+    POST: async (request) => {
+      const { tenant, tokens } = await parts.tenants.rotate(param(request, "id"));
+      return { tenant: await tenantJson(parts, tenant), registration: parts.registrationOf(tenant, tokens) };
+    },
+  });
+}
+
+async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Readonly<Record<string, unknown>>> {
+  const rooms = await parts.leases.presentRoomsOf({ kind: "tenant", name: tenant.id });
+  return {
+    id: tenant.id,
+    sender: tenant.sender,
+    url: tenant.url,
+    users: tenant.users,
+    actions: tenant.actions,
+    created_at: tenant.createdAt,
+    leases: rooms.length,
+  };
+}
+
+function isRegex(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
