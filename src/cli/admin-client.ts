@@ -1,0 +1,142 @@
+import type { Command } from "commander";
+import type { z } from "zod";
+import { EmissaryError, ERROR_CODES, sentenceOf, type ErrorCode } from "../model/errors.ts";
+import { isJsonObject } from "../model/json.ts";
+import type { AdminAccess } from "../platform/config/config.ts";
+import { loadAdminAccess } from "../platform/config/load.ts";
+import { formatListen } from "../platform/config/values.ts";
+import { CommandFailed, EXIT } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { neutral } from "./text.ts";
+
+/** How long the daemon may take for an answer, milliseconds. It answers from its database, so more means that it hangs. */
+const TIMEOUT = 30_000;
+
+export interface Call<Schema extends z.ZodType> {
+  readonly method?: "GET" | "POST" | "DELETE";
+  /** Path segments after /_emissary/v1, not yet encoded. */
+  readonly path: readonly string[];
+  readonly query?: Readonly<Record<string, string | number | null>>;
+  readonly body?: unknown;
+  /** Milliseconds, for a call that waits for another server. */
+  readonly timeout?: number;
+  readonly answer: Schema;
+}
+
+/**
+ * Asks the running daemon. Throws CommandFailed with exit code 4 when nobody answers, the daemon's own refusals as
+ * EmissaryError, and CommandFailed with exit code 1 when the answer is not Emissary's.
+ */
+export class AdminClient {
+  readonly #access: AdminAccess;
+  readonly address: string;
+
+  constructor(access: AdminAccess) {
+    this.#access = access;
+    this.address = addressOf(access);
+  }
+
+  async call<Schema extends z.ZodType>(call: Call<Schema>): Promise<z.output<Schema>> {
+    const { method = "GET", path, query = {}, body, timeout = TIMEOUT, answer } = call;
+    const url = new URL(`${this.address}/_emissary/v1/${path.map(encodeURIComponent).join("/")}`);
+    for (const [key, value] of Object.entries(query)) if (value !== null) url.searchParams.set(key, String(value));
+    const { status, text } = await this.#send(method, url, body, timeout);
+    const json = parse(text);
+    if (status >= 400) throw this.#refusal(status, json);
+    const parsed = answer.safeParse(json);
+    if (parsed.success) return parsed.data;
+    const where = parsed.error.issues[0]?.path.map(String).join(".") ?? "";
+    throw this.#foreign(where === "" ? "its answer has another form" : `its answer has another form at ${where}`);
+  }
+
+  async #send(method: string, url: URL, body: unknown, timeout: number): Promise<{ status: number; text: string }> {
+    // Loaded here, so that commands which ask nobody do not wait for it.
+    const { request } = await import("undici");
+    const headers = { authorization: `Bearer ${this.#access.token}`, accept: "application/json" };
+    try {
+      const answer = await request(url, {
+        method,
+        headers: body === undefined ? headers : { ...headers, "content-type": "application/json" },
+        body: body === undefined ? null : JSON.stringify(body),
+        headersTimeout: timeout,
+        bodyTimeout: timeout,
+      });
+      return { status: answer.statusCode, text: await answer.body.text() };
+    } catch (error) {
+      throw this.#unreachable(error, timeout);
+    }
+  }
+
+  #unreachable(error: unknown, timeout: number): CommandFailed {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const why =
+      code === "ECONNREFUSED"
+        ? "nothing listens there"
+        : code === "UND_ERR_HEADERS_TIMEOUT"
+          ? `no answer within ${timeout / 1000} s`
+          : sentenceOf(error);
+    const repair = "Start it with `emissary run`, or look at admin.listen in the configuration.";
+    return new CommandFailed(EXIT.unreachable, `The daemon is not reachable at ${this.address}: ${why}. ${repair}`);
+  }
+
+  #refusal(status: number, json: unknown): Error {
+    if (!isJsonObject(json) || typeof json["error"] !== "string") return this.#foreign(`it answers ${status}`);
+    const code = ERROR_CODES.find((known): known is ErrorCode => known === json["code"]) ?? "internal";
+    if (code === "unknown-token" || code === "missing-token") {
+      const sentence = `The daemon at ${this.address} does not accept the admin token. Restart it if the token was changed.`;
+      return new EmissaryError(code, sentence);
+    }
+    // The sentence may quote what another server said.
+    return new EmissaryError(code, neutral(json["error"]));
+  }
+
+  #foreign(what: string): CommandFailed {
+    return new CommandFailed(
+      EXIT.failed,
+      `What answers at ${this.address} is not this version of Emissary's admin API: ${what}.`,
+    );
+  }
+}
+
+/** The client for the daemon that the command's --config belongs to. */
+export function adminClient(command: Command, io: Io): AdminClient {
+  return new AdminClient(loadAdminAccess({ path: configPath(command), env: io.env }));
+}
+
+export function configPath(command: Command): string {
+  return command.optsWithGlobals<{ config: string }>().config;
+}
+
+/** All items of a list that the daemon hands out in pages. */
+export async function allPages<Item, Next extends string | number>(
+  page: (next: Next | null) => Promise<{ items: readonly Item[]; next: Next | null }>,
+): Promise<Item[]> {
+  const all: Item[] = [];
+  let next: Next | null = null;
+  do {
+    const answer: { items: readonly Item[]; next: Next | null } = await page(next);
+    for (const item of answer.items) all.push(item);
+    // A page that is its own next one would be fetched for ever.
+    next = answer.items.length === 0 || answer.next === next ? null : answer.next;
+  } while (next !== null);
+  return all;
+}
+
+/** A daemon that listens on every address is asked on this machine's own. */
+function addressOf({ listen }: AdminAccess): string {
+  if (listen.port === 0) {
+    const sentence =
+      "admin.listen has port 0, any free one: the daemon's log names the port, the configuration cannot.";
+    throw new CommandFailed(EXIT.failed, sentence);
+  }
+  const host = listen.host === "0.0.0.0" ? "127.0.0.1" : listen.host === "::" ? "::1" : listen.host;
+  return `http://${formatListen({ host, port: listen.port })}`;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

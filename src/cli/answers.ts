@@ -1,0 +1,100 @@
+/** What the admin API answers. Keys that a newer daemon adds are kept, so that --json shows them. */
+import { z } from "zod";
+
+const text = z.string().nullable();
+const number = z.number();
+
+export const statusAnswer = z.looseObject({
+  version: z.string(),
+  pseudouser: z.string(),
+  ready: z.boolean(),
+  not_ready_because: text,
+  uptime_ms: number,
+  homeserver: z.looseObject({ url: z.string(), server_name: z.string() }),
+  rooms: z.looseObject({ present: number, joining: number, leaving: number, refused: number, loading: number }),
+  leases: z.record(z.string(), number),
+  journal: z.looseObject({ first_seq: number.nullable(), last_seq: number.nullable() }),
+  intake: z.looseObject({
+    transactions: number,
+    events: number,
+    duplicates: number,
+    set_aside: number,
+    last_at: number.nullable(),
+  }),
+  tenants: number,
+});
+
+export const roomRow = z.looseObject({
+  room_id: z.string(),
+  name: text,
+  canonical_alias: text,
+  phase: z.string(),
+  since: number.nullable(),
+  own_membership: text,
+  joined_members: number.nullable(),
+  join_rule: text,
+  history_visibility: text,
+  encryption: text,
+  version: text,
+  load: z.string(),
+  code: text,
+  reason: text,
+  leases: z.array(z.looseObject({ holder: z.string(), taken_at: number, expires_at: number.nullable() })),
+});
+
+export const roomAnswer = roomRow.extend({
+  room_type: text,
+  replacement: text,
+  predecessor: text,
+  via: z.array(z.string()),
+  members: z.record(z.string(), number),
+});
+
+export const roomsAnswer = z.looseObject({ rooms: z.array(roomRow), next: text });
+
+export const joinAnswer = z.looseObject({ room_id: z.string(), phase: z.string() });
+
+export const leaveAnswer = z.looseObject({ room_id: z.string(), released: z.boolean(), holders: z.array(z.string()) });
+
+export const membersAnswer = z.looseObject({
+  members: z.array(
+    z.looseObject({
+      user_id: z.string(),
+      membership: z.string(),
+      displayname: text,
+      event_id: text,
+      pseudouser: z.boolean(),
+    }),
+  ),
+  next: text,
+});
+
+export const tenant = z.looseObject({
+  id: z.string(),
+  sender: z.string(),
+  url: text,
+  users: text,
+  actions: z.array(z.string()),
+  created_at: number,
+  leases: number,
+});
+export type TenantAnswer = z.output<typeof tenant>;
+
+export const tenantsAnswer = z.looseObject({ tenants: z.array(tenant) });
+
+export const removedAnswer = z.looseObject({ removed: z.boolean(), leases_ended: number });
+
+export const auditAnswer = z.looseObject({
+  entries: z.array(
+    z.looseObject({
+      id: number,
+      at: number,
+      actor: z.string(),
+      action: z.string(),
+      outcome: z.string(),
+      room_id: text,
+      detail: z.unknown(),
+    }),
+  ),
+  next: number.nullable(),
+});

@@ -1,0 +1,52 @@
+import { Command, CommanderError } from "commander";
+import { sentenceOf } from "../model/errors.ts";
+import { programVersion } from "../platform/version.ts";
+import { addAudit } from "./audit.ts";
+import { EXIT, exitCodeOf, isForeseen } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { addMembers } from "./members.ts";
+import { addRegister } from "./register.ts";
+import { addRooms } from "./rooms.ts";
+import { addRun } from "./run.ts";
+import { addStatus } from "./status.ts";
+import { addTenant } from "./tenant.ts";
+
+/** Runs the command line, without the program's own name, and answers the exit code. Never throws. */
+export async function runProgram(args: readonly string[], io: Io): Promise<number> {
+  try {
+    await buildProgram(io).parseAsync(args, { from: "user" });
+    return EXIT.done;
+  } catch (error) {
+    // Commander has said what is wrong, or has shown the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    const sentence = isForeseen(error) ? sentenceOf(error) : fault(error);
+    if (sentence !== "") io.err(`emissary: ${sentence}`);
+    return exitCodeOf(error);
+  }
+}
+
+export function buildProgram(io: Io): Command {
+  const program = new Command("emissary")
+    .description("Gives a Matrix homeserver its pseudouser, which appservices and bots act through.")
+    .version(programVersion(), "--version", "show the version")
+    .helpOption("--help", "show help")
+    .option("--config <file>", "the configuration", "emissary.yaml")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out(text.trimEnd()),
+      writeErr: (text) => io.err(text.trimEnd()),
+      ...(io.width !== null && { getOutHelpWidth: () => io.width ?? 80 }),
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText("after", HELP);
+  for (const add of [addRegister, addRun, addStatus, addRooms, addMembers, addTenant, addAudit]) add(program, io);
+  return program;
+}
+
+const HELP = `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy, 4 daemon not reachable.`;
+
+/** A fault of the program itself: whoever reports it needs the trace. */
+function fault(error: unknown): string {
+  return `a fault in Emissary, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}

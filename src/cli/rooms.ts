@@ -1,0 +1,157 @@
+import type { Command } from "commander";
+import type { z } from "zod";
+import { isRoomAlias, isRoomId, isServerName } from "../model/ids.ts";
+import { adminClient, allPages } from "./admin-client.ts";
+import { joinAnswer, leaveAnswer, roomAnswer, roomsAnswer } from "./answers.ts";
+import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
+import { outJson, type Io } from "./io.ts";
+import { facts, table, type Column } from "./table.ts";
+import { moment, neutral } from "./text.ts";
+
+const PAGE = 500;
+
+/** The daemon waits a minute for a join before it says that joining goes on; this is longer, in milliseconds. */
+const JOIN_TIMEOUT = 90_000;
+
+export const ROOM = "room ID (!…) or alias (#…:server)";
+
+export function addRooms(program: Command, io: Io): void {
+  const rooms = program.command("rooms").description("see, join and leave rooms");
+
+  rooms
+    .command("list")
+    .description("list the rooms that Emissary knows")
+    .option("--json", "print JSON")
+    .action(async (options: { json?: true }, command: Command) => {
+      const client = adminClient(command, io);
+      const list = await allPages(async (after: string | null) => {
+        const page = await client.call({ path: ["rooms"], query: { limit: PAGE, after }, answer: roomsAnswer });
+        return { items: page.rooms, next: page.next };
+      });
+      if (options.json) outJson(io, list);
+      else if (list.length === 0) io.err("No rooms. `emissary rooms join ROOM` joins one.");
+      else io.out(roomTable(list, io.width));
+    });
+
+  rooms
+    .command("show")
+    .description("show one room, and who keeps the pseudouser there")
+    .argument("<room>", ROOM)
+    .option("--json", "print JSON")
+    .action(async (room: string, options: { json?: true }, command: Command) => {
+      const client = adminClient(command, io);
+      const answer = await client.call({ path: ["rooms", checkedRoom(room)], answer: roomAnswer });
+      if (options.json) outJson(io, answer);
+      else io.out(render(answer));
+    });
+
+  rooms
+    .command("join")
+    .description("have the pseudouser join a room, and stay until `rooms leave`")
+    .argument("<room>", ROOM)
+    .option(
+      "--via <server>",
+      "a server to join through, for a room that ours does not know; repeat for more",
+      gather,
+      [],
+    )
+    .action(async (room: string, { via }: { via: string[] }, command: Command) => {
+      const client = adminClient(command, io);
+      const path = ["rooms", checkedRoom(room), "join"];
+      const { room_id, phase } = await client.call({
+        method: "POST",
+        path,
+        body: { via },
+        timeout: JOIN_TIMEOUT,
+        answer: joinAnswer,
+      });
+      if (phase === "refused") {
+        const sentence = `The join was refused: \`emissary rooms show '${neutral(room_id)}'\` tells why.`;
+        throw new CommandFailed(EXIT.failed, sentence);
+      }
+      const present = phase === "present";
+      io.out(`${neutral(room_id)}: ${neutral(phase)}`);
+      if (!present) io.err(`Joining goes on: \`emissary rooms show '${neutral(room_id)}'\` tells how it went.`);
+    });
+
+  rooms
+    .command("leave")
+    .description("give up the operator's own reason to be in a room")
+    .argument("<room>", ROOM)
+    .action(async (room: string, _options: object, command: Command) => {
+      const client = adminClient(command, io);
+      const path = ["rooms", checkedRoom(room), "leave"];
+      const answer = await client.call({ method: "POST", path, answer: leaveAnswer });
+      io.out(neutral(leaveSentence(answer)));
+    });
+}
+
+/** The room as it was given. Throws for wrong usage when it is neither an ID nor an alias. */
+export function checkedRoom(room: string): string {
+  if (isRoomId(room) || isRoomAlias(room)) return room;
+  throw wrongUsage(`${JSON.stringify(room)} is no ${ROOM}. A shell needs quotes around either.`);
+}
+
+function gather(server: string, before: string[]): string[] {
+  if (!isServerName(server))
+    throw wrongUsage(`--via: ${JSON.stringify(server)} is no server name, such as example.org`);
+  return [...before, server];
+}
+
+function leaveSentence({ room_id, released, holders }: z.output<typeof leaveAnswer>): string {
+  const first = released ? "the operator's lease has ended" : "the operator had no lease";
+  if (holders.length > 0) return `${room_id}: ${first}; the pseudouser stays because of ${holders.join(", ")}`;
+  return `${room_id}: ${first}; nobody holds the room, so the pseudouser leaves after the linger time`;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: "ROOM", whole: true },
+  { title: "NAME" },
+  { title: "PHASE", whole: true },
+  { title: "MEMBERS", right: true },
+  { title: "HELD BY" },
+  { title: "REASON" },
+];
+
+function roomTable(rooms: z.output<typeof roomsAnswer>["rooms"], width: number | null): string {
+  const rows = rooms.map((room) => [
+    room.room_id,
+    room.name ?? room.canonical_alias,
+    room.phase,
+    room.joined_members,
+    listed(room.leases.map(({ holder }) => holder)),
+    room.reason,
+  ]);
+  return table(COLUMNS, rows, width);
+}
+
+function render(room: z.output<typeof roomAnswer>): string {
+  const leases = room.leases.map(({ holder, taken_at, expires_at }): [string, string] => [
+    "lease",
+    `${holder}, since ${moment(taken_at)}${expires_at === null ? "" : `, until ${moment(expires_at)}`}`,
+  ]);
+  const why = room.reason ?? room.code;
+  return facts([
+    ["room", room.room_id],
+    ["name", room.name],
+    ["alias", room.canonical_alias],
+    ["phase", room.since === null ? room.phase : `${room.phase}, since ${moment(room.since)}`],
+    ...(why === null ? [] : ([["reason", room.code === null ? why : `${why} (${room.code})`]] as const)),
+    ["own membership", room.own_membership],
+    ["members", listed(Object.entries(room.members).map(([membership, count]) => `${count} ${membership}`))],
+    ["state", room.load],
+    ["version", room.version],
+    ["type", room.room_type],
+    ["join rule", room.join_rule],
+    ["history", room.history_visibility],
+    ["encryption", room.encryption],
+    ["predecessor", room.predecessor],
+    ["replacement", room.replacement],
+    ["via", listed(room.via)],
+    ...(leases.length === 0 ? ([["lease", "none"]] as const) : leases),
+  ]);
+}
+
+function listed(items: readonly string[]): string | null {
+  return items.length === 0 ? null : items.join(", ");
+}

@@ -1,0 +1,19 @@
+import type { Command } from "commander";
+import { load } from "../platform/config/load.ts";
+import { configPath } from "./admin-client.ts";
+import { CommandFailed } from "./exit.ts";
+import type { Io } from "./io.ts";
+
+export function addRun(program: Command, io: Io): void {
+  program
+    .command("run")
+    .description("run the daemon until it is told to stop")
+    .action(async (_options: object, command: Command) => {
+      const { config, warnings } = load({ path: configPath(command), env: io.env });
+      // The daemon is most of the program: other commands do not wait for it.
+      const { runDaemon } = await import("../daemon.ts");
+      const exitCode = await runDaemon(config, warnings);
+      // What went wrong is in the daemon's log already.
+      if (exitCode !== 0) throw new CommandFailed(exitCode, "");
+    });
+}

@@ -1,0 +1,43 @@
+import type { Command } from "commander";
+import type { z } from "zod";
+import { adminClient } from "./admin-client.ts";
+import { statusAnswer } from "./answers.ts";
+import { outJson, type Io } from "./io.ts";
+import { facts } from "./table.ts";
+import { moment, spoken } from "./text.ts";
+
+export function addStatus(program: Command, io: Io): void {
+  program
+    .command("status")
+    .description("show how the running daemon is doing")
+    .option("--json", "print JSON")
+    .action(async (options: { json?: true }, command: Command) => {
+      const status = await adminClient(command, io).call({ path: ["status"], answer: statusAnswer });
+      if (options.json) outJson(io, status);
+      else io.out(render(status));
+    });
+}
+
+function render(status: z.output<typeof statusAnswer>): string {
+  const { homeserver, rooms, leases, journal, intake } = status;
+  const { present, joining, leaving, refused, loading } = rooms;
+  const last = intake.last_at === null ? "none yet" : `the last at ${moment(intake.last_at)}`;
+  return facts([
+    ["daemon", `Emissary ${status.version}, up ${spoken(status.uptime_ms)}`],
+    ["ready", status.ready ? "yes" : `no: ${status.not_ready_because ?? "not said why"}`],
+    ["pseudouser", status.pseudouser],
+    ["homeserver", `${homeserver.server_name} at ${homeserver.url}`],
+    ["rooms", counts({ present, joining, leaving, refused, "still loading": loading })],
+    ["leases", counts(leases)],
+    ["tenants", status.tenants],
+    ["journal", journal.last_seq === null ? "empty" : `${journal.first_seq ?? "?"} to ${journal.last_seq}`],
+    ["transactions", `${intake.transactions}, ${last}`],
+    ["events", counts({ received: intake.events, repeated: intake.duplicates, "set aside": intake.set_aside })],
+  ]);
+}
+
+function counts(of: Readonly<Record<string, number>>): string {
+  return Object.entries(of)
+    .map(([name, count]) => `${count} ${name}`)
+    .join(", ");
+}

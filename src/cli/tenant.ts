@@ -1,0 +1,208 @@
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
+import { z } from "zod";
+import { isTenantId } from "../model/ids.ts";
+import { isJsonObject } from "../model/json.ts";
+import { TENANT_ACTIONS } from "../model/tenant.ts";
+import { parseHttpUrl } from "../platform/config/values.ts";
+import { readYaml } from "../platform/config/yaml-file.ts";
+import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
+import { adminClient } from "./admin-client.ts";
+import { removedAnswer, tenant, tenantsAnswer, type TenantAnswer } from "./answers.ts";
+import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
+import { outJson, type Io } from "./io.ts";
+import { facts, table } from "./table.ts";
+import { moment, neutral } from "./text.ts";
+import { takeNewFile, writeTogether } from "./write-file.ts";
+
+const withRegistration = z.looseObject({ tenant, registration: registrationSchema });
+
+const HEADING = `Emissary's registration for one of its tenants. Load it as the appservice's registration file, and give the appservice
+the address of Emissary's gateway as its homeserver's.`;
+
+interface AddOptions {
+  url?: string;
+  users?: string;
+  actions?: string;
+  out?: string;
+}
+
+export function addTenant(program: Command, io: Io): void {
+  const group = program
+    .command("tenant")
+    .description("manage the appservices and bots that act through the pseudouser");
+
+  group
+    .command("add")
+    .description("add a tenant; prints its registration file, which holds its tokens and is shown this once")
+    .argument("<id>", "the tenant's name: letters, digits, - _ and .")
+    .option("--url <url>", "where the tenant listens for transactions")
+    .option("--users <regex>", "the user IDs of its personas")
+    .option("--actions <list>", `what it may do, of ${TENANT_ACTIONS.join(",")}`)
+    .option("--out <file>", "write the registration to a new file instead of standard output")
+    .action(async (id: string, options: AddOptions, command: Command) => {
+      const body = { id: checkedId(id), ...checkedOptions(options) };
+      const client = adminClient(command, io);
+      const file = options.out === undefined ? null : await takeNewFile(options.out);
+      let answer;
+      try {
+        answer = await client.call({ method: "POST", path: ["tenants"], body, answer: withRegistration });
+      } catch (error) {
+        await file?.giveUp();
+        throw error;
+      }
+      const text = renderRegistration(answer.registration, HEADING);
+      if (file === null) io.out(text.trimEnd());
+      else await file.fill(text);
+      io.err(`Added the tenant ${neutral(answer.tenant.id)}, which takes itself for ${neutral(answer.tenant.sender)}.`);
+      sayWhere(io, options.out);
+      if (body.users !== null && coversOrdinaryUsers(body.users)) {
+        io.err(
+          `Warning: --users ${neutral(body.users)} does not begin with @_ and may match ordinary users, whose IDs the tenant could then use for its personas.`,
+        );
+      }
+    });
+
+  group
+    .command("list")
+    .description("list the tenants")
+    .option("--json", "print JSON")
+    .action(async (options: { json?: true }, command: Command) => {
+      const { tenants } = await adminClient(command, io).call({ path: ["tenants"], answer: tenantsAnswer });
+      if (options.json) outJson(io, tenants);
+      else if (tenants.length === 0) io.err("No tenants. `emissary tenant add ID` adds one.");
+      else io.out(tenantTable(tenants, io.width));
+    });
+
+  group
+    .command("show")
+    .description("show one tenant")
+    .argument("<id>")
+    .option("--json", "print JSON")
+    .action(async (id: string, options: { json?: true }, command: Command) => {
+      const answer = await adminClient(command, io).call({ path: ["tenants", checkedId(id)], answer: tenant });
+      if (options.json) outJson(io, answer);
+      else io.out(render(answer));
+    });
+
+  group
+    .command("rotate")
+    .description("give a tenant new tokens; the old ones end at once")
+    .argument("<id>")
+    .option(
+      "--out <file>",
+      "write the registration to a file, new or the tenant's former one, instead of standard output",
+    )
+    .action(async (id: string, options: { out?: string }, command: Command) => {
+      const path = ["tenants", checkedId(id), "rotate"];
+      const { out } = options;
+      if (out !== undefined && existsSync(out) && !isRegistrationOf(out, id)) {
+        throw new CommandFailed(EXIT.failed, `${out} is not a registration of ${id} and is not overwritten.`);
+      }
+      const client = adminClient(command, io);
+      const answer = await client.call({ method: "POST", path, answer: withRegistration });
+      await handOver(answer.registration, out, io);
+      io.err(`The tenant ${neutral(answer.tenant.id)} has new tokens; those it had are no longer accepted.`);
+      sayWhere(io, out);
+    });
+
+  group
+    .command("remove")
+    .description("remove a tenant, its tokens and its leases")
+    .argument("<id>")
+    .action(async (id: string, _options: object, command: Command) => {
+      const path = ["tenants", checkedId(id)];
+      const answer = await adminClient(command, io).call({ method: "DELETE", path, answer: removedAnswer });
+      io.out(`Removed the tenant ${id}; ${answer.leases_ended} of its leases ended.`);
+    });
+}
+
+async function handOver(registration: Registration, out: string | undefined, io: Io): Promise<void> {
+  const text = renderRegistration(registration, HEADING);
+  if (out === undefined) {
+    io.out(text.trimEnd());
+    return;
+  }
+  try {
+    await writeTogether([{ path: out, text }], io.random);
+  } catch (error) {
+    // The old tokens are gone and these are told this once: better on the screen than nowhere.
+    io.out(text.trimEnd());
+    throw error;
+  }
+}
+
+function sayWhere(io: Io, out: string | undefined): void {
+  const where = out === undefined ? "the registration above" : out;
+  io.err(`Load ${where} in the appservice, and set its homeserver address to the gateway (gateway.listen).`);
+}
+
+function checkedId(id: string): string {
+  if (isTenantId(id)) return id;
+  throw wrongUsage(
+    `${JSON.stringify(id)} is no tenant's name: letters, digits, - _ and ., at most 63, not beginning with a sign`,
+  );
+}
+
+function checkedOptions({ url, users, actions }: AddOptions) {
+  const faults: string[] = [];
+  if (url !== undefined && parseHttpUrl(url) === null)
+    faults.push(`--url: ${JSON.stringify(url)} is no http:// or https:// address`);
+  if (users !== undefined && !isRegex(users)) faults.push(`--users: ${JSON.stringify(users)} is no regular expression`);
+  const list = actions?.split(",").map((action) => action.trim());
+  const unknown = list?.filter((action) => !(TENANT_ACTIONS as readonly string[]).includes(action)) ?? [];
+  if (unknown.length > 0) faults.push(`--actions: ${unknown.join(", ")}: there are ${TENANT_ACTIONS.join(", ")}`);
+  if (faults.length > 0) throw wrongUsage(faults.join("\n"));
+  return { url: url ?? null, users: users ?? null, ...(list && { actions: list }) };
+}
+
+function isRegex(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** By custom, IDs that appservices make for themselves begin with an underscore, and people's do not. */
+function coversOrdinaryUsers(users: string): boolean {
+  return !/^\^?\(*@_/.test(users);
+}
+
+function isRegistrationOf(path: string, id: string): boolean {
+  const file = readYaml(path);
+  return isJsonObject(file) && file["id"] === id && "as_token" in file;
+}
+
+function tenantTable(tenants: readonly TenantAnswer[], width: number | null): string {
+  const columns = [
+    { title: "TENANT", whole: true },
+    { title: "SENDER", whole: true },
+    { title: "LEASES", right: true },
+    { title: "ACTIONS" },
+    { title: "PERSONAS" },
+    { title: "URL" },
+  ];
+  const rows = tenants.map(({ id, sender, leases, actions, users, url }) => [
+    id,
+    sender,
+    leases,
+    actions.join(","),
+    users,
+    url,
+  ]);
+  return table(columns, rows, width);
+}
+
+function render(answer: TenantAnswer): string {
+  return facts([
+    ["tenant", answer.id],
+    ["sender", answer.sender],
+    ["url", answer.url],
+    ["personas", answer.users],
+    ["actions", answer.actions.join(", ")],
+    ["leases", answer.leases],
+    ["added", moment(answer.created_at)],
+  ]);
+}

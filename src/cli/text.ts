@@ -1,0 +1,75 @@
+/**
+ * Texts of strangers on an operator's terminal. Room names, reasons and display names come from other servers: an escape
+ * sequence in one could repaint the screen or, on some terminals, type for the operator, and a direction mark could make
+ * one user's ID look like another's.
+ */
+
+/** Control characters (C0, DEL, C1), line separators, and the marks that reorder or hide what stands beside them. */
+const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]|\p{Cs}/gu;
+
+/** The text in one line, with every character that acts instead of showing itself written out, as in `\u{1b}`. */
+export function neutral(text: string): string {
+  return text.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/** JSON text that means the same and does nothing to a terminal. Line ends are the JSON's own and stay. */
+export function escapeJson(json: string): string {
+  return json.replace(UNSAFE, (character) => {
+    if (character === "\n") return character;
+    return Array.from({ length: character.length }, (_, index) => {
+      return `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`;
+    }).join("");
+  });
+}
+
+/** Letters that take two columns: East Asian wide and full-width forms, and emoji. */
+const WIDE =
+  /^(?:\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}])/u;
+
+const letters = new Intl.Segmenter("en", { granularity: "grapheme" });
+
+/** How many columns a neutral text takes on a terminal; near enough for aligning tables. */
+export function widthOf(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of letters.segment(text)) width += letterWidth(segment);
+  return width;
+}
+
+/** The text, shortened to at most `width` columns, with … in place of what was cut off. */
+export function shorten(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let kept = "";
+  let used = 1;
+  for (const { segment } of letters.segment(text)) {
+    used += letterWidth(segment);
+    if (used > width) break;
+    kept += segment;
+  }
+  return `${kept}…`;
+}
+
+function letterWidth(letter: string): number {
+  if (/^\p{M}+$/u.test(letter)) return 0;
+  return WIDE.test(letter) ? 2 : 1;
+}
+
+/** `1d 3h`, `12m 5s`: the two largest parts of a time in milliseconds. */
+export function spoken(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3_600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first === -1) return "0s";
+  const shown = parts.slice(first, first + 2).filter(([count]) => count > 0);
+  return shown.map(([count, unit]) => `${count}${unit}`).join(" ");
+}
+
+/** A moment, in milliseconds since the epoch, to the second, in UTC. */
+export function moment(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
+}

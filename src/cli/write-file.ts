@@ -1,0 +1,74 @@
+import { existsSync } from "node:fs";
+import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Random } from "../model/clock.ts";
+import { CommandFailed, EXIT } from "./exit.ts";
+
+/** Readable by the owner only: all that is written here holds secrets. */
+const MODE = 0o600;
+
+export interface NewFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/**
+ * Puts the files in their places, replacing what is there. Everything is on the disk before the first one is moved, so a
+ * crash or a full disk leaves each old file whole.
+ */
+export async function writeTogether(files: readonly NewFile[], random: Random): Promise<void> {
+  const moves = files.map(({ path, text }) => ({ path, text, temporary: `${path}.${random.token(6)}.tmp` }));
+  try {
+    for (const { temporary, text } of moves) await writeNew(temporary, text);
+    for (const { temporary, path } of moves) await rename(temporary, path);
+  } finally {
+    // A file that was moved is no longer there; `force` makes that no error.
+    for (const { temporary } of moves) await rm(temporary, { force: true });
+  }
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) await syncFolder(folder);
+}
+
+/**
+ * A new file that is taken before its content is known, so that what a daemon hands out only once has a place to go.
+ * Throws CommandFailed when something is there already.
+ */
+export async function takeNewFile(
+  path: string,
+): Promise<{ fill(text: string): Promise<void>; giveUp(): Promise<void> }> {
+  if (existsSync(path)) throw new CommandFailed(EXIT.failed, `${path} exists already and is not overwritten.`);
+  const file = await open(path, "wx", MODE);
+  return {
+    async fill(text) {
+      await fillAndClose(file, text);
+      await syncFolder(dirname(path));
+    },
+    async giveUp() {
+      await file.close();
+      await rm(path, { force: true });
+    },
+  };
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+  await fillAndClose(await open(path, "wx", MODE), text);
+}
+
+async function fillAndClose(file: FileHandle, text: string): Promise<void> {
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes the new names in a folder last. Windows cannot open a folder, and needs no such thing. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

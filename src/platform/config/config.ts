@@ -1,0 +1,73 @@
+import type { z } from "zod";
+import { admin } from "./admin.ts";
+import { appservice } from "./appservice.ts";
+import { attendance } from "./attendance.ts";
+import { gateway } from "./gateway.ts";
+import { homeserver } from "./homeserver.ts";
+import { log } from "./log.ts";
+import { policy } from "./policy.ts";
+import { pseudouser } from "./pseudouser.ts";
+import { storage } from "./storage.ts";
+
+/** The sections of emissary.yaml, in the order in which the sample shows them. */
+export const sections = { homeserver, pseudouser, appservice, gateway, admin, storage, attendance, policy, log };
+export type SectionName = keyof typeof sections;
+
+type CamelKey<Key> = Key extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelKey<Tail>>}` : Key;
+
+/** A section as the program sees it: the file's `joins_per_second` is `joinsPerSecond`. */
+export type Camel<T> = T extends string | number | boolean | null | undefined
+  ? T
+  : { readonly [Key in keyof T as CamelKey<Key>]: Camel<T[Key]> };
+
+type Section<Name extends SectionName> = Camel<z.output<(typeof sections)[Name]>>;
+
+/** What of the registration the program needs while it runs. */
+export interface OwnRegistration {
+  readonly id: string;
+  /** We present it to the homeserver. */
+  readonly asToken: string;
+  /** The homeserver presents it to us. */
+  readonly hsToken: string;
+  readonly senderLocalpart: string;
+  readonly url: string;
+}
+
+/**
+ * The whole configuration: checked, without contradictions, frozen to its depths. Paths are absolute, durations are
+ * milliseconds, addresses end without a slash. Made by load.ts only.
+ */
+export interface Config {
+  readonly homeserver: Section<"homeserver">;
+  readonly pseudouser: Section<"pseudouser">;
+  readonly appservice: Section<"appservice">;
+  readonly gateway: Section<"gateway">;
+  readonly admin: AdminAccess;
+  readonly storage: Section<"storage">;
+  readonly attendance: Section<"attendance">;
+  readonly policy: Section<"policy">;
+  readonly log: Section<"log">;
+  readonly registration: OwnRegistration;
+}
+
+/** How to speak with the admin API: all that the commands need which ask the running daemon. */
+export interface AdminAccess {
+  readonly listen: Section<"admin">["listen"];
+  readonly token: string;
+}
+
+export function camelKeys<T extends object>(section: T): Camel<T> {
+  const renamed = Object.entries(section).map(([key, value]): [string, unknown] => [
+    key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    value,
+  ]);
+  return Object.fromEntries(renamed) as Camel<T>;
+}
+
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null) {
+    Object.values(value).forEach(deepFreeze);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,215 @@
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { z } from "zod";
+import { EmissaryError } from "../../model/errors.ts";
+import { isUserId } from "../../model/ids.ts";
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
+import { pseudouserOf } from "../../model/pseudouser.ts";
+import { registrationSchema, type Registration } from "../registration.ts";
+import { ADMIN_TOKEN, ADMIN_TOKEN_EXPECTED } from "./admin.ts";
+import { camelKeys, deepFreeze, sections, type AdminAccess, type Config, type SectionName } from "./config.ts";
+import { contradictions, type Parts } from "./contradictions.ts";
+import { faultsOf, shown, unknownKey } from "./faults.ts";
+import { secretFrom, secretInFile, type Environment } from "./secrets.ts";
+import { isOpenToOthers, readYaml } from "./yaml-file.ts";
+
+export interface Source {
+  /** The path of emissary.yaml. Paths inside it are relative to its folder. */
+  readonly path: string;
+  readonly env: Environment;
+}
+
+/**
+ * Reads, checks and freezes the whole configuration, the registration file included.
+ * Throws `bad-config` with all mistakes at once. Warnings are for the operator and keep nobody from starting.
+ */
+export function load(source: Source): { config: Config; warnings: string[] } {
+  const raw = readSections(source.path);
+  const mistakes = new Mistakes(source.path);
+  const folder = dirname(resolve(source.path));
+  for (const key of Object.keys(raw).filter((name) => !(name in sections))) {
+    mistakes.add(unknownKey(key, key, Object.keys(sections)));
+  }
+
+  const homeserver = mistakes.section("homeserver", raw);
+  const pseudouser = mistakes.section("pseudouser", raw);
+  const listener = mistakes.section("appservice", raw);
+  const appservice = listener && { ...listener, registration: resolve(folder, listener.registration) };
+  const gateway = mistakes.section("gateway", raw);
+  const admin = adminAccess(raw, source, mistakes);
+  const database = mistakes.section("storage", raw);
+  const storage = database && { ...database, sqlite: resolve(folder, database.sqlite) };
+  const attendance = mistakes.section("attendance", raw);
+  const policy = mistakes.section("policy", raw);
+  const log = mistakes.section("log", raw);
+  const registrationPath = appservice?.registration ?? pathOfRegistration(raw, folder);
+  const registration = registrationPath === null ? null : readRegistration(registrationPath, source.env, mistakes);
+
+  const parts: Parts = { homeserver, pseudouser, appservice, gateway, admin, registration };
+  mistakes.add(...contradictions(parts));
+  if (
+    !(homeserver && pseudouser && appservice && gateway && admin && storage && attendance && policy && log) ||
+    !registration ||
+    !mistakes.none
+  ) {
+    throw mistakes.error();
+  }
+  if (!isUserId(pseudouserOf(homeserver.serverName, pseudouser.localpart))) {
+    throw mistakes
+      .add("pseudouser.localpart: too long: with the server's name, a user ID has at most 255 bytes")
+      .error();
+  }
+
+  const config: Config = {
+    homeserver,
+    pseudouser,
+    appservice,
+    gateway,
+    admin,
+    storage,
+    attendance,
+    policy,
+    log,
+    registration: {
+      id: registration.id,
+      asToken: registration.as_token,
+      hsToken: registration.hs_token,
+      senderLocalpart: registration.sender_localpart,
+      url: appservice.url,
+    },
+  };
+  return { config: deepFreeze(config), warnings: openFiles(source.path, raw, appservice.registration) };
+}
+
+/**
+ * Reads only what it takes to speak with a running daemon, so that the commands which ask it work while the operator is
+ * half-way through editing another section. Throws `bad-config`.
+ */
+export function loadAdminAccess(source: Source): AdminAccess {
+  const mistakes = new Mistakes(source.path);
+  const access = adminAccess(readSections(source.path), source, mistakes);
+  if (access === null) throw mistakes.error();
+  return deepFreeze(access);
+}
+
+class Mistakes {
+  readonly #path: string;
+  readonly #sentences: string[] = [];
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get none(): boolean {
+    return this.#sentences.length === 0;
+  }
+
+  add(...sentences: readonly string[]): this {
+    this.#sentences.push(...sentences);
+    return this;
+  }
+
+  /** A section's values, or null when it has a mistake. */
+  section<Name extends SectionName>(name: Name, raw: JsonObject) {
+    const schema = sections[name];
+    const result = schema.safeParse(raw[name]);
+    if (result.success) return camelKeys(result.data as z.output<(typeof sections)[Name]>);
+    this.add(...faultsOf(schema, result.error, raw[name], name));
+    return null;
+  }
+
+  /** What `read` answers, or null when it throws a bad-config, which becomes a mistake of `key`. */
+  attempt<T>(read: () => T, key?: string): T | null {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof EmissaryError)) throw error;
+      this.add(key === undefined ? error.message : `${key}: ${error.message}`);
+      return null;
+    }
+  }
+
+  error(): EmissaryError {
+    const count = this.#sentences.length === 1 ? "a mistake" : `${this.#sentences.length} mistakes`;
+    const lines = this.#sentences.map((sentence) => `  ${sentence}`);
+    return new EmissaryError("bad-config", [`${this.#path} has ${count}:`, ...lines].join("\n"));
+  }
+}
+
+/** The file's sections; one that is left out, or whose keys are all commented out, is an empty one. */
+function readSections(path: string): JsonObject {
+  if (!existsSync(path)) {
+    const hint = "`emissary register` writes one, --config names another";
+    throw new EmissaryError("bad-config", `${path} does not exist: ${hint}`);
+  }
+  const raw = readYaml(path) ?? {};
+  if (!isJsonObject(raw)) throw new EmissaryError("bad-config", `${path}: expected sections of keys and values`);
+  const empty = Object.keys(sections).map((name) => [name, {}]);
+  const given = Object.entries(raw).filter(([, value]) => value !== null);
+  return Object.fromEntries([...empty, ...given]) as JsonObject;
+}
+
+function adminAccess(raw: JsonObject, { path, env }: Source, mistakes: Mistakes): AdminAccess | null {
+  const section = mistakes.section("admin", raw);
+  if (section === null) return null;
+  if (section.token !== undefined && section.tokenFile !== undefined) {
+    mistakes.add("admin.token and admin.token_file are both given: only one of them may be");
+    return null;
+  }
+  const { tokenFile } = section;
+  const token = mistakes.attempt(
+    () =>
+      secretFrom(env, "EMISSARY_ADMIN_TOKEN") ??
+      (tokenFile === undefined ? null : secretInFile(resolve(dirname(path), tokenFile), "admin.token_file")) ??
+      section.token ??
+      "",
+  );
+  if (token === null) return null;
+  if (token === "") {
+    mistakes.add(`admin.token: missing; expected ${ADMIN_TOKEN_EXPECTED}`);
+    return null;
+  }
+  if (!ADMIN_TOKEN.test(token)) {
+    const where = token === section.token ? "admin.token" : "the admin token from a file or the environment";
+    mistakes.add(`${where}: expected ${ADMIN_TOKEN_EXPECTED}, got ${shown(token, true)}`);
+    return null;
+  }
+  return { listen: section.listen, token };
+}
+
+/** Where the registration is although its section has a mistake, so that its own mistakes are told in the same go. */
+function pathOfRegistration(raw: JsonObject, folder: string): string | null {
+  const section = raw["appservice"];
+  if (!isJsonObject(section)) return null;
+  const path = sections.appservice.shape.registration.safeParse(section["registration"]);
+  return path.success ? resolve(folder, path.data) : null;
+}
+
+/** The registration with the environment's tokens in place of the file's, or null when something is wrong with it. */
+function readRegistration(path: string, env: Environment, mistakes: Mistakes): Registration | null {
+  const key = "appservice.registration";
+  const tokens = mistakes.attempt(() => ({
+    as_token: secretFrom(env, "EMISSARY_AS_TOKEN"),
+    hs_token: secretFrom(env, "EMISSARY_HS_TOKEN"),
+  }));
+  const file = mistakes.attempt(() => readYaml(path), key);
+  if (tokens === null || file === null) return null;
+  if (!isJsonObject(file)) {
+    mistakes.add(`${key}: ${path}: expected keys and values`);
+    return null;
+  }
+  const given = Object.entries(tokens).filter(([, token]) => token !== null);
+  const raw = { ...file, ...Object.fromEntries(given) };
+  const result = registrationSchema.safeParse(raw);
+  if (result.success) return result.data;
+  mistakes.add(...faultsOf(registrationSchema, result.error, raw, "").map((fault) => `${key}: ${path}: ${fault}`));
+  return null;
+}
+
+function openFiles(path: string, raw: JsonObject, registration: string): string[] {
+  const admin = raw["admin"];
+  const holdsToken = isJsonObject(admin) && typeof admin["token"] === "string";
+  return [...(holdsToken ? [path] : []), registration]
+    .filter(isOpenToOthers)
+    .map((file) => `${file} holds secrets and is open to other users of this machine: chmod 600 ${file}`);
+}

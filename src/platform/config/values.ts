@@ -1,0 +1,113 @@
+/**
+ * The kinds of value that a key may hold. Each carries the words that follow "expected" in a complaint, so that every
+ * mistake reads alike and no library's wording reaches an operator.
+ */
+import { isIPv6 } from "node:net";
+import { z } from "zod";
+import { isServerName, type ServerName } from "../../model/ids.ts";
+
+interface Expectation {
+  /** Fits after "expected". */
+  readonly expected: string;
+  /** The value must not be shown, whatever is wrong with it. */
+  readonly secret: boolean;
+}
+
+const expectations = z.registry<Expectation>();
+
+/** Attaches the words for complaints to a schema. Defaults and `optional` go around it, not inside. */
+export function expecting<S extends z.ZodType>(expected: string, schema: S, { secret = false } = {}): S {
+  expectations.add(schema, { expected, secret });
+  return schema;
+}
+
+/** The words attached to a schema or to what it wraps. */
+export function expectationOf(schema: z.ZodType): Expectation | null {
+  const own = expectations.get(schema);
+  if (own !== undefined) return own;
+  const inner = innerOf(schema);
+  return inner === null ? null : expectationOf(inner);
+}
+
+/** What a default, an `optional` or a `nullable` is wrapped around. */
+export function innerOf(schema: z.ZodType): z.ZodType | null {
+  const wraps = schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional || schema instanceof z.ZodNullable;
+  return wraps ? (schema.unwrap() as z.ZodType) : null;
+}
+
+/** A text that `read` turns into a value, or into null where it is not what was expected. */
+function text<T>(expected: string, read: (text: string) => T | null) {
+  const schema = z.string().transform((given, context): T => {
+    const value = read(given);
+    if (value !== null) return value;
+    context.issues.push({ code: "custom", input: given });
+    return z.NEVER;
+  });
+  return expecting(expected, schema);
+}
+
+export interface ListenAddress {
+  /** Without brackets, also for IPv6. */
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+}
+
+export function parseListen(given: string): ListenAddress | null {
+  const match = /^(?:\[([^\]]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(given);
+  if (match === null) return null;
+  const [, bracketed, plain, digits] = match;
+  if (bracketed !== undefined && !isIPv6(bracketed)) return null;
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  return host === undefined || port > 65_535 ? null : { host, port };
+}
+
+export function formatListen({ host, port }: ListenAddress): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+export const listen = () => text("host:port, such as 127.0.0.1:9009 or [::1]:9009", parseListen);
+
+/** The address without a slash at its end, so that two spellings of one address are equal; null for anything else. */
+export function parseHttpUrl(given: string): string | null {
+  const url = URL.parse(given);
+  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return null;
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") return null;
+  return (url.origin + url.pathname).replace(/\/+$/, "");
+}
+
+export const httpUrl = () => text("an http:// or https:// address without user name, query or fragment", parseHttpUrl);
+
+export const serverName = () =>
+  text("a server name as in user IDs, such as example.org", (given): ServerName | null =>
+    isServerName(given) ? given : null,
+  );
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** `90s` and the like as milliseconds, or null. Without a unit nobody can tell what was meant, so there must be one. */
+export function parseDuration(given: string): number | null {
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(given);
+  return match === null ? null : Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
+}
+
+/** A duration; in the configuration that is handed out, a number of milliseconds. */
+export const duration = ({ atLeast = "0s" } = {}) => {
+  const least = parseDuration(atLeast) ?? 0;
+  const bound = least === 0 ? "" : ` of at least ${atLeast}`;
+  return text(`a duration${bound} with its unit, such as 500ms, 30s, 10m, 24h or 7d`, (given) => {
+    const ms = parseDuration(given);
+    return ms === null || ms < least ? null : ms;
+  });
+};
+
+export const wholeNumber = (from: number, to: number) =>
+  expecting(`a whole number from ${from} to ${to}`, z.int().min(from).max(to));
+
+export const yesOrNo = () => expecting("true or false", z.boolean());
+
+export const path = () => expecting("a path", z.string().min(1));
+
+export const choice = <const Words extends readonly [string, ...string[]]>(words: Words) =>
+  expecting(`one of ${words.join(", ")}`, z.enum(words));

@@ -1,0 +1,131 @@
+/**
+ * Registrations of application services (spec, application service API, "Registration"): Emissary's own, which the
+ * homeserver loads, and those that Emissary hands to its tenants, which load them as if a homeserver had asked for them.
+ */
+import { stringify } from "yaml";
+import { z } from "zod";
+import type { Random } from "../model/clock.ts";
+import { localpartOf, type ServerName, type UserId } from "../model/ids.ts";
+import { pseudouserOf } from "../model/pseudouser.ts";
+import type { Tenant } from "../model/tenant.ts";
+import { expecting } from "./config/values.ts";
+
+const text = () => expecting("a text", z.string().min(1));
+const token = () =>
+  expecting("a token of printable ASCII without spaces", z.string().regex(/^[\x21-\x7e]+$/), { secret: true });
+const namespace = () => z.array(z.looseObject({ exclusive: z.boolean(), regex: text() })).prefault([]);
+
+/** A registration file. Keys that are not ours are let through: the format is open, and homeservers add their own. */
+export const registrationSchema = z.looseObject({
+  id: text(),
+  url: expecting("an address, or null", z.string().nullable()),
+  as_token: token(),
+  hs_token: token(),
+  sender_localpart: expecting("a text", z.string()),
+  namespaces: z.looseObject({ users: namespace(), aliases: namespace(), rooms: namespace() }),
+});
+export type Registration = z.output<typeof registrationSchema>;
+
+export interface RegistrationTokens {
+  /** The appservice presents it to the homeserver. */
+  readonly asToken: string;
+  /** The homeserver presents it to the appservice. */
+  readonly hsToken: string;
+}
+
+/** The tokens in the sample registration.yaml. Everybody knows them, so loading refuses them. */
+export const SAMPLE_TOKENS: RegistrationTokens = {
+  asToken: "sample-as-token-to-be-replaced",
+  hsToken: "sample-hs-token-to-be-replaced",
+};
+
+export const OWN_ID = "emissary";
+
+/**
+ * An ordinary sender for a registration whose purpose is another user: some servers and libraries refuse an empty
+ * sender_localpart, so the pseudouser is claimed as a namespace instead. Nobody ever acts as this user.
+ */
+export const OWN_SENDER = "_emissary";
+
+export function freshTokens(random: Random): RegistrationTokens {
+  return { asToken: random.token(32), hsToken: random.token(32) };
+}
+
+/** Emissary's own registration with its homeserver. */
+export function makeRegistration(of: {
+  readonly url: string;
+  readonly serverName: ServerName;
+  readonly localpart: string;
+  readonly tokens: RegistrationTokens;
+}): Registration {
+  return {
+    id: OWN_ID,
+    url: of.url,
+    as_token: of.tokens.asToken,
+    hs_token: of.tokens.hsToken,
+    sender_localpart: OWN_SENDER,
+    rate_limited: false,
+    receive_ephemeral: true,
+    namespaces: {
+      users: [{ exclusive: true, regex: exactly(pseudouserOf(of.serverName, of.localpart)) }],
+      aliases: [],
+      rooms: [],
+    },
+  };
+}
+
+/** The registration that a tenant loads. Without a namespace of personas its one user is its sender. */
+export function makeTenantRegistration(
+  tenant: Pick<Tenant, "id" | "url" | "sender" | "users">,
+  tokens: RegistrationTokens,
+): Registration {
+  return {
+    id: tenant.id,
+    url: tenant.url,
+    as_token: tokens.asToken,
+    hs_token: tokens.hsToken,
+    sender_localpart: localpartOf(tenant.sender),
+    rate_limited: false,
+    namespaces: {
+      users: [{ exclusive: true, regex: tenant.users ?? exactly(tenant.sender) }],
+      aliases: [],
+      rooms: [],
+    },
+  };
+}
+
+/** An anchored expression for one user ID, in the syntax that Python, Go, Rust and JavaScript share. */
+function exactly(userId: UserId): string {
+  return `^${userId.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
+}
+
+/**
+ * Tells whether the registration lets its appservice act as the user. Homeservers match from the beginning and, unless
+ * the expression says so, not to the end.
+ * Throws SyntaxError for an expression that is none.
+ */
+export function claimsUser(registration: Registration, userId: UserId, server: ServerName): boolean {
+  if (userId === `@${registration.sender_localpart}:${server}`) return true;
+  return registration.namespaces.users.some(({ regex }) => new RegExp(`^(?:${regex})`).test(userId));
+}
+
+const NOTES: Readonly<Record<string, string>> = {
+  url: "Where the homeserver sends events.",
+  as_token:
+    "The appservice proves itself to the homeserver with the first token, the homeserver to it with the second.",
+  sender_localpart: "The user that the appservice takes itself for where it names none.",
+  rate_limited: "The homeserver does not slow the appservice down.",
+  receive_ephemeral: "Receipts, typing and presence are wanted too.",
+  namespaces: "The users that belong to the appservice.",
+};
+
+/** The registration as a YAML file that begins with `heading`, a text of one or more lines. */
+export function renderRegistration(registration: Registration, heading: string): string {
+  const comment = heading.split("\n").map((line) => `# ${line}`.trimEnd());
+  const body = Object.entries(registration).flatMap(([key, value]) => {
+    const note = NOTES[key];
+    const yaml = stringify({ [key]: value }, { lineWidth: 0, singleQuote: true }).trimEnd();
+    return note === undefined ? [yaml] : [`# ${note}`, yaml];
+  });
+  return `${[...comment, "", ...body].join("\n")}\n`;
+}

@@ -1,0 +1,153 @@
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import type { JsonObject } from "../../../src/model/json.ts";
+import { temporaryFolder } from "../config/folder.ts";
+import { configFor, daemon, emissary, freePort, refusal } from "./terminal.ts";
+
+const REGISTRATION: JsonObject = {
+  id: "telegram",
+  url: "http://127.0.0.1:29317",
+  as_token: "the-as-token",
+  hs_token: "the-hs-token",
+  sender_localpart: "_emissary_telegram",
+  rate_limited: false,
+  namespaces: { users: [{ exclusive: true, regex: "^@_telegram_.*:b$" }], aliases: [], rooms: [] },
+};
+const TENANT: JsonObject = {
+  id: "telegram",
+  sender: "@_emissary_telegram:b",
+  url: "http://127.0.0.1:29317",
+  users: "^@_telegram_.*:b$",
+  actions: ["read", "send"],
+  created_at: Date.UTC(2025, 0, 2, 3, 4, 5),
+  leases: 2,
+};
+const WITH_REGISTRATION = { tenant: TENANT, registration: REGISTRATION };
+
+describe("tenant add", () => {
+  test("prints the registration alone on stdout, so that it can be sent into a file", async () => {
+    const { config, asked } = await daemon({ "POST /tenants": WITH_REGISTRATION });
+    const flags = ["--url", "http://127.0.0.1:29317", "--users", "^@_telegram_.*:b$", "--actions", "read,send"];
+    const { exitCode, stdout, stderr } = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
+    expect(exitCode).toBe(0);
+    expect(parse(stdout)).toEqual(REGISTRATION);
+    expect(stderr).toContain("Added the tenant telegram, which takes itself for @_emissary_telegram:b.");
+    expect(stderr).not.toContain("Warning");
+    expect(asked[0]?.body).toEqual({
+      id: "telegram",
+      url: "http://127.0.0.1:29317",
+      users: "^@_telegram_.*:b$",
+      actions: ["read", "send"],
+    });
+  });
+
+  test("writes it to a file for the owner alone, and then shows no token", async () => {
+    const { config } = await daemon({ "POST /tenants": WITH_REGISTRATION });
+    const out = join(temporaryFolder(), "telegram.yaml");
+    const { stdout, stderr } = await emissary(["tenant", "add", "telegram", "--out", out, ...config]);
+    expect(stdout).toBe("");
+    expect(stderr).not.toContain("the-as-token");
+    expect(parse(readFileSync(out, "utf8"))).toEqual(REGISTRATION);
+    expect(statSync(out).mode & 0o777).toBe(0o600);
+  });
+
+  test("adds nothing where the file exists already, because the tokens are told only once", async () => {
+    const { config, asked } = await daemon({ "POST /tenants": WITH_REGISTRATION });
+    const out = join(temporaryFolder(), "precious.txt");
+    writeFileSync(out, "precious");
+    const { exitCode, stderr } = await emissary(["tenant", "add", "telegram", "--out", out, ...config]);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: `emissary: ${out} exists already and is not overwritten.\n`,
+    });
+    expect(readFileSync(out, "utf8")).toBe("precious");
+    expect(asked).toEqual([]);
+  });
+
+  test("leaves no file behind where the daemon refuses or is not there", async () => {
+    const out = join(temporaryFolder(), "telegram.yaml");
+    const { config } = await daemon({ "POST /tenants": refusal("in-use", "There is a tenant telegram already.") });
+    expect((await emissary(["tenant", "add", "telegram", "--out", out, ...config])).exitCode).toBe(1);
+    expect(existsSync(out)).toBe(false);
+    const nobody = ["--config", configFor(await freePort())];
+    expect((await emissary(["tenant", "add", "telegram", "--out", out, ...nobody])).exitCode).toBe(4);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test.each([
+    [".*", true],
+    ["^@.*:b$", true],
+    ["@telegram_.*", true],
+    ["(@_a|@b).*", false],
+    ["@_telegram_.*", false],
+    ["^@_telegram_.*:b$", false],
+  ])("warns of personas that ordinary users could be: %s %s", async (users, warns) => {
+    const { config } = await daemon({ "POST /tenants": WITH_REGISTRATION });
+    const { stderr } = await emissary(["tenant", "add", "telegram", "--users", users, ...config]);
+    expect(stderr.includes("Warning")).toBe(warns);
+  });
+
+  test("tells all that is wrong with what was given before it asks the daemon", async () => {
+    const flags = ["--url", "telegram", "--users", "@_(", "--actions", "read,dance"];
+    const { config, asked } = await daemon({});
+    const { exitCode, stderr } = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
+    expect(exitCode).toBe(2);
+    expect(stderr.match(/--[a-z]+:/g)).toEqual(["--url:", "--users:", "--actions:"]);
+    expect(stderr).toContain("dance: there are read, send, redact, state, room-state");
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("tenant rotate", () => {
+  test("replaces the tenant's former file", async () => {
+    const { config } = await daemon({ "POST /tenants/telegram/rotate": WITH_REGISTRATION });
+    const out = join(temporaryFolder(), "telegram.yaml");
+    writeFileSync(out, "id: telegram\nas_token: old\n");
+    const { exitCode, stdout, stderr } = await emissary(["tenant", "rotate", "telegram", "--out", out, ...config]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "" });
+    expect(stderr).toContain("those it had are no longer accepted");
+    expect(parse(readFileSync(out, "utf8"))).toEqual(REGISTRATION);
+  });
+
+  test.each(["precious", "id: another\nas_token: old\n", "no: [yaml"])(
+    "does nothing where the file is something else: %j",
+    async (content) => {
+      const { config, asked } = await daemon({ "POST /tenants/telegram/rotate": WITH_REGISTRATION });
+      const out = join(temporaryFolder(), "file");
+      writeFileSync(out, content);
+      expect((await emissary(["tenant", "rotate", "telegram", "--out", out, ...config])).exitCode).toBe(1);
+      expect(readFileSync(out, "utf8")).toBe(content);
+      expect(asked).toEqual([]);
+    },
+  );
+
+  test("shows the new tokens rather than losing them where the file cannot be written", async () => {
+    const { config } = await daemon({ "POST /tenants/telegram/rotate": WITH_REGISTRATION });
+    const out = join(temporaryFolder(), "no", "such", "folder.yaml");
+    const { exitCode, stdout } = await emissary(["tenant", "rotate", "telegram", "--out", out, ...config]);
+    expect(exitCode).toBe(1);
+    expect(parse(stdout)).toEqual(REGISTRATION);
+  });
+});
+
+test("tenant list and show", async () => {
+  const { config } = await daemon({ "GET /tenants": { tenants: [TENANT] }, "GET /tenants/telegram": TENANT });
+  expect((await emissary(["tenant", "list", ...config])).stdout).toBe(
+    `TENANT    SENDER                 LEASES  ACTIONS    PERSONAS           URL
+telegram  @_emissary_telegram:b       2  read,send  ^@_telegram_.*:b$  http://127.0.0.1:29317
+`,
+  );
+  expect((await emissary(["tenant", "show", "telegram", ...config])).stdout).toContain(
+    "added     2025-01-02T03:04:05Z\n",
+  );
+  expect(JSON.parse((await emissary(["tenant", "show", "telegram", "--json", ...config])).stdout)).toEqual(TENANT);
+});
+
+test("tenant remove says how much ended with it", async () => {
+  const { config } = await daemon({ "DELETE /tenants/telegram": { removed: true, leases_ended: 2 } });
+  expect((await emissary(["tenant", "remove", "telegram", ...config])).stdout).toBe(
+    "Removed the tenant telegram; 2 of its leases ended.\n",
+  );
+});
