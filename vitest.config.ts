@@ -10,8 +10,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          // One pair of Synapses serves every file: they are started once, and the files run one after the other.
-          globalSetup: ["test/e2e/setup.ts"],
+          // Every file starts a pair of Synapses of its own: two of them are what two cores carry.
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
