@@ -1,0 +1,204 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { MatrixUser } from "../../homeservers/synapse/client.ts";
+import { rows } from "../support/database.ts";
+import { openStage, until, type Stage } from "../support/stage.ts";
+
+let stage: Stage;
+let alice: MatrixUser;
+let bob: MatrixUser;
+let tenant: MatrixUser;
+
+beforeAll(async () => {
+  stage = await openStage();
+  alice = await stage.user(stage.ours, "alice");
+  bob = await stage.user(stage.theirs, "bob");
+  tenant = await stage.tenant("news");
+});
+afterAll(() => stage.close());
+
+interface Shown {
+  readonly phase: string;
+  readonly code: string | null;
+  readonly reason: string | null;
+  readonly own_membership: string;
+  readonly leases: readonly { readonly holder: string }[];
+}
+
+const show = (roomId: string): Promise<Shown> => stage.emissary.json<Shown>("rooms", "show", roomId);
+
+describe("a moderator of the other server", () => {
+  it("kicks the pseudouser: the leases end with that reason, and it does not come back by itself", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    await tenant.join(roomId, [stage.theirs.serverName]);
+
+    await bob.kick(roomId, stage.pseudouser, "not now");
+
+    const shown = await until(
+      "the room",
+      () => show(roomId),
+      (room) => room.code === "kicked",
+    );
+    expect(shown).toMatchObject({ phase: "refused", own_membership: "leave", leases: [] });
+    expect(shown.reason).toContain(bob.userId);
+    await expect(tenant.sendText(roomId, "still here?")).rejects.toMatchObject({
+      status: 403,
+      body: { "org.matrix.msc1777.reason": "kicked" },
+    });
+    expect(await bob.joinedMembers(roomId)).toEqual([bob.userId]);
+  });
+
+  it("bans it: a tenant that asks again is told so, in the homeserver's words", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    await tenant.join(roomId, [stage.theirs.serverName]);
+
+    await bob.ban(roomId, stage.pseudouser);
+
+    await until(
+      "the room",
+      () => show(roomId),
+      (room) => room.code === "banned" && room.leases.length === 0,
+    );
+    await expect(tenant.join(roomId, [stage.theirs.serverName])).rejects.toMatchObject({
+      status: 403,
+      body: { "org.matrix.msc1777.reason": "M_FORBIDDEN" },
+    });
+  });
+
+  it("upgrades the room: the tenant goes along into the new one, and the old one is left", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat", room_version: "10" });
+    await tenant.join(roomId, [stage.theirs.serverName]);
+
+    const upgraded = await bob.request("POST", `/_matrix/client/v3/rooms/${roomId}/upgrade`, {}, { new_version: "12" });
+    const replacement = upgraded.body["replacement_room"] as string;
+
+    await until(
+      "the tenant's rooms",
+      () => tenant.joinedRooms(),
+      (joined) => joined.includes(replacement),
+    );
+    expect(await bob.joinedMembers(replacement)).toEqual([stage.pseudouser, bob.userId].sort());
+    await until(
+      "the old room's members",
+      () => bob.joinedMembers(roomId),
+      (members) => !members.includes(stage.pseudouser),
+    );
+  });
+});
+
+describe("a private room", () => {
+  it("is refused to a tenant by policy, which says why, and nothing is joined", async () => {
+    const roomId = await bob.createRoom({ preset: "private_chat" });
+    await expect(tenant.join(roomId, [stage.theirs.serverName])).rejects.toMatchObject({
+      status: 403,
+      body: { "org.matrix.msc1777.reason": "not-visible", "org.matrix.msc1777.code": "refused-by-policy" },
+    });
+    expect(await bob.joinedMembers(roomId)).toEqual([bob.userId]);
+  });
+
+  it("is refused to the uninvited pseudouser by the homeserver, whatever the operator says", async () => {
+    const roomId = await bob.createRoom({ preset: "private_chat" });
+    const joined = await stage.emissary.run("rooms", "join", roomId, "--via", stage.theirs.serverName);
+    expect(joined.exitCode).toBe(1);
+    expect(joined.stderr).toMatch(/not in !.*: .*invited/i);
+  });
+
+  it("is entered with the operator's word once the pseudouser is invited", async () => {
+    const roomId = await bob.createRoom({ preset: "private_chat" });
+    await bob.invite(roomId, stage.pseudouser);
+    const joined = await stage.emissary.run("rooms", "join", roomId, "--via", stage.theirs.serverName);
+    expect([joined.exitCode, joined.stderr]).toEqual([0, ""]);
+    expect(await bob.joinedMembers(roomId)).toContain(stage.pseudouser);
+  });
+});
+
+describe("an invite to the pseudouser", () => {
+  it("causes no join by itself", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    await bob.invite(roomId, stage.pseudouser);
+    await until(
+      "the ledger",
+      async () =>
+        rows<{ own_membership: string }>(
+          stage.emissary.databasePath,
+          "SELECT own_membership FROM rooms WHERE room_id = ?",
+          roomId,
+        ),
+      ([room]) => room?.own_membership === "invite",
+    );
+    const pending = rows(
+      stage.emissary.databasePath,
+      "SELECT 1 FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE r.room_id = ? AND a.next_at IS NOT NULL",
+      roomId,
+    );
+    expect(pending).toEqual([]);
+    expect(await bob.joinedMembers(roomId)).toEqual([bob.userId]);
+  });
+});
+
+describe("many at once", () => {
+  it("cause one join", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    const tenants = await Promise.all(Array.from({ length: 5 }, (_, index) => stage.tenant(`one-of-many-${index}`)));
+    const asks = tenants.flatMap((one) => Array.from({ length: 8 }, () => one.join(roomId, [stage.theirs.serverName])));
+    expect(new Set(await Promise.all(asks))).toEqual(new Set([roomId]));
+
+    const joins = (await bob.messages(roomId, "b", 100)).chunk.filter(
+      (event) => event.type === "m.room.member" && event.state_key === stage.pseudouser,
+    );
+    expect(joins).toHaveLength(1);
+  });
+});
+
+describe("our own server's room", () => {
+  it("is attended and left like any other", async () => {
+    const roomId = await alice.createRoom({ preset: "public_chat", room_alias_name: "home" });
+    await tenant.join(`#home:${stage.ours.serverName}`);
+    expect(await alice.joinedMembers(roomId)).toEqual([stage.pseudouser, alice.userId].sort());
+    await tenant.leave(roomId);
+    await until(
+      "its members",
+      () => alice.joinedMembers(roomId),
+      (members) => !members.includes(stage.pseudouser),
+    );
+  });
+});
+
+describe("the operator", () => {
+  it("sees rooms, members, tenants and what was done, and holds a room with a lease of their own", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat", name: "Square", room_alias_name: "square" });
+    const alias = `#square:${stage.theirs.serverName}`;
+    expect((await stage.emissary.run("rooms", "join", alias)).exitCode).toBe(0);
+
+    const listed = await stage.emissary.json<{ room_id: string; name: string }[]>("rooms", "list");
+    expect(listed.find((room) => room.room_id === roomId)?.name).toBe("Square");
+    expect((await show(alias)).leases.map(({ holder }) => holder)).toEqual(["operator"]);
+    const members = await stage.emissary.run("members", roomId);
+    expect(members.stdout).toContain(bob.userId);
+    expect(members.stdout).toContain("a pseudouser");
+    const audit = await stage.emissary.json<{ action: string; room_id: string }[]>("audit");
+    const deeds = audit.filter((row) => row.room_id === roomId).map((row) => row.action);
+    expect(deeds).toEqual(["room.join", "lease.take"]);
+
+    expect((await stage.emissary.run("rooms", "leave", roomId)).exitCode).toBe(0);
+    await until(
+      "the other server's members",
+      () => bob.joinedMembers(roomId),
+      (joined) => !joined.includes(stage.pseudouser),
+    );
+  });
+
+  it("takes a tenant's token away, and the tenant with its leases", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    const passing = await stage.tenant("passing");
+    await passing.join(roomId, [stage.theirs.serverName]);
+
+    expect((await stage.emissary.run("tenant", "rotate", "passing")).exitCode).toBe(0);
+    await expect(passing.joinedRooms()).rejects.toMatchObject({ status: 401, errcode: "M_UNKNOWN_TOKEN" });
+    expect((await stage.emissary.run("tenant", "remove", "passing")).exitCode).toBe(0);
+    await until(
+      "the other server's members",
+      () => bob.joinedMembers(roomId),
+      (joined) => !joined.includes(stage.pseudouser),
+    );
+  });
+});
