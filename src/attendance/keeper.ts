@@ -130,6 +130,8 @@ export class Keeper {
   #begin(roomId: RoomId): void {
     const step = this.#step(roomId)
       .catch(async (error: unknown) => {
+        // Broken off by stop: what was under way is written in the attendance, and the next start goes on with it.
+        if (this.#abort.signal.aborted) return;
         this.#parts.log.error("keeper.step-failed", { error });
         await this.#putOff(roomId, "internal", "the step failed inside Emissary, see its log", null).catch(
           () => undefined,
@@ -197,7 +199,10 @@ export class Keeper {
     await this.#confirm(roomId);
   }
 
-  /** Takes our own membership from the homeserver into the ledger, instead of waiting for the transaction that brings it too. */
+  /**
+   * Takes our own membership from the homeserver into the ledger, instead of waiting for the transaction that brings it too.
+   * Where the homeserver gives no answer, the transaction tells, or the move is made again.
+   */
   async #confirm(roomId: RoomId): Promise<void> {
     const event = await this.#parts.moves.ownMembership(roomId, this.#limit());
     if (event !== null) await this.#parts.recorder.observe(event);

@@ -27,9 +27,14 @@ export class HomeserverMoves implements PseudouserMoves {
 
   async ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(this.#client.own)}`;
-    const answer = await this.#client.call("GET", path, { query: { format: "event" }, abort });
-    const event: unknown = answer.body;
-    return answer.status === 200 && isRoomEvent(event) ? event : null;
+    try {
+      const answer = await this.#client.call("GET", path, { query: { format: "event" }, abort });
+      const event: unknown = answer.body;
+      return answer.status === 200 && isRoomEvent(event) ? event : null;
+    } catch (error) {
+      if (error instanceof EmissaryError) return null;
+      throw error;
+    }
   }
 
   async #move(

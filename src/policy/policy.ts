@@ -27,7 +27,7 @@ export class Policy {
   readonly #attended: AttendedRooms;
   readonly #limits: Limits;
   readonly #clock: Clock;
-  readonly #looks = new Map<RoomId, { readonly at: number; readonly look: RoomLook | null }>();
+  readonly #looks = new Map<string, { readonly at: number; readonly look: Promise<RoomLook | null> }>();
 
   constructor(parts: { ledger: Ledger; looker: RoomLooker; attended: AttendedRooms; limits: Limits; clock: Clock }) {
     this.#ledger = parts.ledger;
@@ -50,16 +50,25 @@ export class Policy {
     });
   }
 
+  /** Many who ask the same at once share one look. One that found nothing is not kept. */
   async #lookOutside(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
-    const kept = this.#looks.get(roomId);
-    if (kept !== undefined && kept.look !== null && this.#clock.now() - kept.at < LOOK_KEPT_MS) return kept.look;
-    const look = await this.#looker.look(roomId, via);
-    this.#looks.delete(roomId);
-    this.#looks.set(roomId, { at: this.#clock.now(), look });
+    const key = [roomId, ...via].join(" ");
+    const kept = this.#looks.get(key);
+    if (kept !== undefined && this.#clock.now() - kept.at < LOOK_KEPT_MS) return kept.look;
+    const look = this.#looker.look(roomId, via);
+    const entry = { at: this.#clock.now(), look };
+    this.#looks.delete(key);
+    this.#looks.set(key, entry);
     if (this.#looks.size > LOOKS_KEPT) {
       const oldest = this.#looks.keys().next();
       if (oldest.done !== true) this.#looks.delete(oldest.value);
     }
+    const forget = (): void => {
+      if (this.#looks.get(key) === entry) this.#looks.delete(key);
+    };
+    look.then((found) => {
+      if (found === null) forget();
+    }, forget);
     return look;
   }
 }

@@ -1,4 +1,4 @@
-import type { Database, Statement } from "better-sqlite3";
+import type { Database, Statement, Transaction } from "better-sqlite3";
 import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
 import type { Ledger, LedgerWriter, MemberPage, Recorded, TransactionRecord } from "../../ledger/ledger.ts";
 import type { EventId, RoomId, UserId } from "../../model/ids.ts";
@@ -31,7 +31,6 @@ const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avat
 
 /** The ledger and the journal's writing end: one transaction of the homeserver is one transaction here. */
 export class LedgerStore implements Ledger, LedgerWriter {
-  readonly #db: Database;
   readonly #rooms: RoomNumbers;
   readonly #changes: ChangeWriter;
   readonly #room: Statement<[string], RoomRow>;
@@ -45,11 +44,10 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #setAside: Statement<[number, string, string, string]>;
   readonly #trimAside: Statement<[number]>;
   readonly #recent: Statement<[number], { txn_id: string; digest: string; event_ids: string }>;
-  readonly #record: (transaction: TransactionRecord) => Recorded;
-  readonly #observe: (changes: readonly LedgerChange[], now: number) => void;
+  readonly #record: Transaction<(transaction: TransactionRecord) => Recorded>;
+  readonly #observe: Transaction<(changes: readonly LedgerChange[], now: number) => void>;
 
   constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter) {
-    this.#db = db;
     this.#rooms = rooms;
     this.#changes = changes;
     this.#room = db.prepare("SELECT nr, load, own_membership, own_event, via FROM rooms WHERE room_id = ?");
@@ -67,16 +65,18 @@ export class LedgerStore implements Ledger, LedgerWriter {
     this.#setAside = db.prepare("INSERT INTO set_aside (received_at, txn_id, fault, json) VALUES (?, ?, ?, ?)");
     this.#trimAside = db.prepare("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
     this.#recent = db.prepare("SELECT txn_id, digest, event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
-    this.#record = this.#recordNow.bind(this);
-    this.#observe = (observed, now) => void this.#changes.apply(observed, this.#next() - 1, now);
+    this.#record = db.transaction((transaction: TransactionRecord) => this.#recordNow(transaction));
+    this.#observe = db.transaction((observed: readonly LedgerChange[], now: number) => {
+      this.#changes.apply(observed, this.#next() - 1, now);
+    });
   }
 
   async record(transaction: TransactionRecord): Promise<Recorded> {
-    return this.#db.transaction(this.#record).immediate(transaction);
+    return this.#record.immediate(transaction);
   }
 
   async observe(changes: readonly LedgerChange[], now: number): Promise<void> {
-    this.#db.transaction(this.#observe).immediate(changes, now);
+    this.#observe.immediate(changes, now);
   }
 
   async recentEventIds(limit: number): Promise<readonly EventId[]> {
