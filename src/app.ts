@@ -135,7 +135,7 @@ export class App {
       log,
       stirred: this.#keeper.stepped,
     });
-    this.#metrics = makeMetrics((metrics) => this.#refreshGauges(metrics));
+    this.#metrics = makeMetrics();
 
     this.#intake = makeServer({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, log, random });
     intakeRoutes(this.#intake, {
@@ -168,10 +168,11 @@ export class App {
       startedAt: this.#startedAt,
       notReadyBecause: () => this.#notReadyBecause,
       intake: () => this.#tally,
-      metricsText: async () => ({
-        contentType: this.#metrics.registry.contentType,
-        text: await this.#metrics.registry.metrics(),
-      }),
+      metricsText: async () => {
+        await this.#refreshGauges();
+        const { registry } = this.#metrics;
+        return { contentType: registry.contentType, text: await registry.metrics() };
+      },
       ledger: storage.ledger,
       journal: storage.journal,
       overview: storage.overview,
@@ -203,12 +204,14 @@ export class App {
   async stop(): Promise<void> {
     this.#notReadyBecause = "Emissary is stopping.";
     this.#abort.abort();
-    const overdue = setTimeout(() => {
+    const closed = new AbortController();
+    void this.#clock.sleep(STOP_WAIT_MS, closed.signal).then(() => {
+      if (closed.signal.aborted) return;
       for (const server of [this.#gateway, this.#intake, this.#admin]) server.server.closeAllConnections();
-    }, STOP_WAIT_MS);
+    });
     // Requests that wait for attendance end with the keeper, so both are stopped together.
     await Promise.all([this.#keeper.stop(), this.#gateway.close(), this.#intake.close(), this.#admin.close()]);
-    clearTimeout(overdue);
+    closed.abort();
     await this.#loader.stop();
     await Promise.all(this.#background);
     await this.#client.close();
@@ -221,7 +224,15 @@ export class App {
     if (this.#abort.signal.aborted) return;
     await this.#keeper.start();
     this.#loader.start();
-    this.#background.push(sweepLeases(this.#storage.leases, this.#desk.changed, this.#clock, this.#abort.signal));
+    this.#background.push(
+      sweepLeases({
+        store: this.#storage.leases,
+        changed: this.#desk.changed,
+        clock: this.#clock,
+        log: this.#log,
+        abort: this.#abort.signal,
+      }),
+    );
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#notReadyBecause = null;
     this.#log.info("emissary.ready", { pseudouser: this.#own, ...this.ports });
@@ -229,13 +240,14 @@ export class App {
 
   /** Tries until the homeserver is there and has loaded our registration; only its refusal of the name is final. */
   async #setUpPseudouser(): Promise<void> {
-    const account = new HomeserverAccount(this.#client);
+    const account = new HomeserverAccount(this.#client, this.#abort.signal);
     const { displayname } = this.#config.pseudouser;
     for (let tries = 1; !this.#abort.signal.aborted; tries += 1) {
       try {
         await setUpPseudouser(account, this.#own, displayname ?? this.#config.homeserver.serverName);
         return;
       } catch (error) {
+        if (this.#isStopping()) return;
         if (!(error instanceof EmissaryError) || error.code === "bad-config") throw error;
         const wait = backoff(tries, this.#random, 1_000, 30_000);
         this.#notReadyBecause = sentenceOf(error);
@@ -243,6 +255,10 @@ export class App {
         await this.#clock.sleep(wait, this.#abort.signal);
       }
     }
+  }
+
+  #isStopping(): boolean {
+    return this.#abort.signal.aborted;
   }
 
   #count(seen: RecordOutcome & { readonly ephemeral: number }): void {
@@ -262,7 +278,8 @@ export class App {
     };
   }
 
-  async #refreshGauges(metrics: Metrics): Promise<void> {
+  async #refreshGauges(): Promise<void> {
+    const metrics = this.#metrics;
     const { phases, leases } = await this.#storage.overview.totals();
     metrics.rooms.reset();
     metrics.leases.reset();

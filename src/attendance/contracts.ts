@@ -12,6 +12,8 @@ export type MoveAnswer =
   /** Worth another try, not before `retryAfter` milliseconds where the homeserver said so. */
   | { readonly outcome: "retry"; readonly code: string; readonly reason: string; readonly retryAfter: number | null };
 
+export type MoveFailure = Exclude<MoveAnswer, { readonly outcome: "done" }>;
+
 /** The pseudouser's moves. The keeper is the only caller. */
 export interface PseudouserMoves {
   join(roomId: RoomId, via: readonly ServerName[], abort: AbortSignal): Promise<MoveAnswer>;
@@ -29,6 +31,8 @@ export interface RoomStates {
 /** All that a decision about one room needs, read at one moment. */
 export interface RoomSituation {
   readonly attendance: Attendance;
+  /** Rises whenever something happens that the keeper is to look at. */
+  readonly stirs: number;
   readonly ownMembership: Membership | null;
   readonly leases: readonly Lease[];
   readonly via: readonly ServerName[];
@@ -52,7 +56,11 @@ export interface AttendanceStore {
   /** When the next room's time comes, those in `except` left out; null for none. */
   nextDue(except: ReadonlySet<RoomId>): Promise<number | null>;
   situation(roomId: RoomId): Promise<RoomSituation>;
-  save(attendance: Attendance): Promise<void>;
+  /**
+   * Writes what the keeper decided, if nothing has happened in the room since it read the situation (`stirs`). False where
+   * something has: nothing is written, the room is due, and the keeper decides anew.
+   */
+  save(attendance: Attendance, stirs: number): Promise<boolean>;
   /** Notes the refusal in attendance and audit, and ends the room's leases with it. */
   refuse(roomId: RoomId, code: string, reason: string, now: number): Promise<void>;
   /** Notes in the audit that a join or a leave was carried out. */

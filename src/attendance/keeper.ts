@@ -1,5 +1,5 @@
-import type { Clock, Random } from "../model/clock.ts";
-import { EmissaryError } from "../model/errors.ts";
+import { limitOf, type Clock, type Random } from "../model/clock.ts";
+import { clauseOf, EmissaryError } from "../model/errors.ts";
 import type { RoomId } from "../model/ids.ts";
 import type { Lease } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
@@ -9,7 +9,15 @@ import type { Recorder } from "../ledger/recorder.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Policy } from "../policy/policy.ts";
 import { backoff } from "./backoff.ts";
-import type { AttendanceStore, MoveAnswer, PseudouserMoves, RoomSituation } from "./contracts.ts";
+import type {
+  AttendanceStore,
+  LeaseProgress,
+  MoveAnswer,
+  MoveFailure,
+  PseudouserMoves,
+  RoomSituation,
+} from "./contracts.ts";
+import { objectionToAll } from "./objection.ts";
 import { Pace } from "./pace.ts";
 import { plan } from "./plan.ts";
 
@@ -40,6 +48,12 @@ export interface KeeperParts {
 const LONGEST_SLEEP_MS = 10_000;
 /** If neither the answer nor an event has told the outcome of a move, it is made again after this; both moves may be repeated. */
 const UNCONFIRMED_MS = 10_000;
+/** How often a failed try is noted anew because something happened in between; after that the next round sees the room anyway. */
+const SAVE_ATTEMPTS = 5;
+/** A room whose step failed inside Emissary rests this long at least. */
+const FAILED_STEP_MS = 1_000;
+/** How long the homeserver may take to tell our membership. */
+const CONFIRM_MS = 30_000;
 
 /**
  * Makes attendance follow the leases: joins rooms that have one, leaves rooms that have none. The only caller of join and leave.
@@ -81,26 +95,29 @@ export class Keeper {
    * @throws EmissaryError when the lease ended without that (refused, kicked, released …), or at the deadline `within` milliseconds from now.
    */
   async untilPresent(lease: Lease, within: number, abort: AbortSignal): Promise<void> {
-    const deadline = AbortSignal.timeout(within);
-    const over = AbortSignal.any([deadline, abort, this.#abort.signal]);
-    for (;;) {
-      const changed = Promise.race([this.stepped.next(over), this.#parts.recorder.ownChanged.next(over)]);
+    const limit = limitOf(this.#parts.clock, within, AbortSignal.any([abort, this.#abort.signal]));
+    try {
+      while (!(await this.#isPresent(lease, limit.signal)));
+    } finally {
+      limit.free();
+    }
+  }
+
+  /** Looks, and where the answer is "not yet" waits for the next change. */
+  async #isPresent(lease: Lease, limit: AbortSignal): Promise<boolean> {
+    const turn = new AbortController();
+    const over = AbortSignal.any([limit, turn.signal]);
+    const changed = Promise.race([this.stepped.next(over), this.#parts.recorder.ownChanged.next(over)]);
+    try {
       const progress = await this.#parts.store.progress(lease.id);
-      if (progress.present && progress.ended === null) return;
-      if (progress.ended !== null) {
-        throw new EmissaryError(
-          "refused-by-homeserver",
-          `The pseudouser is not in ${lease.roomId}: ${progress.reason ?? progress.ended}.`,
-          { reason: progress.code ?? progress.ended },
-        );
-      }
-      if (over.aborted) {
-        throw new EmissaryError(
-          "timeout",
-          `The pseudouser is not yet in ${lease.roomId}; it goes on trying${progress.reason === null ? "" : ` (${progress.reason})`}. Ask again.`,
-        );
-      }
+      if (progress.ended !== null) throw absent(lease, progress);
+      if (progress.present) return true;
+      if (this.#abort.signal.aborted) throw new EmissaryError("not-ready", "Emissary is stopping; ask again soon.");
+      if (limit.aborted) throw stillJoining(lease, progress);
       await changed;
+      return false;
+    } finally {
+      turn.abort();
     }
   }
 
@@ -132,10 +149,12 @@ export class Keeper {
       .catch(async (error: unknown) => {
         // Broken off by stop: what was under way is written in the attendance, and the next start goes on with it.
         if (this.#abort.signal.aborted) return;
-        this.#parts.log.error("keeper.step-failed", { error });
+        this.#parts.log.error("keeper.step-failed", { room: roomId, error });
         await this.#putOff(roomId, "internal", "the step failed inside Emissary, see its log", null).catch(
           () => undefined,
         );
+        // Where not even that could be written the room is still due; it is not to be tried in circles.
+        await this.#parts.clock.sleep(FAILED_STEP_MS, this.#abort.signal);
       })
       .finally(() => {
         this.#running.delete(roomId);
@@ -157,97 +176,106 @@ export class Keeper {
         return this.#leave(roomId, situation);
       case "rest": {
         const settled = step.phase === "present" || step.phase === "absent";
-        return store.save({
-          ...attendance,
-          phase: step.phase,
-          since: step.phase === attendance.phase ? attendance.since : now,
-          nextAt: step.nextAt,
-          idleSince: step.idleSince,
-          ...(settled ? { tries: 0, retryAt: null, code: null, reason: null } : {}),
-        });
+        await store.save(
+          {
+            ...attendance,
+            phase: step.phase,
+            since: step.phase === attendance.phase ? attendance.since : now,
+            nextAt: step.nextAt,
+            idleSince: step.idleSince,
+            ...(settled ? { tries: 0, retryAt: null, code: null, reason: null } : {}),
+          },
+          situation.stirs,
+        );
       }
     }
   }
 
-  async #join(roomId: RoomId, { attendance, leases, via }: RoomSituation): Promise<void> {
-    const { store, moves, policy, loads, clock, log } = this.#parts;
-    const objection = await this.#objectionOfAll(roomId, leases, via, policy);
+  async #join(roomId: RoomId, { attendance, stirs, leases, via }: RoomSituation): Promise<void> {
+    const { store, moves, policy, clock, log } = this.#parts;
+    const objection = await objectionToAll(policy, roomId, leases, via);
     if (objection !== null) {
       if (objection.outcome === "refused") return store.refuse(roomId, objection.code, objection.reason, clock.now());
       return this.#putOff(roomId, objection.code, objection.reason, null);
     }
     const earlier = attendance.tries > 0 ? {} : { code: null, reason: null };
     const now = clock.now();
-    await store.save({ ...attendance, ...earlier, phase: "joining", since: now, nextAt: now + UNCONFIRMED_MS });
+    const nextAt = now + UNCONFIRMED_MS;
+    if (!(await store.save({ ...attendance, ...earlier, phase: "joining", since: now, nextAt }, stirs))) return;
     await this.#pace.turn(this.#abort.signal);
-    const answer = await moves.join(roomId, via, this.#limit());
-    if (answer.outcome !== "done") return this.#failed(roomId, answer);
+    if (this.#abort.signal.aborted) return;
+    const answer = await this.#move((limit) => moves.join(roomId, via, limit));
+    if (answer === null) return;
+    if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now());
+    if (answer.outcome === "retry") return this.#putOff(roomId, answer.code, answer.reason, answer.retryAfter);
     await store.noteMove(roomId, "room.join", clock.now());
-    await loads.want(roomId, clock.now());
-    log.info("room.joined", {});
-    await this.#confirm(roomId);
+    log.info("room.joined", { room: roomId });
+    await this.#confirm(roomId, "join");
   }
 
-  async #leave(roomId: RoomId, { attendance }: RoomSituation): Promise<void> {
+  async #leave(roomId: RoomId, { attendance, stirs }: RoomSituation): Promise<void> {
     const { store, moves, clock, log } = this.#parts;
-    await store.save({ ...attendance, phase: "leaving", since: clock.now(), nextAt: clock.now() + UNCONFIRMED_MS });
-    const answer = await moves.leave(roomId, this.#limit());
-    if (answer.outcome === "retry") return this.#failed(roomId, answer);
-    // A refused leave means that we are not in the room, or may not know it: what the homeserver says of our membership decides.
-    if (answer.outcome === "done") await store.noteMove(roomId, "room.leave", clock.now());
-    log.info("room.left", {});
-    await this.#confirm(roomId);
+    const now = clock.now();
+    const nextAt = now + UNCONFIRMED_MS;
+    if (!(await store.save({ ...attendance, phase: "leaving", since: now, nextAt }, stirs))) return;
+    const answer = await this.#move((limit) => moves.leave(roomId, limit));
+    if (answer === null) return;
+    if (answer.outcome === "retry") return this.#putOff(roomId, answer.code, answer.reason, answer.retryAfter);
+    if (answer.outcome === "done") {
+      await store.noteMove(roomId, "room.leave", now);
+      log.info("room.left", { room: roomId });
+    }
+    // A refused leave commonly means that we are out already; what the homeserver says of our membership decides.
+    await this.#confirm(roomId, "leave", answer.outcome === "refused" ? answer : null);
+  }
+
+  /** One call to the homeserver within the time that is allowed for it; null where we are being stopped. */
+  async #move(call: (limit: AbortSignal) => Promise<MoveAnswer>): Promise<MoveAnswer | null> {
+    const { clock, options } = this.#parts;
+    const limit = limitOf(clock, options.joinTimeout, this.#abort.signal);
+    const answer = await call(limit.signal);
+    limit.free();
+    if (this.#abort.signal.aborted && answer.outcome === "retry") return null;
+    if (answer.outcome !== "retry" || !limit.signal.aborted) return answer;
+    const reason = `no answer within ${options.joinTimeout / 1000} s (attendance.join_timeout)`;
+    return { outcome: "retry", code: "timeout", reason, retryAfter: null };
   }
 
   /**
    * Takes our own membership from the homeserver into the ledger, instead of waiting for the transaction that brings it too.
-   * Where the homeserver gives no answer, the transaction tells, or the move is made again.
+   * Where that does not show the move, it is made again after a while.
    */
-  async #confirm(roomId: RoomId): Promise<void> {
-    const event = await this.#parts.moves.ownMembership(roomId, this.#limit());
-    if (event !== null) await this.#parts.recorder.observe(event);
+  async #confirm(roomId: RoomId, moved: "join" | "leave", refusal: MoveFailure | null = null): Promise<void> {
+    const { moves, recorder, store, clock } = this.#parts;
+    const limit = limitOf(clock, CONFIRM_MS, this.#abort.signal);
+    await recorder.observe(() => moves.ownMembership(roomId, limit.signal));
+    limit.free();
+    const { ownMembership } = await store.situation(roomId);
+    if ((ownMembership === "join") === (moved === "join") || this.#abort.signal.aborted) return;
+    const reason = refusal?.reason ?? `the homeserver took the ${moved} and does not show it yet`;
+    await this.#putOff(roomId, refusal?.code ?? "unconfirmed", reason, UNCONFIRMED_MS);
   }
 
-  async #failed(roomId: RoomId, answer: Exclude<MoveAnswer, { outcome: "done" }>): Promise<void> {
-    if (answer.outcome === "refused") {
-      return this.#parts.store.refuse(roomId, answer.code, answer.reason, this.#parts.clock.now());
-    }
-    return this.#putOff(roomId, answer.code, answer.reason, answer.retryAfter);
-  }
-
+  /** Notes a failed try and when the next may be made; the plan of the next round rests until then. */
   async #putOff(roomId: RoomId, code: string, reason: string, retryAfter: number | null): Promise<void> {
     const { store, clock, random } = this.#parts;
-    const { attendance } = await store.situation(roomId);
-    const tries = attendance.tries + 1;
-    const retryAt = clock.now() + Math.max(retryAfter ?? 0, backoff(tries, random));
-    await store.save({ ...attendance, tries, retryAt, nextAt: retryAt, code, reason });
-  }
-
-  /** Policy's objection where it has one to every lease of the room; a look that failed is worth another try. */
-  async #objectionOfAll(
-    roomId: RoomId,
-    leases: RoomSituation["leases"],
-    via: RoomSituation["via"],
-    policy: Policy,
-  ): Promise<Exclude<MoveAnswer, { outcome: "done" }> | null> {
-    let objection: Exclude<MoveAnswer, { outcome: "done" }> | null = null;
-    const asked = new Set<string>();
-    for (const { holder } of leases) {
-      if (asked.has(holder.kind)) continue;
-      asked.add(holder.kind);
-      try {
-        const verdict = await policy.judge(roomId, holder, via);
-        if (verdict.allowed) return null;
-        objection = { outcome: "refused", code: verdict.code, reason: verdict.reason };
-      } catch (error) {
-        if (!(error instanceof EmissaryError)) throw error;
-        objection = { outcome: "retry", code: error.code, reason: error.message, retryAfter: error.retryAfter };
-      }
+    for (let attempt = 0; attempt < SAVE_ATTEMPTS; attempt += 1) {
+      const { attendance, stirs } = await store.situation(roomId);
+      const tries = attendance.tries + 1;
+      const now = clock.now();
+      const retryAt = now + Math.max(retryAfter ?? 0, backoff(tries, random));
+      if (await store.save({ ...attendance, tries, retryAt, nextAt: now, code, reason }, stirs)) return;
     }
-    return objection;
   }
+}
 
-  #limit(): AbortSignal {
-    return AbortSignal.any([this.#abort.signal, AbortSignal.timeout(this.#parts.options.joinTimeout)]);
-  }
+function absent({ roomId }: Lease, { ended, code, reason }: LeaseProgress): EmissaryError {
+  const why = ended === "refused" ? code : ended;
+  const sentence = `The pseudouser is not in ${roomId}: ${clauseOf(reason ?? ended ?? "absent")}.`;
+  return new EmissaryError("refused-by-homeserver", sentence, { reason: why ?? "absent" });
+}
+
+function stillJoining({ roomId }: Lease, { reason }: LeaseProgress): EmissaryError {
+  const last = reason === null ? "" : ` The newest try: ${clauseOf(reason)}.`;
+  return new EmissaryError("timeout", `The pseudouser is not yet in ${roomId}; joining goes on.${last} Ask again.`);
 }

@@ -29,7 +29,6 @@ const LONGEST_SLEEP_MS = 5_000;
  * rooms it left. What is wanted stands in storage, so a crash in the middle means beginning that room again.
  */
 export class RoomLoader {
-  /** Fires when a room was loaded or dropped. */
   readonly #parts: LoaderParts;
   readonly #abort = new AbortController();
   readonly #running = new Map<RoomId, Promise<void>>();
@@ -82,17 +81,17 @@ export class RoomLoader {
   }
 
   async #load(roomId: RoomId): Promise<void> {
-    const { loads, states, own, log } = this.#parts;
+    const { loads, states, own, clock, log } = this.#parts;
     const ticket = await loads.begin(roomId);
     let events = 0;
     for await (const part of states.stream(roomId, this.#abort.signal)) {
       events += part.length;
       // Tombstones move leases when they arrive as events; a fetched one only says how the room stands.
       const changes = part.flatMap((event) => foldEvent(event, own)).filter((change) => change.kind !== "upgrade");
-      await loads.part(ticket, changes);
+      await loads.part(ticket, changes, clock.now());
     }
     await loads.finish(ticket);
-    log.debug("room.loaded", { events });
+    log.debug("room.loaded", { room: roomId, events });
   }
 
   async #drop(roomId: RoomId): Promise<void> {
@@ -109,7 +108,7 @@ export class RoomLoader {
     const tries = (this.#failures.get(roomId) ?? 0) + 1;
     this.#failures.set(roomId, tries);
     const wait = backoff(tries, random);
-    log.warn("room.load-failed", { tries, retry_in_ms: wait, cause: sentenceOf(error) });
+    log.warn("room.load-failed", { room: roomId, tries, retry_in_ms: wait, cause: sentenceOf(error) });
     await loads.postpone(roomId, clock.now() + wait);
   }
 }

@@ -7,17 +7,22 @@ import type { Clock } from "../model/clock.ts";
 export class Pace {
   readonly #gap: number;
   readonly #clock: Clock;
+  /** When the next turn is free. */
   #free = 0;
+  #seen = 0;
 
   constructor(perSecond: number, clock: Clock) {
     this.#gap = 1000 / perSecond;
     this.#clock = clock;
   }
 
-  /** Resolves when it is the caller's turn. A clock set back makes nobody wait longer than a gap. */
+  /** Resolves when it is the caller's turn, or at once when the signal aborts. */
   async turn(abort: AbortSignal): Promise<void> {
     const now = this.#clock.now();
-    const at = Math.max(now, this.#free > now + 60_000 ? now : this.#free);
+    // A clock that was set back takes the queue with it, so that nobody waits for the time to come again.
+    if (now < this.#seen) this.#free -= this.#seen - now;
+    this.#seen = now;
+    const at = Math.max(now, this.#free);
     this.#free = at + this.#gap;
     if (at > now) await this.#clock.sleep(at - now, abort);
   }

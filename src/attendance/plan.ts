@@ -33,7 +33,7 @@ export function plan({ now, ownMembership, liveLeases, attendance, linger }: Sit
     return { act: "join" };
   }
   if (!inside) {
-    const phase = attendance.code !== null ? "refused" : "absent";
+    const phase = attendance.phase === "refused" ? "refused" : "absent";
     return { act: "rest", phase, nextAt: null, idleSince: null };
   }
   const idleSince = Math.min(attendance.idleSince ?? now, now);

@@ -81,7 +81,8 @@ export class AdminClient {
 
   #refusal(status: number, json: unknown): Error {
     if (!isJsonObject(json) || typeof json["error"] !== "string") return this.#foreign(`it answers ${status}`);
-    const code = ERROR_CODES.find((known): known is ErrorCode => known === json["code"]) ?? "internal";
+    const code =
+      ERROR_CODES.find((known): known is ErrorCode => known === json["org.matrix.msc1777.code"]) ?? "internal";
     if (code === "unknown-token" || code === "missing-token") {
       const sentence = `The daemon at ${this.address} does not accept the admin token. Restart it if the token was changed.`;
       return new EmissaryError(code, sentence);

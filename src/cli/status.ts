@@ -37,7 +37,6 @@ function render(status: z.output<typeof statusAnswer>): string {
 }
 
 function counts(of: Readonly<Record<string, number>>): string {
-  return Object.entries(of)
-    .map(([name, count]) => `${count} ${name}`)
-    .join(", ");
+  const parts = Object.entries(of).map(([name, count]) => `${count} ${name}`);
+  return parts.length === 0 ? "none" : parts.join(", ");
 }

@@ -7,13 +7,18 @@ import { failureOf } from "./errors.ts";
 /** The pseudouser's account on the homeserver (spec, AS API, "Server admin style permissions" and "Registration"). */
 export class HomeserverAccount implements PseudouserAccount {
   readonly #client: HomeserverClient;
+  readonly #abort: AbortSignal;
 
-  constructor(client: HomeserverClient) {
+  /** @param abort breaks off what waits on the homeserver */
+  constructor(client: HomeserverClient, abort: AbortSignal) {
     this.#client = client;
+    this.#abort = abort;
   }
 
   async whoami(): Promise<string | null> {
-    const answer = await this.#client.call("GET", "/_matrix/client/v3/account/whoami");
+    const answer = await this.#client.call("GET", "/_matrix/client/v3/account/whoami", {
+      abort: this.#abort,
+    });
     if (answer.status === 200) return stringAt(answer.body, "user_id") ?? "";
     // Synapse answers 403 for a user of our namespace that is not registered.
     if (answer.status === 403 || answer.status === 404) return null;
@@ -24,6 +29,7 @@ export class HomeserverAccount implements PseudouserAccount {
     { readonly outcome: "made" | "exists" } | { readonly outcome: "refused"; readonly reason: string }
   > {
     const answer = await this.#client.call("POST", "/_matrix/client/v3/register", {
+      abort: this.#abort,
       asPseudouser: false,
       // inhibit_login: a homeserver without the older login API takes no registration that asks for a token (spec v1.17).
       body: { type: "m.login.application_service", username: localpartOf(this.#client.own), inhibit_login: true },
@@ -37,14 +43,17 @@ export class HomeserverAccount implements PseudouserAccount {
   }
 
   async displayname(): Promise<string | null> {
-    const answer = await this.#client.call("GET", this.#displaynamePath());
+    const answer = await this.#client.call("GET", this.#displaynamePath(), { abort: this.#abort });
     if (answer.status === 200) return stringAt(answer.body, "displayname");
     if (answer.status === 404 || answer.status === 403) return null;
     throw failureOf(answer, "tell the pseudouser's profile");
   }
 
   async setDisplayname(displayname: string): Promise<void> {
-    const answer = await this.#client.call("PUT", this.#displaynamePath(), { body: { displayname } });
+    const answer = await this.#client.call("PUT", this.#displaynamePath(), {
+      abort: this.#abort,
+      body: { displayname },
+    });
     if (answer.status !== 200) throw failureOf(answer, "set the pseudouser's display name");
   }
 

@@ -1,6 +1,6 @@
 import { Pool, type Dispatcher } from "undici";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
-import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import { parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
 import type { UserId } from "../model/ids.ts";
 
 /** Answers of the control plane are small; a homeserver, or what stands in its place, does not get to fill our memory. */
@@ -113,7 +113,7 @@ export async function answerOf(response: Dispatcher.ResponseData): Promise<Answe
   } catch (error) {
     throw unreachable(error);
   }
-  const body = parseObject(Buffer.concat(chunks).toString("utf8"));
+  const body = parsedObject(Buffer.concat(chunks));
   const failed = response.statusCode >= 400;
   return {
     status: response.statusCode,
@@ -122,15 +122,6 @@ export async function answerOf(response: Dispatcher.ResponseData): Promise<Answe
     error: failed ? (stringAt(body, "error") ?? `status ${response.statusCode}`) : null,
     retryAfter: failed ? retryAfterOf(body, response.headers["retry-after"]) : null,
   };
-}
-
-function parseObject(text: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isJsonObject(value) ? value : {};
-  } catch {
-    return {};
-  }
 }
 
 function retryAfterOf(body: JsonObject, header: string | string[] | undefined): number | null {

@@ -31,10 +31,16 @@ export class HomeserverDirectory implements RoomLooker {
     return { roomId, via: via.slice(0, MAX_VIA) };
   }
 
-  /** The room's summary (spec v1.15, MSC3266), which answers before any join. */
+  /** The room's summary (spec v1.15, MSC3266), which answers before any join. Older homeservers have it under another name. */
   async look(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
-    const path = `/_matrix/client/v1/room_summary/${encodeURIComponent(roomId)}`;
-    const answer = await this.#client.call("GET", path, { query: { via } });
+    const id = encodeURIComponent(roomId);
+    let answer = await this.#client.call("GET", `/_matrix/client/v1/room_summary/${id}`, { query: { via } });
+    if (answer.errcode === "M_UNRECOGNIZED") {
+      answer = await this.#client.call("GET", `/_matrix/client/unstable/im.nheko.summary/summary/${id}`, {
+        query: { via },
+      });
+    }
+    if (answer.errcode === "M_UNRECOGNIZED") throw failureOf(answer, "describe rooms before they are joined (MSC3266)");
     // 400: no server to ask, neither given nor known. 403: the room is not for us to see.
     if (answer.status === 404 || answer.status === 403 || answer.status === 400) return null;
     if (answer.status !== 200) throw failureOf(answer, "describe a room");

@@ -5,8 +5,8 @@ import type { RoomId, ServerName } from "../model/ids.ts";
 import type { Answer, HomeserverClient } from "./client.ts";
 import { isWorthRetrying } from "./errors.ts";
 
-/** A join over federation may take minutes in a large room; the keeper's own limit ends it. */
-const MOVE_TIMEOUT_MS = 15 * 60_000;
+/** No limit here: a join over federation may take minutes in a large room, and the keeper's own limit ends it. */
+const MOVE_TIMEOUT_MS = 0;
 
 /** The pseudouser's joins and leaves. */
 export class HomeserverMoves implements PseudouserMoves {

@@ -1,6 +1,6 @@
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import { eventFault, isRoomEvent, type RoomEvent } from "../model/event.ts";
-import { isJsonObject } from "../model/json.ts";
+import { isJsonObject, type JsonValue } from "../model/json.ts";
 import type { SetAside } from "../ledger/ledger.ts";
 
 /** So much of a faulty event is kept. */
@@ -11,7 +11,7 @@ export interface ParsedTransaction {
   readonly setAside: readonly SetAside[];
   /** How many ephemeral events and to-device messages came along. */
   readonly ephemeral: number;
-  /** True when the body holds nothing but its events, all of them sound. */
+  /** True when all of its events are sound and it holds nothing else that would be kept with them. */
   readonly plain: boolean;
 }
 
@@ -45,7 +45,13 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
     const part = value[key];
     if (Array.isArray(part)) ephemeral += part.length;
   }
-  return { events, setAside, ephemeral, plain: setAside.length === 0 && ephemeral === 0 };
+  const alone = Object.entries(value).every(([key, part]) => key === "events" || isEmpty(part));
+  return { events, setAside, ephemeral, plain: setAside.length === 0 && alone };
+}
+
+/** Synapse sends the parts that it has nothing for as empty lists and objects. */
+function isEmpty(part: JsonValue): boolean {
+  return Array.isArray(part) ? part.length === 0 : isJsonObject(part) && Object.keys(part).length === 0;
 }
 
 function excerpt(thing: unknown): string {

@@ -47,8 +47,13 @@ export interface Recorded {
 /** Writes facts. Only the recorder and the loader hold one. */
 export interface LedgerWriter {
   record(transaction: TransactionRecord): Promise<Recorded>;
-  /** Writes what the homeserver answered when asked, without a place in the journal. */
-  observe(changes: readonly LedgerChange[], now: number): Promise<void>;
+  /** The number of the newest event in the journal; 0 for none. */
+  lastSeq(): Promise<number>;
+  /**
+   * Writes what the homeserver answered when asked, without a place in the journal.
+   * @param asOf the newest event that was recorded when it was asked: what later ones set stays
+   */
+  observe(changes: readonly LedgerChange[], asOf: number, now: number): Promise<void>;
   /** IDs of the newest journal entries, oldest first, to start the memory of what was received. */
   recentEventIds(limit: number): Promise<readonly EventId[]>;
   /** The newest transactions that brought something, oldest first. */
@@ -64,12 +69,15 @@ export interface RoomLoads {
   due(now: number, limit: number): Promise<readonly { readonly roomId: RoomId; readonly drop: boolean }[]>;
   /** When the next one is due; null for none. */
   nextDue(): Promise<number | null>;
-  /** Asks for a room's state and members to be fetched: we are in it, says the homeserver. */
+  /** Asks for the state and members of a room that we are in to be fetched, where that is not wanted or done already. */
   want(roomId: RoomId, at: number): Promise<void>;
   begin(roomId: RoomId): Promise<LoadTicket>;
   /** Writes a part of the fetched state, one commit. */
-  part(ticket: LoadTicket, changes: readonly LedgerChange[]): Promise<void>;
-  /** Removes what the fetched state no longer has, and calls the room loaded if we are still in it. */
+  part(ticket: LoadTicket, changes: readonly LedgerChange[], now: number): Promise<void>;
+  /**
+   * Removes what the fetched state no longer has, and calls the room loaded if we are still in it and nothing that came
+   * meanwhile was in doubt.
+   */
   finish(ticket: LoadTicket): Promise<void>;
   /** Puts off a load that failed. */
   postpone(roomId: RoomId, at: number): Promise<void>;
@@ -82,4 +90,6 @@ export interface LoadTicket {
   readonly generation: number;
   /** The newest journal number when the load began. */
   readonly fromSeq: number;
+  /** How often the load had been asked for; more at the end mean that something came meanwhile that did not follow. */
+  readonly asks: number;
 }

@@ -77,12 +77,15 @@ export class Recorder {
   }
 
   /**
-   * Takes in one state event that the homeserver told us of when asked, not in a transaction: it changes the ledger and has no
-   * place in the journal. The same event coming in a transaction later changes nothing more.
+   * Asks the homeserver for one state event and takes in the answer: it changes the ledger and has no place in the journal. The
+   * same event coming in a transaction later changes nothing more; what came in one while the answer was on its way is newer.
    */
-  async observe(event: RoomEvent): Promise<void> {
+  async observe(ask: () => Promise<RoomEvent | null>): Promise<void> {
+    const asOf = await this.#writer.lastSeq();
+    const event = await ask();
+    if (event === null) return;
     const changes = foldEvent(event, this.#own);
-    await this.#writer.observe(changes, this.#clock.now());
+    await this.#writer.observe(changes, asOf, this.#clock.now());
     if (changes.some(concernsUs)) this.ownChanged.notify();
   }
 

@@ -12,3 +12,13 @@ export interface Random {
   /** `bytes` unguessable bytes as unpadded base64url. */
   token(bytes: number): string;
 }
+
+/** A signal that aborts after `ms` milliseconds, or with its parent; `free` ends the wait when it is no longer needed. */
+export function limitOf(clock: Clock, ms: number, parent: AbortSignal): { readonly signal: AbortSignal; free(): void } {
+  const own = new AbortController();
+  const freed = new AbortController();
+  void clock.sleep(ms, AbortSignal.any([freed.signal, parent])).then(() => {
+    if (!freed.signal.aborted) own.abort();
+  });
+  return { signal: own.signal, free: () => freed.abort() };
+}

@@ -50,6 +50,11 @@ export class EmissaryError extends Error {
   }
 }
 
+/** Somebody's sentence without the full stop, to stand inside one of ours. */
+export function clauseOf(sentence: string): string {
+  return sentence.trim().replace(/[.!]+$/, "");
+}
+
 /** The sentence of whatever was thrown. */
 export function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -27,7 +27,7 @@ export function eventFault(value: unknown): string | null {
   if (typeof value["room_id"] !== "string" || !isRoomId(value["room_id"])) return "room_id is missing or malformed";
   if (typeof value["sender"] !== "string" || !isUserId(value["sender"])) return "sender is missing or malformed";
   if (typeof value["type"] !== "string" || value["type"] === "") return "type is missing or not a string";
-  if (typeof value["origin_server_ts"] !== "number") return "origin_server_ts is missing or not a number";
+  if (!Number.isFinite(value["origin_server_ts"])) return "origin_server_ts is missing or not a number";
   if (!isJsonObject(value["content"])) return "content is missing or not an object";
   if (value["state_key"] !== undefined && typeof value["state_key"] !== "string") return "state_key is not a string";
   if (value["unsigned"] !== undefined && !isJsonObject(value["unsigned"])) return "unsigned is not an object";

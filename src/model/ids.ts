@@ -19,8 +19,8 @@ const MAX_BYTES = 255;
 /** Host name, IPv4 or bracketed IPv6, with an optional port. */
 const SERVER_NAME = /^(?:[A-Za-z0-9.-]{1,230}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
-/** A tenant's name stands in paths, file names and metrics: letters, digits, `-`, `_`, `.`, beginning with a letter or digit. */
-const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+/** A tenant's name is part of a user ID: lower-case letters, digits, `-`, `_`, `.`, beginning with a letter or digit. */
+const TENANT_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
 function fits(text: string): boolean {
   return text.length <= MAX_BYTES && (text.length * 3 <= MAX_BYTES || Buffer.byteLength(text) <= MAX_BYTES);

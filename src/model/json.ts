@@ -14,3 +14,13 @@ export function stringAt(object: JsonObject, key: string): string | null {
   const value = object[key];
   return typeof value === "string" ? value : null;
 }
+
+/** The JSON object that a body holds, or an empty one where it holds something else. */
+export function parsedObject(body: Uint8Array): JsonObject {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
+    return isJsonObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}

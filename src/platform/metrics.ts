@@ -13,12 +13,11 @@ export interface Metrics {
   readonly journalEnd: Gauge;
 }
 
-/** @param refresh brings the gauges up to date before they are read. */
-export function makeMetrics(refresh: (metrics: Metrics) => Promise<void>): Metrics {
+export function makeMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const metrics: Metrics = {
+  return {
     registry,
     transactions: new Counter({
       registers,
@@ -63,8 +62,6 @@ export function makeMetrics(refresh: (metrics: Metrics) => Promise<void>): Metri
       registers,
       name: "emissary_journal_end",
       help: "Number of the newest event in the journal",
-      collect: async () => refresh(metrics),
     }),
   };
-  return metrics;
 }

@@ -139,7 +139,7 @@ export function senderOf(id: TenantId, server: ServerName): UserId {
 }
 
 export function senderLocalpartOf(id: TenantId): string {
-  return `_emissary_${id.toLowerCase()}`;
+  return `_emissary_${id}`;
 }
 
 function hashToken(token: string): string {

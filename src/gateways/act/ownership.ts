@@ -1,6 +1,6 @@
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { isJsonObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 
@@ -28,10 +28,10 @@ export async function requireOwnEvent(
 ): Promise<void> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
   const { status, body } = await upstream.answer("GET", path, null);
-  const event: unknown = status === 200 ? JSON.parse(body.toString("utf8")) : null;
-  if (!isJsonObject(event)) {
+  if (status !== 200) {
     throw new EmissaryError("not-found", `There is no event ${eventId} in ${roomId} that could be ${doing}.`);
   }
+  const event = parsedObject(body);
   const content = event["content"];
   const owner = isJsonObject(content) ? stringAt(content, ON_BEHALF_OF) : null;
   if (event["sender"] !== own || owner !== tenant.id) {
@@ -45,8 +45,10 @@ export async function requireOwnEvent(
 /** @throws EmissaryError `forbidden` where the state is there and was set for another tenant. */
 export async function requireFreeState(upstream: Upstream, tenant: Tenant, statePath: string): Promise<void> {
   const { status, body } = await upstream.answer("GET", statePath, null);
-  const content: unknown = status === 200 ? JSON.parse(body.toString("utf8")) : null;
-  const owner = isJsonObject(content) ? stringAt(content, ON_BEHALF_OF) : null;
+  if (status !== 200 && status !== 404) {
+    throw new EmissaryError("homeserver-error", "Whose this state is cannot be told now; try again.");
+  }
+  const owner = status === 200 ? stringAt(parsedObject(body), ON_BEHALF_OF) : null;
   if (owner !== null && owner !== tenant.id) {
     throw new EmissaryError(
       "forbidden",

@@ -1,25 +1,46 @@
 import type { FastifyRequest } from "fastify";
+import { EmissaryError } from "../../model/errors.ts";
 
 /** Query parameters that are between the caller and us. */
-const OURS = new Set(["access_token", "user_id", "device_id", "org.matrix.msc3202.device_id"]);
+const OURS: ReadonlySet<string> = new Set(["access_token", "user_id", "via", "server_name"]);
 
 /**
- * The path that a tenant's request has at the homeserver: the route with its parameters written anew, so that nothing that was
- * checked here can be read otherwise there (encoded slashes, dots), and the query without tokens and users.
- * @param replace parameters that get another value
+ * The path that a tenant's request has at the homeserver, with the query parameters that the endpoint allows. Route and
+ * parameters are written anew, so that nothing that was checked here can be read otherwise there or on the way.
+ * @param allowed query parameters that are passed on
+ * @param replace path parameters that get another value
+ * @throws EmissaryError `bad-request` for a path of dots, which servers in between may resolve, and for a query parameter that
+ *   is not allowed: dropping one in silence could turn the request into another (`ts`, delayed events).
  */
-export function pathOf(request: FastifyRequest, replace: Readonly<Record<string, string>> = {}): string {
+export function pathOf(
+  request: FastifyRequest,
+  allowed: ReadonlySet<string>,
+  replace: Readonly<Record<string, string>> = {},
+): string {
   const params = request.params as Readonly<Record<string, string>>;
   const route = (request.routeOptions.url ?? "").replace("/_matrix/client/r0/", "/_matrix/client/v3/");
-  const path = route.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(replace[name] ?? params[name] ?? ""));
-  return `${path}${queryOf(request)}`;
+  const path = route.replace(/:(\w+)/g, (_, name: string) => {
+    const value = replace[name] ?? params[name] ?? "";
+    if (value === "." || value === "..")
+      throw new EmissaryError("bad-request", `${JSON.stringify(value)} is no ${name}.`);
+    return encodeURIComponent(value);
+  });
+  return `${path}${queryOf(request, allowed)}`;
 }
 
-function queryOf(request: FastifyRequest): string {
+function queryOf(request: FastifyRequest, allowed: ReadonlySet<string>): string {
   const url = request.raw.url ?? "";
   const at = url.indexOf("?");
   if (at === -1) return "";
   const kept = new URLSearchParams();
-  for (const [name, value] of new URLSearchParams(url.slice(at + 1))) if (!OURS.has(name)) kept.append(name, value);
+  for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
+    if (allowed.has(name)) kept.append(name, value);
+    else if (!OURS.has(name)) {
+      throw new EmissaryError(
+        "bad-request",
+        `The query parameter ${JSON.stringify(name)} is not for tenants to set here.`,
+      );
+    }
+  }
   return kept.size > 0 ? `?${kept.toString()}` : "";
 }

@@ -5,12 +5,18 @@ import { requireRoom } from "./access.ts";
 import { requireAction } from "./caller.ts";
 import { pathOf } from "./path.ts";
 
+/** What reads can be told: pages, filters and formats. */
+const READ_PARAMETERS: ReadonlySet<string> = new Set([
+  ...["from", "to", "dir", "limit", "filter"],
+  ...["at", "membership", "not_membership", "format"],
+]);
+
 /** Passes a read to the homeserver as the pseudouser; the answer streams through as it is. */
 const read: ActHandler = async (parts, tenant, request, reply) => {
   requireAction(tenant, "read");
   await requireRoom(parts, tenant, roomIdFrom(param(request, "roomId")));
   return parts.upstream.asPseudouser(
-    { method: "GET", path: pathOf(request), headers: request.headers, body: null },
+    { method: "GET", path: pathOf(request, READ_PARAMETERS), headers: request.headers, body: null },
     reply,
   );
 };

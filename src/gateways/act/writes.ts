@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isEventId, type RoomId } from "../../model/ids.ts";
-import { isJsonObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
 import type { Room } from "../../model/room.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { roomIdFrom } from "../../leases/target.ts";
@@ -19,6 +19,9 @@ const EVENT_BODY_LIMIT = 128 * 1024;
 /** Event types that stand in the clear in encrypted rooms, too. */
 const CLEAR_TYPES = new Set(["m.room.encrypted", "m.reaction", "m.room.redaction"]);
 
+/** Writes take no query parameters from tenants: `ts` and delays would need a grant of their own. */
+const NONE: ReadonlySet<string> = new Set();
+
 const send: ActHandler = async (parts, tenant, request, reply) => {
   requireAction(tenant, "send");
   const roomId = roomIdFrom(param(request, "roomId"));
@@ -33,19 +36,17 @@ const send: ActHandler = async (parts, tenant, request, reply) => {
   const content = await readJson(request, EVENT_BODY_LIMIT);
   const edited = editedEvent(content);
   if (edited !== null) await requireOwnEvent(parts.upstream, parts.own, tenant, roomId, edited, "edited");
-  const path = pathOf(request, { txnId: txnIdOf(tenant, request) });
+  if (type === "m.room.redaction") await requireOwnRedaction(parts, tenant, roomId, stringAt(content, "redacts"));
+  const path = pathOf(request, NONE, { txnId: txnIdOf(tenant, request) });
   return put(parts, tenant, reply, { path, roomId, content, action: "event.send", type });
 };
 
 const redact: ActHandler = async (parts, tenant, request, reply) => {
-  requireAction(tenant, "redact");
   const roomId = roomIdFrom(param(request, "roomId"));
-  const eventId = param(request, "eventId");
   await requireRoom(parts, tenant, roomId);
-  if (!isEventId(eventId)) throw new EmissaryError("bad-request", `${JSON.stringify(eventId)} is not an event ID.`);
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  await requireOwnEvent(parts.upstream, parts.own, tenant, roomId, eventId, "redacted");
-  const path = pathOf(request, { txnId: txnIdOf(tenant, request) });
+  await requireOwnRedaction(parts, tenant, roomId, param(request, "eventId"));
+  const path = pathOf(request, NONE, { txnId: txnIdOf(tenant, request) });
   return put(parts, tenant, reply, { path, roomId, content, action: "event.redact", type: "m.room.redaction" });
 };
 
@@ -61,7 +62,7 @@ const setState: ActHandler = async (parts, tenant, request, reply) => {
   requireAction(tenant, type.startsWith("m.room.") ? "room-state" : "state");
   await requireRoom(parts, tenant, roomId);
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  const path = pathOf(request);
+  const path = pathOf(request, NONE);
   await requireFreeState(parts.upstream, tenant, path);
   return put(parts, tenant, reply, { path, roomId, content, action: "state.set", type });
 };
@@ -71,7 +72,7 @@ const receipt: ActHandler = async (parts, tenant, request, reply) => {
   await requireRoom(parts, tenant, roomIdFrom(param(request, "roomId")));
   const body = Buffer.from(JSON.stringify(await readJson(request, EVENT_BODY_LIMIT)));
   return parts.upstream.asPseudouser(
-    { method: "POST", path: pathOf(request), headers: { "content-type": "application/json" }, body },
+    { method: "POST", path: pathOf(request, NONE), headers: { "content-type": "application/json" }, body },
     reply,
   );
 };
@@ -83,7 +84,7 @@ const typing: ActHandler = async (parts, tenant, request, reply) => {
     throw new EmissaryError("forbidden", `Tenant ${tenant.id} can let ${tenant.sender} type, nobody else.`);
   }
   const body = Buffer.from(JSON.stringify(await readJson(request, EVENT_BODY_LIMIT)));
-  const path = pathOf(request, { userId: parts.own });
+  const path = pathOf(request, NONE, { userId: parts.own });
   return parts.upstream.asPseudouser(
     { method: "PUT", path, headers: { "content-type": "application/json" }, body },
     reply,
@@ -102,7 +103,7 @@ interface Write {
 async function put(parts: ActParts, tenant: Tenant, reply: FastifyReply, write: Write): Promise<FastifyReply> {
   const body = Buffer.from(JSON.stringify(markedFor(tenant, write.content)));
   const answer = await parts.upstream.answer("PUT", write.path, body);
-  const said = parseObject(answer.body);
+  const said = parsedObject(answer.body);
   await parts.audit.note({
     actor: `tenant:${tenant.id}`,
     action: write.action,
@@ -111,6 +112,20 @@ async function put(parts: ActParts, tenant: Tenant, reply: FastifyReply, write: 
     detail: { type: write.type, event_id: stringAt(said, "event_id") },
   });
   return reply.code(answer.status).headers(answer.headers).send(answer.body);
+}
+
+/** Redactions are sent by a call of their own, and by sending their event; either way they are of the tenant's own events. */
+async function requireOwnRedaction(
+  parts: ActParts,
+  tenant: Tenant,
+  roomId: RoomId,
+  redacts: string | null,
+): Promise<void> {
+  requireAction(tenant, "redact");
+  if (redacts === null || !isEventId(redacts)) {
+    throw new EmissaryError("bad-request", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
+  }
+  await requireOwnEvent(parts.upstream, parts.own, tenant, roomId, redacts, "redacted");
 }
 
 /** The tenants share one access token at the homeserver, and with it one space of transaction IDs. */
@@ -134,15 +149,6 @@ async function isEncrypted(parts: ActParts, room: Room): Promise<boolean> {
     throw new EmissaryError("homeserver-error", "Whether the room is encrypted cannot be told now; try again.");
   }
   return status === 200;
-}
-
-function parseObject(body: Buffer): JsonObject {
-  try {
-    const value: unknown = JSON.parse(body.toString("utf8"));
-    return isJsonObject(value) ? value : {};
-  } catch {
-    return {};
-  }
 }
 
 export const writeEndpoints: readonly Endpoint[] = [

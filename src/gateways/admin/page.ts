@@ -11,3 +11,14 @@ export function pageLimit(request: FastifyRequest, most: number): number {
     throw new EmissaryError("bad-request", "`limit` is to be a whole number from 1.");
   return Math.min(limit, most);
 }
+
+/** The row number that a list of rows ends before; null for the newest. */
+export function pageBefore(request: FastifyRequest): number | null {
+  const text = queryAll(request, "before")[0];
+  if (text === undefined) return null;
+  const before = Number(text);
+  if (!Number.isSafeInteger(before) || before < 0) {
+    throw new EmissaryError("bad-request", "`before` is to be the number of a row.");
+  }
+  return before;
+}

@@ -23,8 +23,9 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
   serve(server, `${base}/rooms`, {
     GET: async (request) => {
       const limit = pageLimit(request, 100);
-      const after = queryAll(request, "after")[0];
-      const lines = await parts.overview.lines(after === undefined ? null : (after as RoomId), limit);
+      const after = queryAll(request, "after")[0] ?? null;
+      if (after !== null && !isRoomId(after)) throw new EmissaryError("bad-request", "`after` is to be a room ID.");
+      const lines = await parts.overview.lines(after, limit);
       return { rooms: lines.map(roomJson), next: lines.length === limit ? (lines.at(-1)?.roomId ?? null) : null };
     },
   });

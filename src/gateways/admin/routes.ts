@@ -1,16 +1,27 @@
 import type { FastifyInstance } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isSameSecret, tokensOf } from "../../platform/http/bearer.ts";
-import { queryAll, refusePath, serve } from "../../platform/http/server.ts";
+import { refusePath, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
-import { pageLimit } from "./page.ts";
+import { pageBefore, pageLimit } from "./page.ts";
 import { roomRoutes } from "./rooms.ts";
 import { tenantRoutes } from "./tenants.ts";
 
 export const ADMIN_BASE = "/_emissary/v1";
 
+/** What anybody who reaches the listener may ask. */
+const OPEN: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
+
 /** The operator's API, for the CLI and other tools: JSON below /_emissary/v1 with the admin token; health and metrics without. */
 export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
+  // By the route that was found, not by the spelling of the URL, and closed unless it is named here.
+  server.addHook("onRequest", async (request) => {
+    if (OPEN.has(request.routeOptions.url ?? "")) return;
+    const { header } = tokensOf(request.raw);
+    if (header === null) throw new EmissaryError("missing-token", "The request has no token: admin.token is expected.");
+    if (!isSameSecret(header, parts.token)) throw new EmissaryError("unknown-token", "The token is not admin.token.");
+  });
+
   serve(server, "/health", { GET: async () => ({ status: "alive" }) });
   serve(server, "/ready", {
     GET: async () => {
@@ -26,19 +37,11 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
     },
   });
 
-  server.addHook("onRequest", async (request) => {
-    if (!request.url.startsWith("/_emissary/")) return;
-    const { header } = tokensOf(request.raw);
-    if (header === null) throw new EmissaryError("missing-token", "The request has no token: admin.token is expected.");
-    if (!isSameSecret(header, parts.token)) throw new EmissaryError("unknown-token", "The token is not admin.token.");
-  });
-
   serve(server, `${ADMIN_BASE}/status`, { GET: async () => status(parts) });
   serve(server, `${ADMIN_BASE}/audit`, {
     GET: async (request) => {
       const limit = pageLimit(request, 200);
-      const before = queryAll(request, "before")[0];
-      const entries = await parts.audit.newest(before === undefined ? null : Number(before), limit);
+      const entries = await parts.audit.newest(pageBefore(request), limit);
       return {
         entries: entries.map(({ roomId, ...entry }) => ({ ...entry, room_id: roomId })),
         next: entries.length === limit ? (entries.at(-1)?.id ?? null) : null,
@@ -70,7 +73,7 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
       loading,
     },
     leases,
-    journal: { first_seq: first, last_seq: last },
+    journal: last === 0 ? { first_seq: null, last_seq: null } : { first_seq: first, last_seq: last },
     intake: {
       transactions: intake.transactions,
       events: intake.events,

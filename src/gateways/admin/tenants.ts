@@ -12,7 +12,7 @@ const tenantBody = z.strictObject({
     .string()
     .refine(
       isTenantId,
-      "is to begin with a letter or digit and to have letters, digits, `-`, `_` and `.` only, at most 63",
+      "is to begin with a letter or digit and to have lower-case letters, digits, `-`, `_` and `.` only, at most 63",
     ),
   url: z
     .url({ protocol: /^https?$/ })

@@ -19,6 +19,7 @@ interface AttendanceRow {
   idle_since: number | null;
   code: string | null;
   reason: string | null;
+  stirs: number;
 }
 
 interface ProgressRow {
@@ -41,7 +42,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   readonly #leases: Statement<[number], LeaseRow>;
   readonly #save: Statement;
   readonly #progress: Statement<[number], ProgressRow>;
-  readonly #attended: Statement<[], number>;
+  readonly #others: Statement<[string], number>;
 
   constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore) {
     this.#db = db;
@@ -68,18 +69,26 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       )
       .pluck();
     this.#row = db.prepare(
-      "SELECT phase, since, tries, next_at, retry_at, idle_since, code, reason FROM attendance WHERE room_nr = ?",
+      "SELECT phase, since, tries, next_at, retry_at, idle_since, code, reason, stirs FROM attendance WHERE room_nr = ?",
     );
     this.#own = db.prepare("SELECT own_membership FROM rooms WHERE nr = ?");
     this.#leases = db.prepare(
       "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id",
     );
-    this.#save = db.prepare("INSERT OR REPLACE INTO attendance VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#save = db.prepare(
+      "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, idle_since = ?, code = ?, reason = ? " +
+        "WHERE room_nr = ? AND stirs = ?",
+    );
     this.#progress = db.prepare(
       "SELECT r.own_membership, l.end_reason, a.code, a.reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
         "LEFT JOIN attendance a ON a.room_nr = l.room_nr WHERE l.id = ?",
     );
-    this.#attended = db.prepare<[], number>("SELECT count(*) FROM rooms WHERE own_membership = 'join'").pluck();
+    this.#others = db
+      .prepare<[string], number>(
+        "SELECT count(*) FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr " +
+          "WHERE (r.own_membership = 'join' OR a.phase = 'joining') AND r.room_id <> ?",
+      )
+      .pluck();
   }
 
   async recover(now: number): Promise<void> {
@@ -110,19 +119,17 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
         code: row.code,
         reason: row.reason,
       },
+      stirs: row.stirs,
       ownMembership: (this.#own.get(nr)?.own_membership ?? null) as Membership | null,
       leases: this.#leases.all(nr).map((lease) => leaseOf(roomId, lease)),
       via: this.#rooms.via(nr),
     };
   }
 
-  async save({ roomId, phase, since, tries, nextAt, retryAt, idleSince, code, reason }: Attendance): Promise<void> {
-    this.#db
-      .transaction(() => {
-        const nr = this.#rooms.take(roomId);
-        this.#save.run(nr, phase, since, tries, nextAt, retryAt, idleSince, code, reason);
-      })
-      .immediate();
+  async save(attendance: Attendance, stirs: number): Promise<boolean> {
+    const { roomId, phase, since, tries, nextAt, retryAt, idleSince, code, reason } = attendance;
+    const nr = this.#rooms.find(roomId);
+    return this.#save.run(phase, since, tries, nextAt, retryAt, idleSince, code, reason, nr, stirs).changes > 0;
   }
 
   async refuse(roomId: RoomId, code: string, reason: string, now: number): Promise<void> {
@@ -149,7 +156,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     };
   }
 
-  async countAttended(): Promise<number> {
-    return this.#attended.get() ?? 0;
+  async countOthers(roomId: RoomId): Promise<number> {
+    return this.#others.get(roomId) ?? 0;
   }
 }

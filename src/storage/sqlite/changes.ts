@@ -28,19 +28,26 @@ export class ChangeWriter {
   readonly #putState: Statement;
   readonly #count: Statement<[number, number]>;
   readonly #own: Statement<[string, string, number]>;
-  readonly #load: Statement<[string, number, number]>;
+  readonly #stale: Statement<[number, number]>;
+  readonly #ask: Statement<[number, number]>;
 
   constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook) {
     this.#rooms = rooms;
     this.#leases = leases;
     this.#room = db.prepare("SELECT load, load_generation, own_membership FROM rooms WHERE nr = ?");
     this.#member = db.prepare("SELECT membership, event_id FROM members WHERE room_nr = ? AND user_id = ?");
-    this.#putMember = db.prepare("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#putMember = db.prepare(
+      "INSERT OR REPLACE INTO members (room_nr, user_id, membership, event_id, sender, displayname, avatar_url, seq, generation) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
     this.#state = db.prepare("SELECT event_id FROM room_state WHERE room_nr = ? AND field = ?");
-    this.#putState = db.prepare("INSERT OR REPLACE INTO room_state VALUES (?, ?, ?, ?, ?, ?)");
+    this.#putState = db.prepare(
+      "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
+    );
     this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
     this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ? WHERE nr = ?");
-    this.#load = db.prepare("UPDATE rooms SET load = ?, load_at = ? WHERE nr = ?");
+    this.#stale = db.prepare("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
+    this.#ask = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = ?");
   }
 
   /** @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew. */
@@ -82,10 +89,13 @@ export class ChangeWriter {
     if (delta !== 0) this.#count.run(delta, nr);
     if (own) {
       this.#own.run(member.membership, member.eventId, nr);
-      if (member.membership === "join" && room.own_membership !== "join") this.#load.run("wanted", now, nr);
-      if (member.membership !== "join" && room.own_membership === "join") this.#load.run("stale", now, nr);
-      if (ends !== null) this.#leases.endAll(nr, ends, `${ends} by ${member.sender}`, now);
+      if (member.membership === "join" && room.own_membership !== "join") this.#ask.run(now, nr);
+      if (member.membership !== "join" && room.own_membership === "join") this.#stale.run(now, nr);
+      // A leave that was no end of a stay (an unban, an invite taken back) puts nobody out.
+      const putOut = ends === "banned" || (ends === "kicked" && room.own_membership === "join") ? ends : null;
+      if (putOut !== null) this.#leases.endAll(nr, putOut, `${putOut} by ${member.sender}`, now);
       this.#leases.wake(nr, now);
+      if (member.membership !== "join") return false;
     }
     return this.#doubt(nr, room, before?.event_id, replaces, now);
   }
@@ -102,10 +112,13 @@ export class ChangeWriter {
   /**
    * An event names the one that it replaced where it was made (unsigned.replaces_state). If we hold another, then one is
    * missing here, or the room had forked and its state resolution may have chosen otherwise: the homeserver is asked again.
+   * While a load runs, what we do not hold may still be on its way, so only what differs counts; the load is then made again.
    */
   #doubt(nr: number, room: RoomRow, held: string | undefined, replaces: string | null, now: number): boolean {
-    if (room.load !== "loaded" || replaces === null || replaces === held) return false;
-    this.#load.run("wanted", now + DOUBT_DELAY_MS, nr);
+    if (replaces === null || replaces === held) return false;
+    const loading = room.load === "wanted" && held !== undefined;
+    if (room.load !== "loaded" && !loading) return false;
+    this.#ask.run(now + DOUBT_DELAY_MS, nr);
     return true;
   }
 

@@ -27,7 +27,7 @@ export class JournalStore implements Journal {
     );
     this.#cursor = db.prepare<[string], number>("SELECT seq FROM cursors WHERE consumer = ?").pluck();
     this.#advance = db.prepare(
-      "INSERT INTO cursors VALUES (?, ?) ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)",
+      "INSERT INTO cursors (consumer, seq) VALUES (?, ?) ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)",
     );
   }
 

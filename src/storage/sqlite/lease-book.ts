@@ -23,6 +23,7 @@ export class LeaseBook {
   readonly #live: Statement<[number], LeaseRow>;
   readonly #end: Statement<[number, string, number]>;
   readonly #put: Statement<[number, string, string, number, number | null]>;
+  readonly #putNew: Statement<[number, string, string, number, number | null]>;
   readonly #wake: Statement<[number, number, number]>;
   readonly #mark: Statement<[string, string, number, number]>;
   readonly #roomId: Statement<[number], string>;
@@ -38,9 +39,12 @@ export class LeaseBook {
       "INSERT INTO leases (room_nr, kind, holder, taken_at, expires_at) VALUES (?, ?, ?, ?, ?) " +
         "ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET expires_at = excluded.expires_at",
     );
+    this.#putNew = db.prepare(
+      "INSERT INTO leases (room_nr, kind, holder, taken_at, expires_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    );
     this.#wake = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at) VALUES (?, 'absent', ?, ?) " +
-        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at",
+        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, stirs = stirs + 1",
     );
     this.#mark = db.prepare(
       "UPDATE attendance SET phase = 'refused', code = ?, reason = ?, since = ?, retry_at = NULL, tries = 0 WHERE room_nr = ?",
@@ -61,7 +65,7 @@ export class LeaseBook {
     this.#end.run(now, end, lease.id);
     this.#audit.write(
       {
-        actor: `${lease.kind}:${lease.holder}`,
+        actor: actorOf(lease.kind, lease.holder),
         action: "lease.end",
         outcome: end,
         roomId: this.#roomIdOf(lease.room_nr),
@@ -88,7 +92,7 @@ export class LeaseBook {
     this.#rooms.learnVia(target, [...via, ...this.#rooms.via(nr)]);
     for (const lease of leases) {
       this.endOne(lease, "upgraded", now);
-      this.#put.run(target, lease.kind, lease.holder, now, lease.expires_at);
+      this.#putNew.run(target, lease.kind, lease.holder, now, lease.expires_at);
     }
     this.wake(nr, now);
     this.wake(target, now);
@@ -97,4 +101,9 @@ export class LeaseBook {
   #roomIdOf(nr: number): RoomId | null {
     return (this.#roomId.get(nr) ?? null) as RoomId | null;
   }
+}
+
+/** Who an audit row names for a holder. */
+export function actorOf(kind: string, name: string): string {
+  return kind === "operator" ? "operator" : `${kind}:${name}`;
 }

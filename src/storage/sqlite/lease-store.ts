@@ -4,7 +4,7 @@ import type { RoomId } from "../../model/ids.ts";
 import type { Holder, HolderKind, Lease, LeaseEnd, LeaseWish } from "../../model/lease.ts";
 import type { Verdict } from "../../model/verdict.ts";
 import type { AuditStore } from "./audit-store.ts";
-import type { LeaseBook, LeaseRow } from "./lease-book.ts";
+import { actorOf, type LeaseBook, type LeaseRow } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
 /** Ended leases are kept this long, to tell a holder why it lost one. */
@@ -70,7 +70,7 @@ export class SqliteLeaseStore implements LeaseStore {
         if (row === undefined) throw new Error("a lease that was just booked is not there");
         this.#audit.write(
           {
-            actor: actorOf(holder),
+            actor: actorOf(holder.kind, holder.name),
             action: renewed ? "lease.renew" : "lease.take",
             outcome: "done",
             roomId,
@@ -87,7 +87,7 @@ export class SqliteLeaseStore implements LeaseStore {
   async refuse({ roomId, holder, via }: LeaseWish, verdict: Verdict, now: number): Promise<void> {
     this.#audit.write(
       {
-        actor: actorOf(holder),
+        actor: actorOf(holder.kind, holder.name),
         action: "lease.take",
         outcome: verdict.code,
         roomId,
@@ -147,10 +147,6 @@ export class SqliteLeaseStore implements LeaseStore {
   async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {
     return this.#presentRooms.all(holder.kind, holder.name) as RoomId[];
   }
-}
-
-export function actorOf(holder: Holder): string {
-  return holder.kind === "operator" ? "operator" : `${holder.kind}:${holder.name}`;
 }
 
 export function leaseOf(roomId: RoomId, row: LeaseRow): Lease {

@@ -36,6 +36,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #room: Statement<[string], RoomRow>;
   readonly #state: Statement<[number], { field: string; value: string | null }>;
   readonly #member: Statement<[number, string], MemberRow>;
+  readonly #memberSeq: Statement<[number, string], number>;
   readonly #members: Statement<[number, string, number], MemberRow>;
   readonly #membersIn: Statement<[number, string, string, number], MemberRow>;
   readonly #nextSeq: Statement<[], number>;
@@ -45,7 +46,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #trimAside: Statement<[number]>;
   readonly #recent: Statement<[number], { txn_id: string; digest: string; event_ids: string }>;
   readonly #record: Transaction<(transaction: TransactionRecord) => Recorded>;
-  readonly #observe: Transaction<(changes: readonly LedgerChange[], now: number) => void>;
+  readonly #observe: Transaction<(changes: readonly LedgerChange[], asOf: number, now: number) => void>;
 
   constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter) {
     this.#rooms = rooms;
@@ -53,6 +54,9 @@ export class LedgerStore implements Ledger, LedgerWriter {
     this.#room = db.prepare("SELECT nr, load, own_membership, own_event, via FROM rooms WHERE room_id = ?");
     this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
     this.#member = db.prepare(`SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id = ?`);
+    this.#memberSeq = db
+      .prepare<[number, string], number>("SELECT seq FROM members WHERE room_nr = ? AND user_id = ?")
+      .pluck();
     this.#members = db.prepare(
       `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
     );
@@ -61,13 +65,16 @@ export class LedgerStore implements Ledger, LedgerWriter {
     );
     this.#nextSeq = db.prepare<[], number>("SELECT next_seq FROM journal_end").pluck();
     this.#setNextSeq = db.prepare("UPDATE journal_end SET next_seq = ?");
-    this.#append = db.prepare("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)");
+    this.#append = db.prepare(
+      "INSERT INTO journal (first_seq, events, received_at, txn_id, digest, event_ids, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    );
     this.#setAside = db.prepare("INSERT INTO set_aside (received_at, txn_id, fault, json) VALUES (?, ?, ?, ?)");
     this.#trimAside = db.prepare("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
     this.#recent = db.prepare("SELECT txn_id, digest, event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
     this.#record = db.transaction((transaction: TransactionRecord) => this.#recordNow(transaction));
-    this.#observe = db.transaction((observed: readonly LedgerChange[], now: number) => {
-      this.#changes.apply(observed, this.#next() - 1, now);
+    this.#observe = db.transaction((observed: readonly LedgerChange[], asOf: number, now: number) => {
+      const current = observed.filter((change) => change.kind !== "member" || this.#isCurrent(change.member, asOf));
+      this.#changes.apply(current, asOf, now);
     });
   }
 
@@ -75,8 +82,12 @@ export class LedgerStore implements Ledger, LedgerWriter {
     return this.#record.immediate(transaction);
   }
 
-  async observe(changes: readonly LedgerChange[], now: number): Promise<void> {
-    this.#observe.immediate(changes, now);
+  async lastSeq(): Promise<number> {
+    return this.#next() - 1;
+  }
+
+  async observe(changes: readonly LedgerChange[], asOf: number, now: number): Promise<void> {
+    this.#observe.immediate(changes, asOf, now);
   }
 
   async recentEventIds(limit: number): Promise<readonly EventId[]> {
@@ -148,6 +159,12 @@ export class LedgerStore implements Ledger, LedgerWriter {
     if (setAside.length > 0) this.#trimAside.run(SET_ASIDE_KEPT);
     const doubted = this.#changes.apply(changes, firstSeq + eventIds.length - 1, receivedAt);
     return { firstSeq, doubted };
+  }
+
+  /** Whether no event recorded after `asOf` has set this member. */
+  #isCurrent({ roomId, userId }: Member, asOf: number): boolean {
+    const nr = this.#rooms.find(roomId);
+    return nr === null || (this.#memberSeq.get(nr, userId) ?? 0) <= asOf;
   }
 
   #next(): number {

@@ -17,14 +17,14 @@ export class LoadStore implements RoomLoads {
   readonly #due: Statement<[number, number], { room_id: string; load: string }>;
   readonly #nextDue: Statement<[], number | null>;
   readonly #want: Statement<[number, number]>;
-  readonly #begin: Statement<[number], number>;
+  readonly #begin: Statement<[number], { generation: number; asks: number }>;
   readonly #lastSeq: Statement<[], number>;
   readonly #putMember: Statement;
   readonly #putState: Statement;
   readonly #own: Statement<[string, string, number]>;
   readonly #dropMembers: Statement<[number, number, number]>;
   readonly #dropState: Statement<[number, number, number]>;
-  readonly #close: Statement<[number]>;
+  readonly #close: Statement<[number, number]>;
   readonly #postpone: Statement<[number, number]>;
   readonly #dropSome: Statement<[number, number]>;
   readonly #dropped: Statement<[number]>;
@@ -39,21 +39,22 @@ export class LoadStore implements RoomLoads {
     this.#nextDue = db
       .prepare<[], number | null>("SELECT min(load_at) FROM rooms WHERE load IN ('wanted', 'stale')")
       .pluck();
-    this.#want = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ? WHERE nr = ? AND load <> 'loaded'");
-    this.#begin = db
-      .prepare<[number], number>(
-        "UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ? RETURNING load_generation",
-      )
-      .pluck();
+    this.#want = db.prepare(
+      "UPDATE rooms SET load = 'wanted', load_at = ? WHERE nr = ? AND own_membership = 'join' AND load NOT IN ('wanted', 'loaded')",
+    );
+    this.#begin = db.prepare(
+      "UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ? RETURNING load_generation AS generation, load_asks AS asks",
+    );
     this.#lastSeq = db.prepare<[], number>("SELECT next_seq - 1 FROM journal_end").pluck();
     this.#putMember = db.prepare(
-      "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (room_nr, user_id) DO UPDATE SET " +
+      "INSERT INTO members (room_nr, user_id, membership, event_id, sender, displayname, avatar_url, seq, generation) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (room_nr, user_id) DO UPDATE SET " +
         "membership = excluded.membership, event_id = excluded.event_id, sender = excluded.sender, " +
         "displayname = excluded.displayname, avatar_url = excluded.avatar_url, seq = excluded.seq, " +
         "generation = excluded.generation WHERE members.seq <= excluded.seq",
     );
     this.#putState = db.prepare(
-      "INSERT INTO room_state VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (room_nr, field) DO UPDATE SET " +
+      "INSERT INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (room_nr, field) DO UPDATE SET " +
         "value = excluded.value, event_id = excluded.event_id, seq = excluded.seq, generation = excluded.generation " +
         "WHERE room_state.seq <= excluded.seq",
     );
@@ -61,7 +62,7 @@ export class LoadStore implements RoomLoads {
     this.#dropMembers = db.prepare("DELETE FROM members WHERE room_nr = ? AND generation <> ? AND seq <= ?");
     this.#dropState = db.prepare("DELETE FROM room_state WHERE room_nr = ? AND generation <> ? AND seq <= ?");
     this.#close = db.prepare(
-      "UPDATE rooms SET load = CASE own_membership WHEN 'join' THEN 'loaded' ELSE 'stale' END, " +
+      "UPDATE rooms SET load = CASE WHEN own_membership IS NOT 'join' THEN 'stale' WHEN load_asks > ? THEN 'wanted' ELSE 'loaded' END, " +
         "joined_members = (SELECT count(*) FROM members WHERE room_nr = nr AND membership = 'join') WHERE nr = ?",
     );
     this.#postpone = db.prepare("UPDATE rooms SET load_at = ? WHERE nr = ?");
@@ -87,17 +88,18 @@ export class LoadStore implements RoomLoads {
   async begin(roomId: RoomId): Promise<LoadTicket> {
     return this.#db
       .transaction(() => {
-        const generation = this.#begin.get(this.#rooms.take(roomId)) ?? 0;
-        return { roomId, generation, fromSeq: this.#lastSeq.get() ?? 0 };
+        const begun = this.#begin.get(this.#rooms.take(roomId));
+        if (begun === undefined) throw new Error("UPDATE … RETURNING returned nothing");
+        return { roomId, generation: begun.generation, fromSeq: this.#lastSeq.get() ?? 0, asks: begun.asks };
       })
       .immediate();
   }
 
-  async part(ticket: LoadTicket, changes: readonly LedgerChange[]): Promise<void> {
+  async part(ticket: LoadTicket, changes: readonly LedgerChange[], now: number): Promise<void> {
     this.#db
       .transaction(() => {
         const nr = this.#rooms.take(ticket.roomId);
-        for (const change of changes) this.#put(nr, ticket, change);
+        for (const change of changes) this.#put(nr, ticket, change, now);
       })
       .immediate();
   }
@@ -108,7 +110,7 @@ export class LoadStore implements RoomLoads {
         const nr = this.#rooms.take(ticket.roomId);
         this.#dropMembers.run(nr, ticket.generation, ticket.fromSeq);
         this.#dropState.run(nr, ticket.generation, ticket.fromSeq);
-        this.#close.run(nr);
+        this.#close.run(ticket.asks, nr);
       })
       .immediate();
   }
@@ -128,7 +130,7 @@ export class LoadStore implements RoomLoads {
       .immediate();
   }
 
-  #put(nr: number, { generation, fromSeq }: LoadTicket, change: LedgerChange): void {
+  #put(nr: number, { generation, fromSeq }: LoadTicket, change: LedgerChange, now: number): void {
     if (change.kind === "state") {
       this.#putState.run(nr, change.field, change.value, change.eventId, fromSeq, generation);
     } else if (change.kind === "member") {
@@ -146,7 +148,8 @@ export class LoadStore implements RoomLoads {
       );
       if (change.own && written.changes > 0) {
         this.#own.run(membership, eventId, nr);
-        this.#leases.wake(nr, 0);
+        if (change.ends !== null) this.#leases.endAll(nr, change.ends, `${change.ends} by ${sender}`, now);
+        this.#leases.wake(nr, now);
       }
     }
   }

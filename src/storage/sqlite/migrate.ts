@@ -54,7 +54,7 @@ export function migrate(db: Database, path: string, migrations: readonly Migrati
         `this one knows ${newest}). Run that version, or restore a backup made before the update.`,
     );
   }
-  const done = db.prepare("INSERT INTO schema_versions VALUES (?, ?, ?)");
+  const done = db.prepare("INSERT INTO schema_versions (number, oldest, title) VALUES (?, ?, ?)");
   for (const { number, oldest, title, sql } of migrations.slice(found?.number ?? 0)) {
     db.transaction(() => {
       db.exec(sql);

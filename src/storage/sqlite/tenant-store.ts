@@ -31,7 +31,10 @@ export class SqliteTenantStore implements TenantStore {
     this.#book = book;
     this.#audit = audit;
     this.#all = db.prepare("SELECT * FROM tenants ORDER BY id");
-    this.#add = db.prepare("INSERT INTO tenants VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING");
+    this.#add = db.prepare(
+      "INSERT INTO tenants (id, sender, url, users, actions, token_hash, hs_salt, created_at) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    );
     this.#rotate = db.prepare("UPDATE tenants SET token_hash = ?, hs_salt = ? WHERE id = ?");
     this.#remove = db.prepare("DELETE FROM tenants WHERE id = ?");
     this.#leases = db.prepare(

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Io } from "../../../src/cli/io.ts";
 import { runProgram } from "../../../src/cli/program.ts";
+import { EmissaryError, type ErrorCode } from "../../../src/model/errors.ts";
 import type { JsonValue } from "../../../src/model/json.ts";
+import { matrixErrorBody } from "../../../src/platform/http/matrix-errors.ts";
 import { temporaryFolder } from "../config/folder.ts";
 
 export interface Outcome {
@@ -83,7 +85,7 @@ export async function daemon(answers: Readonly<Record<string, Answer>>, token = 
   return { config: ["--config", configFor(port)], asked };
 }
 
-export const refusal = (code: string, error: string): JsonValue => ({ errcode: "M_OF_A_KIND", error, code });
+export const refusal = (code: ErrorCode, error: string): JsonValue => matrixErrorBody(new EmissaryError(code, error));
 
 const UNKNOWN_TOKEN = refusal("unknown-token", "The token is not known.");
 const NOT_FOUND = refusal("not-found", "There is no such thing.");

@@ -6,6 +6,7 @@ CREATE TABLE rooms (
   load            TEXT NOT NULL DEFAULT 'none' CHECK (load IN ('none', 'wanted', 'loaded', 'stale')),
   load_at         INTEGER NOT NULL DEFAULT 0,
   load_generation INTEGER NOT NULL DEFAULT 0,
+  load_asks       INTEGER NOT NULL DEFAULT 0,
   own_membership  TEXT,
   own_event       TEXT,
   joined_members  INTEGER NOT NULL DEFAULT 0,
@@ -87,7 +88,8 @@ CREATE TABLE attendance (
   retry_at   INTEGER,
   idle_since INTEGER,
   code       TEXT,
-  reason     TEXT
+  reason     TEXT,
+  stirs      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX attendance_due ON attendance (next_at) WHERE next_at IS NOT NULL;
 

@@ -1,0 +1,33 @@
+import { EmissaryError } from "../model/errors.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
+import type { Lease } from "../model/lease.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { MoveFailure } from "./contracts.ts";
+
+/**
+ * Policy judges a join again just before it is made: it is made if policy allows it to one of the leases' holders. Null where it
+ * does; else why not, or that policy could not tell now.
+ */
+export async function objectionToAll(
+  policy: Pick<Policy, "judge">,
+  roomId: RoomId,
+  leases: readonly Lease[],
+  via: readonly ServerName[],
+): Promise<MoveFailure | null> {
+  let objection: MoveFailure | null = null;
+  const asked = new Set<string>();
+  for (const { holder } of leases) {
+    if (asked.has(holder.kind)) continue;
+    asked.add(holder.kind);
+    try {
+      const verdict = await policy.judge(roomId, holder, via);
+      if (verdict.allowed) return null;
+      objection ??= { outcome: "refused", code: verdict.code, reason: verdict.reason };
+    } catch (error) {
+      if (!(error instanceof EmissaryError)) throw error;
+      // Not knowing outweighs a refusal: the one who was not judged may be the one who is allowed.
+      objection = { outcome: "retry", code: error.code, reason: error.message, retryAfter: error.retryAfter };
+    }
+  }
+  return objection;
+}

@@ -1,0 +1,121 @@
+import { stringAt, type JsonObject } from "../../src/model/json.ts";
+
+/** A room event as the fake homeserver holds it and hands it out. */
+export interface FakeEvent extends JsonObject {
+  event_id: string;
+  room_id: string;
+  type: string;
+  sender: string;
+  origin_server_ts: number;
+  content: JsonObject;
+}
+
+export interface RoomOptions {
+  readonly id?: string;
+  readonly alias?: string;
+  readonly name?: string;
+  readonly creator?: string;
+  readonly joinRule?: string;
+  readonly historyVisibility?: string;
+  readonly encrypted?: boolean;
+  readonly version?: string;
+  /** Joined members beside the creator. */
+  readonly members?: readonly string[];
+  /** False for a room of which the homeserver can tell nothing from outside. */
+  readonly summary?: boolean;
+  /** Overrides what the summary says of the number of joined members. */
+  readonly summaryMembers?: number;
+}
+
+let serial = 0;
+
+/** One room: its current state and its timeline. Rules beyond join rules and bans are left out. */
+export class FakeRoom {
+  readonly id: string;
+  readonly version: string;
+  readonly options: RoomOptions;
+  readonly timeline: FakeEvent[] = [];
+  readonly #state = new Map<string, FakeEvent>();
+
+  constructor(options: RoomOptions) {
+    serial += 1;
+    this.options = options;
+    this.id = options.id ?? `!room${serial}:elsewhere.test`;
+    this.version = options.version ?? "11";
+    const creator = options.creator ?? "@creator:elsewhere.test";
+    this.append("m.room.create", creator, { room_version: this.version }, "");
+    this.append("m.room.member", creator, { membership: "join" }, creator);
+    this.append("m.room.join_rules", creator, { join_rule: options.joinRule ?? "public" }, "");
+    const visibility = options.historyVisibility ?? "shared";
+    this.append("m.room.history_visibility", creator, { history_visibility: visibility }, "");
+    if (options.name !== undefined) this.append("m.room.name", creator, { name: options.name }, "");
+    if (options.encrypted === true) {
+      this.append("m.room.encryption", creator, { algorithm: "m.megolm.v1.aes-sha2" }, "");
+    }
+    for (const member of options.members ?? []) {
+      this.append("m.room.member", member, { membership: "join", displayname: member.slice(1, 4) }, member);
+    }
+  }
+
+  /** Adds an event, as state where it has a key. */
+  append(type: string, sender: string, content: JsonObject, stateKey?: string): FakeEvent {
+    serial += 1;
+    const event: FakeEvent = {
+      event_id: `$event${serial}`,
+      room_id: this.id,
+      type,
+      sender,
+      origin_server_ts: 1_700_000_000_000 + serial,
+      content,
+    };
+    if (stateKey !== undefined) {
+      event["state_key"] = stateKey;
+      const before = this.stateEvent(type, stateKey);
+      if (before !== null) event["unsigned"] = { replaces_state: before.event_id };
+      this.#state.set(keyOf(type, stateKey), event);
+    }
+    this.timeline.push(event);
+    return event;
+  }
+
+  stateEvent(type: string, stateKey = ""): FakeEvent | null {
+    return this.#state.get(keyOf(type, stateKey)) ?? null;
+  }
+
+  get state(): readonly FakeEvent[] {
+    return [...this.#state.values()];
+  }
+
+  event(eventId: string): FakeEvent | null {
+    return this.timeline.find((event) => event.event_id === eventId) ?? null;
+  }
+
+  membership(userId: string): string | null {
+    const membership = this.stateEvent("m.room.member", userId)?.content["membership"];
+    return typeof membership === "string" ? membership : null;
+  }
+
+  /** Users with this membership, in the order of their IDs. */
+  users(membership: string): string[] {
+    return this.state
+      .filter((event) => event.type === "m.room.member" && event.content["membership"] === membership)
+      .map((event) => stringAt(event, "state_key") ?? "")
+      .sort();
+  }
+
+  get joinRule(): string {
+    return stringAt(this.stateEvent("m.room.join_rules")?.content ?? {}, "join_rule") ?? "invite";
+  }
+
+  /** What of an event remains after a redaction. */
+  redact(eventId: string, sender: string, content: JsonObject): FakeEvent {
+    const target = this.event(eventId);
+    const redaction = this.append("m.room.redaction", sender, { ...content, redacts: eventId });
+    if (target !== null) target.content = {};
+    return redaction;
+  }
+}
+
+function keyOf(type: string, stateKey: string): string {
+  return `${type}\n${stateKey}`;
+}

@@ -1,0 +1,502 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo } from "node:net";
+import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
+import { FakeRoom, type FakeEvent, type RoomOptions } from "./fake-homeserver-rooms.ts";
+import { TransactionSender } from "./fake-homeserver-sender.ts";
+
+export const AS_TOKEN = "as-token-of-emissary-in-a-test";
+export const HS_TOKEN = "hs-token-of-emissary-in-a-test";
+export const SERVER = "hs.test";
+
+/** A request as it came in. */
+export interface SeenRequest {
+  readonly method: string;
+  /** As it stood in the request line. */
+  readonly url: string;
+  /** As a homeserver behind a proxy reads it: dots resolved. Segments are still encoded. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
+  readonly at: number;
+  body: JsonObject;
+  /** Bytes of the request's body, and their hash, for uploads. */
+  size: number;
+  digest: string;
+  /** True once the asker went away before the answer was complete. */
+  aborted: boolean;
+}
+
+/** How an answer goes wrong. */
+export type Fault =
+  | { readonly status: number; readonly body: JsonObject; readonly headers?: Readonly<Record<string, string>> }
+  /** A body that is sent as it is, as JSON by its type. */
+  | { readonly text: string; readonly status?: number }
+  | "hang"
+  /** The connection ends without an answer. */
+  | "close"
+  /** The true answer, so many bytes of it, then the connection ends; or, with an announced end, the answer is just short. */
+  | { readonly cutAfter: number; readonly politely?: boolean }
+  /** The true answer, once this resolved. */
+  | { readonly waitFor: Promise<unknown> }
+  /** The true answer, so many bytes at a time, with a pause between. */
+  | { readonly trickle: number; readonly pause: number };
+
+interface Rule {
+  readonly method: string;
+  readonly path: RegExp;
+  readonly fault: Fault;
+  left: number;
+}
+
+type Reply = readonly [status: number, body: JsonValue];
+
+interface Call {
+  readonly method: string;
+  readonly segments: readonly string[];
+  readonly query: URLSearchParams;
+  readonly body: JsonObject;
+  /** Whom the token and `user_id` make the asker. */
+  readonly user: string;
+  readonly token: string;
+}
+
+const NOT_FOUND: Reply = [404, { errcode: "M_NOT_FOUND", error: "Not found." }];
+const NOT_THERE: Reply = [403, { errcode: "M_FORBIDDEN", error: "User not in room" }];
+
+/**
+ * A homeserver that behaves: it has rooms with state and members, knows its appservice by its token, lets the pseudouser in and
+ * out by the rules of the room, and sends it transactions. It also behaves badly, where a test tells it to.
+ */
+export class FakeHomeserver {
+  readonly sender = new TransactionSender(HS_TOKEN);
+  readonly requests: SeenRequest[] = [];
+  readonly rooms = new Map<string, FakeRoom>();
+  /** Display names by user. */
+  readonly profiles = new Map<string, string>();
+  readonly registered = new Set<string>();
+  /** Tokens of ordinary users. */
+  readonly tokens = new Map([["token-of-alice", `@alice:${SERVER}`]]);
+  /** False until the homeserver has loaded the registration: it then does not know the token. */
+  registrationLoaded = true;
+  /** Localparts that it does not register, with the reason. */
+  readonly refusedLocalparts = new Map<string, string>();
+  /** If set, whoami answers this for whoever asks. */
+  whoami: string | null = null;
+  /** Bytes that were handed to the network for the newest large answer. */
+  streamed = 0;
+
+  readonly #server: Server;
+  readonly #aliases = new Map<string, string>();
+  readonly #sent = new Map<string, string>();
+  #rules: Rule[] = [];
+  #port = 0;
+
+  constructor() {
+    this.#server = createServer((request, response) => {
+      this.#serve(request, response).catch((error: unknown) => {
+        response.destroy(error instanceof Error ? error : undefined);
+      });
+    });
+    this.#server.keepAliveTimeout = 60_000;
+  }
+
+  static async start(port = 0): Promise<FakeHomeserver> {
+    const homeserver = new FakeHomeserver();
+    await homeserver.listen(port);
+    return homeserver;
+  }
+
+  async listen(port = this.#port): Promise<void> {
+    this.#server.listen(port, "127.0.0.1");
+    await once(this.#server, "listening");
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Stops listening; rooms and users stay. */
+  async shut(): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await once(this.#server, "close");
+  }
+
+  async close(): Promise<void> {
+    this.sender.close();
+    await this.shut();
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get pseudousers(): readonly string[] {
+    return [...this.registered];
+  }
+
+  // What a test tells it.
+
+  /** The next `times` answers to such requests go wrong. @returns a function that ends it. */
+  fault(method: string, path: RegExp, fault: Fault, times = 1): () => void {
+    const rule: Rule = { method, path, fault, left: times };
+    this.#rules.push(rule);
+    return () => {
+      this.#rules = this.#rules.filter((other) => other !== rule);
+    };
+  }
+
+  makeRoom(options: RoomOptions = {}): FakeRoom {
+    const room = new FakeRoom(options);
+    this.rooms.set(room.id, room);
+    if (options.alias !== undefined) this.#aliases.set(options.alias, room.id);
+    return room;
+  }
+
+  /** Somebody, here or elsewhere, sends an event. It reaches the appservice if that has a user in the room. */
+  send(room: FakeRoom, sender: string, type: string, content: JsonObject, stateKey?: string): FakeEvent {
+    const wasIn = this.#isInterested(room, stateKey);
+    const event = room.append(type, sender, content, stateKey);
+    if (wasIn || this.#isInterested(room, stateKey)) this.sender.push(event);
+    return event;
+  }
+
+  say(room: FakeRoom, sender: string, body: string): FakeEvent {
+    return this.send(room, sender, "m.room.message", { msgtype: "m.text", body });
+  }
+
+  setMembership(room: FakeRoom, user: string, membership: string, sender = user): FakeEvent {
+    return this.send(room, sender, "m.room.member", { membership }, user);
+  }
+
+  // What a test asks it.
+
+  /** Requests so far of this method whose path fits. */
+  seen(method: string, path: RegExp): readonly SeenRequest[] {
+    return this.requests.filter((request) => request.method === method && path.test(request.path));
+  }
+
+  #isInterested(room: FakeRoom, stateKey: string | undefined): boolean {
+    return [...this.registered].some((user) => user === stateKey || room.membership(user) === "join");
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://fake");
+    const seen: SeenRequest = {
+      method: request.method ?? "",
+      url: request.url ?? "",
+      path: url.pathname,
+      query: url.searchParams,
+      headers: request.headers,
+      at: performance.now(),
+      body: {},
+      size: 0,
+      digest: "",
+      aborted: false,
+    };
+    this.requests.push(seen);
+    response.once("close", () => {
+      seen.aborted = !response.writableFinished;
+    });
+    const rule = this.#rules.find(
+      ({ method, path, left }) => left > 0 && method === seen.method && path.test(seen.path),
+    );
+    if (rule !== undefined) rule.left -= 1;
+    const fault = rule?.fault ?? null;
+    if (fault === "close") {
+      request.destroy();
+      return;
+    }
+    await readBody(request, seen);
+    if (fault === "hang") return;
+    if (isJsonFault(fault)) {
+      response.writeHead(fault.status, { "content-type": "application/json", ...fault.headers });
+      response.end(JSON.stringify(fault.body));
+      return;
+    }
+    if (isTextFault(fault)) {
+      response.writeHead(fault.status ?? 200, { "content-type": "application/json" });
+      response.end(fault.text);
+      return;
+    }
+    if (fault !== null && "waitFor" in fault) {
+      // The answer is made now and sent late, as by a slow network.
+      const [status, body] = this.#answer(seen);
+      const text = JSON.stringify(body);
+      await fault.waitFor;
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(text);
+      return;
+    }
+    if (fault === null && (await this.#stream(seen, response))) return;
+    const [status, body] = this.#answer(seen);
+    const bytes = Buffer.from(JSON.stringify(body));
+    const headers = { "content-type": "application/json", "x-fake": "kept" };
+    if (fault === null) {
+      response.writeHead(status, { ...headers, "content-length": bytes.length });
+      response.end(bytes);
+    } else if ("cutAfter" in fault) {
+      response.writeHead(status, headers);
+      response.write(bytes.subarray(0, fault.cutAfter));
+      if (fault.politely === true) response.end();
+      else setTimeout(() => response.destroy(), 20);
+    } else {
+      response.writeHead(status, headers);
+      for (let at = 0; at < bytes.length && !response.destroyed; at += fault.trickle) {
+        response.write(bytes.subarray(at, at + fault.trickle));
+        await new Promise((resolve) => setTimeout(resolve, fault.pause));
+      }
+      response.end();
+    }
+  }
+
+  /** Answers that are written piece by piece: a large state, and `/messages` with a limit of millions, which is then its bytes. */
+  async #stream(seen: SeenRequest, response: ServerResponse): Promise<boolean> {
+    const [, , , , , roomId, what] = seen.path.split("/").map((part) => decodeURIComponent(part));
+    const room = this.rooms.get(roomId ?? "");
+    const limit = Number(seen.query.get("limit"));
+    const huge = limit >= 1_000_000 ? limit : 0;
+    if (room === undefined || this.#userOf(seen) === null) return false;
+    if (what === "messages" && huge > 0) {
+      response.writeHead(200, { "content-type": "application/json" });
+      this.streamed = 0;
+      const piece = Buffer.alloc(64 * 1024, "m");
+      for (let left = huge; left > 0 && !response.destroyed; left -= piece.length) {
+        const open = response.write(left < piece.length ? piece.subarray(0, left) : piece);
+        this.streamed += Math.min(left, piece.length);
+        if (!open) await drained(response);
+      }
+      response.end();
+      return true;
+    }
+    if (what !== "state" || seen.method !== "GET" || room.state.length < 1_000 || seen.path.split("/").length > 7) {
+      return false;
+    }
+    response.writeHead(200, { "content-type": "application/json" });
+    let first = true;
+    for (const event of room.state) {
+      const open = response.write(`${first ? "[" : ","}${JSON.stringify(event)}`);
+      first = false;
+      if (!open) await drained(response);
+      if (response.destroyed) return true;
+    }
+    response.end("]");
+    return true;
+  }
+
+  #userOf({ headers, query }: SeenRequest): { readonly user: string; readonly token: string } | null {
+    const token = /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1] ?? query.get("access_token");
+    if (token === null) return null;
+    const ordinary = this.tokens.get(token);
+    if (ordinary !== undefined) return { user: ordinary, token };
+    if (token !== AS_TOKEN || !this.registrationLoaded) return null;
+    return { user: query.get("user_id") ?? `@_emissary:${SERVER}`, token };
+  }
+
+  #answer(seen: SeenRequest): Reply {
+    const segments = seen.path
+      .split("/")
+      .slice(1)
+      .map((part) => decodeURIComponent(part));
+    const [matrix, api, version, ...rest] = segments;
+    const hasToken = seen.headers.authorization !== undefined || seen.query.has("access_token");
+    const asker = this.#userOf(seen);
+    if (matrix !== "_matrix") return NOT_FOUND;
+    if (hasToken && asker === null) {
+      return [401, { errcode: "M_UNKNOWN_TOKEN", error: "Unrecognised access token" }];
+    }
+    if (api === "client" && version === "versions") return [200, { versions: ["v1.1", "v1.17"] }];
+    if (asker === null) return [401, { errcode: "M_MISSING_TOKEN", error: "Missing access token" }];
+    if (api === "media") return [200, { content_uri: `mxc://${SERVER}/${seen.digest.slice(0, 8)}`, size: seen.size }];
+    if (rest[0] === "register" && seen.method === "POST") return this.#register(seen.body);
+    const isVirtual = asker.token === AS_TOKEN && seen.query.has("user_id");
+    if (isVirtual && !this.registered.has(asker.user)) {
+      return [403, { errcode: "M_FORBIDDEN", error: "Application service has not registered this user" }];
+    }
+    return this.#client({ method: seen.method, segments: rest, query: seen.query, body: seen.body, ...asker });
+  }
+
+  #register(body: JsonObject): Reply {
+    const localpart = typeof body["username"] === "string" ? body["username"] : "";
+    const refused = this.refusedLocalparts.get(localpart);
+    if (refused !== undefined) return [400, { errcode: "M_INVALID_USERNAME", error: refused }];
+    const user = `@${localpart}:${SERVER}`;
+    if (this.registered.has(user)) return [400, { errcode: "M_USER_IN_USE", error: "User ID already taken." }];
+    this.registered.add(user);
+    return [200, { user_id: user }];
+  }
+
+  #client(call: Call): Reply {
+    const { method, segments, query, user } = call;
+    const [what, first, second] = segments;
+    switch (`${method} ${what ?? ""}`) {
+      case "GET account":
+        return [200, { user_id: this.whoami ?? user }];
+      case "GET profile": {
+        const name = this.profiles.get(first ?? "");
+        return name === undefined ? NOT_FOUND : [200, { displayname: name }];
+      }
+      case "PUT profile":
+        this.profiles.set(first ?? "", stringAt(call.body, "displayname") ?? "");
+        return [200, {}];
+      case "GET directory": {
+        const roomId = this.#aliases.get(second ?? "");
+        return roomId === undefined ? NOT_FOUND : [200, { room_id: roomId, servers: ["elsewhere.test"] }];
+      }
+      case "GET room_summary":
+        return this.#summary(first ?? "");
+      case "POST join": {
+        const roomId = this.#aliases.get(first ?? "") ?? first ?? "";
+        if (this.rooms.has(roomId) && query.getAll("via").length + query.getAll("server_name").length === 0) {
+          if (roomId.endsWith(":needs-via")) return [404, { errcode: "M_UNKNOWN", error: "No known servers" }];
+        }
+        return this.#join(roomId, user);
+      }
+      case "GET joined_rooms": {
+        const rooms = [...this.rooms.values()].filter((room) => room.membership(user) === "join");
+        return [200, { joined_rooms: rooms.map(({ id }) => id) }];
+      }
+      case "GET sync":
+        return [200, { next_batch: "1", user }];
+    }
+    const room = this.rooms.get(first ?? "");
+    if (what !== "rooms" || room === undefined) return NOT_FOUND;
+    return this.#room(call, room);
+  }
+
+  #summary(roomId: string): Reply {
+    const room = this.rooms.get(roomId);
+    if (room === undefined || room.options.summary === false) return NOT_FOUND;
+    return [
+      200,
+      {
+        room_id: room.id,
+        join_rule: room.joinRule,
+        world_readable:
+          room.stateEvent("m.room.history_visibility")?.content["history_visibility"] === "world_readable",
+        num_joined_members: room.options.summaryMembers ?? room.users("join").length,
+        room_version: room.version,
+      },
+    ];
+  }
+
+  #join(roomId: string, user: string): Reply {
+    const room = this.rooms.get(roomId);
+    if (room === undefined) return [404, { errcode: "M_NOT_FOUND", error: "Can't join remote room" }];
+    const membership = room.membership(user);
+    if (membership === "ban") return [403, { errcode: "M_FORBIDDEN", error: "You are banned from this room" }];
+    if (membership === "join") return [200, { room_id: room.id }];
+    if (room.joinRule !== "public" && membership !== "invite") {
+      return [403, { errcode: "M_FORBIDDEN", error: "You are not invited to this room." }];
+    }
+    this.setMembership(room, user, "join");
+    return [200, { room_id: room.id }];
+  }
+
+  #room(call: Call, room: FakeRoom): Reply {
+    const { method, segments, query, body, user, token } = call;
+    const [, , action, first = "", second = ""] = segments;
+    const isIn = room.membership(user) === "join";
+    if (action === "state" && method === "GET" && segments.length > 3) {
+      const event = room.stateEvent(first, second);
+      if (!isIn && !(first === "m.room.member" && second === user)) return NOT_THERE;
+      if (event === null) return NOT_FOUND;
+      return [200, query.get("format") === "event" ? event : event.content];
+    }
+    if (action === "leave") {
+      if (!isIn && room.membership(user) !== "invite") return NOT_THERE;
+      this.setMembership(room, user, "leave");
+      return [200, {}];
+    }
+    if (!isIn) return NOT_THERE;
+    switch (`${method} ${action ?? ""}`) {
+      case "GET state":
+        return [200, [...room.state]];
+      case "GET members":
+        return [200, { chunk: room.state.filter(({ type }) => type === "m.room.member") }];
+      case "GET joined_members":
+        return [200, { joined: Object.fromEntries(room.users("join").map((id) => [id, {}])) }];
+      case "GET messages":
+        return [200, { chunk: room.timeline.toReversed().slice(0, Number(query.get("limit") ?? 10)) }];
+      case "GET event":
+        return room.event(first) === null ? NOT_FOUND : [200, room.event(first)];
+      case "GET context":
+        return room.event(first) === null ? NOT_FOUND : [200, { event: room.event(first), events_before: [] }];
+      case "PUT send":
+        // In room version 11 an m.room.redaction that is sent like a message redacts what its content names.
+        if (first === "m.room.redaction" && typeof body["redacts"] === "string") {
+          const redacts = body["redacts"];
+          return this.#once(`${token} ${second}`, () => this.#pushed(room, room.redact(redacts, user, body)));
+        }
+        return this.#once(`${token} ${second}`, () => this.send(room, user, first, body));
+      case "PUT redact":
+        return this.#once(`${token} ${second}`, () => this.#pushed(room, room.redact(first, user, body)));
+      case "PUT state":
+        return [200, { event_id: this.send(room, user, first, body, second).event_id }];
+      case "POST receipt":
+      case "PUT typing":
+        return [200, {}];
+      case "POST invite":
+      case "POST kick":
+      case "POST ban": {
+        const membership = action === "invite" ? "invite" : action === "ban" ? "ban" : "leave";
+        this.setMembership(room, stringAt(body, "user_id") ?? "", membership, user);
+        return [200, {}];
+      }
+      default:
+        return [404, { errcode: "M_UNRECOGNIZED", error: "Unrecognized request" }];
+    }
+  }
+
+  #pushed(room: FakeRoom, event: FakeEvent): FakeEvent {
+    if (this.#isInterested(room, undefined)) this.sender.push(event);
+    return event;
+  }
+
+  /** A transaction ID is the token's: with it, the same request has the same event (spec, "Transaction identifiers"). */
+  #once(key: string, make: () => FakeEvent): Reply {
+    const eventId = this.#sent.get(key) ?? make().event_id;
+    this.#sent.set(key, eventId);
+    return [200, { event_id: eventId }];
+  }
+}
+
+/** Resolves when the response takes more, or is over. */
+async function drained(response: ServerResponse): Promise<void> {
+  const over = new AbortController();
+  const events = ["drain", "close"].map((name) => once(response, name, { signal: over.signal }));
+  await Promise.race(events);
+  over.abort();
+  await Promise.allSettled(events);
+}
+
+async function readBody(request: IncomingMessage, seen: SeenRequest): Promise<void> {
+  const hash = createHash("sha256");
+  const kept: Buffer[] = [];
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    seen.size += chunk.length;
+    hash.update(chunk);
+    if (seen.size <= 1024 * 1024) kept.push(chunk);
+  }
+  seen.digest = hash.digest("hex");
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(kept).toString("utf8"));
+    if (isJsonObject(value)) seen.body = value;
+  } catch {
+    // Not every body is JSON.
+  }
+}
+
+function isJsonFault(fault: Fault | null): fault is Extract<Fault, { body: JsonObject }> {
+  return typeof fault === "object" && fault !== null && "body" in fault;
+}
+
+function isTextFault(fault: Fault | null): fault is Extract<Fault, { text: string }> {
+  return typeof fault === "object" && fault !== null && "text" in fault;
+}

@@ -1,0 +1,99 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { ServerName, TenantId } from "../../../src/model/ids.ts";
+import { Tenants, type TenantWish } from "../../../src/policy/tenants.ts";
+import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
+import { ManualClock, seededRandom } from "../../support/clock.ts";
+
+const TELEGRAM: TenantWish = {
+  id: "telegram" as TenantId,
+  url: "http://127.0.0.1:29317",
+  users: null,
+  actions: ["read"],
+};
+const IRC: TenantWish = { ...TELEGRAM, id: "irc" as TenantId };
+
+async function scene(secret = "the installation's own secret", seed = 1) {
+  const storage = new SqliteStorage(":memory:");
+  onTestFinished(() => storage.close());
+  const make = async (): Promise<Tenants> => {
+    const server = "ours.example" as ServerName;
+    const parts = { store: storage.tenants, server, secret, clock: new ManualClock(), random: seededRandom(seed) };
+    const tenants = new Tenants(parts);
+    await tenants.start();
+    return tenants;
+  };
+  return { tenants: await make(), make };
+}
+
+describe("a tenant", () => {
+  test("is known by its token, and nobody by another", async () => {
+    const { tenants } = await scene();
+    const { tenant, tokens } = await tenants.add(TELEGRAM);
+    expect(tenant).toMatchObject({ id: "telegram", sender: "@_emissary_telegram:ours.example" });
+    expect(tenants.byToken(tokens.asToken)).toEqual(tenant);
+    for (const wrong of ["", "x", tokens.hsToken, `${tokens.asToken}x`, tokens.asToken.toLowerCase()]) {
+      expect(tenants.byToken(wrong)).toBeNull();
+    }
+  });
+
+  test("is known after a restart as before, with the same tokens", async () => {
+    const { tenants, make } = await scene();
+    const { tenant, tokens } = await tenants.add(TELEGRAM);
+    const later = await make();
+    expect(later.byToken(tokens.asToken)).toEqual(tenant);
+    expect(later.hsTokenOf(tenant.id)).toBe(tokens.hsToken);
+  });
+
+  test("has tokens of its own, and none of them is guessed from the others", async () => {
+    const { tenants } = await scene();
+    const [telegram, irc] = [await tenants.add(TELEGRAM), await tenants.add(IRC)];
+    const tokens = [telegram.tokens.asToken, telegram.tokens.hsToken, irc.tokens.asToken, irc.tokens.hsToken];
+    expect(new Set(tokens).size).toBe(4);
+    for (const token of tokens) expect(token.length).toBeGreaterThanOrEqual(43);
+  });
+
+  test("is shown another token by another installation, though the database be the same", async () => {
+    const [ours, theirs] = [await scene("ours"), await scene("theirs")];
+    const [a, b] = [await ours.tenants.add(TELEGRAM), await theirs.tenants.add(TELEGRAM)];
+    expect(a.tokens.asToken).toBe(b.tokens.asToken);
+    expect(a.tokens.hsToken).not.toBe(b.tokens.hsToken);
+  });
+
+  test("takes an ID that is free", async () => {
+    const { tenants } = await scene();
+    const { tokens } = await tenants.add(TELEGRAM);
+    await expect(tenants.add({ ...TELEGRAM, url: null })).rejects.toMatchObject({ code: "in-use" });
+    expect(tenants.byToken(tokens.asToken)?.url).toBe(TELEGRAM.url);
+  });
+
+  test("with new tokens is not known by the old ones", async () => {
+    const { tenants } = await scene();
+    const before = await tenants.add(TELEGRAM);
+    const after = await tenants.rotate("telegram");
+    expect(tenants.byToken(before.tokens.asToken)).toBeNull();
+    expect(tenants.byToken(after.tokens.asToken)).toEqual(before.tenant);
+    expect(after.tokens.hsToken).not.toBe(before.tokens.hsToken);
+  });
+
+  test("that was removed is not known", async () => {
+    const { tenants } = await scene();
+    const { tokens } = await tenants.add(TELEGRAM);
+    expect(await tenants.remove("telegram")).toEqual({ leasesEnded: 0 });
+    expect(tenants.byToken(tokens.asToken)).toBeNull();
+    expect(tenants.byId("telegram")).toBeNull();
+  });
+
+  test.each(["rotate", "remove"] as const)("that does not exist: %s says so", async (deed) => {
+    const { tenants } = await scene();
+    await expect(tenants[deed]("nobody")).rejects.toMatchObject({ code: "not-found" });
+  });
+
+  test("stands in the list by its ID", async () => {
+    const { tenants } = await scene();
+    await tenants.add(TELEGRAM);
+    await tenants.add(IRC);
+    expect(tenants.all().map(({ id }) => id)).toEqual(["irc", "telegram"]);
+    expect(tenants.byId("irc")).toMatchObject({ id: "irc" });
+    expect(tenants.byId("constructor")).toBeNull();
+  });
+});
