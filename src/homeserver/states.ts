@@ -28,11 +28,13 @@ export class HomeserverStates implements RoomStates {
     if (response.statusCode !== 200) throw failureOf(await answerOf(response), "tell a room's state");
 
     let part: StateEvent[] = [];
-    const progress = { ended: false };
+    const progress = { ended: false, created: false };
     const parser = new JSONParser({ paths: ["$.*"], keepStack: false });
     parser.onValue = ({ value }) => {
       const event: unknown = value;
-      if (isRoomEvent(event) && isStateEvent(event)) part.push(event);
+      if (!isRoomEvent(event) || !isStateEvent(event)) return;
+      progress.created ||= event.type === "m.room.create";
+      part.push(event);
     };
     parser.onEnd = () => {
       progress.ended = true;
@@ -56,6 +58,10 @@ export class HomeserverStates implements RoomStates {
     }
     if (!progress.ended) {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state ended in the middle.");
+    }
+    // Every room has one; an answer without it is no room's state, and would empty the ledger's.
+    if (!progress.created) {
+      throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state has no m.room.create.");
     }
     if (part.length > 0) yield part;
   }

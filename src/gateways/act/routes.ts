@@ -34,11 +34,8 @@ export function actRoutes(server: FastifyInstance, parts: ActParts): void {
   }
   // SDKs ask before anything else, without a token, what the server speaks.
   serve(server, "/_matrix/client/versions", {
-    GET: async (request, reply) =>
-      parts.upstream.asCaller(
-        { method: "GET", path: "/_matrix/client/versions", headers: request.headers, body: null },
-        reply,
-      ),
+    GET: async (_request, reply) =>
+      parts.upstream.asCaller({ method: "GET", path: "/_matrix/client/versions", headers: {}, body: null }, reply),
   });
   server.setNotFoundHandler(async (request, reply) => {
     if (parts.frontDoor && tenantOf(request, parts.tenants) === null) return passOn(parts, request, reply);

@@ -33,6 +33,8 @@ export function makeServer({ name, bodyLimit, log, random }: ServerOptions): Fas
     keepAliveTimeout: 75_000,
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // Failures before a route is found, such as broken percent-encoding.
+    frameworkErrors: (error, _request, reply) => sendError(reply, asEmissaryError(error)),
   });
   server.removeAllContentTypeParsers();
   if (bodyLimit === null) server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
