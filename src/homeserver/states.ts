@@ -8,8 +8,9 @@ import { failureOf } from "./errors.ts";
 
 /** Synapse computes the whole state of a large room before the first byte. */
 const STATE_TIMEOUT_MS = 10 * 60_000;
-/** State events handed on at once. */
+/** State events handed on at once, and bytes of the answer read for them: events are of any size up to 64 KiB. */
 const PART = 500;
+const PART_BYTES = 1024 * 1024;
 
 /**
  * A room's current state (`GET …/state`), read as a stream: the answer for a room of a hundred thousand members is hundreds of
@@ -28,6 +29,7 @@ export class HomeserverStates implements RoomStates {
     if (response.statusCode !== 200) throw failureOf(await answerOf(response), "tell a room's state");
 
     let part: StateEvent[] = [];
+    let read = 0;
     const progress = { ended: false, created: false };
     const parser = new JSONParser({ paths: ["$.*"], keepStack: false });
     parser.onValue = ({ value }) => {
@@ -48,9 +50,11 @@ export class HomeserverStates implements RoomStates {
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         parser.write(chunk);
-        if (part.length >= PART) {
+        read += chunk.length;
+        if (part.length >= PART || read >= PART_BYTES) {
           yield part;
           part = [];
+          read = 0;
         }
       }
     } catch (error) {
