@@ -39,7 +39,7 @@ describe.each(DATABASES)("loading while events arrive, on $name", ({ make }) => 
         await world.check();
         database.remove();
       }),
-      { seed: 4, numRuns: 100 },
+      { seed: 4, numRuns: 60 },
     );
   });
 });

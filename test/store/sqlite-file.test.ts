@@ -85,14 +85,17 @@ describe("the database file", () => {
     expect(complaint(() => new SqliteStorage(path))).toContain(path);
   });
 
-  test("that is no database is left as it is, and named", () => {
+  // A wrong `storage.sqlite` closed somebody's file to its other readers before it was seen to be no database.
+  test("that is no database is left as it is, its mode too, and named", () => {
     const path = join(folder(), "notes.txt");
     const notes = "not a database at all, ".repeat(100);
-    writeFileSync(path, notes, { mode: 0o600 });
+    writeFileSync(path, notes);
+    chmodSync(path, 0o644);
     const said = complaint(() => new SqliteStorage(path));
     expect(said).toContain(path);
     expect(said).toContain("storage.sqlite");
     expect(readFileSync(path, "utf8")).toBe(notes);
+    expect(mode(path)).toBe(0o644);
   });
 });
 
