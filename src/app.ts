@@ -116,7 +116,6 @@ export class App {
     this.#desk = new LeaseDesk(storage.leases, policy, clock);
     this.#keeper = new Keeper({
       store: storage.attendance,
-      loads: storage.loads,
       moves: new HomeserverMoves(client),
       policy,
       desk: this.#desk,

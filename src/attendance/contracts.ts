@@ -49,7 +49,7 @@ export interface LeaseProgress {
 
 /** Where the keeper's intentions are kept. Each call is one commit. */
 export interface AttendanceStore {
-  /** After a start: whatever was under way is looked at again. */
+  /** After a start: whatever was under way, or does not agree with the leases, is looked at again. */
   recover(now: number): Promise<void>;
   /** Rooms whose time has come, the longest waiting first, at most `limit`. */
   due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly RoomId[]>;
@@ -61,8 +61,8 @@ export interface AttendanceStore {
    * something has: nothing is written, the room is due, and the keeper decides anew.
    */
   save(attendance: Attendance, stirs: number): Promise<boolean>;
-  /** Notes the refusal in attendance and audit, and ends the room's leases with it. */
-  refuse(roomId: RoomId, code: string, reason: string, now: number): Promise<void>;
+  /** Notes the refusal in attendance and audit, and ends with it the room's leases up to the ID `newestLease`. */
+  refuse(roomId: RoomId, code: string, reason: string, now: number, newestLease: number): Promise<void>;
   /** Notes in the audit that a join or a leave was carried out. */
   noteMove(roomId: RoomId, action: "room.join" | "room.leave", now: number): Promise<void>;
   progress(leaseId: number): Promise<LeaseProgress>;

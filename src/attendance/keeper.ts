@@ -4,7 +4,6 @@ import type { RoomId } from "../model/ids.ts";
 import type { Lease } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import { Signal } from "../model/signal.ts";
-import type { RoomLoads } from "../ledger/ledger.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -33,7 +32,6 @@ export interface KeeperOptions {
 
 export interface KeeperParts {
   readonly store: AttendanceStore;
-  readonly loads: RoomLoads;
   readonly moves: PseudouserMoves;
   readonly policy: Policy;
   readonly desk: LeaseDesk;
@@ -193,9 +191,12 @@ export class Keeper {
 
   async #join(roomId: RoomId, { attendance, stirs, leases, via }: RoomSituation): Promise<void> {
     const { store, moves, policy, clock, log } = this.#parts;
+    // A refusal is an answer to the leases there are now: one that comes meanwhile may know a better route, and gets its own try.
+    const newest = Math.max(...leases.map((lease) => lease.id));
     const objection = await objectionToAll(policy, roomId, leases, via);
     if (objection !== null) {
-      if (objection.outcome === "refused") return store.refuse(roomId, objection.code, objection.reason, clock.now());
+      if (objection.outcome === "refused")
+        return store.refuse(roomId, objection.code, objection.reason, clock.now(), newest);
       return this.#putOff(roomId, objection.code, objection.reason, null);
     }
     const earlier = attendance.tries > 0 ? {} : { code: null, reason: null };
@@ -206,7 +207,7 @@ export class Keeper {
     if (this.#abort.signal.aborted) return;
     const answer = await this.#move((limit) => moves.join(roomId, via, limit));
     if (answer === null) return;
-    if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now());
+    if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now(), newest);
     if (answer.outcome === "retry") return this.#putOff(roomId, answer.code, answer.reason, answer.retryAfter);
     await store.noteMove(roomId, "room.join", clock.now());
     log.info("room.joined", { room: roomId });

@@ -69,8 +69,6 @@ export interface RoomLoads {
   due(now: number, limit: number): Promise<readonly { readonly roomId: RoomId; readonly drop: boolean }[]>;
   /** When the next one is due; null for none. */
   nextDue(): Promise<number | null>;
-  /** Asks for the state and members of a room that we are in to be fetched, where that is not wanted or done already. */
-  want(roomId: RoomId, at: number): Promise<void>;
   begin(roomId: RoomId): Promise<LoadTicket>;
   /** Writes a part of the fetched state, one commit. */
   part(ticket: LoadTicket, changes: readonly LedgerChange[], now: number): Promise<void>;

@@ -5,6 +5,9 @@ import type { Holder } from "../../src/model/lease.ts";
 import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM } from "../support/events.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 
+/** Above the ID of any lease: a refusal of all there are. */
+const ALL = Number.MAX_SAFE_INTEGER;
+
 const TELEGRAM: Holder = { kind: "tenant", name: "telegram" };
 const NOBODY: ReadonlySet<RoomId> = new Set();
 
@@ -57,7 +60,7 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
       ["a lease was booked", (stores) => book(stores)],
       ["a lease was booked that is there already", async (stores) => book(stores).then(() => book(stores))],
       ["our membership changed", ({ ledger }) => ledger.record(recordOf("1", [member(OWN, "join", { id: "own" })]))],
-      ["the homeserver refused us", ({ attendance: store }) => store.refuse(ROOM, "M_FORBIDDEN", "no", 60)],
+      ["the homeserver refused us", ({ attendance: store }) => store.refuse(ROOM, "M_FORBIDDEN", "no", 60, ALL)],
     ])("%s", async (_what, happen) => {
       const stores = make().open();
       await arrange(stores, ROOM, { phase: "joining" });
@@ -139,7 +142,6 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
 
     test("a room that we are in without having known is looked at", async () => {
       const stores = make().open();
-      await stores.loads.want(ROOM, 1);
       const ticket = await stores.loads.begin(ROOM);
       await stores.loads.part(ticket, recordOf("", [member(OWN, "join", { id: "own" })]).changes, 1);
       await stores.attendance.recover(50);
@@ -162,7 +164,7 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
       const stores = make().open();
       const lease = await book(stores);
       const elsewhere = await book(stores, OTHER_ROOM);
-      await stores.attendance.refuse(ROOM, "M_FORBIDDEN", "You are not invited to this room.", 70);
+      await stores.attendance.refuse(ROOM, "M_FORBIDDEN", "You are not invited to this room.", 70, ALL);
       expect(await stores.leases.ofRoom(ROOM)).toEqual([]);
       expect(await stores.leases.lastEnd(ROOM, TELEGRAM)).toBe("refused");
       expect(await stores.attendance.progress(lease.id)).toEqual({
@@ -181,9 +183,23 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
       });
     });
 
+    // The join that was refused did not know the routes of a lease booked meanwhile.
+    test("is none to a lease that was booked after the try began", async () => {
+      const stores = make().open();
+      const early = await book(stores);
+      const late = await stores.leases.book(
+        { roomId: ROOM, holder: { kind: "peek", name: "p" }, via: [], ttl: null },
+        5,
+      );
+      await stores.attendance.refuse(ROOM, "M_NOT_FOUND", "no servers", 70, early.id);
+      expect(await stores.attendance.progress(early.id)).toMatchObject({ ended: "refused" });
+      expect(await stores.attendance.progress(late.id)).toMatchObject({ ended: null });
+      expect(await stores.attendance.due(70, 10, NOBODY)).toEqual([ROOM]);
+    });
+
     test("leaves its row in the audit", async () => {
       const { attendance: store, audit } = make().open();
-      await store.refuse(ROOM, "M_FORBIDDEN", "no", 70);
+      await store.refuse(ROOM, "M_FORBIDDEN", "no", 70, ALL);
       expect(await audit.newest(null, 1)).toMatchObject([
         {
           actor: "emissary",

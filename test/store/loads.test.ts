@@ -135,7 +135,6 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
     const stores = make().open();
     await live(stores, own);
     await load(stores, own, member(BOB, "join", { id: "bob-1" }), member(CAROL, "join", { id: "carol" }));
-    await stores.loads.want(ROOM, 1);
     await load(stores, own, member(BOB, "leave", { id: "bob-2" }));
     expect(await standing(stores)).toEqual({ [OWN]: "join $own", [BOB]: "leave $bob-2" });
   });
@@ -234,17 +233,6 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       await stores.loads.finish(ticket);
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "wanted" });
     });
-
-    // The keeper asks for the room to be loaded after its join was answered. Where we had been put out again by then, the load
-    // was asked for all the same; the homeserver does not give the state of a room that we are not in, so it failed for ever.
-    test("right after joining, the late wish to load the room is of no effect", async () => {
-      const stores = make().open();
-      await live(stores, own);
-      await live(stores, member(OWN, "ban", { id: "own-2", sender: ALICE, replaces: "own" }));
-      while (!(await stores.loads.drop(ROOM, 10)));
-      await stores.loads.want(ROOM, 1);
-      expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "none", ownMembership: "ban" });
-    });
   });
 
   // The load's answer may be the first to tell that we were kicked. Leases went on then, the later event of the kick changed
@@ -283,14 +271,6 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       await stores.loads.postpone(ROOM, 5_000_000_000_000);
       expect(await stores.loads.due(4_999_999_999_999, 10)).toEqual([]);
       expect(await stores.loads.nextDue()).toBe(5_000_000_000_000);
-    });
-
-    test("wanting a loaded room is of no effect", async () => {
-      const stores = make().open();
-      await live(stores, own);
-      await load(stores, own);
-      await stores.loads.want(ROOM, 1);
-      expect(await stores.loads.nextDue()).toBeNull();
     });
   });
 });

@@ -235,7 +235,6 @@ export class Program {
     this.desk = new LeaseDesk(stores.leases, policy, this.#clock);
     this.keeper = new Keeper({
       store: stores.attendance,
-      loads: stores.loads,
       moves: rooms.seenBy(() => this.#isDead),
       policy,
       desk: this.desk,

@@ -29,7 +29,8 @@ export function makeServer({ name, bodyLimit, log, random }: ServerOptions): Fas
     logger: false,
     exposeHeadRoutes: false,
     genReqId: () => random.token(6),
-    requestTimeout: 120_000,
+    // A streamed body, such as an upload through the front door, takes as long as it takes.
+    requestTimeout: bodyLimit === null ? 0 : 120_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },

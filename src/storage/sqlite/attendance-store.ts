@@ -53,7 +53,9 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     this.#recover = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at) " +
         "SELECT nr, 'absent', @now, @now FROM rooms WHERE own_membership = 'join' AND nr NOT IN (SELECT room_nr FROM attendance) " +
-        "UNION ALL SELECT room_nr, phase, since, @now FROM attendance WHERE phase IN ('joining', 'leaving') " +
+        "UNION SELECT room_nr, phase, since, @now FROM attendance WHERE phase IN ('joining', 'leaving') " +
+        "UNION SELECT l.room_nr, 'absent', @now, @now FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
+        "WHERE l.ended_at IS NULL AND r.own_membership IS NOT 'join' " +
         "ON CONFLICT (room_nr) DO UPDATE SET next_at = @now",
     );
     this.#due = db
@@ -132,10 +134,10 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     return this.#save.run(phase, since, tries, nextAt, retryAt, idleSince, code, reason, nr, stirs).changes > 0;
   }
 
-  async refuse(roomId: RoomId, code: string, reason: string, now: number): Promise<void> {
+  async refuse(roomId: RoomId, code: string, reason: string, now: number, newestLease: number): Promise<void> {
     this.#db
       .transaction(() => {
-        this.#book.endAll(this.#rooms.take(roomId), "refused", reason, now, code);
+        this.#book.endAll(this.#rooms.take(roomId), "refused", { code, reason, upTo: newestLease }, now);
         this.#audit.write({ actor: "emissary", action: "room.join", outcome: code, roomId, detail: { reason } }, now);
       })
       .immediate();

@@ -93,7 +93,9 @@ export class ChangeWriter {
       if (member.membership !== "join" && room.own_membership === "join") this.#stale.run(now, nr);
       // A leave that was no end of a stay (an unban, an invite taken back) puts nobody out.
       const putOut = ends === "banned" || (ends === "kicked" && room.own_membership === "join") ? ends : null;
-      if (putOut !== null) this.#leases.endAll(nr, putOut, `${putOut} by ${member.sender}`, now);
+      if (putOut !== null) {
+        this.#leases.endAll(nr, putOut, { code: putOut, reason: `${putOut} by ${member.sender}` }, now);
+      }
       this.#leases.wake(nr, now);
       if (member.membership !== "join") return false;
     }

@@ -75,11 +75,13 @@ export class LeaseBook {
     );
   }
 
-  /** Ends a room's leases and notes the reason in its attendance. */
-  endAll(nr: number, end: LeaseEnd, reason: string, now: number, code: string = end): void {
-    for (const lease of this.#live.all(nr)) this.endOne(lease, end, now);
+  /** Ends a room's leases, up to the ID `upTo` where one is given, and notes the reason in its attendance. */
+  endAll(nr: number, end: LeaseEnd, why: { code: string; reason: string; upTo?: number }, now: number): void {
+    for (const lease of this.#live.all(nr)) {
+      if (lease.id <= (why.upTo ?? Number.MAX_SAFE_INTEGER)) this.endOne(lease, end, now);
+    }
     this.wake(nr, now);
-    this.#mark.run(code, reason, now, nr);
+    this.#mark.run(why.code, why.reason, now, nr);
   }
 
   /** Moves a room's leases to the room that replaced it; a holder that has one there keeps that. */

@@ -16,7 +16,6 @@ export class LoadStore implements RoomLoads {
   readonly #leases: LeaseBook;
   readonly #due: Statement<[number, number], { room_id: string; load: string }>;
   readonly #nextDue: Statement<[], number | null>;
-  readonly #want: Statement<[number, number]>;
   readonly #begin: Statement<[number], { generation: number; asks: number }>;
   readonly #lastSeq: Statement<[], number>;
   readonly #putMember: Statement;
@@ -39,9 +38,6 @@ export class LoadStore implements RoomLoads {
     this.#nextDue = db
       .prepare<[], number | null>("SELECT min(load_at) FROM rooms WHERE load IN ('wanted', 'stale')")
       .pluck();
-    this.#want = db.prepare(
-      "UPDATE rooms SET load = 'wanted', load_at = ? WHERE nr = ? AND own_membership = 'join' AND load NOT IN ('wanted', 'loaded')",
-    );
     this.#begin = db.prepare(
       "UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ? RETURNING load_generation AS generation, load_asks AS asks",
     );
@@ -79,10 +75,6 @@ export class LoadStore implements RoomLoads {
 
   async nextDue(): Promise<number | null> {
     return this.#nextDue.get() ?? null;
-  }
-
-  async want(roomId: RoomId, at: number): Promise<void> {
-    this.#db.transaction(() => this.#want.run(at, this.#rooms.take(roomId))).immediate();
   }
 
   async begin(roomId: RoomId): Promise<LoadTicket> {
@@ -148,7 +140,9 @@ export class LoadStore implements RoomLoads {
       );
       if (change.own && written.changes > 0) {
         this.#own.run(membership, eventId, nr);
-        if (change.ends !== null) this.#leases.endAll(nr, change.ends, `${change.ends} by ${sender}`, now);
+        if (change.ends !== null) {
+          this.#leases.endAll(nr, change.ends, { code: change.ends, reason: `${change.ends} by ${sender}` }, now);
+        }
         this.#leases.wake(nr, now);
       }
     }

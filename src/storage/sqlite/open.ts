@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { closeSync, fchmodSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import DatabaseConstructor, { type Database } from "better-sqlite3";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
@@ -7,6 +7,9 @@ import { migrate } from "./migrate.ts";
 /** How long a write waits for another process (a backup, a look with the sqlite3 tool) before it fails, milliseconds. */
 const BUSY_MS = 5_000;
 
+/** What every SQLite database begins with (SQLite, "Database File Format", 1.3). */
+const SQLITE_HEADER = "SQLite format 3\0";
+
 /**
  * Opens the database, making it (mode 0600) where there is none, and brings it to this program's schema.
  * A commit is on disk when it returns (synchronous=FULL), which is what lets intake answer 200 after it.
@@ -14,10 +17,7 @@ const BUSY_MS = 5_000;
  */
 export function openDatabase(path: string): Database {
   try {
-    if (path !== ":memory:") {
-      closeSync(openSync(path, "a", 0o600));
-      chmodSync(path, 0o600);
-    }
+    if (path !== ":memory:") keepToOurselves(path);
     const db = new DatabaseConstructor(path, { timeout: BUSY_MS });
     try {
       db.pragma("journal_mode = WAL");
@@ -37,5 +37,18 @@ export function openDatabase(path: string): Database {
         `and that the file is an Emissary database (storage.sqlite).`,
       { cause: error },
     );
+  }
+}
+
+/** Makes the file where there is none, and takes others' rights to it away; a file that is no database is left as it is. */
+function keepToOurselves(path: string): void {
+  const file = openSync(path, "a+", 0o600);
+  try {
+    const head = Buffer.alloc(SQLITE_HEADER.length);
+    const read = readSync(file, head, 0, head.length, 0);
+    if (read > 0 && head.toString("latin1") !== SQLITE_HEADER) throw new Error("it is no SQLite database");
+    fchmodSync(file, 0o600);
+  } finally {
+    closeSync(file);
   }
 }
