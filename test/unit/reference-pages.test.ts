@@ -1,0 +1,82 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { sections } from "../../src/platform/config/config.ts";
+import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
+import { ERROR_CODES } from "../../src/model/errors.ts";
+import { LEASE_ENDS } from "../../src/model/lease.ts";
+import { VERDICT_CODES } from "../../src/model/verdict.ts";
+import { MATRIX_ERRORS } from "../../src/platform/http/matrix-errors.ts";
+import { makeMetrics } from "../../src/platform/metrics.ts";
+
+const root = new URL("../../", import.meta.url);
+const page = (name: string): string => readFileSync(new URL(`docs/reference/${name}.md`, root), "utf8");
+
+/** The rows of a page's tables, as the texts of their cells. */
+function rowsOf(text: string): string[][] {
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith("|") && !line.startsWith("|---"))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.replaceAll("`", "").trim()),
+    );
+}
+
+/** All TypeScript files below src, as one text. */
+function source(): string {
+  const files = readdirSync(new URL("src/", root), { recursive: true, encoding: "utf8" });
+  return files
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => readFileSync(new URL(`src/${file}`, root), "utf8"))
+    .join("\n");
+}
+
+describe("the reference pages say what the code does", () => {
+  it("errors: every code with its status and errcode, and none besides", () => {
+    const rows = rowsOf(page("errors")).filter(([, status]) => /^\d{3}$/.test(status ?? ""));
+    expect(rows.map(([code, status, errcode]) => [code, Number(status), errcode])).toEqual(
+      ERROR_CODES.map((code) => [code, ...MATRIX_ERRORS[code]]),
+    );
+  });
+
+  it.each([
+    ["verdicts", VERDICT_CODES],
+    ["lease ends", LEASE_ENDS],
+  ])("errors: all %s", (_what, codes) => {
+    const first = rowsOf(page("errors")).map(([cell]) => cell);
+    expect(first).toEqual(expect.arrayContaining([...codes]));
+  });
+
+  it("act-api: every endpoint, in order", () => {
+    const rows = rowsOf(page("act-api")).filter(([method]) => ["GET", "PUT", "POST", "DELETE"].includes(method ?? ""));
+    expect(rows).toEqual(ENDPOINTS.map(({ method, path, how, note }) => [method, path, how, note]));
+  });
+
+  it("metrics: every metric of ours", async () => {
+    const ours = (await makeMetrics().registry.getMetricsAsJSON()).map(({ name }) => name);
+    const written = rowsOf(page("metrics")).map(([name]) => name);
+    expect(written.filter((name) => name?.startsWith("emissary_"))).toEqual(
+      ours.filter((name) => name.startsWith("emissary_")),
+    );
+  });
+
+  it("config: every key", () => {
+    const keys = Object.entries(sections).flatMap(([section, schema]) =>
+      Object.keys(schema.shape).map((key) => `${section}.${key}`),
+    );
+    const written = rowsOf(page("config")).map(([key]) => key);
+    expect(written.filter((key) => key?.includes("."))).toEqual(expect.arrayContaining(keys));
+  });
+
+  it("log: every entry that is written somewhere, and none besides", () => {
+    const used = [...source().matchAll(/log\.(?:error|warn|info|debug)\(\s*"([a-z.-]+)"/g)].map(
+      ([, name]) => name ?? "",
+    );
+    const written = rowsOf(page("log"))
+      .map(([, name]) => name ?? "")
+      .filter((name) => name.includes("."));
+    expect([...new Set(written)].sort()).toEqual([...new Set(used)].sort());
+  });
+});
