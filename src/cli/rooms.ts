@@ -3,7 +3,6 @@ import type { z } from "zod";
 import { isRoomAlias, isRoomId, isServerName } from "../model/ids.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { joinAnswer, leaveAnswer, roomAnswer, roomsAnswer } from "./answers.ts";
-import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
 import { facts, table, type Column } from "./table.ts";
 import { moment, neutral } from "./text.ts";
@@ -65,13 +64,7 @@ export function addRooms(program: Command, io: Io): void {
         timeout: JOIN_TIMEOUT,
         answer: joinAnswer,
       });
-      if (phase === "refused") {
-        const sentence = `The join was refused: \`emissary rooms show '${neutral(room_id)}'\` tells why.`;
-        throw new CommandFailed(EXIT.failed, sentence);
-      }
-      const present = phase === "present";
       io.out(`${neutral(room_id)}: ${neutral(phase)}`);
-      if (!present) io.err(`Joining goes on: \`emissary rooms show '${neutral(room_id)}'\` tells how it went.`);
     });
 
   rooms

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../../src/model/json.ts";
-import { daemon, emissary } from "./terminal.ts";
+import { daemon, emissary, refusal } from "./terminal.ts";
 
 const AT = Date.UTC(2025, 0, 2, 3, 4, 5);
 
@@ -123,20 +123,21 @@ describe("rooms", () => {
     expect(stdout).toContain("lease           tenant:telegram, since 2025-01-02T03:04:05Z\n");
   });
 
-  test("join hands on the routes and says that it takes its time", async () => {
-    const { config, asked } = await daemon({ "POST /rooms/!x/join": { room_id: "!x", phase: "joining" } });
+  test("join hands on the routes and says that the pseudouser is there", async () => {
+    const { config, asked } = await daemon({ "POST /rooms/!x/join": { room_id: "!x", phase: "present" } });
     const outcome = await emissary(["rooms", "join", "!x", "--via", "b", "--via", "c:8448", ...config]);
     expect(outcome).toEqual({
       exitCode: 0,
-      stdout: "!x: joining\n",
-      stderr: "Joining goes on: `emissary rooms show '!x'` tells how it went.\n",
+      stdout: "!x: present\n",
+      stderr: "",
     });
     expect(asked[0]?.body).toEqual({ via: ["b", "c:8448"] });
   });
 
   test("join fails where the homeserver has refused", async () => {
-    const { config } = await daemon({ "POST /rooms/!x/join": { room_id: "!x", phase: "refused" } });
-    expect((await emissary(["rooms", "join", "!x", ...config])).exitCode).toBe(1);
+    const { config } = await daemon({ "POST /rooms/!x/join": refusal("refused-by-homeserver", "You are banned.") });
+    const outcome = await emissary(["rooms", "join", "!x", ...config]);
+    expect([outcome.exitCode, outcome.stderr]).toEqual([1, "emissary: You are banned.\n"]);
   });
 
   test.each([
