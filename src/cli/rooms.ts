@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { isRoomAlias, isRoomId, isServerName } from "../model/ids.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { joinAnswer, leaveAnswer, roomAnswer, roomsAnswer } from "./answers.ts";
+import { wrongUsage } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
 import { facts, table, type Column } from "./table.ts";
 import { moment, neutral } from "./text.ts";
