@@ -13,8 +13,10 @@ import { HomeserverDirectory } from "./homeserver/directory.ts";
 import { HomeserverMoves } from "./homeserver/moves.ts";
 import { HomeserverStates } from "./homeserver/states.ts";
 import { HomeserverUpstream } from "./homeserver/upstream.ts";
+import { HomeserverAnswers } from "./homeserver/word.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
-import { Recorder, type RecordOutcome } from "./ledger/recorder.ts";
+import { EVENT_MEMORY, Recorder, TRANSACTION_MEMORY, type RecordOutcome } from "./ledger/recorder.ts";
+import { limitHistory } from "./ledger/retention.ts";
 import { LeaseDesk } from "./leases/desk.ts";
 import { sweepLeases } from "./leases/sweeper.ts";
 import type { Clock, Random } from "./model/clock.ts";
@@ -29,6 +31,9 @@ import { makeTenantRegistration } from "./platform/registration.ts";
 import { programVersion } from "./platform/version.ts";
 import { Policy } from "./policy/policy.ts";
 import { Tenants } from "./policy/tenants.ts";
+import { DeliveryWatch } from "./reconcile/delivery.ts";
+import { reconcileForever, type ReconcilerParts } from "./reconcile/reconciler.ts";
+import { takeInstanceLock, type InstanceLock } from "./storage/sqlite/instance-lock.ts";
 import { SqliteStorage } from "./storage/sqlite/storage.ts";
 
 export interface AppParts {
@@ -57,6 +62,7 @@ export class App {
   readonly #random: Random;
   readonly #log: Logger;
   readonly #own: UserId;
+  readonly #lock: InstanceLock;
   readonly #storage: SqliteStorage;
   readonly #client: HomeserverClient;
   readonly #recorder: Recorder;
@@ -64,6 +70,8 @@ export class App {
   readonly #desk: LeaseDesk;
   readonly #keeper: Keeper;
   readonly #loader: RoomLoader;
+  readonly #watch: DeliveryWatch;
+  readonly #reconciler: ReconcilerParts;
   readonly #metrics: Metrics;
   readonly #intake: FastifyInstance;
   readonly #gateway: FastifyInstance;
@@ -75,7 +83,7 @@ export class App {
   #background: Promise<unknown>[] = [];
   #settleReady: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} };
 
-  /** @throws EmissaryError `bad-config` where the database cannot be opened. */
+  /** @throws EmissaryError `bad-config` where the database cannot be opened, `in-use` where another process has it. */
   constructor({ config, clock, random, log }: AppParts) {
     this.#config = config;
     this.#clock = clock;
@@ -88,7 +96,8 @@ export class App {
     const { serverName } = config.homeserver;
     const own = pseudouserOf(serverName, config.pseudouser.localpart);
     this.#own = own;
-    const storage = new SqliteStorage(config.storage.sqlite);
+    this.#lock = takeInstanceLock(config.storage.sqlite, { command: "emissary run", since: this.#startedAt });
+    const storage = this.#open(config.storage);
     this.#storage = storage;
     const client = new HomeserverClient({
       url: new URL(config.homeserver.url),
@@ -98,6 +107,7 @@ export class App {
     this.#client = client;
     const directory = new HomeserverDirectory(client);
 
+    this.#metrics = makeMetrics();
     this.#recorder = new Recorder(storage.ledger, own, clock);
     this.#tenants = new Tenants({
       store: storage.tenants,
@@ -114,9 +124,10 @@ export class App {
       clock,
     });
     this.#desk = new LeaseDesk(storage.leases, policy, clock);
+    const moves = new HomeserverMoves(client);
     this.#keeper = new Keeper({
       store: storage.attendance,
-      moves: new HomeserverMoves(client),
+      moves,
       policy,
       desk: this.#desk,
       recorder: this.#recorder,
@@ -132,9 +143,30 @@ export class App {
       clock,
       random,
       log,
+      repaired: (differences) => this.#metrics.repaired.inc({ what: "rows" }, differences),
       stirred: this.#keeper.stepped,
     });
-    this.#metrics = makeMetrics();
+    const word = new HomeserverAnswers(client, config.registration.id);
+    this.#watch = new DeliveryWatch({
+      word,
+      store: storage.reconcile,
+      clock,
+      knows: (eventId) => this.#recorder.knows(eventId),
+    });
+    this.#reconciler = {
+      word,
+      store: storage.reconcile,
+      moves,
+      recorder: this.#recorder,
+      watch: this.#watch,
+      clock,
+      log,
+      stirred: this.#keeper.stepped,
+      found: ({ unknown, gone }) => {
+        this.#metrics.repaired.inc({ what: "room-unknown" }, unknown);
+        this.#metrics.repaired.inc({ what: "room-gone" }, gone);
+      },
+    };
 
     this.#intake = makeServer({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, log, random });
     intakeRoutes(this.#intake, {
@@ -167,6 +199,7 @@ export class App {
       startedAt: this.#startedAt,
       notReadyBecause: () => this.#notReadyBecause,
       intake: () => this.#tally,
+      delivery: () => this.#watch.delivery,
       metricsText: async () => {
         await this.#refreshGauges();
         const { registry } = this.#metrics;
@@ -181,6 +214,7 @@ export class App {
       aliases: directory,
       tenants: this.#tenants,
       audit: storage.audit,
+      backup: (path) => storage.backups.make(path, clock.now(), random, this.#abort.signal),
       registrationOf: (tenant, tokens) => makeTenantRegistration(tenant, tokens),
     });
   }
@@ -215,6 +249,17 @@ export class App {
     await Promise.all(this.#background);
     await this.#client.close();
     this.#storage.close();
+    this.#lock.release();
+  }
+
+  /** The database, which is let go of again where it cannot be opened. */
+  #open({ sqlite, durability }: Config["storage"]): SqliteStorage {
+    try {
+      return new SqliteStorage(sqlite, durability);
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
   }
 
   async #becomeReady(): Promise<void> {
@@ -232,6 +277,19 @@ export class App {
         abort: this.#abort.signal,
       }),
     );
+    this.#background.push(
+      limitHistory({
+        store: this.#storage.history,
+        limits: {
+          ...this.#config.storage,
+          memory: { events: EVENT_MEMORY, transactions: TRANSACTION_MEMORY },
+        },
+        clock: this.#clock,
+        log: this.#log,
+        abort: this.#abort.signal,
+      }),
+    );
+    this.#background.push(reconcileForever(this.#reconciler, this.#abort.signal));
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#notReadyBecause = null;
     this.#log.info("emissary.ready", { pseudouser: this.#own, ...this.ports });
@@ -284,6 +342,7 @@ export class App {
     metrics.leases.reset();
     for (const [phase, rooms] of Object.entries(phases)) metrics.rooms.set({ phase }, rooms);
     for (const [kind, held] of Object.entries(leases)) metrics.leases.set({ kind }, held);
+    metrics.deliveryStalled.set(this.#watch.delivery.state === "stalled" ? 1 : 0);
     metrics.journalEnd.set((await this.#storage.journal.bounds()).last);
   }
 }

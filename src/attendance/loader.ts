@@ -15,6 +15,8 @@ export interface LoaderParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Told how many rows of a room had to be put right when it was loaded again. */
+  readonly repaired: (differences: number) => void;
   /** Fires when a room may have come to be wanted. */
   readonly stirred: Signal;
 }
@@ -84,13 +86,18 @@ export class RoomLoader {
     const { loads, states, own, clock, log } = this.#parts;
     const ticket = await loads.begin(roomId);
     let events = 0;
+    let differences = 0;
     for await (const part of states.stream(roomId, this.#abort.signal)) {
       events += part.length;
       // Tombstones move leases when they arrive as events; a fetched one only says how the room stands.
       const changes = part.flatMap((event) => foldEvent(event, own)).filter((change) => change.kind !== "upgrade");
-      await loads.part(ticket, changes, clock.now());
+      differences += await loads.part(ticket, changes, clock.now());
     }
-    await loads.finish(ticket);
+    differences += await loads.finish(ticket, clock.now());
+    if (ticket.again && differences > 0) {
+      log.warn("room.repaired", { room: roomId, differences });
+      this.#parts.repaired(differences);
+    }
     log.debug("room.loaded", { room: roomId, events });
   }
 

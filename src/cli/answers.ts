@@ -21,6 +21,7 @@ export const statusAnswer = z.looseObject({
     set_aside: number,
     last_at: number.nullable(),
   }),
+  delivery: z.looseObject({ state: z.string(), since: number.nullable(), cause: text }),
   tenants: number,
 });
 
@@ -81,6 +82,8 @@ export const tenant = z.looseObject({
 export type TenantAnswer = z.output<typeof tenant>;
 
 export const tenantsAnswer = z.looseObject({ tenants: z.array(tenant) });
+
+export const backupAnswer = z.looseObject({ path: z.string(), bytes: number });
 
 export const removedAnswer = z.looseObject({ removed: z.boolean(), leases_ended: number });
 

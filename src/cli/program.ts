@@ -2,6 +2,8 @@ import { Command, CommanderError } from "commander";
 import { sentenceOf } from "../model/errors.ts";
 import { programVersion } from "../platform/version.ts";
 import { addAudit } from "./audit.ts";
+import { addBackup } from "./backup.ts";
+import { addDoctor } from "./doctor.ts";
 import { EXIT, exitCodeOf, isForeseen } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { addMembers } from "./members.ts";
@@ -39,7 +41,8 @@ export function buildProgram(io: Io): Command {
     })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", HELP);
-  for (const add of [addRegister, addRun, addStatus, addRooms, addMembers, addTenant, addAudit]) add(program, io);
+  for (const add of [addRegister, addRun, addStatus, addRooms, addMembers, addTenant, addAudit, addBackup, addDoctor])
+    add(program, io);
   return program;
 }
 

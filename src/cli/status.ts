@@ -4,7 +4,7 @@ import { adminClient } from "./admin-client.ts";
 import { statusAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { facts } from "./table.ts";
-import { moment, spoken } from "./text.ts";
+import { moment, neutral, spoken } from "./text.ts";
 
 export function addStatus(program: Command, io: Io): void {
   program
@@ -32,8 +32,15 @@ function render(status: z.output<typeof statusAnswer>): string {
     ["tenants", status.tenants],
     ["journal", journal.last_seq === null ? "empty" : `${journal.first_seq ?? "?"} to ${journal.last_seq}`],
     ["transactions", `${intake.transactions}, ${last}`],
+    ["delivery", deliverySentence(status.delivery)],
     ["events", counts({ received: intake.events, repeated: intake.duplicates, "set aside": intake.set_aside })],
   ]);
+}
+
+function deliverySentence({ state, since, cause }: z.output<typeof statusAnswer>["delivery"]): string {
+  if (state === "flowing" || since === null) return neutral(state);
+  const word = cause === null ? "it can reach us" : `it cannot reach us: ${neutral(cause)}`;
+  return `${neutral(state)}: the homeserver has not sent what happened in rooms since ${moment(since)}; ${word}`;
 }
 
 function counts(of: Readonly<Record<string, number>>): string {

@@ -70,13 +70,13 @@ export interface RoomLoads {
   /** When the next one is due; null for none. */
   nextDue(): Promise<number | null>;
   begin(roomId: RoomId): Promise<LoadTicket>;
-  /** Writes a part of the fetched state, one commit. */
-  part(ticket: LoadTicket, changes: readonly LedgerChange[], now: number): Promise<void>;
+  /** Writes a part of the fetched state, one commit; the number of rows that were there otherwise, or not at all. */
+  part(ticket: LoadTicket, changes: readonly LedgerChange[], now: number): Promise<number>;
   /**
    * Removes what the fetched state no longer has, and calls the room loaded if we are still in it and nothing that came
-   * meanwhile was in doubt.
+   * meanwhile was in doubt. The number of rows removed.
    */
-  finish(ticket: LoadTicket): Promise<void>;
+  finish(ticket: LoadTicket, now: number): Promise<number>;
   /** Puts off a load that failed. */
   postpone(roomId: RoomId, at: number): Promise<void>;
   /** Drops up to `limit` members of a room that we left, our own row stays. True when nothing is left to drop. */
@@ -90,4 +90,6 @@ export interface LoadTicket {
   readonly fromSeq: number;
   /** How often the load had been asked for; more at the end mean that something came meanwhile that did not follow. */
   readonly asks: number;
+  /** True where the room had been loaded before: what differs now is a difference between us and the homeserver. */
+  readonly again: boolean;
 }

@@ -1,6 +1,6 @@
 import type { Clock } from "../model/clock.ts";
 import type { RoomEvent } from "../model/event.ts";
-import type { UserId } from "../model/ids.ts";
+import type { EventId, UserId } from "../model/ids.ts";
 import { Signal } from "../model/signal.ts";
 import { foldEvent, type LedgerChange } from "./fold.ts";
 import type { LedgerWriter, Recorded, SetAside } from "./ledger.ts";
@@ -67,6 +67,11 @@ export class Recorder {
   /** Tells, before anything is parsed, whether this very transaction is already on disk. */
   isRepeated(txnId: string, digest: string): boolean {
     return this.#transactions.has(transactionKey(txnId, digest));
+  }
+
+  /** Whether an event was received, of the newest EVENT_MEMORY. */
+  knows(eventId: EventId): boolean {
+    return this.#events.has(eventId);
   }
 
   /** Resolves after the commit; rejects, and has changed nothing, where the commit failed. One at a time, in order of calls. */

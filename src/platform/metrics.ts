@@ -7,6 +7,8 @@ export interface Metrics {
   readonly events: Counter<"outcome">;
   readonly ephemeral: Counter;
   readonly roomsDoubted: Counter;
+  readonly repaired: Counter<"what">;
+  readonly deliveryStalled: Gauge;
   readonly actRequests: Counter<"outcome">;
   readonly rooms: Gauge<"phase">;
   readonly leases: Gauge<"kind">;
@@ -39,6 +41,17 @@ export function makeMetrics(): Metrics {
       registers,
       name: "emissary_rooms_doubted_total",
       help: "Times that a room's events did not follow on what the ledger holds, so that it was asked for again",
+    }),
+    repaired: new Counter({
+      registers,
+      name: "emissary_repaired_total",
+      help: "Differences between the ledger and the homeserver that were put right: rooms unknown, rooms gone, rows of rooms",
+      labelNames: ["what"],
+    }),
+    deliveryStalled: new Gauge({
+      registers,
+      name: "emissary_delivery_stalled",
+      help: "1 while things happen in rooms and the homeserver does not send them, else 0",
     }),
     actRequests: new Counter({
       registers,

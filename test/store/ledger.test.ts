@@ -139,7 +139,7 @@ describe.each(DATABASES)("the ledger on $name", ({ make }) => {
         recordOf("", [member(OWN, "join", { id: "own" }), member(BOB, "join", { id: "bob-1" })]).changes,
         1,
       );
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "loaded" });
     }
 
@@ -203,7 +203,7 @@ describe.each(DATABASES)("the ledger on $name", ({ make }) => {
       const own = member(OWN, "join", { id: "own" });
       await ledger.observe(recordOf("", [own]).changes, Number.MAX_SAFE_INTEGER, 1);
       const ticket = await loads.begin(ROOM);
-      await loads.finish(ticket);
+      await loads.finish(ticket, 1);
       await ledger.record(recordOf("1", [own]));
       expect(await ledger.room(ROOM)).toMatchObject({ ownMembership: "join", load: "loaded" });
       expect(await journal.bounds()).toEqual({ first: 1, last: 1 });

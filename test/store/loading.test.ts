@@ -164,7 +164,7 @@ class World {
     }
     const part = load.parts.shift();
     if (part === undefined) {
-      await loads.finish(load.ticket);
+      await loads.finish(load.ticket, 1);
       this.#load = null;
     } else {
       const changes = part.flatMap((event) => foldEvent(event, OWN));

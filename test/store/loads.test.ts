@@ -40,7 +40,7 @@ async function fetched(stores: Stores, ticket: LoadTicket, ...events: RoomEvent[
 async function load(stores: Stores, ...events: RoomEvent[]): Promise<void> {
   const ticket = await stores.loads.begin(ROOM);
   await fetched(stores, ticket, ...events);
-  await stores.loads.finish(ticket);
+  await stores.loads.finish(ticket, 1);
 }
 
 /** Who is in what standing, and by which event, as the ledger has it. */
@@ -82,7 +82,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
         member(BOB, "join", { id: "bob-1" }),
         state("m.room.name", { name: "Old" }, { id: "name-1" }),
       );
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await standing(stores)).toEqual({ [OWN]: "join $own", [BOB]: "leave $bob-2" });
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "loaded", name: "New" });
     });
@@ -93,7 +93,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       const ticket = await stores.loads.begin(ROOM);
       await fetched(stores, ticket, own, member(BOB, "join", { id: "bob-1" }));
       await live(stores, member(BOB, "ban", { id: "bob-2", sender: ALICE, replaces: "bob-1" }));
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await standing(stores)).toEqual({ [OWN]: "join $own", [BOB]: "ban $bob-2" });
     });
 
@@ -103,7 +103,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       const ticket = await stores.loads.begin(ROOM);
       await live(stores, member(CAROL, "join", { id: "carol" }), message({ id: "m" }));
       await fetched(stores, ticket, own);
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await standing(stores)).toEqual({ [OWN]: "join $own", [CAROL]: "join $carol" });
     });
 
@@ -113,7 +113,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       const ticket = await stores.loads.begin(ROOM);
       await live(stores, member(BOB, "leave", { id: "elsewhere", room: OTHER_ROOM }));
       await fetched(stores, ticket, own, member(BOB, "leave", { id: "bob-2" }));
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await standing(stores)).toEqual({ [OWN]: "join $own", [BOB]: "leave $bob-2" });
     });
   });
@@ -191,7 +191,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       await fetched(stores, ticket, own, member(BOB, "join", { id: "bob" }));
       await live(stores, member(OWN, "leave", { id: "own-2", replaces: "own" }));
       await fetched(stores, ticket, member(ALICE, "join", { id: "alice" }));
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "stale", ownMembership: "leave" });
       while (!(await stores.loads.drop(ROOM, 10)));
       expect(await standing(stores)).toEqual({ [OWN]: "leave $own-2" });
@@ -219,7 +219,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       await fetched(stores, ticket, own, member(BOB, "join", { id: "bob" }));
       await live(stores, member(OWN, "leave", { id: "own-2", replaces: "own" }));
       await live(stores, member(OWN, "join", { id: "own-3", replaces: "own-2" }));
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "wanted" });
     });
 
@@ -230,7 +230,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
       const back = { receivedAt: START - 60_000 };
       await stores.ledger.record(recordOf("out", [member(OWN, "leave", { id: "own-2", replaces: "own" })], back));
       await stores.ledger.record(recordOf("in", [member(OWN, "join", { id: "own-3", replaces: "own-2" })], back));
-      await stores.loads.finish(ticket);
+      await stores.loads.finish(ticket, 1);
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "wanted" });
     });
   });
@@ -246,7 +246,7 @@ describe.each(DATABASES)("loading a room on $name", ({ make }) => {
     const ticket = await stores.loads.begin(ROOM);
     await fetched(stores, ticket, kick);
     await live(stores, kick);
-    await stores.loads.finish(ticket);
+    await stores.loads.finish(ticket, 1);
     expect(await stores.leases.ofRoom(ROOM)).toEqual([]);
     expect(await stores.leases.lastEnd(ROOM, holder)).toBe("kicked");
   });

@@ -230,7 +230,7 @@ describe("the schema", () => {
       await storage.ledger.record(recordOf("1", events, { setAside: [{ fault: "not an object", json: "7" }] }));
       const ticket = await storage.loads.begin(ROOM);
       await storage.loads.part(ticket, changes, 1);
-      await storage.loads.finish(ticket);
+      await storage.loads.finish(ticket, 1);
       await storage.journal.advance("reader", 2);
       const { attendance, stirs } = await storage.attendance.situation(ROOM);
       expect(await storage.attendance.save({ ...attendance, phase: "present" }, stirs)).toBe(true);

@@ -5,7 +5,9 @@ import { onTestFinished } from "vitest";
 import type { AttendanceStore } from "../../src/attendance/contracts.ts";
 import type { AuditWriter } from "../../src/gateways/act/contracts.ts";
 import type { AuditReads, RoomOverview } from "../../src/gateways/admin/contracts.ts";
+import type { ReconcileStore } from "../../src/reconcile/contracts.ts";
 import type { LeaseStore } from "../../src/leases/desk.ts";
+import type { HistoryStore } from "../../src/ledger/retention.ts";
 import type { Journal } from "../../src/ledger/journal.ts";
 import type { Ledger, LedgerWriter, RoomLoads } from "../../src/ledger/ledger.ts";
 import type { AttendedRooms } from "../../src/policy/policy.ts";
@@ -22,6 +24,8 @@ export interface Stores {
   readonly tenants: TenantStore;
   readonly audit: AuditReads & AuditWriter;
   readonly overview: RoomOverview;
+  readonly history: HistoryStore;
+  readonly reconcile: ReconcileStore;
   close(): void;
 }
 
@@ -98,6 +102,8 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     tenants: slow(stores.tenants),
     audit: slow(stores.audit),
     overview: slow(stores.overview),
+    reconcile: slow(stores.reconcile),
+    history: slow(stores.history),
     close: () => stores.close(),
   };
 }

@@ -5,6 +5,7 @@ import type { Keeper } from "../../attendance/keeper.ts";
 import type { Journal } from "../../ledger/journal.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
+import type { Delivery } from "../../reconcile/delivery.ts";
 import type { Aliases } from "../../leases/target.ts";
 import type { Tenants, TenantTokens } from "../../policy/tenants.ts";
 import type { AuditReads, RoomOverview } from "./contracts.ts";
@@ -30,6 +31,7 @@ export interface AdminParts {
   /** Why we are not ready; null once we are. */
   readonly notReadyBecause: () => string | null;
   readonly intake: () => IntakeTally;
+  readonly delivery: () => Delivery;
   readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly ledger: Ledger;
   readonly journal: Journal;
@@ -40,6 +42,8 @@ export interface AdminParts {
   readonly aliases: Aliases;
   readonly tenants: Tenants;
   readonly audit: AuditReads;
+  /** Writes a copy of the database to a new file. */
+  readonly backup: (path: string) => Promise<{ readonly bytes: number }>;
   /** The registration file's content for a tenant. */
   readonly registrationOf: (tenant: Tenant, tokens: TenantTokens) => Readonly<Record<string, unknown>>;
 }

@@ -3,6 +3,7 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isSameSecret, tokensOf } from "../../platform/http/bearer.ts";
 import { refusePath, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
+import { backupRoutes } from "./backup.ts";
 import { pageBefore, pageLimit } from "./page.ts";
 import { roomRoutes } from "./rooms.ts";
 import { tenantRoutes } from "./tenants.ts";
@@ -50,6 +51,7 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
   });
   roomRoutes(server, ADMIN_BASE, parts);
   tenantRoutes(server, ADMIN_BASE, parts);
+  backupRoutes(server, ADMIN_BASE, parts);
   server.setNotFoundHandler(refusePath);
 }
 
@@ -58,6 +60,7 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
   const { first, last } = await parts.journal.bounds();
   const intake = parts.intake();
   const reason = parts.notReadyBecause();
+  const delivery = parts.delivery();
   return {
     version: parts.version,
     pseudouser: parts.own,
@@ -81,6 +84,7 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
       set_aside: intake.setAside,
       last_at: intake.lastAt,
     },
+    delivery: delivery.state === "flowing" ? { state: "flowing", since: null, cause: null } : delivery,
     tenants: parts.tenants.all().length,
   };
 }

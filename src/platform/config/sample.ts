@@ -8,8 +8,8 @@ import { innerOf } from "./values.ts";
 const HEADING = `Every key of Emissary's configuration with its default. What is marked as required has none; its value here is an
 example. \`emissary register\` writes an emissary.yaml with the required ones; copy others from here as you need them.
 
-Durations carry their unit: 500ms, 30s, 10m, 24h, 7d. Addresses to listen on are host:port, IPv6 in brackets, port 0 for
-any free one.
+Durations and sizes carry their unit: 500ms, 30s, 10m, 24h, 7d; 512KiB, 100MiB, 1GiB. Addresses to listen on are
+host:port, IPv6 in brackets, port 0 for any free one.
 
 Secrets may come from the environment, which goes before the files: EMISSARY_ADMIN_TOKEN, EMISSARY_AS_TOKEN and
 EMISSARY_HS_TOKEN, or each with _FILE added, naming a file that holds the secret.

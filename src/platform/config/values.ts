@@ -102,6 +102,17 @@ export const duration = ({ atLeast = "0s" } = {}) => {
   });
 };
 
+const SIZES = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+
+/** `512MiB` and the like as bytes, or null. */
+export function parseSize(given: string): number | null {
+  const match = /^(\d{1,4})(KiB|MiB|GiB|TiB)$/.exec(given);
+  return match === null ? null : Number(match[1]) * SIZES[match[2] as keyof typeof SIZES];
+}
+
+/** A size; in the configuration that is handed out, a number of bytes. */
+export const size = () => text("a size with its unit, such as 512KiB, 100MiB or 1GiB", parseSize);
+
 export const wholeNumber = (from: number, to: number) =>
   expecting(`a whole number from ${from} to ${to}`, z.int().min(from).max(to));
 

@@ -9,6 +9,7 @@ type MemberChange = Extract<LedgerChange, { kind: "member" }>;
 type StateChange = Extract<LedgerChange, { kind: "state" }>;
 
 interface RoomRow {
+  nr: number;
   load: string;
   load_generation: number;
   own_membership: Membership | null;
@@ -21,24 +22,32 @@ const DOUBT_DELAY_MS = 2_000;
 export class ChangeWriter {
   readonly #rooms: RoomNumbers;
   readonly #leases: LeaseBook;
-  readonly #room: Statement<[number], RoomRow>;
+  readonly #room: Statement<[string], RoomRow>;
   readonly #member: Statement<[number, string], { membership: string; event_id: string }>;
-  readonly #putMember: Statement;
+  readonly #addMember: Statement;
+  readonly #setMember: Statement;
   readonly #state: Statement<[number, string], { event_id: string }>;
   readonly #putState: Statement;
   readonly #count: Statement<[number, number]>;
   readonly #own: Statement<[string, string, number]>;
   readonly #stale: Statement<[number, number]>;
   readonly #ask: Statement<[number, number]>;
+  /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its `apply`. */
+  readonly #seen = new Map<RoomId, RoomRow>();
 
   constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook) {
     this.#rooms = rooms;
     this.#leases = leases;
-    this.#room = db.prepare("SELECT load, load_generation, own_membership FROM rooms WHERE nr = ?");
+    this.#room = db.prepare("SELECT nr, load, load_generation, own_membership FROM rooms WHERE room_id = ?");
     this.#member = db.prepare("SELECT membership, event_id FROM members WHERE room_nr = ? AND user_id = ?");
-    this.#putMember = db.prepare(
-      "INSERT OR REPLACE INTO members (room_nr, user_id, membership, event_id, sender, displayname, avatar_url, seq, generation) " +
+    // Two statements and not one upsert: an update does not look again whether the room exists, and most are updates.
+    this.#addMember = db.prepare(
+      "INSERT INTO members (membership, event_id, sender, displayname, avatar_url, seq, generation, room_nr, user_id) " +
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    this.#setMember = db.prepare(
+      "UPDATE members SET membership = ?, event_id = ?, sender = ?, displayname = ?, avatar_url = ?, seq = ?, generation = ? " +
+        "WHERE room_nr = ? AND user_id = ?",
     );
     this.#state = db.prepare("SELECT event_id FROM room_state WHERE room_nr = ? AND field = ?");
     this.#putState = db.prepare(
@@ -52,6 +61,7 @@ export class ChangeWriter {
 
   /** @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew. */
   apply(changes: readonly LedgerChange[], seq: number, now: number): readonly RoomId[] {
+    this.#seen.clear();
     const doubted = new Set<RoomId>();
     for (const change of changes) {
       switch (change.kind) {
@@ -70,13 +80,11 @@ export class ChangeWriter {
   }
 
   #applyMember({ member, replaces, own, ends }: MemberChange, seq: number, now: number): boolean {
-    const nr = this.#rooms.take(member.roomId);
-    const room = this.#roomRow(nr);
+    const room = this.#roomOf(member.roomId);
+    const { nr } = room;
     const before = this.#member.get(nr, member.userId);
     if (before?.event_id === member.eventId) return false;
-    this.#putMember.run(
-      nr,
-      member.userId,
+    (before === undefined ? this.#addMember : this.#setMember).run(
       member.membership,
       member.eventId,
       member.sender,
@@ -84,10 +92,13 @@ export class ChangeWriter {
       member.avatarUrl,
       seq,
       room.load_generation,
+      nr,
+      member.userId,
     );
     const delta = Number(member.membership === "join") - Number(before?.membership === "join");
     if (delta !== 0) this.#count.run(delta, nr);
     if (own) {
+      this.#seen.delete(member.roomId);
       this.#own.run(member.membership, member.eventId, nr);
       if (member.membership === "join" && room.own_membership !== "join") this.#ask.run(now, nr);
       if (member.membership !== "join" && room.own_membership === "join") this.#stale.run(now, nr);
@@ -99,16 +110,16 @@ export class ChangeWriter {
       this.#leases.wake(nr, now);
       if (member.membership !== "join") return false;
     }
-    return this.#doubt(nr, room, before?.event_id, replaces, now);
+    return this.#doubt(member.roomId, room, before?.event_id, replaces, now);
   }
 
   #applyState({ roomId, field, value, eventId, replaces }: StateChange, seq: number, now: number): boolean {
-    const nr = this.#rooms.take(roomId);
-    const room = this.#roomRow(nr);
+    const room = this.#roomOf(roomId);
+    const { nr } = room;
     const before = this.#state.get(nr, field);
     if (before?.event_id === eventId) return false;
     this.#putState.run(nr, field, value, eventId, seq, room.load_generation);
-    return this.#doubt(nr, room, before?.event_id, replaces, now);
+    return this.#doubt(roomId, room, before?.event_id, replaces, now);
   }
 
   /**
@@ -116,17 +127,24 @@ export class ChangeWriter {
    * missing here, or the room had forked and its state resolution may have chosen otherwise: the homeserver is asked again.
    * While a load runs, what we do not hold may still be on its way, so only what differs counts; the load is then made again.
    */
-  #doubt(nr: number, room: RoomRow, held: string | undefined, replaces: string | null, now: number): boolean {
+  #doubt(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, now: number): boolean {
     if (replaces === null || replaces === held) return false;
     const loading = room.load === "wanted" && held !== undefined;
     if (room.load !== "loaded" && !loading) return false;
-    this.#ask.run(now + DOUBT_DELAY_MS, nr);
+    this.#seen.delete(roomId);
+    this.#ask.run(now + DOUBT_DELAY_MS, room.nr);
     return true;
   }
 
-  #roomRow(nr: number): RoomRow {
-    const row = this.#room.get(nr);
-    if (row === undefined) throw new Error(`room number ${nr} has no row`);
+  /** The room's row, made where there is none. Whoever changes one of these columns takes it out of `#seen`. */
+  #roomOf(roomId: RoomId): RoomRow {
+    let row = this.#seen.get(roomId) ?? this.#room.get(roomId);
+    if (row === undefined) {
+      this.#rooms.take(roomId);
+      row = this.#room.get(roomId);
+    }
+    if (row === undefined) throw new Error(`the room ${roomId} was given a number and has no row`);
+    this.#seen.set(roomId, row);
     return row;
   }
 }

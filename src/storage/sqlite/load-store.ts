@@ -16,14 +16,16 @@ export class LoadStore implements RoomLoads {
   readonly #leases: LeaseBook;
   readonly #due: Statement<[number, number], { room_id: string; load: string }>;
   readonly #nextDue: Statement<[], number | null>;
-  readonly #begin: Statement<[number], { generation: number; asks: number }>;
+  readonly #begin: Statement<[number], { generation: number; asks: number; checked_at: number | null }>;
   readonly #lastSeq: Statement<[], number>;
   readonly #putMember: Statement;
   readonly #putState: Statement;
   readonly #own: Statement<[string, string, number]>;
   readonly #dropMembers: Statement<[number, number, number]>;
   readonly #dropState: Statement<[number, number, number]>;
-  readonly #close: Statement<[number, number]>;
+  readonly #close: Statement<[number, number, number]>;
+  readonly #member: Statement<[number, string], string>;
+  readonly #field: Statement<[number, string], string>;
   readonly #postpone: Statement<[number, number]>;
   readonly #dropSome: Statement<[number, number]>;
   readonly #dropped: Statement<[number]>;
@@ -39,7 +41,7 @@ export class LoadStore implements RoomLoads {
       .prepare<[], number | null>("SELECT min(load_at) FROM rooms WHERE load IN ('wanted', 'stale')")
       .pluck();
     this.#begin = db.prepare(
-      "UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ? RETURNING load_generation AS generation, load_asks AS asks",
+      "UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ? RETURNING load_generation AS generation, load_asks AS asks, checked_at",
     );
     this.#lastSeq = db.prepare<[], number>("SELECT next_seq - 1 FROM journal_end").pluck();
     this.#putMember = db.prepare(
@@ -57,16 +59,24 @@ export class LoadStore implements RoomLoads {
     this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ? WHERE nr = ?");
     this.#dropMembers = db.prepare("DELETE FROM members WHERE room_nr = ? AND generation <> ? AND seq <= ?");
     this.#dropState = db.prepare("DELETE FROM room_state WHERE room_nr = ? AND generation <> ? AND seq <= ?");
+    this.#member = db
+      .prepare<[number, string], string>("SELECT event_id FROM members WHERE room_nr = ? AND user_id = ?")
+      .pluck();
+    this.#field = db
+      .prepare<[number, string], string>("SELECT event_id FROM room_state WHERE room_nr = ? AND field = ?")
+      .pluck();
     this.#close = db.prepare(
       "UPDATE rooms SET load = CASE WHEN own_membership IS NOT 'join' THEN 'stale' WHEN load_asks > ? THEN 'wanted' ELSE 'loaded' END, " +
-        "joined_members = (SELECT count(*) FROM members WHERE room_nr = nr AND membership = 'join') WHERE nr = ?",
+        "checked_at = ?, joined_members = (SELECT count(*) FROM members WHERE room_nr = nr AND membership = 'join') WHERE nr = ?",
     );
     this.#postpone = db.prepare("UPDATE rooms SET load_at = ? WHERE nr = ?");
     this.#dropSome = db.prepare(
       "DELETE FROM members WHERE (room_nr, user_id) IN (SELECT m.room_nr, m.user_id FROM members m JOIN rooms r ON r.nr = m.room_nr " +
         "WHERE m.room_nr = ? AND r.load = 'stale' AND m.event_id <> coalesce(r.own_event, '') LIMIT ?)",
     );
-    this.#dropped = db.prepare("UPDATE rooms SET load = 'none', joined_members = 0 WHERE nr = ? AND load = 'stale'");
+    this.#dropped = db.prepare(
+      "UPDATE rooms SET load = 'none', checked_at = NULL, joined_members = 0 WHERE nr = ? AND load = 'stale'",
+    );
   }
 
   async due(now: number, limit: number): Promise<readonly { readonly roomId: RoomId; readonly drop: boolean }[]> {
@@ -82,27 +92,36 @@ export class LoadStore implements RoomLoads {
       .transaction(() => {
         const begun = this.#begin.get(this.#rooms.take(roomId));
         if (begun === undefined) throw new Error("UPDATE … RETURNING returned nothing");
-        return { roomId, generation: begun.generation, fromSeq: this.#lastSeq.get() ?? 0, asks: begun.asks };
+        return {
+          roomId,
+          generation: begun.generation,
+          fromSeq: this.#lastSeq.get() ?? 0,
+          asks: begun.asks,
+          again: begun.checked_at !== null,
+        };
       })
       .immediate();
   }
 
-  async part(ticket: LoadTicket, changes: readonly LedgerChange[], now: number): Promise<void> {
-    this.#db
+  async part(ticket: LoadTicket, changes: readonly LedgerChange[], now: number): Promise<number> {
+    return this.#db
       .transaction(() => {
         const nr = this.#rooms.take(ticket.roomId);
-        for (const change of changes) this.#put(nr, ticket, change, now);
+        let differences = 0;
+        for (const change of changes) if (this.#put(nr, ticket, change, now)) differences += 1;
+        return differences;
       })
       .immediate();
   }
 
-  async finish(ticket: LoadTicket): Promise<void> {
-    this.#db
+  async finish(ticket: LoadTicket, now: number): Promise<number> {
+    return this.#db
       .transaction(() => {
         const nr = this.#rooms.take(ticket.roomId);
-        this.#dropMembers.run(nr, ticket.generation, ticket.fromSeq);
-        this.#dropState.run(nr, ticket.generation, ticket.fromSeq);
-        this.#close.run(ticket.asks, nr);
+        const members = this.#dropMembers.run(nr, ticket.generation, ticket.fromSeq).changes;
+        const fields = this.#dropState.run(nr, ticket.generation, ticket.fromSeq).changes;
+        this.#close.run(ticket.asks, now, nr);
+        return members + fields;
       })
       .immediate();
   }
@@ -122,29 +141,25 @@ export class LoadStore implements RoomLoads {
       .immediate();
   }
 
-  #put(nr: number, { generation, fromSeq }: LoadTicket, change: LedgerChange, now: number): void {
+  /** Writes one row if no newer event has set it; whether it was otherwise before. */
+  #put(nr: number, { generation, fromSeq }: LoadTicket, change: LedgerChange, now: number): boolean {
     if (change.kind === "state") {
-      this.#putState.run(nr, change.field, change.value, change.eventId, fromSeq, generation);
-    } else if (change.kind === "member") {
-      const { userId, membership, eventId, sender, displayname, avatarUrl } = change.member;
-      const written = this.#putMember.run(
-        nr,
-        userId,
-        membership,
-        eventId,
-        sender,
-        displayname,
-        avatarUrl,
-        fromSeq,
-        generation,
-      );
-      if (change.own && written.changes > 0) {
-        this.#own.run(membership, eventId, nr);
-        if (change.ends !== null) {
-          this.#leases.endAll(nr, change.ends, { code: change.ends, reason: `${change.ends} by ${sender}` }, now);
-        }
-        this.#leases.wake(nr, now);
-      }
+      const before = this.#field.get(nr, change.field);
+      const { field, value, eventId } = change;
+      return this.#putState.run(nr, field, value, eventId, fromSeq, generation).changes > 0 && before !== eventId;
     }
+    if (change.kind !== "member") return false;
+    const { userId, membership, eventId, sender, displayname, avatarUrl } = change.member;
+    const before = this.#member.get(nr, userId);
+    const row = [nr, userId, membership, eventId, sender, displayname, avatarUrl, fromSeq, generation];
+    if (this.#putMember.run(...row).changes === 0) return false;
+    if (change.own) {
+      this.#own.run(membership, eventId, nr);
+      if (change.ends !== null) {
+        this.#leases.endAll(nr, change.ends, { code: change.ends, reason: `${change.ends} by ${sender}` }, now);
+      }
+      this.#leases.wake(nr, now);
+    }
+    return before !== eventId;
   }
 }

@@ -1,14 +1,17 @@
 import type { Database } from "better-sqlite3";
 import { SqliteAttendanceStore } from "./attendance-store.ts";
 import { AuditStore } from "./audit-store.ts";
+import { SqliteBackups } from "./backup.ts";
 import { ChangeWriter } from "./changes.ts";
 import { JournalStore } from "./journal-store.ts";
 import { LeaseBook } from "./lease-book.ts";
 import { SqliteLeaseStore } from "./lease-store.ts";
 import { LedgerStore } from "./ledger-store.ts";
 import { LoadStore } from "./load-store.ts";
-import { openDatabase } from "./open.ts";
+import { openDatabase, type Durability } from "./open.ts";
 import { OverviewStore } from "./overview-store.ts";
+import { SqliteReconcileStore } from "./reconcile-store.ts";
+import { RetentionStore } from "./retention-store.ts";
 import { RoomNumbers } from "./rooms.ts";
 import { SqliteTenantStore } from "./tenant-store.ts";
 
@@ -22,11 +25,14 @@ export class SqliteStorage {
   readonly tenants: SqliteTenantStore;
   readonly audit: AuditStore;
   readonly overview: OverviewStore;
+  readonly reconcile: SqliteReconcileStore;
+  readonly history: RetentionStore;
+  readonly backups: SqliteBackups;
   readonly #db: Database;
 
   /** @throws EmissaryError `bad-config` where the file cannot be opened or is of a newer program. */
-  constructor(path: string) {
-    const db = openDatabase(path);
+  constructor(path: string, durability: Durability = "full") {
+    const db = openDatabase(path, durability);
     const rooms = new RoomNumbers(db);
     this.#db = db;
     this.audit = new AuditStore(db);
@@ -38,6 +44,9 @@ export class SqliteStorage {
     this.attendance = new SqliteAttendanceStore(db, rooms, book, this.audit);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
     this.overview = new OverviewStore(db);
+    this.history = new RetentionStore(db);
+    this.backups = new SqliteBackups(db, this.audit);
+    this.reconcile = new SqliteReconcileStore(db, rooms, book);
   }
 
   /** Folds the write-ahead log into the file and closes it. */

@@ -34,6 +34,7 @@ describe("status", () => {
     leases: { tenant: 4, operator: 1 },
     journal: { first_seq: 1, last_seq: 99 },
     intake: { transactions: 50, events: 99, duplicates: 2, set_aside: 1, last_at: AT },
+    delivery: { state: "flowing", since: null, cause: null },
     tenants: 2,
   };
 
@@ -49,6 +50,7 @@ leases        4 tenant, 1 operator
 tenants       2
 journal       1 to 99
 transactions  50, the last at 2025-01-02T03:04:05Z
+delivery      flowing
 events        99 received, 2 repeated, 1 set aside
 `,
     );

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { formatListen, parseDuration, parseHttpUrl, parseListen } from "../../../src/platform/config/values.ts";
+import {
+  formatListen,
+  parseDuration,
+  parseHttpUrl,
+  parseListen,
+  parseSize,
+} from "../../../src/platform/config/values.ts";
 
 describe("durations need a unit", () => {
   test.each([
@@ -17,6 +23,21 @@ describe("durations need a unit", () => {
     ["10M", null],
     ["", null],
   ])("%j is %j milliseconds", (text, ms) => expect(parseDuration(text)).toBe(ms));
+});
+
+describe("sizes need a unit, of 1024", () => {
+  test.each([
+    ["512KiB", 524_288],
+    ["100MiB", 104_857_600],
+    ["1GiB", 1_073_741_824],
+    ["0KiB", 0],
+    ["1TiB", 2 ** 40],
+    ["1GB", null],
+    ["1024", null],
+    ["1 GiB", null],
+    ["1.5GiB", null],
+    ["", null],
+  ])("%j is %j bytes", (text, bytes) => expect(parseSize(text)).toBe(bytes));
 });
 
 describe("addresses to listen on", () => {

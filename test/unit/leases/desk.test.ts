@@ -120,7 +120,7 @@ describe("the look that policy takes at a room", () => {
     await storage.ledger.record(recordOf("1", events));
     const ticket = await storage.loads.begin(ROOM);
     await storage.loads.part(ticket, recordOf("", events).changes, START);
-    await storage.loads.finish(ticket);
+    await storage.loads.finish(ticket, 1);
     await desk.take(WISH);
     expect(looks).toEqual([]);
   });

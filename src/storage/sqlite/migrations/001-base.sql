@@ -7,6 +7,7 @@ CREATE TABLE rooms (
   load_at         INTEGER NOT NULL DEFAULT 0,
   load_generation INTEGER NOT NULL DEFAULT 0,
   load_asks       INTEGER NOT NULL DEFAULT 0,
+  checked_at      INTEGER,
   own_membership  TEXT,
   own_event       TEXT,
   joined_members  INTEGER NOT NULL DEFAULT 0,
@@ -14,6 +15,7 @@ CREATE TABLE rooms (
 ) STRICT;
 CREATE INDEX rooms_to_load ON rooms (load_at) WHERE load IN ('wanted', 'stale');
 CREATE INDEX rooms_attended ON rooms (own_membership) WHERE own_membership IS NOT NULL;
+CREATE INDEX rooms_checked ON rooms (checked_at) WHERE load = 'loaded';
 
 -- One row for each state field the ledger keeps. `seq` is the journal number that set it, `generation` the load that saw it last.
 CREATE TABLE room_state (

@@ -1,0 +1,69 @@
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { EmissaryError } from "../model/errors.ts";
+import { systemClock } from "../platform/clock.ts";
+import { load } from "../platform/config/load.ts";
+import { adminClient, configPath } from "./admin-client.ts";
+import { backupAnswer } from "./answers.ts";
+import { CommandFailed, EXIT } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { neutral } from "./text.ts";
+
+/** A large database on a slow disk takes its time, milliseconds. */
+const TIMEOUT = 60 * 60 * 1000;
+
+export function addBackup(program: Command, io: Io): void {
+  program
+    .command("backup")
+    .description("write a copy of the database to a new file, also while the daemon runs")
+    .argument("<file>", "the new file; the daemon writes it, where it runs")
+    .action(async (file: string, _options: object, command: Command) => {
+      // The daemon's current folder is another one.
+      const path = resolve(file);
+      const { bytes } = await byDaemon(path, command, io);
+      io.out(`${neutral(path)}: ${(bytes / 2 ** 20).toFixed(1)} MiB`);
+    });
+}
+
+async function byDaemon(path: string, command: Command, io: Io): Promise<{ readonly bytes: number }> {
+  try {
+    const body = { path };
+    return await adminClient(command, io).call({
+      method: "POST",
+      path: ["backup"],
+      body,
+      timeout: TIMEOUT,
+      answer: backupAnswer,
+    });
+  } catch (error) {
+    if (!(error instanceof CommandFailed) || error.exitCode !== EXIT.unreachable) throw error;
+    return byOurselves(path, command, io, error);
+  }
+}
+
+/** With no daemon the file is read directly. The lock says that there is none, and keeps one from starting meanwhile. */
+async function byOurselves(
+  path: string,
+  command: Command,
+  io: Io,
+  unreachable: CommandFailed,
+): Promise<{ readonly bytes: number }> {
+  const { config } = load({ path: configPath(command), env: io.env });
+  const { sqlite } = config.storage;
+  // Loaded here, so that other commands do not wait for SQLite.
+  const { takeInstanceLock } = await import("../storage/sqlite/instance-lock.ts");
+  const { backupFile } = await import("../storage/sqlite/backup.ts");
+  const lock = (() => {
+    try {
+      return takeInstanceLock(sqlite, { command: "emissary backup", since: systemClock.now() });
+    } catch (error) {
+      if (!(error instanceof EmissaryError) || error.code !== "in-use") throw error;
+      throw new CommandFailed(EXIT.unreachable, `${unreachable.message} ${error.message}`);
+    }
+  })();
+  try {
+    return await backupFile(sqlite, path, io.random);
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,31 @@
+import { namespace, pseudouser } from "./account.ts";
+import { address } from "./address.ts";
+import { clock } from "./clock.ts";
+import type { Check } from "./context.ts";
+import { daemon, delivery, instances } from "./daemon.ts";
+import { database, disk } from "./database.ts";
+import { fileModes } from "./files.ts";
+import { homeserver, homeserverVersion, roomSummary } from "./homeserver.ts";
+import { rateLimits, registration } from "./registration.ts";
+
+/** The first check: all others need what it reads. */
+export const CONFIGURATION = "configuration";
+
+/** All other checks, from what lies here to what takes both sides. The order is that of the output and of the manual. */
+export const CHECKS: Readonly<Record<string, Check>> = {
+  "file-modes": fileModes,
+  database,
+  disk,
+  homeserver,
+  "homeserver-version": homeserverVersion,
+  clock,
+  registration,
+  "rate-limits": rateLimits,
+  namespace,
+  pseudouser,
+  "room-summary": roomSummary,
+  daemon,
+  instances,
+  address,
+  delivery,
+};

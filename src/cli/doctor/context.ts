@@ -1,0 +1,57 @@
+import type { UserId } from "../../model/ids.ts";
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
+import { pseudouserOf } from "../../model/pseudouser.ts";
+import type { Config } from "../../platform/config/config.ts";
+import { load, type Source } from "../../platform/config/load.ts";
+import { readYaml } from "../../platform/config/yaml-file.ts";
+import { probeDaemon, probeListener, type DaemonState, type ListenerState } from "./daemon-probe.ts";
+import type { Finding } from "./finding.ts";
+import { HomeserverProbe, once } from "./homeserver-probe.ts";
+import type { Machine } from "./machine.ts";
+
+/** What a check may look at. All of it can be had without the daemon; what only a daemon can answer says so. */
+export interface Context {
+  readonly source: Source;
+  readonly config: Config;
+  /** emissary.yaml and registration.yaml as they are written. */
+  readonly configFile: JsonObject;
+  readonly registrationFile: JsonObject;
+  readonly own: UserId;
+  readonly machine: Machine;
+  readonly homeserver: HomeserverProbe;
+  readonly daemon: () => Promise<DaemonState>;
+  readonly listener: () => Promise<ListenerState>;
+}
+
+export type Check = (context: Context) => Promise<Finding>;
+
+/** @throws EmissaryError `bad-config` where the files cannot be used */
+export function openContext(source: Source, machine: Machine): Context {
+  const { config } = load(source);
+  const own = pseudouserOf(config.homeserver.serverName, config.pseudouser.localpart);
+  return {
+    source,
+    config,
+    configFile: objectIn(source.path),
+    registrationFile: objectIn(config.appservice.registration),
+    own,
+    machine,
+    homeserver: new HomeserverProbe(config, own, machine.clock),
+    daemon: once(() => probeDaemon(config)),
+    listener: once(() => probeListener(config)),
+  };
+}
+
+/** Why nothing can be asked with our token, as a clause; null where it can. For the checks that come after these two. */
+export async function whyNotAsked({ homeserver }: Context): Promise<string | null> {
+  const versions = await homeserver.versions();
+  if (!versions.heard) return "the homeserver gives no answer";
+  const whoami = await homeserver.whoami();
+  if (!whoami.heard || whoami.status === 401) return "the homeserver does not know our token";
+  return null;
+}
+
+function objectIn(path: string): JsonObject {
+  const file = readYaml(path);
+  return isJsonObject(file) ? file : {};
+}

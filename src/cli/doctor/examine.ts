@@ -1,0 +1,64 @@
+import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import type { Config } from "../../platform/config/config.ts";
+import type { Source } from "../../platform/config/load.ts";
+import { isForeseen } from "../exit.ts";
+import { CHECKS, CONFIGURATION } from "./checks.ts";
+import { openContext, type Check, type Context } from "./context.ts";
+import { findingsOf, type Finding } from "./finding.ts";
+import type { Machine } from "./machine.ts";
+
+const aboutConfiguration = findingsOf(CONFIGURATION);
+
+/** Makes every check and answers what each found, one finding a check, in their order. No finding shows a secret. */
+export async function examine(source: Source, machine: Machine): Promise<Finding[]> {
+  let context: Context;
+  try {
+    context = openContext(source, machine);
+  } catch (error) {
+    if (!(error instanceof EmissaryError)) throw error;
+    return [unusable(error.message), ...untried()];
+  }
+  try {
+    const findings = [aboutConfiguration.ok(`${source.path} and the registration are sound and agree`)];
+    for (const [name, check] of Object.entries(CHECKS)) findings.push(await tried(name, check, context));
+    return findings.map((finding) => withoutSecrets(finding, context.config));
+  } finally {
+    await context.homeserver.close();
+  }
+}
+
+function unusable(message: string): Finding {
+  return aboutConfiguration.failure({
+    what: message,
+    why: "A file is missing, or was edited by hand.",
+    do: "Correct what is named. config.sample.yaml shows every key; emissary register --force writes both files anew and keeps the rest.",
+  });
+}
+
+function untried(): Finding[] {
+  return Object.keys(CHECKS).map((name) => findingsOf(name).skipped("the configuration has to be right first"));
+}
+
+/** A check that fails at something the system reports must not hide what the others find. */
+async function tried(name: string, check: Check, context: Context): Promise<Finding> {
+  try {
+    return await check(context);
+  } catch (error) {
+    if (!isForeseen(error)) throw error;
+    return findingsOf(name).skipped(`it could not be tried: ${sentenceOf(error)}`);
+  }
+}
+
+/** Other programs are quoted, and some repeat what they were sent: older Synapses put tokens into the addresses they call. */
+function withoutSecrets(finding: Finding, config: Config): Finding {
+  const { registration, admin } = config;
+  // A token of a few letters is no secret, and would be found in every other word.
+  const secrets = [registration.asToken, registration.hsToken, admin.token].filter(({ length }) => length >= 8);
+  const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, "…"), text);
+  return {
+    ...finding,
+    what: clean(finding.what),
+    why: finding.why === null ? null : clean(finding.why),
+    do: finding.do === null ? null : clean(finding.do),
+  };
+}

@@ -1,0 +1,65 @@
+import { stringAt } from "../../model/json.ts";
+import type { Check } from "./context.ts";
+import { findingsOf, quoted } from "./finding.ts";
+
+/** What an operator does after every change of the registration. */
+export function loadAnew(path: string): string {
+  return `Give the homeserver ${path} as it is now (Synapse: app_service_config_files), and restart it.`;
+}
+
+const aboutRegistration = findingsOf("registration");
+
+/** Whether the homeserver knows our as_token, and knows it as ours. */
+export const registration: Check = async ({ homeserver, config }) => {
+  const versions = await homeserver.versions();
+  if (!versions.heard) return aboutRegistration.skipped("the homeserver gives no answer");
+  const path = config.appservice.registration;
+  const reply = await homeserver.whoami();
+  if (!reply.heard) {
+    return aboutRegistration.failure({
+      what: `The homeserver tells its versions, but not who we are: ${reply.why}.`,
+      why: "It is overloaded, or a proxy stands between.",
+      do: "Look into its log, or put its direct address into homeserver.url.",
+    });
+  }
+  if (reply.status === 401 || reply.errcode === "M_UNKNOWN_TOKEN") {
+    return aboutRegistration.failure({
+      what: `The homeserver does not know our as_token: ${quoted(`${reply.errcode ?? reply.status}: ${reply.error ?? ""}`)}`,
+      why: "It has not loaded the registration, was not restarted since, or has loaded one with other tokens.",
+      do: loadAnew(path),
+    });
+  }
+  // Some servers name the sender only once it is registered, which it never has to be: the token is known all the same.
+  if (reply.status === 403) return aboutRegistration.ok("the homeserver knows our as_token");
+  if (reply.status !== 200) {
+    return aboutRegistration.failure({
+      what: `The homeserver does not tell who we are: status ${reply.status}, ${quoted(reply.error ?? "no reason given")}`,
+      why: "It is failing or limits us, or a proxy stands between.",
+      do: "Look into its log, or put its direct address into homeserver.url.",
+    });
+  }
+  const taken = stringAt(reply.body, "user_id") ?? "nobody";
+  const sender = `@${config.registration.senderLocalpart}:${config.homeserver.serverName}`;
+  if (taken !== sender) {
+    return aboutRegistration.failure({
+      what: `The homeserver takes us for ${quoted(taken)}, and by our files we are ${sender}.`,
+      why: "homeserver.server_name is not the homeserver's, or it has loaded another registration with the same as_token.",
+      do: `Compare homeserver.server_name with the homeserver's own. If they agree: ${loadAnew(path)}`,
+    });
+  }
+  return aboutRegistration.ok("the homeserver has loaded it and knows our as_token");
+};
+
+const aboutLimits = findingsOf("rate-limits");
+
+/** Read from our copy: no homeserver tells whether it limits us. */
+export const rateLimits: Check = async ({ registrationFile, config }) => {
+  const path = config.appservice.registration;
+  const given = registrationFile["rate_limited"];
+  if (given === false) return aboutLimits.ok("the registration asks for none");
+  return aboutLimits.warning({
+    what: `The registration has ${given === undefined ? "no rate_limited" : `rate_limited: ${quoted(JSON.stringify(given))}`}, so the homeserver slows Emissary down like a user.`,
+    why: "The line was changed, or the file was written by hand. Many homeservers limit appservices that do not say otherwise.",
+    do: `Set rate_limited: false in ${path} (emissary register --force writes it). ${loadAnew(path)}`,
+  });
+};

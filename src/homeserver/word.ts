@@ -1,0 +1,40 @@
+import { isEventId, isRoomId, type EventId, type RoomId } from "../model/ids.ts";
+import { isJsonObject, stringAt } from "../model/json.ts";
+import type { HomeserverWord } from "../reconcile/contracts.ts";
+import type { HomeserverClient } from "./client.ts";
+import { failureOf } from "./errors.ts";
+
+/** What the homeserver says when asked, to hold against what it sent. */
+export class HomeserverAnswers implements HomeserverWord {
+  readonly #client: HomeserverClient;
+  readonly #registrationId: string;
+
+  constructor(client: HomeserverClient, registrationId: string) {
+    this.#client = client;
+    this.#registrationId = registrationId;
+  }
+
+  async joinedRooms(abort: AbortSignal): Promise<readonly RoomId[]> {
+    const answer = await this.#client.call("GET", "/_matrix/client/v3/joined_rooms", { abort });
+    const rooms = answer.body["joined_rooms"];
+    if (answer.status !== 200 || !Array.isArray(rooms)) throw failureOf(answer, "list the pseudouser's rooms");
+    return rooms.filter((room) => typeof room === "string").filter((room) => isRoomId(room));
+  }
+
+  async newestEvent(roomId: RoomId, abort: AbortSignal): Promise<EventId | null> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
+    const answer = await this.#client.call("GET", path, { abort, query: { dir: "b", limit: "1" } });
+    const chunk = answer.status === 200 ? answer.body["chunk"] : [];
+    const event = Array.isArray(chunk) ? chunk[0] : undefined;
+    const id = isJsonObject(event) ? stringAt(event, "event_id") : null;
+    return id !== null && isEventId(id) ? id : null;
+  }
+
+  async ping(abort: AbortSignal): Promise<string | null> {
+    const path = `/_matrix/client/v1/appservice/${encodeURIComponent(this.#registrationId)}/ping`;
+    const answer = await this.#client.call("POST", path, { abort, asPseudouser: false, body: {} });
+    return answer.status === 200
+      ? null
+      : `${answer.errcode ?? `status ${answer.status}`}: ${answer.error ?? "no reason given"}`;
+  }
+}

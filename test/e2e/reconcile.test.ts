@@ -1,0 +1,136 @@
+import DatabaseConstructor from "better-sqlite3";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { MatrixUser } from "../../homeservers/synapse/client.ts";
+import { rows, storedMembers } from "../support/database.ts";
+import { openStage, until, type Stage } from "../support/stage.ts";
+
+let stage: Stage;
+let bob: MatrixUser;
+let carol: MatrixUser;
+let tenant: MatrixUser;
+
+beforeAll(async () => {
+  stage = await openStage();
+  bob = await stage.user(stage.theirs, "bob");
+  carol = await stage.user(stage.theirs, "carol");
+  tenant = await stage.tenant("news");
+});
+afterAll(() => stage.close());
+
+async function attendedRoom(): Promise<string> {
+  const roomId = await bob.createRoom({ preset: "public_chat" });
+  await tenant.join(roomId, [stage.theirs.serverName]);
+  await until(
+    "the room loaded",
+    async () => storedMembers(stage.emissary.databasePath, roomId),
+    (members) => members.length === 2,
+  );
+  return roomId;
+}
+
+/** Runs SQL in the database of our homeserver, which has to be stopped. */
+function inHomeserver(sql: string): void {
+  const db = new DatabaseConstructor(join(stage.ours.dir, "hs.db"));
+  db.exec(sql);
+  db.close();
+}
+
+/** Our homeserver forgets what it had for us: its queue is in memory in part, and a crash loses that for good. */
+async function losingEvents(act: () => Promise<void>): Promise<void> {
+  await stage.emissary.end();
+  await act();
+  await stage.ours.stop();
+  inHomeserver(`
+    DELETE FROM application_services_txns;
+    DELETE FROM application_services_state;
+    UPDATE appservice_stream_position SET stream_ordering = (SELECT max(stream_ordering) FROM events);
+  `);
+  await stage.ours.restart();
+  await stage.emissary.start();
+}
+
+async function repaired(what: string): Promise<number> {
+  const text = await (await fetch(`${stage.emissary.adminUrl}/metrics`)).text();
+  return Number(new RegExp(`emissary_repaired_total\\{what="${what}"\\} (\\d+)`).exec(text)?.[1] ?? 0);
+}
+
+describe("events that our homeserver lost on their way to us", () => {
+  it("are made up for after the next start: members who came meanwhile are in the ledger, and the repair is counted", async () => {
+    const roomId = await attendedRoom();
+    await losingEvents(async () => {
+      await carol.join(roomId);
+      await until(
+        "carol, at our homeserver",
+        () =>
+          stage.askAsPseudouser<{ joined: Record<string, unknown> }>(
+            `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/joined_members`,
+          ),
+        ({ joined }) => carol.userId in joined,
+      );
+    });
+    await until(
+      "the ledger",
+      async () => storedMembers(stage.emissary.databasePath, roomId),
+      (members) => members.some((member) => member.user_id === carol.userId),
+      60_000,
+    );
+    expect(await repaired("rows")).toBeGreaterThan(0);
+    expect(stage.emissary.log).toContain("room.repaired");
+  });
+
+  it("are made up for where they were a kick of the pseudouser: the lease ends as kicked", async () => {
+    const roomId = await attendedRoom();
+    await losingEvents(async () => {
+      await bob.kick(roomId, stage.pseudouser);
+      await until(
+        "the kick, at our homeserver",
+        () => stage.askAsPseudouser<{ joined_rooms: string[] }>("/_matrix/client/v3/joined_rooms"),
+        ({ joined_rooms }) => !joined_rooms.includes(roomId),
+      );
+    });
+    await until(
+      "the ledger",
+      async () =>
+        rows<{ end_reason: string | null; own_membership: string }>(
+          stage.emissary.databasePath,
+          "SELECT l.end_reason, r.own_membership FROM leases l JOIN rooms r ON r.nr = l.room_nr WHERE r.room_id = ?",
+          roomId,
+        ),
+      ([lease]) => lease?.end_reason === "kicked" && lease.own_membership === "leave",
+    );
+    await until(
+      "the count of rooms gone",
+      () => repaired("room-gone"),
+      (count) => count === 1,
+    );
+    expect(await bob.joinedMembers(roomId)).toEqual([bob.userId]);
+  });
+});
+
+describe("a homeserver that has stopped delivering without a word", () => {
+  it("is found out by what happens in the rooms, and told in the status", { timeout: 180_000 }, async () => {
+    const roomId = await attendedRoom();
+    await stage.ours.stop();
+    // The known fault: the position in the stream of events stands where no event ever comes.
+    inHomeserver("UPDATE appservice_stream_position SET stream_ordering = 1000000000");
+    await stage.ours.restart();
+    const lost = await bob.sendText(roomId, "can you hear me?");
+    await until(
+      "the event, at our homeserver",
+      () =>
+        stage.askAsPseudouser<{ chunk: { event_id: string }[] }>(
+          `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=1`,
+        ),
+      ({ chunk }) => chunk[0]?.event_id === lost,
+    );
+    const status = await until(
+      "the status",
+      () => stage.emissary.json<{ delivery: { state: string; since: number } }>("status"),
+      ({ delivery }) => delivery.state !== "flowing",
+      150_000,
+    );
+    expect(status.delivery.state).toBe("silent");
+    expect(stage.emissary.log).toContain("delivery.silent");
+  });
+});
