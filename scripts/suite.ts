@@ -21,12 +21,26 @@ type Report = {
   }[];
 };
 
-export async function runSuite(project: string, env: NodeJS.ProcessEnv, log: (line: string) => void): Promise<Counts> {
+/** @param files of the project that are run; all of them where none is named. */
+export async function runSuite(
+  project: string,
+  env: NodeJS.ProcessEnv,
+  log: (line: string) => void,
+  files: readonly string[] = [],
+): Promise<Counts> {
   const scratch = await mkdtemp(path.join(tmpdir(), "emissary-test-"));
   const reportFile = path.join(scratch, "report.json");
   try {
     const end = await runVitest(
-      ["run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`],
+      [
+        "run",
+        ...files,
+        "--project",
+        project,
+        "--reporter=default",
+        "--reporter=json",
+        `--outputFile.json=${reportFile}`,
+      ],
       env,
     );
     return count(project, end, await readReport(reportFile), log);

@@ -37,7 +37,12 @@ try {
   if (!built.ok) throw new Error(built.output);
   const homeserverUrl = await homeserver.start();
   const emissary = (durability: "full" | "process"): Promise<Subject> =>
-    startEmissary({ name: `emissary (${durability})`, folder: path.join(folder, durability), homeserverUrl, durability });
+    startEmissary({
+      name: `emissary (${durability})`,
+      folder: path.join(folder, durability),
+      homeserverUrl,
+      durability,
+    });
   const starts = [
     () => emissary("full"),
     () => emissary("process"),

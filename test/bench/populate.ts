@@ -16,7 +16,8 @@ export function populate(path: string, rooms: number, memberships: number): void
   // Nobody misses a half-made database.
   db.pragma("synchronous = OFF");
   db.pragma("foreign_keys = OFF");
-  const numbers = (to: string): string => `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${to})`;
+  const numbers = (to: string): string =>
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${to})`;
   const fill = db.transaction(() => {
     db.prepare(
       `${numbers("@rooms")} INSERT INTO rooms (nr, room_id, load, load_generation, own_membership, own_event, joined_members) ` +
@@ -51,7 +52,10 @@ function writeJournal(db: DatabaseConstructor.Database): void {
   const body = Buffer.from(JSON.stringify({ events: [] }).padEnd(50_000));
   for (let row = 0; row < JOURNAL.transactions; row += 1) {
     const first = 1 + row * JOURNAL.events;
-    const ids = Array.from({ length: JOURNAL.events }, (_, index) => `$event${String(first + index).padStart(38, "0")}`);
+    const ids = Array.from(
+      { length: JOURNAL.events },
+      (_, index) => `$event${String(first + index).padStart(38, "0")}`,
+    );
     append.run(first, JOURNAL.events, `${row}`, `digest ${row}`, JSON.stringify(ids), body);
   }
   db.prepare("UPDATE journal_end SET next_seq = ?").run(1 + JOURNAL.transactions * JOURNAL.events);

@@ -24,7 +24,9 @@ try {
 
   const full = path.join(folder, "full");
   mkdirSync(full);
-  console.log(`Making a ledger of ${ROOMS.toLocaleString("en")} rooms and ${MEMBERSHIPS.toLocaleString("en")} memberships …`);
+  console.log(
+    `Making a ledger of ${ROOMS.toLocaleString("en")} rooms and ${MEMBERSHIPS.toLocaleString("en")} memberships …`,
+  );
   populate(path.join(full, "emissary.db"), ROOMS, MEMBERSHIPS);
 
   const seconds: Record<string, number[]> = { empty: [], full: [] };

@@ -46,7 +46,10 @@ export class Subject {
 }
 
 export async function startPeer(name: string, kind: string, ...args: string[]): Promise<Subject> {
-  const child = fork(path.join(import.meta.dirname, `peers/${kind}.mjs`), args, { execArgv: ["--no-deprecation"], stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const child = fork(path.join(import.meta.dirname, `peers/${kind}.mjs`), args, {
+    execArgv: ["--no-deprecation"],
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
   const [{ port }] = (await Promise.race([once(child, "message"), failure(child, name)])) as [{ port: number }];
   return new Subject(name, child, port);
 }
@@ -81,7 +84,8 @@ log: { format: json }
   writeFileSync(path.join(folder, "registration.yaml"), text, { mode: 0o600 });
 
   const profile = process.env["EMISSARY_BENCH_PROFILE"];
-  const nodeArgs = profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", path.join(profile, path.basename(folder))];
+  const nodeArgs =
+    profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", path.join(profile, path.basename(folder))];
   const child = spawn(process.execPath, [...nodeArgs, MAIN, "run", "--config", path.join(folder, "emissary.yaml")], {
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { START } from "../support/clock.ts";
 import { message, recordOf } from "../support/events.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
+import { roundsOf, seedOf } from "../support/soak.ts";
 
 /** Writes transactions of these sizes; the events are numbered from 1 over all of them. */
 async function write(stores: Stores, sizes: readonly number[]): Promise<void> {
@@ -103,7 +104,7 @@ describe.each(DATABASES)("the journal on $name", ({ make }) => {
         const total = given.reduce((sum, size) => sum + size, 0);
         expect(read).toEqual(Array.from({ length: total }, (_, index) => index + 1));
       }),
-      { seed: 1, numRuns: 30 },
+      { seed: seedOf(1), numRuns: roundsOf(30) },
     );
   });
 

@@ -6,6 +6,7 @@ import { FakeRooms, Program, PROMPT, type Manner } from "../support/attending.ts
 import { ManualClock, seededRandom, settle } from "../support/clock.ts";
 import { NEW_ROOM, OTHER_ROOM, ROOM } from "../support/events.ts";
 import { DATABASES, unhurried, type Stores, type TestDatabase } from "../support/storage.ts";
+import { roundsOf, seedOf } from "../support/soak.ts";
 
 const ROOMS: readonly RoomId[] = [ROOM, OTHER_ROOM, NEW_ROOM];
 const HOLDERS: readonly Holder[] = [
@@ -57,7 +58,7 @@ describe.each(DATABASES)("attendance over $name", ({ make }) => {
         await world.end();
         database.remove();
       }),
-      { seed: 3, numRuns: 40 },
+      { seed: seedOf(3), numRuns: roundsOf(40) },
     );
   });
 });

@@ -8,6 +8,7 @@ import { MEMBERSHIPS, type Membership } from "../../src/model/membership.ts";
 import { START } from "../support/clock.ts";
 import { ALICE, BOB, CAROL, member, OWN, recordOf, ROOM } from "../support/events.ts";
 import { DATABASES, type Stores, type TestDatabase } from "../support/storage.ts";
+import { roundsOf, seedOf } from "../support/soak.ts";
 
 const OTHERS: readonly UserId[] = [ALICE, BOB, CAROL];
 
@@ -39,7 +40,7 @@ describe.each(DATABASES)("loading while events arrive, on $name", ({ make }) => 
         await world.check();
         database.remove();
       }),
-      { seed: 4, numRuns: 60 },
+      { seed: seedOf(4), numRuns: roundsOf(60) },
     );
   });
 });

@@ -8,6 +8,7 @@ import { MEMBERSHIPS } from "../../src/model/membership.ts";
 import { ManualClock } from "../support/clock.ts";
 import { ALICE, BOB, CAROL, incoming, member, message, OTHER_ROOM, OWN, ROOM, state } from "../support/events.ts";
 import { DATABASES, type Stores, type TestDatabase } from "../support/storage.ts";
+import { roundsOf, seedOf } from "../support/soak.ts";
 
 const clock = new ManualClock();
 const NEVER = new AbortController().signal;
@@ -220,7 +221,7 @@ describe.each(DATABASES)("recording on $name", ({ make }) => {
         await world.check();
         database.remove();
       }),
-      { seed: 2, numRuns: 40 },
+      { seed: seedOf(2), numRuns: roundsOf(40) },
     );
   });
 });

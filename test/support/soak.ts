@@ -1,0 +1,15 @@
+/**
+ * The suite runs with fixed seeds, so that it is the same for everybody; a soak (`npm run test:soak`) runs the same tests with
+ * other seeds and for longer. What it was run with is in the failure's message, and the seed makes it happen again.
+ */
+const soak = Number(process.env["EMISSARY_SOAK_SEED"] ?? 0);
+
+/** The seed of a property or a scene: its own, or in a soak the soak's. */
+export function seedOf(fixed: number): number {
+  return soak === 0 ? fixed : (fixed * 7919 + soak) % 2 ** 31;
+}
+
+/** How many runs or rounds: several times as many in a soak. */
+export function roundsOf(fixed: number): number {
+  return soak === 0 ? fixed : fixed * 3;
+}
