@@ -363,6 +363,11 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   service.app.ready.catch(() => undefined);
   await service.app.start();
   homeserver.sender.url = `http://127.0.0.1:${service.app.ports.appservice}`;
-  if (options.untilReady !== false) await service.app.ready;
+  if (options.untilReady !== false) {
+    const asked = homeserver.seen("GET", /joined_rooms$/).length;
+    await service.app.ready;
+    // The first comparison with the homeserver comes at once: it is let pass, so that a test sees its own requests only.
+    await eventually("the first comparison", () => homeserver.seen("GET", /joined_rooms$/).length > asked);
+  }
   return service;
 }
