@@ -1,3 +1,4 @@
+import "./memory.ts";
 import { processIo } from "./cli/io.ts";
 import { runProgram } from "./cli/program.ts";
 

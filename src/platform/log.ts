@@ -24,6 +24,8 @@ export function makeLog({ level, format }: LogOptions): Logger {
   const write =
     (severity: LogOptions["level"]) =>
     (event: string, fields: LogFields): void => {
+      // winston formats an entry before it looks whether anybody wants it.
+      if (!logger.isLevelEnabled(severity)) return;
       logger.log(severity, event, readable(fields));
     };
   return { error: write("error"), warn: write("warn"), info: write("info"), debug: write("debug") };

@@ -24,11 +24,13 @@ export interface ServerOptions {
  * with an ID and without its query.
  */
 export function makeServer({ name, bodyLimit, log, random }: ServerOptions): FastifyInstance {
+  const start = random.token(4);
+  let requests = 0;
   const server = fastify({
     bodyLimit: bodyLimit ?? Number.MAX_SAFE_INTEGER,
     logger: false,
     exposeHeadRoutes: false,
-    genReqId: () => random.token(6),
+    genReqId: () => `${start}-${(requests += 1).toString(36)}`,
     // A streamed body, such as an upload through the front door, takes as long as it takes.
     requestTimeout: bodyLimit === null ? 0 : 120_000,
     keepAliveTimeout: 75_000,
