@@ -1,12 +1,11 @@
 import type { FastifyInstance } from "fastify";
-import { setUpPseudouser } from "./attendance/account.ts";
-import { backoff } from "./attendance/backoff.ts";
+import { keepSettingUp } from "./attendance/account.ts";
 import { Keeper } from "./attendance/keeper.ts";
 import { RoomLoader } from "./attendance/loader.ts";
 import { AuditQueue } from "./gateways/act/audit-queue.ts";
 import { actRoutes } from "./gateways/act/routes.ts";
-import type { IntakeTally } from "./gateways/admin/admin.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
+import { metricsText, Tally } from "./gateways/admin/tally.ts";
 import { HomeserverAccount } from "./homeserver/account.ts";
 import { HomeserverClient } from "./homeserver/client.ts";
 import { HomeserverDirectory } from "./homeserver/directory.ts";
@@ -15,23 +14,22 @@ import { HomeserverStates } from "./homeserver/states.ts";
 import { HomeserverUpstream } from "./homeserver/upstream.ts";
 import { HomeserverAnswers } from "./homeserver/word.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
-import { EVENT_MEMORY, Recorder, TRANSACTION_MEMORY, type RecordOutcome } from "./ledger/recorder.ts";
+import { EVENT_MEMORY, Recorder, TRANSACTION_MEMORY } from "./ledger/recorder.ts";
 import { limitHistory } from "./ledger/retention.ts";
 import { LeaseDesk } from "./leases/desk.ts";
 import { sweepLeases } from "./leases/sweeper.ts";
 import type { Clock, Random } from "./model/clock.ts";
-import { EmissaryError, sentenceOf } from "./model/errors.ts";
 import type { UserId } from "./model/ids.ts";
 import type { Logger } from "./model/logger.ts";
 import { pseudouserOf } from "./model/pseudouser.ts";
 import type { Config } from "./platform/config/config.ts";
 import { listen, makeServer } from "./platform/http/server.ts";
-import { makeMetrics, type Metrics } from "./platform/metrics.ts";
+import { makeMetrics } from "./platform/metrics.ts";
 import { makeTenantRegistration } from "./platform/registration.ts";
 import { programVersion } from "./platform/version.ts";
 import { Policy } from "./policy/policy.ts";
 import { Tenants } from "./policy/tenants.ts";
-import { DeliveryWatch } from "./reconcile/delivery.ts";
+import { DeliveryWatch, type Delivery } from "./reconcile/delivery.ts";
 import { reconcileForever, type ReconcilerParts } from "./reconcile/reconciler.ts";
 import { takeInstanceLock, type InstanceLock } from "./storage/sqlite/instance-lock.ts";
 import { SqliteStorage } from "./storage/sqlite/storage.ts";
@@ -70,16 +68,13 @@ export class App {
   readonly #desk: LeaseDesk;
   readonly #keeper: Keeper;
   readonly #loader: RoomLoader;
-  readonly #watch: DeliveryWatch;
   readonly #reconciler: ReconcilerParts;
-  readonly #metrics: Metrics;
   readonly #intake: FastifyInstance;
   readonly #gateway: FastifyInstance;
   readonly #admin: FastifyInstance;
   readonly #abort = new AbortController();
   readonly #startedAt: number;
   #notReadyBecause: string | null = "Emissary is starting.";
-  #tally: IntakeTally = { transactions: 0, events: 0, duplicates: 0, setAside: 0, lastAt: null };
   #background: Promise<unknown>[] = [];
   #settleReady: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} };
 
@@ -107,7 +102,8 @@ export class App {
     this.#client = client;
     const directory = new HomeserverDirectory(client);
 
-    this.#metrics = makeMetrics();
+    const metrics = makeMetrics();
+    const tally = new Tally(metrics, clock);
     this.#recorder = new Recorder(storage.ledger, own, clock);
     this.#tenants = new Tenants({
       store: storage.tenants,
@@ -143,28 +139,29 @@ export class App {
       clock,
       random,
       log,
-      repaired: (differences) => this.#metrics.repaired.inc({ what: "rows" }, differences),
+      repaired: (differences) => metrics.repaired.inc({ what: "rows" }, differences),
       stirred: this.#keeper.stepped,
     });
     const word = new HomeserverAnswers(client, config.registration.id);
-    this.#watch = new DeliveryWatch({
+    const watch = new DeliveryWatch({
       word,
       store: storage.reconcile,
       clock,
       knows: (eventId) => this.#recorder.knows(eventId),
     });
+    const delivery = (): Delivery => watch.delivery;
     this.#reconciler = {
       word,
       store: storage.reconcile,
       moves,
       recorder: this.#recorder,
-      watch: this.#watch,
+      watch,
       clock,
       log,
       stirred: this.#keeper.stepped,
       found: ({ unknown, gone }) => {
-        this.#metrics.repaired.inc({ what: "room-unknown" }, unknown);
-        this.#metrics.repaired.inc({ what: "room-gone" }, gone);
+        metrics.repaired.inc({ what: "room-unknown" }, unknown);
+        metrics.repaired.inc({ what: "room-gone" }, gone);
       },
     };
 
@@ -173,7 +170,10 @@ export class App {
       recorder: this.#recorder,
       hsToken: config.registration.hsToken,
       own,
-      observe: (seen) => this.#count(seen),
+      observe: (seen) => {
+        tally.count(seen);
+        if (seen.setAside > 0) log.warn("intake.set-aside", { events: seen.setAside });
+      },
     });
     this.#gateway = makeServer({ name: "gateway", bodyLimit: null, log, random });
     actRoutes(this.#gateway, {
@@ -186,7 +186,7 @@ export class App {
       aliases: directory,
       upstream: new HomeserverUpstream(client),
       audit: new AuditQueue(storage.audit, clock),
-      count: (outcome) => this.#metrics.actRequests.inc({ outcome }),
+      count: (outcome) => metrics.actRequests.inc({ outcome }),
       frontDoor: config.gateway.frontDoor,
     });
     this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
@@ -198,13 +198,9 @@ export class App {
       clock,
       startedAt: this.#startedAt,
       notReadyBecause: () => this.#notReadyBecause,
-      intake: () => this.#tally,
-      delivery: () => this.#watch.delivery,
-      metricsText: async () => {
-        await this.#refreshGauges();
-        const { registry } = this.#metrics;
-        return { contentType: registry.contentType, text: await registry.metrics() };
-      },
+      intake: () => tally.intake,
+      delivery,
+      metricsText: () => metricsText(metrics, { overview: storage.overview, journal: storage.journal, delivery }),
       ledger: storage.ledger,
       journal: storage.journal,
       overview: storage.overview,
@@ -264,8 +260,17 @@ export class App {
 
   async #becomeReady(): Promise<void> {
     const { gateway } = this.#config;
-    await this.#setUpPseudouser();
-    if (this.#abort.signal.aborted) return;
+    const isSetUp = await keepSettingUp({
+      account: new HomeserverAccount(this.#client, this.#abort.signal),
+      own: this.#own,
+      displayname: this.#config.pseudouser.displayname ?? this.#config.homeserver.serverName,
+      clock: this.#clock,
+      random: this.#random,
+      log: this.#log,
+      abort: this.#abort.signal,
+      onFailure: (sentence) => (this.#notReadyBecause = sentence),
+    });
+    if (!isSetUp) return;
     await this.#keeper.start();
     this.#loader.start();
     this.#background.push(
@@ -293,56 +298,5 @@ export class App {
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#notReadyBecause = null;
     this.#log.info("emissary.ready", { pseudouser: this.#own, ...this.ports });
-  }
-
-  /** Tries until the homeserver is there and has loaded our registration; only its refusal of the name is final. */
-  async #setUpPseudouser(): Promise<void> {
-    const account = new HomeserverAccount(this.#client, this.#abort.signal);
-    const { displayname } = this.#config.pseudouser;
-    for (let tries = 1; !this.#abort.signal.aborted; tries += 1) {
-      try {
-        await setUpPseudouser(account, this.#own, displayname ?? this.#config.homeserver.serverName);
-        return;
-      } catch (error) {
-        if (this.#isStopping()) return;
-        if (!(error instanceof EmissaryError) || error.code === "bad-config") throw error;
-        const wait = backoff(tries, this.#random, 1_000, 30_000);
-        this.#notReadyBecause = sentenceOf(error);
-        this.#log.warn("homeserver.not-ready", { cause: sentenceOf(error), retry_in_ms: wait });
-        await this.#clock.sleep(wait, this.#abort.signal);
-      }
-    }
-  }
-
-  #isStopping(): boolean {
-    return this.#abort.signal.aborted;
-  }
-
-  #count(seen: RecordOutcome & { readonly ephemeral: number }): void {
-    this.#metrics.transactions.inc();
-    this.#metrics.events.inc({ outcome: "fresh" }, seen.fresh);
-    this.#metrics.events.inc({ outcome: "duplicate" }, seen.duplicates);
-    this.#metrics.events.inc({ outcome: "set-aside" }, seen.setAside);
-    this.#metrics.ephemeral.inc(seen.ephemeral);
-    this.#metrics.roomsDoubted.inc(seen.doubted);
-    if (seen.setAside > 0) this.#log.warn("intake.set-aside", { events: seen.setAside });
-    this.#tally = {
-      transactions: this.#tally.transactions + 1,
-      events: this.#tally.events + seen.fresh,
-      duplicates: this.#tally.duplicates + seen.duplicates,
-      setAside: this.#tally.setAside + seen.setAside,
-      lastAt: this.#clock.now(),
-    };
-  }
-
-  async #refreshGauges(): Promise<void> {
-    const metrics = this.#metrics;
-    const { phases, leases } = await this.#storage.overview.totals();
-    metrics.rooms.reset();
-    metrics.leases.reset();
-    for (const [phase, rooms] of Object.entries(phases)) metrics.rooms.set({ phase }, rooms);
-    for (const [kind, held] of Object.entries(leases)) metrics.leases.set({ kind }, held);
-    metrics.deliveryStalled.set(this.#watch.delivery.state === "stalled" ? 1 : 0);
-    metrics.journalEnd.set((await this.#storage.journal.bounds()).last);
   }
 }

@@ -1,5 +1,8 @@
+import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { UserId } from "../model/ids.ts";
+import type { Logger } from "../model/logger.ts";
+import { backoff } from "./backoff.ts";
 
 /** The homeserver calls that make the pseudouser exist. Each throws EmissaryError where the homeserver cannot be asked or says no. */
 export interface PseudouserAccount {
@@ -33,6 +36,51 @@ export async function setUpPseudouser(account: PseudouserAccount, own: UserId, d
   }
   // Synapse makes no profile for an account whose localpart is empty.
   if ((await account.displayname()) !== displayname) await account.setDisplayname(displayname);
+}
+
+export interface SettingUp {
+  readonly account: PseudouserAccount;
+  readonly own: UserId;
+  readonly displayname: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly abort: AbortSignal;
+  /** Told why it is not set up yet, in a sentence. */
+  readonly onFailure: (sentence: string) => void;
+}
+
+/** The longest pause between two tries: an operator who has just loaded the registration is waiting. */
+const LONGEST_PAUSE_MS = 30_000;
+
+/**
+ * Sets the pseudouser up as soon as the homeserver is there and has loaded our registration. False where the signal ended it.
+ * @throws EmissaryError `bad-config` where the homeserver refuses the name: trying again does not change that.
+ */
+export async function keepSettingUp(parts: SettingUp): Promise<boolean> {
+  const { account, own, displayname, clock, random, log, abort, onFailure } = parts;
+  const isOver = (): boolean => abort.aborted;
+  for (let tries = 1; !isOver(); tries += 1) {
+    const failure = await trySettingUp(account, own, displayname);
+    if (failure === null) return true;
+    if (isOver()) break;
+    const pause = backoff(tries, random, 1_000, LONGEST_PAUSE_MS);
+    onFailure(failure);
+    log.warn("homeserver.not-ready", { cause: failure, retry_in_ms: pause });
+    await clock.sleep(pause, abort);
+  }
+  return false;
+}
+
+/** Null where it is set up, else why not yet. */
+async function trySettingUp(account: PseudouserAccount, own: UserId, displayname: string): Promise<string | null> {
+  try {
+    await setUpPseudouser(account, own, displayname);
+    return null;
+  } catch (error) {
+    if (!(error instanceof EmissaryError) || error.code === "bad-config") throw error;
+    return error.message;
+  }
 }
 
 function refusal(own: UserId, reason: string): EmissaryError {
