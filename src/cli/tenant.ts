@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { isTenantId } from "../model/ids.ts";
 import { isJsonObject } from "../model/json.ts";
-import { TENANT_ACTIONS } from "../model/tenant.ts";
+import { isRegex, TENANT_ACTIONS } from "../model/tenant.ts";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
 import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
@@ -154,15 +154,6 @@ function checkedOptions({ url, users, actions }: AddOptions) {
   if (unknown.length > 0) faults.push(`--actions: ${unknown.join(", ")}: there are ${TENANT_ACTIONS.join(", ")}`);
   if (faults.length > 0) throw wrongUsage(faults.join("\n"));
   return { url: url ?? null, users: users ?? null, ...(list && { actions: list }) };
-}
-
-function isRegex(text: string): boolean {
-  try {
-    new RegExp(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** By custom, IDs that appservices make for themselves begin with an underscore, and people's do not. */

@@ -21,3 +21,13 @@ export interface Tenant {
   readonly actions: readonly TenantAction[];
   readonly createdAt: number;
 }
+
+/** Whether a text is a regular expression, in the syntax that registrations are read with. */
+export function isRegex(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

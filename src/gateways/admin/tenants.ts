@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
 import { isTenantId } from "../../model/ids.ts";
-import { DEFAULT_ACTIONS, TENANT_ACTIONS, type Tenant } from "../../model/tenant.ts";
+import { DEFAULT_ACTIONS, isRegex, TENANT_ACTIONS, type Tenant } from "../../model/tenant.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
@@ -71,13 +71,4 @@ async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Readonly<R
     created_at: tenant.createdAt,
     leases: rooms.length,
   };
-}
-
-function isRegex(text: string): boolean {
-  try {
-    new RegExp(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
