@@ -22,6 +22,7 @@ import type { Clock, Random } from "./model/clock.ts";
 import type { UserId } from "./model/ids.ts";
 import type { Logger } from "./model/logger.ts";
 import { pseudouserOf } from "./model/pseudouser.ts";
+import { changesBetween, type ConfigChanges } from "./platform/config/changes.ts";
 import type { Config } from "./platform/config/config.ts";
 import { listen, makeServer } from "./platform/http/server.ts";
 import { makeMetrics } from "./platform/metrics.ts";
@@ -55,7 +56,7 @@ export class App {
   /** The ports that the listeners got, once `start` has resolved. */
   readonly ports = { appservice: 0, gateway: 0, admin: 0 };
 
-  readonly #config: Config;
+  #config: Config;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Logger;
@@ -65,6 +66,7 @@ export class App {
   readonly #client: HomeserverClient;
   readonly #recorder: Recorder;
   readonly #tenants: Tenants;
+  readonly #policy: Policy;
   readonly #desk: LeaseDesk;
   readonly #keeper: Keeper;
   readonly #loader: RoomLoader;
@@ -112,19 +114,19 @@ export class App {
       clock,
       random,
     });
-    const policy = new Policy({
+    this.#policy = new Policy({
       ledger: storage.ledger,
       looker: directory,
       attended: storage.attendance,
       limits: config.policy,
       clock,
     });
-    this.#desk = new LeaseDesk(storage.leases, policy, clock);
+    this.#desk = new LeaseDesk(storage.leases, this.#policy, clock);
     const moves = new HomeserverMoves(client);
     this.#keeper = new Keeper({
       store: storage.attendance,
       moves,
-      policy,
+      policy: this.#policy,
       desk: this.#desk,
       recorder: this.#recorder,
       clock,
@@ -227,6 +229,15 @@ export class App {
     this.ports.appservice = await listen(this.#intake, "appservice.listen", appservice.listen);
     this.ports.admin = await listen(this.#admin, "admin.listen", admin.listen);
     this.#background.push(this.#becomeReady().then(this.#settleReady.resolve, this.#settleReady.reject));
+  }
+
+  /** Takes over what of a configuration read anew can change while we run; the keys that did, and those that could not. */
+  reload(config: Config): ConfigChanges {
+    const changes = changesBetween(this.#config, config);
+    this.#policy.setLimits(config.policy);
+    this.#keeper.setOptions(config.attendance);
+    this.#config = { ...this.#config, attendance: config.attendance, policy: config.policy, log: config.log };
+    return changes;
   }
 
   /** Finishes what is in hand and closes everything. Safe to call after a start that failed. */

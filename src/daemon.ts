@@ -2,13 +2,15 @@ import { App } from "./app.ts";
 import { EmissaryError, sentenceOf } from "./model/errors.ts";
 import { systemClock, systemRandom } from "./platform/clock.ts";
 import type { Config } from "./platform/config/config.ts";
-import { makeLog } from "./platform/log.ts";
+import { makeLog, type LeveledLogger } from "./platform/log.ts";
 
 /**
  * Runs Emissary until a signal. The first SIGTERM or SIGINT lets what is in hand finish; a second ends the process at once.
+ * SIGHUP has the configuration read again.
+ * @param read reads the configuration anew; throws EmissaryError where it has mistakes
  * @returns the exit code: 0 after a clean stop, 1 where it could not run (the log says why).
  */
-export async function runDaemon(config: Config, warnings: readonly string[]): Promise<number> {
+export async function runDaemon(config: Config, warnings: readonly string[], read: () => Config): Promise<number> {
   const log = makeLog(config.log);
   for (const warning of warnings) log.warn("config.warning", { warning });
 
@@ -31,6 +33,7 @@ export async function runDaemon(config: Config, warnings: readonly string[]): Pr
     log.error("emissary.cannot-run", { error });
     return 1;
   }
+  process.on("SIGHUP", () => reload(app, log, read));
   let exitCode = 0;
   try {
     await app.start();
@@ -43,4 +46,17 @@ export async function runDaemon(config: Config, warnings: readonly string[]): Pr
   }
   await app.stop();
   return exitCode;
+}
+
+/** A configuration with mistakes changes nothing: the daemon goes on with the one it has. */
+function reload(app: App, log: LeveledLogger, read: () => Config): void {
+  try {
+    const config = read();
+    const { applied, needRestart } = app.reload(config);
+    log.setLevel(config.log.level);
+    log.info("config.reloaded", { applied });
+    if (needRestart.length > 0) log.warn("config.needs-restart", { keys: needRestart });
+  } catch (error) {
+    log.error("config.not-reloaded", { error });
+  }
 }

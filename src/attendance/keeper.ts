@@ -66,6 +66,7 @@ export class Keeper {
   readonly stepped = new Signal();
 
   readonly #parts: KeeperParts;
+  #options: KeeperOptions;
   readonly #pace: Pace;
   readonly #running = new Map<RoomId, Promise<void>>();
   readonly #abort = new AbortController();
@@ -73,12 +74,20 @@ export class Keeper {
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
+    this.#options = parts.options;
     this.#pace = new Pace(parts.options.joinsPerSecond, parts.clock);
   }
 
   async start(): Promise<void> {
     await this.#parts.store.recover(this.#parts.clock.now());
     this.#loop = this.#run();
+  }
+
+  /** Goes by other options from now on; a linger that has begun keeps its length. */
+  setOptions(options: KeeperOptions): void {
+    this.#options = options;
+    this.#pace.setRate(options.joinsPerSecond);
+    this.stepped.notify();
   }
 
   /** Takes on nothing new, breaks off what waits on the homeserver and ends when all steps have written how they stand. */
@@ -120,7 +129,7 @@ export class Keeper {
   }
 
   async #run(): Promise<void> {
-    const { store, clock, desk, recorder, options, log } = this.#parts;
+    const { store, clock, desk, recorder, log } = this.#parts;
     const abort = this.#abort.signal;
     while (!abort.aborted) {
       const stirred = new AbortController();
@@ -128,7 +137,7 @@ export class Keeper {
       const changed = Promise.race([desk.changed.next(over), recorder.ownChanged.next(over), this.stepped.next(over)]);
       try {
         const busy = new Set(this.#running.keys());
-        const free = options.concurrency - busy.size;
+        const free = this.#options.concurrency - busy.size;
         const rooms = free > 0 ? await store.due(clock.now(), free, busy) : [];
         for (const roomId of rooms) this.#begin(roomId);
         const next = free > rooms.length ? await store.nextDue(new Set(this.#running.keys())) : null;
@@ -162,11 +171,11 @@ export class Keeper {
   }
 
   async #step(roomId: RoomId): Promise<void> {
-    const { store, clock, options } = this.#parts;
+    const { store, clock } = this.#parts;
     const situation = await store.situation(roomId);
     const { attendance, ownMembership, leases } = situation;
     const now = clock.now();
-    const step = plan({ now, ownMembership, liveLeases: leases.length, attendance, linger: options.linger });
+    const step = plan({ now, ownMembership, liveLeases: leases.length, attendance, linger: this.#options.linger });
     switch (step.act) {
       case "join":
         return this.#join(roomId, situation);
@@ -232,13 +241,14 @@ export class Keeper {
 
   /** One call to the homeserver within the time that is allowed for it; null where we are being stopped. */
   async #move(call: (limit: AbortSignal) => Promise<MoveAnswer>): Promise<MoveAnswer | null> {
-    const { clock, options } = this.#parts;
-    const limit = limitOf(clock, options.joinTimeout, this.#abort.signal);
+    const { clock } = this.#parts;
+    const { joinTimeout } = this.#options;
+    const limit = limitOf(clock, joinTimeout, this.#abort.signal);
     const answer = await call(limit.signal);
     limit.free();
     if (this.#abort.signal.aborted && answer.outcome === "retry") return null;
     if (answer.outcome !== "retry" || !limit.signal.aborted) return answer;
-    const reason = `no answer within ${options.joinTimeout / 1000} s (attendance.join_timeout)`;
+    const reason = `no answer within ${joinTimeout / 1000} s (attendance.join_timeout)`;
     return { outcome: "retry", code: "timeout", reason, retryAfter: null };
   }
 

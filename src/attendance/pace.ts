@@ -5,7 +5,7 @@ import type { Clock } from "../model/clock.ts";
  * off for us, so the restraint has to be ours.
  */
 export class Pace {
-  readonly #gap: number;
+  #gap: number;
   readonly #clock: Clock;
   /** When the next turn is free. */
   #free = 0;
@@ -14,6 +14,11 @@ export class Pace {
   constructor(perSecond: number, clock: Clock) {
     this.#gap = 1000 / perSecond;
     this.#clock = clock;
+  }
+
+  /** Spaces out those who come from now on otherwise. */
+  setRate(perSecond: number): void {
+    this.#gap = 1000 / perSecond;
   }
 
   /** Resolves when it is the caller's turn, or at once when the signal aborts. */

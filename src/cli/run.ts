@@ -9,10 +9,11 @@ export function addRun(program: Command, io: Io): void {
     .command("run")
     .description("run the daemon until it is told to stop")
     .action(async (_options: object, command: Command) => {
-      const { config, warnings } = load({ path: configPath(command), env: io.env });
+      const read = () => load({ path: configPath(command), env: io.env });
+      const { config, warnings } = read();
       // The daemon is most of the program: other commands do not wait for it.
       const { runDaemon } = await import("../daemon.ts");
-      const exitCode = await runDaemon(config, warnings);
+      const exitCode = await runDaemon(config, warnings, () => read().config);
       // What went wrong is in the daemon's log already.
       if (exitCode !== 0) throw new CommandFailed(exitCode, "");
     });

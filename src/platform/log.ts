@@ -7,8 +7,13 @@ export interface LogOptions {
   readonly format: "text" | "json";
 }
 
+export interface LeveledLogger extends Logger {
+  /** Writes entries of this level and those above it from now on. */
+  setLevel(level: LogOptions["level"]): void;
+}
+
 /** A log on standard error: lines for people, or one JSON object a line. */
-export function makeLog({ level, format }: LogOptions): Logger {
+export function makeLog({ level, format }: LogOptions): LeveledLogger {
   const { combine, timestamp, json, printf } = winston.format;
   const text = printf(({ timestamp: at, level: severity, message, ...fields }) => {
     const rest = Object.entries(fields).map(
@@ -28,7 +33,13 @@ export function makeLog({ level, format }: LogOptions): Logger {
       if (!logger.isLevelEnabled(severity)) return;
       logger.log(severity, event, readable(fields));
     };
-  return { error: write("error"), warn: write("warn"), info: write("info"), debug: write("debug") };
+  return {
+    error: write("error"),
+    warn: write("warn"),
+    info: write("info"),
+    debug: write("debug"),
+    setLevel: (wanted) => (logger.level = wanted),
+  };
 }
 
 function quote(value: string): string {

@@ -25,7 +25,7 @@ export class Policy {
   readonly #ledger: Ledger;
   readonly #looker: RoomLooker;
   readonly #attended: AttendedRooms;
-  readonly #limits: Limits;
+  #limits: Limits;
   readonly #clock: Clock;
   readonly #looks = new Map<string, { readonly at: number; readonly look: Promise<RoomLook | null> }>();
 
@@ -35,6 +35,11 @@ export class Policy {
     this.#attended = parts.attended;
     this.#limits = parts.limits;
     this.#clock = parts.clock;
+  }
+
+  /** Judges by other limits from now on. */
+  setLimits(limits: Limits): void {
+    this.#limits = limits;
   }
 
   /** @throws EmissaryError where the homeserver cannot be asked. */

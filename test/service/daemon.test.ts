@@ -2,8 +2,10 @@
  * `emissary run` as a process: signals, and what is left after it was killed. Runs what `npm run build` makes.
  */
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import path from "node:path";
 import Database from "better-sqlite3";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { build } from "../../scripts/build.ts";
@@ -122,4 +124,43 @@ test("a step of the keeper that cannot be written starves nothing, and is made o
   } finally {
     other.close();
   }
+});
+
+/** Rewrites one value in the configuration of the daemon in `folder`. */
+function edit(folder: string, from: string, to: string): void {
+  const file = path.join(folder, "emissary.yaml");
+  const text = readFileSync(file, "utf8");
+  expect(text).toContain(from);
+  writeFileSync(file, text.replace(from, to));
+}
+
+test("SIGHUP has it go by another configuration, name what waits for a restart, and keep the old one where that has mistakes", async () => {
+  const homeserver = await fakeHomeserver();
+  const room = homeserver.makeRoom();
+  const folder = temporaryFolder();
+  const daemon = new Daemon(folder, homeserver, { config: "policy: { max_rooms: 1000, max_members: 1 }" });
+  const { gateway } = await daemon.ready();
+  const token = await daemon.tenant("one");
+  const join = `/_matrix/client/v3/join/${encodeURIComponent(room.id)}`;
+  room.append("m.room.member", "@second:elsewhere.test", { membership: "join" }, "@second:elsewhere.test");
+  expect((await ask(gateway, "POST", join, { token, body: {} })).body).toMatchObject({
+    "org.matrix.msc1777.reason": "member-cap",
+  });
+
+  edit(folder, "max_members: 1 }", "max_members: many }");
+  daemon.process.kill("SIGHUP");
+  const refused = await eventually("the mistake being told", () => daemon.entry("config.not-reloaded"));
+  expect(refused["error"]).toContain("policy.max_members");
+
+  edit(folder, "max_members: many }", "max_members: 100 }");
+  edit(folder, "level: info, format: json", "level: debug, format: json");
+  edit(folder, 'listen: "127.0.0.1:0" }\nadmin', 'listen: "127.0.0.1:1" }\nadmin');
+  daemon.process.kill("SIGHUP");
+  const reloaded = await eventually("the new configuration", () => daemon.entry("config.reloaded"));
+  expect(reloaded["applied"]).toEqual(["policy.max_members", "log.level"]);
+  expect(daemon.entry("config.needs-restart")?.["keys"]).toEqual(["gateway.listen"]);
+  expect((await ask(gateway, "POST", join, { token, body: {} })).status).toBe(200);
+  expect(daemon.entry("http.request")).toBeDefined();
+  daemon.process.kill("SIGTERM");
+  expect(await daemon.exit()).toBe(0);
 });
