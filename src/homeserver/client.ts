@@ -100,20 +100,30 @@ export function unreachable(error: unknown): EmissaryError {
   );
 }
 
-/** Reads an answer whole, up to a bound; one that is no JSON object counts as an empty one. */
-export async function answerOf(response: Dispatcher.ResponseData): Promise<Answer> {
+/** @throws EmissaryError where the answer breaks off, or is larger than `limit` bytes. */
+export async function readWhole(response: Dispatcher.ResponseData, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
     for await (const chunk of response.body as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > MAX_ANSWER_BYTES) throw new Error(`an answer of more than ${MAX_ANSWER_BYTES} bytes`);
+      if (size > limit) {
+        throw new EmissaryError(
+          "homeserver-error",
+          `The homeserver's answer is larger than the ${limit} bytes such an answer can have.`,
+        );
+      }
       chunks.push(chunk);
     }
   } catch (error) {
-    throw unreachable(error);
+    throw error instanceof EmissaryError ? error : unreachable(error);
   }
-  const body = parsedObject(Buffer.concat(chunks));
+  return Buffer.concat(chunks, size);
+}
+
+/** Reads an answer whole, up to a bound; one that is no JSON object counts as an empty one. */
+export async function answerOf(response: Dispatcher.ResponseData): Promise<Answer> {
+  const body = parsedObject(await readWhole(response, MAX_ANSWER_BYTES));
   const failed = response.statusCode >= 400;
   return {
     status: response.statusCode,

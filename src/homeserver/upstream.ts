@@ -2,8 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyReply } from "fastify";
 import type { Dispatcher } from "undici";
 import type { Upstream, UpstreamRequest } from "../platform/http/upstream.ts";
-import { EmissaryError } from "../model/errors.ts";
-import { unreachable, type HomeserverClient } from "./client.ts";
+import { readWhole, unreachable, type HomeserverClient } from "./client.ts";
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
 const HOP_BY_HOP = new Set([
@@ -56,20 +55,8 @@ export class HomeserverUpstream implements Upstream {
       },
       body,
     });
-    const chunks: Buffer[] = [];
-    let size = 0;
-    try {
-      for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        size += chunk.length;
-        if (size > MAX_WHOLE_ANSWER_BYTES) {
-          throw new EmissaryError("homeserver-error", "The homeserver's answer is larger than such an answer can be.");
-        }
-        chunks.push(chunk);
-      }
-    } catch (error) {
-      throw error instanceof EmissaryError ? error : unreachable(error);
-    }
-    return { status: response.statusCode, headers: passedOn(response.headers), body: Buffer.concat(chunks) };
+    const whole = await readWhole(response, MAX_WHOLE_ANSWER_BYTES);
+    return { status: response.statusCode, headers: passedOn(response.headers), body: whole };
   }
 
   async #stream(request: UpstreamRequest, headers: IncomingHttpHeaders, reply: FastifyReply): Promise<FastifyReply> {

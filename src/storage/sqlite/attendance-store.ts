@@ -6,7 +6,7 @@ import type { LeaseEnd } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
 import type { AttendedRooms } from "../../policy/policy.ts";
 import type { AuditStore } from "./audit-store.ts";
-import type { LeaseBook, LeaseRow } from "./lease-book.ts";
+import type { LeaseBook } from "./lease-book.ts";
 import { leaseOf } from "./lease-store.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
@@ -39,7 +39,6 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   readonly #nextDue: Statement<[string], number | null>;
   readonly #row: Statement<[number], AttendanceRow>;
   readonly #own: Statement<[number], { own_membership: string | null }>;
-  readonly #leases: Statement<[number], LeaseRow>;
   readonly #save: Statement;
   readonly #progress: Statement<[number], ProgressRow>;
   readonly #others: Statement<[string], number>;
@@ -74,9 +73,6 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       "SELECT phase, since, tries, next_at, retry_at, idle_since, code, reason, stirs FROM attendance WHERE room_nr = ?",
     );
     this.#own = db.prepare("SELECT own_membership FROM rooms WHERE nr = ?");
-    this.#leases = db.prepare(
-      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id",
-    );
     this.#save = db.prepare(
       "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, idle_since = ?, code = ?, reason = ? " +
         "WHERE room_nr = ? AND stirs = ?",
@@ -123,7 +119,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       },
       stirs: row.stirs,
       ownMembership: (this.#own.get(nr)?.own_membership ?? null) as Membership | null,
-      leases: this.#leases.all(nr).map((lease) => leaseOf(roomId, lease)),
+      leases: this.#book.liveOf(nr).map((lease) => leaseOf(roomId, lease)),
       via: this.#rooms.via(nr),
     };
   }

@@ -32,7 +32,7 @@ export class LeaseBook {
     this.#rooms = rooms;
     this.#audit = audit;
     this.#live = db.prepare(
-      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL",
+      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id",
     );
     this.#end = db.prepare("UPDATE leases SET ended_at = ?, end_reason = ? WHERE id = ?");
     this.#put = db.prepare(
@@ -50,6 +50,11 @@ export class LeaseBook {
       "UPDATE attendance SET phase = 'refused', code = ?, reason = ?, since = ?, retry_at = NULL, tries = 0 WHERE room_nr = ?",
     );
     this.#roomId = db.prepare<[number], string>("SELECT room_id FROM rooms WHERE nr = ?").pluck();
+  }
+
+  /** The live leases of a room, in the order in which they were taken. */
+  liveOf(nr: number): readonly LeaseRow[] {
+    return this.#live.all(nr);
   }
 
   /** Has the keeper look at the room now. */

@@ -19,7 +19,6 @@ export class SqliteLeaseStore implements LeaseStore {
   readonly #audit: AuditStore;
   readonly #find: Statement<[number, string, string], LeaseRow>;
   readonly #lastEnd: Statement<[number, string, string], string | null>;
-  readonly #ofRoom: Statement<[number], LeaseRow>;
   readonly #expired: Statement<[number, number], LeaseRow>;
   readonly #nextExpiry: Statement<[], number | null>;
   readonly #forget: Statement<[number, number]>;
@@ -38,7 +37,6 @@ export class SqliteLeaseStore implements LeaseStore {
         "SELECT end_reason FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? ORDER BY id DESC LIMIT 1",
       )
       .pluck();
-    this.#ofRoom = db.prepare(`SELECT ${COLUMNS} FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id`);
     this.#expired = db.prepare(
       `SELECT ${COLUMNS} FROM leases WHERE ended_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
     );
@@ -141,7 +139,7 @@ export class SqliteLeaseStore implements LeaseStore {
 
   async ofRoom(roomId: RoomId): Promise<readonly Lease[]> {
     const nr = this.#rooms.find(roomId);
-    return nr === null ? [] : this.#ofRoom.all(nr).map((row) => leaseOf(roomId, row));
+    return nr === null ? [] : this.#book.liveOf(nr).map((row) => leaseOf(roomId, row));
   }
 
   async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {

@@ -4,7 +4,7 @@ import type { Phase } from "../../model/attendance.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { MEMBERSHIPS, type Membership } from "../../model/membership.ts";
 import type { LoadState } from "../../model/room.ts";
-import type { LeaseRow } from "./lease-book.ts";
+import type { LeaseBook } from "./lease-book.ts";
 import { leaseOf } from "./lease-store.ts";
 
 interface Row {
@@ -27,21 +27,19 @@ export class OverviewStore implements RoomOverview {
   readonly #page: Statement<[string, number], Row>;
   readonly #one: Statement<[string], Row>;
   readonly #state: Statement<[number], { field: string; value: string | null }>;
-  readonly #leases: Statement<[number], LeaseRow>;
+  readonly #book: LeaseBook;
   readonly #counts: Statement<[string], { membership: string; members: number }>;
   readonly #phases: Statement<[], { phase: string; rooms: number }>;
   readonly #kinds: Statement<[], { kind: string; leases: number }>;
   readonly #loading: Statement<[], number>;
 
-  constructor(db: Database) {
+  constructor(db: Database, book: LeaseBook) {
+    this.#book = book;
     this.#page = db.prepare(
       `SELECT ${COLUMNS} WHERE r.room_id > ? AND (a.room_nr IS NOT NULL OR r.own_membership IS NOT NULL) ORDER BY r.room_id LIMIT ?`,
     );
     this.#one = db.prepare(`SELECT ${COLUMNS} WHERE r.room_id = ?`);
     this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
-    this.#leases = db.prepare(
-      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id",
-    );
     this.#counts = db.prepare(
       "SELECT m.membership, count(*) AS members FROM members m JOIN rooms r ON r.nr = m.room_nr WHERE r.room_id = ? GROUP BY m.membership",
     );
@@ -91,7 +89,7 @@ export class OverviewStore implements RoomOverview {
       since: row.since ?? 0,
       code: row.code,
       reason: row.reason,
-      leases: this.#leases.all(row.nr).map((lease) => leaseOf(roomId, lease)),
+      leases: this.#book.liveOf(row.nr).map((lease) => leaseOf(roomId, lease)),
     };
   }
 }

@@ -43,7 +43,7 @@ export class SqliteStorage {
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit);
     this.attendance = new SqliteAttendanceStore(db, rooms, book, this.audit);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
-    this.overview = new OverviewStore(db);
+    this.overview = new OverviewStore(db, book);
     this.history = new RetentionStore(db);
     this.backups = new SqliteBackups(db, this.audit);
     this.reconcile = new SqliteReconcileStore(db, rooms, book);
