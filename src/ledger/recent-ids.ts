@@ -1,7 +1,4 @@
-/**
- * The newest event IDs, to know a repetition by. Bounded: the oldest are forgotten first. A Set and not a disk index, because
- * every event of every transaction is looked up here; what falls out of it is older than what a homeserver sends again.
- */
+/** The newest of some names, to know a repetition by. Bounded: the oldest are forgotten first. */
 export class RecentIds {
   readonly #ids = new Set<string>();
   /**

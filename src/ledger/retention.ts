@@ -1,36 +1,21 @@
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
+import { BATCH, cutOf, type JournalEdges, type JournalRow, type RetentionLimits } from "./cut.ts";
+import { laggardsOf, tellLaggards, type Laggard, type Reader } from "./laggards.ts";
 
-/** A row of the journal: one transaction of the homeserver, with the numbers of its events. */
-export interface JournalRow {
-  readonly firstSeq: number;
-  readonly events: number;
-  readonly receivedAt: number;
-  readonly bytes: number;
-}
-
-export interface RetentionLimits {
-  /** Rows older than this may go, milliseconds. */
-  readonly journalKeep: number;
-  /** The oldest rows go while all of them together are larger, bytes. */
-  readonly journalMaxSize: number;
-  readonly auditKeep: number;
-  /** What the recorder reads back at a start: so many newest events and transactions stay whatever the other limits say. */
-  readonly memory: { readonly events: number; readonly transactions: number };
-}
-
-/** Where the journal ends, and who still has to read it. */
-export interface JournalEdges {
-  /** The number of the newest event. */
-  readonly last: number;
-  /** Where the row begins that is the n-th newest; 0 where there are fewer. */
-  readonly recentFrom: number;
-  /** The lowest cursor of all consumers; null where there is no consumer. */
-  readonly lowestCursor: number | null;
+/** What journal and audit hold. Told from the ends of both, so that asking costs nothing however long they are. */
+export interface HistoryExtent {
+  /** When the oldest row of the journal came; null where there is none. */
+  readonly journalOldestAt: number | null;
+  readonly auditEntries: number;
+  readonly auditOldestAt: number | null;
 }
 
 /** What of the database grows with time. Each call is one commit. */
 export interface HistoryStore {
+  extent(): Promise<HistoryExtent>;
+  /** Consumers that have something to read. */
+  readers(): Promise<readonly Reader[]>;
   /** Rows that begin after `after`, oldest first, at most `limit`. */
   rows(after: number, limit: number): Promise<readonly JournalRow[]>;
   edges(nthNewest: number): Promise<JournalEdges>;
@@ -40,43 +25,12 @@ export interface HistoryStore {
   trimAudit(before: number, limit: number): Promise<number>;
 }
 
-/** Removed in one commit, so that no transaction of the homeserver waits long for its own. */
-export const BATCH = { rows: 200, bytes: 4 * 1024 * 1024 } as const;
 /** Read at once to learn the journal's size. */
 const MEASURED = 1_000;
 const AUDIT_BATCH = 500;
 /** Between two steps where nothing more was to be done, and where there is more, milliseconds. */
 const ROUND_MS = 60_000;
 const PAUSE_MS = 20;
-
-export interface JournalState extends JournalEdges {
-  readonly now: number;
-  /** Of the whole journal. */
-  readonly bytes: number;
-}
-
-/**
- * Up to which number the journal may be cut: 0 for not at all. Rows go whole, oldest first; none goes that holds anything above
- * the lowest cursor, or that the recorder needs to know repetitions by.
- * @param oldest the journal's oldest rows, in order
- */
-export function cutOf(oldest: readonly JournalRow[], state: JournalState, limits: RetentionLimits): number {
-  const { now, last, recentFrom, lowestCursor } = state;
-  // Numbers have no gaps, so the newest n events are those above last - n.
-  const spared = Math.min(last - limits.memory.events, recentFrom - 1, lowestCursor ?? Infinity);
-  let cut = 0;
-  let left = state.bytes;
-  let removed = 0;
-  for (const row of oldest.slice(0, BATCH.rows)) {
-    const lastOfRow = row.firstSeq + row.events - 1;
-    const isOver = now - row.receivedAt > limits.journalKeep || left > limits.journalMaxSize;
-    if (lastOfRow > spared || !isOver || (removed > 0 && removed + row.bytes > BATCH.bytes)) break;
-    cut = lastOfRow;
-    left -= row.bytes;
-    removed += row.bytes;
-  }
-  return cut;
-}
 
 /** What one small step has removed. */
 export interface Removed {
@@ -86,21 +40,43 @@ export interface Removed {
   readonly isMore: boolean;
 }
 
+/** What the operator is told of journal and audit. */
+export interface History {
+  extent(): Promise<HistoryExtent>;
+  /** Of the journal as far as it is measured, bytes. */
+  readonly bytes: number;
+  readonly laggards: readonly Laggard[];
+}
+
 /**
  * Applies the limits, step by step. It knows the journal's size because it measures it piece by piece, from the oldest row on,
  * and then keeps up with it: adding it up in one go would read the whole journal while a transaction waits. Until all of it is
  * measured the size is too small, and less is removed.
  */
-export class HistoryLimiter {
+export class HistoryLimiter implements History {
   readonly #store: HistoryStore;
   readonly #limits: RetentionLimits;
   #bytes = 0;
   /** Where the last row begins that was measured. */
   #measured = 0;
+  #laggards: readonly Laggard[] = [];
 
   constructor(store: HistoryStore, limits: RetentionLimits) {
     this.#store = store;
     this.#limits = limits;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** As the newest step found them. */
+  get laggards(): readonly Laggard[] {
+    return this.#laggards;
+  }
+
+  extent(): Promise<HistoryExtent> {
+    return this.#store.extent();
   }
 
   async step(now: number): Promise<Removed> {
@@ -120,7 +96,10 @@ export class HistoryLimiter {
   async #cutJournal(now: number): Promise<Removed["journal"]> {
     const edges = await this.#store.edges(this.#limits.memory.transactions);
     const oldest = await this.#store.rows(0, BATCH.rows);
-    const through = cutOf(oldest, { now, bytes: this.#bytes, ...edges }, this.#limits);
+    const state = { now, bytes: this.#bytes, ...edges };
+    const through = cutOf(oldest, state, this.#limits);
+    this.#laggards =
+      edges.lowestCursor === null ? [] : laggardsOf(await this.#store.readers(), oldest, state, this.#limits);
     if (through === 0) return null;
     const gone = await this.#store.trim(through);
     for (const row of gone) if (row.firstSeq <= this.#measured) this.#bytes -= row.bytes;
@@ -129,22 +108,23 @@ export class HistoryLimiter {
 }
 
 export interface RetentionParts {
-  readonly store: HistoryStore;
-  readonly limits: RetentionLimits;
+  readonly limiter: HistoryLimiter;
   readonly clock: Clock;
   readonly log: Logger;
   readonly abort: AbortSignal;
 }
 
 /** Keeps journal and audit within their limits until the signal aborts. A step that fails is told and made again. */
-export async function limitHistory({ store, limits, clock, log, abort }: RetentionParts): Promise<void> {
-  const limiter = new HistoryLimiter(store, limits);
+export async function limitHistory({ limiter, clock, log, abort }: RetentionParts): Promise<void> {
+  let told: readonly Laggard[] = [];
   while (!abort.aborted) {
     let wait = ROUND_MS;
     try {
       const { journal, audit, isMore } = await limiter.step(clock.now());
       if (journal !== null) log.debug("retention.journal-cut", { ...journal });
       if (audit > 0) log.debug("retention.audit-cut", { rows: audit });
+      tellLaggards(told, limiter.laggards, log);
+      told = limiter.laggards;
       if (isMore) wait = PAUSE_MS;
     } catch (error) {
       log.error("retention.round-failed", { error });

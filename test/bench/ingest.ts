@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { build } from "../../scripts/build.ts";
 import { TinyHomeserver } from "./homeserver.ts";
+import { ensureMautrixGo, startMautrixGo } from "./mautrix-go.ts";
 import { goals, table, type Measured } from "./report.ts";
 import { Sender } from "./sender.ts";
 import { startEmissary, startPeer, type Subject } from "./subject.ts";
@@ -35,6 +36,7 @@ const entrants: Entrant[] = [];
 try {
   const built = await build();
   if (!built.ok) throw new Error(built.output);
+  const mautrixGo = await ensureMautrixGo();
   const homeserverUrl = await homeserver.start();
   const emissary = (durability: "full" | "process"): Promise<Subject> =>
     startEmissary({
@@ -48,6 +50,7 @@ try {
     () => emissary("process"),
     () => startPeer("matrix-appservice-bridge", "bridge", homeserverUrl),
     () => startPeer("matrix-bot-sdk", "bot-sdk", homeserverUrl),
+    ...(mautrixGo.binary === null ? [] : [() => startMautrixGo(mautrixGo.binary, folder, homeserverUrl)]),
     () => startPeer("bare node:http", "bare", homeserverUrl),
     () => startPeer("bare + fdatasync", "bare", homeserverUrl, path.join(folder, "bare.log")),
   ];
@@ -79,6 +82,7 @@ try {
     events,
   }));
   console.log(table(measured));
+  if (mautrixGo.binary === null) console.log(`\nmautrix-go is left out: ${mautrixGo.why}`);
   console.log(goals(measured));
 } finally {
   for (const { sender, subject } of entrants) {

@@ -58,5 +58,4 @@ function writeJournal(db: DatabaseConstructor.Database): void {
     );
     append.run(first, JOURNAL.events, `${row}`, `digest ${row}`, JSON.stringify(ids), body);
   }
-  db.prepare("UPDATE journal_end SET next_seq = ?").run(1 + JOURNAL.transactions * JOURNAL.events);
 }

@@ -102,7 +102,8 @@ async function readyAt(child: ChildProcess, name: string): Promise<Subject> {
   });
 }
 
-async function failure(child: ChildProcess, name: string): Promise<never> {
+/** Never resolves: rejects when the process ends. */
+export async function failure(child: ChildProcess, name: string): Promise<never> {
   const [code] = (await once(child, "exit")) as [number | null];
   throw new Error(`${name} ended with ${String(code)} before it was ready`);
 }

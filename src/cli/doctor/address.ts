@@ -6,7 +6,7 @@ import { loadAnew } from "./registration.ts";
 
 const found = findingsOf("address");
 
-/** Has the homeserver call us (spec v1.7, "Pinging"): its own word on whether our address and the hs_token are right. */
+/** The ping: the homeserver's own word on whether our address and the hs_token are right. */
 export const address: Check = async (context) => {
   const hindered = await whyNotAsked(context);
   if (hindered !== null) return found.skipped(hindered);
@@ -14,10 +14,11 @@ export const address: Check = async (context) => {
   if (daemon.kind === "down" && (await context.listener()) === "silent") {
     return found.skipped("the daemon is not running, so nobody is there to be reached");
   }
-  const { config, homeserver, machine } = context;
-  const path = `/_matrix/client/v1/appservice/${encodeURIComponent(config.registration.id)}/ping`;
-  const timeout = machine.pingTimeout;
-  const reply = await homeserver.call("POST", path, { asPseudouser: false, body: {}, timeout });
+  const { config, homeserver } = context;
+  if ((await context.receiver()) === "somebody-else") {
+    return found.skipped("the homeserver reaches somebody else in this daemon's place");
+  }
+  const reply = await homeserver.ping();
   if (!reply.heard) {
     return found.failure({
       what: `Asked to call Emissary at ${config.appservice.url}, the homeserver did not come back: ${reply.why}.`,

@@ -7,6 +7,7 @@ import { database, disk } from "./database.ts";
 import { fileModes } from "./files.ts";
 import { homeserver, homeserverVersion, roomSummary } from "./homeserver.ts";
 import { rateLimits, registration } from "./registration.ts";
+import { tenants } from "./tenants.ts";
 
 /** The first check: all others need what it reads. */
 export const CONFIGURATION = "configuration";
@@ -28,4 +29,5 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   instances,
   address,
   delivery,
+  tenants,
 };

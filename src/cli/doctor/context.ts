@@ -8,6 +8,7 @@ import { probeDaemon, probeListener, type DaemonState, type ListenerState } from
 import type { Finding } from "./finding.ts";
 import { HomeserverProbe, once } from "./homeserver-probe.ts";
 import type { Machine } from "./machine.ts";
+import { receiverOf, type Receiver } from "./receiver.ts";
 
 /** What a check may look at. All of it can be had without the daemon; what only a daemon can answer says so. */
 export interface Context {
@@ -21,6 +22,8 @@ export interface Context {
   readonly homeserver: HomeserverProbe;
   readonly daemon: () => Promise<DaemonState>;
   readonly listener: () => Promise<ListenerState>;
+  /** Pings, and so takes its time where the homeserver does not come through. */
+  readonly receiver: () => Promise<Receiver>;
 }
 
 export type Check = (context: Context) => Promise<Finding>;
@@ -29,6 +32,8 @@ export type Check = (context: Context) => Promise<Finding>;
 export function openContext(source: Source, machine: Machine): Context {
   const { config } = load(source);
   const own = pseudouserOf(config.homeserver.serverName, config.pseudouser.localpart);
+  const homeserver = new HomeserverProbe(config, own, machine);
+  const daemon = once(() => probeDaemon(config));
   return {
     source,
     config,
@@ -36,14 +41,17 @@ export function openContext(source: Source, machine: Machine): Context {
     registrationFile: objectIn(config.appservice.registration),
     own,
     machine,
-    homeserver: new HomeserverProbe(config, own, machine.clock),
-    daemon: once(() => probeDaemon(config)),
+    homeserver,
+    daemon,
     listener: once(() => probeListener(config)),
+    receiver: once(async () =>
+      (await whyNotAsked({ homeserver })) === null ? receiverOf(config, homeserver, daemon) : "untold",
+    ),
   };
 }
 
 /** Why nothing can be asked with our token, as a clause; null where it can. For the checks that come after these two. */
-export async function whyNotAsked({ homeserver }: Context): Promise<string | null> {
+export async function whyNotAsked({ homeserver }: Pick<Context, "homeserver">): Promise<string | null> {
   const versions = await homeserver.versions();
   if (!versions.heard) return "the homeserver gives no answer";
   const whoami = await homeserver.whoami();

@@ -1,7 +1,8 @@
 import { programVersion } from "../../platform/version.ts";
 import { moment, spoken } from "../text.ts";
-import type { Check } from "./context.ts";
+import type { Check, Context } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
+import { loadAnew } from "./registration.ts";
 
 const aboutDaemon = findingsOf("daemon");
 
@@ -50,7 +51,10 @@ export const daemon: Check = async (context) => {
 
 const aboutInstances = findingsOf("instances");
 
-/** A daemon refuses a database that another holds; this finds the one that is in the way, or is asked by mistake. */
+/**
+ * A daemon refuses a database that another holds; this finds the one that is in the way, or is asked by mistake, and the one
+ * with another database that receives in its place.
+ */
 export const instances: Check = async (context) => {
   const { config, own, machine } = context;
   const state = await context.daemon();
@@ -72,8 +76,19 @@ export const instances: Check = async (context) => {
       do: "Restart it with this configuration, or name its configuration with --config.",
     });
   }
-  return aboutInstances.ok("no second daemon seen");
+  return (await context.receiver()) === "somebody-else"
+    ? replaced(context)
+    : aboutInstances.ok("no second daemon seen");
 };
+
+function replaced({ config }: Context) {
+  const { url, registration } = config.appservice;
+  return aboutInstances.failure({
+    what: "The homeserver's ping was answered, and not by this daemon: somebody else receives what is sent to Emissary.",
+    why: `A second Emissary, or an old one that still runs, has the same registration; or another service answers at the registration's url (here ${url}).`,
+    do: `Stop the other one; to keep both, give one a registration of its own, with emissary register in a new folder. If there is no other, see to it that ${url} leads from the homeserver to appservice.listen. ${loadAnew(registration)}`,
+  });
+}
 
 const aboutDelivery = findingsOf("delivery");
 

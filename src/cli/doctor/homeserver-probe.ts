@@ -1,8 +1,8 @@
-import type { Clock } from "../../model/clock.ts";
 import { sentenceOf } from "../../model/errors.ts";
 import { localpartOf, type UserId } from "../../model/ids.ts";
 import { answerOf, HomeserverClient, type Answer, type CallOptions } from "../../homeserver/client.ts";
 import type { Config } from "../../platform/config/config.ts";
+import type { Machine } from "./machine.ts";
 
 const TIMEOUT_MS = 15_000;
 const WHOAMI = "/_matrix/client/v3/account/whoami";
@@ -30,11 +30,21 @@ export class HomeserverProbe {
       body: { type: "m.login.application_service", username: localpartOf(this.#client.own), inhibit_login: true },
     }),
   );
+  /** Has the homeserver call us (spec v1.7, "Pinging"), with an ID by which the daemon sees that it is a new call. */
+  readonly ping = once(() =>
+    this.call("POST", `/_matrix/client/v1/appservice/${encodeURIComponent(this.#registrationId)}/ping`, {
+      asPseudouser: false,
+      body: { transaction_id: this.#machine.random.token(16) },
+      timeout: this.#machine.pingTimeout,
+    }),
+  );
   readonly #client: HomeserverClient;
-  readonly #clock: Clock;
+  readonly #registrationId: string;
+  readonly #machine: Machine;
 
-  constructor(config: Config, own: UserId, clock: Clock) {
-    this.#clock = clock;
+  constructor(config: Config, own: UserId, machine: Machine) {
+    this.#machine = machine;
+    this.#registrationId = config.registration.id;
     this.#client = new HomeserverClient({
       url: new URL(config.homeserver.url),
       asToken: config.registration.asToken,
@@ -61,10 +71,10 @@ export class HomeserverProbe {
   }
 
   async #ask(send: () => ReturnType<HomeserverClient["open"]>): Promise<Reply> {
-    const sent = this.#clock.now();
+    const sent = this.#machine.clock.now();
     try {
       const response = await send();
-      const ahead = aheadOf(response.headers["date"], (sent + this.#clock.now()) / 2);
+      const ahead = aheadOf(response.headers["date"], (sent + this.#machine.clock.now()) / 2);
       return { heard: true, ahead, ...(await answerOf(response)) };
     } catch (error) {
       return { heard: false, why: silence(error) };

@@ -1,14 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import {
-  BATCH,
-  cutOf,
-  limitHistory,
-  type HistoryStore,
-  type JournalRow,
-  type JournalState,
-  type RetentionLimits,
-} from "../../../src/ledger/retention.ts";
-import { silent } from "../../support/attending.ts";
+import { BATCH, cutOf, type JournalRow, type JournalState, type RetentionLimits } from "../../../src/ledger/cut.ts";
+import { laggardsOf, type Reader } from "../../../src/ledger/laggards.ts";
+import { HistoryLimiter, limitHistory, type HistoryStore } from "../../../src/ledger/retention.ts";
+import type { LogFields, Logger } from "../../../src/model/logger.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
 
 const LIMITS: RetentionLimits = {
@@ -28,20 +22,20 @@ function journal(rows: number, from = 1): JournalRow[] {
   }));
 }
 
-function cut(rows: readonly JournalRow[], state: Partial<JournalState> = {}, limits = LIMITS): number {
+function stateOf(rows: readonly JournalRow[], state: Partial<JournalState>, limits = LIMITS): JournalState {
   const last = rows.at(-1);
-  return cutOf(
-    rows,
-    {
-      now: START,
-      bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
-      last: last === undefined ? 0 : last.firstSeq + last.events - 1,
-      recentFrom: rows.at(-limits.memory.transactions)?.firstSeq ?? 0,
-      lowestCursor: null,
-      ...state,
-    },
-    limits,
-  );
+  return {
+    now: START,
+    bytes: rows.reduce((sum, row) => sum + row.bytes, 0),
+    last: last === undefined ? 0 : last.firstSeq + last.events - 1,
+    recentFrom: rows.at(-limits.memory.transactions)?.firstSeq ?? 0,
+    lowestCursor: null,
+    ...state,
+  };
+}
+
+function cut(rows: readonly JournalRow[], state: Partial<JournalState> = {}, limits = LIMITS): number {
+  return cutOf(rows, stateOf(rows, state, limits), limits);
 }
 
 describe("where the journal is cut", () => {
@@ -88,11 +82,53 @@ describe("where the journal is cut", () => {
   });
 });
 
+describe("who keeps more of the journal than its limits would", () => {
+  /** The laggards among readers that have read so far; rows come as in `journal`. */
+  function laggards(rows: readonly JournalRow[], cursors: readonly number[], state: Partial<JournalState> = {}) {
+    const readers = cursors.map((seq): Reader => ({
+      consumer: `c${seq}`,
+      seq,
+      unreadAt: START + seq,
+      unreadRowEnd: seq + 1,
+    }));
+    const lowestCursor = Math.min(...cursors);
+    return laggardsOf(readers, rows, stateOf(rows, { lowestCursor, ...state }), LIMITS);
+  }
+  const names = (of: ReturnType<typeof laggards>): string[] => of.map(({ consumer }) => consumer);
+
+  test("nobody, while the journal is young and small", () => {
+    expect(laggards(journal(10), [0, 5])).toEqual([]);
+  });
+
+  test("everybody whose next event is too old, with how far behind it is", () => {
+    expect(laggards(journal(10), [1, 3, 4], { now: START + 1_004 })).toEqual([
+      { consumer: "c1", seq: 1, behind: 9, since: START + 1 },
+      { consumer: "c3", seq: 3, behind: 7, since: START + 3 },
+    ]);
+    const many = journal(10_000);
+    expect(names(laggards(many, [0, 9_000, 9_500], { now: START + 10_001 }))).toEqual(["c0", "c9000"]);
+  });
+
+  test("who is in the way of the journal's size", () => {
+    expect(names(laggards(journal(14), [0, 3, 4, 14]))).toEqual(["c0", "c3"]);
+  });
+
+  test("nobody for what stays in any case, since the recorder needs it", () => {
+    expect(names(laggards(journal(10), [6, 7, 8], { now: START + 1e12 }))).toEqual(["c6"]);
+    const large = [{ firstSeq: 1, events: 10, receivedAt: START, bytes: 100 }, ...journal(2, 11)];
+    const reader = { consumer: "c", seq: 2, unreadAt: START, unreadRowEnd: 10 };
+    expect(laggardsOf([reader], large, stateOf(large, { now: START + 1e12, lowestCursor: 2 }), LIMITS)).toEqual([]);
+  });
+});
+
 describe("limiting what grows", () => {
-  function limiting(rows: JournalRow[], limits = LIMITS) {
+  function limiting(rows: JournalRow[], cursors: ReadonlyMap<string, number> = new Map()) {
     const clock = new ManualClock();
     const abort = new AbortController();
     const audit = { left: 1_200, isBroken: false };
+    const told: [event: string, fields: LogFields][] = [];
+    const tell = (event: string, fields: LogFields): void => void told.push([event, fields]);
+    const log: Logger = { error: () => {}, warn: tell, info: tell, debug: () => {} };
     const store: HistoryStore = {
       rows: async (after, limit) => {
         if (audit.isBroken) throw new Error("the disk is full");
@@ -101,8 +137,14 @@ describe("limiting what grows", () => {
       edges: async (nth) => ({
         last: rows.at(-1)?.firstSeq ?? 0,
         recentFrom: rows.at(-nth)?.firstSeq ?? 0,
-        lowestCursor: null,
+        lowestCursor: cursors.size === 0 ? null : Math.min(...cursors.values()),
       }),
+      extent: async () => ({ journalOldestAt: null, auditEntries: audit.left, auditOldestAt: null }),
+      readers: async () =>
+        [...cursors].map(([consumer, seq]) => {
+          const next = rows.find(({ firstSeq }) => firstSeq > seq);
+          return { consumer, seq, unreadAt: next?.receivedAt ?? 0, unreadRowEnd: seq + 1 };
+        }),
       trim: async (through) => rows.splice(0, rows.filter(({ firstSeq }) => firstSeq <= through).length),
       trimAudit: async (_before, limit) => {
         const gone = Math.min(limit, audit.left);
@@ -110,12 +152,13 @@ describe("limiting what grows", () => {
         return gone;
       },
     };
-    const done = limitHistory({ store, limits, clock, log: silent, abort: abort.signal });
+    const limiter = new HistoryLimiter(store, LIMITS);
+    const done = limitHistory({ limiter, clock, log, abort: abort.signal });
     onTestFinished(async () => {
       abort.abort();
       await done;
     });
-    return { clock, audit, abort, done };
+    return { clock, audit, abort, done, limiter, told };
   }
 
   test("goes on in short pauses until all is within the limits, and looks again every minute", async () => {
@@ -129,6 +172,31 @@ describe("limiting what grows", () => {
     expect(rows).toHaveLength(15);
     await clock.advance(31_000);
     expect(rows).toHaveLength(3);
+  });
+
+  test("says once who keeps it from that, and once that it does so no longer", async () => {
+    const rows = journal(20);
+    const cursors = new Map([
+      ["slow", 2],
+      ["slower", 1],
+      ["quick", 19],
+    ]);
+    const { clock, limiter, told } = limiting(rows, cursors);
+    await clock.advance(10 * 60_000);
+    expect(rows[0]?.firstSeq).toBe(2);
+    expect(limiter.laggards.map(({ consumer }) => consumer)).toEqual(["slow", "slower"]);
+    expect(told).toEqual([
+      ["retention.held", expect.objectContaining({ consumer: "slow", events_behind: 18, unread_since: START + 2 })],
+      ["retention.held", expect.objectContaining({ consumer: "slower", events_behind: 19, unread_since: START + 1 })],
+    ]);
+    told.length = 0;
+    cursors.set("slower", 18);
+    await clock.advance(10 * 60_000);
+    expect(told).toEqual([["retention.released", { consumer: "slower" }]]);
+    cursors.clear();
+    await clock.advance(10 * 60_000);
+    expect(told.slice(1)).toEqual([["retention.released", { consumer: "slow" }]]);
+    expect(limiter.laggards).toEqual([]);
   });
 
   test("a round that fails is made again", async () => {

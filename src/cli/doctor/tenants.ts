@@ -1,0 +1,35 @@
+import { pingAnswer, tenantsAnswer, type TenantAnswer } from "../answers.ts";
+import type { AdminClient } from "../admin-client.ts";
+import type { Check } from "./context.ts";
+import { findingsOf, quoted } from "./finding.ts";
+
+const aboutTenants = findingsOf("tenants");
+
+/** Has the daemon call each tenant that has a URL. A paused one may be down on purpose. */
+export const tenants: Check = async (context) => {
+  const state = await context.daemon();
+  if (state.kind !== "running") return aboutTenants.skipped("only the running daemon can call tenants");
+  if (state.status.tenants === 0) return aboutTenants.ok("there are none");
+  const { client } = state;
+  const all = (await client.call({ path: ["tenants"], answer: tenantsAnswer })).tenants;
+  const called = all.filter(({ url, paused_at }) => url !== null && paused_at === null);
+  const faults = (await Promise.all(called.map((tenant) => faultOf(client, tenant)))).filter((fault) => fault !== null);
+  if (faults.length === 0) {
+    return aboutTenants.ok(
+      called.length === 0 ? "none has a URL to be called at" : `called: ${called.length}, and all answer`,
+    );
+  }
+  return aboutTenants.warning({
+    what: `Of ${called.length} tenants that are called, ${faults.length} do not answer as they should: ${faults.join(" ")}`,
+    why: "They do not run, their URL is another now, or they have loaded another registration than their newest.",
+    do: "Look into the tenant's own log. Its events are kept until it takes them; one that will not come back is to be removed (emissary tenant remove).",
+  });
+};
+
+/** What is wrong with a tenant, as a sentence with its name; null where it answers. */
+async function faultOf(client: AdminClient, { id }: TenantAnswer): Promise<string | null> {
+  const ping = await client.call({ method: "POST", path: ["tenants", id, "ping"], answer: pingAnswer });
+  // An appservice from before pings takes its events all the same.
+  if (ping.ok || ping.status === 404 || ping.status === 405) return null;
+  return `${id}: ${quoted(ping.sentence ?? "no reason given")}.`;
+}

@@ -1,0 +1,100 @@
+import type { Random } from "../model/clock.ts";
+import { RecentIds } from "./recent-ids.ts";
+
+/** An event ID since room version 4: the sigil and a SHA-256 in URL-safe base64 (spec, "Event IDs"); 44 characters. */
+const HASH_ID = /^\$[\w-]{43}$/;
+const WORDS = 44 / 4;
+
+/**
+ * The newest event IDs, to know a repetition by. Those that are hashes lie as plain bytes in a ring outside of V8's heap, found
+ * by an open-addressed table: as strings in a Set they would be most of the garbage that lives long. The few of any other form
+ * are kept as strings, within the same bound.
+ */
+export class RecentEventIds {
+  readonly #limit: number;
+  /** The ring: WORDS words for each ID, the oldest overwritten first. */
+  readonly #ids: Uint32Array;
+  /** Places in the ring plus one, at or after where the ID's bytes say; 0 where empty. At most half of it is taken. */
+  readonly #table: Uint32Array;
+  readonly #mask: number;
+  /** Who makes events can choose the bytes of their IDs with some work; where they lie here is not to follow from that. */
+  readonly #salt: number;
+  readonly #asked = new Uint32Array(WORDS);
+  readonly #askedBytes = Buffer.from(this.#asked.buffer);
+  #next = 0;
+  #held = 0;
+  readonly #others: RecentIds;
+
+  constructor(limit: number, random: Random) {
+    this.#limit = limit;
+    this.#ids = new Uint32Array(limit * WORDS);
+    const cells = 2 ** Math.ceil(Math.log2(limit * 2));
+    this.#table = new Uint32Array(cells);
+    this.#mask = cells - 1;
+    this.#salt = Math.floor(random.fraction() * 2 ** 32);
+    this.#others = new RecentIds(limit);
+  }
+
+  has(id: string): boolean {
+    if (!HASH_ID.test(id)) return this.#others.has(id);
+    this.#askedBytes.write(id, 0, "latin1");
+    return this.#table[this.#cellOf(this.#asked, 0)] !== 0;
+  }
+
+  add(id: string): void {
+    if (this.has(id)) return;
+    if (!HASH_ID.test(id)) {
+      this.#others.add(id);
+      return;
+    }
+    if (this.#held === this.#limit) this.#forget(this.#next);
+    else this.#held += 1;
+    this.#ids.set(this.#asked, this.#next * WORDS);
+    this.#table[this.#cellOf(this.#asked, 0)] = this.#next + 1;
+    this.#next = (this.#next + 1) % this.#limit;
+  }
+
+  get size(): number {
+    return this.#held + this.#others.size;
+  }
+
+  /** Where an ID's place stands in the table, or the empty cell where it would. */
+  #cellOf(words: Uint32Array, from: number): number {
+    let cell = this.#homeOf(words, from);
+    for (;;) {
+      const place = this.#table[cell] ?? 0;
+      if (place === 0 || this.#isAt(place - 1, words, from)) return cell;
+      cell = (cell + 1) & this.#mask;
+    }
+  }
+
+  #homeOf(words: Uint32Array, from: number): number {
+    let mixed = this.#salt;
+    for (let word = 0; word < 4; word += 1) {
+      mixed = Math.imul(mixed ^ (words[from + word] ?? 0), 0x9e3779b1);
+      mixed ^= mixed >>> 15;
+    }
+    return mixed & this.#mask;
+  }
+
+  #isAt(place: number, words: Uint32Array, from: number): boolean {
+    for (let word = 0; word < WORDS; word += 1) {
+      if (this.#ids[place * WORDS + word] !== words[from + word]) return false;
+    }
+    return true;
+  }
+
+  /** Empties an ID's cell, and moves those after it up that would otherwise no longer be found (linear probing). */
+  #forget(place: number): void {
+    let hole = this.#cellOf(this.#ids, place * WORDS);
+    this.#table[hole] = 0;
+    for (let cell = (hole + 1) & this.#mask; this.#table[cell] !== 0; cell = (cell + 1) & this.#mask) {
+      const place = this.#table[cell] ?? 0;
+      const home = this.#homeOf(this.#ids, (place - 1) * WORDS);
+      if (((cell - home) & this.#mask) < ((cell - hole) & this.#mask)) continue;
+      this.#table[hole] = place;
+      this.#table[cell] = 0;
+      hole = cell;
+    }
+  }
+}
