@@ -13,6 +13,8 @@ export const ERROR_CODES = [
   "method-not-allowed",
   "too-large",
   "in-use",
+  "user-in-use",
+  "not-in-namespace",
   "refused-by-policy",
   "refused-by-homeserver",
   "room-encrypted",

@@ -24,3 +24,14 @@ export function parsedObject(body: Uint8Array): JsonObject {
     return {};
   }
 }
+
+/** The object without some of its keys, the others in their order. */
+export function without(object: JsonObject, ...keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
+}
+
+/** Whether lists and objects stand more than so many deep in each other. `JSON.stringify` fails where some thousands do. */
+export function isDeeperThan(depth: number, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeperThan(depth - 1, inner));
+}

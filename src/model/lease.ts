@@ -1,4 +1,4 @@
-import type { RoomId, ServerName } from "./ids.ts";
+import type { RoomAlias, RoomId, ServerName } from "./ids.ts";
 
 export const HOLDER_KINDS = ["tenant", "peek", "alias", "invite", "watch", "index", "operator"] as const;
 export type HolderKind = (typeof HOLDER_KINDS)[number];
@@ -14,6 +14,8 @@ export interface Lease {
   readonly id: number;
   readonly roomId: RoomId;
   readonly holder: Holder;
+  /** The name by which the holder asked for the room, or null where it did by ID. */
+  readonly alias: RoomAlias | null;
   readonly takenAt: number;
   /** Milliseconds since the epoch, or null for a lease that lasts until it is released. */
   readonly expiresAt: number | null;
@@ -27,6 +29,7 @@ export type LeaseEnd = (typeof LEASE_ENDS)[number];
 export interface LeaseWish {
   readonly roomId: RoomId;
   readonly holder: Holder;
+  readonly alias?: RoomAlias | null;
   readonly via: readonly ServerName[];
   /** Milliseconds from now until it expires; null for no end. */
   readonly ttl: number | null;

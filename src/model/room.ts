@@ -1,4 +1,4 @@
-import type { EventId, RoomId, ServerName } from "./ids.ts";
+import type { EventId, RoomId, ServerName, TenantId } from "./ids.ts";
 import type { Membership } from "./membership.ts";
 
 /**
@@ -15,6 +15,10 @@ export interface Room {
   /** The pseudouser's own membership; null where no event ever told of one. */
   readonly ownMembership: Membership | null;
   readonly ownMembershipEvent: EventId | null;
+  /** The `reason` of that membership; an invite's may say which tenant it is for. */
+  readonly ownReason: string | null;
+  /** The tenant that the pseudouser created the room for; null where it did not, or for nobody. */
+  readonly createdFor: TenantId | null;
   readonly version: string | null;
   readonly roomType: string | null;
   readonly name: string | null;

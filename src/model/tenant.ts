@@ -1,13 +1,39 @@
 import type { TenantId, UserId } from "./ids.ts";
 
-export const TENANT_ACTIONS = ["read", "send", "redact", "state", "room-state"] as const;
+export const TENANT_ACTIONS = [
+  "read",
+  "send",
+  "redact",
+  "state",
+  "room-state",
+  "invite",
+  "kick",
+  "ban",
+  "create",
+  "timestamp",
+] as const;
 /**
  * What a tenant may do in its rooms. `redact` covers its own events only; `state` covers types outside `m.room.`, and
- * `room-state` those inside, except memberships, which belong to attendance.
+ * `room-state` those inside, except memberships, which have actions of their own; `create` covers rooms and aliases;
+ * `timestamp` is the right to say when an event was sent (`?ts=`, spec, AS API, "Timestamp massaging").
  */
 export type TenantAction = (typeof TENANT_ACTIONS)[number];
 
 export const DEFAULT_ACTIONS: readonly TenantAction[] = ["read", "send", "redact"];
+
+/** The pattern of all rooms. Alone among patterns it is not the operator's word for a private room. */
+export const ANY_ROOM = "*";
+
+/** What the operator allows a tenant. A tenant may do what any one of its grants allows. */
+export interface Grant {
+  /** ANY_ROOM alone, or room IDs, aliases, and globs (`*`, `?`) of either. */
+  readonly rooms: readonly string[];
+  readonly actions: readonly TenantAction[];
+  /** Event types or globs of them that `send`, `state` and `room-state` are for; null for every type. */
+  readonly types: readonly string[] | null;
+  /** `invite`: made when the tenant was invited to the room and joined it. */
+  readonly source: "operator" | "invite";
+}
 
 /** An appservice or a bot that acts through the pseudouser. */
 export interface Tenant {
@@ -18,7 +44,11 @@ export interface Tenant {
   readonly url: string | null;
   /** The namespace of its personas, a regular expression, or null. */
   readonly users: string | null;
-  readonly actions: readonly TenantAction[];
+  readonly grants: readonly Grant[];
+  /** Whether it wants typing, receipts and presence, too (MSC2409). */
+  readonly ephemeral: boolean;
+  /** Since when the operator has its deliveries held back, or null. */
+  readonly pausedAt: number | null;
   readonly createdAt: number;
 }
 

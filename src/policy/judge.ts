@@ -1,6 +1,7 @@
 import type { HolderKind } from "../model/lease.ts";
 import type { Membership } from "../model/membership.ts";
 import type { JsonValue } from "../model/json.ts";
+import type { Word } from "./permit.ts";
 import type { Verdict, VerdictCode } from "../model/verdict.ts";
 
 /** What is known of a room before the pseudouser is in it: from the ledger, or looked up over federation (room summary, MSC3266). */
@@ -21,6 +22,8 @@ export interface Limits {
 
 export interface Question {
   readonly kind: HolderKind;
+  /** For a tenant: what the operator said of this room. Null for other holders. */
+  readonly word: Word | null;
   readonly ownMembership: Membership | null;
   /** Null where the homeserver can tell nothing of the room. */
   readonly look: RoomLook | null;
@@ -37,6 +40,11 @@ interface Rule {
 /** In this order; the first objection decides. The operator's own word passes the rules that protect the operator. */
 const RULES: readonly Rule[] = [
   {
+    code: "not-allowed",
+    objection: ({ word }) =>
+      word === "none" ? "none of the tenant's grants covers this room (emissary tenant allow)" : null,
+  },
+  {
     code: "room-cap",
     objection: ({ ownMembership, roomsAttended, limits }) =>
       ownMembership !== "join" && roomsAttended >= limits.maxRooms
@@ -45,8 +53,8 @@ const RULES: readonly Rule[] = [
   },
   {
     code: "not-visible",
-    objection: ({ kind, look }) =>
-      look === null && kind !== "operator"
+    objection: ({ kind, word, look }) =>
+      look === null && kind !== "operator" && word !== "named"
         ? "the homeserver can tell nothing of this room: it is private, or none of the given servers (via) is in it"
         : null,
   },
@@ -59,9 +67,9 @@ const RULES: readonly Rule[] = [
   },
   {
     code: "join-rule",
-    objection: ({ kind, look }) =>
-      kind !== "operator" && look !== null && look.joinRule !== "public"
-        ? `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word only public rooms are entered`
+    objection: ({ kind, word, look }) =>
+      kind !== "operator" && word !== "named" && look !== null && look.joinRule !== "public"
+        ? `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word or an invite only public rooms are entered`
         : null,
   },
 ];
@@ -70,6 +78,7 @@ const RULES: readonly Rule[] = [
 export function judge(question: Question): Verdict {
   const inputs: Record<string, JsonValue> = {
     holder: question.kind,
+    word: question.word,
     own_membership: question.ownMembership,
     rooms_attended: question.roomsAttended,
     max_rooms: question.limits.maxRooms,

@@ -1,8 +1,10 @@
 import { createHash, createHmac } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
-import type { ServerName, TenantId, UserId } from "../model/ids.ts";
-import type { Tenant, TenantAction } from "../model/tenant.ts";
+import { serverOf, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
+import { Signal } from "../model/signal.ts";
+import { ANY_ROOM, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
+import { isSameGrant, MAX_GRANTS } from "./grants.ts";
 
 /** A tenant as it is stored: of its tokens only what cannot be turned back into them. */
 export interface StoredTenant {
@@ -20,6 +22,10 @@ export interface TenantStore {
   add(stored: StoredTenant, at: number): Promise<boolean>;
   /** Gives new tokens; false where there is no such tenant. */
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
+  /** Adds a grant, in place of all it had where `only` says so, with an audit row; false where there is no such tenant. */
+  allow(id: TenantId, grant: Grant, only: boolean, at: number): Promise<boolean>;
+  /** Holds deliveries back from now on, or no longer, with an audit row; false where there is no such tenant. */
+  pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean>;
   /** Removes the tenant and ends its leases, in one commit. Null where there is no such tenant. */
   remove(id: TenantId, at: number): Promise<{ readonly leasesEnded: number } | null>;
 }
@@ -34,22 +40,55 @@ export interface TenantWish {
   readonly id: TenantId;
   readonly url: string | null;
   readonly users: string | null;
+  /** What it may do in public rooms. */
   readonly actions: readonly TenantAction[];
+  readonly ephemeral: boolean;
+}
+
+/** What came of calling a tenant (spec v1.7, AS API, "Pinging"; MSC2659). */
+export type PingOutcome =
+  | { readonly ok: true; readonly ms: number }
+  | {
+      readonly ok: false;
+      readonly why: "no-url" | "connection-failed" | "connection-timeout" | "bad-status";
+      /** What it answered; null where it gave no answer. */
+      readonly status: number | null;
+      readonly body: string | null;
+      readonly sentence: string;
+    };
+
+/** Calls a tenant at its URL with its hs_token, to learn whether both are right. Never rejects. */
+export interface TenantPinger {
+  ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome>;
 }
 
 /** The tenants of this homeserver and the tokens that they show. Held whole in memory: there are few, and every request asks. */
 export class Tenants {
+  /** Fires after each change of the tenants or of what they may do. */
+  readonly changed = new Signal();
+
   readonly #store: TenantStore;
   readonly #server: ServerName;
   readonly #secret: string;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #own: UserId;
   #byHash = new Map<string, Tenant>();
   #salts = new Map<TenantId, string>();
+  #senders = new Set<UserId>();
+  readonly #namespaces = new Map<string, RegExp>();
 
   /** @param secret what hs_tokens are derived with: known to this installation, and not in the database. */
-  constructor(parts: { store: TenantStore; server: ServerName; secret: string; clock: Clock; random: Random }) {
+  constructor(parts: {
+    store: TenantStore;
+    own: UserId;
+    server: ServerName;
+    secret: string;
+    clock: Clock;
+    random: Random;
+  }) {
     this.#store = parts.store;
+    this.#own = parts.own;
     this.#server = parts.server;
     this.#secret = parts.secret;
     this.#clock = parts.clock;
@@ -59,7 +98,10 @@ export class Tenants {
   async start(): Promise<void> {
     const all = await this.#store.all();
     this.#byHash = new Map(all.map(({ tenant, tokenHash }) => [tokenHash, tenant]));
+    this.#senders = new Set(all.map(({ tenant }) => tenant.sender));
+    this.#namespaces.clear();
     this.#salts = new Map(all.map(({ tenant, hsSalt }) => [tenant.id, hsSalt]));
+    this.changed.notify();
   }
 
   /** The tenant that a token belongs to. The table is asked by the token's hash, so that timing tells nothing of the token. */
@@ -79,7 +121,14 @@ export class Tenants {
   /** @throws EmissaryError `in-use` where the ID is taken. */
   async add(wish: TenantWish): Promise<{ readonly tenant: Tenant; readonly tokens: TenantTokens }> {
     const now = this.#clock.now();
-    const tenant: Tenant = { ...wish, sender: senderOf(wish.id, this.#server), createdAt: now };
+    const { actions, ...given } = wish;
+    const tenant: Tenant = {
+      ...given,
+      sender: senderOf(wish.id, this.#server),
+      grants: [{ rooms: [ANY_ROOM], actions, types: null, source: "operator" }],
+      pausedAt: null,
+      createdAt: now,
+    };
     const { asToken, hsSalt } = this.#fresh();
     if (!(await this.#store.add({ tenant, tokenHash: hashToken(asToken), hsSalt }, now))) {
       throw new EmissaryError(
@@ -109,12 +158,66 @@ export class Tenants {
   }
 
   /**
+   * Adds a grant, or has it replace all the tenant had. One that the tenant has already is not added again.
+   * @throws EmissaryError `not-found`; `bad-request` where the tenant has as many as may be
+   */
+  async allow(id: string, grant: Grant, only = false): Promise<Tenant> {
+    const tenant = this.#known(id);
+    if (!only && tenant.grants.some((had) => isSameGrant(had, grant))) return tenant;
+    if (!only && tenant.grants.length >= MAX_GRANTS) {
+      throw new EmissaryError(
+        "bad-request",
+        `Tenant ${tenant.id} has ${MAX_GRANTS} grants, and more are not kept: have one grant with globs replace them (emissary tenant allow --only).`,
+      );
+    }
+    await this.#store.allow(tenant.id, grant, only, this.#clock.now());
+    return this.#again(id);
+  }
+
+  /**
+   * The tenant was invited to the room: it may do there what it may in public ones. Where the operator lets it into certain
+   * rooms only, an invite changes nothing: whoever invites is no operator.
+   */
+  async allowInvited({ id, grants }: Tenant, roomId: RoomId): Promise<void> {
+    for (const grant of grants.filter(({ rooms }) => rooms.includes(ANY_ROOM))) {
+      await this.allow(id, { ...grant, rooms: [roomId], source: "invite" });
+    }
+  }
+
+  /** Holds the tenant's deliveries back, or no longer. @throws EmissaryError `not-found` */
+  async pause(id: string, isPaused: boolean): Promise<Tenant> {
+    await this.#store.pause(this.#known(id).id, isPaused, this.#clock.now());
+    return this.#again(id);
+  }
+
+  /**
+   * Whether a tenant may act as a user: its sender, or one of its namespace, which begins to match at the user ID's beginning, as
+   * in a homeserver. Users of other servers, the pseudouser and other tenants' senders are nobody's personas.
+   */
+  isPersona(tenant: Tenant, userId: UserId): boolean {
+    if (userId === tenant.sender) return true;
+    if (tenant.users === null || userId === this.#own || serverOf(userId) !== this.#server) return false;
+    if (this.#senders.has(userId)) return false;
+    let expression = this.#namespaces.get(tenant.users);
+    if (expression === undefined) {
+      expression = new RegExp(`^(?:${tenant.users})`);
+      this.#namespaces.set(tenant.users, expression);
+    }
+    return expression.test(userId);
+  }
+
+  /**
    * The token that we show a tenant. Derived, not stored: we must be able to show it, and whoever reads the database must not.
    * It changes with the salt (rotate) and with this installation's own secret.
    */
   hsTokenOf(id: TenantId): string {
     const salt = this.#salts.get(id) ?? "";
     return createHmac("sha256", this.#secret).update(`tenant hs_token\n${id}\n${salt}`).digest("base64url");
+  }
+
+  async #again(id: string): Promise<Tenant> {
+    await this.start();
+    return this.#known(id);
   }
 
   #known(id: string): Tenant {

@@ -45,7 +45,6 @@ function check(path: string): number {
   rows.forEach((row, index) => {
     expect(row).toEqual({ first_seq: 2 * index + 1, event_ids: JSON.stringify([`$m${index + 1}`, `$e${index + 1}`]) });
   });
-  expect(db.prepare("SELECT next_seq FROM journal_end").pluck().get()).toBe(2 * rows.length + 1);
   expect(db.prepare("SELECT event_id FROM members WHERE user_id = ?").pluck().get(ALICE)).toBe(`$m${rows.length}`);
   return rows.length;
 }

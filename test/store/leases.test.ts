@@ -111,6 +111,10 @@ describe.each(DATABASES)("leases on $name", ({ make }) => {
       await leases.end(ROOM, TELEGRAM, "released", 0);
       await leases.expire(2 * day, 10);
       expect(await leases.lastEnd(ROOM, TELEGRAM)).toBe("released");
+      // The newest of all changes to leases stays, since it numbers the next.
+      await leases.expire(365 * day, 10);
+      expect(await leases.lastEnd(ROOM, TELEGRAM)).toBe("released");
+      await leases.book(wish(IRC), 365 * day);
       await leases.expire(365 * day, 10);
       expect(await leases.lastEnd(ROOM, TELEGRAM)).toBeNull();
     });

@@ -32,6 +32,8 @@ describe.each(DATABASES)("the ledger on $name", ({ make }) => {
       load: "none",
       ownMembership: null,
       ownMembershipEvent: null,
+      ownReason: null,
+      createdFor: null,
       version: "10",
       roomType: "m.space",
       name: "Second",

@@ -5,7 +5,7 @@ import { Recorder, type IncomingTransaction } from "../../src/ledger/recorder.ts
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId, UserId } from "../../src/model/ids.ts";
 import { MEMBERSHIPS } from "../../src/model/membership.ts";
-import { ManualClock } from "../support/clock.ts";
+import { ManualClock, seededRandom } from "../support/clock.ts";
 import { ALICE, BOB, CAROL, incoming, member, message, OTHER_ROOM, OWN, ROOM, state } from "../support/events.ts";
 import { DATABASES, type Stores, type TestDatabase } from "../support/storage.ts";
 import { roundsOf, seedOf } from "../support/soak.ts";
@@ -14,7 +14,7 @@ const clock = new ManualClock();
 const NEVER = new AbortController().signal;
 
 async function recorderOn(writer: LedgerWriter): Promise<Recorder> {
-  const recorder = new Recorder(writer, OWN, clock);
+  const recorder = new Recorder(writer, OWN, clock, seededRandom(1));
   await recorder.start();
   return recorder;
 }
@@ -47,6 +47,15 @@ describe.each(DATABASES)("recording on $name", ({ make }) => {
     expect(second.isRepeated(sent.txnId, sent.digest)).toBe(true);
     expect(await second.record(sent)).toMatchObject({ repeated: true });
     expect(await journalled(after)).toEqual(["$a", "$b"]);
+  });
+
+  test("a transaction that held nothing but faults is known after a restart too: its faults are kept once", async () => {
+    const database = make();
+    const sent = { ...incoming("1", []), setAside: [{ fault: "it has no type", json: "{}" }], verbatim: null };
+    await (await recorderOn(database.open().ledger)).record(sent);
+    const second = await recorderOn(database.openAfterCrash().ledger);
+    expect(second.isRepeated(sent.txnId, sent.digest)).toBe(true);
+    expect(await second.record(sent)).toMatchObject({ repeated: true, setAside: 0 });
   });
 
   // Synapse on SQLite counts its transactions from 1 again after every restart. Remembered by their ID alone, the first

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { HistoryLimiter, type RetentionLimits } from "../../src/ledger/retention.ts";
+import type { RetentionLimits } from "../../src/ledger/cut.ts";
+import { HistoryLimiter } from "../../src/ledger/retention.ts";
 import type { AuditEntry } from "../../src/model/audit.ts";
 import { ManualClock } from "../support/clock.ts";
 import { message, recordOf } from "../support/events.ts";
@@ -154,6 +155,36 @@ describe.each(DATABASES)("the history on $name", ({ make }) => {
     await journal.advance("late", 2);
     expect((await history.trim(5)).map(({ firstSeq }) => firstSeq)).toEqual([1, 2]);
     expect(await journal.bounds()).toEqual({ first: 3, last: 6 });
+  });
+
+  test("tells what both hold, and who has yet to read", async () => {
+    const { ledger, journal, history, audit } = make().open();
+    expect(await history.extent()).toEqual({ journalOldestAt: null, auditEntries: 0, auditOldestAt: null });
+    await journal.advance("early", 0);
+    expect(await history.readers()).toEqual([]);
+
+    // Three events in each, numbered 1 to 3, 4 to 6, 7 to 9.
+    for (const n of [1, 2, 3]) {
+      const events = [1, 2, 3].map((event) => message({ id: `e${n}-${event}` }));
+      await ledger.record(recordOf(String(n), events, { receivedAt: n * 1_000 }));
+    }
+    for (const at of [50, 60, 70]) await audit.noteAll([entry], at);
+    for (const [consumer, seq] of Object.entries({ "at-3": 3, "at-4": 4, all: 9 }))
+      await journal.advance(consumer, seq);
+    expect(await history.extent()).toEqual({ journalOldestAt: 1_000, auditEntries: 3, auditOldestAt: 50 });
+    expect(await history.readers()).toEqual([
+      { consumer: "early", seq: 0, unreadAt: 1_000, unreadRowEnd: 3 },
+      { consumer: "at-3", seq: 3, unreadAt: 2_000, unreadRowEnd: 6 },
+      { consumer: "at-4", seq: 4, unreadAt: 2_000, unreadRowEnd: 6 },
+    ]);
+
+    await journal.advance("early", 4);
+    await history.trim(9);
+    await journal.advance("late", 0);
+    await history.trimAudit(55, 10);
+    expect(await history.extent()).toEqual({ journalOldestAt: 2_000, auditEntries: 2, auditOldestAt: 60 });
+    // Of what is gone nothing is to be had: the oldest that is left is the next to read.
+    expect((await history.readers())[0]).toEqual({ consumer: "late", seq: 0, unreadAt: 2_000, unreadRowEnd: 6 });
   });
 
   test("the audit loses what is too old, in small pieces, and nothing else", async () => {

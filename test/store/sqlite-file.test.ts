@@ -241,11 +241,12 @@ describe("the schema", () => {
   });
 });
 
-const WISH = { id: "telegram" as TenantId, url: null, users: null, actions: ["read"] as const };
+const WISH = { id: "telegram" as TenantId, url: null, users: null, actions: ["read"] as const, ephemeral: false };
 
 function tenantsOf(storage: SqliteStorage): Tenants {
   return new Tenants({
     store: storage.tenants,
+    own: OWN,
     server: "ours.example" as ServerName,
     secret: "the-as-token-of-our-registration",
     clock: new ManualClock(),

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { RoomId, TenantId, UserId } from "../../src/model/ids.ts";
+import type { Grant } from "../../src/model/tenant.ts";
 import type { StoredTenant } from "../../src/policy/tenants.ts";
 import { OTHER_ROOM, ROOM } from "../support/events.ts";
-import { DATABASES } from "../support/storage.ts";
+import { DATABASES, type Stores } from "../support/storage.ts";
 
 function stored(id: string, more: Partial<StoredTenant["tenant"]> = {}): StoredTenant {
   return {
@@ -11,7 +12,9 @@ function stored(id: string, more: Partial<StoredTenant["tenant"]> = {}): StoredT
       sender: `@_emissary_${id}:ours.example` as UserId,
       url: "http://127.0.0.1:29317",
       users: "@telegram_.*:ours\\.example",
-      actions: ["read", "send"],
+      grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
+      ephemeral: false,
+      pausedAt: null,
       createdAt: 5,
       ...more,
     },
@@ -21,6 +24,11 @@ function stored(id: string, more: Partial<StoredTenant["tenant"]> = {}): StoredT
 }
 
 const TELEGRAM = "telegram" as TenantId;
+
+async function grantsOf({ tenants }: Stores, id: string): Promise<readonly Grant[] | undefined> {
+  return (await tenants.all()).find(({ tenant }) => tenant.id === id)?.tenant.grants;
+}
+
 const NOBODY: ReadonlySet<RoomId> = new Set();
 
 describe.each(DATABASES)("tenants on $name", ({ make }) => {
@@ -28,7 +36,7 @@ describe.each(DATABASES)("tenants on $name", ({ make }) => {
     const database = make();
     const { tenants } = database.open();
     expect(await tenants.all()).toEqual([]);
-    const bare = stored("bare", { url: null, users: null, actions: [] });
+    const bare = stored("bare", { url: null, users: null, grants: [] });
     expect(await tenants.add(stored("telegram"), 5)).toBe(true);
     expect(await tenants.add(bare, 5)).toBe(true);
     expect(await database.openAfterCrash().tenants.all()).toEqual([bare, stored("telegram")]);
@@ -68,6 +76,44 @@ describe.each(DATABASES)("tenants on $name", ({ make }) => {
     expect(await leases.ofRoom(OTHER_ROOM)).toEqual([]);
     expect(await leases.lastEnd(ROOM, telegram)).toBe("tenant-removed");
     expect([...(await attendance.due(7, 10, NOBODY))].sort()).toEqual([OTHER_ROOM, ROOM].sort());
+  });
+
+  test("a grant is added after those before it, or replaces them, also after a crash", async () => {
+    const database = make();
+    const { tenants, audit } = database.open();
+    await tenants.add(stored("telegram"), 5);
+    await tenants.add(stored("irc"), 5);
+    const [first] = stored("telegram").tenant.grants;
+    const second: Grant = { rooms: ["#ops:a.example"], actions: ["state"], types: ["com.*"], source: "invite" };
+    expect(await tenants.allow(TELEGRAM, second, false, 6)).toBe(true);
+    expect(await grantsOf(database.openAfterCrash(), "telegram")).toEqual([first, second]);
+    const again = database.open();
+    expect(await again.tenants.allow(TELEGRAM, second, true, 7)).toBe(true);
+    expect(await grantsOf(again, "telegram")).toEqual([second]);
+    expect(await grantsOf(again, "irc")).toEqual([first]);
+    expect(await again.tenants.allow("nobody" as TenantId, second, true, 8)).toBe(false);
+    expect(await audit.newest(null, 1)).toMatchObject([
+      { action: "tenant.allow", detail: { tenant: "telegram", ...second, only: "false" } },
+    ]);
+  });
+
+  test("a tenant that is removed takes its grants with it, so that one of its name begins anew", async () => {
+    const stores = make().open();
+    await stores.tenants.add(stored("telegram"), 5);
+    await stores.tenants.remove(TELEGRAM, 6);
+    await stores.tenants.add(stored("telegram", { grants: [] }), 7);
+    expect(await grantsOf(stores, "telegram")).toEqual([]);
+  });
+
+  test("pausing notes since when, resuming forgets it, and both are in the audit", async () => {
+    const { tenants, audit } = make().open();
+    await tenants.add(stored("telegram"), 5);
+    expect(await tenants.pause(TELEGRAM, true, 6)).toBe(true);
+    expect((await tenants.all()).map(({ tenant }) => tenant.pausedAt)).toEqual([6]);
+    expect(await tenants.pause(TELEGRAM, false, 7)).toBe(true);
+    expect(await tenants.all()).toEqual([stored("telegram")]);
+    expect(await tenants.pause("nobody" as TenantId, true, 8)).toBe(false);
+    expect((await audit.newest(null, 2)).map(({ action }) => action)).toEqual(["tenant.resume", "tenant.pause"]);
   });
 
   test("each deed of the operator is in the audit, without tokens", async () => {

@@ -154,7 +154,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     };
   }
 
-  async countOthers(roomId: RoomId): Promise<number> {
-    return this.#others.get(roomId) ?? 0;
+  async countOthers(roomId: RoomId | null): Promise<number> {
+    return this.#others.get(roomId ?? "") ?? 0;
   }
 }

@@ -29,7 +29,7 @@ export class ChangeWriter {
   readonly #state: Statement<[number, string], { event_id: string }>;
   readonly #putState: Statement;
   readonly #count: Statement<[number, number]>;
-  readonly #own: Statement<[string, string, number]>;
+  readonly #own: Statement<[string, string, string | null, number]>;
   readonly #stale: Statement<[number, number]>;
   readonly #ask: Statement<[number, number]>;
   /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its `apply`. */
@@ -54,7 +54,7 @@ export class ChangeWriter {
       "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
     );
     this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
-    this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ? WHERE nr = ?");
+    this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ? WHERE nr = ?");
     this.#stale = db.prepare("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
     this.#ask = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = ?");
   }
@@ -79,7 +79,7 @@ export class ChangeWriter {
     return [...doubted];
   }
 
-  #applyMember({ member, replaces, own, ends }: MemberChange, seq: number, now: number): boolean {
+  #applyMember({ member, replaces, own, ends, reason }: MemberChange, seq: number, now: number): boolean {
     const room = this.#roomOf(member.roomId);
     const { nr } = room;
     const before = this.#member.get(nr, member.userId);
@@ -99,8 +99,11 @@ export class ChangeWriter {
     if (delta !== 0) this.#count.run(delta, nr);
     if (own) {
       this.#seen.delete(member.roomId);
-      this.#own.run(member.membership, member.eventId, nr);
-      if (member.membership === "join" && room.own_membership !== "join") this.#ask.run(now, nr);
+      this.#own.run(member.membership, member.eventId, reason, nr);
+      if (member.membership === "join" && room.own_membership !== "join") {
+        this.#ask.run(now, nr);
+        this.#leases.entered(nr);
+      }
       if (member.membership !== "join" && room.own_membership === "join") this.#stale.run(now, nr);
       // A leave that was no end of a stay (an unban, an invite taken back) puts nobody out.
       const putOut = ends === "banned" || (ends === "kicked" && room.own_membership === "join") ? ends : null;

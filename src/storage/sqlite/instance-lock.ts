@@ -2,7 +2,8 @@ import { closeSync, existsSync, openSync, realpathSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import DatabaseConstructor, { type Database } from "better-sqlite3";
-import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import { EmissaryError } from "../../model/errors.ts";
+import { causeOf } from "./faults.ts";
 
 /** How long to wait for somebody who is only looking who holds the lock, milliseconds. */
 const BUSY_MS = 250;
@@ -54,8 +55,8 @@ export function takeInstanceLock(path: string, holder: LockHolder): InstanceLock
     if (error instanceof EmissaryError) throw error;
     throw new EmissaryError(
       "bad-config",
-      `The database ${path} cannot be locked: ${sentenceOf(error)}. Check that ${dirname(path)} exists, that this user may write ` +
-        `there, and that ${file}, if it is there, is Emissary's (storage.sqlite); it may be removed while nothing runs.`,
+      `The database ${path} cannot be locked: ${causeOf(error)}. Check that ${dirname(path)} exists, that this user may write ` +
+        `there, that its disk is writable and has room, and that ${file}, if it is there, is Emissary's (storage.sqlite); it may be removed while nothing runs.`,
       { cause: error },
     );
   }

@@ -9,10 +9,13 @@ interface Row {
   body: Buffer;
 }
 
+/** The number of the newest event, 0 for none. The newest row is never removed (retention-store.ts), so it always tells. */
+export const LAST_SEQ = "coalesce((SELECT first_seq + events - 1 FROM journal ORDER BY first_seq DESC LIMIT 1), 0)";
+
 /** The journal's reading end. Rows are whole transactions as they came in; a reader gets single events with their numbers. */
 export class JournalStore implements Journal {
   readonly #rows: Statement<[number, number], Row>;
-  readonly #bounds: Statement<[], { first: number | null; next: number }>;
+  readonly #bounds: Statement<[], { first: number; last: number }>;
   readonly #cursor: Statement<[string], number>;
   readonly #advance: Statement<[string, number]>;
 
@@ -22,9 +25,7 @@ export class JournalStore implements Journal {
       "SELECT first_seq, events, received_at, body FROM journal " +
         "WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= ?), 0) ORDER BY first_seq LIMIT ?",
     );
-    this.#bounds = db.prepare(
-      "SELECT (SELECT min(first_seq) FROM journal) AS first, (SELECT next_seq FROM journal_end) AS next",
-    );
+    this.#bounds = db.prepare(`SELECT coalesce((SELECT min(first_seq) FROM journal), 0) AS first, ${LAST_SEQ} AS last`);
     this.#cursor = db.prepare<[string], number>("SELECT seq FROM cursors WHERE consumer = ?").pluck();
     this.#advance = db.prepare(
       "INSERT INTO cursors (consumer, seq) VALUES (?, ?) ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)",
@@ -47,8 +48,7 @@ export class JournalStore implements Journal {
   }
 
   async bounds(): Promise<{ readonly first: number; readonly last: number }> {
-    const row = this.#bounds.get();
-    return { first: row?.first ?? 0, last: (row?.next ?? 1) - 1 };
+    return this.#bounds.get() ?? { first: 0, last: 0 };
   }
 
   async cursor(consumer: string): Promise<number> {

@@ -2,16 +2,25 @@ import type { Database, Statement } from "better-sqlite3";
 import type { RoomId, ServerName } from "../../model/ids.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
 import type { AuditStore } from "./audit-store.ts";
+import { LAST_SEQ } from "./journal-store.ts";
 import type { RoomNumbers } from "./rooms.ts";
+
+export const LEASE_COLUMNS = "id, room_nr, kind, holder, alias, taken_at, expires_at";
 
 export interface LeaseRow {
   id: number;
   room_nr: number;
   kind: string;
   holder: string;
+  alias: string | null;
   taken_at: number;
   expires_at: number | null;
 }
+
+const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
+const INSERT =
+  "INSERT INTO leases (room_nr, kind, holder, alias, taken_at, from_seq, change, expires_at) " +
+  `VALUES (?, ?, ?, ?, ?, ${LAST_SEQ}, ${NEXT_CHANGE}, ?)`;
 
 /**
  * What several stores do to leases inside their own transactions: ending those of a room, moving them to its replacement, and
@@ -22,8 +31,11 @@ export class LeaseBook {
   readonly #audit: AuditStore;
   readonly #live: Statement<[number], LeaseRow>;
   readonly #end: Statement<[number, string, number]>;
-  readonly #put: Statement<[number, string, string, number, number | null]>;
-  readonly #putNew: Statement<[number, string, string, number, number | null]>;
+  readonly #put: Statement<[number, string, string, string | null, number, number | null]>;
+  readonly #putNew: Statement<[number, string, string, string | null, number, number | null]>;
+  readonly #entered: Statement<[number]>;
+  readonly #takeAlong: Statement<[number, string, number]>;
+  readonly #putOut: Statement<[string, number]>;
   readonly #wake: Statement<[number, number, number]>;
   readonly #mark: Statement<[string, string, number, number]>;
   readonly #roomId: Statement<[number], string>;
@@ -31,17 +43,21 @@ export class LeaseBook {
   constructor(db: Database, rooms: RoomNumbers, audit: AuditStore) {
     this.#rooms = rooms;
     this.#audit = audit;
-    this.#live = db.prepare(
-      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id",
+    this.#live = db.prepare(`SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id`);
+    this.#end = db.prepare(
+      `UPDATE leases SET ended_at = ?, end_reason = ?, to_seq = ${LAST_SEQ}, change = ${NEXT_CHANGE} WHERE id = ?`,
     );
-    this.#end = db.prepare("UPDATE leases SET ended_at = ?, end_reason = ? WHERE id = ?");
     this.#put = db.prepare(
-      "INSERT INTO leases (room_nr, kind, holder, taken_at, expires_at) VALUES (?, ?, ?, ?, ?) " +
-        "ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET expires_at = excluded.expires_at",
+      `${INSERT} ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET ` +
+        "expires_at = excluded.expires_at, alias = coalesce(excluded.alias, alias)",
     );
-    this.#putNew = db.prepare(
-      "INSERT INTO leases (room_nr, kind, holder, taken_at, expires_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    this.#putNew = db.prepare(`${INSERT} ON CONFLICT DO NOTHING`);
+    this.#entered = db.prepare(`UPDATE leases SET change = ${NEXT_CHANGE} WHERE room_nr = ? AND ended_at IS NULL`);
+    this.#takeAlong = db.prepare(
+      "INSERT OR IGNORE INTO persona_rooms (tenant, room_nr, user_id) " +
+        "SELECT tenant, ?, user_id FROM persona_rooms WHERE tenant = ? AND room_nr = ?",
     );
+    this.#putOut = db.prepare("DELETE FROM persona_rooms WHERE tenant = ? AND room_nr = ?");
     this.#wake = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at) VALUES (?, 'absent', ?, ?) " +
         "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, stirs = stirs + 1",
@@ -57,17 +73,24 @@ export class LeaseBook {
     return this.#live.all(nr);
   }
 
+  /** The pseudouser is in the room now: for the holders of its leases something changed. */
+  entered(nr: number): void {
+    this.#entered.run(nr);
+  }
+
   /** Has the keeper look at the room now. */
   wake(nr: number, now: number): void {
     this.#wake.run(nr, now, now);
   }
 
-  put(nr: number, kind: string, holder: string, now: number, expiresAt: number | null): void {
-    this.#put.run(nr, kind, holder, now, expiresAt);
+  put(lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "expires_at">, now: number): void {
+    this.#put.run(lease.room_nr, lease.kind, lease.holder, lease.alias, now, lease.expires_at);
   }
 
+  /** Ends a lease. The users of a tenant are in a room while its lease lives, so they are put out with it. */
   endOne(lease: LeaseRow, end: LeaseEnd, now: number): void {
     this.#end.run(now, end, lease.id);
+    if (lease.kind === "tenant") this.#putOut.run(lease.holder, lease.room_nr);
     this.#audit.write(
       {
         actor: actorOf(lease.kind, lease.holder),
@@ -89,7 +112,7 @@ export class LeaseBook {
     this.#mark.run(why.code, why.reason, now, nr);
   }
 
-  /** Moves a room's leases to the room that replaced it; a holder that has one there keeps that. */
+  /** Moves a room's leases, and tenants' users with them, to the room that replaced it; a holder that has one there keeps that. */
   move(from: RoomId, to: RoomId, via: readonly ServerName[], now: number): void {
     const nr = this.#rooms.find(from);
     if (nr === null) return;
@@ -98,8 +121,9 @@ export class LeaseBook {
     const target = this.#rooms.take(to);
     this.#rooms.learnVia(target, [...via, ...this.#rooms.via(nr)]);
     for (const lease of leases) {
+      if (lease.kind === "tenant") this.#takeAlong.run(target, lease.holder, nr);
       this.endOne(lease, "upgraded", now);
-      this.#putNew.run(target, lease.kind, lease.holder, now, lease.expires_at);
+      this.#putNew.run(target, lease.kind, lease.holder, lease.alias, now, lease.expires_at);
     }
     this.wake(nr, now);
     this.wake(target, now);

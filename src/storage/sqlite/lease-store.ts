@@ -1,16 +1,14 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { LeaseStore } from "../../leases/desk.ts";
-import type { RoomId } from "../../model/ids.ts";
+import type { RoomAlias, RoomId } from "../../model/ids.ts";
 import type { Holder, HolderKind, Lease, LeaseEnd, LeaseWish } from "../../model/lease.ts";
 import type { Verdict } from "../../model/verdict.ts";
 import type { AuditStore } from "./audit-store.ts";
-import { actorOf, type LeaseBook, type LeaseRow } from "./lease-book.ts";
+import { actorOf, LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
-/** Ended leases are kept this long, to tell a holder why it lost one. */
+/** Ended leases are kept this long, to tell a holder why it lost one; and until a tenant was given what they cover. */
 const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
-
-const COLUMNS = "id, room_nr, kind, holder, taken_at, expires_at";
 
 export class SqliteLeaseStore implements LeaseStore {
   readonly #db: Database;
@@ -30,7 +28,7 @@ export class SqliteLeaseStore implements LeaseStore {
     this.#book = book;
     this.#audit = audit;
     this.#find = db.prepare(
-      `SELECT ${COLUMNS} FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? AND ended_at IS NULL`,
+      `SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? AND ended_at IS NULL`,
     );
     this.#lastEnd = db
       .prepare<[number, string, string], string | null>(
@@ -38,7 +36,7 @@ export class SqliteLeaseStore implements LeaseStore {
       )
       .pluck();
     this.#expired = db.prepare(
-      `SELECT ${COLUMNS} FROM leases WHERE ended_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
+      `SELECT ${LEASE_COLUMNS} FROM leases WHERE ended_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
     );
     this.#nextExpiry = db
       .prepare<[], number | null>(
@@ -46,7 +44,9 @@ export class SqliteLeaseStore implements LeaseStore {
       )
       .pluck();
     this.#forget = db.prepare(
-      "DELETE FROM leases WHERE id IN (SELECT id FROM leases WHERE ended_at IS NOT NULL AND ended_at < ? LIMIT ?)",
+      "DELETE FROM leases WHERE id IN (SELECT id FROM leases l WHERE ended_at IS NOT NULL AND ended_at < ? " +
+        "AND NOT EXISTS (SELECT 1 FROM cursors c WHERE l.kind = 'tenant' AND c.consumer = 'tenant:' || l.holder AND c.seq < l.to_seq) " +
+        "AND change < (SELECT max(change) FROM leases) LIMIT ?)",
     );
     this.#presentRooms = db
       .prepare<[string, string], string>(
@@ -57,13 +57,14 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async book(wish: LeaseWish, now: number): Promise<Lease> {
-    const { roomId, holder, via, ttl } = wish;
+    const { roomId, holder, alias = null, via, ttl } = wish;
     return this.#db
       .transaction(() => {
         const nr = this.#rooms.take(roomId);
         this.#rooms.learnVia(nr, via);
         const renewed = this.#find.get(nr, holder.kind, holder.name) !== undefined;
-        this.#book.put(nr, holder.kind, holder.name, now, ttl === null ? null : now + ttl);
+        const expires_at = ttl === null ? null : now + ttl;
+        this.#book.put({ room_nr: nr, kind: holder.kind, holder: holder.name, alias, expires_at }, now);
         const row = this.#find.get(nr, holder.kind, holder.name);
         if (row === undefined) throw new Error("a lease that was just booked is not there");
         this.#audit.write(
@@ -152,6 +153,7 @@ export function leaseOf(roomId: RoomId, row: LeaseRow): Lease {
     id: row.id,
     roomId,
     holder: { kind: row.kind as HolderKind, name: row.holder },
+    alias: row.alias as RoomAlias | null,
     takenAt: row.taken_at,
     expiresAt: row.expires_at,
   };

@@ -1,10 +1,11 @@
 import type { Database, Statement, Transaction } from "better-sqlite3";
 import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
 import type { Ledger, LedgerWriter, MemberPage, Recorded, TransactionRecord } from "../../ledger/ledger.ts";
-import type { EventId, RoomId, UserId } from "../../model/ids.ts";
+import type { EventId, RoomId, TenantId, UserId } from "../../model/ids.ts";
 import type { Member, Membership } from "../../model/membership.ts";
 import type { LoadState, Room } from "../../model/room.ts";
 import type { ChangeWriter } from "./changes.ts";
+import { LAST_SEQ } from "./journal-store.ts";
 import { parseVia, type RoomNumbers } from "./rooms.ts";
 
 /** How many faulty events are kept for the operator; older ones go. */
@@ -24,8 +25,18 @@ interface RoomRow {
   load: string;
   own_membership: string | null;
   own_event: string | null;
+  own_reason: string | null;
   via: string;
 }
+
+interface ReceivedRow {
+  txnId: string;
+  digest: string;
+  at: number;
+}
+
+/** How many upgrades back it is looked whom a room was made for. */
+const MAX_UPGRADES = 10;
 
 const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avatar_url";
 
@@ -39,19 +50,20 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #memberSeq: Statement<[number, string], number>;
   readonly #members: Statement<[number, string, number], MemberRow>;
   readonly #membersIn: Statement<[number, string, string, number], MemberRow>;
-  readonly #nextSeq: Statement<[], number>;
-  readonly #setNextSeq: Statement<[number]>;
+  readonly #lastSeq: Statement<[], number>;
   readonly #append: Statement<[number, number, number, string, string, string, Uint8Array]>;
-  readonly #setAside: Statement<[number, string, string, string]>;
+  readonly #setAside: Statement<[number, string, string, string, string]>;
   readonly #trimAside: Statement<[number]>;
-  readonly #recent: Statement<[number], { txn_id: string; digest: string; event_ids: string }>;
+  readonly #recent: Statement<[number], { event_ids: string }>;
+  readonly #recentTransactions: Statement<[number], ReceivedRow>;
+  readonly #recentFaulty: Statement<[number], ReceivedRow>;
   readonly #record: Transaction<(transaction: TransactionRecord) => Recorded>;
   readonly #observe: Transaction<(changes: readonly LedgerChange[], asOf: number, now: number) => void>;
 
   constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter) {
     this.#rooms = rooms;
     this.#changes = changes;
-    this.#room = db.prepare("SELECT nr, load, own_membership, own_event, via FROM rooms WHERE room_id = ?");
+    this.#room = db.prepare("SELECT nr, load, own_membership, own_event, own_reason, via FROM rooms WHERE room_id = ?");
     this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
     this.#member = db.prepare(`SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id = ?`);
     this.#memberSeq = db
@@ -63,14 +75,21 @@ export class LedgerStore implements Ledger, LedgerWriter {
     this.#membersIn = db.prepare(
       `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND membership = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
     );
-    this.#nextSeq = db.prepare<[], number>("SELECT next_seq FROM journal_end").pluck();
-    this.#setNextSeq = db.prepare("UPDATE journal_end SET next_seq = ?");
+    this.#lastSeq = db.prepare<[], number>(`SELECT ${LAST_SEQ}`).pluck();
     this.#append = db.prepare(
       "INSERT INTO journal (first_seq, events, received_at, txn_id, digest, event_ids, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
     );
-    this.#setAside = db.prepare("INSERT INTO set_aside (received_at, txn_id, fault, json) VALUES (?, ?, ?, ?)");
+    this.#setAside = db.prepare(
+      "INSERT INTO set_aside (received_at, txn_id, digest, fault, json) VALUES (?, ?, ?, ?, ?)",
+    );
     this.#trimAside = db.prepare("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
-    this.#recent = db.prepare("SELECT txn_id, digest, event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
+    this.#recent = db.prepare("SELECT event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
+    this.#recentTransactions = db.prepare(
+      "SELECT txn_id AS txnId, digest, received_at AS at FROM journal ORDER BY first_seq DESC LIMIT ?",
+    );
+    this.#recentFaulty = db.prepare(
+      "SELECT txn_id AS txnId, digest, max(received_at) AS at FROM set_aside GROUP BY txn_id, digest ORDER BY max(id) DESC LIMIT ?",
+    );
     this.#record = db.transaction((transaction: TransactionRecord) => this.#recordNow(transaction));
     this.#observe = db.transaction((observed: readonly LedgerChange[], asOf: number, now: number) => {
       const current = observed.filter((change) => change.kind !== "member" || this.#isCurrent(change.member, asOf));
@@ -83,7 +102,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
   }
 
   async lastSeq(): Promise<number> {
-    return this.#next() - 1;
+    return this.#last();
   }
 
   async observe(changes: readonly LedgerChange[], asOf: number, now: number): Promise<void> {
@@ -103,10 +122,12 @@ export class LedgerStore implements Ledger, LedgerWriter {
   }
 
   async recentTransactions(limit: number): Promise<readonly { readonly txnId: string; readonly digest: string }[]> {
-    return this.#recent
-      .all(limit)
-      .reverse()
-      .map(({ txn_id, digest }) => ({ txnId: txn_id, digest }));
+    // A transaction that held nothing but faults has no row in the journal, and is to be known all the same.
+    const received = [...this.#recentFaulty.all(limit).reverse(), ...this.#recentTransactions.all(limit).reverse()];
+    return received
+      .sort((one, other) => one.at - other.at)
+      .slice(-limit)
+      .map(({ txnId, digest }) => ({ txnId, digest }));
   }
 
   async room(roomId: RoomId): Promise<Room | null> {
@@ -119,6 +140,8 @@ export class LedgerStore implements Ledger, LedgerWriter {
       load: row.load as LoadState,
       ownMembership: row.own_membership as Membership | null,
       ownMembershipEvent: row.own_event as EventId | null,
+      ownReason: row.own_reason,
+      createdFor: (of("created_for") ?? this.#inherited(roomId, of("predecessor"))) as TenantId | null,
       version: of("version"),
       roomType: of("type"),
       name: of("name"),
@@ -130,6 +153,26 @@ export class LedgerStore implements Ledger, LedgerWriter {
       predecessor: of("predecessor"),
       via: parseVia(row.via),
     };
+  }
+
+  /**
+   * An upgrade leaves the mark of the old room's m.room.create behind: whom the old room was made for, the new one is for, where
+   * the old one names it as its replacement.
+   */
+  #inherited(roomId: string, predecessor: string | null): string | null {
+    let room = roomId;
+    let before = predecessor;
+    for (let steps = 0; before !== null && steps < MAX_UPGRADES; steps += 1) {
+      const nr = this.#rooms.find(before as RoomId);
+      if (nr === null) return null;
+      const state = new Map(this.#state.all(nr).map(({ field, value }) => [field, value]));
+      if (state.get("replacement") !== room) return null;
+      const createdFor = state.get("created_for") ?? null;
+      if (createdFor !== null) return createdFor;
+      room = before;
+      before = state.get("predecessor") ?? null;
+    }
+    return null;
   }
 
   async member(roomId: RoomId, userId: UserId): Promise<Member | null> {
@@ -150,12 +193,11 @@ export class LedgerStore implements Ledger, LedgerWriter {
 
   #recordNow(transaction: TransactionRecord): Recorded {
     const { txnId, digest, receivedAt, body, eventIds, changes, setAside } = transaction;
-    const firstSeq = this.#next();
+    const firstSeq = this.#last() + 1;
     if (eventIds.length > 0) {
       this.#append.run(firstSeq, eventIds.length, receivedAt, txnId, digest, JSON.stringify(eventIds), body);
-      this.#setNextSeq.run(firstSeq + eventIds.length);
     }
-    for (const { fault, json } of setAside) this.#setAside.run(receivedAt, txnId, fault, json);
+    for (const { fault, json } of setAside) this.#setAside.run(receivedAt, txnId, digest, fault, json);
     if (setAside.length > 0) this.#trimAside.run(SET_ASIDE_KEPT);
     const doubted = this.#changes.apply(changes, firstSeq + eventIds.length - 1, receivedAt);
     return { firstSeq, doubted };
@@ -167,8 +209,8 @@ export class LedgerStore implements Ledger, LedgerWriter {
     return nr === null || (this.#memberSeq.get(nr, userId) ?? 0) <= asOf;
   }
 
-  #next(): number {
-    return this.#nextSeq.get() ?? 1;
+  #last(): number {
+    return this.#lastSeq.get() ?? 0;
   }
 }
 

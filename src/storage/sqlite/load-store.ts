@@ -2,6 +2,7 @@ import type { Database, Statement } from "better-sqlite3";
 import type { LedgerChange } from "../../ledger/fold.ts";
 import type { LoadTicket, RoomLoads } from "../../ledger/ledger.ts";
 import type { RoomId } from "../../model/ids.ts";
+import { LAST_SEQ } from "./journal-store.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
@@ -20,7 +21,7 @@ export class LoadStore implements RoomLoads {
   readonly #lastSeq: Statement<[], number>;
   readonly #putMember: Statement;
   readonly #putState: Statement;
-  readonly #own: Statement<[string, string, number]>;
+  readonly #own: Statement<[string, string, string | null, number]>;
   readonly #dropMembers: Statement<[number, number, number]>;
   readonly #dropState: Statement<[number, number, number]>;
   readonly #close: Statement<[number, number, number]>;
@@ -43,7 +44,7 @@ export class LoadStore implements RoomLoads {
     this.#begin = db.prepare(
       "UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ? RETURNING load_generation AS generation, load_asks AS asks, checked_at",
     );
-    this.#lastSeq = db.prepare<[], number>("SELECT next_seq - 1 FROM journal_end").pluck();
+    this.#lastSeq = db.prepare<[], number>(`SELECT ${LAST_SEQ}`).pluck();
     this.#putMember = db.prepare(
       "INSERT INTO members (room_nr, user_id, membership, event_id, sender, displayname, avatar_url, seq, generation) " +
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (room_nr, user_id) DO UPDATE SET " +
@@ -56,7 +57,7 @@ export class LoadStore implements RoomLoads {
         "value = excluded.value, event_id = excluded.event_id, seq = excluded.seq, generation = excluded.generation " +
         "WHERE room_state.seq <= excluded.seq",
     );
-    this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ? WHERE nr = ?");
+    this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ? WHERE nr = ?");
     this.#dropMembers = db.prepare("DELETE FROM members WHERE room_nr = ? AND generation <> ? AND seq <= ?");
     this.#dropState = db.prepare("DELETE FROM room_state WHERE room_nr = ? AND generation <> ? AND seq <= ?");
     this.#member = db
@@ -154,7 +155,8 @@ export class LoadStore implements RoomLoads {
     const row = [nr, userId, membership, eventId, sender, displayname, avatarUrl, fromSeq, generation];
     if (this.#putMember.run(...row).changes === 0) return false;
     if (change.own) {
-      this.#own.run(membership, eventId, nr);
+      this.#own.run(membership, eventId, change.reason, nr);
+      if (membership === "join") this.#leases.entered(nr);
       if (change.ends !== null) {
         this.#leases.endAll(nr, change.ends, { code: change.ends, reason: `${change.ends} by ${sender}` }, now);
       }

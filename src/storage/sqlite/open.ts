@@ -1,7 +1,8 @@
 import { closeSync, fchmodSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import DatabaseConstructor, { type Database } from "better-sqlite3";
-import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import { EmissaryError } from "../../model/errors.ts";
+import { causeOf } from "./faults.ts";
 import { migrate } from "./migrate.ts";
 
 /** How long a write waits for another process (a backup, a look with the sqlite3 tool) before it fails, milliseconds. */
@@ -47,8 +48,8 @@ export function openDatabase(path: string, durability: Durability = "full"): Dat
     if (error instanceof EmissaryError) throw error;
     throw new EmissaryError(
       "bad-config",
-      `The database ${path} cannot be opened: ${sentenceOf(error)}. Check that ${dirname(path)} exists, that this user may write there, ` +
-        `and that the file is an Emissary database (storage.sqlite).`,
+      `The database ${path} cannot be opened: ${causeOf(error)}. Check that ${dirname(path)} exists, that this user may write there, ` +
+        `that its disk is writable and has room, and that the file is an Emissary database (storage.sqlite).`,
       { cause: error },
     );
   }

@@ -1,5 +1,8 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { HistoryStore, JournalEdges, JournalRow } from "../../ledger/retention.ts";
+import type { JournalEdges, JournalRow } from "../../ledger/cut.ts";
+import type { Reader } from "../../ledger/laggards.ts";
+import type { HistoryExtent, HistoryStore } from "../../ledger/retention.ts";
+import { LAST_SEQ } from "./journal-store.ts";
 
 // octet_length of a column is read from the row's header: the bodies themselves are not.
 const ROW =
@@ -10,6 +13,8 @@ export class RetentionStore implements HistoryStore {
   readonly #db: Database;
   readonly #rows: Statement<[number, number], JournalRow>;
   readonly #edges: Statement<[number], JournalEdges>;
+  readonly #extent: Statement<[], HistoryExtent>;
+  readonly #readers: Statement<[], Reader>;
   readonly #trim: Statement<[{ through: number }], JournalRow>;
   readonly #trimAudit: Statement<[{ before: number; limit: number }]>;
 
@@ -17,13 +22,28 @@ export class RetentionStore implements HistoryStore {
     this.#db = db;
     this.#rows = db.prepare(`SELECT ${ROW} FROM journal WHERE first_seq > ? ORDER BY first_seq LIMIT ?`);
     this.#edges = db.prepare(
-      "SELECT (SELECT next_seq - 1 FROM journal_end) AS last, " +
+      `SELECT ${LAST_SEQ} AS last, ` +
         "coalesce((SELECT first_seq FROM journal ORDER BY first_seq DESC LIMIT 1 OFFSET ?), 0) AS recentFrom, " +
         "(SELECT min(seq) FROM cursors) AS lowestCursor",
     );
-    // The cursor is looked at once more, in the same commit: a consumer may have registered since it was decided.
+    // Each of these is the first or last entry of a key. IDs of the audit have no gaps, unless a clock was set back and the
+    // entries that it misdated went before their neighbours.
+    this.#extent = db.prepare(
+      "SELECT (SELECT received_at FROM journal ORDER BY first_seq LIMIT 1) AS journalOldestAt, " +
+        "coalesce((SELECT max(id) FROM audit) - (SELECT min(id) FROM audit) + 1, 0) AS auditEntries, " +
+        "(SELECT at FROM audit ORDER BY id LIMIT 1) AS auditOldestAt",
+    );
+    // The row of the next event is the last that begins at or before it; for a cursor of what is gone already, the oldest.
+    this.#readers = db.prepare(
+      "SELECT c.consumer, c.seq, j.received_at AS unreadAt, j.first_seq + j.events - 1 AS unreadRowEnd " +
+        "FROM cursors c JOIN journal j ON j.first_seq = coalesce(" +
+        "(SELECT max(first_seq) FROM journal WHERE first_seq <= c.seq + 1), (SELECT min(first_seq) FROM journal)) " +
+        `WHERE c.seq < ${LAST_SEQ} ORDER BY c.seq, c.consumer`,
+    );
+    // The cursor is looked at once more, in the same commit: a consumer may have registered since it was decided. The newest row
+    // stays in any case: it tells the next number.
     this.#trim = db.prepare(
-      "DELETE FROM journal WHERE first_seq <= @through AND " +
+      "DELETE FROM journal WHERE first_seq <= @through AND first_seq < (SELECT max(first_seq) FROM journal) AND " +
         "first_seq + events - 1 <= min(@through, coalesce((SELECT min(seq) FROM cursors), @through)) " +
         `RETURNING ${ROW}`,
     );
@@ -41,6 +61,16 @@ export class RetentionStore implements HistoryStore {
     const edges = this.#edges.get(nthNewest - 1);
     if (edges === undefined) throw new Error("a SELECT without FROM returned nothing");
     return edges;
+  }
+
+  async extent(): Promise<HistoryExtent> {
+    const extent = this.#extent.get();
+    if (extent === undefined) throw new Error("a SELECT without FROM returned nothing");
+    return extent;
+  }
+
+  async readers(): Promise<readonly Reader[]> {
+    return this.#readers.all();
   }
 
   async trim(through: number): Promise<readonly JournalRow[]> {

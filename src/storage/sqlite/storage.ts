@@ -3,13 +3,18 @@ import { SqliteAttendanceStore } from "./attendance-store.ts";
 import { AuditStore } from "./audit-store.ts";
 import { SqliteBackups } from "./backup.ts";
 import { ChangeWriter } from "./changes.ts";
+import { CoverageStore } from "./coverage-store.ts";
+import { SqliteDeliveryStore } from "./delivery-store.ts";
+import { tellingFaults } from "./faults.ts";
 import { JournalStore } from "./journal-store.ts";
 import { LeaseBook } from "./lease-book.ts";
+import { LeaseChangesStore } from "./lease-changes-store.ts";
 import { SqliteLeaseStore } from "./lease-store.ts";
 import { LedgerStore } from "./ledger-store.ts";
 import { LoadStore } from "./load-store.ts";
 import { openDatabase, type Durability } from "./open.ts";
 import { OverviewStore } from "./overview-store.ts";
+import { SqlitePersonaStore } from "./persona-store.ts";
 import { SqliteReconcileStore } from "./reconcile-store.ts";
 import { RetentionStore } from "./retention-store.ts";
 import { RoomNumbers } from "./rooms.ts";
@@ -21,8 +26,12 @@ export class SqliteStorage {
   readonly journal: JournalStore;
   readonly loads: LoadStore;
   readonly leases: SqliteLeaseStore;
+  readonly leaseChanges: LeaseChangesStore;
+  readonly coverage: CoverageStore;
   readonly attendance: SqliteAttendanceStore;
   readonly tenants: SqliteTenantStore;
+  readonly personas: SqlitePersonaStore;
+  readonly deliveries: SqliteDeliveryStore;
   readonly audit: AuditStore;
   readonly overview: OverviewStore;
   readonly reconcile: SqliteReconcileStore;
@@ -41,12 +50,20 @@ export class SqliteStorage {
     this.journal = new JournalStore(db);
     this.loads = new LoadStore(db, rooms, book);
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit);
+    this.leaseChanges = new LeaseChangesStore(db);
+    this.coverage = new CoverageStore(db);
     this.attendance = new SqliteAttendanceStore(db, rooms, book, this.audit);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
+    this.personas = new SqlitePersonaStore(db, rooms, book);
+    this.deliveries = new SqliteDeliveryStore(db, this.audit);
     this.overview = new OverviewStore(db, book);
     this.history = new RetentionStore(db);
     this.backups = new SqliteBackups(db, this.audit);
     this.reconcile = new SqliteReconcileStore(db, rooms, book);
+    // Outwards only: among themselves the stores are as they are.
+    for (const [name, store] of Object.entries(this) as [string, object][]) {
+      Object.assign(this, { [name]: tellingFaults(store) });
+    }
   }
 
   /** Folds the write-ahead log into the file and closes it. */

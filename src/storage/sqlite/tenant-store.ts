@@ -1,19 +1,29 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { TenantId, UserId } from "../../model/ids.ts";
-import type { TenantAction } from "../../model/tenant.ts";
+import type { Grant, TenantAction } from "../../model/tenant.ts";
 import type { StoredTenant, TenantStore } from "../../policy/tenants.ts";
 import type { AuditStore } from "./audit-store.ts";
-import type { LeaseBook, LeaseRow } from "./lease-book.ts";
+import { LAST_SEQ } from "./journal-store.ts";
+import { LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
 
 interface Row {
   id: string;
   sender: string;
   url: string | null;
   users: string | null;
-  actions: string;
+  ephemeral: number;
+  paused_at: number | null;
   token_hash: string;
   hs_salt: string;
   created_at: number;
+}
+
+interface GrantRow {
+  tenant: string;
+  rooms: string;
+  actions: string;
+  types: string | null;
+  source: string;
 }
 
 export class SqliteTenantStore implements TenantStore {
@@ -21,7 +31,13 @@ export class SqliteTenantStore implements TenantStore {
   readonly #book: LeaseBook;
   readonly #audit: AuditStore;
   readonly #all: Statement<[], Row>;
+  readonly #grants: Statement<[], GrantRow>;
   readonly #add: Statement;
+  readonly #allow: Statement;
+  readonly #disallow: Statement<[string]>;
+  readonly #pause: Statement<[number | null, string]>;
+  readonly #begin: Statement<[string]>;
+  readonly #forget: Statement<[string]>;
   readonly #rotate: Statement<[string, string, string]>;
   readonly #remove: Statement<[string]>;
   readonly #leases: Statement<[string], LeaseRow>;
@@ -32,24 +48,36 @@ export class SqliteTenantStore implements TenantStore {
     this.#audit = audit;
     this.#all = db.prepare("SELECT * FROM tenants ORDER BY id");
     this.#add = db.prepare(
-      "INSERT INTO tenants (id, sender, url, users, actions, token_hash, hs_salt, created_at) " +
+      "INSERT INTO tenants (id, sender, url, users, ephemeral, token_hash, hs_salt, created_at) " +
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     );
+    this.#grants = db.prepare("SELECT tenant, rooms, actions, types, source FROM tenant_grants ORDER BY id");
+    this.#allow = db.prepare(
+      "INSERT INTO tenant_grants (tenant, rooms, actions, types, source, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+    );
+    this.#disallow = db.prepare("DELETE FROM tenant_grants WHERE tenant = ?");
+    this.#pause = db.prepare("UPDATE tenants SET paused_at = ? WHERE id = ?");
+    // A tenant is given what comes after it was added.
+    this.#begin = db.prepare(`INSERT INTO cursors (consumer, seq) VALUES ('tenant:' || ?, ${LAST_SEQ})`);
+    this.#forget = db.prepare("DELETE FROM cursors WHERE consumer = 'tenant:' || ?");
     this.#rotate = db.prepare("UPDATE tenants SET token_hash = ?, hs_salt = ? WHERE id = ?");
     this.#remove = db.prepare("DELETE FROM tenants WHERE id = ?");
     this.#leases = db.prepare(
-      "SELECT id, room_nr, kind, holder, taken_at, expires_at FROM leases WHERE kind = 'tenant' AND holder = ? AND ended_at IS NULL",
+      `SELECT ${LEASE_COLUMNS} FROM leases WHERE kind = 'tenant' AND holder = ? AND ended_at IS NULL`,
     );
   }
 
   async all(): Promise<readonly StoredTenant[]> {
+    const grants = Map.groupBy(this.#grants.all(), ({ tenant }) => tenant);
     return this.#all.all().map((row) => ({
       tenant: {
         id: row.id as TenantId,
         sender: row.sender as UserId,
         url: row.url,
         users: row.users,
-        actions: JSON.parse(row.actions) as TenantAction[],
+        grants: (grants.get(row.id) ?? []).map(grantOf),
+        ephemeral: row.ephemeral === 1,
+        pausedAt: row.paused_at,
         createdAt: row.created_at,
       },
       tokenHash: row.token_hash,
@@ -58,12 +86,15 @@ export class SqliteTenantStore implements TenantStore {
   }
 
   async add({ tenant, tokenHash, hsSalt }: StoredTenant, at: number): Promise<boolean> {
-    const { id, sender, url, users, actions } = tenant;
+    const { id, sender, url, users, ephemeral, grants } = tenant;
     return this.#db
       .transaction(() => {
-        const added = this.#add.run(id, sender, url, users, JSON.stringify(actions), tokenHash, hsSalt, at).changes > 0;
-        if (added) this.#note("tenant.add", id, at, { url, users, actions: [...actions] });
-        return added;
+        const row = [id, sender, url, users, ephemeral ? 1 : 0, tokenHash, hsSalt, at];
+        if (this.#add.run(...row).changes === 0) return false;
+        for (const grant of grants) this.#grant(id, grant, at);
+        if (url !== null) this.#begin.run(id);
+        this.#note("tenant.add", id, at, { url, users, actions: grants.flatMap(({ actions }) => actions) });
+        return true;
       })
       .immediate();
   }
@@ -78,6 +109,30 @@ export class SqliteTenantStore implements TenantStore {
       .immediate();
   }
 
+  async allow(id: TenantId, grant: Grant, only: boolean, at: number): Promise<boolean> {
+    return this.#db
+      .transaction(() => {
+        if (!this.#all.all().some((row) => row.id === id)) return false;
+        if (only) this.#disallow.run(id);
+        this.#grant(id, grant, at);
+        const { rooms, actions, types, source } = grant;
+        const detail = { rooms: [...rooms], actions: [...actions], types: types === null ? null : [...types], source };
+        this.#note("tenant.allow", id, at, { ...detail, only: String(only) });
+        return true;
+      })
+      .immediate();
+  }
+
+  async pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean> {
+    return this.#db
+      .transaction(() => {
+        if (this.#pause.run(isPaused ? at : null, id).changes === 0) return false;
+        this.#note(isPaused ? "tenant.pause" : "tenant.resume", id, at, {});
+        return true;
+      })
+      .immediate();
+  }
+
   async remove(id: TenantId, at: number): Promise<{ readonly leasesEnded: number } | null> {
     return this.#db
       .transaction(() => {
@@ -87,10 +142,16 @@ export class SqliteTenantStore implements TenantStore {
           this.#book.endOne(lease, "tenant-removed", at);
           this.#book.wake(lease.room_nr, at);
         }
+        this.#forget.run(id);
         this.#note("tenant.remove", id, at, { leases_ended: leases.length });
         return { leasesEnded: leases.length };
       })
       .immediate();
+  }
+
+  #grant(id: TenantId, { rooms, actions, types, source }: Grant, at: number): void {
+    const list = types === null ? null : JSON.stringify(types);
+    this.#allow.run(id, JSON.stringify(rooms), JSON.stringify(actions), list, source, at);
   }
 
   #note(action: string, id: TenantId, at: number, detail: Record<string, string | number | null | string[]>): void {
@@ -99,4 +160,13 @@ export class SqliteTenantStore implements TenantStore {
       at,
     );
   }
+}
+
+function grantOf(row: GrantRow): Grant {
+  return {
+    rooms: JSON.parse(row.rooms) as string[],
+    actions: JSON.parse(row.actions) as TenantAction[],
+    types: row.types === null ? null : (JSON.parse(row.types) as string[]),
+    source: row.source as Grant["source"],
+  };
 }

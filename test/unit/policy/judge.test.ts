@@ -4,10 +4,12 @@ import type { VerdictCode } from "../../../src/model/verdict.ts";
 import { judge, type Question, type RoomLook } from "../../../src/policy/judge.ts";
 
 const OPEN: RoomLook = { joinRule: "public", worldReadable: false, joinedMembers: 10, version: "11", encryption: null };
+const CLOSED: RoomLook = { ...OPEN, joinRule: "invite" };
 
 function question(more: Partial<Question> = {}): Question {
   return {
     kind: "tenant",
+    word: null,
     ownMembership: null,
     look: OPEN,
     roomsAttended: 3,
@@ -49,6 +51,18 @@ describe("may the pseudouser be in the room?", () => {
       "join-rule",
     ],
     ["a room for knocking", { look: { ...OPEN, joinRule: "knock" } }, "join-rule"],
+    ["a room by invitation, covered by a grant for all rooms", { look: CLOSED, word: "any" }, "join-rule"],
+    ["a room by invitation, named by a grant", { look: CLOSED, word: "named" }, "allowed"],
+    ["a room that cannot be seen, named by a grant", { look: null, word: "named" }, "allowed"],
+    ["a room that cannot be seen, covered by a grant for all rooms", { look: null, word: "any" }, "not-visible"],
+    ["a public room that no grant covers", { word: "none" }, "not-allowed"],
+    ["a public room covered by a grant for all rooms", { word: "any" }, "allowed"],
+    [
+      "a room named by a grant that is too large",
+      { word: "named", look: { ...OPEN, joinedMembers: 101 } },
+      "member-cap",
+    ],
+    ["a room named by a grant, at the cap", { word: "named", roomsAttended: 5 }, "room-cap"],
     ["a restricted room", { look: { ...OPEN, joinRule: "restricted" } }, "join-rule"],
     ["a room without a join rule", { look: { ...OPEN, joinRule: null } }, "join-rule"],
   ])("%s", (_what, more, code) => {
@@ -75,6 +89,7 @@ describe("may the pseudouser be in the room?", () => {
   test("the verdict carries all that it was reached by", () => {
     expect(judge(question()).inputs).toEqual({
       holder: "tenant",
+      word: null,
       own_membership: null,
       rooms_attended: 3,
       max_rooms: 5,

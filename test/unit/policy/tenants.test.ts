@@ -1,14 +1,18 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { ServerName, TenantId } from "../../../src/model/ids.ts";
+import type { Grant } from "../../../src/model/tenant.ts";
+import { MAX_GRANTS } from "../../../src/policy/grants.ts";
 import { Tenants, type TenantWish } from "../../../src/policy/tenants.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
-import { ManualClock, seededRandom } from "../../support/clock.ts";
+import { ManualClock, seededRandom, START } from "../../support/clock.ts";
+import { OTHER_ROOM, OWN, ROOM } from "../../support/events.ts";
 
 const TELEGRAM: TenantWish = {
   id: "telegram" as TenantId,
   url: "http://127.0.0.1:29317",
   users: null,
   actions: ["read"],
+  ephemeral: false,
 };
 const IRC: TenantWish = { ...TELEGRAM, id: "irc" as TenantId };
 
@@ -17,7 +21,14 @@ async function scene(secret = "the installation's own secret", seed = 1) {
   onTestFinished(() => storage.close());
   const make = async (): Promise<Tenants> => {
     const server = "ours.example" as ServerName;
-    const parts = { store: storage.tenants, server, secret, clock: new ManualClock(), random: seededRandom(seed) };
+    const parts = {
+      store: storage.tenants,
+      own: OWN,
+      server,
+      secret,
+      clock: new ManualClock(),
+      random: seededRandom(seed),
+    };
     const tenants = new Tenants(parts);
     await tenants.start();
     return tenants;
@@ -86,6 +97,56 @@ describe("a tenant", () => {
   test.each(["rotate", "remove"] as const)("that does not exist: %s says so", async (deed) => {
     const { tenants } = await scene();
     await expect(tenants[deed]("nobody")).rejects.toMatchObject({ code: "not-found" });
+  });
+
+  test("is allowed more, or something else in place of all", async () => {
+    const { tenants, make } = await scene();
+    const { tenant } = await tenants.add(TELEGRAM);
+    const inRoom: Grant = { rooms: ["#ops:a.example"], actions: ["send"], types: ["m.room.*"], source: "operator" };
+    expect((await tenants.allow("telegram", inRoom)).grants).toEqual([...tenant.grants, inRoom]);
+    expect((await tenants.allow("telegram", inRoom)).grants).toHaveLength(2);
+    expect((await make()).byId("telegram")?.grants).toEqual([...tenant.grants, inRoom]);
+    expect((await tenants.allow("telegram", inRoom, true)).grants).toEqual([inRoom]);
+    await expect(tenants.allow("nobody", inRoom)).rejects.toMatchObject({ code: "not-found" });
+  });
+
+  test("has no more grants than its requests can look through, unless they replace the others", async () => {
+    const { tenants } = await scene();
+    await tenants.add(TELEGRAM);
+    const grant = (n: number): Grant => ({ rooms: [`!${n}`], actions: ["send"], types: null, source: "operator" });
+    for (let n = 1; n < MAX_GRANTS; n += 1) await tenants.allow("telegram", grant(n));
+    await expect(tenants.allow("telegram", grant(MAX_GRANTS))).rejects.toMatchObject({ code: "bad-request" });
+    expect((await tenants.allow("telegram", grant(MAX_GRANTS), true)).grants).toHaveLength(1);
+  });
+
+  test("that is invited may do in that room what it may in public ones, with the same bounds", async () => {
+    const { tenants } = await scene();
+    await tenants.add(TELEGRAM);
+    const bound: Grant = { rooms: ["*"], actions: ["state"], types: ["com.example.*"], source: "operator" };
+    const { grants: before } = await tenants.allow("telegram", bound);
+    for (let times = 0; times < 2; times += 1) await tenants.allowInvited(tenants.byId("telegram")!, ROOM);
+    expect(tenants.byId("telegram")?.grants).toEqual([
+      ...before,
+      { rooms: [ROOM], actions: ["read"], types: null, source: "invite" },
+      { rooms: [ROOM], actions: ["state"], types: ["com.example.*"], source: "invite" },
+    ]);
+  });
+
+  test("that may be in certain rooms only gets no further by an invite", async () => {
+    const { tenants } = await scene();
+    await tenants.add(TELEGRAM);
+    const only: Grant = { rooms: [OTHER_ROOM], actions: ["read"], types: null, source: "operator" };
+    const tenant = await tenants.allow("telegram", only, true);
+    await tenants.allowInvited(tenant, ROOM);
+    expect(tenants.byId("telegram")?.grants).toEqual([only]);
+  });
+
+  test("has its deliveries held back, and no longer", async () => {
+    const { tenants } = await scene();
+    await tenants.add(TELEGRAM);
+    expect((await tenants.pause("telegram", true)).pausedAt).toBe(START);
+    expect((await tenants.pause("telegram", false)).pausedAt).toBeNull();
+    await expect(tenants.pause("nobody", true)).rejects.toMatchObject({ code: "not-found" });
   });
 
   test("stands in the list by its ID", async () => {

@@ -10,6 +10,7 @@ CREATE TABLE rooms (
   checked_at      INTEGER,
   own_membership  TEXT,
   own_event       TEXT,
+  own_reason      TEXT,
   joined_members  INTEGER NOT NULL DEFAULT 0,
   via             TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
@@ -41,7 +42,8 @@ CREATE TABLE members (
   PRIMARY KEY (room_nr, user_id)
 ) STRICT, WITHOUT ROWID;
 
--- One row a transaction that brought something new. Its events are numbered first_seq, first_seq + 1, …
+-- One row a transaction that brought something new. Its events are numbered first_seq, first_seq + 1, … The newest row is never
+-- removed, so it tells the next number, and no transaction has to write that down.
 CREATE TABLE journal (
   first_seq   INTEGER PRIMARY KEY,
   events      INTEGER NOT NULL,
@@ -52,33 +54,38 @@ CREATE TABLE journal (
   body        BLOB NOT NULL
 ) STRICT;
 
--- The number after the newest event; a row of its own, so that numbers go on rising when old journal rows are removed.
-CREATE TABLE journal_end (one INTEGER PRIMARY KEY CHECK (one = 1), next_seq INTEGER NOT NULL) STRICT;
-INSERT INTO journal_end VALUES (1, 1);
-
 CREATE TABLE cursors (consumer TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE set_aside (
   id          INTEGER PRIMARY KEY,
   received_at INTEGER NOT NULL,
   txn_id      TEXT NOT NULL,
+  digest      TEXT NOT NULL,
   fault       TEXT NOT NULL,
   json        TEXT NOT NULL
 ) STRICT;
 
+-- A holder has what the journal brought of the room after from_seq, up to and with to_seq. `alias` is the name it was asked by.
+-- `change` numbers what happened to leases: taken, the pseudouser being there, ended. The newest row stays, so numbers only rise.
 CREATE TABLE leases (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   room_nr    INTEGER NOT NULL REFERENCES rooms (nr),
   kind       TEXT NOT NULL,
   holder     TEXT NOT NULL,
+  alias      TEXT,
   taken_at   INTEGER NOT NULL,
+  from_seq   INTEGER NOT NULL,
+  change     INTEGER NOT NULL,
   expires_at INTEGER,
   ended_at   INTEGER,
-  end_reason TEXT
+  end_reason TEXT,
+  to_seq     INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX leases_live ON leases (room_nr, kind, holder) WHERE ended_at IS NULL;
 CREATE INDEX leases_of_holder ON leases (kind, holder) WHERE ended_at IS NULL;
+CREATE INDEX leases_change ON leases (change);
 CREATE INDEX leases_to_expire ON leases (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
+CREATE INDEX leases_of_room ON leases (room_nr, kind, holder, from_seq, to_seq);
 CREATE INDEX leases_ended ON leases (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE attendance (
@@ -100,11 +107,47 @@ CREATE TABLE tenants (
   sender     TEXT NOT NULL UNIQUE,
   url        TEXT,
   users      TEXT,
-  actions    TEXT NOT NULL,
+  ephemeral  INTEGER NOT NULL,
+  paused_at  INTEGER,
   token_hash TEXT NOT NULL UNIQUE,
   hs_salt    TEXT NOT NULL,
   created_at INTEGER NOT NULL
 ) STRICT;
+
+-- What the operator allows a tenant: lists of patterns and of actions, as JSON. `types` NULL: every event type.
+CREATE TABLE tenant_grants (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  tenant     TEXT NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+  rooms      TEXT NOT NULL,
+  actions    TEXT NOT NULL,
+  types      TEXT,
+  source     TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX tenant_grants_of ON tenant_grants (tenant);
+
+-- Users of tenants that something is remembered of. Their being in a room exists here only, while the tenant's lease there lives.
+CREATE TABLE personas (
+  tenant      TEXT NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+  user_id     TEXT NOT NULL,
+  displayname TEXT,
+  avatar_url  TEXT,
+  PRIMARY KEY (tenant, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE persona_rooms (
+  tenant  TEXT NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+  room_nr INTEGER NOT NULL REFERENCES rooms (nr),
+  user_id TEXT NOT NULL,
+  PRIMARY KEY (tenant, room_nr, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX persona_rooms_of ON persona_rooms (tenant, user_id);
+
+-- The transaction that a tenant is being given: what lies between its cursor and pending_to. `epoch` rises with each replay.
+CREATE TABLE deliveries (
+  tenant     TEXT PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
+  epoch      INTEGER NOT NULL DEFAULT 1,
+  pending_to INTEGER
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,0 +1,86 @@
+/** JSON of a Matrix answer or body. */
+export type Json = Record<string, unknown>;
+
+/** An answer that is an error (spec, CS API, "Standard error response"), with the names that matrix-bot-sdk's error has. */
+export class ServerError extends Error {
+  override readonly name = "ServerError";
+  readonly statusCode: number;
+  readonly errcode: string;
+  /** The sentence alone. */
+  readonly error: string;
+  readonly retryAfterMs: number | null;
+
+  constructor(statusCode: number, body: Json) {
+    const errcode = typeof body["errcode"] === "string" ? body["errcode"] : "M_UNKNOWN";
+    const error = typeof body["error"] === "string" ? body["error"] : `the gateway answered ${statusCode}`;
+    super(`${errcode}: ${error}`);
+    this.statusCode = statusCode;
+    this.errcode = errcode;
+    this.error = error;
+    this.retryAfterMs = typeof body["retry_after_ms"] === "number" ? body["retry_after_ms"] : null;
+  }
+}
+
+export interface GatewayOptions {
+  /** Emissary's gateway, for example `http://127.0.0.1:9010`. */
+  readonly url: string;
+  /** The tenant's `as_token`, as it stands in its registration. */
+  readonly token: string;
+  /** The tenant's user to act as: its sender where left out. */
+  readonly userId?: string;
+}
+
+export interface Ask {
+  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly body?: unknown;
+  readonly raw?: { readonly body: Uint8Array<ArrayBuffer> | string; readonly type: string };
+  readonly signal?: AbortSignal;
+}
+
+/** A little client of the gateway, on the runtime's own fetch. */
+export class Gateway {
+  readonly userId: string | null;
+  readonly #url: string;
+  readonly #token: string;
+  readonly #start = crypto.randomUUID();
+  #sent = 0;
+
+  constructor({ url, token, userId }: GatewayOptions) {
+    this.#url = url.replace(/\/+$/, "");
+    this.#token = token;
+    this.userId = userId ?? null;
+  }
+
+  /** One that no other client has used: repeated with the same, a send is one event. */
+  transactionId(): string {
+    this.#sent += 1;
+    return `${this.#start}.${this.#sent}`;
+  }
+
+  /**
+   * @param path segments below `/_matrix/`, each encoded here
+   * @throws ServerError for an answer that is an error; what fetch throws where there is none
+   */
+  async ask(method: "GET" | "PUT" | "POST", path: readonly string[], ask: Ask = {}): Promise<Json> {
+    const url = new URL(`${this.#url}/_matrix/${path.map(encodeURIComponent).join("/")}`);
+    if (this.userId !== null) url.searchParams.set("user_id", this.userId);
+    for (const [name, value] of Object.entries(ask.query ?? {})) {
+      for (const one of typeof value === "string" ? [value] : (value ?? [])) url.searchParams.append(name, one);
+    }
+    const { raw } = ask;
+    const body = raw === undefined ? (method === "GET" ? null : JSON.stringify(ask.body ?? {})) : raw.body;
+    const response = await fetch(url, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body === null ? {} : { "content-type": raw?.type ?? "application/json" }),
+      },
+      body,
+      ...(ask.signal === undefined ? {} : { signal: ask.signal }),
+    });
+    const answer: unknown = await response.json().catch(() => ({}));
+    const given = typeof answer === "object" && answer !== null ? (answer as Json) : {};
+    if (!response.ok) throw new ServerError(response.status, given);
+    return given;
+  }
+}

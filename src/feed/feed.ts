@@ -1,0 +1,131 @@
+import type { Journal, JournalEntry } from "../ledger/journal.ts";
+import { isStateEvent, type RoomEvent } from "../model/event.ts";
+import { isUserId, type RoomId, type UserId } from "../model/ids.ts";
+import { isDeeperThan, stringAt } from "../model/json.ts";
+import { undress } from "../model/persona.ts";
+import type { Tenant } from "../model/tenant.ts";
+import { addresseeOf } from "../policy/invites.ts";
+import type { Tenants } from "../policy/tenants.ts";
+import type { Coverage, Span } from "./contracts.ts";
+import { SharedJournal } from "./shared-journal.ts";
+
+export interface FeedLimits {
+  readonly events: number;
+  /** Of the events' JSON, roughly; one event always fits. */
+  readonly bytes: number;
+}
+
+/** A piece of what concerns a tenant. */
+export interface FeedPiece {
+  /** In the order of the journal, as the tenant sees them: its own events have its users as senders. */
+  readonly events: readonly { readonly seq: number; readonly event: RoomEvent }[];
+  /** The journal was looked through up to here: the next piece begins after this. */
+  readonly upTo: number;
+  /**
+   * True where the limits ended the piece, so that more may follow at once. It may be empty then: what does not concern the tenant
+   * is passed over some thousands of events at a time, so that its place in the journal can be noted on the way.
+   */
+  readonly isMore: boolean;
+}
+
+/** What of the journal concerns a tenant: events of its leased rooms, and invites to it or its users. */
+export interface Feed {
+  /**
+   * The next events after a number of the journal. The same numbers give the same events, also after a restart; only whom an
+   * invite without a name is for changes with the operator's grants.
+   * @param until the journal is not looked at beyond this number; null for its end
+   */
+  read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece>;
+}
+
+export interface FeedParts {
+  readonly journal: Pick<Journal, "read">;
+  readonly coverage: Coverage;
+  readonly tenants: Pick<Tenants, "all" | "isPersona">;
+  readonly own: UserId;
+}
+
+/** Entries that one piece looks at, and after how many it lets others have their turn. */
+const MAX_LOOKED_AT = 5_000;
+const MAX_AT_ONCE = 200;
+
+/** An event that is nested deeper is nobody's news: it could not be written as JSON again, and who waits for it would wait for ever. */
+const MAX_NESTING = 500;
+
+/** The feed of all tenants. */
+export class JournalFeed implements Feed {
+  readonly #parts: FeedParts;
+  readonly #journal: SharedJournal;
+
+  constructor(parts: FeedParts) {
+    this.#parts = parts;
+    this.#journal = new SharedJournal(parts.journal);
+  }
+
+  async read(tenant: Tenant, after: number, limits: FeedLimits, until: number | null = null): Promise<FeedPiece> {
+    const end = until ?? Number.MAX_SAFE_INTEGER;
+    const events: { seq: number; event: RoomEvent }[] = [];
+    let bytes = 0;
+    let upTo = after;
+    for (let lookedAt = 0; upTo < end;) {
+      const found = await this.#journal.following(upTo);
+      const entries = found.filter(({ seq }) => seq <= end);
+      const spans = await this.#spansOf(tenant, entries);
+      for (const { seq, event } of entries) {
+        const seen = this.#asSeen(tenant, seq, event, spans.get(event.room_id));
+        if (seen !== null && !isDeeperThan(MAX_NESTING, seen)) {
+          if (events.length >= limits.events) return { events, upTo, isMore: true };
+          bytes += JSON.stringify(seen).length;
+          if (bytes > limits.bytes && events.length > 0) return { events, upTo, isMore: true };
+          events.push({ seq, event: seen });
+        }
+        upTo = seq;
+      }
+      // What lies before the end and is not there was removed by age; it does not come again.
+      if (entries.length < found.length) return { events, upTo: end, isMore: false };
+      if (entries.length === 0) break;
+      lookedAt += entries.length;
+      if (lookedAt >= MAX_LOOKED_AT && upTo < end) return { events, upTo, isMore: true };
+      // SQLite answers within the call: without this, a long way to look through would keep everybody else waiting.
+      if (lookedAt >= MAX_AT_ONCE) await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { events, upTo, isMore: false };
+  }
+
+  async #spansOf(tenant: Tenant, entries: readonly JournalEntry[]): Promise<ReadonlyMap<RoomId, readonly Span[]>> {
+    const [first] = entries;
+    if (first === undefined) return new Map();
+    const rooms = new Set(entries.map(({ event }) => event.room_id));
+    return this.#parts.coverage.spansOf(tenant.id, [...rooms], first.seq - 1);
+  }
+
+  /** The event as the tenant sees it; null where it does not concern the tenant. */
+  #asSeen(tenant: Tenant, seq: number, event: RoomEvent, spans: readonly Span[] | undefined): RoomEvent | null {
+    const { own } = this.#parts;
+    const invited = invitedBy(event);
+    if (invited === own && this.#isAddressed(tenant, event)) {
+      return { ...undress(event, { own, tenant }), state_key: tenant.sender };
+    }
+    const isCovered = spans?.some((span) => span.after < seq && seq <= (span.upTo ?? seq)) ?? false;
+    const concerns = isCovered || (invited !== null && this.#parts.tenants.isPersona(tenant, invited));
+    if (!concerns) return null;
+    const seen = undress(event, { own, tenant });
+    return isPutOut(event, own) ? { ...seen, state_key: tenant.sender } : seen;
+  }
+
+  #isAddressed(tenant: Tenant, { room_id, content }: RoomEvent): boolean {
+    return addresseeOf(stringAt(content, "reason"), [room_id], this.#parts.tenants.all())?.id === tenant.id;
+  }
+}
+
+/** Whether somebody puts the pseudouser out. For a tenant in the room it is its own user that has to go, and it looks for that. */
+function isPutOut(event: RoomEvent, own: UserId): boolean {
+  if (event.type !== "m.room.member" || event.state_key !== own || event.sender === own) return false;
+  return event.content["membership"] === "leave" || event.content["membership"] === "ban";
+}
+
+/** Whom an event invites, or null where it is no invite. */
+function invitedBy(event: RoomEvent): UserId | null {
+  if (event.type !== "m.room.member" || !isStateEvent(event)) return null;
+  return event.content["membership"] === "invite" && isUserId(event.state_key) ? event.state_key : null;
+}

@@ -1,0 +1,219 @@
+import type { LeaseStore } from "../../leases/desk.ts";
+import type { Feed } from "../../feed/feed.ts";
+import type { Clock, Random } from "../../model/clock.ts";
+import type { DeliveryReport, Replayed, ReplayFrom } from "../../model/delivery.ts";
+import type { RoomId, TenantId, UserId } from "../../model/ids.ts";
+import { stringAt, type JsonValue } from "../../model/json.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { Signal } from "../../model/signal.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import type { Pusher } from "../../platform/http/push.ts";
+import type { PingOutcome, TenantPinger, Tenants } from "../../policy/tenants.ts";
+import { CommitQueue } from "./commit-queue.ts";
+import type { DeliveryStore } from "./contracts.ts";
+import { Courier } from "./courier.ts";
+import { EPHEMERAL_AT_ONCE, forTenants } from "./ephemeral.ts";
+import { Mailbox, pingTenant } from "./mailbox.ts";
+import { Standing } from "./standing.ts";
+
+export type Outcome = "delivered" | "failed" | "ephemeral-dropped";
+
+export interface CouriersParts {
+  readonly tenants: Pick<Tenants, "all" | "byId" | "hsTokenOf" | "changed">;
+  readonly feed: Feed;
+  readonly store: DeliveryStore;
+  readonly leases: Pick<LeaseStore, "find">;
+  readonly pusher: Pick<Pusher, "push">;
+  /** Fires when the journal has grown. */
+  readonly committed: Signal;
+  readonly own: UserId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly count: (tenant: TenantId, what: Outcome, by: number) => void;
+  /** A tenant is gone, and what was counted of it. */
+  readonly forget: (tenant: TenantId) => void;
+}
+
+interface Working {
+  readonly courier: Courier;
+  /** With another one the courier's work is another. */
+  readonly key: string;
+}
+
+/** A courier for each tenant that has a URL and is not paused; they come and go with the tenants. None waits for another. */
+export class Couriers implements TenantPinger {
+  readonly #parts: CouriersParts;
+  readonly #commits: CommitQueue;
+  readonly #working = new Map<TenantId, Working>();
+  readonly #standings = new Map<TenantId, Standing>();
+  readonly #abort = new AbortController();
+  #turn: Promise<unknown> = Promise.resolve();
+  #loops: readonly Promise<void>[] = [];
+
+  constructor(parts: CouriersParts) {
+    this.#parts = parts;
+    this.#commits = new CommitQueue(parts.store, parts.clock, parts.log);
+  }
+
+  start(): void {
+    this.#loops = [this.#follow(), this.#relay()];
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await Promise.all(this.#loops);
+    await this.#turn;
+    await Promise.all([...this.#working.values()].map(({ courier }) => courier.stop()));
+    this.#working.clear();
+    await this.#commits.close();
+  }
+
+  /** Null for a tenant without a URL. */
+  async report(tenant: Tenant): Promise<DeliveryReport | null> {
+    if (tenant.url === null) return null;
+    const { store } = this.#parts;
+    const standing = this.#standings.get(tenant.id);
+    const cursor = standing?.cursor ?? (await store.place(tenant.id))?.cursor;
+    if (cursor === undefined) return null;
+    const { events, oldestAt } = await store.lag(cursor);
+    const underWay = standing?.underWay ?? null;
+    return {
+      lag: events,
+      oldestAt: underWay === null ? oldestAt : (await store.lag(underWay - 1)).oldestAt,
+      lastSuccessAt: standing?.lastSuccessAt ?? null,
+      lastFailure: standing?.lastFailure ?? null,
+      isFailing: (standing?.tries ?? 0) > 0,
+    };
+  }
+
+  /** Has the tenant given again what came since; null for one that is not delivered to. */
+  replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null> {
+    return this.#inTurn(async () => {
+      await this.#dismiss(tenant.id);
+      // What nothing was written of yet counts as delivered.
+      await this.#commits.flush();
+      const replayed = await this.#parts.store.replay(tenant.id, from, this.#parts.clock.now());
+      const standing = this.#standings.get(tenant.id);
+      if (standing !== undefined) Object.assign(standing, { cursor: null, underWay: null });
+      if (!this.#abort.signal.aborted) await this.#adjust();
+      return replayed;
+    });
+  }
+
+  async ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome> {
+    const { pusher, clock, tenants } = this.#parts;
+    const parts = { pusher, clock, hsToken: tenants.hsTokenOf(tenant.id) };
+    const outcome = await pingTenant(tenant, transactionId, parts, this.#abort.signal);
+    if (outcome.ok) this.#working.get(tenant.id)?.courier.hurry();
+    return outcome;
+  }
+
+  /** Hands ephemeral events to the tenants that want them and have a live lease where they happen. Returns at once. */
+  ephemeral(events: readonly JsonValue[]): void {
+    const wanting = this.#parts.tenants.all().filter(({ id, ephemeral }) => ephemeral && this.#working.has(id));
+    if (wanting.length > 0) void this.#hand(events.slice(0, EPHEMERAL_AT_ONCE), wanting);
+  }
+
+  async #hand(events: readonly JsonValue[], wanting: readonly Tenant[]): Promise<void> {
+    const { own, leases, log } = this.#parts;
+    try {
+      for (const given of events) {
+        const event = forTenants(given, own);
+        if (event === null) continue;
+        const roomId = stringAt(event, "room_id") as RoomId;
+        for (const { id } of wanting) {
+          if ((await leases.find(roomId, { kind: "tenant", name: id })) === null) continue;
+          this.#working.get(id)?.courier.offer(event);
+        }
+      }
+    } catch (error) {
+      log.error("tenant.delivery-broken", { error });
+    }
+  }
+
+  /** Keeps the couriers to the tenants. */
+  async #follow(): Promise<void> {
+    const { tenants, clock, log } = this.#parts;
+    const abort = this.#abort.signal;
+    while (!abort.aborted) {
+      const round = new AbortController();
+      const over = AbortSignal.any([abort, round.signal]);
+      let changed = tenants.changed.next(over);
+      try {
+        await this.#inTurn(() => this.#adjust());
+      } catch (error) {
+        log.error("tenant.delivery-broken", { error });
+        changed = Promise.race([changed, clock.sleep(1_000, over)]);
+      }
+      await changed;
+      round.abort();
+    }
+  }
+
+  /** Wakes the couriers when the journal has grown. */
+  async #relay(): Promise<void> {
+    const abort = this.#abort.signal;
+    while (!abort.aborted) {
+      await this.#parts.committed.next(abort);
+      for (const { courier } of this.#working.values()) courier.stir();
+    }
+  }
+
+  /** Only one at a time changes who works. */
+  #inTurn<T>(deed: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(deed);
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #adjust(): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    const { tenants } = this.#parts;
+    const wanted = new Map<TenantId, { readonly tenant: Tenant; readonly key: string }>();
+    for (const tenant of tenants.all()) {
+      const key = JSON.stringify([tenant.url, tenants.hsTokenOf(tenant.id), tenant.createdAt]);
+      if (tenant.url !== null && tenant.pausedAt === null) wanted.set(tenant.id, { tenant, key });
+    }
+    for (const [id, { key }] of [...this.#working]) {
+      if (wanted.get(id)?.key !== key) await this.#dismiss(id);
+    }
+    for (const id of this.#standings.keys()) {
+      if (tenants.byId(id) !== null) continue;
+      this.#standings.delete(id);
+      this.#parts.forget(id);
+    }
+    const idle = [...wanted].filter(([id]) => !this.#working.has(id));
+    // A courier begins where storage says that its predecessor ended.
+    if (idle.length > 0) await this.#commits.flush();
+    for (const [id, { tenant, key }] of idle) {
+      this.#working.set(id, { key, courier: this.#engage(tenant) });
+    }
+  }
+
+  async #dismiss(id: TenantId): Promise<void> {
+    const working = this.#working.get(id);
+    this.#working.delete(id);
+    await working?.courier.stop();
+  }
+
+  #engage({ id, url }: Tenant): Courier {
+    const { tenants, pusher, feed, store, clock, random, log, count } = this.#parts;
+    const standing = this.#standings.get(id) ?? new Standing(id, log);
+    this.#standings.set(id, standing);
+    const courier = new Courier({
+      tenant: () => tenants.byId(id),
+      standing,
+      mailbox: new Mailbox(pusher, url ?? "", tenants.hsTokenOf(id)),
+      feed,
+      store,
+      commits: this.#commits,
+      clock,
+      random,
+      log,
+      count: (what, by) => count(id, what, by),
+    });
+    courier.start();
+    return courier;
+  }
+}

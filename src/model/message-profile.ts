@@ -1,0 +1,133 @@
+import { ON_BEHALF_OF } from "./attribution.ts";
+import { localpartOf, type TenantId, type UserId } from "./ids.ts";
+import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
+
+/** MSC4144's field, and the name that it is to have once accepted, which a tenant may send already. */
+export const MESSAGE_PROFILE = "com.beeper.per_message_profile";
+const STABLE_PROFILE = "m.per_message_profile";
+
+const HTML = "org.matrix.custom.html";
+const TEXTS: ReadonlySet<string> = new Set(["m.text", "m.notice", "m.emote"]);
+const MEDIA: ReadonlySet<string> = new Set(["m.image", "m.file", "m.audio", "m.video"]);
+
+/** Bytes of a display name (MSC4144, "Field limits"). */
+const MAX_NAME = 255;
+
+/** How a user of a tenant shows: both as in the spec's profiles, either may be missing. */
+export interface Profile {
+  readonly displayname: string | null;
+  readonly avatarUrl: string | null;
+}
+
+/** Whom a message is to show as its author. */
+export interface ShownAuthor {
+  readonly tenant: TenantId;
+  readonly user: UserId;
+  readonly profile: Profile;
+  /** Put the name before the text, too, for clients that know nothing of per-message profiles. */
+  readonly fallback: boolean;
+}
+
+/** Whether a content is one that may show another author: messages and stickers (MSC4144). */
+export function takesProfile(type: string, content: JsonObject): boolean {
+  return type === "m.sticker" || (type === "m.room.message" && typeof content["msgtype"] === "string");
+}
+
+/**
+ * Adds a per-message profile. One that the content has already is the sender's own business and stays. Ours bears the tenant's
+ * mark, so that the two can be told apart when ours is taken off again.
+ */
+export function addProfile(content: JsonObject, { tenant, user, profile, fallback }: ShownAuthor): JsonObject {
+  if (Object.hasOwn(content, MESSAGE_PROFILE) || Object.hasOwn(content, STABLE_PROFILE)) return content;
+  const displayname = shownName(user, profile.displayname);
+  const isPrefixed = fallback && takesFallback(content);
+  return {
+    ...(isPrefixed ? prefixed(content, displayname) : content),
+    [MESSAGE_PROFILE]: {
+      id: user,
+      displayname,
+      // An absent address would show the pseudouser's avatar; an empty one shows none.
+      avatar_url: profile.avatarUrl ?? "",
+      has_fallback: isPrefixed,
+      [ON_BEHALF_OF]: tenant,
+    },
+  };
+}
+
+/** Takes a profile that addProfile added off again, and the fallback with it; any other stays. */
+export function removeProfile(content: JsonObject): JsonObject {
+  const profile = content[MESSAGE_PROFILE];
+  if (!isJsonObject(profile) || !Object.hasOwn(profile, ON_BEHALF_OF)) return content;
+  const rest = without(content, MESSAGE_PROFILE);
+  const displayname = stringAt(profile, "displayname");
+  return profile["has_fallback"] === true && displayname !== null ? unprefixed(rest, displayname) : rest;
+}
+
+/** Only a text can have a name before it. The `body` of a file is one where it is a caption, beside a file name (MSC2530). */
+function takesFallback(content: JsonObject): boolean {
+  const body = stringAt(content, "body");
+  const msgtype = stringAt(content, "msgtype") ?? "";
+  if (body === null) return false;
+  if (TEXTS.has(msgtype)) return true;
+  const filename = stringAt(content, "filename");
+  return MEDIA.has(msgtype) && filename !== null && filename !== body;
+}
+
+function prefixed(content: JsonObject, name: string): JsonObject {
+  const html = htmlOf(content);
+  return {
+    ...content,
+    body: `${plainPrefix(name)}${stringAt(content, "body") ?? ""}`,
+    ...(html === null ? {} : { formatted_body: `${htmlPrefix(name)}${html}` }),
+  };
+}
+
+function unprefixed(content: JsonObject, name: string): JsonObject {
+  const body = stringAt(content, "body");
+  const html = htmlOf(content);
+  return {
+    ...content,
+    ...(body === null ? {} : { body: cutOff(body, plainPrefix(name)) }),
+    ...(html === null ? {} : { formatted_body: cutOff(html, htmlPrefix(name)) }),
+  };
+}
+
+function htmlOf(content: JsonObject): string | null {
+  return content["format"] === HTML ? stringAt(content, "formatted_body") : null;
+}
+
+function plainPrefix(name: string): string {
+  return `${name}: `;
+}
+
+function htmlPrefix(name: string): string {
+  return `<strong data-mx-profile-fallback>${escaped(name)}: </strong>`;
+}
+
+function cutOff(text: string, prefix: string): string {
+  return text.startsWith(prefix) ? text.slice(prefix.length) : text;
+}
+
+function escaped(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&#39;");
+}
+
+/** The name as MSC4144 takes it: never empty, without null bytes and half characters, cut to its limit. */
+function shownName(user: UserId, displayname: string | null): string {
+  const name = (displayname ?? "").toWellFormed().replaceAll("\0", "");
+  let kept = "";
+  let bytes = 0;
+  for (const character of name) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > MAX_NAME) break;
+    kept += character;
+  }
+  if (kept !== "") return kept;
+  const localpart = localpartOf(user);
+  return localpart === "" ? user : localpart;
+}

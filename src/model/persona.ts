@@ -1,0 +1,145 @@
+import { AS_PERSONA, ON_BEHALF_OF, ownerIn, ownTxnId, type Owner } from "./attribution.ts";
+import type { RoomEvent } from "./event.ts";
+import type { UserId } from "./ids.ts";
+import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
+import {
+  addProfile,
+  MESSAGE_PROFILE,
+  removeProfile,
+  takesProfile,
+  type Profile,
+  type ShownAuthor,
+} from "./message-profile.ts";
+import type { Tenant } from "./tenant.ts";
+
+export type { Profile };
+
+/** A user of a tenant's that is in a room; this exists inside Emissary only. */
+export interface PersonaInRoom extends Profile {
+  readonly userId: UserId;
+}
+
+/** What a tenant's content is sent as. */
+export interface Costume extends ShownAuthor {
+  /** The event's type. */
+  readonly type: string;
+  /** The user is the tenant's own sender, which shows as the pseudouser itself. */
+  readonly isSender: boolean;
+}
+
+/** Whose eyes an event is seen with. */
+export interface Viewer {
+  readonly own: UserId;
+  readonly tenant: Pick<Tenant, "id" | "sender">;
+}
+
+/** Where a content holds another one that may take its place (spec, "Event replacements"). */
+const NEW_CONTENT = "m.new_content";
+
+/** Events in events: a thread's latest, its edit, the edit's redaction. Nothing lawful goes deeper. */
+const MAX_DEPTH = 4;
+
+/**
+ * The content that goes out for one of a tenant: with the marks of whose it is, and, for a persona's messages, a profile.
+ * `undress` makes it the tenant's content again, whatever that is, but for one thing: the marks are ours to give, so marks that
+ * the content has already, another tenant's perhaps, do not survive.
+ */
+export function dress(content: JsonObject, costume: Costume): JsonObject {
+  const dressed = dressOne(content, costume);
+  // A server may put it in the content's place, and clients do: it carries all that the content does.
+  const edited = dressed[NEW_CONTENT];
+  return isJsonObject(edited) ? { ...dressed, [NEW_CONTENT]: dressOne(edited, costume) } : dressed;
+}
+
+/**
+ * An event as a tenant sees it. One of its own has the user as sender that sent it, and the content that was sent; so have those
+ * that the homeserver put into `unsigned`. All others are as they are, and the same object. A redaction takes the marks away with
+ * the rest of the content, so a redacted event is nobody's: its sender is the pseudouser for everybody.
+ */
+export function undress(event: RoomEvent, viewer: Viewer): RoomEvent {
+  return undressJson(event as unknown as JsonObject, viewer) as unknown as RoomEvent;
+}
+
+/** Like undress, for what stands where an event should and may lack what an event has: stripped state, answers of servers. */
+export function undressJson(event: JsonObject, viewer: Viewer): JsonObject {
+  return undressed(event, viewer, 0);
+}
+
+/** A content of the tenant's as it was sent. */
+export function undressContent(content: JsonObject): JsonObject {
+  const bare = undressOne(content);
+  const edited = bare[NEW_CONTENT];
+  return isJsonObject(edited) ? { ...bare, [NEW_CONTENT]: undressOne(edited) } : bare;
+}
+
+function dressOne(content: JsonObject, costume: Costume): JsonObject {
+  const { type, tenant, user, isSender } = costume;
+  const unmarked = withoutMarks(content);
+  const shown = !isSender && takesProfile(type, content) ? addProfile(unmarked, costume) : unmarked;
+  return { ...shown, [ON_BEHALF_OF]: tenant, ...(isSender ? {} : { [AS_PERSONA]: user }) };
+}
+
+function undressOne(content: JsonObject): JsonObject {
+  return removeProfile(without(content, ON_BEHALF_OF, AS_PERSONA));
+}
+
+function withoutMarks(content: JsonObject): JsonObject {
+  const rest = without(content, ON_BEHALF_OF, AS_PERSONA);
+  return changed(rest, MESSAGE_PROFILE, (profile) => without(profile, ON_BEHALF_OF));
+}
+
+function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject {
+  if (depth > MAX_DEPTH) return event;
+  const isOurs = event["sender"] === viewer.own;
+  const content = event["content"];
+  const owner = isOurs && isJsonObject(content) ? ownerIn(content) : null;
+  const user = userOf(owner, viewer);
+  let seen = event;
+  if (user !== null && isJsonObject(content)) {
+    seen = { ...event, sender: user, content: undressContent(content) };
+    // Synapse answers reads in an older format, which has some things twice: this one, and parts of `unsigned`.
+    if (event["user_id"] === viewer.own) seen["user_id"] = user;
+  }
+  const nested = (value: JsonObject): JsonObject => undressed(value, viewer, depth + 1);
+  seen = withPrevious(seen, viewer);
+  seen = changed(seen, "redacted_because", nested);
+  return changed(seen, "unsigned", (unsigned) => {
+    const related = changed(changed(unsigned, "redacted_because", nested), "m.relations", (relations) =>
+      changed(changed(relations, "m.replace", nested), "m.thread", (thread) => changed(thread, "latest_event", nested)),
+    );
+    return isOurs ? withTxnId(related, user === null ? null : owner) : related;
+  });
+}
+
+/** The user that the tenant knows an event's owner as; null where that is not the tenant. */
+function userOf(owner: Owner | null, { tenant }: Viewer): UserId | null {
+  return owner?.tenant === tenant.id ? (owner.persona ?? tenant.sender) : null;
+}
+
+/** What stood in the state before: ours only where the homeserver says so, since anybody can write our marks into a content. */
+function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
+  const unsigned = event["unsigned"];
+  if (!isJsonObject(unsigned) || unsigned["prev_sender"] !== viewer.own) return event;
+  const before = unsigned["prev_content"];
+  const user = isJsonObject(before) ? userOf(ownerIn(before), viewer) : null;
+  if (user === null) return event;
+  const prev = changed({ ...unsigned, prev_sender: user }, "prev_content", undressContent);
+  return changed({ ...event, unsigned: prev }, "prev_content", undressContent);
+}
+
+/** All tenants send with one token, so the homeserver shows each the others' transaction IDs (spec, `unsigned.transaction_id`). */
+function withTxnId(unsigned: JsonObject, owner: Owner | null): JsonObject {
+  const sent = stringAt(unsigned, "transaction_id");
+  if (sent === null) return unsigned;
+  const rest = without(unsigned, "transaction_id");
+  const txnId = owner === null ? null : ownTxnId(owner, sent);
+  return txnId === null ? rest : { ...rest, transaction_id: txnId };
+}
+
+/** The object with one of its objects changed; the same object where that stays the same. */
+function changed(object: JsonObject, key: string, change: (value: JsonObject) => JsonObject): JsonObject {
+  const value = object[key];
+  if (!isJsonObject(value)) return object;
+  const next = change(value);
+  return next === value ? object : { ...object, [key]: next };
+}

@@ -1,0 +1,50 @@
+import { isRoomAlias, isRoomId } from "../model/ids.ts";
+import { ANY_ROOM, type Grant } from "../model/tenant.ts";
+import { MAX_GLOB } from "./glob.ts";
+
+/** How many patterns of rooms, or of event types, one grant may have. */
+export const MAX_PATTERNS = 100;
+/** How many grants a tenant may have, those from invites counted. Each of its requests looks through all of them. */
+export const MAX_GRANTS = 500;
+
+/** What is wrong with a grant's patterns of rooms, as sentences without their full stop. */
+export function faultsInRooms(rooms: readonly string[]): string[] {
+  if (rooms.includes(ANY_ROOM) && rooms.length > 1) {
+    return ["* stands for every room and goes alone: leave the other patterns out, or give them a grant of their own"];
+  }
+  return [...faultsInNumber(rooms), ...rooms.map(faultInRoom).filter((fault) => fault !== null)];
+}
+
+/** What is wrong with a grant's patterns of event types, likewise. */
+export function faultsInTypes(types: readonly string[]): string[] {
+  return [...faultsInNumber(types), ...types.map(faultInLength).filter((fault) => fault !== null)];
+}
+
+/** Whether two grants allow the same, whoever gave them. */
+export function isSameGrant(one: Grant, other: Grant): boolean {
+  const [a, b] = [one, other].map(({ rooms, actions, types }) => JSON.stringify([rooms, actions, types]));
+  return a === b;
+}
+
+function faultsInNumber(patterns: readonly string[]): string[] {
+  if (patterns.length === 0) return ["there is no pattern"];
+  return patterns.length > MAX_PATTERNS ? [`there are ${patterns.length} patterns; at most ${MAX_PATTERNS} fit`] : [];
+}
+
+function faultInLength(pattern: string): string | null {
+  if (pattern === "") return "an empty pattern matches nothing";
+  return pattern.length > MAX_GLOB ? `${pattern.slice(0, 20)}… is longer than ${MAX_GLOB} characters` : null;
+}
+
+function faultInRoom(pattern: string): string | null {
+  const fault = faultInLength(pattern);
+  if (fault !== null || pattern === ANY_ROOM) return fault;
+  const shown = JSON.stringify(pattern);
+  // Such a pattern means every room, and would yet be taken for the operator's word for each private one.
+  if (/^[*?]+$/.test(pattern)) return `${shown} has wildcards only: write *, or !* for the private rooms, too`;
+  if (!/^[!#*?]/.test(pattern)) {
+    return `${shown} matches no room: room IDs begin with !, aliases with #, and globs with one of these or a wildcard`;
+  }
+  if (/[*?]/.test(pattern) || isRoomId(pattern) || isRoomAlias(pattern)) return null;
+  return `${shown} is neither a room ID (!…) nor an alias (#name:server)`;
+}
