@@ -3,14 +3,18 @@ const may = {
   intake: ["ledger", "platform"],
   ledger: [],
   policy: ["ledger"],
+  feed: ["ledger", "policy"],
   leases: ["policy", "ledger"],
   attendance: ["leases", "ledger", "policy"],
   reconcile: ["ledger", "attendance"],
-  gateways: ["leases", "attendance", "ledger", "policy", "reconcile", "platform"],
-  homeserver: ["attendance", "policy", "leases", "reconcile", "platform"],
-  storage: ["ledger", "leases", "attendance", "policy", "reconcile", "gateways"],
+  gateways: ["leases", "attendance", "ledger", "policy", "feed", "reconcile", "platform"],
+  homeserver: ["attendance", "policy", "leases", "reconcile", "gateways", "platform"],
+  storage: ["ledger", "leases", "attendance", "policy", "feed", "reconcile", "gateways"],
   platform: [],
 };
+
+/** What others' programs import, on its own: no folder of ours, no package. */
+const apart = "^src/bridge/";
 
 const folders = Object.entries(may).map(([folder, others]) => ({
   name: `${folder}-imports`,
@@ -21,7 +25,7 @@ const folders = Object.entries(may).map(([folder, others]) => ({
 }));
 
 /** Folders that decide and keep the rules: they know no HTTP, no SQL and no Matrix SDK, only the interfaces beside them. */
-const inner = "^src/(model|ledger|policy|leases|attendance|reconcile)/";
+const inner = "^src/(model|ledger|policy|feed|leases|attendance|reconcile)/";
 
 module.exports = {
   forbidden: [
@@ -34,6 +38,12 @@ module.exports = {
     },
     ...folders,
     {
+      name: "bridge-alone",
+      severity: "error",
+      from: { path: apart },
+      to: { pathNot: apart },
+    },
+    {
       name: "gateways-apart",
       comment: "a gateway never imports another one",
       severity: "error",
@@ -45,7 +55,10 @@ module.exports = {
       comment: "storage and homeserver fulfil contracts: of other folders they see types only",
       severity: "error",
       from: { path: "^src/(storage|homeserver)/" },
-      to: { path: "^src/(ledger|leases|attendance|policy|reconcile|gateways)/", dependencyTypesNot: ["type-only"] },
+      to: {
+        path: "^src/(ledger|leases|attendance|policy|feed|reconcile|gateways)/",
+        dependencyTypesNot: ["type-only"],
+      },
     },
     {
       name: "inner-without-io",

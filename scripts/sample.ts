@@ -1,16 +1,26 @@
 /**
- * `npm run sample`: writes config.sample.yaml and registration.yaml from the code. With `--check` it writes nothing, names
- * those that differ and exits with 1.
+ * `npm run sample`: writes config.sample.yaml, registration.yaml and the tables of docs/reference/cli.md and act-api.md from the code. With
+ * `--check` it writes nothing, names those that differ and exits with 1.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { actPage } from "./act-page.ts";
+import { cliPage } from "./cli-page.ts";
+import { ENDPOINTS } from "../src/gateways/act/routes.ts";
 import { sampleConfig, sampleRegistration } from "../src/platform/config/sample.ts";
 
-const samples = { "config.sample.yaml": sampleConfig(), "registration.yaml": sampleRegistration() };
+const CLI_PAGE = "docs/reference/cli.md";
+const ACT_PAGE = "docs/reference/act-api.md";
+const samples = {
+  "config.sample.yaml": sampleConfig(),
+  "registration.yaml": sampleRegistration(),
+  [CLI_PAGE]: cliPage(current(pathOf(CLI_PAGE)) ?? ""),
+  [ACT_PAGE]: actPage(current(pathOf(ACT_PAGE)) ?? "", ENDPOINTS),
+};
 const checkOnly = process.argv.includes("--check");
 
 for (const [name, text] of Object.entries(samples)) {
-  const path = fileURLToPath(new URL(`../${name}`, import.meta.url));
+  const path = pathOf(name);
   if (current(path) === text) continue;
   if (checkOnly) {
     console.error(`${name} differs from what the code generates: run "npm run sample" and commit it.`);
@@ -19,6 +29,10 @@ for (const [name, text] of Object.entries(samples)) {
     writeFileSync(path, text);
     console.log(`wrote ${name}`);
   }
+}
+
+function pathOf(name: string): string {
+  return fileURLToPath(new URL(`../${name}`, import.meta.url));
 }
 
 function current(path: string): string | null {

@@ -2,10 +2,17 @@ import type { FastifyInstance } from "fastify";
 import { keepSettingUp } from "./attendance/account.ts";
 import { Keeper } from "./attendance/keeper.ts";
 import { RoomLoader } from "./attendance/loader.ts";
+import { JournalFeed } from "./feed/feed.ts";
 import { AuditQueue } from "./gateways/act/audit-queue.ts";
+import { WriteLanes } from "./gateways/act/lane.ts";
+import { TenantRates } from "./gateways/act/rate.ts";
+import { Refusals } from "./gateways/act/refusals.ts";
 import { actRoutes } from "./gateways/act/routes.ts";
+import { Turns } from "./gateways/act/turns.ts";
+import { TenantSync } from "./gateways/act/sync/sync.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
 import { metricsText, Tally } from "./gateways/admin/tally.ts";
+import { Couriers } from "./gateways/delivery/couriers.ts";
 import { HomeserverAccount } from "./homeserver/account.ts";
 import { HomeserverClient } from "./homeserver/client.ts";
 import { HomeserverDirectory } from "./homeserver/directory.ts";
@@ -15,7 +22,7 @@ import { HomeserverUpstream } from "./homeserver/upstream.ts";
 import { HomeserverAnswers } from "./homeserver/word.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
 import { EVENT_MEMORY, Recorder, TRANSACTION_MEMORY } from "./ledger/recorder.ts";
-import { limitHistory } from "./ledger/retention.ts";
+import { HistoryLimiter, limitHistory } from "./ledger/retention.ts";
 import { LeaseDesk } from "./leases/desk.ts";
 import { sweepLeases } from "./leases/sweeper.ts";
 import type { Clock, Random } from "./model/clock.ts";
@@ -24,6 +31,7 @@ import type { Logger } from "./model/logger.ts";
 import { pseudouserOf } from "./model/pseudouser.ts";
 import { changesBetween, type ConfigChanges } from "./platform/config/changes.ts";
 import type { Config } from "./platform/config/config.ts";
+import { Pusher } from "./platform/http/push.ts";
 import { listen, makeServer } from "./platform/http/server.ts";
 import { makeMetrics } from "./platform/metrics.ts";
 import { makeTenantRegistration } from "./platform/registration.ts";
@@ -71,6 +79,9 @@ export class App {
   readonly #keeper: Keeper;
   readonly #loader: RoomLoader;
   readonly #reconciler: ReconcilerParts;
+  readonly #history: HistoryLimiter;
+  readonly #pusher: Pusher;
+  readonly #couriers: Couriers;
   readonly #intake: FastifyInstance;
   readonly #gateway: FastifyInstance;
   readonly #admin: FastifyInstance;
@@ -106,9 +117,10 @@ export class App {
 
     const metrics = makeMetrics();
     const tally = new Tally(metrics, clock);
-    this.#recorder = new Recorder(storage.ledger, own, clock);
+    this.#recorder = new Recorder(storage.ledger, own, clock, random);
     this.#tenants = new Tenants({
       store: storage.tenants,
+      own,
       server: serverName,
       secret: config.registration.asToken,
       clock,
@@ -118,6 +130,7 @@ export class App {
       ledger: storage.ledger,
       looker: directory,
       attended: storage.attendance,
+      tenants: this.#tenants,
       limits: config.policy,
       clock,
     });
@@ -134,9 +147,10 @@ export class App {
       log,
       options: config.attendance,
     });
+    const states = new HomeserverStates(client);
     this.#loader = new RoomLoader({
       loads: storage.loads,
-      states: new HomeserverStates(client),
+      states,
       own,
       clock,
       random,
@@ -167,6 +181,40 @@ export class App {
       },
     };
 
+    const history = new HistoryLimiter(storage.history, {
+      ...config.storage,
+      memory: { events: EVENT_MEMORY, transactions: TRANSACTION_MEMORY },
+    });
+    this.#history = history;
+
+    const feed = new JournalFeed({
+      journal: storage.journal,
+      coverage: storage.coverage,
+      tenants: this.#tenants,
+      own,
+    });
+    this.#pusher = new Pusher(clock);
+    this.#couriers = new Couriers({
+      tenants: this.#tenants,
+      feed,
+      store: storage.deliveries,
+      leases: storage.leases,
+      pusher: this.#pusher,
+      committed: this.#recorder.committed,
+      own,
+      clock,
+      random,
+      log,
+      count: (tenant, what, by) => {
+        if (what === "ephemeral-dropped") metrics.tenantEphemeralDropped.inc({ tenant }, by);
+        else metrics.tenantTransactions.inc({ tenant, outcome: what }, by);
+      },
+      forget: (tenant) => {
+        metrics.tenantEphemeralDropped.remove({ tenant });
+        for (const outcome of ["delivered", "failed"]) metrics.tenantTransactions.remove({ tenant, outcome });
+      },
+    });
+
     this.#intake = makeServer({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, log, random });
     intakeRoutes(this.#intake, {
       recorder: this.#recorder,
@@ -176,8 +224,11 @@ export class App {
         tally.count(seen);
         if (seen.setAside > 0) log.warn("intake.set-aside", { events: seen.setAside });
       },
+      passed: (events) => this.#couriers.ephemeral(events),
+      pinged: (transactionId) => tally.pinged(transactionId),
     });
     this.#gateway = makeServer({ name: "gateway", bodyLimit: null, log, random });
+    const audit = new AuditQueue(storage.audit, clock);
     actRoutes(this.#gateway, {
       own,
       tenants: this.#tenants,
@@ -187,9 +238,28 @@ export class App {
       ledger: storage.ledger,
       aliases: directory,
       upstream: new HomeserverUpstream(client),
-      audit: new AuditQueue(storage.audit, clock),
+      audit,
+      refusals: new Refusals(audit, clock, log, this.#abort.signal),
+      rates: new TenantRates(config.gateway, clock),
+      lanes: new WriteLanes(clock, this.#abort.signal),
+      turns: new Turns(),
       count: (outcome) => metrics.actRequests.inc({ outcome }),
       frontDoor: config.gateway.frontDoor,
+      personas: storage.personas,
+      personaFallback: config.gateway.personaFallback,
+      pinger: this.#couriers,
+      sync: new TenantSync({
+        own,
+        feed,
+        journal: storage.journal,
+        changes: storage.leaseChanges,
+        states,
+        news: [this.#recorder.committed, this.#recorder.ownChanged, this.#desk.changed],
+        clock,
+        stopping: this.#abort.signal,
+      }),
+      recorder: this.#recorder,
+      clock,
     });
     this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
     adminRoutes(this.#admin, {
@@ -202,15 +272,27 @@ export class App {
       notReadyBecause: () => this.#notReadyBecause,
       intake: () => tally.intake,
       delivery,
-      metricsText: () => metricsText(metrics, { overview: storage.overview, journal: storage.journal, delivery }),
+      metricsText: () =>
+        metricsText(metrics, {
+          overview: storage.overview,
+          journal: storage.journal,
+          history,
+          clock,
+          delivery,
+          tenants: this.#tenants,
+          deliveries: this.#couriers,
+        }),
       ledger: storage.ledger,
       journal: storage.journal,
+      history,
       overview: storage.overview,
       leases: storage.leases,
       desk: this.#desk,
       keeper: this.#keeper,
       aliases: directory,
       tenants: this.#tenants,
+      deliveries: this.#couriers,
+      pinger: this.#couriers,
       audit: storage.audit,
       backup: (path) => storage.backups.make(path, clock.now(), random, this.#abort.signal),
       registrationOf: (tenant, tokens) => makeTenantRegistration(tenant, tokens),
@@ -252,8 +334,9 @@ export class App {
     // Requests that wait for attendance end with the keeper, so both are stopped together.
     await Promise.all([this.#keeper.stop(), this.#gateway.close(), this.#intake.close(), this.#admin.close()]);
     closed.abort();
-    await this.#loader.stop();
+    await Promise.all([this.#loader.stop(), this.#couriers.stop()]);
     await Promise.all(this.#background);
+    this.#pusher.close();
     await this.#client.close();
     this.#storage.close();
     this.#lock.release();
@@ -295,11 +378,7 @@ export class App {
     );
     this.#background.push(
       limitHistory({
-        store: this.#storage.history,
-        limits: {
-          ...this.#config.storage,
-          memory: { events: EVENT_MEMORY, transactions: TRANSACTION_MEMORY },
-        },
+        limiter: this.#history,
         clock: this.#clock,
         log: this.#log,
         abort: this.#abort.signal,
@@ -307,6 +386,7 @@ export class App {
     );
     this.#background.push(reconcileForever(this.#reconciler, this.#abort.signal));
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
+    this.#couriers.start();
     this.#notReadyBecause = null;
     this.#log.info("emissary.ready", { pseudouser: this.#own, ...this.ports });
   }

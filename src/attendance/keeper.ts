@@ -50,6 +50,8 @@ const UNCONFIRMED_MS = 10_000;
 const SAVE_ATTEMPTS = 5;
 /** A room whose step failed inside Emissary rests this long at least. */
 const FAILED_STEP_MS = 1_000;
+/** A room that may be one being made is looked at again after this. */
+const BEING_MADE_MS = 1_000;
 /** How long the homeserver may take to tell our membership. */
 const CONFIRM_MS = 30_000;
 
@@ -69,6 +71,7 @@ export class Keeper {
   #options: KeeperOptions;
   readonly #pace: Pace;
   readonly #running = new Map<RoomId, Promise<void>>();
+  #beingMade = 0;
   readonly #abort = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
@@ -128,6 +131,19 @@ export class Keeper {
     }
   }
 
+  /**
+   * While `work` makes a room, no room is left that we were never in on purpose: the homeserver puts us into the new one, and tells
+   * us so, before anybody can hold it.
+   */
+  async whileMaking<T>(work: () => Promise<T>): Promise<T> {
+    this.#beingMade += 1;
+    try {
+      return await work();
+    } finally {
+      this.#beingMade -= 1;
+    }
+  }
+
   async #run(): Promise<void> {
     const { store, clock, desk, recorder, log } = this.#parts;
     const abort = this.#abort.signal;
@@ -180,6 +196,10 @@ export class Keeper {
       case "join":
         return this.#join(roomId, situation);
       case "leave":
+        if (this.#beingMade > 0 && attendance.phase === "absent") {
+          await store.save({ ...attendance, nextAt: now + BEING_MADE_MS }, situation.stirs);
+          return;
+        }
         return this.#leave(roomId, situation);
       case "rest": {
         const settled = step.phase === "present" || step.phase === "absent";

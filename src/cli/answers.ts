@@ -4,6 +4,16 @@ import { z } from "zod";
 const text = z.string().nullable();
 const number = z.number();
 
+const delivery = z.looseObject({
+  state: z.string(),
+  lag_events: number,
+  oldest_at: number.nullable(),
+  last_success_at: number.nullable(),
+  last_error_at: number.nullable(),
+  last_error: text,
+  paused_at: number.nullable(),
+});
+
 export const statusAnswer = z.looseObject({
   version: z.string(),
   pseudouser: z.string(),
@@ -13,7 +23,14 @@ export const statusAnswer = z.looseObject({
   homeserver: z.looseObject({ url: z.string(), server_name: z.string() }),
   rooms: z.looseObject({ present: number, joining: number, leaving: number, refused: number, loading: number }),
   leases: z.record(z.string(), number),
-  journal: z.looseObject({ first_seq: number.nullable(), last_seq: number.nullable() }),
+  journal: z.looseObject({
+    first_seq: number.nullable(),
+    last_seq: number.nullable(),
+    bytes: number,
+    oldest_at: number.nullable(),
+    held_by: z.array(z.looseObject({ consumer: z.string(), seq: number, events_behind: number, unread_since: number })),
+  }),
+  audit: z.looseObject({ entries: number, oldest_at: number.nullable() }),
   intake: z.looseObject({
     transactions: number,
     events: number,
@@ -21,8 +38,10 @@ export const statusAnswer = z.looseObject({
     set_aside: number,
     last_at: number.nullable(),
   }),
+  last_ping: z.looseObject({ transaction_id: z.string(), at: number }).nullable(),
   delivery: z.looseObject({ state: z.string(), since: number.nullable(), cause: text }),
   tenants: number,
+  tenant_deliveries: z.array(delivery.extend({ tenant: z.string() })),
 });
 
 export const roomRow = z.looseObject({
@@ -75,13 +94,34 @@ export const tenant = z.looseObject({
   sender: z.string(),
   url: text,
   users: text,
-  actions: z.array(z.string()),
+  grants: z.array(
+    z.object({
+      rooms: z.array(z.string()),
+      actions: z.array(z.string()),
+      types: z.array(z.string()).nullable(),
+      source: z.string(),
+    }),
+  ),
+  ephemeral: z.boolean(),
+  paused_at: z.number().nullable(),
   created_at: number,
   leases: number,
+  /** Null for a tenant without a URL. */
+  delivery: delivery.nullable(),
 });
 export type TenantAnswer = z.output<typeof tenant>;
 
 export const tenantsAnswer = z.looseObject({ tenants: z.array(tenant) });
+
+export const pausedAnswer = z.looseObject({ tenant: z.string(), paused_at: number.nullable() });
+
+export const replayedAnswer = z.looseObject({ tenant: z.string(), from_seq: number });
+
+export const pingAnswer = z.looseObject({
+  ok: z.boolean(),
+  status: number.nullish(),
+  sentence: text.optional(),
+});
 
 export const backupAnswer = z.looseObject({ path: z.string(), bytes: number });
 

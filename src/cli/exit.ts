@@ -2,6 +2,14 @@ import { EmissaryError } from "../model/errors.ts";
 
 /** What the program's exit code tells a script. Part of the manual: never change a number. */
 export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, unreachable: 4 } as const;
+/** The same for people: `--help` and the manual say so. */
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  done: "done",
+  failed: "failed",
+  usage: "wrong usage",
+  refused: "refused by policy",
+  unreachable: "daemon not reachable",
+};
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** A command that ends in another way than done, with the sentence for the operator. */

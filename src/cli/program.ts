@@ -4,7 +4,7 @@ import { programVersion } from "../platform/version.ts";
 import { addAudit } from "./audit.ts";
 import { addBackup } from "./backup.ts";
 import { addDoctor } from "./doctor.ts";
-import { EXIT, exitCodeOf, isForeseen } from "./exit.ts";
+import { EXIT, EXIT_MEANINGS, exitCodeOf, isForeseen } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { addMembers } from "./members.ts";
 import { addRegister } from "./register.ts";
@@ -47,7 +47,9 @@ export function buildProgram(io: Io): Command {
 }
 
 const HELP = `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by policy, 4 daemon not reachable.`;
+Exit codes: ${Object.entries(EXIT)
+  .map(([name, code]) => `${code} ${EXIT_MEANINGS[name as keyof typeof EXIT]}`)
+  .join(", ")}.`;
 
 /** A fault of the program itself: whoever reports it needs the trace. */
 function fault(error: unknown): string {

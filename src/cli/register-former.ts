@@ -3,11 +3,12 @@ import { isMap, parseDocument, type Document } from "yaml";
 import { EmissaryError } from "../model/errors.ts";
 import { isServerName } from "../model/ids.ts";
 import { isJsonObject, stringAt } from "../model/json.ts";
+import { pseudouserOf } from "../model/pseudouser.ts";
 import { ADMIN_TOKEN, SAMPLE_ADMIN_TOKEN } from "../platform/config/admin.ts";
 import { isLocalpart } from "../platform/config/pseudouser.ts";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { registrationSchema, SAMPLE_TOKENS, type RegistrationTokens } from "../platform/registration.ts";
+import { registrationSchema, reservedIn, SAMPLE_TOKENS, type RegistrationTokens } from "../platform/registration.ts";
 
 /** What an earlier `register` left that the next one keeps. */
 export interface Former {
@@ -15,6 +16,8 @@ export interface Former {
   readonly config: Document | null;
   readonly tokens: RegistrationTokens | null;
   readonly adminToken: string | null;
+  /** Namespaces besides the pseudouser's. */
+  readonly reserved: readonly string[];
   readonly answers: {
     readonly homeserverUrl?: string;
     readonly serverName?: string;
@@ -25,13 +28,30 @@ export interface Former {
   readonly remarks: readonly string[];
 }
 
-export const NO_FORMER_FILES: Former = { config: null, tokens: null, adminToken: null, answers: {}, remarks: [] };
+export const NO_FORMER_FILES: Former = {
+  config: null,
+  tokens: null,
+  adminToken: null,
+  reserved: [],
+  answers: {},
+  remarks: [],
+};
 
 export function formerFiles(paths: { registrationPath: string; configPath: string }): Former {
   const remarks: string[] = [];
   const tokens = formerTokens(paths.registrationPath, remarks);
   const config = formerConfig(paths.configPath, remarks);
-  return { config, tokens, adminToken: formerAdminToken(config), answers: formerAnswers(config), remarks };
+  const answers = formerAnswers(config);
+  const reserved = formerReserved(paths.registrationPath, answers);
+  return { config, tokens, adminToken: formerAdminToken(config), reserved, answers, remarks };
+}
+
+function formerReserved(path: string, { serverName, localpart = "" }: Former["answers"]): readonly string[] {
+  if (!existsSync(path)) return [];
+  const file = registrationSchema.pick({ namespaces: true }).safeParse(readable(path));
+  if (!file.success) return [];
+  const isKnown = serverName !== undefined && isServerName(serverName);
+  return reservedIn(file.data.namespaces.users, isKnown ? pseudouserOf(serverName, localpart) : null);
 }
 
 function formerTokens(path: string, remarks: string[]): RegistrationTokens | null {

@@ -9,6 +9,7 @@ import { parseHttpUrl } from "../platform/config/values.ts";
 import { freshTokens, makeRegistration, renderRegistration } from "../platform/registration.ts";
 import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
 import type { Ask, Io } from "./io.ts";
+import { faultInReserved, warnOfReserved } from "./reserved.ts";
 import { formerFiles, NO_FORMER_FILES, type Former } from "./register-former.ts";
 import { DEFAULT_LISTEN, listenFor, writtenConfig } from "./register-config.ts";
 import { writeTogether } from "./write-file.ts";
@@ -19,6 +20,7 @@ interface Flags {
   url?: string;
   dir: string;
   localpart?: string;
+  reserve?: string[];
   force?: true;
   rotate?: true;
 }
@@ -39,10 +41,14 @@ export function addRegister(program: Command, io: Io): void {
     .option("--homeserver-url <url>", "where Emissary reaches the homeserver")
     .option("--server-name <name>", "the homeserver's name, as in its users' IDs")
     .option("--url <url>", "where the homeserver reaches Emissary")
-    .option("--dir <dir>", "the folder for both files", ".")
+    .option("--dir <dir>", "the folder for both files; made when missing", ".")
     .option("--localpart <localpart>", "the pseudouser's localpart, where the homeserver refuses an empty one")
+    .option(
+      "--reserve <regex...>",
+      "user IDs of tenants' personas that people are not to take, in addition to those reserved",
+    )
     .option("--force", "replace the files, keeping their tokens and the settings not named here")
-    .option("--rotate", "make new tokens, also where there are files")
+    .option("--rotate", "make new tokens; with --force where there are files")
     .action(async (flags: Flags, command: Command) => {
       if (command.getOptionValueSourceWithGlobals("config") === "cli") {
         throw wrongUsage("register writes emissary.yaml in the folder of --dir; it takes no --config");
@@ -68,7 +74,9 @@ async function register(flags: Flags, io: Io): Promise<void> {
   const adminToken = (flags.rotate === true ? null : former.adminToken) ?? io.random.token(32);
 
   await mkdir(flags.dir, { recursive: true });
-  const registration = renderRegistration(makeRegistration({ ...answers, tokens }), HEADING);
+  const reserved = [...new Set([...former.reserved, ...(flags.reserve ?? [])])];
+  warnOfReserved(flags.reserve ?? [], answers.serverName, io);
+  const registration = renderRegistration(makeRegistration({ ...answers, tokens, reserved }), HEADING);
   const config = writtenConfig(former.config, { ...answers, adminToken });
   await writeTogether(
     [
@@ -146,6 +154,10 @@ function checkGiven(flags: Flags): void {
     faults.push(
       `--localpart: expected the letters a-z, digits and . _ = - / +, got ${JSON.stringify(flags.localpart)}`,
     );
+  }
+  for (const regex of flags.reserve ?? []) {
+    const fault = faultInReserved(regex);
+    if (fault !== null) faults.push(`--reserve: ${JSON.stringify(regex)} ${fault}`);
   }
   if (faults.length > 0) throw wrongUsage(faults.join("\n"));
 }

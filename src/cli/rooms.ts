@@ -49,13 +49,8 @@ export function addRooms(program: Command, io: Io): void {
     .command("join")
     .description("have the pseudouser join a room, and stay until `rooms leave`")
     .argument("<room>", ROOM)
-    .option(
-      "--via <server>",
-      "a server to join through, for a room that ours does not know; repeat for more",
-      gather,
-      [],
-    )
-    .action(async (room: string, { via }: { via: string[] }, command: Command) => {
+    .option("--via <server>", "a server to join through, for a room that ours does not know; repeat for more", gather)
+    .action(async (room: string, { via = [] }: { via?: string[] }, command: Command) => {
       const client = adminClient(command, io);
       const path = ["rooms", checkedRoom(room), "join"];
       const { room_id, phase } = await client.call({
@@ -86,7 +81,7 @@ export function checkedRoom(room: string): string {
   throw wrongUsage(`${JSON.stringify(room)} is no ${ROOM}. A shell needs quotes around either.`);
 }
 
-function gather(server: string, before: string[]): string[] {
+function gather(server: string, before: readonly string[] = []): string[] {
   if (!isServerName(server))
     throw wrongUsage(`--via: ${JSON.stringify(server)} is no server name, such as example.org`);
   return [...before, server];

@@ -4,7 +4,10 @@ import { adminClient } from "./admin-client.ts";
 import { statusAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { facts } from "./table.ts";
+import { deliveryLines } from "./tenant-delivery.ts";
 import { moment, neutral, spoken } from "./text.ts";
+
+type Laggard = z.output<typeof statusAnswer>["journal"]["held_by"][number];
 
 export function addStatus(program: Command, io: Io): void {
   program
@@ -30,7 +33,9 @@ function render(status: z.output<typeof statusAnswer>): string {
     ["rooms", counts({ present, joining, leaving, refused, "still loading": loading })],
     ["leases", counts(leases)],
     ["tenants", status.tenants],
+    ...deliveryLines(status.tenant_deliveries),
     ["journal", journal.last_seq === null ? "empty" : `${journal.first_seq ?? "?"} to ${journal.last_seq}`],
+    ...journal.held_by.map((laggard): [string, string] => ["journal held", laggardSentence(laggard)]),
     ["transactions", `${intake.transactions}, ${last}`],
     ["delivery", deliverySentence(status.delivery)],
     ["events", counts({ received: intake.events, repeated: intake.duplicates, "set aside": intake.set_aside })],
@@ -41,6 +46,13 @@ function deliverySentence({ state, since, cause }: z.output<typeof statusAnswer>
   if (state === "flowing" || since === null) return neutral(state);
   const word = cause === null ? "it can reach us" : `it cannot reach us: ${neutral(cause)}`;
   return `${neutral(state)}: the homeserver has not sent what happened in rooms since ${moment(since)}; ${word}`;
+}
+
+function laggardSentence({ consumer, events_behind, unread_since }: Laggard): string {
+  return (
+    `WARNING: ${neutral(consumer)} is ${events_behind} events behind, since ${moment(unread_since)}, ` +
+    "and so the journal outgrows its limits. Get it to read again, or remove it."
+  );
 }
 
 function counts(of: Readonly<Record<string, number>>): string {

@@ -1,18 +1,21 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { z } from "zod";
-import { isTenantId } from "../model/ids.ts";
 import { isJsonObject } from "../model/json.ts";
 import { isRegex, TENANT_ACTIONS } from "../model/tenant.ts";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
 import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
-import { adminClient } from "./admin-client.ts";
+import { adminClient, configPath } from "./admin-client.ts";
 import { removedAnswer, tenant, tenantsAnswer, type TenantAnswer } from "./answers.ts";
 import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
+import { coversOrdinaryUsers, isReserved } from "./reserved.ts";
 import { facts, table } from "./table.ts";
 import { moment, neutral } from "./text.ts";
+import { addTenantAllow } from "./tenant-allow.ts";
+import { addTenantDelivery, deliveryFacts, tellPing } from "./tenant-delivery.ts";
+import { actionsIn, checkedId, grantsInShort, grantTexts } from "./tenant-words.ts";
 import { takeNewFile, writeTogether } from "./write-file.ts";
 
 const withRegistration = z.looseObject({ tenant, registration: registrationSchema });
@@ -24,6 +27,7 @@ interface AddOptions {
   url?: string;
   users?: string;
   actions?: string;
+  ephemeral?: true;
   out?: string;
 }
 
@@ -38,7 +42,8 @@ export function addTenant(program: Command, io: Io): void {
     .argument("<id>", "the tenant's name: letters, digits, - _ and .")
     .option("--url <url>", "where the tenant listens for transactions")
     .option("--users <regex>", "the user IDs of its personas")
-    .option("--actions <list>", `what it may do, of ${TENANT_ACTIONS.join(",")}`)
+    .option("--actions <list>", `what it may do in public rooms, of ${TENANT_ACTIONS.join(",")}`)
+    .option("--ephemeral", "it wants typing and receipts, too")
     .option("--out <file>", "write the registration to a new file instead of standard output")
     .action(async (id: string, options: AddOptions, command: Command) => {
       const body = { id: checkedId(id), ...checkedOptions(options) };
@@ -56,9 +61,15 @@ export function addTenant(program: Command, io: Io): void {
       else await file.fill(text);
       io.err(`Added the tenant ${neutral(answer.tenant.id)}, which takes itself for ${neutral(answer.tenant.sender)}.`);
       sayWhere(io, options.out);
+      await tellPing(client, io, answer.tenant);
       if (body.users !== null && coversOrdinaryUsers(body.users)) {
         io.err(
           `Warning: --users ${neutral(body.users)} does not begin with @_ and may match ordinary users, whose IDs the tenant could then use for its personas.`,
+        );
+      }
+      if (body.users !== null && isReserved(body.users, configPath(command)) === false) {
+        io.err(
+          `Warning: people can register IDs that --users ${neutral(body.users)} matches. To keep them from it: emissary register --force --reserve '${neutral(body.users)}', and restart the homeserver.`,
         );
       }
     });
@@ -84,6 +95,9 @@ export function addTenant(program: Command, io: Io): void {
       if (options.json) outJson(io, answer);
       else io.out(render(answer));
     });
+
+  addTenantAllow(group, io);
+  addTenantDelivery(group, io);
 
   group
     .command("rotate")
@@ -137,28 +151,20 @@ function sayWhere(io: Io, out: string | undefined): void {
   io.err(`Load ${where} in the appservice, and set its homeserver address to the gateway (gateway.listen).`);
 }
 
-function checkedId(id: string): string {
-  if (isTenantId(id)) return id;
-  throw wrongUsage(
-    `${JSON.stringify(id)} is no tenant's name: letters, digits, - _ and ., at most 63, not beginning with a sign`,
-  );
-}
-
-function checkedOptions({ url, users, actions }: AddOptions) {
+function checkedOptions({ url, users, actions, ephemeral }: AddOptions) {
   const faults: string[] = [];
   if (url !== undefined && parseHttpUrl(url) === null)
     faults.push(`--url: ${JSON.stringify(url)} is no http:// or https:// address`);
   if (users !== undefined && !isRegex(users)) faults.push(`--users: ${JSON.stringify(users)} is no regular expression`);
-  const list = actions?.split(",").map((action) => action.trim());
-  const unknown = list?.filter((action) => !(TENANT_ACTIONS as readonly string[]).includes(action)) ?? [];
-  if (unknown.length > 0) faults.push(`--actions: ${unknown.join(", ")}: there are ${TENANT_ACTIONS.join(", ")}`);
+  const list = actions === undefined ? null : actionsIn(actions);
+  if (list !== null && list.fault !== null) faults.push(`--actions: ${list.fault}`);
   if (faults.length > 0) throw wrongUsage(faults.join("\n"));
-  return { url: url ?? null, users: users ?? null, ...(list && { actions: list }) };
-}
-
-/** By custom, IDs that appservices make for themselves begin with an underscore, and people's do not. */
-function coversOrdinaryUsers(users: string): boolean {
-  return !/^\^?\(*@_/.test(users);
+  return {
+    url: url ?? null,
+    users: users ?? null,
+    ...(list && { actions: list.actions }),
+    ...(ephemeral && { ephemeral }),
+  };
 }
 
 function isRegistrationOf(path: string, id: string): boolean {
@@ -171,15 +177,15 @@ function tenantTable(tenants: readonly TenantAnswer[], width: number | null): st
     { title: "TENANT", whole: true },
     { title: "SENDER", whole: true },
     { title: "LEASES", right: true },
-    { title: "ACTIONS" },
+    { title: "MAY" },
     { title: "PERSONAS" },
     { title: "URL" },
   ];
-  const rows = tenants.map(({ id, sender, leases, actions, users, url }) => [
+  const rows = tenants.map(({ id, sender, leases, grants, users, url }) => [
     id,
     sender,
     leases,
-    actions.join(","),
+    grantsInShort(grants),
     users,
     url,
   ]);
@@ -192,8 +198,9 @@ function render(answer: TenantAnswer): string {
     ["sender", answer.sender],
     ["url", answer.url],
     ["personas", answer.users],
-    ["actions", answer.actions.join(", ")],
+    ...grantTexts(answer.grants).map((text, index) => [index === 0 ? "may" : "", text] as const),
     ["leases", answer.leases],
     ["added", moment(answer.created_at)],
+    ...deliveryFacts(answer.delivery),
   ]);
 }

@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Dispatcher } from "undici";
-import type { Upstream, UpstreamRequest } from "../platform/http/upstream.ts";
+import type { Revision, Upstream, UpstreamRequest } from "../platform/http/upstream.ts";
 import { readWhole, unreachable, type HomeserverClient } from "./client.ts";
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
@@ -32,19 +33,34 @@ export class HomeserverUpstream implements Upstream {
   }
 
   async asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const headers = passedOn(request.headers);
-    headers["authorization"] = this.#client.authorization;
-    return this.#stream({ ...request, path: withUserId(request.path, this.#client.own) }, headers, reply);
+    return pass(await this.#open(...this.#ours(request), reply), reply);
+  }
+
+  async revised(request: UpstreamRequest, reply: FastifyReply, { limit, revise }: Revision): Promise<FastifyReply> {
+    const [ours, headers] = this.#ours(request);
+    // What is to be read here must not come compressed.
+    delete headers["accept-encoding"];
+    const response = await this.#open(ours, headers, reply);
+    if (response.statusCode !== 200) return pass(response, reply);
+    const { whole, body } = await readUpTo(response, limit);
+    const revision = whole === null ? null : revise(whole);
+    const passed = passedOn(response.headers);
+    if (revision !== null) delete passed["content-length"];
+    return reply
+      .code(200)
+      .headers(passed)
+      .send(revision ?? body);
   }
 
   async asCaller(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply> {
-    return this.#stream(request, passedOn(request.headers), reply);
+    return pass(await this.#open(request, passedOn(request.headers), reply), reply);
   }
 
   async answer(
-    method: "GET" | "PUT" | "POST",
+    method: "GET" | "PUT" | "POST" | "DELETE",
     path: string,
     body: Buffer | null,
+    limit = MAX_WHOLE_ANSWER_BYTES,
   ): Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }> {
     const response = await this.#request({
       method,
@@ -55,21 +71,31 @@ export class HomeserverUpstream implements Upstream {
       },
       body,
     });
-    const whole = await readWhole(response, MAX_WHOLE_ANSWER_BYTES);
+    const whole = await readWhole(response, limit);
     return { status: response.statusCode, headers: passedOn(response.headers), body: whole };
   }
 
-  async #stream(request: UpstreamRequest, headers: IncomingHttpHeaders, reply: FastifyReply): Promise<FastifyReply> {
+  /** A request in the pseudouser's name. */
+  #ours(request: UpstreamRequest): [UpstreamRequest, IncomingHttpHeaders] {
+    const headers = { ...passedOn(request.headers), authorization: this.#client.authorization };
+    return [{ ...request, path: withUserId(request.path, this.#client.own) }, headers];
+  }
+
+  /** Asks, and stops asking when whoever waits for the answer goes away. */
+  async #open(
+    request: UpstreamRequest,
+    headers: IncomingHttpHeaders,
+    reply: FastifyReply,
+  ): Promise<Dispatcher.ResponseData> {
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
-    const response = await this.#request({
+    return this.#request({
       method: request.method,
       path: this.#client.path(request.path),
       headers,
       body: request.body,
       signal: gone.signal,
     });
-    return reply.code(response.statusCode).headers(passedOn(response.headers)).send(response.body);
   }
 
   async #request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
@@ -83,6 +109,41 @@ export class HomeserverUpstream implements Upstream {
       throw unreachable(error);
     }
   }
+}
+
+function pass(response: Dispatcher.ResponseData, reply: FastifyReply): FastifyReply {
+  return reply.code(response.statusCode).headers(passedOn(response.headers)).send(response.body);
+}
+
+/**
+ * The body read as far as `limit`: whole, where that was its end, and in any case as it is to be sent on.
+ * @throws EmissaryError where the answer breaks off before.
+ */
+async function readUpTo(
+  response: Dispatcher.ResponseData,
+  limit: number,
+): Promise<{ readonly whole: Buffer | null; readonly body: Buffer | Readable }> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  // Not `for await`, which would end the stream with its loop.
+  const rest = (response.body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  while (size <= limit) {
+    const next = await rest.next().catch((error: unknown) => {
+      throw unreachable(error);
+    });
+    if (next.done === true) {
+      const whole = Buffer.concat(chunks, size);
+      return { whole, body: whole };
+    }
+    chunks.push(next.value);
+    size += next.value.length;
+  }
+  return { whole: null, body: Readable.from(joined(chunks, rest), { objectMode: false }) };
+}
+
+async function* joined(head: Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  for (let chunk = head.shift(); chunk !== undefined; chunk = head.shift()) yield chunk;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
 function passedOn(headers: IncomingHttpHeaders): IncomingHttpHeaders {

@@ -11,6 +11,8 @@ export interface ParsedTransaction {
   readonly setAside: readonly SetAside[];
   /** How many ephemeral events and to-device messages came along. */
   readonly ephemeral: number;
+  /** Typing, receipts and presence, as they came; to-device messages are not among them. */
+  readonly passing: readonly JsonValue[];
   /** True when all of its events are sound and it holds nothing else that would be kept with them. */
   readonly plain: boolean;
 }
@@ -45,8 +47,15 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
     const part = value[key];
     if (Array.isArray(part)) ephemeral += part.length;
   }
+  const passing = value["ephemeral"] ?? value["de.sorunome.msc2409.ephemeral"];
   const alone = Object.entries(value).every(([key, part]) => key === "events" || isEmpty(part));
-  return { events, setAside, ephemeral, plain: setAside.length === 0 && alone };
+  return {
+    events,
+    setAside,
+    ephemeral,
+    passing: Array.isArray(passing) ? passing : [],
+    plain: setAside.length === 0 && alone,
+  };
 }
 
 /** Synapse sends the parts that it has nothing for as empty lists and objects. */

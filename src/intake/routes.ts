@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { EmissaryError } from "../model/errors.ts";
 import type { UserId } from "../model/ids.ts";
+import { parsedObject, stringAt, type JsonValue } from "../model/json.ts";
 import type { Recorder, RecordOutcome } from "../ledger/recorder.ts";
 import { isSameSecret, tokensOf } from "../platform/http/bearer.ts";
 import { param, refusePath, serve, type Handler } from "../platform/http/server.ts";
@@ -10,11 +11,18 @@ import { parseTransaction } from "./parse.ts";
 /** A full transaction of Synapse passes 6 MiB (100 events of 64 KiB, and what comes with them). */
 export const INTAKE_BODY_LIMIT = 32 * 1024 * 1024;
 
+/** A longer ID of a ping is not kept; those of `emissary doctor` have 22 characters. */
+const PING_ID_LIMIT = 255;
+
 export interface IntakeParts {
   readonly recorder: Recorder;
   readonly hsToken: string;
   readonly own: UserId;
   readonly observe: (seen: RecordOutcome & { readonly ephemeral: number }) => void;
+  /** Given typing, receipts and presence, of which nothing is stored. */
+  readonly passed: (events: readonly JsonValue[]) => void;
+  /** Told of every ping that has an ID. */
+  readonly pinged: (transactionId: string) => void;
 }
 
 /**
@@ -43,7 +51,11 @@ export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void 
   };
 
   // fastify sets Content-Length, without which Synapse takes a ping's answer for a broken one (502 M_CONNECTION_FAILED).
-  const ping: Handler = async () => ({});
+  const ping: Handler = async (request) => {
+    const transactionId = Buffer.isBuffer(request.body) ? stringAt(parsedObject(request.body), "transaction_id") : null;
+    if (transactionId !== null && transactionId.length <= PING_ID_LIMIT) parts.pinged(transactionId);
+    return {};
+  };
 
   for (const prefix of ["/_matrix/app/v1", ""]) {
     serve(server, `${prefix}/transactions/:txnId`, { PUT: transaction });
@@ -55,15 +67,16 @@ export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void 
 }
 
 /** Answers only after the commit: what the homeserver believes delivered is on disk. */
-async function takeTransaction({ recorder, observe }: IntakeParts, txnId: string, body: Buffer): Promise<void> {
+async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId: string, body: Buffer): Promise<void> {
   const digest = hash("sha256", body, "base64url");
   if (recorder.isRepeated(txnId, digest)) {
     observe({ repeated: true, fresh: 0, duplicates: 0, setAside: 0, doubted: 0, ephemeral: 0 });
     return;
   }
-  const { events, setAside, ephemeral, plain } = parseTransaction(body);
+  const { events, setAside, ephemeral, passing, plain } = parseTransaction(body);
   const outcome = await recorder.record({ txnId, digest, events, setAside, verbatim: plain ? body : null });
   observe({ ...outcome, ephemeral });
+  if (passing.length > 0 && !outcome.repeated) passed(passing);
 }
 
 /** The header counts; the older query parameter is accepted alone, and must agree where both are given (spec, "Authorization"). */

@@ -48,7 +48,7 @@ export class LeaseDesk {
    * @throws EmissaryError `refused-by-policy` with the verdict's code as reason; homeserver failures of the look.
    */
   async take(wish: LeaseWish): Promise<Lease> {
-    const verdict = await this.#policy.judge(wish.roomId, wish.holder, wish.via);
+    const verdict = await this.#policy.judge(wish.roomId, wish.holder, wish.via, wish.alias ?? null);
     if (!verdict.allowed) {
       await this.#store.refuse(wish, verdict, this.#clock.now());
       throw new EmissaryError("refused-by-policy", `Policy refuses ${wish.roomId}: ${verdict.reason}.`, {
@@ -58,6 +58,18 @@ export class LeaseDesk {
     const lease = await this.#store.book(wish, this.#clock.now());
     this.changed.notify();
     return lease;
+  }
+
+  /**
+   * For a room that is yet to be made, before it is.
+   * @throws EmissaryError `refused-by-policy` where there may be no more rooms.
+   */
+  async requireSpace(holder: Holder): Promise<void> {
+    const verdict = await this.#policy.judgeOneMore(holder);
+    if (verdict.allowed) return;
+    throw new EmissaryError("refused-by-policy", `Policy refuses another room: ${verdict.reason}.`, {
+      reason: verdict.code,
+    });
   }
 
   /** Gives a lease back; false where the holder had none. */

@@ -1,5 +1,6 @@
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isRoomId, isUserId, serverOf, type EventId, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
+import { ownerIn } from "../model/attribution.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../model/json.ts";
 import type { LeaseEnd } from "../model/lease.ts";
 import { isMembership, type Member } from "../model/membership.ts";
@@ -15,6 +16,7 @@ export const ROOM_FIELDS = [
   "history_visibility",
   "encryption",
   "replacement",
+  "created_for",
 ] as const;
 export type RoomField = (typeof ROOM_FIELDS)[number];
 
@@ -29,6 +31,8 @@ export type LedgerChange =
       readonly own: boolean;
       /** For `own`: how the leases of the room end, where this membership means that somebody put us out. */
       readonly ends: LeaseEnd | null;
+      /** For `own`: the reason that the event gives, cut to a bound. */
+      readonly reason: string | null;
     }
   | {
       readonly kind: "state";
@@ -47,11 +51,14 @@ export type LedgerChange =
     };
 
 /** Which fields a state event of this type sets, and how they are read from its content. */
-const FIELDS_OF: Readonly<Record<string, (content: JsonObject) => readonly (readonly [RoomField, string | null])[]>> = {
-  "m.room.create": (content) => [
+const FIELDS_OF: Readonly<
+  Record<string, (content: JsonObject, isOwn: boolean) => readonly (readonly [RoomField, string | null])[]>
+> = {
+  "m.room.create": (content, isOwn) => [
     ["version", stringAt(content, "room_version") ?? "1"],
     ["type", stringAt(content, "type")],
     ["predecessor", isJsonObject(content["predecessor"]) ? stringAt(content["predecessor"], "room_id") : null],
+    ["created_for", isOwn ? (ownerIn(content)?.tenant ?? null) : null],
   ],
   "m.room.name": (content) => [["name", stringAt(content, "name")]],
   "m.room.canonical_alias": (content) => [["alias", stringAt(content, "alias")]],
@@ -61,6 +68,9 @@ const FIELDS_OF: Readonly<Record<string, (content: JsonObject) => readonly (read
   "m.room.tombstone": (content) => [["replacement", stringAt(content, "replacement_room")]],
 };
 
+/** Characters. A reason is for people; whoever writes a book there does not have it kept. */
+const MAX_REASON = 500;
+
 /** Turns one event into what it changes. Events that change nothing the ledger keeps give an empty list. */
 export function foldEvent(event: RoomEvent, own: UserId): readonly LedgerChange[] {
   if (!isStateEvent(event)) return [];
@@ -69,7 +79,7 @@ export function foldEvent(event: RoomEvent, own: UserId): readonly LedgerChange[
   const read = Object.hasOwn(FIELDS_OF, event.type) ? FIELDS_OF[event.type] : undefined;
   if (read === undefined) return [];
   const replaces = replacedBy(event);
-  const changes: LedgerChange[] = read(event.content).map(([field, value]) => ({
+  const changes: LedgerChange[] = read(event.content, event.sender === own).map(([field, value]) => ({
     kind: "state",
     roomId: event.room_id,
     field,
@@ -103,6 +113,7 @@ function foldMember(event: RoomEvent, userId: string, own: UserId): readonly Led
       },
       replaces: replacedBy(event),
       own: isOwn,
+      reason: isOwn ? (stringAt(event.content, "reason")?.slice(0, MAX_REASON) ?? null) : null,
       ends: putOut && membership === "ban" ? "banned" : putOut && membership === "leave" ? "kicked" : null,
     },
   ];

@@ -1,9 +1,10 @@
-import type { Clock } from "../model/clock.ts";
+import type { Clock, Random } from "../model/clock.ts";
 import type { RoomEvent } from "../model/event.ts";
 import type { EventId, UserId } from "../model/ids.ts";
 import { Signal } from "../model/signal.ts";
 import { foldEvent, type LedgerChange } from "./fold.ts";
 import type { LedgerWriter, Recorded, SetAside } from "./ledger.ts";
+import { RecentEventIds } from "./recent-event-ids.ts";
 import { RecentIds } from "./recent-ids.ts";
 
 /** How many events a repetition is known within: several times what a homeserver holds back and sends again. */
@@ -46,11 +47,12 @@ export class Recorder {
   readonly #writer: LedgerWriter;
   readonly #own: UserId;
   readonly #clock: Clock;
-  readonly #events = new RecentIds(EVENT_MEMORY);
+  readonly #events: RecentEventIds;
   readonly #transactions = new RecentIds(TRANSACTION_MEMORY);
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(writer: LedgerWriter, own: UserId, clock: Clock) {
+  constructor(writer: LedgerWriter, own: UserId, clock: Clock, random: Random) {
+    this.#events = new RecentEventIds(EVENT_MEMORY, random);
     this.#writer = writer;
     this.#own = own;
     this.#clock = clock;

@@ -1,6 +1,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
-/** What is counted. Labels never carry a room, a user or a tenant. */
+/**
+ * What is counted. Labels never carry a room or a user, of which there is no end and which are nobody's business; a tenant they may
+ * carry: there are few, the operator has named them, and which of them lags is what is asked.
+ */
 export interface Metrics {
   readonly registry: Registry;
   readonly transactions: Counter;
@@ -10,9 +13,19 @@ export interface Metrics {
   readonly repaired: Counter<"what">;
   readonly deliveryStalled: Gauge;
   readonly actRequests: Counter<"outcome">;
+  readonly tenantTransactions: Counter<"tenant" | "outcome">;
+  readonly tenantEphemeralDropped: Counter<"tenant">;
+  readonly tenantLag: Gauge<"tenant">;
+  readonly tenantOldestAge: Gauge<"tenant">;
   readonly rooms: Gauge<"phase">;
   readonly leases: Gauge<"kind">;
   readonly journalEnd: Gauge;
+  readonly journalEvents: Gauge;
+  readonly journalBytes: Gauge;
+  readonly journalOldestAge: Gauge;
+  readonly journalLaggards: Gauge;
+  readonly auditEntries: Gauge;
+  readonly auditOldestAge: Gauge;
 }
 
 export function makeMetrics(): Metrics {
@@ -59,6 +72,30 @@ export function makeMetrics(): Metrics {
       help: "Requests of tenants: passed to the homeserver, answered here, or refused",
       labelNames: ["outcome"],
     }),
+    tenantTransactions: new Counter({
+      registers,
+      name: "emissary_tenant_transactions_total",
+      help: "Transactions of events that tenants were given, by whether they took them",
+      labelNames: ["tenant", "outcome"],
+    }),
+    tenantEphemeralDropped: new Counter({
+      registers,
+      name: "emissary_tenant_ephemeral_dropped_total",
+      help: "Typing and receipts that a tenant was not given, because it was not there or too slow",
+      labelNames: ["tenant"],
+    }),
+    tenantLag: new Gauge({
+      registers,
+      name: "emissary_tenant_lag_events",
+      help: "Events of the journal that the tenant's deliveries have yet to pass",
+      labelNames: ["tenant"],
+    }),
+    tenantOldestAge: new Gauge({
+      registers,
+      name: "emissary_tenant_oldest_age_seconds",
+      help: "How long ago the oldest of these events came",
+      labelNames: ["tenant"],
+    }),
     rooms: new Gauge({
       registers,
       name: "emissary_rooms",
@@ -75,6 +112,36 @@ export function makeMetrics(): Metrics {
       registers,
       name: "emissary_journal_end",
       help: "Number of the newest event in the journal",
+    }),
+    journalEvents: new Gauge({
+      registers,
+      name: "emissary_journal_events",
+      help: "Events that the journal holds",
+    }),
+    journalBytes: new Gauge({
+      registers,
+      name: "emissary_journal_bytes",
+      help: "Size of the journal, measured once a minute; too small until all of it is measured after a start",
+    }),
+    journalOldestAge: new Gauge({
+      registers,
+      name: "emissary_journal_oldest_age_seconds",
+      help: "How long ago the oldest of these events came",
+    }),
+    journalLaggards: new Gauge({
+      registers,
+      name: "emissary_journal_laggards",
+      help: "Consumers that keep more of the journal than its limits would, by not reading it",
+    }),
+    auditEntries: new Gauge({
+      registers,
+      name: "emissary_audit_entries",
+      help: "Entries that the audit holds",
+    }),
+    auditOldestAge: new Gauge({
+      registers,
+      name: "emissary_audit_oldest_age_seconds",
+      help: "How long ago the oldest of these entries was written",
     }),
   };
 }

@@ -51,12 +51,16 @@ export function freshTokens(random: Random): RegistrationTokens {
   return { asToken: random.token(32), hsToken: random.token(32) };
 }
 
-/** Emissary's own registration with its homeserver. */
+/**
+ * Emissary's own registration with its homeserver.
+ * @param of.reserved namespaces of tenants' users: registered by nobody here, they are kept from people
+ */
 export function makeRegistration(of: {
   readonly url: string;
   readonly serverName: ServerName;
   readonly localpart: string;
   readonly tokens: RegistrationTokens;
+  readonly reserved?: readonly string[];
 }): Registration {
   return {
     id: OWN_ID,
@@ -67,16 +71,25 @@ export function makeRegistration(of: {
     rate_limited: false,
     receive_ephemeral: true,
     namespaces: {
-      users: [{ exclusive: true, regex: exactly(pseudouserOf(of.serverName, of.localpart)) }],
+      users: [exactly(pseudouserOf(of.serverName, of.localpart)), ...(of.reserved ?? [])].map((regex) => ({
+        exclusive: true,
+        regex,
+      })),
       aliases: [],
       rooms: [],
     },
   };
 }
 
+/** The namespaces that a registration of ours reserves besides the pseudouser's, which is the first where it is not known. */
+export function reservedIn(users: Registration["namespaces"]["users"], own: UserId | null): string[] {
+  const others = own === null ? users.slice(1) : users.filter(({ regex }) => regex !== exactly(own));
+  return others.filter(({ exclusive }) => exclusive).map(({ regex }) => regex);
+}
+
 /** The registration that a tenant loads. Without a namespace of personas its one user is its sender. */
 export function makeTenantRegistration(
-  tenant: Pick<Tenant, "id" | "url" | "sender" | "users">,
+  tenant: Pick<Tenant, "id" | "url" | "sender" | "users" | "ephemeral">,
   tokens: RegistrationTokens,
 ): Registration {
   return {
@@ -86,6 +99,7 @@ export function makeTenantRegistration(
     hs_token: tokens.hsToken,
     sender_localpart: localpartOf(tenant.sender),
     rate_limited: false,
+    ...(tenant.ephemeral && { receive_ephemeral: true }),
     namespaces: {
       users: [{ exclusive: true, regex: tenant.users ?? exactly(tenant.sender) }],
       aliases: [],

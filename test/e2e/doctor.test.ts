@@ -284,6 +284,34 @@ describe("of the daemon and the way to it", () => {
   });
 });
 
+describe("of a second Emissary with the same registration", () => {
+  let twin: Emissary;
+
+  beforeAll(async () => {
+    const folder = join(dir, "twin");
+    await mkdir(folder);
+    twin = await Emissary.register({ dir: folder, homeserverUrl: synapse.url, serverName: synapse.serverName });
+    cpSync(emissary.registrationPath, twin.registrationPath);
+    const { url } = parse(readFileSync(emissary.registrationPath, "utf8")) as { url: string };
+    twin.configure({ appservice: { url } });
+    await twin.start();
+  });
+  afterAll(() => twin.end());
+
+  it("finds it from the one that the homeserver does not reach, whose own database and address look well", async () => {
+    const diagnosis = await doctor(twin.dir);
+    expect(diagnosis).toMatchObject({ exitCode: 1, problems: { instances: "failure", address: "skipped" } });
+    expect(Object.keys(diagnosis.problems)).toHaveLength(2);
+    expect(diagnosis.of("instances")).toMatch(/not by this daemon.*has the same registration.*Stop the other one/);
+    const { last_ping: seen } = await emissary.json<{ last_ping: { transaction_id: string } | null }>("status");
+    expect(seen?.transaction_id).toMatch(/^[\w-]{22}$/);
+  });
+
+  it("finds nothing from the one that is reached", async () => {
+    expect(await doctor(emissary.dir)).toMatchObject({ exitCode: 0, problems: {} });
+  });
+});
+
 describe("of a homeserver that is down", () => {
   it("finds just that", async () => {
     await synapse.stop();

@@ -162,7 +162,12 @@ test("tenants are added, shown, rotated and removed, and their tokens are shown 
   const added = await service.admin("POST", "/tenants", wish);
   expect(added.status).toBe(200);
   expect(added.body).toMatchObject({
-    tenant: { id: "telegram", sender: `@_emissary_telegram:${SERVER}`, actions: ["read", "send"], leases: 0 },
+    tenant: {
+      id: "telegram",
+      sender: `@_emissary_telegram:${SERVER}`,
+      grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
+      leases: 0,
+    },
     registration: { id: "telegram", url: "http://127.0.0.1:9", sender_localpart: "_emissary_telegram" },
   });
   const { as_token, hs_token } = added.body["registration"] as { as_token: string; hs_token: string };

@@ -254,6 +254,21 @@ test("a ping is answered 200 with a Content-Length, without which Synapse takes 
   expect((await service.intake("POST", "/_matrix/app/v1/ping", { body: {} })).status).toBe(401);
 });
 
+test("the newest ping that had an ID is in the status, and an ID without bounds is not kept", async () => {
+  const service = await startService();
+  const lastPing = async (): Promise<unknown> => (await service.admin("GET", "/status")).body["last_ping"];
+  const ping = (body: unknown, token = HS_TOKEN) => service.intake("POST", "/_matrix/app/v1/ping", { token, body });
+  expect(await lastPing()).toBeNull();
+  await ping({ transaction_id: "p1" });
+  await ping({ transaction_id: "p2" });
+  expect(await lastPing()).toEqual({ transaction_id: "p2", at: expect.any(Number) as number });
+  for (const body of [{}, "", "[", { transaction_id: null }, { transaction_id: "x".repeat(256) }]) {
+    expect((await ping(body)).status).toBe(200);
+  }
+  expect((await ping({ transaction_id: "a stranger's" }, "wrong")).status).toBe(403);
+  expect(await lastPing()).toMatchObject({ transaction_id: "p2" });
+});
+
 test("the pseudouser exists for a user query, nobody else does, and no alias does", async () => {
   const service = await startService();
   const statusOf = async (target: string) => (await service.intake("GET", target)).status;

@@ -12,6 +12,7 @@ import type { Membership } from "../../src/model/membership.ts";
 import type { Limits, RoomLook } from "../../src/policy/judge.ts";
 import { Policy } from "../../src/policy/policy.ts";
 import { ALICE, incoming, member, OWN } from "./events.ts";
+import { ANYBODY } from "./tenants.ts";
 import type { Stores } from "./storage.ts";
 
 export const silent: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
@@ -224,11 +225,12 @@ export class Program {
         if (this.#isDead) await new Promise(() => {});
       },
     };
-    this.recorder = new Recorder(stores.ledger, OWN, this.#clock);
+    this.recorder = new Recorder(stores.ledger, OWN, this.#clock, random);
     const policy = new Policy({
       ledger: stores.ledger,
       looker: { look },
       attended: stores.attendance,
+      tenants: ANYBODY,
       limits: { ...NO_LIMITS, ...limits },
       clock: this.#clock,
     });

@@ -1,4 +1,4 @@
-import { stringAt, type JsonObject } from "../../src/model/json.ts";
+import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts";
 
 /** A room event as the fake homeserver holds it and hands it out. */
 export interface FakeEvent extends JsonObject {
@@ -19,6 +19,8 @@ export interface RoomOptions {
   readonly historyVisibility?: string;
   readonly encrypted?: boolean;
   readonly version?: string;
+  /** More that m.room.create says. */
+  readonly creation?: JsonObject;
   /** Joined members beside the creator. */
   readonly members?: readonly string[];
   /** False for a room of which the homeserver can tell nothing from outside. */
@@ -43,7 +45,7 @@ export class FakeRoom {
     this.id = options.id ?? `!room${serial}:elsewhere.test`;
     this.version = options.version ?? "11";
     const creator = options.creator ?? "@creator:elsewhere.test";
-    this.append("m.room.create", creator, { room_version: this.version }, "");
+    this.append("m.room.create", creator, { ...options.creation, room_version: this.version }, "");
     this.append("m.room.member", creator, { membership: "join" }, creator);
     this.append("m.room.join_rules", creator, { join_rule: options.joinRule ?? "public" }, "");
     const visibility = options.historyVisibility ?? "shared";
@@ -107,13 +109,67 @@ export class FakeRoom {
     return stringAt(this.stateEvent("m.room.join_rules")?.content ?? {}, "join_rule") ?? "invite";
   }
 
+  context(eventId: string): JsonObject {
+    const at = this.timeline.findIndex((event) => event.event_id === eventId);
+    return {
+      event: this.event(eventId),
+      events_before: this.timeline.slice(0, at).toReversed(),
+      events_after: this.timeline.slice(at + 1),
+      state: [...this.state],
+    };
+  }
+
+  /** Events that relate to one, newest first; of one relation and one type where these are given. */
+  relations(eventId: string, relType?: string, type?: string): FakeEvent[] {
+    return this.timeline
+      .filter((event) => {
+        const relation = event.content["m.relates_to"];
+        if (!isJsonObject(relation) || relation["event_id"] !== eventId) return false;
+        const isOfType = type === undefined || type === "" || event.type === type;
+        return isOfType && (relType === undefined || relType === "" || relation["rel_type"] === relType);
+      })
+      .toReversed();
+  }
+
+  /** Roots of threads, each with the newest event of its thread. */
+  threads(): JsonObject[] {
+    return this.timeline.flatMap((root) => {
+      const [latest] = this.relations(root.event_id, "m.thread");
+      if (latest === undefined) return [];
+      return [{ ...root, unsigned: { "m.relations": { "m.thread": { latest_event: latest, count: 1 } } } }];
+    });
+  }
+
+  eventAt(ts: number): string | null {
+    return this.timeline.find((event) => event.origin_server_ts >= ts)?.event_id ?? null;
+  }
+
+  /** The room and those that it names as a space, as far as the user may see them. */
+  hierarchy(rooms: ReadonlyMap<string, FakeRoom>, user: string): JsonObject[] {
+    const children = this.state.filter(({ type }) => type === "m.space.child");
+    const found = children.flatMap((child) => rooms.get(stringAt(child, "state_key") ?? "") ?? []);
+    const isSeen = (room: FakeRoom): boolean => room.joinRule === "public" || room.membership(user) === "join";
+    return [this, ...found].filter(isSeen).map((room) => ({
+      room_id: room.id,
+      join_rule: room.joinRule,
+      children_state: room === this ? children.map(stripped) : [],
+    }));
+  }
+
   /** What of an event remains after a redaction. */
   redact(eventId: string, sender: string, content: JsonObject): FakeEvent {
     const target = this.event(eventId);
     const redaction = this.append("m.room.redaction", sender, { ...content, redacts: eventId });
-    if (target !== null) target.content = {};
+    if (target !== null) {
+      target.content = {};
+      target["unsigned"] = { redacted_because: redaction };
+    }
     return redaction;
   }
+}
+
+function stripped({ type, state_key = null, sender, content, origin_server_ts }: FakeEvent): JsonObject {
+  return { type, state_key, sender, content, origin_server_ts };
 }
 
 function keyOf(type: string, stateKey: string): string {

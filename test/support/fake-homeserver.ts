@@ -94,7 +94,10 @@ export class FakeHomeserver {
   streamed = 0;
 
   readonly #server: Server;
-  readonly #aliases = new Map<string, string>();
+  /** Room IDs by alias. */
+  readonly aliases = new Map<string, string>();
+  /** By user, room if any, and type. */
+  readonly accountData = new Map<string, JsonObject>();
   readonly #sent = new Map<string, string>();
   #rules: Rule[] = [];
   #port = 0;
@@ -155,7 +158,7 @@ export class FakeHomeserver {
   makeRoom(options: RoomOptions = {}): FakeRoom {
     const room = new FakeRoom(options);
     this.rooms.set(room.id, room);
-    if (options.alias !== undefined) this.#aliases.set(options.alias, room.id);
+    if (options.alias !== undefined) this.aliases.set(options.alias, room.id);
     return room;
   }
 
@@ -346,13 +349,38 @@ export class FakeHomeserver {
         this.profiles.set(first ?? "", stringAt(call.body, "displayname") ?? "");
         return [200, {}];
       case "GET directory": {
-        const roomId = this.#aliases.get(second ?? "");
+        const roomId = this.aliases.get(second ?? "");
         return roomId === undefined ? NOT_FOUND : [200, { room_id: roomId, servers: ["elsewhere.test"] }];
+      }
+      case "PUT directory":
+        if (first === "list") return [200, {}];
+        if (this.aliases.has(second ?? "")) return [409, { errcode: "M_UNKNOWN", error: "Room alias already exists" }];
+        this.aliases.set(second ?? "", stringAt(call.body, "room_id") ?? "");
+        return [200, {}];
+      case "DELETE directory":
+        return this.aliases.delete(second ?? "") ? [200, {}] : NOT_FOUND;
+      case "POST createRoom":
+        return this.#createRoom(call);
+      case "GET capabilities":
+        return [200, { capabilities: { "m.room_versions": { default: "11", available: { "11": "stable" } } } }];
+      case "GET publicRooms":
+      case "POST publicRooms":
+        return [200, { chunk: [], query: query.toString(), filter: call.body }];
+      case "GET media":
+        return [200, { path: segments.join("/"), query: query.toString() }];
+      case "GET user":
+      case "PUT user": {
+        // A user's own only, as in Synapse.
+        if (first !== user) return [403, { errcode: "M_FORBIDDEN", error: "Cannot use account data of other users" }];
+        const key = segments.slice(1).join(" ");
+        if (method === "PUT") this.accountData.set(key, call.body);
+        const kept = this.accountData.get(key);
+        return method === "PUT" ? [200, {}] : kept === undefined ? NOT_FOUND : [200, kept];
       }
       case "GET room_summary":
         return this.#summary(first ?? "");
       case "POST join": {
-        const roomId = this.#aliases.get(first ?? "") ?? first ?? "";
+        const roomId = this.aliases.get(first ?? "") ?? first ?? "";
         if (this.rooms.has(roomId) && query.getAll("via").length + query.getAll("server_name").length === 0) {
           if (roomId.endsWith(":needs-via")) return [404, { errcode: "M_UNKNOWN", error: "No known servers" }];
         }
@@ -362,12 +390,53 @@ export class FakeHomeserver {
         const rooms = [...this.rooms.values()].filter((room) => room.membership(user) === "join");
         return [200, { joined_rooms: rooms.map(({ id }) => id) }];
       }
+      case "GET presence":
+        return [200, { presence: "online" }];
       case "GET sync":
         return [200, { next_batch: "1", user }];
     }
     const room = this.rooms.get(first ?? "");
     if (what !== "rooms" || room === undefined) return NOT_FOUND;
     return this.#room(call, room);
+  }
+
+  /** Like Synapse in what the tests are about: whoever makes a room must have a level where levels are given. */
+  #createRoom({ body, user }: Call): Reply {
+    const levels = body["power_level_content_override"] ?? null;
+    const users = isJsonObject(levels) ? (levels["users"] ?? null) : null;
+    const version = stringAt(body, "room_version") ?? "11";
+    if (isJsonObject(users) && user in users === (version === "12")) {
+      return [400, { errcode: "M_BAD_JSON", error: `'users' is wrong about ${user}` }];
+    }
+    const name = stringAt(body, "room_alias_name");
+    const creation = body["creation_content"] ?? null;
+    const room = this.#makeFor(user, {
+      version,
+      joinRule: stringAt(body, "preset") === "public_chat" ? "public" : "invite",
+      ...(name === null ? {} : { alias: `#${name}:${SERVER}` }),
+      ...(isJsonObject(creation) ? { creation } : {}),
+    });
+    if (isJsonObject(levels)) this.send(room, user, "m.room.power_levels", levels, "");
+    for (const state of Array.isArray(body["initial_state"]) ? body["initial_state"] : []) {
+      if (!isJsonObject(state) || !isJsonObject(state["content"] ?? null)) continue;
+      this.send(
+        room,
+        user,
+        stringAt(state, "type") ?? "",
+        state["content"] as JsonObject,
+        stringAt(state, "state_key") ?? "",
+      );
+    }
+    for (const invited of Array.isArray(body["invite"]) ? body["invite"] : []) {
+      if (typeof invited === "string") this.setMembership(room, invited, "invite", user);
+    }
+    return [200, { room_id: room.id }];
+  }
+
+  #makeFor(creator: string, options: RoomOptions): FakeRoom {
+    const room = this.makeRoom({ id: `!made${this.rooms.size}:${SERVER}`, creator, ...options });
+    for (const event of room.timeline) this.sender.push(event);
+    return room;
   }
 
   #summary(roomId: string): Reply {
@@ -427,7 +496,17 @@ export class FakeHomeserver {
       case "GET event":
         return room.event(first) === null ? NOT_FOUND : [200, room.event(first)];
       case "GET context":
-        return room.event(first) === null ? NOT_FOUND : [200, { event: room.event(first), events_before: [] }];
+        return room.event(first) === null ? NOT_FOUND : [200, room.context(first)];
+      case "GET relations":
+        return [200, { chunk: room.relations(first, second, segments[5]) }];
+      case "GET threads":
+        return [200, { chunk: room.threads() }];
+      case "GET timestamp_to_event":
+        return [200, { event_id: room.eventAt(Number(query.get("ts"))) }];
+      case "GET hierarchy":
+        return [200, { rooms: room.hierarchy(this.rooms, user) }];
+      case "GET aliases":
+        return [200, { aliases: room.options.alias === undefined ? [] : [room.options.alias] }];
       case "PUT send":
         // In room version 11 an m.room.redaction that is sent like a message redacts what its content names.
         if (first === "m.room.redaction" && typeof body["redacts"] === "string") {
@@ -439,12 +518,21 @@ export class FakeHomeserver {
         return this.#once(`${token} ${second}`, () => this.#pushed(room, room.redact(first, user, body)));
       case "PUT state":
         return [200, { event_id: this.send(room, user, first, body, second).event_id }];
+      case "POST upgrade": {
+        const version = stringAt(body, "new_version") ?? "";
+        const creation = { predecessor: { room_id: room.id } };
+        const replacement = this.#makeFor(user, { version, joinRule: room.joinRule, creation }).id;
+        this.send(room, user, "m.room.tombstone", { replacement_room: replacement }, "");
+        return [200, { replacement_room: replacement }];
+      }
       case "POST receipt":
+      case "POST read_markers":
       case "PUT typing":
         return [200, {}];
       case "POST invite":
       case "POST kick":
-      case "POST ban": {
+      case "POST ban":
+      case "POST unban": {
         const membership = action === "invite" ? "invite" : action === "ban" ? "ban" : "leave";
         this.setMembership(room, stringAt(body, "user_id") ?? "", membership, user);
         return [200, {}];

@@ -169,6 +169,8 @@ export function temporaryFolder(): string {
 
 export type Settings = { readonly [Section in keyof Config]?: Partial<Config[Section]> };
 
+const NO_RATE = { tenantRate: 1_000_000, tenantBurst: 10_000_000 };
+
 /** The configuration of a service in a test: free ports, no limits that a test would run into. */
 export function configFor(homeserverUrl: string, sqlite: string, settings: Settings = {}): Config {
   const listen = { host: "127.0.0.1", port: 0 };
@@ -176,7 +178,7 @@ export function configFor(homeserverUrl: string, sqlite: string, settings: Setti
     homeserver: { url: homeserverUrl, serverName: SERVER as ServerName, ...settings.homeserver },
     pseudouser: { localpart: "", displayname: null, ...settings.pseudouser },
     appservice: { listen, url: "http://127.0.0.1:1", registration: "registration.yaml", ...settings.appservice },
-    gateway: { listen, frontDoor: false, ...settings.gateway },
+    gateway: { listen, frontDoor: false, personaFallback: true, ...NO_RATE, ...settings.gateway },
     admin: { listen, token: ADMIN_TOKEN, ...settings.admin },
     storage: {
       sqlite,
@@ -215,18 +217,32 @@ export class TenantClient {
   readonly sender: string;
   readonly token: string;
   readonly #service: Service;
+  readonly #user: string | null;
   #txn = 0;
 
-  constructor(service: Service, id: string, sender: string, token: string) {
+  constructor(service: Service, id: string, sender: string, token: string, user: string | null = null) {
     this.#service = service;
+    this.#user = user;
     this.id = id;
     this.sender = sender;
     this.token = token;
   }
 
+  /** The same tenant, acting as one of its personas. */
+  as(user: string): TenantClient {
+    return new TenantClient(this.#service, this.id, this.sender, this.token, user);
+  }
+
+  /** The same tenant, asking another service. */
+  at(service: Service): TenantClient {
+    return new TenantClient(service, this.id, this.sender, this.token, this.#user);
+  }
+
   /** @param target below `/_matrix/client/v3` */
   ask(method: string, target: string, body?: unknown): Promise<Answer> {
-    return this.#service.gateway(method, `/_matrix/client/v3${target}`, {
+    const user =
+      this.#user === null ? "" : `${target.includes("?") ? "&" : "?"}user_id=${encodeURIComponent(this.#user)}`;
+    return this.#service.gateway(method, `/_matrix/client/v3${target}${user}`, {
       token: this.token,
       ...(body === undefined ? {} : { body }),
     });
@@ -292,8 +308,10 @@ export class Service {
     return ask(this.app.ports.admin, "GET", "/ready");
   }
 
-  async tenant(id: string, actions?: readonly string[]): Promise<TenantClient> {
-    const { status, body } = await this.admin("POST", "/tenants", actions === undefined ? { id } : { id, actions });
+  /** @param users the namespace of its personas, a regular expression */
+  async tenant(id: string, actions?: readonly string[], users: string | null = null): Promise<TenantClient> {
+    const wish = { id, users, ...(actions === undefined ? {} : { actions }) };
+    const { status, body } = await this.admin("POST", "/tenants", wish);
     const { tenant, registration } = body;
     if (status !== 200 || !isJsonObject(tenant) || !isJsonObject(registration)) {
       throw new Error(`no tenant was made: ${JSON.stringify(body)}`);

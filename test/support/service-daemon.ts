@@ -18,6 +18,8 @@ export interface DaemonOptions {
   /** More sections of emissary.yaml. */
   readonly config?: string;
   readonly nodeOptions?: string;
+  /** A command that becomes the one after it, in other surroundings. */
+  readonly through?: readonly string[];
 }
 
 /** `emissary run` as a process of its own, in a folder with its configuration and its database. */
@@ -49,7 +51,8 @@ ${options.config ?? ""}`;
     writeFileSync(path.join(folder, "registration.yaml"), renderRegistration(registration, "Of a test."), {
       mode: 0o600,
     });
-    this.process = spawn(EMISSARY, ["run", "--config", path.join(folder, "emissary.yaml")], {
+    const [command, ...args] = [...(options.through ?? []), EMISSARY, "run"];
+    this.process = spawn(command, [...args, "--config", path.join(folder, "emissary.yaml")], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, EMISSARY_NODE: process.execPath, NODE_OPTIONS: options.nodeOptions ?? "" },
     });

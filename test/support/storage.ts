@@ -3,8 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { AttendanceStore } from "../../src/attendance/contracts.ts";
-import type { AuditWriter } from "../../src/gateways/act/contracts.ts";
+import type { Coverage } from "../../src/feed/contracts.ts";
+import type { AuditWriter, PersonaStore } from "../../src/gateways/act/contracts.ts";
 import type { AuditReads, RoomOverview } from "../../src/gateways/admin/contracts.ts";
+import type { DeliveryStore } from "../../src/gateways/delivery/contracts.ts";
 import type { ReconcileStore } from "../../src/reconcile/contracts.ts";
 import type { LeaseStore } from "../../src/leases/desk.ts";
 import type { HistoryStore } from "../../src/ledger/retention.ts";
@@ -20,8 +22,11 @@ export interface Stores {
   readonly journal: Journal;
   readonly loads: RoomLoads;
   readonly leases: LeaseStore;
+  readonly coverage: Coverage;
   readonly attendance: AttendanceStore & AttendedRooms;
   readonly tenants: TenantStore;
+  readonly deliveries: DeliveryStore;
+  readonly personas: PersonaStore;
   readonly audit: AuditReads & AuditWriter;
   readonly overview: RoomOverview;
   readonly history: HistoryStore;
@@ -98,8 +103,11 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     journal: slow(stores.journal),
     loads: slow(stores.loads),
     leases: slow(stores.leases),
+    coverage: slow(stores.coverage),
     attendance: slow(stores.attendance),
     tenants: slow(stores.tenants),
+    deliveries: slow(stores.deliveries),
+    personas: slow(stores.personas),
     audit: slow(stores.audit),
     overview: slow(stores.overview),
     reconcile: slow(stores.reconcile),

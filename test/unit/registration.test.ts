@@ -57,6 +57,7 @@ describe("a tenant's registration", () => {
     url: "http://127.0.0.1:29317",
     sender: "@_emissary_telegram:example.org" as UserId,
     users: "^@_telegram_.*:example\\.org$",
+    ephemeral: false,
   };
 
   test("has the namespace that the operator gave it", () => {
@@ -69,6 +70,10 @@ describe("a tenant's registration", () => {
       rate_limited: false,
       namespaces: { users: [{ exclusive: true, regex: "^@_telegram_.*:example\\.org$" }], aliases: [], rooms: [] },
     });
+  });
+
+  test("says so where typing and receipts are wanted", () => {
+    expect(makeTenantRegistration({ ...tenant, ephemeral: true }, TOKENS)["receive_ephemeral"]).toBe(true);
   });
 
   test("has its sender alone where there are no personas, and a null url where it listens nowhere", () => {

@@ -1,10 +1,12 @@
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId } from "../../model/ids.ts";
+import type { Lease } from "../../model/lease.ts";
 import type { Room } from "../../model/room.ts";
-import type { Tenant } from "../../model/tenant.ts";
+import type { Tenant, TenantAction } from "../../model/tenant.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseStore } from "../../leases/desk.ts";
-import { holderOf } from "./caller.ts";
+import { objectionTo } from "../../policy/permit.ts";
+import { holderOf, type Caller } from "./caller.ts";
 
 /** What a tenant's right to a room rests on. */
 export interface AccessParts {
@@ -12,14 +14,57 @@ export interface AccessParts {
   readonly ledger: Pick<Ledger, "room">;
 }
 
+/** What a caller wants to do in a room. */
+export interface RoomDeed {
+  readonly action: TenantAction;
+  /** The event type, for `send`, `state` and `room-state`. */
+  readonly type?: string;
+}
+
 /**
- * The room, if the tenant has a lease there and the pseudouser is in it. The pseudouser may be in the room for others: without a
- * lease of its own a tenant sees nothing of it.
- * @throws EmissaryError `no-lease`
+ * The room, if the tenant has a lease there, the pseudouser is in it, and the operator allows the deed. The pseudouser may be in
+ * the room for others: without a lease of its own a tenant sees nothing of it.
+ * @throws EmissaryError `no-lease`, `forbidden`
  */
-export async function requireRoom(parts: AccessParts, tenant: Tenant, roomId: RoomId): Promise<Room> {
+export async function requireDeed(
+  parts: AccessParts,
+  { tenant }: Caller,
+  roomId: RoomId,
+  deed: RoomDeed,
+): Promise<Room> {
+  const { room, lease } = await requireRoom(parts, tenant, roomId);
+  const objection = objectionTo(tenant, {
+    action: deed.action,
+    names: [roomId, room.canonicalAlias, lease.alias].filter((name) => name !== null),
+    type: deed.type ?? null,
+    createdFor: room.createdFor,
+  });
+  if (objection !== null) throw notAllowed(tenant, deed.action, `in ${roomId}`, objection);
+  return room;
+}
+
+/** For deeds outside of rooms that are there: making them, their aliases. @throws EmissaryError `forbidden` */
+export function requireAction({ tenant }: Caller, action: TenantAction): void {
+  const objection = objectionTo(tenant, { action, names: [], type: null, createdFor: null });
+  if (objection !== null) throw notAllowed(tenant, action, "", objection);
+}
+
+function notAllowed(tenant: Tenant, action: TenantAction, where: string, objection: string): EmissaryError {
+  return new EmissaryError(
+    "forbidden",
+    `Tenant ${tenant.id} may not ${[action, where].join(" ").trim()}: ${objection}. The operator can allow it (emissary tenant allow).`,
+    { reason: "not-allowed" },
+  );
+}
+
+async function requireRoom(
+  parts: AccessParts,
+  tenant: Tenant,
+  roomId: RoomId,
+): Promise<{ readonly room: Room; readonly lease: Lease }> {
   const holder = holderOf(tenant);
-  if ((await parts.leases.find(roomId, holder)) === null) {
+  const lease = await parts.leases.find(roomId, holder);
+  if (lease === null) {
     const end = await parts.leases.lastEnd(roomId, holder);
     throw new EmissaryError(
       "no-lease",
@@ -35,5 +80,5 @@ export async function requireRoom(parts: AccessParts, tenant: Tenant, roomId: Ro
       reason: "joining",
     });
   }
-  return room;
+  return { room, lease };
 }

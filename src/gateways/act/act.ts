@@ -1,13 +1,21 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
-import type { Tenant } from "../../model/tenant.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import type { Aliases } from "../../leases/target.ts";
-import type { Tenants } from "../../policy/tenants.ts";
+import type { Recorder } from "../../ledger/recorder.ts";
+import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 import type { AuditQueue } from "./audit-queue.ts";
+import type { Caller } from "./caller.ts";
+import type { PersonaStore } from "./contracts.ts";
+import type { WriteLanes } from "./lane.ts";
+import type { TenantRates } from "./rate.ts";
+import type { Refusals } from "./refusals.ts";
+import type { Turns } from "./turns.ts";
+import type { TenantSync } from "./sync/sync.ts";
 
 /** What the Act API is built of. */
 export interface ActParts {
@@ -15,30 +23,47 @@ export interface ActParts {
   readonly tenants: Tenants;
   readonly desk: LeaseDesk;
   readonly leases: LeaseStore;
-  readonly keeper: Pick<Keeper, "untilPresent">;
+  readonly keeper: Pick<Keeper, "untilPresent" | "whileMaking">;
   readonly ledger: Ledger;
+  readonly personas: PersonaStore;
+  /** Messages of a persona carry its name in their text, too (gateway.persona_fallback). */
+  readonly personaFallback: boolean;
+  readonly clock: Clock;
   readonly aliases: Aliases;
   readonly upstream: Upstream;
+  readonly recorder: Pick<Recorder, "observe">;
+  readonly pinger: TenantPinger;
+  readonly sync: TenantSync;
   readonly audit: AuditQueue;
+  readonly refusals: Refusals;
+  readonly rates: TenantRates;
+  readonly lanes: WriteLanes;
+  /** Of those who set the same state. */
+  readonly turns: Turns;
   readonly count: (outcome: "answered" | "passed" | "refused") => void;
   /** Pass requests that are no tenant's on to the homeserver, as whoever asks. */
   readonly frontDoor: boolean;
 }
 
-/** One endpoint of the client-server API, asked by a tenant. */
+/** The client-server API below both names that clients use for it; r0 is what it was called before spec v1.1. */
+export const CLIENT_V3: readonly string[] = ["/_matrix/client/v3", "/_matrix/client/r0"];
+
+/** One endpoint of the client-server API, asked by a tenant as one of its users. */
 export type ActHandler = (
   parts: ActParts,
-  tenant: Tenant,
+  caller: Caller,
   request: FastifyRequest,
   reply: FastifyReply,
 ) => Promise<unknown>;
 
 export interface Endpoint {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
-  /** Below `/_matrix/client/v3`. */
+  /** Below each of `under`. */
   readonly path: string;
-  /** `answered` by Emissary itself, or `passed` to the homeserver as the pseudouser. */
-  readonly how: "answered" | "passed";
+  /** `CLIENT_V3` where left out. */
+  readonly under?: readonly string[];
+  /** `answered` by Emissary itself, `passed` to the homeserver as the pseudouser, or `refused` with a sentence that says why. */
+  readonly how: "answered" | "passed" | "refused";
   /** For the reference: what it does here, in a few words. */
   readonly note: string;
   readonly handler: ActHandler;

@@ -1,10 +1,18 @@
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
+import { isUserId, type UserId } from "../../model/ids.ts";
 import type { Holder } from "../../model/lease.ts";
-import type { Tenant, TenantAction } from "../../model/tenant.ts";
+import type { Tenant } from "../../model/tenant.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import { tokensOf } from "../../platform/http/bearer.ts";
 import { queryAll } from "../../platform/http/server.ts";
+
+/** Who asks: a tenant, as one of its users. */
+export interface Caller {
+  readonly tenant: Tenant;
+  /** The tenant's sender, or the persona that it masquerades as (spec, AS API, "Identity assertion"). */
+  readonly user: UserId;
+}
 
 /** The tenant that a request's token belongs to; null where the token is nobody's here, or there is none. */
 export function tenantOf(request: FastifyRequest, tenants: Tenants): Tenant | null {
@@ -13,8 +21,8 @@ export function tenantOf(request: FastifyRequest, tenants: Tenants): Tenant | nu
   return token === null ? null : tenants.byToken(token);
 }
 
-/** @throws EmissaryError `missing-token` or `unknown-token`, or `forbidden` for a user that the tenant is not. */
-export function requireTenant(request: FastifyRequest, tenants: Tenants): Tenant {
+/** @throws EmissaryError `missing-token` or `unknown-token`, or `forbidden` for a user that is not the tenant's. */
+export function requireCaller(request: FastifyRequest, tenants: Tenants): Caller {
   const tenant = tenantOf(request, tenants);
   if (tenant === null) {
     const { header, query } = tokensOf(request.raw);
@@ -26,27 +34,21 @@ export function requireTenant(request: FastifyRequest, tenants: Tenants): Tenant
       "The token is not that of a tenant: `emissary tenant list` shows the tenants.",
     );
   }
-  for (const asked of queryAll(request, "user_id")) {
-    if (asked !== tenant.sender) {
-      throw new EmissaryError(
-        "forbidden",
-        `Tenant ${tenant.id} acts as ${tenant.sender} only; acting as ${JSON.stringify(asked)} is not supported.`,
-      );
-    }
-  }
-  return tenant;
+  const [asked, ...more] = queryAll(request, "user_id");
+  if (asked === undefined) return { tenant, user: tenant.sender };
+  if (more.length > 0) throw new EmissaryError("bad-request", "The request names more than one user_id.");
+  return { tenant, user: requirePersona(tenants, tenant, asked) };
+}
+
+/** A user that a request names as one of the tenant's. @throws EmissaryError `forbidden` */
+export function requirePersona(tenants: Tenants, tenant: Tenant, userId: string): UserId {
+  if (isUserId(userId) && tenants.isPersona(tenant, userId)) return userId;
+  throw new EmissaryError(
+    "forbidden",
+    `${JSON.stringify(userId)} is neither ${tenant.sender} nor of the namespace of tenant ${tenant.id} (${tenant.users ?? "it has none"}).`,
+  );
 }
 
 export function holderOf(tenant: Tenant): Holder {
   return { kind: "tenant", name: tenant.id };
-}
-
-/** @throws EmissaryError `forbidden` naming what is missing. */
-export function requireAction(tenant: Tenant, action: TenantAction): void {
-  if (!tenant.actions.includes(action)) {
-    throw new EmissaryError(
-      "forbidden",
-      `Tenant ${tenant.id} may not ${action}: it was added with ${tenant.actions.join(", ")}.`,
-    );
-  }
 }

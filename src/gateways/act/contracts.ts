@@ -1,6 +1,30 @@
 import type { AuditEntry } from "../../model/audit.ts";
+import type { RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { PersonaInRoom, Profile } from "../../model/persona.ts";
 
 export interface AuditWriter {
   /** Writes the entries in one commit. */
   noteAll(entries: readonly AuditEntry[], at: number): Promise<void>;
+}
+
+/**
+ * The users of tenants, their profiles, and the rooms they are in. All of it exists inside Emissary only. A user is known from the
+ * first thing that is to be remembered of it. Each call is one commit.
+ */
+export interface PersonaStore {
+  /** False where the user was known before. */
+  register(tenant: TenantId, userId: UserId): Promise<boolean>;
+  isKnown(tenant: TenantId, userId: UserId): Promise<boolean>;
+  /** Of a user that has none: both parts null. */
+  profile(tenant: TenantId, userId: UserId): Promise<Profile>;
+  setProfile(tenant: TenantId, userId: UserId, part: Partial<Profile>): Promise<void>;
+  /** False, and nothing changes, where the tenant has no lease in the room. Repeating changes nothing. */
+  enter(tenant: TenantId, roomId: RoomId, userId: UserId): Promise<boolean>;
+  /** How many users of the tenant are in the room afterwards. Where none is left, the tenant's lease there is released with it. */
+  exit(tenant: TenantId, roomId: RoomId, userId: UserId, now: number): Promise<number>;
+  isIn(tenant: TenantId, roomId: RoomId, userId: UserId): Promise<boolean>;
+  /** In the order of their IDs. */
+  inRoom(tenant: TenantId, roomId: RoomId): Promise<readonly PersonaInRoom[]>;
+  /** Rooms that the user is in and the pseudouser is present in, in the order of their IDs. */
+  roomsOf(tenant: TenantId, userId: UserId): Promise<readonly RoomId[]>;
 }

@@ -1,21 +1,14 @@
+import { ON_BEHALF_OF, ownerIn } from "../../model/attribution.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 
 /**
- * Marks an event's content with the tenant that it was sent for. The mark is part of the event, so that whose it is can be told
- * from the room alone: after a restart, and with the database lost.
- */
-export const ON_BEHALF_OF = "org.matrix.msc1777.on_behalf_of";
-
-export function markedFor(tenant: Tenant, content: JsonObject): JsonObject {
-  return { ...content, [ON_BEHALF_OF]: tenant.id };
-}
-
-/**
- * The pseudouser is shared, and the homeserver lets it redact and edit whatever it sent. A tenant may so treat its own only.
+ * The pseudouser is shared, and the homeserver lets it redact and edit whatever it sent. A tenant may so treat its own only,
+ * whichever of its users sent it. One that the tenant has redacted no longer says whose it was, but the redaction does: it may
+ * be asked for again, by a repeated request.
  * @throws EmissaryError `forbidden` where the event is not this tenant's, `not-found` where there is none that we can see.
  */
 export async function requireOwnEvent(
@@ -28,13 +21,16 @@ export async function requireOwnEvent(
 ): Promise<void> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
   const { status, body } = await upstream.answer("GET", path, null);
+  if (status !== 200 && status !== 403 && status !== 404) {
+    throw new EmissaryError("homeserver-error", `Whose the event ${eventId} is cannot be told now; try again.`);
+  }
   if (status !== 200) {
     throw new EmissaryError("not-found", `There is no event ${eventId} in ${roomId} that could be ${doing}.`);
   }
   const event = parsedObject(body);
-  const content = event["content"];
-  const owner = isJsonObject(content) ? stringAt(content, ON_BEHALF_OF) : null;
-  if (event["sender"] !== own || owner !== tenant.id) {
+  const unsigned = event["unsigned"];
+  const redaction = isJsonObject(unsigned) ? unsigned["redacted_because"] : null;
+  if (event["sender"] !== own || (!isOf(tenant, own, event) && !isOf(tenant, own, redaction))) {
     throw new EmissaryError(
       "forbidden",
       `The event ${eventId} is not one that tenant ${tenant.id} sent, so it cannot be ${doing} by it.`,
@@ -42,17 +38,37 @@ export async function requireOwnEvent(
   }
 }
 
+function isOf(tenant: Tenant, own: UserId, event: JsonValue | undefined): boolean {
+  if (!isJsonObject(event) || event["sender"] !== own) return false;
+  const content = event["content"];
+  return isJsonObject(content) && ownerIn(content)?.tenant === tenant.id;
+}
+
 /** @throws EmissaryError `forbidden` where the state is there and was set for another tenant. */
-export async function requireFreeState(upstream: Upstream, tenant: Tenant, statePath: string): Promise<void> {
-  const { status, body } = await upstream.answer("GET", statePath, null);
+export async function requireFreeState(
+  upstream: Upstream,
+  own: UserId,
+  tenant: Tenant,
+  statePath: string,
+): Promise<void> {
+  const { status, body } = await upstream.answer("GET", `${statePath}?format=event`, null);
   if (status !== 200 && status !== 404) {
     throw new EmissaryError("homeserver-error", "Whose this state is cannot be told now; try again.");
   }
-  const owner = status === 200 ? stringAt(parsedObject(body), ON_BEHALF_OF) : null;
+  const owner = status === 200 ? ownerOfState(parsedObject(body), own) : null;
   if (owner !== null && owner !== tenant.id) {
     throw new EmissaryError(
       "forbidden",
       `This state was set for another tenant, so tenant ${tenant.id} cannot replace it.`,
     );
   }
+}
+
+/** Others can write the mark into what they set; who set it is told by `format=event` (spec, CS API, "GET …/state/{eventType}/{stateKey}"). */
+function ownerOfState(answer: JsonObject, own: UserId): string | null {
+  const { event_id, sender, content } = answer;
+  const isEvent = typeof event_id === "string" && typeof sender === "string" && isJsonObject(content);
+  // A homeserver that does not know the format answers with the content: the mark in it then counts, whoever wrote it.
+  if (!isEvent) return stringAt(answer, ON_BEHALF_OF);
+  return sender === own ? stringAt(content, ON_BEHALF_OF) : null;
 }

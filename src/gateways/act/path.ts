@@ -18,7 +18,7 @@ export function pathOf(
   replace: Readonly<Record<string, string>> = {},
 ): string {
   const params = request.params as Readonly<Record<string, string>>;
-  const route = (request.routeOptions.url ?? "").replace("/_matrix/client/r0/", "/_matrix/client/v3/");
+  const route = (request.routeOptions.url ?? "").replace(/^\/_matrix\/(client|media)\/r0\//, "/_matrix/$1/v3/");
   const path = route.replace(/:(\w+)/g, (_, name: string) => {
     const value = replace[name] ?? params[name] ?? "";
     if (value === "." || value === "..")

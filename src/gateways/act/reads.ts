@@ -1,41 +1,64 @@
+import type { FastifyRequest } from "fastify";
 import { roomIdFrom } from "../../leases/target.ts";
-import { param } from "../../platform/http/server.ts";
+import { param, queryAll } from "../../platform/http/server.ts";
+import { requireDeed } from "./access.ts";
 import type { ActHandler, Endpoint } from "./act.ts";
-import { requireRoom } from "./access.ts";
-import { requireAction } from "./caller.ts";
+import { echoedContent, echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
+import { readHierarchy } from "./hierarchy.ts";
 import { pathOf } from "./path.ts";
 
+const CLIENT_V1: readonly string[] = ["/_matrix/client/v1"];
+
 /** What reads can be told: pages, filters and formats. */
-const READ_PARAMETERS: ReadonlySet<string> = new Set([
-  ...["from", "to", "dir", "limit", "filter"],
-  ...["at", "membership", "not_membership", "format"],
-]);
+const PAGES: ReadonlySet<string> = new Set(["from", "to", "dir", "limit", "filter", "format"]);
+const RELATIONS: ReadonlySet<string> = new Set(["from", "to", "dir", "limit", "recurse"]);
+const THREADS: ReadonlySet<string> = new Set(["from", "limit", "include"]);
+const MOMENT: ReadonlySet<string> = new Set(["ts", "dir"]);
+const NONE: ReadonlySet<string> = new Set();
 
-/** Passes a read to the homeserver as the pseudouser; the answer streams through as it is. */
-const read: ActHandler = async (parts, tenant, request, reply) => {
-  requireAction(tenant, "read");
-  await requireRoom(parts, tenant, roomIdFrom(param(request, "roomId")));
-  return parts.upstream.asPseudouser(
-    { method: "GET", path: pathOf(request, READ_PARAMETERS), headers: request.headers, body: null },
-    reply,
-  );
-};
+/** Passes a read to the homeserver as the pseudouser. Of what comes back, the tenant's own events are its users' again. */
+function read(allowed: ReadonlySet<string>, isContent: (request: FastifyRequest) => boolean = () => false): ActHandler {
+  return async (parts, caller, request, reply) => {
+    await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
+    const viewer = { own: parts.own, tenant: caller.tenant };
+    const echoed = isContent(request) ? echoedContent : echoedEvents;
+    return parts.upstream.revised(
+      { method: "GET", path: pathOf(request, allowed), headers: request.headers, body: null },
+      reply,
+      { limit: MAX_ECHO_BYTES, revise: (body) => echoed(body, viewer) },
+    );
+  };
+}
 
-const READS: readonly (readonly [path: string, note: string])[] = [
-  ["/rooms/:roomId/joined_members", "joined members"],
-  ["/rooms/:roomId/members", "membership events"],
-  ["/rooms/:roomId/state", "the whole state"],
-  ["/rooms/:roomId/state/:eventType", "one state event's content"],
-  ["/rooms/:roomId/state/:eventType/:stateKey", "one state event's content"],
-  ["/rooms/:roomId/messages", "history"],
-  ["/rooms/:roomId/event/:eventId", "one event"],
-  ["/rooms/:roomId/context/:eventId", "an event and those around it"],
+/** One state event is its content, or all of it where that is asked for. */
+const readState = read(PAGES, (request) => !queryAll(request, "format").includes("event"));
+const readPages = read(PAGES);
+const readRelations = read(RELATIONS);
+
+type Read = readonly [path: string, note: string, handler: ActHandler];
+
+const READS: readonly Read[] = [
+  ["/rooms/:roomId/state", "the whole state", readPages],
+  ["/rooms/:roomId/state/:eventType", "one state event's content", readState],
+  ["/rooms/:roomId/state/:eventType/:stateKey", "one state event's content", readState],
+  ["/rooms/:roomId/messages", "history", readPages],
+  ["/rooms/:roomId/event/:eventId", "one event", readPages],
+  ["/rooms/:roomId/context/:eventId", "an event and those around it", readPages],
+  ["/rooms/:roomId/aliases", "the aliases that the homeserver knows", read(NONE)],
 ];
 
-export const readEndpoints: readonly Endpoint[] = READS.map(([path, note]) => ({
-  method: "GET",
-  path,
-  how: "passed",
-  note,
-  handler: read,
-}));
+const V1_READS: readonly Read[] = [
+  ["/rooms/:roomId/relations/:eventId", "what relates to an event", readRelations],
+  ["/rooms/:roomId/relations/:eventId/:relType", "what relates to it in one way", readRelations],
+  ["/rooms/:roomId/relations/:eventId/:relType/:eventType", "of that, one type of events", readRelations],
+  ["/rooms/:roomId/threads", "the threads of a room", read(THREADS)],
+  ["/rooms/:roomId/timestamp_to_event", "the event nearest to a time", read(MOMENT)],
+  ["/rooms/:roomId/hierarchy", "a space's rooms, without those that only other tenants can see", readHierarchy],
+];
+
+export const readEndpoints: readonly Endpoint[] = [
+  ...READS.map(([path, note, handler]) => ({ method: "GET", path, how: "passed", note, handler }) as const),
+  ...V1_READS.map(
+    ([path, note, handler]) => ({ method: "GET", path, under: CLIENT_V1, how: "passed", note, handler }) as const,
+  ),
+];

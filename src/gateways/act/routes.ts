@@ -1,45 +1,77 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
+import { isRoomId } from "../../model/ids.ts";
 import { pathForLog } from "../../platform/http/bearer.ts";
 import type { UpstreamRequest } from "../../platform/http/upstream.ts";
-import { refuseMethod, serve, type Handler } from "../../platform/http/server.ts";
-import type { ActParts, Endpoint } from "./act.ts";
+import { refuseMethod, refusePath, serve, type Handler } from "../../platform/http/server.ts";
+import { CLIENT_V3, type ActParts, type Endpoint } from "./act.ts";
+import { accountDataEndpoints } from "./account-data.ts";
+import { aliasEndpoints } from "./aliases.ts";
 import { attendanceEndpoints } from "./attendance.ts";
-import { requireTenant, tenantOf } from "./caller.ts";
+import { requireCaller, tenantOf } from "./caller.ts";
+import { READ_COST, WRITE_COST } from "./rate.ts";
+import { encryptionEndpoints } from "./encryption.ts";
+import { ephemeralEndpoints } from "./ephemeral.ts";
+import { mediaEndpoints } from "./media.ts";
+import { memberEndpoints } from "./members.ts";
+import { membershipEndpoints } from "./membership.ts";
+import { miscEndpoints } from "./misc.ts";
+import { personaEndpoints } from "./personas.ts";
+import { profileEndpoints } from "./profiles.ts";
 import { readEndpoints } from "./reads.ts";
+import { roomEndpoints } from "./rooms.ts";
+import { syncEndpoints } from "./sync/endpoints.ts";
 import { writeEndpoints } from "./writes.ts";
 
 /** Everything that a tenant may ask. What is not here is refused by name. */
-export const ENDPOINTS: readonly Endpoint[] = [...attendanceEndpoints, ...readEndpoints, ...writeEndpoints];
-
-/** The client-server API below both names that clients use for it; r0 is what it was called before spec v1.1. */
-const PREFIXES = ["/_matrix/client/v3", "/_matrix/client/r0"];
+export const ENDPOINTS: readonly Endpoint[] = [
+  ...personaEndpoints,
+  ...profileEndpoints,
+  ...attendanceEndpoints,
+  ...membershipEndpoints,
+  ...memberEndpoints,
+  ...readEndpoints,
+  ...writeEndpoints,
+  ...syncEndpoints,
+  ...ephemeralEndpoints,
+  ...roomEndpoints,
+  ...aliasEndpoints,
+  ...mediaEndpoints,
+  ...accountDataEndpoints,
+  ...encryptionEndpoints,
+  ...miscEndpoints,
+];
 
 /** The Act API on the gateway: the client-server API for tenants. */
 export function actRoutes(server: FastifyInstance, parts: ActParts): void {
   const handlersOf = new Map<string, Partial<Record<Endpoint["method"], Handler>>>();
   for (const endpoint of ENDPOINTS) {
-    const handlers = handlersOf.get(endpoint.path) ?? {};
-    handlers[endpoint.method] = handle(endpoint, parts);
-    handlersOf.set(endpoint.path, handlers);
+    for (const prefix of endpoint.under ?? CLIENT_V3) {
+      const path = `${prefix}${endpoint.path}`;
+      const handlers = handlersOf.get(path) ?? {};
+      handlers[endpoint.method] = handle(endpoint, parts);
+      handlersOf.set(path, handlers);
+    }
   }
   const otherwise: Handler = async (request, reply) => {
     if (parts.frontDoor && tenantOf(request, parts.tenants) === null) return passOn(parts, request, reply);
-    requireTenant(request, parts.tenants);
+    requireCaller(request, parts.tenants);
     parts.count("refused");
     return refuseMethod(request, reply);
   };
-  for (const prefix of PREFIXES) {
-    for (const [path, handlers] of handlersOf) serve(server, `${prefix}${path}`, handlers, otherwise);
-  }
+  for (const [path, handlers] of handlersOf) serve(server, path, handlers, otherwise);
   // SDKs ask before anything else, without a token, what the server speaks.
   serve(server, "/_matrix/client/versions", {
     GET: async (_request, reply) =>
       parts.upstream.asCaller({ method: "GET", path: "/_matrix/client/versions", headers: {}, body: null }, reply),
   });
+  // Looked for without a token, and best not there: a tenant is given the gateway's address.
+  serve(server, "/.well-known/matrix/client", {
+    GET: (request, reply) => (parts.frontDoor ? passOn(parts, request, reply) : refusePath(request, reply)),
+  });
   server.setNotFoundHandler(async (request, reply) => {
     if (parts.frontDoor && tenantOf(request, parts.tenants) === null) return passOn(parts, request, reply);
-    const tenant = requireTenant(request, parts.tenants);
+    const { tenant } = requireCaller(request, parts.tenants);
     parts.count("refused");
     throw new EmissaryError(
       "unrecognized",
@@ -49,18 +81,30 @@ export function actRoutes(server: FastifyInstance, parts: ActParts): void {
 }
 
 function handle(endpoint: Endpoint, parts: ActParts): Handler {
+  const cost = endpoint.method === "GET" ? READ_COST : WRITE_COST;
   return async (request, reply) => {
     if (parts.frontDoor && tenantOf(request, parts.tenants) === null) return passOn(parts, request, reply);
     try {
-      const tenant = requireTenant(request, parts.tenants);
-      const answer = await endpoint.handler(parts, tenant, request, reply);
+      const caller = requireCaller(request, parts.tenants);
+      parts.rates.spend(caller.tenant.id, cost);
+      const answer = await endpoint.handler(parts, caller, request, reply);
       parts.count(endpoint.how);
       return answer;
     } catch (error) {
-      if (error instanceof EmissaryError) parts.count("refused");
+      if (error instanceof EmissaryError) noteRefusal(endpoint, parts, request, error);
       throw error;
     }
   };
+}
+
+function noteRefusal(endpoint: Endpoint, parts: ActParts, request: FastifyRequest, error: EmissaryError): void {
+  parts.count("refused");
+  const tenant = tenantOf(request, parts.tenants);
+  if (tenant === null) return;
+  const { roomId, roomIdOrAlias } = request.params as Readonly<Record<string, string | undefined>>;
+  const room = roomId ?? roomIdOrAlias ?? "";
+  const refused = { tenant: tenant.id, request: `${endpoint.method} ${endpoint.path}` };
+  parts.refusals.note({ ...refused, roomId: isRoomId(room) ? room : null }, error);
 }
 
 async function passOn(parts: ActParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

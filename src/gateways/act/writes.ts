@@ -1,16 +1,18 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { txnIdAt } from "../../model/attribution.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { isEventId, type RoomId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { dress, type Profile } from "../../model/persona.ts";
 import type { Room } from "../../model/room.ts";
-import type { Tenant } from "../../model/tenant.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { readJson } from "../../platform/http/body.ts";
-import { param } from "../../platform/http/server.ts";
-import { requireRoom } from "./access.ts";
+import { param, queryAll } from "../../platform/http/server.ts";
+import { requireDeed } from "./access.ts";
 import type { ActHandler, ActParts, Endpoint } from "./act.ts";
-import { requireAction } from "./caller.ts";
-import { markedFor, requireFreeState, requireOwnEvent } from "./ownership.ts";
+import { passAudited } from "./audited.ts";
+import type { Caller } from "./caller.ts";
+import { requireFreeState, requireOwnEvent } from "./ownership.ts";
 import { pathOf } from "./path.ts";
 
 /** An event is at most 64 KiB (spec, "Size limits"); what is larger is refused before it is read whole. */
@@ -19,77 +21,79 @@ const EVENT_BODY_LIMIT = 128 * 1024;
 /** Event types that stand in the clear in encrypted rooms, too. */
 const CLEAR_TYPES = new Set(["m.room.encrypted", "m.reaction", "m.room.redaction"]);
 
-/** Writes take no query parameters from tenants: `ts` and delays would need a grant of their own. */
+/** Of query parameters a write takes one at most, with a grant of its own. */
 const NONE: ReadonlySet<string> = new Set();
+const TIMESTAMP: ReadonlySet<string> = new Set(["ts"]);
 
-const send: ActHandler = async (parts, tenant, request, reply) => {
-  requireAction(tenant, "send");
+/** The sender's messages show as the pseudouser's own. */
+const NO_PROFILE: Profile = { displayname: null, avatarUrl: null };
+
+const send: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   const type = param(request, "eventType");
-  const room = await requireRoom(parts, tenant, roomId);
+  const room = await requireDeed(parts, caller, roomId, { action: "send", type });
   if (!CLEAR_TYPES.has(type) && (await isEncrypted(parts, room))) {
     throw new EmissaryError(
       "room-encrypted",
       `The room ${roomId} is encrypted, and ${type} would go there in the clear: it is refused. Send m.room.encrypted, or use an unencrypted room.`,
     );
   }
+  const allowed = await parametersFor(parts, caller, roomId, type, request);
   const content = await readJson(request, EVENT_BODY_LIMIT);
   const edited = editedEvent(content);
-  if (edited !== null) await requireOwnEvent(parts.upstream, parts.own, tenant, roomId, edited, "edited");
-  if (type === "m.room.redaction") await requireOwnRedaction(parts, tenant, roomId, stringAt(content, "redacts"));
-  const path = pathOf(request, NONE, { txnId: txnIdOf(tenant, request) });
-  return put(parts, tenant, reply, { path, roomId, content, action: "event.send", type });
+  if (edited !== null) await requireOwnEvent(parts.upstream, parts.own, caller.tenant, roomId, edited, "edited");
+  if (type === "m.room.redaction") await requireOwnRedaction(parts, caller, roomId, stringAt(content, "redacts"));
+  const path = pathOf(request, allowed, { txnId: txnIdOf(caller, request) });
+  return put(parts, caller, reply, { path, roomId, content, action: "event.send", type });
 };
 
-const redact: ActHandler = async (parts, tenant, request, reply) => {
+const redact: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
-  await requireRoom(parts, tenant, roomId);
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  await requireOwnRedaction(parts, tenant, roomId, param(request, "eventId"));
-  const path = pathOf(request, NONE, { txnId: txnIdOf(tenant, request) });
-  return put(parts, tenant, reply, { path, roomId, content, action: "event.redact", type: "m.room.redaction" });
+  await requireOwnRedaction(parts, caller, roomId, param(request, "eventId"));
+  const path = pathOf(request, NONE, { txnId: txnIdOf(caller, request) });
+  return put(parts, caller, reply, { path, roomId, content, action: "event.redact", type: "m.room.redaction" });
 };
 
-const setState: ActHandler = async (parts, tenant, request, reply) => {
+const setState: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   const type = param(request, "eventType");
-  if (type === "m.room.member") {
-    throw new EmissaryError(
-      "forbidden",
-      "Memberships are not set as state: the pseudouser's belongs to attendance, and others' need their own calls.",
-    );
-  }
-  requireAction(tenant, type.startsWith("m.room.") ? "room-state" : "state");
-  await requireRoom(parts, tenant, roomId);
+  if (type === "m.room.member") throw noMembershipAsState();
+  await requireDeed(parts, caller, roomId, { action: type.startsWith("m.room.") ? "room-state" : "state", type });
+  const allowed = await parametersFor(parts, caller, roomId, type, request);
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  const path = pathOf(request, NONE);
-  await requireFreeState(parts.upstream, tenant, path);
-  return put(parts, tenant, reply, { path, roomId, content, action: "state.set", type });
+  const path = pathOf(request, allowed);
+  const state = path.replace(/\?.*$/, "");
+  // Otherwise two tenants that set the same state at once would both find it free.
+  return parts.turns.take(state.replace(/\/$/, ""), async () => {
+    await requireFreeState(parts.upstream, parts.own, caller.tenant, state);
+    return put(parts, caller, reply, { path, roomId, content, action: "state.set", type });
+  });
 };
 
-const receipt: ActHandler = async (parts, tenant, request, reply) => {
-  requireAction(tenant, "read");
-  await requireRoom(parts, tenant, roomIdFrom(param(request, "roomId")));
-  const body = Buffer.from(JSON.stringify(await readJson(request, EVENT_BODY_LIMIT)));
-  return parts.upstream.asPseudouser(
-    { method: "POST", path: pathOf(request, NONE), headers: { "content-type": "application/json" }, body },
-    reply,
+export function noMembershipAsState(): EmissaryError {
+  return new EmissaryError(
+    "forbidden",
+    "Memberships are not set as state: the pseudouser's belongs to attendance, and others' need their own calls.",
   );
-};
+}
 
-const typing: ActHandler = async (parts, tenant, request, reply) => {
-  requireAction(tenant, "send");
-  await requireRoom(parts, tenant, roomIdFrom(param(request, "roomId")));
-  if (param(request, "userId") !== tenant.sender) {
-    throw new EmissaryError("forbidden", `Tenant ${tenant.id} can let ${tenant.sender} type, nobody else.`);
+/** Saying when an event was sent (spec, AS API, "Timestamp massaging") needs a grant. @throws EmissaryError `forbidden`, `bad-request` */
+async function parametersFor(
+  parts: ActParts,
+  caller: Caller,
+  roomId: RoomId,
+  type: string,
+  request: FastifyRequest,
+): Promise<ReadonlySet<string>> {
+  const [ts, ...more] = queryAll(request, "ts");
+  if (ts === undefined) return NONE;
+  await requireDeed(parts, caller, roomId, { action: "timestamp", type });
+  if (more.length > 0 || !/^\d{1,15}$/.test(ts)) {
+    throw new EmissaryError("bad-request", "ts is to be one number, of milliseconds since 1970.");
   }
-  const body = Buffer.from(JSON.stringify(await readJson(request, EVENT_BODY_LIMIT)));
-  const path = pathOf(request, NONE, { userId: parts.own });
-  return parts.upstream.asPseudouser(
-    { method: "PUT", path, headers: { "content-type": "application/json" }, body },
-    reply,
-  );
-};
+  return TIMESTAMP;
+}
 
 interface Write {
   readonly path: string;
@@ -99,38 +103,42 @@ interface Write {
   readonly type: string;
 }
 
-/** Sends an event marked as the tenant's, and audits what became of it before the tenant hears of it. */
-async function put(parts: ActParts, tenant: Tenant, reply: FastifyReply, write: Write): Promise<FastifyReply> {
-  const body = Buffer.from(JSON.stringify(markedFor(tenant, write.content)));
-  const answer = await parts.upstream.answer("PUT", write.path, body);
-  const said = parsedObject(answer.body);
-  await parts.audit.note({
-    actor: `tenant:${tenant.id}`,
-    action: write.action,
-    outcome: answer.status === 200 ? "done" : (stringAt(said, "errcode") ?? String(answer.status)),
-    roomId: write.roomId,
-    detail: { type: write.type, event_id: stringAt(said, "event_id") },
+/** Sends an event as the pseudouser, marked as the tenant's and, for a persona, with its profile of this moment. */
+async function put(
+  parts: ActParts,
+  { tenant, user }: Caller,
+  reply: FastifyReply,
+  write: Write,
+): Promise<FastifyReply> {
+  const { path, roomId, content, action, type } = write;
+  const body = dress(content, {
+    type,
+    tenant: tenant.id,
+    user,
+    isSender: user === tenant.sender,
+    profile: user === tenant.sender ? NO_PROFILE : await parts.personas.profile(tenant.id, user),
+    fallback: parts.personaFallback,
   });
-  return reply.code(answer.status).headers(answer.headers).send(answer.body);
+  return passAudited(parts, tenant, reply, { method: "PUT", path, body, roomId, action, detail: { type } });
 }
 
 /** Redactions are sent by a call of their own, and by sending their event; either way they are of the tenant's own events. */
 async function requireOwnRedaction(
   parts: ActParts,
-  tenant: Tenant,
+  caller: Caller,
   roomId: RoomId,
   redacts: string | null,
 ): Promise<void> {
-  requireAction(tenant, "redact");
+  await requireDeed(parts, caller, roomId, { action: "redact" });
   if (redacts === null || !isEventId(redacts)) {
     throw new EmissaryError("bad-request", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
   }
-  await requireOwnEvent(parts.upstream, parts.own, tenant, roomId, redacts, "redacted");
+  await requireOwnEvent(parts.upstream, parts.own, caller.tenant, roomId, redacts, "redacted");
 }
 
-/** The tenants share one access token at the homeserver, and with it one space of transaction IDs. */
-function txnIdOf(tenant: Tenant, request: FastifyRequest): string {
-  return `${tenant.id}~${param(request, "txnId")}`;
+function txnIdOf({ tenant, user }: Caller, request: FastifyRequest): string {
+  const persona = user === tenant.sender ? null : user;
+  return txnIdAt({ tenant: tenant.id, persona }, param(request, "txnId"));
 }
 
 /** The event that this content replaces (spec, "Event replacements"), or null. */
@@ -156,7 +164,7 @@ export const writeEndpoints: readonly Endpoint[] = [
     method: "PUT",
     path: "/rooms/:roomId/send/:eventType/:txnId",
     how: "passed",
-    note: "sends as the pseudouser, marked as the tenant's; refused in the clear where the room is encrypted",
+    note: "sends as the pseudouser, marked as the tenant's and the persona's; refused in the clear where the room is encrypted",
     handler: send,
   },
   {
@@ -179,19 +187,5 @@ export const writeEndpoints: readonly Endpoint[] = [
     how: "passed",
     note: "with the state or room-state action; never memberships",
     handler: setState,
-  },
-  {
-    method: "POST",
-    path: "/rooms/:roomId/receipt/:receiptType/:eventId",
-    how: "passed",
-    note: "as the pseudouser",
-    handler: receipt,
-  },
-  {
-    method: "PUT",
-    path: "/rooms/:roomId/typing/:userId",
-    how: "passed",
-    note: "the tenant's sender becomes the pseudouser",
-    handler: typing,
   },
 ];

@@ -3,12 +3,13 @@ import type { Tenant } from "../../model/tenant.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { Journal } from "../../ledger/journal.ts";
+import type { History } from "../../ledger/retention.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import type { Delivery } from "../../reconcile/delivery.ts";
 import type { Aliases } from "../../leases/target.ts";
-import type { Tenants, TenantTokens } from "../../policy/tenants.ts";
-import type { AuditReads, RoomOverview } from "./contracts.ts";
+import type { TenantPinger, Tenants, TenantTokens } from "../../policy/tenants.ts";
+import type { AuditReads, RoomOverview, TenantDeliveries } from "./contracts.ts";
 
 /** Counts since the start, for the status. */
 export interface IntakeTally {
@@ -18,6 +19,8 @@ export interface IntakeTally {
   readonly setAside: number;
   /** When the newest transaction came; null for none yet. */
   readonly lastAt: number | null;
+  /** The newest ping that had an ID: whoever has the homeserver ping us can tell whether it came to us. */
+  readonly lastPing: { readonly transactionId: string; readonly at: number } | null;
 }
 
 /** What the admin API is built of. */
@@ -35,12 +38,15 @@ export interface AdminParts {
   readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly ledger: Ledger;
   readonly journal: Journal;
+  readonly history: History;
   readonly overview: RoomOverview;
   readonly leases: LeaseStore;
   readonly desk: LeaseDesk;
   readonly keeper: Pick<Keeper, "untilPresent">;
   readonly aliases: Aliases;
   readonly tenants: Tenants;
+  readonly deliveries: TenantDeliveries;
+  readonly pinger: TenantPinger;
   readonly audit: AuditReads;
   /** Writes a copy of the database to a new file. */
   readonly backup: (path: string) => Promise<{ readonly bytes: number }>;

@@ -1,9 +1,19 @@
 import type { AuditRow } from "../../model/audit.ts";
 import type { Phase } from "../../model/attendance.ts";
+import type { DeliveryReport, Replayed, ReplayFrom } from "../../model/delivery.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { Lease } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
 import type { LoadState } from "../../model/room.ts";
+import type { Tenant } from "../../model/tenant.ts";
+
+/** The deliveries to the tenants' own servers. */
+export interface TenantDeliveries {
+  /** Null for a tenant without a URL. */
+  report(tenant: Tenant): Promise<DeliveryReport | null>;
+  /** Has the tenant given again what came since; null for one without a URL. */
+  replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null>;
+}
 
 export interface AuditReads {
   /** The newest rows with an ID below `before`, newest first. */

@@ -6,6 +6,8 @@ import type { AdminParts } from "./admin.ts";
 import { backupRoutes } from "./backup.ts";
 import { pageBefore, pageLimit } from "./page.ts";
 import { roomRoutes } from "./rooms.ts";
+import { tenantGrantRoutes } from "./tenant-grants.ts";
+import { allDeliveriesJson, tenantDeliveryRoutes } from "./tenant-delivery.ts";
 import { tenantRoutes } from "./tenants.ts";
 
 export const ADMIN_BASE = "/_emissary/v1";
@@ -51,6 +53,8 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
   });
   roomRoutes(server, ADMIN_BASE, parts);
   tenantRoutes(server, ADMIN_BASE, parts);
+  tenantDeliveryRoutes(server, ADMIN_BASE, parts);
+  tenantGrantRoutes(server, ADMIN_BASE, parts);
   backupRoutes(server, ADMIN_BASE, parts);
   server.setNotFoundHandler(refusePath);
 }
@@ -58,6 +62,7 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
 async function status(parts: AdminParts): Promise<Readonly<Record<string, unknown>>> {
   const { phases, leases, loading } = await parts.overview.totals();
   const { first, last } = await parts.journal.bounds();
+  const { journalOldestAt, auditEntries, auditOldestAt } = await parts.history.extent();
   const intake = parts.intake();
   const reason = parts.notReadyBecause();
   const delivery = parts.delivery();
@@ -76,7 +81,18 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
       loading,
     },
     leases,
-    journal: last === 0 ? { first_seq: null, last_seq: null } : { first_seq: first, last_seq: last },
+    journal: {
+      ...(last === 0 ? { first_seq: null, last_seq: null } : { first_seq: first, last_seq: last }),
+      bytes: parts.history.bytes,
+      oldest_at: journalOldestAt,
+      held_by: parts.history.laggards.map(({ consumer, seq, behind, since }) => ({
+        consumer,
+        seq,
+        events_behind: behind,
+        unread_since: since,
+      })),
+    },
+    audit: { entries: auditEntries, oldest_at: auditOldestAt },
     intake: {
       transactions: intake.transactions,
       events: intake.events,
@@ -84,7 +100,10 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
       set_aside: intake.setAside,
       last_at: intake.lastAt,
     },
+    last_ping:
+      intake.lastPing === null ? null : { transaction_id: intake.lastPing.transactionId, at: intake.lastPing.at },
     delivery: delivery.state === "flowing" ? { state: "flowing", since: null, cause: null } : delivery,
     tenants: parts.tenants.all().length,
+    tenant_deliveries: await allDeliveriesJson(parts),
   };
 }

@@ -1,16 +1,18 @@
 import type { RecordOutcome } from "../../ledger/recorder.ts";
 import type { Journal } from "../../ledger/journal.ts";
+import type { History } from "../../ledger/retention.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Metrics } from "../../platform/metrics.ts";
 import type { Delivery } from "../../reconcile/delivery.ts";
 import type { IntakeTally } from "./admin.ts";
-import type { RoomOverview } from "./contracts.ts";
+import type { Tenants } from "../../policy/tenants.ts";
+import type { RoomOverview, TenantDeliveries } from "./contracts.ts";
 
 /** Counts what intake took in, for the status and the metrics. */
 export class Tally {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
-  #intake: IntakeTally = { transactions: 0, events: 0, duplicates: 0, setAside: 0, lastAt: null };
+  #intake: IntakeTally = { transactions: 0, events: 0, duplicates: 0, setAside: 0, lastAt: null, lastPing: null };
 
   constructor(metrics: Metrics, clock: Clock) {
     this.#metrics = metrics;
@@ -35,20 +37,29 @@ export class Tally {
       duplicates: this.#intake.duplicates + seen.duplicates,
       setAside: this.#intake.setAside + seen.setAside,
       lastAt: this.#clock.now(),
+      lastPing: this.#intake.lastPing,
     };
+  }
+
+  pinged(transactionId: string): void {
+    this.#intake = { ...this.#intake, lastPing: { transactionId, at: this.#clock.now() } };
   }
 }
 
 export interface GaugeSources {
   readonly overview: RoomOverview;
   readonly journal: Journal;
+  readonly history: History;
+  readonly clock: Clock;
   readonly delivery: () => Delivery;
+  readonly tenants: Pick<Tenants, "all">;
+  readonly deliveries: Pick<TenantDeliveries, "report">;
 }
 
 /** The metrics as text, their gauges brought up to date first. */
 export async function metricsText(
   metrics: Metrics,
-  { overview, journal, delivery }: GaugeSources,
+  { overview, journal, history, clock, delivery, tenants, deliveries }: GaugeSources,
 ): Promise<{ readonly contentType: string; readonly text: string }> {
   const { phases, leases } = await overview.totals();
   metrics.rooms.reset();
@@ -56,6 +67,23 @@ export async function metricsText(
   for (const [phase, rooms] of Object.entries(phases)) metrics.rooms.set({ phase }, rooms);
   for (const [kind, held] of Object.entries(leases)) metrics.leases.set({ kind }, held);
   metrics.deliveryStalled.set(delivery().state === "stalled" ? 1 : 0);
-  metrics.journalEnd.set((await journal.bounds()).last);
+  const { first, last } = await journal.bounds();
+  const { journalOldestAt, auditEntries, auditOldestAt } = await history.extent();
+  const age = (at: number | null): number => (at === null ? 0 : Math.max(0, clock.now() - at) / 1000);
+  metrics.journalEnd.set(last);
+  metrics.journalEvents.set(first === 0 ? 0 : last - first + 1);
+  metrics.journalBytes.set(history.bytes);
+  metrics.journalOldestAge.set(age(journalOldestAt));
+  metrics.journalLaggards.set(history.laggards.length);
+  metrics.auditEntries.set(auditEntries);
+  metrics.auditOldestAge.set(age(auditOldestAt));
+  metrics.tenantLag.reset();
+  metrics.tenantOldestAge.reset();
+  for (const tenant of tenants.all()) {
+    const report = await deliveries.report(tenant);
+    if (report === null) continue;
+    metrics.tenantLag.set({ tenant: tenant.id }, report.lag);
+    metrics.tenantOldestAge.set({ tenant: tenant.id }, age(report.oldestAt));
+  }
   return { contentType: metrics.registry.contentType, text: await metrics.registry.metrics() };
 }

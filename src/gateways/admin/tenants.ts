@@ -6,6 +6,7 @@ import { DEFAULT_ACTIONS, isRegex, TENANT_ACTIONS, type Tenant } from "../../mod
 import { readJson } from "../../platform/http/body.ts";
 import { param, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
+import { deliveryJson } from "./tenant-delivery.ts";
 
 const tenantBody = z.strictObject({
   id: z
@@ -23,6 +24,7 @@ const tenantBody = z.strictObject({
     .array(z.enum(TENANT_ACTIONS))
     .min(1)
     .default([...DEFAULT_ACTIONS]),
+  ephemeral: z.boolean().default(false),
 });
 
 export function tenantRoutes(server: FastifyInstance, base: string, parts: AdminParts): void {
@@ -60,15 +62,18 @@ export function tenantRoutes(server: FastifyInstance, base: string, parts: Admin
   });
 }
 
-async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Readonly<Record<string, unknown>>> {
+export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Readonly<Record<string, unknown>>> {
   const rooms = await parts.leases.presentRoomsOf({ kind: "tenant", name: tenant.id });
   return {
     id: tenant.id,
     sender: tenant.sender,
     url: tenant.url,
     users: tenant.users,
-    actions: tenant.actions,
+    grants: tenant.grants,
+    ephemeral: tenant.ephemeral,
+    paused_at: tenant.pausedAt,
     created_at: tenant.createdAt,
     leases: rooms.length,
+    delivery: await deliveryJson(parts, tenant),
   };
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { listen, yesOrNo } from "./values.ts";
+import { listen, wholeNumber, yesOrNo } from "./values.ts";
 
 export const gateway = z
   .strictObject({
@@ -11,5 +11,18 @@ export const gateway = z
       .describe(
         "Whether requests that are not a tenant's are passed through to the homeserver. With false they are refused.",
       ),
+    persona_fallback: yesOrNo()
+      .prefault(true)
+      .describe(
+        "Whether messages of a persona carry its name in their text, for clients without per-message profiles (MSC4144).",
+      ),
+    tenant_rate: wholeNumber(1, 1_000_000)
+      .prefault(100)
+      .describe(
+        "How many requests a second one tenant may make in the long run. A read counts as a fifth of one. More are answered M_LIMIT_EXCEEDED.",
+      ),
+    tenant_burst: wholeNumber(1, 10_000_000)
+      .prefault(5_000)
+      .describe("How many it may make at once after a rest, such as when a bridge starts or fills in history."),
   })
   .describe("The client-server API for appservices and bots that act through the pseudouser.");

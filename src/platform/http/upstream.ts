@@ -12,16 +12,33 @@ export interface UpstreamRequest {
   readonly body: Buffer | Readable | null;
 }
 
-/** Passes requests to the homeserver and its answers back, streaming: the answer is neither parsed nor held. */
+export interface Revision {
+  /** Bytes. */
+  readonly limit: number;
+  readonly revise: (body: Buffer) => Buffer | null;
+}
+
+/** Passes requests to the homeserver and its answers back. They stream, neither parsed nor held, where nothing else is said. */
 export interface Upstream {
   /** As the pseudouser, with our own token. @throws EmissaryError where the homeserver gives no answer. */
   asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply>;
+  /**
+   * As the pseudouser, where what comes back is to be looked at first. A successful answer of at most `limit` bytes is held until
+   * it is whole, and `revise` says what goes on instead of it; null for the answer as it came. Every other streams on as it is.
+   * @throws EmissaryError likewise, and where the answer breaks off before it goes on.
+   */
+  revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
   /** As whoever asks, with the caller's own authorization. @throws EmissaryError likewise. */
   asCaller(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply>;
-  /** As the pseudouser, for an answer that is wanted whole: small ones only. @throws EmissaryError likewise. */
+  /**
+   * As the pseudouser, for an answer that is wanted whole.
+   * @param limit bytes that it may have; those of a small one where left out
+   * @throws EmissaryError likewise, and `homeserver-error` where it is larger
+   */
   answer(
-    method: "GET" | "PUT" | "POST",
+    method: "GET" | "PUT" | "POST" | "DELETE",
     path: string,
     body: Buffer | null,
+    limit?: number,
   ): Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }>;
 }

@@ -32,10 +32,13 @@ describe("status", () => {
     homeserver: { url: "http://127.0.0.1:8008", server_name: "example.org" },
     rooms: { present: 3, joining: 1, leaving: 0, refused: 2, loading: 1 },
     leases: { tenant: 4, operator: 1 },
-    journal: { first_seq: 1, last_seq: 99 },
+    journal: { first_seq: 1, last_seq: 99, bytes: 40_000, oldest_at: AT, held_by: [] },
+    audit: { entries: 3, oldest_at: AT },
     intake: { transactions: 50, events: 99, duplicates: 2, set_aside: 1, last_at: AT },
+    last_ping: null,
     delivery: { state: "flowing", since: null, cause: null },
     tenants: 2,
+    tenant_deliveries: [],
   };
 
   test("says what is up and what keeps it from being ready", async () => {
@@ -53,6 +56,15 @@ transactions  50, the last at 2025-01-02T03:04:05Z
 delivery      flowing
 events        99 received, 2 repeated, 1 set aside
 `,
+    );
+  });
+
+  test("warns of a consumer that keeps the journal from being cut", async () => {
+    const held_by = [{ consumer: "telegram\u001b", seq: 9, events_behind: 90, unread_since: AT }];
+    const journal = { first_seq: 1, last_seq: 99, bytes: 40_000, oldest_at: AT, held_by };
+    const { config } = await daemon({ "GET /status": { ...STATUS, journal } });
+    expect((await emissary(["status", ...config])).stdout).toMatch(
+      /^journal held +WARNING: telegram\\u\{1b\} is 90 events behind, since 2025-01-02T03:04:05Z, .* remove it\.$/m,
     );
   });
 

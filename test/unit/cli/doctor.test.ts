@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage } from "node:http";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { stringify } from "yaml";
 import { CHECKS, CONFIGURATION } from "../../../src/cli/doctor/checks.ts";
@@ -8,7 +9,7 @@ import { examine } from "../../../src/cli/doctor/examine.ts";
 import type { Level } from "../../../src/cli/doctor/finding.ts";
 import { thisMachine, type Machine } from "../../../src/cli/doctor/machine.ts";
 import type { ServerName } from "../../../src/model/ids.ts";
-import type { JsonObject } from "../../../src/model/json.ts";
+import { parsedObject, stringAt, type JsonObject } from "../../../src/model/json.ts";
 import { makeRegistration } from "../../../src/platform/registration.ts";
 import { programVersion } from "../../../src/platform/version.ts";
 import { temporaryFolder } from "../config/folder.ts";
@@ -37,6 +38,10 @@ interface Fault {
   readonly status?: JsonObject | null;
   readonly adminToken?: string;
   readonly daemonDate?: string;
+  /** What comes of pinging each of the tenants. */
+  readonly tenants?: Readonly<Record<string, JsonObject>>;
+  /** True where a ping that the homeserver says it delivered did not come to the daemon. */
+  readonly isPingedElsewhere?: true;
   /** What appservice.listen answers to our hs_token. */
   readonly listener?: Answer | null;
   readonly machine?: Partial<Machine>;
@@ -62,10 +67,13 @@ const STATUS: JsonObject = {
   homeserver: { url: "http://127.0.0.1:8008", server_name: "example.org" },
   rooms: { present: 3, joining: 0, leaving: 0, refused: 0, loading: 0 },
   leases: {},
-  journal: { first_seq: 1, last_seq: 99 },
+  journal: { first_seq: 1, last_seq: 99, bytes: 1, oldest_at: 1, held_by: [] },
+  audit: { entries: 0, oldest_at: null },
   intake: { transactions: 50, events: 99, duplicates: 0, set_aside: 0, last_at: Date.UTC(2025, 0, 2) },
+  last_ping: { transaction_id: "of yesterday", at: 1 },
   delivery: { state: "flowing", since: null, cause: null },
   tenants: 0,
+  tenant_deliveries: [],
 };
 
 function partOf(request: IncomingMessage): string {
@@ -76,20 +84,47 @@ function partOf(request: IncomingMessage): string {
   return url.pathname.split("/").at(-1) ?? "";
 }
 
-async function serverOf(answer: (request: IncomingMessage) => Answer, date?: string): Promise<number> {
+async function serverOf(
+  answer: (request: IncomingMessage, body: JsonObject) => Answer,
+  date?: string,
+): Promise<number> {
   const server = createServer((request, response) => {
-    const [status, body] = answer(request);
-    if (date !== undefined) response.setHeader("date", date);
-    response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
+    void buffer(request).then((received) => {
+      const [status, body] = answer(request, parsedObject(received));
+      if (date !== undefined) response.setHeader("date", date);
+      response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
+    });
   });
   return listening(server);
 }
 
-async function adminOf({ status = {}, adminToken = ADMIN_TOKEN, daemonDate }: Fault): Promise<number> {
+function tenantOf(id: string): JsonObject {
+  const nothing = { users: null, grants: [], ephemeral: false, paused_at: null, delivery: null };
+  return {
+    id,
+    sender: `@_emissary_${id}:example.org`,
+    url: "http://127.0.0.1:1",
+    created_at: 1,
+    leases: 0,
+    ...nothing,
+  };
+}
+
+/** @param pings what has come to the daemon */
+async function adminOf(fault: Fault, pings: string[]): Promise<number> {
+  const { status = {}, adminToken = ADMIN_TOKEN, daemonDate } = fault;
   if (status === null) return freePort();
   return serverOf((request): Answer => {
     if (request.url === "/health") return [200, { status: "alive" }];
-    if (request.headers.authorization === `Bearer ${adminToken}`) return [200, { ...STATUS, ...status }];
+    if (request.headers.authorization === `Bearer ${adminToken}`) {
+      const tenants = fault.tenants ?? {};
+      const [, pinged] = /tenants\/(.+)\/ping$/.exec(request.url ?? "") ?? [];
+      if (pinged !== undefined) return [200, tenants[pinged] ?? {}];
+      if (request.url?.endsWith("/tenants") === true) return [200, { tenants: Object.keys(tenants).map(tenantOf) }];
+      const [ping] = pings.slice(-1);
+      const seen = ping === undefined ? {} : { last_ping: { transaction_id: ping, at: 2 } };
+      return [200, { ...STATUS, tenants: Object.keys(tenants).length, ...seen, ...status }];
+    }
     return no(401, "M_UNKNOWN_TOKEN", "no", { "org.matrix.msc1777.code": "unknown-token" });
   }, daemonDate);
 }
@@ -98,16 +133,23 @@ async function adminOf({ status = {}, adminToken = ADMIN_TOKEN, daemonDate }: Fa
 async function diagnose(fault: Fault) {
   const folder = temporaryFolder();
   const { homeserver = {}, listener = [200, {}] } = fault;
+  const pings: string[] = [];
   const homeserverPort =
     homeserver === null
       ? await freePort()
-      : await serverOf((request) => ({ ...HOMESERVER, ...homeserver })[partOf(request)] ?? no(404, ""), fault.date);
+      : await serverOf((request, body) => {
+          const part = partOf(request);
+          const answer = { ...HOMESERVER, ...homeserver }[part] ?? no(404, "");
+          const id = stringAt(body, "transaction_id");
+          if (part === "ping" && answer[0] === 200 && id !== null && fault.isPingedElsewhere !== true) pings.push(id);
+          return answer;
+        }, fault.date);
   const listenerPort = listener === null ? await freePort() : await serverOf(() => listener);
   const url = `http://127.0.0.1:${listenerPort}`;
   const config: Record<string, JsonObject> = {
     homeserver: { url: `http://127.0.0.1:${homeserverPort}`, server_name: "example.org" },
     appservice: { url, listen: `127.0.0.1:${listenerPort}` },
-    admin: { listen: `127.0.0.1:${await adminOf(fault)}`, token: ADMIN_TOKEN },
+    admin: { listen: `127.0.0.1:${await adminOf(fault, pings)}`, token: ADMIN_TOKEN },
   };
   if (fault.localpart !== undefined) config["pseudouser"] = { localpart: fault.localpart };
   for (const [section, values] of Object.entries(fault.config ?? {}))
@@ -306,17 +348,22 @@ const FAULTS: readonly Row[] = [
   [
     "no daemon",
     { status: null, listener: null },
-    { daemon: ["failure", /emissary run --config/], address: ["skipped", /not running/], delivery: ["skipped"] },
+    {
+      daemon: ["failure", /emissary run --config/],
+      address: ["skipped", /not running/],
+      delivery: ["skipped"],
+      tenants: ["skipped"],
+    },
   ],
   [
     "a daemon with another admin token",
     { adminToken: "another-admin-token" },
-    { daemon: ["failure", /does not accept the admin token/], delivery: ["skipped"] },
+    { daemon: ["failure", /does not accept the admin token/], delivery: ["skipped"], tenants: ["skipped"] },
   ],
   [
     "another program at admin.listen",
     { status: { version: 5 } },
-    { daemon: ["failure", /another form at version/], delivery: ["skipped"] },
+    { daemon: ["failure", /another form at version/], delivery: ["skipped"], tenants: ["skipped"] },
   ],
   [
     "a daemon that is not ready",
@@ -327,12 +374,18 @@ const FAULTS: readonly Row[] = [
   [
     "an admin port that nobody knows",
     { config: { admin: { listen: "127.0.0.1:0" } } },
-    { daemon: ["skipped"], delivery: ["skipped"] },
+    { daemon: ["skipped"], delivery: ["skipped"], tenants: ["skipped"] },
   ],
   [
     "a daemon that holds our database and was started with another configuration",
     { status: null, listener: null, machine: { holderOf: async () => "It is in use by process 12." } },
-    { daemon: ["failure"], instances: ["failure", /process 12/], address: ["skipped"], delivery: ["skipped"] },
+    {
+      daemon: ["failure"],
+      instances: ["failure", /process 12/],
+      address: ["skipped"],
+      delivery: ["skipped"],
+      tenants: ["skipped"],
+    },
   ],
   [
     "another Emissary at admin.listen",
@@ -342,7 +395,20 @@ const FAULTS: readonly Row[] = [
   [
     "a daemon that listens for the homeserver and not at admin.listen",
     { status: null },
-    { daemon: ["failure"], instances: ["failure", /knows our hs_token/], delivery: ["skipped"] },
+    { daemon: ["failure"], instances: ["failure", /knows our hs_token/], delivery: ["skipped"], tenants: ["skipped"] },
+  ],
+  [
+    "another Emissary with our registration",
+    { isPingedElsewhere: true },
+    {
+      instances: ["failure", /not by this daemon.*the same registration.*Stop the other one/],
+      address: ["skipped", /somebody else/],
+    },
+  ],
+  [
+    "another Emissary with our registration since ours was made",
+    { isPingedElsewhere: true, status: { last_ping: null } },
+    { instances: ["failure", /not by this daemon/], address: ["skipped"] },
   ],
   [
     "an address that leads nowhere",
@@ -400,6 +466,17 @@ const FAULTS: readonly Row[] = [
     "events that are late",
     { status: { delivery: { state: "silent", since: Date.UTC(2025, 0, 3), cause: null } } },
     { delivery: ["warning", /stuck or far behind/] },
+  ],
+  [
+    "tenants of which one does not answer",
+    {
+      tenants: {
+        good: { ok: true },
+        old: { ok: false, status: 404 },
+        bad: { ok: false, status: 401, sentence: "No." },
+      },
+    },
+    { tenants: ["warning", /Of 3 tenants that are called, 1 do not .*bad: “No\.”/] },
   ],
 ];
 

@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { load } from "../../../src/platform/config/load.ts";
 import { sampleRegistration } from "../../../src/platform/config/sample.ts";
+import type { Registration } from "../../../src/platform/registration.ts";
 import { temporaryFolder } from "../config/folder.ts";
 import { emissary } from "./terminal.ts";
 
@@ -98,6 +100,30 @@ describe("values that were not given", () => {
   });
 });
 
+describe("namespaces to be reserved", () => {
+  test.each(["(", "_telegram_.*", "@.*", "^@.+:example\\.org$"])(
+    "%s is refused, and nothing is written",
+    async (regex) => {
+      const folder = temporaryFolder();
+      const { exitCode, stderr } = await register(folder, ...FLAGS, "--reserve", regex);
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain("--reserve: ");
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
+
+  test.each([
+    ["@_telegram_.*:example\\.org", ""],
+    ["@telegram_.*:example\\.org", "people whose IDs match can no longer register"],
+    ["@_telegram_.*", "does not name :example.org"],
+  ])("%s is taken, with what there is to know: %j", async (regex, warning) => {
+    const { exitCode, stderr } = await register(temporaryFolder(), ...FLAGS, "--reserve", regex);
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(warning);
+    expect(stderr === "").toBe(warning === "");
+  });
+});
+
 describe("an operator who has registered before", () => {
   async function registered(): Promise<string> {
     const folder = temporaryFolder();
@@ -145,6 +171,24 @@ describe("an operator who has registered before", () => {
     await register(folder, "--force", "--rotate");
     expect(read(folder, "emissary.yaml")).toMatch(/token_file: admin.secret/);
     expect(read(folder, "emissary.yaml")).not.toMatch(/ token: /);
+  });
+
+  test("keeps the reserved namespaces, and adds to them, whatever else changes", async () => {
+    const folder = await registered();
+    const users = () =>
+      (parse(read(folder, "registration.yaml")) as Registration).namespaces.users.map(({ exclusive, regex }) => {
+        expect(exclusive).toBe(true);
+        return regex;
+      });
+    const [telegram, irc] = ["^@_telegram_.*:example\\.org$", "@_irc_.*:example\\.org"];
+    await register(folder, "--force", "--reserve", telegram);
+    expect(users()).toEqual(["^@:example\\.org$", telegram]);
+    await register(folder, "--force", "--rotate", "--localpart", "_pseudo", "--reserve", irc, "--reserve", telegram);
+    expect(users()).toEqual(["^@_pseudo:example\\.org$", telegram, irc]);
+    writeFileSync(join(folder, "emissary.yaml"), "neither: [this");
+    await register(folder, "--force", ...FLAGS);
+    expect(users()).toEqual(["^@:example\\.org$", telegram, irc]);
+    expect(loaded(folder).warnings).toEqual([]);
   });
 
   test("is told what could not be kept", async () => {

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import type { JsonObject } from "../../../src/model/json.ts";
@@ -20,9 +20,12 @@ const TENANT: JsonObject = {
   sender: "@_emissary_telegram:b",
   url: "http://127.0.0.1:29317",
   users: "^@_telegram_.*:b$",
-  actions: ["read", "send"],
+  grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
+  ephemeral: false,
+  paused_at: null,
   created_at: Date.UTC(2025, 0, 2, 3, 4, 5),
   leases: 2,
+  delivery: null,
 };
 const WITH_REGISTRATION = { tenant: TENANT, registration: REGISTRATION };
 
@@ -41,6 +44,19 @@ describe("tenant add", () => {
       users: "^@_telegram_.*:b$",
       actions: ["read", "send"],
     });
+  });
+
+  test.each([
+    ["^@_telegram_.*:b$", false],
+    ["@_telegram_.*:b", false],
+    ["@_irc_.*:b", true],
+  ])("says where people could take the personas' IDs: %s reserved", async (reserved, warned) => {
+    const { config } = await daemon({ "POST /tenants": WITH_REGISTRATION });
+    const users = [{ exclusive: true, regex: reserved }];
+    writeFileSync(join(dirname(config[1]!), "registration.yaml"), JSON.stringify({ namespaces: { users } }));
+    const flags = ["--users", "^@_telegram_.*:b$"];
+    const { stderr } = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
+    expect(stderr.includes("emissary register --force --reserve '^@_telegram_.*:b$'")).toBe(warned);
   });
 
   test("writes it to a file for the owner alone, and then shows no token", async () => {
@@ -135,14 +151,92 @@ describe("tenant rotate", () => {
 test("tenant list and show", async () => {
   const { config } = await daemon({ "GET /tenants": { tenants: [TENANT] }, "GET /tenants/telegram": TENANT });
   expect((await emissary(["tenant", "list", ...config])).stdout).toBe(
-    `TENANT    SENDER                 LEASES  ACTIONS    PERSONAS           URL
-telegram  @_emissary_telegram:b       2  read,send  ^@_telegram_.*:b$  http://127.0.0.1:29317
+    `TENANT    SENDER                 LEASES  MAY             PERSONAS           URL
+telegram  @_emissary_telegram:b       2  read,send in *  ^@_telegram_.*:b$  http://127.0.0.1:29317
 `,
   );
   expect((await emissary(["tenant", "show", "telegram", ...config])).stdout).toContain(
     "added     2025-01-02T03:04:05Z\n",
   );
   expect(JSON.parse((await emissary(["tenant", "show", "telegram", "--json", ...config])).stdout)).toEqual(TENANT);
+});
+
+describe("what a tenant may", () => {
+  const grants = [
+    { rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" },
+    { rooms: ["#ops:b", "!a:b"], actions: ["state"], types: ["com.example.*"], source: "operator" },
+    { rooms: ["!c:b"], actions: ["read", "send"], types: null, source: "invite" },
+  ];
+
+  test("is shown a grant a line, with rooms, types and whence it is", async () => {
+    const { config } = await daemon({ "GET /tenants/telegram": { ...TENANT, grants } });
+    expect((await emissary(["tenant", "show", "telegram", ...config])).stdout).toContain(
+      `may       read, send in every public room
+          state (of the types com.example.*) in #ops:b, !a:b
+          read, send in !c:b, by an invite
+`,
+    );
+  });
+
+  test("is listed in short", async () => {
+    const { config } = await daemon({ "GET /tenants": { tenants: [{ ...TENANT, grants }] } });
+    expect((await emissary(["tenant", "list", ...config])).stdout).toContain(
+      "read,send in *; state (some types) in #ops:b +1; 1 more",
+    );
+  });
+
+  test("is nothing, where all was taken from it", async () => {
+    const bare = { ...TENANT, grants: [] };
+    const { config } = await daemon({ "GET /tenants/telegram": bare, "GET /tenants": { tenants: [bare] } });
+    expect((await emissary(["tenant", "show", "telegram", ...config])).stdout).toContain("may       nothing\n");
+    expect((await emissary(["tenant", "list", ...config])).stdout).toContain("  nothing  ");
+  });
+});
+
+describe("tenant allow", () => {
+  const answers = { "POST /tenants/telegram/grants": TENANT };
+
+  test.each<[string[], JsonObject]>([
+    [[], {}],
+    [
+      ["--room", "#ops:b", "!a:b", "--action", "read, state,read"],
+      { rooms: ["#ops:b", "!a:b"], actions: ["read", "state"] },
+    ],
+    [["--room", "!a:b", "--room", "!c:*"], { rooms: ["!a:b", "!c:*"] }],
+    [["--type", "m.room.*", "com.example.x", "--only"], { types: ["m.room.*", "com.example.x"], only: true }],
+  ])("with %j asks for %j", async (flags, asks) => {
+    const { config, asked } = await daemon(answers);
+    const { exitCode, stdout } = await emissary(["tenant", "allow", "telegram", ...flags, ...config]);
+    expect(asked[0]?.body).toEqual({
+      rooms: ["*"],
+      actions: ["read", "send", "redact"],
+      types: null,
+      only: false,
+      ...asks,
+    });
+    expect({ exitCode, stdout }).toEqual({
+      exitCode: 0,
+      stdout: "The tenant telegram may now:\n  read, send in every public room\n",
+    });
+  });
+
+  test("tells all that is wrong before it asks the daemon", async () => {
+    const { config, asked } = await daemon(answers);
+    const flags = ["--room", "ops", "**", "--action", "dance", "--type", ""];
+    const { exitCode, stderr } = await emissary(["tenant", "allow", "telegram", ...flags, ...config]);
+    expect(exitCode).toBe(2);
+    expect(stderr.match(/--[a-z]+:/g)).toEqual(["--room:", "--room:", "--action:", "--type:"]);
+    expect(asked).toEqual([]);
+  });
+
+  test("passes on what the daemon has against it", async () => {
+    const { config } = await daemon({ "POST /tenants/telegram/grants": refusal("not-found", "There is no tenant.") });
+    expect(await emissary(["tenant", "allow", "telegram", ...config])).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: "emissary: There is no tenant.\n",
+    });
+  });
 });
 
 test("tenant remove says how much ended with it", async () => {

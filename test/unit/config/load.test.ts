@@ -28,7 +28,13 @@ describe("an operator who gives the required keys only", () => {
         url: "http://127.0.0.1:9009",
         registration: join(folder, "registration.yaml"),
       },
-      gateway: { listen: { host: "127.0.0.1", port: 9010 }, frontDoor: false },
+      gateway: {
+        listen: { host: "127.0.0.1", port: 9010 },
+        frontDoor: false,
+        personaFallback: true,
+        tenantRate: 100,
+        tenantBurst: 5_000,
+      },
       admin: { listen: { host: "127.0.0.1", port: 9011 }, token: ADMIN_TOKEN },
       storage: {
         sqlite: join(folder, "emissary.db"),

@@ -8,6 +8,7 @@ import { Policy } from "../../../src/policy/policy.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
 import { NO_LIMITS, PUBLIC } from "../../support/attending.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
+import { ANYBODY } from "../../support/tenants.ts";
 import { ALICE, member, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../../support/events.ts";
 
 const WISH: LeaseWish = {
@@ -28,7 +29,14 @@ function scene(look: () => Promise<RoomLook | null>, limits = NO_LIMITS) {
       return look();
     },
   };
-  const policy = new Policy({ ledger: storage.ledger, looker, attended: storage.attendance, limits, clock });
+  const policy = new Policy({
+    ledger: storage.ledger,
+    looker,
+    attended: storage.attendance,
+    tenants: ANYBODY,
+    limits,
+    clock,
+  });
   const desk = new LeaseDesk(storage.leases, policy, clock);
   let changes = 0;
   const count = async (): Promise<void> => {

@@ -1,0 +1,64 @@
+/** Namespaces that Emissary's own registration keeps from people: the users of tenants exist inside Emissary only. */
+import { dirname, resolve } from "node:path";
+import { EmissaryError } from "../model/errors.ts";
+import { isRegex } from "../model/tenant.ts";
+import { isJsonObject, stringAt } from "../model/json.ts";
+import { readYaml } from "../platform/config/yaml-file.ts";
+import { registrationSchema } from "../platform/registration.ts";
+import type { Io } from "./io.ts";
+import { neutral } from "./text.ts";
+
+/** What is wrong with an expression to be reserved, as the end of a sentence; null where nothing is. */
+export function faultInReserved(regex: string): string | null {
+  if (!isRegex(regex)) return "is no regular expression";
+  if (!/^\^?\(*@/.test(regex)) return "matches no user ID: these begin with @";
+  if (new RegExp(`^(?:${regex})`).test("@a:a") || /^\^?\(*@\.[*+]/.test(regex)) {
+    return "matches everybody, and nobody could register any more";
+  }
+  return null;
+}
+
+/** Says what an expression takes in besides the personas, where it can be told. */
+export function warnOfReserved(regexes: readonly string[], serverName: string, io: Io): void {
+  for (const regex of regexes) {
+    if (coversOrdinaryUsers(regex)) {
+      io.err(
+        `Warning: --reserve ${neutral(regex)} does not begin with @_: people whose IDs match can no longer register.`,
+      );
+    }
+    if (!regex.replaceAll("\\", "").includes(`:${serverName}`)) {
+      io.err(
+        `Warning: --reserve ${neutral(regex)} does not name :${serverName}: the homeserver then sends Emissary the rooms of other servers' users with such names, too.`,
+      );
+    }
+  }
+}
+
+/** By custom, IDs that appservices make for themselves begin with an underscore, and people's do not. */
+export function coversOrdinaryUsers(users: string): boolean {
+  return !/^\^?\(*@_/.test(users);
+}
+
+/**
+ * Whether the registration beside a configuration reserves these users; null where the files cannot be read here. Expressions are
+ * compared as texts: whether one takes in all that another does cannot be told.
+ */
+export function isReserved(users: string, configPath: string): boolean | null {
+  try {
+    const config = readYaml(configPath);
+    const appservice = isJsonObject(config) ? (config["appservice"] ?? null) : null;
+    const named = isJsonObject(appservice) ? stringAt(appservice, "registration") : null;
+    const path = resolve(dirname(resolve(configPath)), named ?? "registration.yaml");
+    const file = registrationSchema.pick({ namespaces: true }).safeParse(readYaml(path));
+    if (!file.success) return null;
+    return file.data.namespaces.users.some(({ exclusive, regex }) => exclusive && bare(regex) === bare(users));
+  } catch (error) {
+    if (error instanceof EmissaryError) return null;
+    throw error;
+  }
+}
+
+/** Homeservers match at the beginning anyway. */
+function bare(regex: string): string {
+  return regex.replace(/^\^/, "").replace(/\$$/, "");
+}

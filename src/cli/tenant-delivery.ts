@@ -1,0 +1,98 @@
+import type { Command } from "commander";
+import { sentenceOf } from "../model/errors.ts";
+import { adminClient, type AdminClient } from "./admin-client.ts";
+import { pausedAnswer, pingAnswer, replayedAnswer, type TenantAnswer } from "./answers.ts";
+import { isForeseen, wrongUsage } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { moment, neutral } from "./text.ts";
+import { checkedId } from "./tenant-words.ts";
+
+type Delivery = NonNullable<TenantAnswer["delivery"]>;
+
+/** The commands about the deliveries to a tenant's own server. */
+export function addTenantDelivery(group: Command, io: Io): void {
+  group
+    .command("pause")
+    .description("hold a tenant's events back until resume; they are kept for it")
+    .argument("<id>")
+    .action(async (id: string, _options: object, command: Command) => {
+      await adminClient(command, io).call({ method: "POST", path: pathTo(id, "pause"), answer: pausedAnswer });
+      io.out(`The tenant ${id} is paused: its events are kept until \`emissary tenant resume ${id}\`.`);
+    });
+
+  group
+    .command("resume")
+    .description("give a paused tenant its events again, beginning with those that were kept")
+    .argument("<id>")
+    .action(async (id: string, _options: object, command: Command) => {
+      await adminClient(command, io).call({ method: "POST", path: pathTo(id, "resume"), answer: pausedAnswer });
+      io.out(`The tenant ${id} is given its events again.`);
+    });
+
+  group
+    .command("replay")
+    .description("give a tenant its events again that it has had, in transactions with new IDs")
+    .argument("<id>")
+    .requiredOption("--from <seq|time>", "a number of the journal, or a time such as 2026-01-31T12:00Z")
+    .action(async (id: string, options: { from: string }, command: Command) => {
+      const path = pathTo(id, "replay");
+      const body = beginningOf(options.from);
+      const client = adminClient(command, io);
+      const { from_seq: from } = await client.call({ method: "POST", path, body, answer: replayedAnswer });
+      io.out(`The tenant ${id} is given again what concerns it, beginning with number ${from} of the journal.`);
+    });
+}
+
+/** Pings a tenant that was just added, and says what came of it: it need not run yet. */
+export async function tellPing(client: AdminClient, io: Io, { id, url }: TenantAnswer): Promise<void> {
+  if (url === null) return;
+  try {
+    const ping = await client.call({ method: "POST", path: pathTo(id, "ping"), answer: pingAnswer });
+    if (ping.ok) io.err(`It answers at ${neutral(url)}.`);
+    else io.err(`${neutral(ping.sentence ?? "It does not answer.")} (emissary doctor tries it again.)`);
+  } catch (error) {
+    if (!isForeseen(error)) throw error;
+    io.err(`Whether it answers at ${neutral(url)} could not be tried: ${sentenceOf(error)}`);
+  }
+}
+
+/** The lines of `tenant show` about its deliveries. */
+export function deliveryFacts(delivery: TenantAnswer["delivery"]): [string, string | number | null][] {
+  if (delivery === null) return [];
+  const { state, lag_events, oldest_at, last_success_at, last_error_at, last_error, paused_at } = delivery;
+  const since = paused_at === null ? "" : ` since ${moment(paused_at)}`;
+  const oldest = oldest_at === null ? "" : `, the oldest came at ${moment(oldest_at)}`;
+  return [
+    ["deliveries", `${state}${since}`],
+    ["behind", `${lag_events} events${oldest}`],
+    ["last taken", last_success_at === null ? "none since the start" : moment(last_success_at)],
+    ["last error", last_error_at === null ? "none since the start" : `${moment(last_error_at)}: ${last_error ?? ""}`],
+  ];
+}
+
+/** A line of `status` for each tenant that is behind. */
+export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant: string })[]): [string, string][] {
+  return deliveries.flatMap((delivery): [string, string][] => {
+    const { tenant, state, lag_events, oldest_at, last_error } = delivery;
+    if (state === "flowing" && lag_events === 0) return [];
+    const oldest = oldest_at === null ? "" : ` since ${moment(oldest_at)}`;
+    const why = state === "failing" && last_error !== null ? `: ${last_error}` : "";
+    return [["tenant", `${tenant} ${state}, ${lag_events} events behind${oldest}${why}`]];
+  });
+}
+
+function pathTo(id: string, what: string): string[] {
+  return ["tenants", checkedId(id), what];
+}
+
+function beginningOf(from: string): { from_seq: number } | { from_at: number } {
+  if (/^\d{1,15}$/.test(from) && Number(from) > 0) return { from_seq: Number(from) };
+  // Only what begins as ISO 8601 does: Date.parse reads much else, each in its own way.
+  const at = /^\d{4}-\d{2}-\d{2}/.test(from) ? Date.parse(from) : Number.NaN;
+  if (Number.isNaN(at) || at < 0) {
+    throw wrongUsage(
+      `--from: ${JSON.stringify(from)} is neither a number of the journal nor a time such as 2026-01-31T12:00Z`,
+    );
+  }
+  return { from_at: at };
+}

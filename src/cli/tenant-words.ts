@@ -1,0 +1,51 @@
+/** What the commands on tenants share: reading IDs and actions, and telling grants. */
+import { isTenantId } from "../model/ids.ts";
+import { ANY_ROOM, TENANT_ACTIONS } from "../model/tenant.ts";
+import type { TenantAnswer } from "./answers.ts";
+import { wrongUsage } from "./exit.ts";
+
+type GrantAnswer = TenantAnswer["grants"][number];
+
+/** @throws CommandFailed for what is no tenant's ID */
+export function checkedId(id: string): string {
+  if (isTenantId(id)) return id;
+  throw wrongUsage(
+    `${JSON.stringify(id)} is no tenant's name: letters, digits, - _ and ., at most 63, not beginning with a sign`,
+  );
+}
+
+/** The actions of a list with commas, and what is wrong with it, or null. */
+export function actionsIn(list: string): { readonly actions: readonly string[]; readonly fault: string | null } {
+  const actions = list.split(",").map((action) => action.trim());
+  const unknown = actions.filter((action) => !(TENANT_ACTIONS as readonly string[]).includes(action));
+  const fault = unknown.length === 0 ? null : `${unknown.join(", ")}: there are ${TENANT_ACTIONS.join(", ")}`;
+  return { actions: [...new Set(actions)], fault };
+}
+
+/** Each grant in a line of its own: what, of which types, where, and whence it is. */
+export function grantTexts(grants: readonly GrantAnswer[]): string[] {
+  if (grants.length === 0) return ["nothing"];
+  return grants.map((grant) => {
+    const types = grant.types === null ? "" : ` (of the types ${grant.types.join(", ")})`;
+    const whence = grant.source === "invite" ? ", by an invite" : "";
+    return `${grant.actions.join(", ")}${types} in ${roomsOf(grant)}${whence}`;
+  });
+}
+
+const SHOWN_IN_SHORT = 2;
+
+/** All grants in one cell of a table: the first ones, and how many more there are. */
+export function grantsInShort(grants: readonly GrantAnswer[]): string {
+  if (grants.length === 0) return "nothing";
+  const shown = grants.slice(0, SHOWN_IN_SHORT).map(({ actions, types, rooms }) => {
+    const [first = "", ...more] = rooms;
+    const restricted = types === null ? "" : " (some types)";
+    return `${actions.join(",")}${restricted} in ${first}${more.length === 0 ? "" : ` +${more.length}`}`;
+  });
+  const left = grants.length - shown.length;
+  return [...shown, ...(left === 0 ? [] : [`${left} more`])].join("; ");
+}
+
+function roomsOf({ rooms }: GrantAnswer): string {
+  return rooms.includes(ANY_ROOM) ? "every public room" : rooms.join(", ");
+}

@@ -1,0 +1,56 @@
+import { ON_BEHALF_OF, ownerIn } from "../../model/attribution.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { undressContent, undressJson, type Viewer } from "../../model/persona.ts";
+
+/**
+ * Bytes of an answer that is held to be looked through. A larger one, such as the state of a room with tens of thousands of
+ * members, passes as it is, with the pseudouser as sender of the tenant's events.
+ */
+export const MAX_ECHO_BYTES = 16 * 1024 * 1024;
+
+/** How deep events lie in answers: /hierarchy has lists of rooms with lists of events. */
+const MAX_DEPTH = 4;
+
+/**
+ * What the homeserver answered as the tenant sees it: the tenant's own events are its users'. Null where it stays as it is, which
+ * is seen without parsing for all answers that hold no mark of any tenant.
+ */
+export function echoedEvents(body: Buffer, viewer: Viewer): Buffer | null {
+  return revised(body, (answer) => echoed(answer, viewer, 0));
+}
+
+/** Likewise for an answer that is a state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
+export function echoedContent(body: Buffer, { tenant }: Viewer): Buffer | null {
+  return revised(body, (answer) =>
+    isJsonObject(answer) && ownerIn(answer)?.tenant === tenant.id ? undressContent(answer) : answer,
+  );
+}
+
+function revised(body: Buffer, change: (answer: JsonValue) => JsonValue): Buffer | null {
+  if (!body.includes(ON_BEHALF_OF)) return null;
+  try {
+    const answer = JSON.parse(body.toString("utf8")) as JsonValue;
+    const next = change(answer);
+    return next === answer ? null : Buffer.from(JSON.stringify(next));
+  } catch {
+    // No JSON, or none that can be written again: thousands of brackets in each other, which an event from elsewhere may hold.
+    return null;
+  }
+}
+
+/** The same value where nothing in it changes. */
+function echoed(value: JsonValue, viewer: Viewer, depth: number): JsonValue {
+  if (depth > MAX_DEPTH) return value;
+  if (Array.isArray(value)) {
+    const next = value.map((one) => echoed(one, viewer, depth + 1));
+    return next.some((one, index) => one !== value[index]) ? next : value;
+  }
+  if (!isJsonObject(value)) return value;
+  if (isEvent(value)) return undressJson(value, viewer);
+  const next = Object.entries(value).map(([key, inner]) => [key, echoed(inner, viewer, depth + 1)] as const);
+  return next.some(([key, inner]) => inner !== value[key]) ? Object.fromEntries(next) : value;
+}
+
+function isEvent(value: JsonObject): boolean {
+  return typeof value["sender"] === "string" && typeof value["type"] === "string" && isJsonObject(value["content"]);
+}

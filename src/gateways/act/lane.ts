@@ -1,0 +1,161 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { Clock } from "../../model/clock.ts";
+import { EmissaryError } from "../../model/errors.ts";
+import type { RoomId, TenantId } from "../../model/ids.ts";
+import { parsedObject } from "../../model/json.ts";
+
+/** What the homeserver said to a write. */
+export interface WriteAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** How many writes of one tenant wait at most, in all rooms. */
+export const LANE_PLACES = 100;
+/** How long one waits at most, milliseconds. Callers' own limits are commonly longer. */
+export const LANE_WAIT_MS = 60_000;
+/** The pause where the homeserver names none, and the shortest one, milliseconds. */
+const UNNAMED_PAUSE_MS = 1_000;
+const SHORTEST_PAUSE_MS = 100;
+
+interface Waiting {
+  /** Its place among all writes, in the order in which they came. */
+  readonly number: number;
+  readonly since: number;
+  readonly call: () => Promise<WriteAnswer>;
+  readonly resolve: (answer: WriteAnswer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Lane {
+  readonly tenant: TenantId;
+  /** In the order of their numbers. */
+  readonly queue: Waiting[];
+  /** Before this the homeserver wants nothing of the lane. */
+  notBefore: number;
+}
+
+/**
+ * Waits out the homeserver's limits without changing the order of what a tenant writes into a room. Writes pass straight through,
+ * several at a time, as long as none is answered 429. One that is waits, and so do all later ones of that tenant and room, until
+ * each has been let through in its turn.
+ */
+export class WriteLanes {
+  readonly #clock: Clock;
+  readonly #abort: AbortSignal;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #waiting = new Map<TenantId, number>();
+  #numbers = 0;
+
+  /** @param abort when it fires, whoever waits is refused. */
+  constructor(clock: Clock, abort: AbortSignal) {
+    this.#clock = clock;
+    this.#abort = abort;
+  }
+
+  /**
+   * The answer to a write, which is called again for as long as the homeserver limits us. The caller's going away changes nothing:
+   * the write keeps its place, and a repetition with the same transaction ID is the same event.
+   * @throws EmissaryError `limited` where too many wait already, or it takes too long; whatever the call throws.
+   */
+  async put(tenant: TenantId, roomId: RoomId, call: () => Promise<WriteAnswer>): Promise<WriteAnswer> {
+    const number = (this.#numbers += 1);
+    const key = `${tenant}\n${roomId}`;
+    const lane = this.#lanes.get(key);
+    if (lane !== undefined) return this.#wait(lane, number, call);
+    const answer = await call();
+    if (answer.status !== 429) return answer;
+    const open = this.#lanes.get(key);
+    const limited = open ?? { tenant, queue: [], notBefore: 0 };
+    this.#lanes.set(key, limited);
+    this.#putOff(limited, answer);
+    const waiting = this.#wait(limited, number, call);
+    if (open === undefined) void this.#drain(key, limited);
+    return waiting;
+  }
+
+  #wait(lane: Lane, number: number, call: Waiting["call"]): Promise<WriteAnswer> {
+    const { tenant, queue } = lane;
+    const waiting = this.#waiting.get(tenant) ?? 0;
+    if (waiting >= LANE_PLACES) {
+      return Promise.reject(this.#tooMuch(lane, `${LANE_PLACES} writes of tenant ${tenant} wait already`));
+    }
+    this.#waiting.set(tenant, waiting + 1);
+    return new Promise((resolve, reject) => {
+      // Several may have been under way when the first was limited, and be told so in another order.
+      const at = queue.findIndex((other) => other.number > number);
+      queue.splice(at === -1 ? queue.length : at, 0, { number, since: this.#clock.now(), call, resolve, reject });
+    });
+  }
+
+  /** Lets those who wait through, one at a time. Each keeps its place in the queue until it is answered, so nobody overtakes it. */
+  async #drain(key: string, lane: Lane): Promise<void> {
+    for (let first = lane.queue[0]; first !== undefined; first = lane.queue[0]) {
+      const now = this.#clock.now();
+      // If the first gave up and those behind it went on, they would be ahead of its repetition: so all of them give up.
+      if (Math.max(now, lane.notBefore) - first.since > LANE_WAIT_MS) {
+        this.#giveUp(lane, this.#tooMuch(lane, `the homeserver takes no writes of tenant ${lane.tenant} now`));
+        break;
+      }
+      // The clock may have been set back.
+      const pause = Math.min(lane.notBefore - now, LANE_WAIT_MS);
+      if (pause > 0) await this.#clock.sleep(pause, this.#abort);
+      if (this.#abort.aborted) {
+        this.#giveUp(lane, new EmissaryError("not-ready", "Emissary is stopping; ask again soon."));
+        break;
+      }
+      // Somebody who came earlier may have been told meanwhile that it has to wait.
+      const next = lane.queue[0] ?? first;
+      await this.#try(lane, next);
+    }
+    this.#lanes.delete(key);
+  }
+
+  async #try(lane: Lane, one: Waiting): Promise<void> {
+    try {
+      const answer = await one.call();
+      if (answer.status === 429) {
+        this.#putOff(lane, answer);
+        return;
+      }
+      one.resolve(answer);
+    } catch (error) {
+      one.reject(error);
+    }
+    lane.queue.splice(lane.queue.indexOf(one), 1);
+    this.#free(lane.tenant, 1);
+  }
+
+  #giveUp(lane: Lane, error: EmissaryError): void {
+    const given = lane.queue.splice(0);
+    for (const { reject } of given) reject(error);
+    this.#free(lane.tenant, given.length);
+  }
+
+  #free(tenant: TenantId, places: number): void {
+    const left = (this.#waiting.get(tenant) ?? 0) - places;
+    if (left > 0) this.#waiting.set(tenant, left);
+    else this.#waiting.delete(tenant);
+  }
+
+  #putOff(lane: Lane, answer: WriteAnswer): void {
+    lane.notBefore = this.#clock.now() + pauseOf(answer);
+  }
+
+  #tooMuch(lane: Lane, what: string): EmissaryError {
+    const retryAfter = Math.max(UNNAMED_PAUSE_MS, lane.notBefore - this.#clock.now());
+    return new EmissaryError("limited", `The homeserver limits us, and ${what}; try again later.`, {
+      reason: "homeserver",
+      retryAfter,
+    });
+  }
+}
+
+/** What the homeserver asks for: in the body, as it used to be, or in the header (spec, "Rate limiting"). */
+function pauseOf({ headers, body }: WriteAnswer): number {
+  const inBody = parsedObject(body)["retry_after_ms"];
+  const seconds = Number(headers["retry-after"] ?? Number.NaN);
+  const named = typeof inBody === "number" ? inBody : seconds * 1000;
+  return Number.isFinite(named) ? Math.max(SHORTEST_PAUSE_MS, named) : UNNAMED_PAUSE_MS;
+}

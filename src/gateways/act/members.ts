@@ -1,0 +1,182 @@
+import { createHash } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { EmissaryError } from "../../model/errors.ts";
+import { isUserId, type RoomId, type UserId } from "../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
+import type { PersonaInRoom } from "../../model/persona.ts";
+import { roomIdFrom } from "../../leases/target.ts";
+import { readJson } from "../../platform/http/body.ts";
+import { param, queryAll } from "../../platform/http/server.ts";
+import { requireDeed } from "./access.ts";
+import type { ActHandler, ActParts, Endpoint } from "./act.ts";
+import { joinRoom, leaveRoom } from "./attendance.ts";
+import { holderOf, type Caller } from "./caller.ts";
+import { pathOf } from "./path.ts";
+import { SMALL_BODY_LIMIT } from "./personas.ts";
+import { profileIn, profileJson } from "./profiles.ts";
+import { noMembershipAsState } from "./writes.ts";
+
+/** Bytes of a list of members: enough for a hundred thousand in the shorter form, 50,000 in the longer. */
+const LIST_LIMIT = 32 * 1024 * 1024;
+
+const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not_membership"]);
+const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
+const NONE: ReadonlySet<string> = new Set();
+
+/**
+ * The homeserver's list with a tenant's own users in place of the pseudouser. Bridges take every member that is neither their bot
+ * nor one of their ghosts for a person, and would make a puppet of the pseudouser on the other side.
+ */
+async function listed(
+  parts: ActParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  allowed: ReadonlySet<string>,
+  change: (list: JsonObject) => JsonObject,
+): Promise<FastifyReply> {
+  const answer = await parts.upstream.answer("GET", pathOf(request, allowed), null, LIST_LIMIT);
+  const headers = { ...answer.headers };
+  // That of the homeserver's text.
+  delete headers["content-length"];
+  const body = answer.status === 200 ? Buffer.from(JSON.stringify(change(parsedObject(answer.body)))) : answer.body;
+  return reply.code(answer.status).headers(headers).send(body);
+}
+
+/** An empty list would tell a bridge that everybody has left. */
+function unreadable(): EmissaryError {
+  return new EmissaryError("homeserver-error", "The homeserver's list of members cannot be read; try again.");
+}
+
+const joinedMembers: ActHandler = async (parts, caller, request, reply) => {
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
+  const personas = await parts.personas.inRoom(caller.tenant.id, roomId);
+  return listed(parts, request, reply, NONE, (list) => {
+    if (!isJsonObject(list["joined"])) throw unreadable();
+    const joined = Object.fromEntries(Object.entries(list["joined"]).filter(([userId]) => userId !== parts.own));
+    for (const { userId, displayname, avatarUrl } of personas) {
+      joined[userId] = {
+        ...(displayname === null ? {} : { display_name: displayname }),
+        ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),
+      };
+    }
+    return { ...list, joined };
+  });
+};
+
+const members: ActHandler = async (parts, caller, request, reply) => {
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
+  const wanted = queryAll(request, "membership");
+  const isAsked =
+    (wanted.length === 0 || wanted.includes("join")) && !queryAll(request, "not_membership").includes("join");
+  const personas = isAsked ? await parts.personas.inRoom(caller.tenant.id, roomId) : [];
+  const since = await takenAt(parts, caller, roomId);
+  const ours = personas.map((persona) => memberEvent(roomId, persona, since));
+  const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
+  return listed(parts, request, reply, MEMBER_PARAMETERS, (list) => {
+    if (!Array.isArray(list["chunk"])) throw unreadable();
+    const others = list["chunk"].filter((event) => !isJsonObject(event) || !hidden.has(event["state_key"]));
+    return { ...list, chunk: [...others, ...ours] };
+  });
+};
+
+/** A membership event as the homeserver would have one, had the user joined when the tenant did. There is none in the room. */
+function memberEvent(roomId: RoomId, { userId, ...profile }: PersonaInRoom, at: number): JsonObject {
+  return {
+    type: "m.room.member",
+    room_id: roomId,
+    sender: userId,
+    state_key: userId,
+    event_id: eventIdOf(roomId, userId),
+    origin_server_ts: at,
+    content: { membership: "join", ...profileJson(profile) },
+  };
+}
+
+function eventIdOf(roomId: RoomId, userId: UserId): string {
+  return `$emissary_member_${createHash("sha256").update(`${roomId}\n${userId}`).digest("base64url")}`;
+}
+
+async function takenAt(parts: ActParts, { tenant }: Caller, roomId: RoomId): Promise<number> {
+  return (await parts.leases.find(roomId, holderOf(tenant)))?.takenAt ?? 0;
+}
+
+const memberState: ActHandler = async (parts, caller, request, reply) => {
+  const { tenant } = caller;
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
+  const userId = param(request, "userId");
+  if (!isUserId(userId) || !parts.tenants.isPersona(tenant, userId)) {
+    return parts.upstream.asPseudouser(
+      { method: "GET", path: pathOf(request, STATE_PARAMETERS), headers: request.headers, body: null },
+      reply,
+    );
+  }
+  if (!(await parts.personas.isIn(tenant.id, roomId, userId))) {
+    throw new EmissaryError("not-found", `${userId} is not in ${roomId}.`);
+  }
+  const persona = { userId, ...(await parts.personas.profile(tenant.id, userId)) };
+  const event = memberEvent(roomId, persona, await takenAt(parts, caller, roomId));
+  return queryAll(request, "format").includes("event") ? event : event["content"];
+};
+
+/**
+ * Some libraries join, leave, and set a profile by sending the membership itself. The profile is the user's in all rooms: a persona
+ * has one.
+ */
+const setMemberState: ActHandler = async (parts, { tenant }, request, reply) => {
+  const roomId = roomIdFrom(param(request, "roomId"));
+  const user = param(request, "userId");
+  if (!isUserId(user) || !parts.tenants.isPersona(tenant, user)) throw noMembershipAsState();
+  const content = await readJson(request, SMALL_BODY_LIMIT);
+  const profile = profileIn(content);
+  const membership = stringAt(content, "membership");
+  switch (membership) {
+    case "join":
+      await joinRoom(parts, { tenant, user }, roomId, request, reply);
+      if (Object.keys(profile).length > 0) await parts.personas.setProfile(tenant.id, user, profile);
+      break;
+    case "leave":
+    case "ban":
+      await leaveRoom(parts, { tenant, user }, roomId);
+      break;
+    case "invite":
+      break;
+    default:
+      throw new EmissaryError("bad-request", `${JSON.stringify(membership)} is no membership of a tenant's user.`);
+  }
+  return { event_id: eventIdOf(roomId, user) };
+};
+
+/** Who is in a room, as a tenant sees it. */
+export const memberEndpoints: readonly Endpoint[] = [
+  {
+    method: "GET",
+    path: "/rooms/:roomId/joined_members",
+    how: "passed",
+    note: "joined members, with the tenant's users that are in, and without the pseudouser",
+    handler: joinedMembers,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:roomId/members",
+    how: "passed",
+    note: "membership events, likewise",
+    handler: members,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:roomId/state/m.room.member/:userId",
+    how: "passed",
+    note: "a membership; of the tenant's users, by their being in",
+    handler: memberState,
+  },
+  {
+    method: "PUT",
+    path: "/rooms/:roomId/state/m.room.member/:userId",
+    how: "answered",
+    note: "joins, leaves and profiles of the tenant's users; never others' memberships",
+    handler: setMemberState,
+  },
+];

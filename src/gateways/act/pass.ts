@@ -1,0 +1,35 @@
+import type { FastifyRequest } from "fastify";
+import type { Readable } from "node:stream";
+import { requireAction } from "./access.ts";
+import type { ActHandler } from "./act.ts";
+import { pathOf } from "./path.ts";
+
+/**
+ * Passes a read that is of no room of the tenant's: what anybody may know, and media.
+ * @param allowed query parameters that are passed on
+ * @param pathAt the path at the homeserver, where it is another
+ */
+export function passRead(
+  allowed: ReadonlySet<string>,
+  method: "GET" | "POST" = "GET",
+  pathAt: (path: string) => string = (path) => path,
+): ActHandler {
+  return async (parts, caller, request, reply) => {
+    requireAction(caller, "read");
+    const body = method === "GET" ? null : streamOf(request);
+    const path = pathAt(pathOf(request, allowed));
+    return parts.upstream.asPseudouser({ method, path, headers: headersOf(request, body), body }, reply);
+  };
+}
+
+/** A body as it comes in, to be handed on as it comes. */
+export function streamOf(request: FastifyRequest): Readable | Buffer | null {
+  return (request.body ?? null) as Readable | Buffer | null;
+}
+
+/** Some libraries announce a body where there is to be none. */
+function headersOf({ headers }: FastifyRequest, body: unknown): FastifyRequest["headers"] {
+  if (body !== null) return headers;
+  const { "content-length": _length, "content-type": _type, ...others } = headers;
+  return others;
+}

@@ -1,0 +1,204 @@
+import type { FastifyReply } from "fastify";
+import { EmissaryError } from "../../model/errors.ts";
+import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
+import { isRoomId, type RoomId, type UserId } from "../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
+import type { LeaseWish } from "../../model/lease.ts";
+import { roomIdFrom } from "../../leases/target.ts";
+import { readJson } from "../../platform/http/body.ts";
+import { param } from "../../platform/http/server.ts";
+import { requireAction, requireDeed } from "./access.ts";
+import type { ActHandler, ActParts, Endpoint } from "./act.ts";
+import { holderOf, type Caller } from "./caller.ts";
+import { creationOf, creatorsOf, hasCreatorPower, namesOwnPower } from "./creation.ts";
+import { pathOf } from "./path.ts";
+
+/** A room's first state may be several events of 64 KiB. */
+const CREATE_BODY_LIMIT = 512 * 1024;
+const UPGRADE_BODY_LIMIT = 16 * 1024;
+const NONE: ReadonlySet<string> = new Set();
+/** How long the room's maker waits for the pseudouser to be known as present in it, milliseconds. */
+const PRESENT_WAIT_MS = 60_000;
+
+const createRoom: ActHandler = async (parts, caller, request, reply) => {
+  requireAction(caller, "create");
+  const body = await readJson(request, CREATE_BODY_LIMIT);
+  const holder = holderOf(caller.tenant);
+  await requireSpace(parts, caller, "room.create", null);
+  const creation = creationOf(body, {
+    own: parts.own,
+    caller,
+    isPersona: personaOf(parts, caller),
+    creatorHasLevel: await creatorHasLevel(parts, caller, body),
+  });
+  return parts.keeper.whileMaking(async () => {
+    const made = await make(parts, caller, {
+      path: pathOf(request, NONE),
+      body: creation,
+      action: "room.create",
+      field: "room_id",
+    });
+    if (made.roomId === null) return passBack(reply, made.answer);
+    await learn(parts, made.roomId);
+    await hold(parts, caller, { roomId: made.roomId, holder, via: [], ttl: null }, reply);
+    return passBack(reply, made.answer);
+  });
+};
+
+/** The tenants' leases, and with them their users, move when the tombstone is known, which is learnt here and not waited for. */
+const upgrade: ActHandler = async (parts, caller, request, reply) => {
+  const roomId = roomIdFrom(param(request, "roomId"));
+  requireAction(caller, "create");
+  await requireDeed(parts, caller, roomId, { action: "room-state", type: "m.room.tombstone" });
+  const body = creatorsOf(await readJson(request, UPGRADE_BODY_LIMIT), { isPersona: personaOf(parts, caller) });
+  await requireSpace(parts, caller, "room.upgrade", roomId);
+  return parts.keeper.whileMaking(async () => {
+    const made = await make(parts, caller, {
+      path: pathOf(request, NONE),
+      body,
+      action: "room.upgrade",
+      field: "replacement_room",
+      from: roomId,
+    });
+    if (made.roomId === null) return passBack(reply, made.answer);
+    await learn(parts, made.roomId);
+    await parts.recorder.observe(() => stateEvent(parts, roomId, "m.room.tombstone", ""));
+    return passBack(reply, made.answer);
+  });
+};
+
+/** Before the room is made: one that may not be held would have to be left again. A refusal is audited. */
+async function requireSpace(
+  { desk, audit }: ActParts,
+  { tenant }: Caller,
+  action: Making["action"],
+  roomId: RoomId | null,
+): Promise<void> {
+  try {
+    await desk.requireSpace(holderOf(tenant));
+  } catch (error) {
+    if (error instanceof EmissaryError && error.reason !== null) {
+      await audit.note({ actor: `tenant:${tenant.id}`, action, outcome: error.reason, roomId, detail: {} });
+    }
+    throw error;
+  }
+}
+
+interface Making {
+  readonly path: string;
+  readonly body: JsonObject;
+  readonly action: "room.create" | "room.upgrade";
+  /** Where the answer has the new room. */
+  readonly field: "room_id" | "replacement_room";
+  /** The room that is replaced. */
+  readonly from?: RoomId;
+}
+
+type Answer = Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
+
+/** Asks the homeserver for the room, and audits what came of it. The room is null where there is none. */
+async function make(
+  parts: ActParts,
+  { tenant }: Caller,
+  { path, body, action, field, from }: Making,
+): Promise<{ readonly answer: Answer; readonly roomId: RoomId | null }> {
+  const answer = await parts.upstream.answer("POST", path, Buffer.from(JSON.stringify(body)));
+  const said = parsedObject(answer.body);
+  const named = stringAt(said, field);
+  const roomId = answer.status === 200 && named !== null && isRoomId(named) ? named : null;
+  await parts.audit.note({
+    actor: `tenant:${tenant.id}`,
+    action,
+    outcome: roomId !== null ? "done" : (stringAt(said, "errcode") ?? String(answer.status)),
+    roomId: from ?? roomId,
+    detail: from === undefined ? {} : { replacement_room: roomId },
+  });
+  return { answer, roomId };
+}
+
+/**
+ * Takes into the ledger whom the room is for and that the pseudouser is in it, without waiting for the transaction that tells so:
+ * on the first rests the tenant's right to a private room.
+ */
+async function learn(parts: ActParts, roomId: RoomId): Promise<void> {
+  await parts.recorder.observe(() => stateEvent(parts, roomId, "m.room.create", ""));
+  await parts.recorder.observe(() => stateEvent(parts, roomId, "m.room.member", parts.own));
+}
+
+/** Some homeservers know no `format`; the whole state has the event, too. */
+async function stateEvent(parts: ActParts, roomId: RoomId, type: string, stateKey: string): Promise<RoomEvent | null> {
+  const state = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
+  const one = await parts.upstream.answer(
+    "GET",
+    `${state}/${encodeURIComponent(type)}/${encodeURIComponent(stateKey)}?format=event`,
+    null,
+  );
+  const event: unknown = parsedObject(one.body);
+  if (one.status === 200 && isRoomEvent(event)) return event;
+  const events = eventsIn((await parts.upstream.answer("GET", state, null)).body);
+  return events.find((each) => each.type === type && each.state_key === stateKey) ?? null;
+}
+
+function eventsIn(body: Buffer): readonly RoomEvent[] {
+  try {
+    const all: unknown = JSON.parse(body.toString("utf8"));
+    return Array.isArray(all) ? all.filter((each) => isRoomEvent(each)) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Books the tenant's lease, enters its user, and waits until the keeper sees both. */
+async function hold(parts: ActParts, { tenant, user }: Caller, wish: LeaseWish, reply: FastifyReply): Promise<void> {
+  let lease = await parts.desk.take(wish);
+  while (!(await parts.personas.enter(tenant.id, wish.roomId, user))) lease = await parts.desk.take(wish);
+  const gone = new AbortController();
+  reply.raw.once("close", () => gone.abort());
+  await parts.keeper.untilPresent(lease, PRESENT_WAIT_MS, gone.signal);
+}
+
+function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boolean {
+  return (userId) => parts.tenants.isPersona(tenant, userId);
+}
+
+async function creatorHasLevel(parts: ActParts, caller: Caller, body: JsonObject): Promise<boolean> {
+  if (!namesOwnPower(body, personaOf(parts, caller))) return true;
+  const asked = stringAt(body, "room_version");
+  return !hasCreatorPower(asked ?? (await defaultVersion(parts)));
+}
+
+async function defaultVersion(parts: ActParts): Promise<string> {
+  const { status, body } = await parts.upstream.answer("GET", "/_matrix/client/v3/capabilities", null);
+  const capabilities = parsedObject(body)["capabilities"] ?? null;
+  const versions = isJsonObject(capabilities) ? (capabilities["m.room_versions"] ?? null) : null;
+  const version = isJsonObject(versions) ? stringAt(versions, "default") : null;
+  if (status !== 200 || version === null) {
+    throw new EmissaryError(
+      "homeserver-error",
+      "Which version a new room has cannot be told now: name it as room_version, or try again.",
+    );
+  }
+  return version;
+}
+
+function passBack(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
+  return reply.code(status).headers(headers).send(body);
+}
+
+/** Making rooms. In a room that was made for it a tenant may do what a room's maker may (policy/permit.ts). */
+export const roomEndpoints: readonly Endpoint[] = [
+  {
+    method: "POST",
+    path: "/createRoom",
+    how: "passed",
+    note: "as the pseudouser, marked as the tenant's; takes the tenant's lease; its own users are taken out of the invites",
+    handler: createRoom,
+  },
+  {
+    method: "POST",
+    path: "/rooms/:roomId/upgrade",
+    how: "passed",
+    note: "with the create and room-state actions; the leases of all tenants move to the new room",
+    handler: upgrade,
+  },
+];

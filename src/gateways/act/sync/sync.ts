@@ -1,0 +1,150 @@
+import { EmissaryError } from "../../../model/errors.ts";
+import type { RoomEvent } from "../../../model/event.ts";
+import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
+import { undress } from "../../../model/persona.ts";
+import type { Signal } from "../../../model/signal.ts";
+import type { Tenant } from "../../../model/tenant.ts";
+import { limitOf, type Clock } from "../../../model/clock.ts";
+import type { RoomStates } from "../../../attendance/contracts.ts";
+import type { Feed } from "../../../feed/feed.ts";
+import type { Journal } from "../../../ledger/journal.ts";
+import { syncAnswer } from "./answer.ts";
+import type { LeaseChange, LeaseChanges } from "./contracts.ts";
+import { positionOf, tokenOf, type SyncPosition } from "./token.ts";
+import type { JsonObject } from "../../../model/json.ts";
+
+export interface SyncParts {
+  readonly own: UserId;
+  readonly feed: Feed;
+  readonly journal: Pick<Journal, "bounds">;
+  readonly changes: LeaseChanges;
+  readonly states: RoomStates;
+  /** What can bring news: events, and leases. */
+  readonly news: readonly Signal[];
+  readonly clock: Clock;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+}
+
+const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
+/** State told of a room that is new to the tenant; more than that it can ask for. */
+const MAX_STATE = { events: 2_000, bytes: 4 * 1024 * 1024 } as const;
+/** Rooms whose state is fetched at once. */
+const STATES_AT_ONCE = 4;
+/** The longest that a sync waits for news, milliseconds; and how many of one tenant wait at once. */
+const MAX_WAIT_MS = 60_000;
+const MAX_WAITING = 8;
+
+/** Long-polling for tenants that have no HTTP server: what the journal and the leases bring, in answers to `/sync`. */
+export class TenantSync {
+  readonly #parts: SyncParts;
+  readonly #waiting = new Map<TenantId, number>();
+
+  constructor(parts: SyncParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @param since a token of an earlier answer, or null for the beginning: then only where the tenant is now is told
+   * @param wait how long to wait for news where there are none, milliseconds
+   * @throws EmissaryError `bad-request`, `limited`, or why the homeserver does not tell a room's state
+   */
+  async sync(tenant: Tenant, since: string | null, wait: number, gone: AbortSignal): Promise<JsonObject> {
+    const from = since === null ? null : await this.#known(positionOf(since));
+    if (from === null) return this.#beginning(tenant, gone);
+    if (wait === 0) return this.#untilNews(tenant, from, AbortSignal.abort(), gone);
+    const waiting = this.#waiting.get(tenant.id) ?? 0;
+    if (waiting >= MAX_WAITING) {
+      throw new EmissaryError("limited", `Tenant ${tenant.id} has ${waiting} syncs waiting already.`, {
+        retryAfter: 1_000,
+      });
+    }
+    this.#waiting.set(tenant.id, waiting + 1);
+    const parent = AbortSignal.any([gone, this.#parts.stopping]);
+    const limit = limitOf(this.#parts.clock, Math.min(wait, MAX_WAIT_MS), parent);
+    try {
+      return await this.#untilNews(tenant, from, limit.signal, gone);
+    } finally {
+      limit.free();
+      const left = (this.#waiting.get(tenant.id) ?? 1) - 1;
+      if (left === 0) this.#waiting.delete(tenant.id);
+      else this.#waiting.set(tenant.id, left);
+    }
+  }
+
+  /** A position that lies before what the journal still holds, or after its end (a restored backup), is no position. */
+  async #known(position: SyncPosition): Promise<SyncPosition | null> {
+    const { first, last } = await this.#parts.journal.bounds();
+    const isHeld = position.seq <= last && position.seq >= first - 1;
+    return isHeld && position.change <= (await this.#parts.changes.newest()) ? position : null;
+  }
+
+  async #beginning(tenant: Tenant, gone: AbortSignal): Promise<JsonObject> {
+    // Read before the rooms are: what happens meanwhile is told by the next sync, at worst twice.
+    const { last } = await this.#parts.journal.bounds();
+    const change = await this.#parts.changes.newest();
+    const changes = await this.#parts.changes.since(tenant.id, null);
+    const states = await this.#statesOf(tenant, changes, gone);
+    return syncAnswer({ user: tenant.sender, next: tokenOf({ seq: last, change }), events: [], changes, states });
+  }
+
+  async #untilNews(tenant: Tenant, from: SyncPosition, until: AbortSignal, gone: AbortSignal): Promise<JsonObject> {
+    let { seq } = from;
+    for (;;) {
+      const woken = new AbortController();
+      const news = this.#parts.news.map((signal) => signal.next(AbortSignal.any([until, woken.signal])));
+      try {
+        const change = await this.#parts.changes.newest();
+        const changes = change === from.change ? [] : await this.#parts.changes.since(tenant.id, from.change);
+        const piece = await this.#parts.feed.read(tenant, seq, LIMITS);
+        seq = piece.upTo;
+        if (piece.events.length > 0 || changes.length > 0 || until.aborted) {
+          const next = tokenOf({ seq, change });
+          const states = await this.#statesOf(tenant, changes, gone);
+          const events = piece.events.map(({ event }) => event);
+          return syncAnswer({ user: tenant.sender, next, events, changes, states });
+        }
+        if (!piece.isMore) await Promise.race(news);
+      } finally {
+        woken.abort();
+      }
+    }
+  }
+
+  async #statesOf(
+    tenant: Tenant,
+    changes: readonly LeaseChange[],
+    gone: AbortSignal,
+  ): Promise<ReadonlyMap<RoomId, readonly RoomEvent[]>> {
+    const states = new Map<RoomId, readonly RoomEvent[]>();
+    const rooms = changes.filter(({ ended }) => ended === null).map(({ roomId }) => roomId);
+    const next = async (): Promise<void> => {
+      for (let roomId = rooms.shift(); roomId !== undefined; roomId = rooms.shift()) {
+        states.set(roomId, await this.#stateOf(tenant, roomId, gone));
+      }
+    };
+    await Promise.all(Array.from({ length: STATES_AT_ONCE }, next));
+    return states;
+  }
+
+  /** Without memberships, as with lazy loading: a room may have a hundred thousand, and who needs them asks for them. */
+  async #stateOf(tenant: Tenant, roomId: RoomId, gone: AbortSignal): Promise<readonly RoomEvent[]> {
+    const events: RoomEvent[] = [];
+    let bytes = 0;
+    try {
+      for await (const part of this.#parts.states.stream(roomId, gone)) {
+        for (const event of part) {
+          if (event.type === "m.room.member") continue;
+          bytes += JSON.stringify(event).length;
+          if (events.length >= MAX_STATE.events || bytes > MAX_STATE.bytes) return events;
+          events.push(undress(event, { own: this.#parts.own, tenant }));
+        }
+      }
+    } catch (error) {
+      // The pseudouser may have been put out since: the next sync tells. Whoever cannot reach the homeserver is told that.
+      if (error instanceof EmissaryError && error.code !== "homeserver-unreachable") return events;
+      throw error;
+    }
+    return events;
+  }
+}

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { Turns } from "../../../src/gateways/act/turns.ts";
+import { settle } from "../../support/clock.ts";
+
+test("deeds of one key take turns in the order in which they come, whatever becomes of those before them", async () => {
+  const turns = new Turns();
+  const done: string[] = [];
+  const ends = new Map<string, () => void>();
+  const deed = (name: string): Promise<void> =>
+    turns.take(name.slice(0, 1), async () => {
+      done.push(name);
+      await new Promise<void>((resolve) => ends.set(name, resolve));
+      if (name === "a1") throw new Error("failed");
+    });
+  const [first, ...others] = ["a1", "a2", "b1", "a3"].map(deed);
+  await settle();
+  expect(done).toEqual(["a1", "b1"]);
+  ends.get("a1")?.();
+  await expect(first).rejects.toThrow("failed");
+  await settle();
+  expect(done).toEqual(["a1", "b1", "a2"]);
+  for (const name of ["a2", "b1"]) ends.get(name)?.();
+  await settle();
+  ends.get("a3")?.();
+  await Promise.all(others);
+  expect(done).toEqual(["a1", "b1", "a2", "a3"]);
+});
