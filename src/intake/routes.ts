@@ -40,7 +40,8 @@ export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void 
     return {};
   };
 
-  // A user of our namespace that the homeserver does not know: it can only be the pseudouser, before it is registered.
+  // A user of our namespaces that the homeserver does not know: the pseudouser, before it is registered, or a tenant's user, which
+  // exists inside Emissary only.
   const user: Handler = async (request) => {
     if (param(request, "userId") === parts.own) return {};
     throw new EmissaryError("not-found", "This user does not exist.");

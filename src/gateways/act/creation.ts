@@ -37,15 +37,10 @@ export function creationOf(body: JsonObject, creation: Creation): JsonObject {
 /** Whether a body names users of the tenant's in power levels: only then it matters how the room's version treats creators. */
 export function namesOwnPower(body: JsonObject, isPersona: Creation["isPersona"]): boolean {
   const state = Array.isArray(body["initial_state"]) ? body["initial_state"] : [];
-  const contents = [
-    body["power_level_content_override"],
-    ...state.map((event) => (isJsonObject(event) ? event["content"] : null)),
-  ];
-  return contents.some((content) => {
-    const users = isJsonObject(content ?? null) ? (content as JsonObject)["users"] : null;
-    return (
-      isJsonObject(users ?? null) && Object.keys(users as JsonObject).some((user) => isUserId(user) && isPersona(user))
-    );
+  const contents = state.map((event) => (isJsonObject(event) ? (event["content"] ?? null) : null));
+  return [body["power_level_content_override"] ?? null, ...contents].some((content) => {
+    const users = isJsonObject(content) ? (content["users"] ?? null) : null;
+    return isJsonObject(users) && Object.keys(users).some((user) => isOurs(user, { isPersona }));
   });
 }
 
@@ -74,14 +69,14 @@ function firstState(event: JsonValue, creation: Creation): JsonValue {
 
 /** The pseudouser has the most that any of the tenant's users was to have. */
 function levelsOf(levels: JsonObject, creation: Creation): JsonObject {
-  const users = levels["users"];
-  if (!isJsonObject(users ?? null)) return levels;
-  const entries = Object.entries(users as JsonObject);
-  const ours = entries.filter(([user]) => isOurs(user, creation)).map(([, level]) => Number(level));
+  const users = levels["users"] ?? null;
+  if (!isJsonObject(users)) return levels;
+  const others = Object.entries(users).filter(([user]) => !isOurs(user, creation));
+  const ours = Object.entries(users).filter(([user]) => isOurs(user, creation));
   if (ours.length === 0) return levels;
-  const others = entries.filter(([user]) => !isOurs(user, creation));
-  const own: [string, JsonValue][] = creation.creatorHasLevel ? [[creation.own, Math.max(...ours)]] : [];
-  return { ...levels, users: Object.fromEntries([...others, ...own]) };
+  const numbers = ours.map(([, level]) => level).filter((level) => typeof level === "number");
+  const own: [string, JsonValue][] = numbers.length > 0 ? [[creation.own, Math.max(...numbers)]] : [];
+  return { ...levels, users: Object.fromEntries([...others, ...(creation.creatorHasLevel ? own : [])]) };
 }
 
 function isOurs(user: JsonValue, { isPersona }: Pick<Creation, "isPersona">): boolean {
