@@ -7,9 +7,15 @@ import { AuditQueue } from "./gateways/act/audit-queue.ts";
 import { WriteLanes } from "./gateways/act/lane.ts";
 import { TenantRates } from "./gateways/act/rate.ts";
 import { Refusals } from "./gateways/act/refusals.ts";
-import { actRoutes } from "./gateways/act/routes.ts";
+import { actSurface } from "./gateways/act/routes.ts";
 import { Turns } from "./gateways/act/turns.ts";
 import { TenantSync } from "./gateways/act/sync/sync.ts";
+import { doorRoutes, passOnTo } from "./gateways/door/door.ts";
+import { Peeker } from "./gateways/peek/peeker.ts";
+import { RoutesMemory } from "./gateways/peek/routes-memory.ts";
+import { peekSurface } from "./gateways/peek/routes.ts";
+import { KnownUsers } from "./gateways/peek/users.ts";
+import { HomeserverHistory, HomeserverTokenOwners } from "./homeserver/users.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
 import { metricsText, Tally } from "./gateways/admin/tally.ts";
 import { Couriers } from "./gateways/delivery/couriers.ts";
@@ -229,7 +235,8 @@ export class App {
     });
     this.#gateway = makeServer({ name: "gateway", bodyLimit: null, log, random });
     const audit = new AuditQueue(storage.audit, clock);
-    actRoutes(this.#gateway, {
+    const upstream = new HomeserverUpstream(client);
+    const act = actSurface({
       own,
       tenants: this.#tenants,
       desk: this.#desk,
@@ -237,14 +244,13 @@ export class App {
       keeper: this.#keeper,
       ledger: storage.ledger,
       aliases: directory,
-      upstream: new HomeserverUpstream(client),
+      upstream,
       audit,
       refusals: new Refusals(audit, clock, log, this.#abort.signal),
       rates: new TenantRates(config.gateway, clock),
       lanes: new WriteLanes(clock, this.#abort.signal),
       turns: new Turns(),
       count: (outcome) => metrics.actRequests.inc({ outcome }),
-      frontDoor: config.gateway.frontDoor,
       personas: storage.personas,
       personaFallback: config.gateway.personaFallback,
       pinger: this.#couriers,
@@ -260,6 +266,32 @@ export class App {
       }),
       recorder: this.#recorder,
       clock,
+    });
+    const routes = new RoutesMemory();
+    const peek = peekSurface({
+      own,
+      upstream,
+      users: new KnownUsers(new HomeserverTokenOwners(client), clock),
+      peeker: new Peeker({
+        desk: this.#desk,
+        leases: storage.leases,
+        keeper: this.#keeper,
+        ledger: storage.ledger,
+        aliases: directory,
+        history: new HomeserverHistory(client),
+        routes,
+        options: config.peek,
+        secret: config.registration.asToken,
+        clock,
+      }),
+      routes,
+      ledger: storage.ledger,
+      count: (outcome) => metrics.peekRequests.inc({ outcome }),
+    });
+    doorRoutes(this.#gateway, {
+      tenants: act,
+      users: peek,
+      passOn: config.gateway.frontDoor ? passOnTo(upstream) : null,
     });
     this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
     adminRoutes(this.#admin, {

@@ -51,7 +51,7 @@ function formerReserved(path: string, { serverName, localpart = "" }: Former["an
   const file = registrationSchema.pick({ namespaces: true }).safeParse(readable(path));
   if (!file.success) return [];
   const isKnown = serverName !== undefined && isServerName(serverName);
-  return reservedIn(file.data.namespaces.users, isKnown ? pseudouserOf(serverName, localpart) : null);
+  return reservedIn(file.data.namespaces, isKnown ? pseudouserOf(serverName, localpart) : null);
 }
 
 function formerTokens(path: string, remarks: string[]): RegistrationTokens | null {

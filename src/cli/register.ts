@@ -45,7 +45,7 @@ export function addRegister(program: Command, io: Io): void {
     .option("--localpart <localpart>", "the pseudouser's localpart, where the homeserver refuses an empty one")
     .option(
       "--reserve <regex...>",
-      "user IDs of tenants' personas that people are not to take, in addition to those reserved",
+      "user IDs of tenants' personas, or aliases of their rooms, that people are not to take; adds to those reserved",
     )
     .option("--force", "replace the files, keeping their tokens and the settings not named here")
     .option("--rotate", "make new tokens; with --force where there are files")

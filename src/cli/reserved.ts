@@ -4,31 +4,29 @@ import { EmissaryError } from "../model/errors.ts";
 import { isRegex } from "../model/tenant.ts";
 import { isJsonObject, stringAt } from "../model/json.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { registrationSchema } from "../platform/registration.ts";
+import { isOfAliases, registrationSchema } from "../platform/registration.ts";
 import type { Io } from "./io.ts";
 import { neutral } from "./text.ts";
 
 /** What is wrong with an expression to be reserved, as the end of a sentence; null where nothing is. */
 export function faultInReserved(regex: string): string | null {
   if (!isRegex(regex)) return "is no regular expression";
-  if (!/^\^?\(*@/.test(regex)) return "matches no user ID: these begin with @";
-  if (new RegExp(`^(?:${regex})`).test("@a:a") || /^\^?\(*@\.[*+]/.test(regex)) {
-    return "matches everybody, and nobody could register any more";
-  }
+  if (!/^\^?\(*[@#]/.test(regex)) return "matches no user ID and no alias: these begin with @ and #";
+  if (/^\^?\(*[@#]\.[*+]/.test(regex)) return "matches all there are, and nobody could have one any more";
   return null;
 }
 
 /** Says what an expression takes in besides the personas, where it can be told. */
 export function warnOfReserved(regexes: readonly string[], serverName: string, io: Io): void {
   for (const regex of regexes) {
-    if (coversOrdinaryUsers(regex)) {
+    if (!isOfAliases(regex) && coversOrdinaryUsers(regex)) {
       io.err(
         `Warning: --reserve ${neutral(regex)} does not begin with @_: people whose IDs match can no longer register.`,
       );
     }
     if (!regex.replaceAll("\\", "").includes(`:${serverName}`)) {
       io.err(
-        `Warning: --reserve ${neutral(regex)} does not name :${serverName}: the homeserver then sends Emissary the rooms of other servers' users with such names, too.`,
+        `Warning: --reserve ${neutral(regex)} does not name :${serverName}: the homeserver then sends Emissary other servers' rooms with such names or users, too.`,
       );
     }
   }

@@ -69,7 +69,7 @@ export function addTenant(program: Command, io: Io): void {
       }
       if (body.users !== null && isReserved(body.users, configPath(command)) === false) {
         io.err(
-          `Warning: people can register IDs that --users ${neutral(body.users)} matches. To keep them from it: emissary register --force --reserve '${neutral(body.users)}', and restart the homeserver.`,
+          `Warning: nothing at the homeserver reserves the IDs that --users ${neutral(body.users)} matches: people or other appservices may take them. To prevent it: emissary register --force --reserve '${neutral(body.users)}', and restart the homeserver.`,
         );
       }
     });

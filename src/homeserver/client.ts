@@ -15,6 +15,8 @@ export interface CallOptions {
   readonly timeout?: number;
   /** False for the few calls that are the appservice's own. */
   readonly asPseudouser?: boolean;
+  /** A user's own token in place of ours. */
+  readonly token?: string;
 }
 
 /** What the homeserver answered, whatever it was. */
@@ -75,7 +77,7 @@ export class HomeserverClient {
         method,
         path: `${this.#base}${path}${query.size > 0 ? `?${query.toString()}` : ""}`,
         headers: {
-          authorization: this.authorization,
+          authorization: options.token === undefined ? this.authorization : `Bearer ${options.token}`,
           ...(body === null ? {} : { "content-type": "application/json" }),
         },
         body,
@@ -100,6 +102,13 @@ export function unreachable(error: unknown): EmissaryError {
   );
 }
 
+export function tooLarge(limit: number): EmissaryError {
+  return new EmissaryError(
+    "homeserver-error",
+    `The homeserver's answer is larger than the ${limit} bytes such an answer can have.`,
+  );
+}
+
 /** @throws EmissaryError where the answer breaks off, or is larger than `limit` bytes. */
 export async function readWhole(response: Dispatcher.ResponseData, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -108,10 +117,7 @@ export async function readWhole(response: Dispatcher.ResponseData, limit: number
     for await (const chunk of response.body as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > limit) {
-        throw new EmissaryError(
-          "homeserver-error",
-          `The homeserver's answer is larger than the ${limit} bytes such an answer can have.`,
-        );
+        throw tooLarge(limit);
       }
       chunks.push(chunk);
     }

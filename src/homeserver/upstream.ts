@@ -2,8 +2,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Dispatcher } from "undici";
-import type { Revision, Upstream, UpstreamRequest } from "../platform/http/upstream.ts";
+import type { Revision, Upstream, UpstreamRequest, WholeAnswer } from "../platform/http/upstream.ts";
 import { readWhole, unreachable, type HomeserverClient } from "./client.ts";
+import { gathered } from "./gather.ts";
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
 const HOP_BY_HOP = new Set([
@@ -36,24 +37,28 @@ export class HomeserverUpstream implements Upstream {
     return pass(await this.#open(...this.#ours(request), reply), reply);
   }
 
-  async revised(request: UpstreamRequest, reply: FastifyReply, { limit, revise }: Revision): Promise<FastifyReply> {
+  async revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply> {
     const [ours, headers] = this.#ours(request);
-    // What is to be read here must not come compressed.
-    delete headers["accept-encoding"];
-    const response = await this.#open(ours, headers, reply);
-    if (response.statusCode !== 200) return pass(response, reply);
-    const { whole, body } = await readUpTo(response, limit);
-    const revision = whole === null ? null : revise(whole);
-    const passed = passedOn(response.headers);
-    if (revision !== null) delete passed["content-length"];
-    return reply
-      .code(200)
-      .headers(passed)
-      .send(revision ?? body);
+    return passRevised(await this.#open(ours, readable(headers), reply), reply, revision);
   }
 
-  async asCaller(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply> {
-    return pass(await this.#open(request, passedOn(request.headers), reply), reply);
+  async asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply> {
+    const headers = passedOn(request.headers);
+    if (revision === undefined) return pass(await this.#open(request, headers, reply), reply);
+    return passRevised(await this.#open(request, readable(headers), reply), reply, revision);
+  }
+
+  async asCallerUnless(
+    statuses: ReadonlySet<number>,
+    request: UpstreamRequest,
+    reply: FastifyReply,
+    revision?: Revision,
+  ): Promise<WholeAnswer | null> {
+    const response = await this.#open(request, readable(passedOn(request.headers)), reply);
+    if (statuses.has(response.statusCode)) return wholeAnswer(response, MAX_WHOLE_ANSWER_BYTES);
+    if (revision === undefined) pass(response, reply);
+    else await passRevised(response, reply, revision);
+    return null;
   }
 
   async answer(
@@ -61,18 +66,18 @@ export class HomeserverUpstream implements Upstream {
     path: string,
     body: Buffer | null,
     limit = MAX_WHOLE_ANSWER_BYTES,
-  ): Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }> {
-    const response = await this.#request({
+  ): Promise<WholeAnswer> {
+    const { authorization } = this.#client;
+    const options: Dispatcher.DispatchOptions = {
       method,
       path: this.#client.path(withUserId(path, this.#client.own)),
-      headers: {
-        authorization: this.#client.authorization,
-        ...(body === null ? {} : { "content-type": "application/json" }),
-      },
+      headers: body === null ? { authorization } : { authorization, "content-type": "application/json" },
       body,
-    });
-    const whole = await readWhole(response, limit);
-    return { status: response.statusCode, headers: passedOn(response.headers), body: whole };
+      headersTimeout: ANSWER_TIMEOUT_MS,
+      bodyTimeout: ANSWER_TIMEOUT_MS,
+    };
+    const answer = await gathered(this.#client.pool, options, limit);
+    return { ...answer, headers: passedOn(answer.headers) };
   }
 
   /** A request in the pseudouser's name. */
@@ -115,6 +120,34 @@ function pass(response: Dispatcher.ResponseData, reply: FastifyReply): FastifyRe
   return reply.code(response.statusCode).headers(passedOn(response.headers)).send(response.body);
 }
 
+async function passRevised(
+  response: Dispatcher.ResponseData,
+  reply: FastifyReply,
+  { limit, revise }: Revision,
+): Promise<FastifyReply> {
+  if (response.statusCode !== 200) return pass(response, reply);
+  const { whole, body } = await readUpTo(response, limit);
+  const revision = whole === null ? null : revise(whole);
+  const passed = passedOn(response.headers);
+  if (revision !== null) delete passed["content-length"];
+  return reply
+    .code(200)
+    .headers(passed)
+    .send(revision ?? body);
+}
+
+async function wholeAnswer(response: Dispatcher.ResponseData, limit: number): Promise<WholeAnswer> {
+  const body = await readWhole(response, limit);
+  return { status: response.statusCode, headers: passedOn(response.headers), body };
+}
+
+/** What is to be read here must not come compressed. */
+function readable(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const plain = { ...headers };
+  delete plain["accept-encoding"];
+  return plain;
+}
+
 /**
  * The body read as far as `limit`: whole, where that was its end, and in any case as it is to be sent on.
  * @throws EmissaryError where the answer breaks off before.
@@ -148,8 +181,9 @@ async function* joined(head: Buffer[], rest: AsyncIterator<Buffer>): AsyncGenera
 
 function passedOn(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const passed: IncomingHttpHeaders = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (!HOP_BY_HOP.has(name) && value !== undefined) passed[name] = value;
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined && !HOP_BY_HOP.has(name)) passed[name] = value;
   }
   return passed;
 }

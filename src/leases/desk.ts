@@ -24,6 +24,8 @@ export interface LeaseStore {
   lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null>;
   /** The live leases of a room. */
   ofRoom(roomId: RoomId): Promise<readonly Lease[]>;
+  /** How many live leases a holder has. */
+  countOf(holder: Holder): Promise<number>;
   /** Rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
   presentRoomsOf(holder: Holder): Promise<readonly RoomId[]>;
 }

@@ -1,6 +1,14 @@
 import type { JsonValue } from "./json.ts";
 
-export const VERDICT_CODES = ["allowed", "room-cap", "member-cap", "join-rule", "not-visible", "not-allowed"] as const;
+export const VERDICT_CODES = [
+  "allowed",
+  "room-cap",
+  "member-cap",
+  "join-rule",
+  "not-visible",
+  "not-allowed",
+  "not-peekable",
+] as const;
 export type VerdictCode = (typeof VERDICT_CODES)[number];
 
 /** Policy's answer, with what it was reached by. */

@@ -13,6 +13,7 @@ export interface Metrics {
   readonly repaired: Counter<"what">;
   readonly deliveryStalled: Gauge;
   readonly actRequests: Counter<"outcome">;
+  readonly peekRequests: Counter<"outcome">;
   readonly tenantTransactions: Counter<"tenant" | "outcome">;
   readonly tenantEphemeralDropped: Counter<"tenant">;
   readonly tenantLag: Gauge<"tenant">;
@@ -65,6 +66,12 @@ export function makeMetrics(): Metrics {
       registers,
       name: "emissary_delivery_stalled",
       help: "1 while things happen in rooms and the homeserver does not send them, else 0",
+    }),
+    peekRequests: new Counter({
+      registers,
+      name: "emissary_peek_requests_total",
+      help: "Reads of users: passed to the homeserver, opened by the pseudouser's coming, or refused",
+      labelNames: ["outcome"],
     }),
     actRequests: new Counter({
       registers,

@@ -53,7 +53,8 @@ export function freshTokens(random: Random): RegistrationTokens {
 
 /**
  * Emissary's own registration with its homeserver.
- * @param of.reserved namespaces of tenants' users: registered by nobody here, they are kept from people
+ * @param of.reserved namespaces of tenants' users, which nobody registers and people are kept from, and of their rooms' aliases,
+ *   without which homeservers let no appservice make any
  */
 export function makeRegistration(of: {
   readonly url: string;
@@ -62,6 +63,7 @@ export function makeRegistration(of: {
   readonly tokens: RegistrationTokens;
   readonly reserved?: readonly string[];
 }): Registration {
+  const { reserved = [] } = of;
   return {
     id: OWN_ID,
     url: of.url,
@@ -71,20 +73,29 @@ export function makeRegistration(of: {
     rate_limited: false,
     receive_ephemeral: true,
     namespaces: {
-      users: [exactly(pseudouserOf(of.serverName, of.localpart)), ...(of.reserved ?? [])].map((regex) => ({
-        exclusive: true,
-        regex,
-      })),
-      aliases: [],
+      users: [
+        exactly(pseudouserOf(of.serverName, of.localpart)),
+        ...reserved.filter((regex) => !isOfAliases(regex)),
+      ].map(exclusively),
+      aliases: reserved.filter(isOfAliases).map(exclusively),
       rooms: [],
     },
   };
 }
 
 /** The namespaces that a registration of ours reserves besides the pseudouser's, which is the first where it is not known. */
-export function reservedIn(users: Registration["namespaces"]["users"], own: UserId | null): string[] {
+export function reservedIn({ users, aliases }: Registration["namespaces"], own: UserId | null): string[] {
   const others = own === null ? users.slice(1) : users.filter(({ regex }) => regex !== exactly(own));
-  return others.filter(({ exclusive }) => exclusive).map(({ regex }) => regex);
+  return [...others, ...aliases].filter(({ exclusive }) => exclusive).map(({ regex }) => regex);
+}
+
+/** Whether an expression is for aliases, by the sigil that it begins with. */
+export function isOfAliases(regex: string): boolean {
+  return /^\^?\(*#/.test(regex);
+}
+
+function exclusively(regex: string): { readonly exclusive: true; readonly regex: string } {
+  return { exclusive: true, regex };
 }
 
 /** The registration that a tenant loads. Without a namespace of personas its one user is its sender. */

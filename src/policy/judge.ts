@@ -59,6 +59,13 @@ const RULES: readonly Rule[] = [
         : null,
   },
   {
+    code: "not-peekable",
+    objection: ({ kind, look }) =>
+      kind === "peek" && look !== null && !look.worldReadable
+        ? "the room's history is not world-readable, so nobody may look into it from outside"
+        : null,
+  },
+  {
     code: "member-cap",
     objection: ({ kind, ownMembership, look, limits }) =>
       kind !== "operator" && ownMembership !== "join" && look !== null && (look.joinedMembers ?? 0) > limits.maxMembers

@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
@@ -246,5 +246,5 @@ export function senderLocalpartOf(id: TenantId): string {
 }
 
 function hashToken(token: string): string {
-  return createHash("sha256").update(token).digest("base64url");
+  return hash("sha256", token, "base64url");
 }

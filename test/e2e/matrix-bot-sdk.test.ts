@@ -47,6 +47,7 @@ describe("an unmodified matrix-bot-sdk client with the gateway as its homeserver
   });
 
   it("is told by name what is not its to ask", async () => {
-    await expect(bot.createRoom()).rejects.toMatchObject({ statusCode: 404, body: { errcode: "M_UNRECOGNIZED" } });
+    await expect(bot.createRoom()).rejects.toMatchObject({ statusCode: 403, body: { errcode: "M_FORBIDDEN" } });
+    await expect(bot.getUserDevices([bob.userId])).rejects.toMatchObject({ body: { errcode: "M_UNRECOGNIZED" } });
   });
 });

@@ -32,6 +32,8 @@ export class Emissary {
     readonly homeserverUrl: string;
     readonly serverName: string;
     readonly localpart?: string;
+    /** Namespaces of tenants' personas that people are kept from. */
+    readonly reserve?: readonly string[];
     /** Sections of emissary.yaml that differ from what `register` writes. */
     readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   }): Promise<Emissary> {
@@ -42,6 +44,7 @@ export class Emissary {
       ...["--homeserver-url", options.homeserverUrl, "--server-name", options.serverName],
       ...["--url", `http://127.0.0.1:${appservice}`, "--dir", options.dir],
       ...(options.localpart === undefined ? [] : ["--localpart", options.localpart]),
+      ...(options.reserve === undefined ? [] : ["--reserve", ...options.reserve]),
     ]);
     if (registered.exitCode !== 0) throw new Error(`emissary register failed: ${registered.stderr}`);
     emissary.configure({

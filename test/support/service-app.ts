@@ -179,6 +179,7 @@ export function configFor(homeserverUrl: string, sqlite: string, settings: Setti
     pseudouser: { localpart: "", displayname: null, ...settings.pseudouser },
     appservice: { listen, url: "http://127.0.0.1:1", registration: "registration.yaml", ...settings.appservice },
     gateway: { listen, frontDoor: false, personaFallback: true, ...NO_RATE, ...settings.gateway },
+    peek: { idle: 600_000, wait: 30_000, roomsPerUser: 20, servers: [], rooms: [], ...settings.peek },
     admin: { listen, token: ADMIN_TOKEN, ...settings.admin },
     storage: {
       sqlite,

@@ -28,7 +28,13 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export async function openStage(options: { readonly localpart?: string } = {}): Promise<Stage> {
+export async function openStage(
+  options: {
+    readonly localpart?: string;
+    /** Namespaces of tenants' personas, as regular expressions for localparts, or of aliases with their `#`, that the registration keeps people from. */
+    readonly reserve?: readonly string[];
+  } = {},
+): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), "emissary-e2e-"));
   const python = process.env["EMISSARY_SYNAPSE_PYTHON"];
   const localpart = options.localpart ?? "";
@@ -51,6 +57,13 @@ export async function openStage(options: { readonly localpart?: string } = {}): 
           homeserverUrl: alpha.url,
           serverName: alpha.serverName,
           ...(localpart === "" ? {} : { localpart }),
+          ...(options.reserve === undefined
+            ? {}
+            : {
+                reserve: options.reserve.map(
+                  (regex) => `^${regex.startsWith("#") ? "" : "@"}${regex}:${alpha.serverName}$`,
+                ),
+              }),
           settings: { attendance: { linger: `${LINGER_MS}ms` } },
         });
         return { alphaRegistrations: [emissary.registrationPath] };

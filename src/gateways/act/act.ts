@@ -41,8 +41,6 @@ export interface ActParts {
   /** Of those who set the same state. */
   readonly turns: Turns;
   readonly count: (outcome: "answered" | "passed" | "refused") => void;
-  /** Pass requests that are no tenant's on to the homeserver, as whoever asks. */
-  readonly frontDoor: boolean;
 }
 
 /** The client-server API below both names that clients use for it; r0 is what it was called before spec v1.1. */

@@ -30,6 +30,6 @@ export function streamOf(request: FastifyRequest): Readable | Buffer | null {
 /** Some libraries announce a body where there is to be none. */
 function headersOf({ headers }: FastifyRequest, body: unknown): FastifyRequest["headers"] {
   if (body !== null) return headers;
-  const { "content-length": _length, "content-type": _type, ...others } = headers;
-  return others;
+  const others = Object.entries(headers).filter(([name]) => name !== "content-length" && name !== "content-type");
+  return Object.fromEntries(others);
 }

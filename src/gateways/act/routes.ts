@@ -1,9 +1,8 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomId } from "../../model/ids.ts";
 import { pathForLog } from "../../platform/http/bearer.ts";
-import type { UpstreamRequest } from "../../platform/http/upstream.ts";
-import { refuseMethod, refusePath, serve, type Handler } from "../../platform/http/server.ts";
+import { refuseMethod, type Handler } from "../../platform/http/server.ts";
 import { CLIENT_V3, type ActParts, type Endpoint } from "./act.ts";
 import { accountDataEndpoints } from "./account-data.ts";
 import { aliasEndpoints } from "./aliases.ts";
@@ -42,48 +41,42 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...miscEndpoints,
 ];
 
-/** The Act API on the gateway: the client-server API for tenants. */
-export function actRoutes(server: FastifyInstance, parts: ActParts): void {
-  const handlersOf = new Map<string, Partial<Record<Endpoint["method"], Handler>>>();
+/** The Act API for the gateway: what tenants may ask, and how the rest is refused. */
+export function actSurface(parts: ActParts) {
+  const handlers = new Map<string, Partial<Record<Endpoint["method"], Handler>>>();
   for (const endpoint of ENDPOINTS) {
     for (const prefix of endpoint.under ?? CLIENT_V3) {
       const path = `${prefix}${endpoint.path}`;
-      const handlers = handlersOf.get(path) ?? {};
-      handlers[endpoint.method] = handle(endpoint, parts);
-      handlersOf.set(path, handlers);
+      const known = handlers.get(path) ?? {};
+      known[endpoint.method] = handle(endpoint, parts);
+      handlers.set(path, known);
     }
   }
-  const otherwise: Handler = async (request, reply) => {
-    if (parts.frontDoor && tenantOf(request, parts.tenants) === null) return passOn(parts, request, reply);
+  // SDKs ask before anything else what the server speaks, with a token or without.
+  handlers.set("/_matrix/client/versions", {
+    GET: async (_request, reply) =>
+      parts.upstream.asCaller({ method: "GET", path: "/_matrix/client/versions", headers: {}, body: null }, reply),
+  });
+  const method: Handler = async (request, reply) => {
     requireCaller(request, parts.tenants);
     parts.count("refused");
     return refuseMethod(request, reply);
   };
-  for (const [path, handlers] of handlersOf) serve(server, path, handlers, otherwise);
-  // SDKs ask before anything else, without a token, what the server speaks.
-  serve(server, "/_matrix/client/versions", {
-    GET: async (_request, reply) =>
-      parts.upstream.asCaller({ method: "GET", path: "/_matrix/client/versions", headers: {}, body: null }, reply),
-  });
-  // Looked for without a token, and best not there: a tenant is given the gateway's address.
-  serve(server, "/.well-known/matrix/client", {
-    GET: (request, reply) => (parts.frontDoor ? passOn(parts, request, reply) : refusePath(request, reply)),
-  });
-  server.setNotFoundHandler(async (request, reply) => {
-    if (parts.frontDoor && tenantOf(request, parts.tenants) === null) return passOn(parts, request, reply);
+  const path: Handler = async (request) => {
     const { tenant } = requireCaller(request, parts.tenants);
     parts.count("refused");
     throw new EmissaryError(
       "unrecognized",
       `${request.method} ${pathForLog(request.url)} is not part of what a tenant (${tenant.id}) may ask.`,
     );
-  });
+  };
+  const isTheirs = (request: FastifyRequest): boolean => tenantOf(request, parts.tenants) !== null;
+  return { handlers, isTheirs, refuse: { path, method } };
 }
 
 function handle(endpoint: Endpoint, parts: ActParts): Handler {
   const cost = endpoint.method === "GET" ? READ_COST : WRITE_COST;
   return async (request, reply) => {
-    if (parts.frontDoor && tenantOf(request, parts.tenants) === null) return passOn(parts, request, reply);
     try {
       const caller = requireCaller(request, parts.tenants);
       parts.rates.spend(caller.tenant.id, cost);
@@ -105,16 +98,4 @@ function noteRefusal(endpoint: Endpoint, parts: ActParts, request: FastifyReques
   const room = roomId ?? roomIdOrAlias ?? "";
   const refused = { tenant: tenant.id, request: `${endpoint.method} ${endpoint.path}` };
   parts.refusals.note({ ...refused, roomId: isRoomId(room) ? room : null }, error);
-}
-
-async function passOn(parts: ActParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  return parts.upstream.asCaller(
-    {
-      method: request.method as UpstreamRequest["method"],
-      path: request.raw.url ?? "/",
-      headers: request.headers,
-      body: (request.body ?? null) as UpstreamRequest["body"],
-    },
-    reply,
-  );
 }

@@ -5,18 +5,19 @@ import { attendance } from "./attendance.ts";
 import { gateway } from "./gateway.ts";
 import { homeserver } from "./homeserver.ts";
 import { log } from "./log.ts";
+import { peek } from "./peek.ts";
 import { policy } from "./policy.ts";
 import { pseudouser } from "./pseudouser.ts";
 import { storage } from "./storage.ts";
 
 /** The sections of emissary.yaml, in the order in which the sample shows them. */
-export const sections = { homeserver, pseudouser, appservice, gateway, admin, storage, attendance, policy, log };
+export const sections = { homeserver, pseudouser, appservice, gateway, peek, admin, storage, attendance, policy, log };
 export type SectionName = keyof typeof sections;
 
 type CamelKey<Key> = Key extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelKey<Tail>>}` : Key;
 
 /** A section as the program sees it: the file's `joins_per_second` is `joinsPerSecond`. */
-export type Camel<T> = T extends string | number | boolean | null | undefined
+export type Camel<T> = T extends string | number | boolean | null | undefined | readonly unknown[]
   ? T
   : { readonly [Key in keyof T as CamelKey<Key>]: Camel<T[Key]> };
 
@@ -42,6 +43,7 @@ export interface Config {
   readonly pseudouser: Section<"pseudouser">;
   readonly appservice: Section<"appservice">;
   readonly gateway: Section<"gateway">;
+  readonly peek: Section<"peek">;
   readonly admin: AdminAccess;
   readonly storage: Section<"storage">;
   readonly attendance: Section<"attendance">;

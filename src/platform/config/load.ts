@@ -36,6 +36,7 @@ export function load(source: Source): { config: Config; warnings: string[] } {
   const listener = mistakes.section("appservice", raw);
   const appservice = listener && { ...listener, registration: resolve(folder, listener.registration) };
   const gateway = mistakes.section("gateway", raw);
+  const peek = mistakes.section("peek", raw);
   const admin = adminAccess(raw, source, mistakes);
   const database = mistakes.section("storage", raw);
   const storage = database && { ...database, sqlite: resolve(folder, database.sqlite) };
@@ -48,7 +49,7 @@ export function load(source: Source): { config: Config; warnings: string[] } {
   const parts: Parts = { homeserver, pseudouser, appservice, gateway, admin, registration };
   mistakes.add(...contradictions(parts));
   if (
-    !(homeserver && pseudouser && appservice && gateway && admin && storage && attendance && policy && log) ||
+    !(homeserver && pseudouser && appservice && gateway && peek && admin && storage && attendance && policy && log) ||
     !registration ||
     !mistakes.none
   ) {
@@ -65,6 +66,7 @@ export function load(source: Source): { config: Config; warnings: string[] } {
     pseudouser,
     appservice,
     gateway,
+    peek,
     admin,
     storage,
     attendance,

@@ -8,14 +8,23 @@ export async function readBody(request: FastifyRequest, limit: number): Promise<
   const body = request.body as Readable | Buffer | null | undefined;
   if (body === null || body === undefined) return Buffer.alloc(0);
   if (Buffer.isBuffer(body)) return within(body, limit);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge(limit);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size);
+  return gathered(body, limit);
+}
+
+/** By the stream's events, which cost a fraction of its async iterator: each write of a tenant comes by here. */
+function gathered(body: Readable, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    body.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= limit) chunks.push(chunk);
+      // The rest is dropped as it comes: the answer goes out over the same connection.
+      else reject(tooLarge(limit));
+    });
+    body.on("end", () => resolve(Buffer.concat(chunks, size)));
+    body.on("error", reject);
+  });
 }
 
 /** Reads the body as a JSON object; an empty one counts as `{}`. @throws EmissaryError `too-large`, `not-json`, `bad-request` */

@@ -88,7 +88,7 @@ export const refusePath: Handler = async (request) => {
   throw new EmissaryError("unrecognized", `There is nothing at ${request.method} ${pathForLog(request.url)} here.`);
 };
 
-type Method = "GET" | "PUT" | "POST" | "DELETE";
+export type Method = "GET" | "PUT" | "POST" | "DELETE";
 
 /** Serves a path: the methods given, and for the others `otherwise`, or 405 (spec: M_UNRECOGNIZED). */
 export function serve(

@@ -18,6 +18,13 @@ export interface Revision {
   readonly revise: (body: Buffer) => Buffer | null;
 }
 
+/** An answer that was read to its end. */
+export interface WholeAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
 /** Passes requests to the homeserver and its answers back. They stream, neither parsed nor held, where nothing else is said. */
 export interface Upstream {
   /** As the pseudouser, with our own token. @throws EmissaryError where the homeserver gives no answer. */
@@ -29,7 +36,17 @@ export interface Upstream {
    */
   revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
   /** As whoever asks, with the caller's own authorization. @throws EmissaryError likewise. */
-  asCaller(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply>;
+  asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
+  /**
+   * As whoever asks, unless the answer has one of these statuses: then it is not sent on, and is what this resolves to; null otherwise.
+   * @throws EmissaryError likewise
+   */
+  asCallerUnless(
+    statuses: ReadonlySet<number>,
+    request: UpstreamRequest,
+    reply: FastifyReply,
+    revision?: Revision,
+  ): Promise<WholeAnswer | null>;
   /**
    * As the pseudouser, for an answer that is wanted whole.
    * @param limit bytes that it may have; those of a small one where left out
@@ -40,5 +57,5 @@ export interface Upstream {
     path: string,
     body: Buffer | null,
     limit?: number,
-  ): Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }>;
+  ): Promise<WholeAnswer>;
 }

@@ -5,6 +5,7 @@ import type { Holder, HolderKind, Lease, LeaseEnd, LeaseWish } from "../../model
 import type { Verdict } from "../../model/verdict.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { actorOf, LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
+import type { Memo } from "./memo.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
 /** Ended leases are kept this long, to tell a holder why it lost one; and until a tenant was given what they cover. */
@@ -16,19 +17,27 @@ export class SqliteLeaseStore implements LeaseStore {
   readonly #book: LeaseBook;
   readonly #audit: AuditStore;
   readonly #find: Statement<[number, string, string], LeaseRow>;
+  readonly #findIn: Statement<[string, string, string], LeaseRow>;
   readonly #lastEnd: Statement<[number, string, string], string | null>;
   readonly #expired: Statement<[number, number], LeaseRow>;
   readonly #nextExpiry: Statement<[], number | null>;
   readonly #forget: Statement<[number, number]>;
+  readonly #count: Statement<[string, string], number>;
+  readonly #found: Memo<Lease | null>;
   readonly #presentRooms: Statement<[string, string], string>;
 
-  constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore) {
+  constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore, found: Memo<Lease | null>) {
     this.#db = db;
     this.#rooms = rooms;
     this.#book = book;
     this.#audit = audit;
+    this.#found = found;
     this.#find = db.prepare(
       `SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? AND ended_at IS NULL`,
+    );
+    this.#findIn = db.prepare(
+      `SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?) ` +
+        "AND kind = ? AND holder = ? AND ended_at IS NULL",
     );
     this.#lastEnd = db
       .prepare<[number, string, string], string | null>(
@@ -48,6 +57,11 @@ export class SqliteLeaseStore implements LeaseStore {
         "AND NOT EXISTS (SELECT 1 FROM cursors c WHERE l.kind = 'tenant' AND c.consumer = 'tenant:' || l.holder AND c.seq < l.to_seq) " +
         "AND change < (SELECT max(change) FROM leases) LIMIT ?)",
     );
+    this.#count = db
+      .prepare<[string, string], number>(
+        "SELECT count(*) FROM leases WHERE kind = ? AND holder = ? AND ended_at IS NULL",
+      )
+      .pluck();
     this.#presentRooms = db
       .prepare<[string, string], string>(
         "SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
@@ -128,9 +142,11 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 
   async find(roomId: RoomId, holder: Holder): Promise<Lease | null> {
-    const nr = this.#rooms.find(roomId);
-    const row = nr === null ? undefined : this.#find.get(nr, holder.kind, holder.name);
-    return row === undefined ? null : leaseOf(roomId, row);
+    const { kind, name } = holder;
+    return this.#found.get(`${roomId}\n${kind}\n${name}`, () => {
+      const row = this.#findIn.get(roomId, kind, name);
+      return row === undefined ? null : leaseOf(roomId, row);
+    });
   }
 
   async lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null> {
@@ -141,6 +157,10 @@ export class SqliteLeaseStore implements LeaseStore {
   async ofRoom(roomId: RoomId): Promise<readonly Lease[]> {
     const nr = this.#rooms.find(roomId);
     return nr === null ? [] : this.#book.liveOf(nr).map((row) => leaseOf(roomId, row));
+  }
+
+  async countOf(holder: Holder): Promise<number> {
+    return this.#count.get(holder.kind, holder.name) ?? 0;
   }
 
   async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {

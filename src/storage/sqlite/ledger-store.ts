@@ -6,6 +6,7 @@ import type { Member, Membership } from "../../model/membership.ts";
 import type { LoadState, Room } from "../../model/room.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
+import type { Memo } from "./memo.ts";
 import { parseVia, type RoomNumbers } from "./rooms.ts";
 
 /** How many faulty events are kept for the operator; older ones go. */
@@ -21,7 +22,6 @@ interface MemberRow {
 }
 
 interface RoomRow {
-  nr: number;
   load: string;
   own_membership: string | null;
   own_event: string | null;
@@ -44,7 +44,8 @@ const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avat
 export class LedgerStore implements Ledger, LedgerWriter {
   readonly #rooms: RoomNumbers;
   readonly #changes: ChangeWriter;
-  readonly #room: Statement<[string], RoomRow>;
+  readonly #room: Statement<[string], RoomRow & { field: string | null; value: string | null }>;
+  readonly #known: Memo<Room | null>;
   readonly #state: Statement<[number], { field: string; value: string | null }>;
   readonly #member: Statement<[number, string], MemberRow>;
   readonly #memberSeq: Statement<[number, string], number>;
@@ -60,10 +61,14 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #record: Transaction<(transaction: TransactionRecord) => Recorded>;
   readonly #observe: Transaction<(changes: readonly LedgerChange[], asOf: number, now: number) => void>;
 
-  constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter) {
+  constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter, known: Memo<Room | null>) {
     this.#rooms = rooms;
     this.#changes = changes;
-    this.#room = db.prepare("SELECT nr, load, own_membership, own_event, own_reason, via FROM rooms WHERE room_id = ?");
+    this.#known = known;
+    // In one go: each request of a tenant asks for this. A room without state is one row.
+    this.#room = db.prepare(
+      "SELECT load, own_membership, own_event, own_reason, via, field, value FROM rooms LEFT JOIN room_state ON room_nr = nr WHERE room_id = ?",
+    );
     this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
     this.#member = db.prepare(`SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id = ?`);
     this.#memberSeq = db
@@ -131,9 +136,14 @@ export class LedgerStore implements Ledger, LedgerWriter {
   }
 
   async room(roomId: RoomId): Promise<Room | null> {
-    const row = this.#room.get(roomId);
+    return this.#known.get(roomId, () => this.#read(roomId));
+  }
+
+  #read(roomId: RoomId): Room | null {
+    const rows = this.#room.all(roomId);
+    const [row] = rows;
     if (row === undefined) return null;
-    const state = new Map(this.#state.all(row.nr).map(({ field, value }) => [field as RoomField, value]));
+    const state = new Map(rows.map(({ field, value }) => [field, value]));
     const of = (field: RoomField): string | null => state.get(field) ?? null;
     return {
       roomId,

@@ -114,6 +114,7 @@ describe("namespaces to be reserved", () => {
 
   test.each([
     ["@_telegram_.*:example\\.org", ""],
+    ["#_?telegram_.*:example\\.org", ""],
     ["@telegram_.*:example\\.org", "people whose IDs match can no longer register"],
     ["@_telegram_.*", "does not name :example.org"],
   ])("%s is taken, with what there is to know: %j", async (regex, warning) => {
@@ -180,15 +181,16 @@ describe("an operator who has registered before", () => {
         expect(exclusive).toBe(true);
         return regex;
       });
+    const aliases = () => (parse(read(folder, "registration.yaml")) as Registration).namespaces.aliases;
     const [telegram, irc] = ["^@_telegram_.*:example\\.org$", "@_irc_.*:example\\.org"];
-    await register(folder, "--force", "--reserve", telegram);
+    await register(folder, "--force", "--reserve", telegram, "#telegram_.*:example\\.org");
     expect(users()).toEqual(["^@:example\\.org$", telegram]);
     await register(folder, "--force", "--rotate", "--localpart", "_pseudo", "--reserve", irc, "--reserve", telegram);
     expect(users()).toEqual(["^@_pseudo:example\\.org$", telegram, irc]);
     writeFileSync(join(folder, "emissary.yaml"), "neither: [this");
     await register(folder, "--force", ...FLAGS);
     expect(users()).toEqual(["^@:example\\.org$", telegram, irc]);
-    expect(loaded(folder).warnings).toEqual([]);
+    expect(aliases()).toEqual([{ exclusive: true, regex: "#telegram_.*:example\\.org" }]);
   });
 
   test("is told what could not be kept", async () => {

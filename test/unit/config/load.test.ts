@@ -35,6 +35,7 @@ describe("an operator who gives the required keys only", () => {
         tenantRate: 100,
         tenantBurst: 5_000,
       },
+      peek: { idle: 600_000, wait: 30_000, roomsPerUser: 20, servers: [], rooms: [] },
       admin: { listen: { host: "127.0.0.1", port: 9011 }, token: ADMIN_TOKEN },
       storage: {
         sqlite: join(folder, "emissary.db"),

@@ -69,9 +69,15 @@ describe("may the pseudouser be in the room?", () => {
     expect(judge(question(more))).toMatchObject({ code, allowed: code === "allowed" });
   });
 
+  test("a peek is into rooms only whose history anybody may read", () => {
+    expect(judge(question({ kind: "peek" })).code).toBe("not-peekable");
+    expect(judge(question({ kind: "peek", look: { ...OPEN, worldReadable: true } })).code).toBe("allowed");
+  });
+
   test.each(HOLDER_KINDS.filter((kind) => kind !== "operator"))("%s has no more right than others", (kind) => {
-    expect(judge(question({ kind })).code).toBe("allowed");
-    expect(judge(question({ kind, look: { ...OPEN, joinRule: "invite" } })).code).toBe("join-rule");
+    const look = { ...OPEN, worldReadable: true };
+    expect(judge(question({ kind, look })).code).toBe("allowed");
+    expect(judge(question({ kind, look: { ...look, joinRule: "invite" } })).code).toBe("join-rule");
   });
 
   test("of several objections the first rule's is told", () => {

@@ -1,0 +1,82 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { Upstream, UpstreamRequest } from "../../platform/http/upstream.ts";
+import { refusePath, serve, type Handler, type Method } from "../../platform/http/server.ts";
+
+/** One API of the gateway: what some of those who come in may ask. */
+export interface Surface {
+  /** By path, as a router's pattern, and method. */
+  readonly handlers: ReadonlyMap<string, Partial<Record<Method, Handler>>>;
+}
+
+export interface DoorParts {
+  /** For tenants, and for whoever has no token that anybody knows. */
+  readonly tenants: Surface & {
+    readonly isTheirs: (request: FastifyRequest) => boolean;
+    /** For what a tenant may not ask: paths that are not there, methods that they do not have. */
+    readonly refuse: { readonly path: Handler; readonly method: Handler };
+  };
+  /** For users of the homeserver. */
+  readonly users: Surface;
+  /** For what is neither: on to the homeserver, or null where such requests are refused. */
+  readonly passOn: Handler | null;
+}
+
+/** What a browser needs to be allowed to read an answer (spec, CS API, "Web Browser Clients"). */
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+  "access-control-allow-headers": "X-Requested-With, Content-Type, Authorization, Date",
+} as const;
+
+/**
+ * The gateway: the client-server API on one port. The token tells whose a request is, and so which of its APIs it is for. A user's
+ * request for a path that users have no API for, which the reverse proxy should not have sent here, is passed on or refused.
+ */
+export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: DoorParts): void {
+  server.addHook("onSend", (_request, reply, _payload, done) => {
+    for (const [name, value] of Object.entries(CORS)) if (!reply.hasHeader(name)) void reply.header(name, value);
+    done();
+  });
+  const others = (otherwise: Handler): Handler => passOn ?? otherwise;
+  for (const path of new Set([...tenants.handlers.keys(), ...users.handlers.keys()])) {
+    const forTenants = tenants.handlers.get(path);
+    const forUsers = users.handlers.get(path);
+    const handlers: Partial<Record<Method, Handler>> = {};
+    for (const method of new Set([...methodsOf(forTenants), ...methodsOf(forUsers)])) {
+      const tenant = forTenants?.[method] ?? (forTenants === undefined ? tenants.refuse.path : tenants.refuse.method);
+      const user = forUsers?.[method] ?? others(tenant);
+      handlers[method] = (request, reply) => (tenants.isTheirs(request) ? tenant : user)(request, reply);
+    }
+    const { method: refuse } = tenants.refuse;
+    serve(server, path, handlers, (request, reply) =>
+      (tenants.isTheirs(request) ? refuse : others(refuse))(request, reply),
+    );
+  }
+  // Looked for without a token, and best not there: who is to come here is given the gateway's address.
+  serve(server, "/.well-known/matrix/client", { GET: others(refusePath) });
+  server.setNotFoundHandler((request, reply) => {
+    const { path: refuse } = tenants.refuse;
+    if (tenants.isTheirs(request)) return refuse(request, reply);
+    if (passOn !== null) return passOn(request, reply);
+    if (request.method === "OPTIONS") return reply.code(204).send();
+    return refuse(request, reply);
+  });
+}
+
+function methodsOf(handlers: Partial<Record<Method, Handler>> | undefined): readonly Method[] {
+  return Object.keys(handlers ?? {}) as Method[];
+}
+
+/** Passes whatever comes on to the homeserver, with the caller's own token. */
+export function passOnTo(upstream: Upstream): Handler {
+  return (request, reply) =>
+    upstream.asCaller(
+      {
+        method: request.method as UpstreamRequest["method"],
+        path: request.raw.url ?? "/",
+        headers: request.headers,
+        body: (request.body ?? null) as UpstreamRequest["body"],
+      },
+      reply,
+    );
+}

@@ -1,0 +1,18 @@
+import type { RoomId, UserId } from "../../model/ids.ts";
+
+/** Whose a token is, as the homeserver says. */
+export interface Identity {
+  readonly userId: UserId;
+  /** Null where the homeserver names none, as for appservices' users. */
+  readonly deviceId: string | null;
+}
+
+export interface TokenOwners {
+  /** Null where the homeserver does not know the token. @throws EmissaryError where it cannot be asked. */
+  ownerOf(token: string): Promise<Identity | null>;
+}
+
+export interface History {
+  /** Has the homeserver fetch what was said before the pseudouser came (spec, server-server API, "Backfilling"). Best effort: never rejects. */
+  fetch(roomId: RoomId, abort: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,62 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { UserId } from "../../model/ids.ts";
+import type { Ledger } from "../../ledger/ledger.ts";
+import { tokensOf } from "../../platform/http/bearer.ts";
+import type { Upstream, UpstreamRequest } from "../../platform/http/upstream.ts";
+import type { Peeker } from "./peeker.ts";
+import type { RoutesMemory } from "./routes-memory.ts";
+import type { KnownUsers } from "./users.ts";
+
+/** What the Peek API is built of. */
+export interface PeekParts {
+  readonly own: UserId;
+  readonly upstream: Upstream;
+  readonly users: KnownUsers;
+  readonly peeker: Peeker;
+  readonly routes: RoutesMemory;
+  readonly ledger: Pick<Ledger, "room" | "members">;
+  readonly count: (outcome: "passed" | "opened" | "refused") => void;
+}
+
+export type PeekHandler = (parts: PeekParts, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+
+/** One endpoint of the client-server API, asked by a user of the homeserver. */
+export interface PeekEndpoint {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  /** Below each of `under`. */
+  readonly path: string;
+  readonly under: readonly string[];
+  /** For the reference: what it does here, in a few words. */
+  readonly note: string;
+  readonly handler: PeekHandler;
+}
+
+export const CLIENT_V3: readonly string[] = ["/_matrix/client/v3", "/_matrix/client/r0"];
+export const CLIENT_V1: readonly string[] = ["/_matrix/client/v1"];
+
+/** A request as it came, or to another path. */
+export function upstreamRequest(request: FastifyRequest, path = request.raw.url ?? "/"): UpstreamRequest {
+  return {
+    method: request.method as UpstreamRequest["method"],
+    path,
+    headers: request.headers,
+    body: (request.body ?? null) as UpstreamRequest["body"],
+  };
+}
+
+/** The token of a request, wherever it stands; null where there is none. */
+export function tokenOf(request: FastifyRequest): string | null {
+  const { header, query } = tokensOf(request.raw);
+  return header ?? query;
+}
+
+/** The request's path and query with a path parameter replaced. The rest stays as the client wrote it. */
+export function pathWith(request: FastifyRequest, name: string, value: string): string {
+  const url = request.raw.url ?? "/";
+  const at = url.indexOf("?");
+  const [path, query] = at === -1 ? [url, ""] : [url.slice(0, at), url.slice(at)];
+  const pattern = (request.routeOptions.url ?? "").split("/");
+  const segments = path.split("/");
+  segments[pattern.indexOf(`:${name}`)] = encodeURIComponent(value);
+  return `${segments.join("/")}${query}`;
+}

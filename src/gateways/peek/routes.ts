@@ -1,0 +1,45 @@
+import { isJsonObject, parsedObject } from "../../model/json.ts";
+import type { Handler, Method } from "../../platform/http/server.ts";
+import { upstreamRequest, type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import { readEndpoints } from "./reads.ts";
+import { roomEndpoints } from "./rooms.ts";
+
+const VERSIONS_BYTES = 256 * 1024;
+
+/** What the server can do beside the specification: clients look here before they peek (MSC2753). */
+const versions: PeekHandler = (parts, request, reply) =>
+  parts.upstream.asCaller(upstreamRequest(request), reply, {
+    limit: VERSIONS_BYTES,
+    revise: (body) => {
+      const told = parsedObject(body);
+      const features = isJsonObject(told["unstable_features"]) ? told["unstable_features"] : {};
+      const more = { ...told, unstable_features: { ...features, "org.matrix.msc2753": true } };
+      return Buffer.from(JSON.stringify(more));
+    },
+  });
+
+/** Everything that users' requests are looked at for. The reverse proxy sends these paths here and all others to the homeserver. */
+export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = [
+  ...readEndpoints,
+  ...roomEndpoints,
+  {
+    method: "GET",
+    path: "/versions",
+    under: ["/_matrix/client"],
+    note: "passed, and peeking is announced",
+    handler: versions,
+  },
+];
+
+/** The Peek API for the gateway: what is done for users of the homeserver. */
+export function peekSurface(parts: PeekParts) {
+  const handlers = new Map<string, Partial<Record<Method, Handler>>>();
+  for (const { method, path, under, handler } of PEEK_ENDPOINTS) {
+    for (const prefix of under) {
+      const known = handlers.get(`${prefix}${path}`) ?? {};
+      known[method] = (request, reply) => handler(parts, request, reply);
+      handlers.set(`${prefix}${path}`, known);
+    }
+  }
+  return { handlers };
+}

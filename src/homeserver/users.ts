@@ -1,0 +1,50 @@
+import type { History, Identity, TokenOwners } from "../gateways/peek/contracts.ts";
+import { EmissaryError } from "../model/errors.ts";
+import { isUserId, type RoomId } from "../model/ids.ts";
+import { stringAt } from "../model/json.ts";
+import type { HomeserverClient } from "./client.ts";
+import { failureOf } from "./errors.ts";
+
+/** How much history is asked for: a screenful and some more. */
+const HISTORY_EVENTS = 50;
+/** Fetching it asks other servers, and one of them may be slow; what did not come by then is not waited for, milliseconds. */
+const HISTORY_TIMEOUT_MS = 10_000;
+
+/** Whose a user's token is. */
+export class HomeserverTokenOwners implements TokenOwners {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  async ownerOf(token: string): Promise<Identity | null> {
+    const path = "/_matrix/client/v3/account/whoami";
+    const answer = await this.#client.call("GET", path, { asPseudouser: false, token });
+    const userId = stringAt(answer.body, "user_id");
+    if (answer.status === 200 && userId !== null && isUserId(userId)) {
+      return { userId, deviceId: stringAt(answer.body, "device_id") };
+    }
+    if (answer.status === 401 || answer.status === 403) return null;
+    throw failureOf(answer, "tell whose a token is");
+  }
+}
+
+/** Synapse fetches a room's history when somebody in the room reads back to where its own ends. */
+export class HomeserverHistory implements History {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  async fetch(roomId: RoomId, abort: AbortSignal): Promise<void> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
+    const query = { dir: "b", limit: String(HISTORY_EVENTS) };
+    try {
+      await this.#client.call("GET", path, { query, abort, timeout: HISTORY_TIMEOUT_MS });
+    } catch (error) {
+      if (!(error instanceof EmissaryError)) throw error;
+    }
+  }
+}

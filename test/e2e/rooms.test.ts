@@ -1,0 +1,86 @@
+/** An unmodified matrix-bot-sdk client makes rooms and keeps media and account data, on a real Synapse. */
+import { LogService, MatrixClient, MemoryStorageProvider } from "matrix-bot-sdk";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { MatrixUser } from "../../homeservers/synapse/client.ts";
+import { openStage, type Stage } from "../support/stage.ts";
+
+let stage: Stage;
+let bob: MatrixUser;
+let bot: MatrixClient;
+let self: string;
+
+beforeAll(async () => {
+  LogService.muteModule("MatrixHttpClient");
+  stage = await openStage({ reserve: ["bot_.*", "#bot_.*"] });
+  bob = await stage.user(stage.theirs, "bob");
+  const { token, sender } = await stage.emissary.addTenant("bot", "--actions", "read,send,redact,create");
+  bot = new MatrixClient(stage.emissary.gatewayUrl, token, new MemoryStorageProvider());
+  self = sender;
+});
+afterAll(() => stage.close());
+
+describe("a room that a tenant makes", () => {
+  it.each(["11", "12"])("of version %s is private, and the tenant has its maker's power", async (version) => {
+    const roomId = await bot.createRoom({
+      preset: "private_chat",
+      room_version: version,
+      name: "Ours",
+      invite: [bob.userId, self],
+      power_level_content_override: { users: { [self]: 100, [bob.userId]: 50 } },
+    });
+    expect(await bot.getJoinedRooms()).toContain(roomId);
+    await bob.join(roomId, [stage.ours.serverName]);
+    await bot.sendStateEvent(roomId, "m.room.topic", "", { topic: "made by a bot" });
+    const eventId = await bot.sendText(roomId, "welcome");
+    expect((await bob.waitForMessage(roomId, (event) => event.event_id === eventId)).sender).toBe(stage.pseudouser);
+    const ofOurs = (await bob.members(roomId)).filter((event) => event.state_key?.endsWith(stage.ours.serverName));
+    expect(ofOurs.map((event) => event.state_key)).toEqual([stage.pseudouser]);
+  });
+
+  it("has names, which the tenant gives and takes, and is upgraded", async () => {
+    const roomId = await bot.createRoom({
+      preset: "public_chat",
+      room_version: "11",
+      room_alias_name: "bot_first",
+    });
+    const alias = `#bot_second:${stage.ours.serverName}`;
+    await bot.createRoomAlias(alias, roomId);
+    expect(await bot.resolveRoom(alias)).toBe(roomId);
+    await bot.deleteRoomAlias(alias);
+    await expect(bot.lookupRoomAlias(alias)).rejects.toMatchObject({ statusCode: 404 });
+    const { replacement_room: replacement } = (await bot.doRequest(
+      "POST",
+      `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/upgrade`,
+      null,
+      { new_version: "12" },
+    )) as { replacement_room: string };
+    await bot.sendText(replacement, "here we are");
+    await bot.sendStateEvent(replacement, "m.room.topic", "", { topic: "still ours" });
+    expect(await bot.getJoinedRooms()).toContain(replacement);
+  });
+});
+
+it("media that a tenant uploads come back whole, under the older path, too", async () => {
+  const picture = Buffer.alloc(300_000, "picture");
+  const uri = await bot.uploadContent(picture, "image/png", "cat.png");
+  expect(uri).toMatch(new RegExp(`^mxc://${stage.ours.serverName}/`));
+  const back = await bot.downloadContent(uri);
+  expect([back.contentType, picture.equals(back.data)]).toEqual(["image/png", true]);
+  const older = await fetch(bot.mxcToHttp(uri), { headers: { authorization: `Bearer ${bot.accessToken}` } });
+  expect([older.status, (await older.arrayBuffer()).byteLength]).toEqual([200, picture.length]);
+});
+
+it("account data come back, in rooms and elsewhere", async () => {
+  await expect(bot.getAccountData("m.direct")).rejects.toMatchObject({ statusCode: 404 });
+  await bot.setAccountData("m.direct", { [bob.userId]: ["!room"] });
+  const roomId = await bot.createRoom({});
+  await bot.setRoomAccountData("com.example", roomId, { a: 1 });
+  expect(await bot.getAccountData("m.direct")).toEqual({ [bob.userId]: ["!room"] });
+  expect(await bot.getRoomAccountData("com.example", roomId)).toEqual({ a: 1 });
+});
+
+it("people cannot take what is reserved, the tenant's users and names", async () => {
+  await expect(stage.user(stage.ours, "bot_1")).rejects.toThrow(/exclusive|reserved/i);
+  const alice = await stage.user(stage.ours, "alice");
+  await expect(alice.createRoom({ room_alias_name: "bot_third" })).rejects.toThrow(/reserved/i);
+});
