@@ -1,11 +1,12 @@
 /**
- * `npm run sample`: writes config.sample.yaml, registration.yaml and the tables of docs/reference/cli.md and act-api.md from the code. With
- * `--check` it writes nothing, names those that differ and exits with 1.
+ * `npm run sample`: writes config.sample.yaml, registration.yaml, packaging/proxy and the tables of docs/reference/cli.md and act-api.md
+ * from the code. With `--check` it writes nothing, names those that differ and exits with 1.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { actPage } from "./act-page.ts";
 import { cliPage } from "./cli-page.ts";
+import { proxySnippets } from "./proxy-snippets.ts";
 import { ENDPOINTS } from "../src/gateways/act/routes.ts";
 import { sampleConfig, sampleRegistration } from "../src/platform/config/sample.ts";
 
@@ -16,6 +17,7 @@ const samples = {
   "registration.yaml": sampleRegistration(),
   [CLI_PAGE]: cliPage(current(pathOf(CLI_PAGE)) ?? ""),
   [ACT_PAGE]: actPage(current(pathOf(ACT_PAGE)) ?? "", ENDPOINTS),
+  ...proxySnippets(),
 };
 const checkOnly = process.argv.includes("--check");
 

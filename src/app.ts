@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import { keepSettingUp } from "./attendance/account.ts";
+import { FunctionalMember } from "./attendance/functional-member.ts";
 import { Keeper } from "./attendance/keeper.ts";
 import { RoomLoader } from "./attendance/loader.ts";
 import { JournalFeed } from "./feed/feed.ts";
@@ -11,10 +12,14 @@ import { actSurface } from "./gateways/act/routes.ts";
 import { Turns } from "./gateways/act/turns.ts";
 import { TenantSync } from "./gateways/act/sync/sync.ts";
 import { doorRoutes, passOnTo } from "./gateways/door/door.ts";
-import { Peeker } from "./gateways/peek/peeker.ts";
+import { RoomNews } from "./gateways/peek/msc2753/news.ts";
+import { DeviceSync } from "./gateways/peek/msc2753/sync.ts";
+import { deviceKey, Peeker } from "./gateways/peek/peeker.ts";
+import { hiddenOf } from "./gateways/peek/masked.ts";
 import { RoutesMemory } from "./gateways/peek/routes-memory.ts";
 import { peekSurface } from "./gateways/peek/routes.ts";
 import { KnownUsers } from "./gateways/peek/users.ts";
+import { HomeserverPeekedRooms } from "./homeserver/peeked-rooms.ts";
 import { HomeserverHistory, HomeserverTokenOwners } from "./homeserver/users.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
 import { metricsText, Tally } from "./gateways/admin/tally.ts";
@@ -23,6 +28,7 @@ import { HomeserverAccount } from "./homeserver/account.ts";
 import { HomeserverClient } from "./homeserver/client.ts";
 import { HomeserverDirectory } from "./homeserver/directory.ts";
 import { HomeserverMoves } from "./homeserver/moves.ts";
+import { HomeserverServiceMembers } from "./homeserver/service-members.ts";
 import { HomeserverStates } from "./homeserver/states.ts";
 import { HomeserverUpstream } from "./homeserver/upstream.ts";
 import { HomeserverAnswers } from "./homeserver/word.ts";
@@ -157,6 +163,14 @@ export class App {
     this.#loader = new RoomLoader({
       loads: storage.loads,
       states,
+      functionalMember: new FunctionalMember({
+        members: new HomeserverServiceMembers(client),
+        store: storage.attendance,
+        own,
+        isWanted: () => this.#config.attendance.functionalMember,
+        clock,
+        log,
+      }),
       own,
       clock,
       random,
@@ -268,22 +282,45 @@ export class App {
       clock,
     });
     const routes = new RoutesMemory();
+    const users = new KnownUsers(new HomeserverTokenOwners(client), clock);
+    const peekedRooms = new HomeserverPeekedRooms(client);
+    const peeker = new Peeker({
+      desk: this.#desk,
+      leases: {
+        find: (roomId, holder) => storage.leases.find(roomId, holder),
+        countOf: (holder) => storage.peeks.countOf(holder),
+      },
+      keeper: this.#keeper,
+      ledger: storage.ledger,
+      aliases: directory,
+      history: new HomeserverHistory(client),
+      routes,
+      options: config.peek,
+      secret: config.registration.asToken,
+      clock,
+    });
     const peek = peekSurface({
       own,
+      hidden: hiddenOf(own, storage.pseudousers),
       upstream,
-      users: new KnownUsers(new HomeserverTokenOwners(client), clock),
-      peeker: new Peeker({
+      users,
+      peeker,
+      devices: new DeviceSync({
+        store: storage.peeks,
+        rooms: peekedRooms,
+        news: new RoomNews(storage.journal),
         desk: this.#desk,
-        leases: storage.leases,
-        keeper: this.#keeper,
-        ledger: storage.ledger,
-        aliases: directory,
-        history: new HomeserverHistory(client),
-        routes,
-        options: config.peek,
-        secret: config.registration.asToken,
+        signals: [this.#recorder.committed, this.#recorder.ownChanged, this.#desk.changed],
+        identify: async (token) => {
+          const identity = await users.identify(token);
+          if (identity === null) return null;
+          return { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
+        },
         clock,
+        stopping: this.#abort.signal,
       }),
+      peeks: storage.peeks,
+      peekedRooms,
       routes,
       ledger: storage.ledger,
       count: (outcome) => metrics.peekRequests.inc({ outcome }),

@@ -18,6 +18,8 @@ export type PairOptions = {
   readonly defaultRoomVersion?: string;
   /** Settings of both. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Ports under which each finds the other, where something stands between them. Default: their own. */
+  readonly fronts?: { readonly alpha: number; readonly beta: number };
   /** Writes the registration files and answers with their paths. */
   readonly prepare?: (addresses: PairAddresses) => Promise<Registrations>;
 };
@@ -36,8 +38,8 @@ export async function startPair(options: PairOptions): Promise<Pair> {
   const alphaPorts = { clientPort: alphaClient, federationPort: alphaFederation };
   const betaPorts = { clientPort: betaClient, federationPort: betaFederation };
   const addresses = {
-    alpha: addressOf(path.join(options.dir, "alpha"), alphaPorts),
-    beta: addressOf(path.join(options.dir, "beta"), betaPorts),
+    alpha: addressOf(path.join(options.dir, "alpha"), alphaPorts, options.fronts?.alpha),
+    beta: addressOf(path.join(options.dir, "beta"), betaPorts, options.fronts?.beta),
   };
   const { alphaRegistrations = [], betaRegistrations = [] } = (await options.prepare?.(addresses)) ?? {};
 
@@ -47,8 +49,8 @@ export async function startPair(options: PairOptions): Promise<Pair> {
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   };
   const [alpha, beta] = await Promise.allSettled([
-    Synapse.start({ ...common, ...alphaPorts, dir: addresses.alpha.dir, registrations: alphaRegistrations }),
-    Synapse.start({ ...common, ...betaPorts, dir: addresses.beta.dir, registrations: betaRegistrations }),
+    Synapse.start({ ...common, ...alphaPorts, ...identityOf(addresses.alpha), registrations: alphaRegistrations }),
+    Synapse.start({ ...common, ...betaPorts, ...identityOf(addresses.beta), registrations: betaRegistrations }),
   ]);
   if (alpha.status === "rejected" || beta.status === "rejected") {
     for (const outcome of [alpha, beta]) if (outcome.status === "fulfilled") await outcome.value.stop();
@@ -61,6 +63,11 @@ export async function startPair(options: PairOptions): Promise<Pair> {
   return { alpha: alpha.value, beta: beta.value, stop };
 }
 
-function addressOf(dir: string, ports: { clientPort: number; federationPort: number }): ServerAddress {
-  return { dir, serverName: `localhost:${ports.federationPort}`, url: `http://127.0.0.1:${ports.clientPort}` };
+function addressOf(dir: string, ports: { clientPort: number; federationPort: number }, front?: number): ServerAddress {
+  const serverName = `localhost:${front ?? ports.federationPort}`;
+  return { dir, serverName, url: `http://127.0.0.1:${ports.clientPort}` };
+}
+
+function identityOf({ dir, serverName }: ServerAddress): { readonly dir: string; readonly serverName: string } {
+  return { dir, serverName };
 }

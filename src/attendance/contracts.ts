@@ -1,6 +1,7 @@
 import type { Attendance } from "../model/attendance.ts";
 import type { RoomEvent, StateEvent } from "../model/event.ts";
 import type { RoomId, ServerName } from "../model/ids.ts";
+import type { JsonObject } from "../model/json.ts";
 import type { Lease, LeaseEnd } from "../model/lease.ts";
 import type { Membership } from "../model/membership.ts";
 
@@ -14,12 +15,27 @@ export type MoveAnswer =
 
 export type MoveFailure = Exclude<MoveAnswer, { readonly outcome: "done" }>;
 
+/** How the pseudouser is to join. */
+export interface JoinWay {
+  readonly via: readonly ServerName[];
+  /** What the membership event tells everybody in the room; null for nothing. */
+  readonly reason: string | null;
+}
+
 /** The pseudouser's moves. The keeper is the only caller. */
 export interface PseudouserMoves {
-  join(roomId: RoomId, via: readonly ServerName[], abort: AbortSignal): Promise<MoveAnswer>;
+  join(roomId: RoomId, way: JoinWay, abort: AbortSignal): Promise<MoveAnswer>;
   leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer>;
   /** The pseudouser's own membership event as the homeserver holds it now; null where it has none or does not say. */
   ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null>;
+}
+
+/** What `io.element.functional_members` (MSC4171) holds in a room. */
+export interface ServiceMembers {
+  /** Its content, an empty one where there is none. @throws EmissaryError where the homeserver does not tell it. */
+  read(roomId: RoomId, abort: AbortSignal): Promise<JsonObject>;
+  /** @throws EmissaryError where the homeserver does not take it. */
+  write(roomId: RoomId, content: JsonObject, abort: AbortSignal): Promise<void>;
 }
 
 /** A room's whole current state, in pieces, so that a room of any size passes through bounded memory. */
@@ -47,6 +63,9 @@ export interface LeaseProgress {
   readonly reason: string | null;
 }
 
+/** What Emissary does in a room by itself, as the audit calls it. */
+export type OwnDeed = "room.join" | "room.leave" | "room.functional-member";
+
 /** Where the keeper's intentions are kept. Each call is one commit. */
 export interface AttendanceStore {
   /** After a start: whatever was under way, or does not agree with the leases, is looked at again. */
@@ -63,7 +82,7 @@ export interface AttendanceStore {
   save(attendance: Attendance, stirs: number): Promise<boolean>;
   /** Notes the refusal in attendance and audit, and ends with it the room's leases up to the ID `newestLease`. */
   refuse(roomId: RoomId, code: string, reason: string, now: number, newestLease: number): Promise<void>;
-  /** Notes in the audit that a join or a leave was carried out. */
-  noteMove(roomId: RoomId, action: "room.join" | "room.leave", now: number): Promise<void>;
+  /** Notes in the audit what was carried out. */
+  noteDeed(roomId: RoomId, action: OwnDeed, now: number): Promise<void>;
   progress(leaseId: number): Promise<LeaseProgress>;
 }

@@ -21,13 +21,15 @@ import { Pace } from "./pace.ts";
 import { plan } from "./plan.ts";
 
 export interface KeeperOptions {
-  /** How long we stay in a room that no lease holds any more, milliseconds. */
+  /** How long we stay in a room that no lease holds any more, milliseconds, and up to half as long again. */
   readonly linger: number;
   /** Joins and leaves under way at once. */
   readonly concurrency: number;
   readonly joinsPerSecond: number;
   /** How long one join or leave may take before it counts as failed, milliseconds. */
   readonly joinTimeout: number;
+  /** What a join tells everybody in the room; null for nothing. */
+  readonly joinReason: string | null;
 }
 
 export interface KeeperParts {
@@ -187,11 +189,13 @@ export class Keeper {
   }
 
   async #step(roomId: RoomId): Promise<void> {
-    const { store, clock } = this.#parts;
+    const { store, clock, random } = this.#parts;
     const situation = await store.situation(roomId);
     const { attendance, ownMembership, leases } = situation;
     const now = clock.now();
-    const step = plan({ now, ownMembership, liveLeases: leases.length, attendance, linger: this.#options.linger });
+    const { linger } = this.#options;
+    const draw = random.fraction();
+    const step = plan({ now, ownMembership, liveLeases: leases.length, attendance, linger, draw });
     switch (step.act) {
       case "join":
         return this.#join(roomId, situation);
@@ -209,7 +213,7 @@ export class Keeper {
             phase: step.phase,
             since: step.phase === attendance.phase ? attendance.since : now,
             nextAt: step.nextAt,
-            idleSince: step.idleSince,
+            leaveAt: step.leaveAt,
             ...(settled ? { tries: 0, retryAt: null, code: null, reason: null } : {}),
           },
           situation.stirs,
@@ -234,11 +238,11 @@ export class Keeper {
     if (!(await store.save({ ...attendance, ...earlier, phase: "joining", since: now, nextAt }, stirs))) return;
     await this.#pace.turn(this.#abort.signal);
     if (this.#abort.signal.aborted) return;
-    const answer = await this.#move((limit) => moves.join(roomId, via, limit));
+    const answer = await this.#move((limit) => moves.join(roomId, { via, reason: this.#options.joinReason }, limit));
     if (answer === null) return;
     if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now(), newest);
     if (answer.outcome === "retry") return this.#putOff(roomId, answer.code, answer.reason, answer.retryAfter);
-    await store.noteMove(roomId, "room.join", clock.now());
+    await store.noteDeed(roomId, "room.join", clock.now());
     log.info("room.joined", { room: roomId });
     await this.#confirm(roomId, "join");
   }
@@ -252,7 +256,7 @@ export class Keeper {
     if (answer === null) return;
     if (answer.outcome === "retry") return this.#putOff(roomId, answer.code, answer.reason, answer.retryAfter);
     if (answer.outcome === "done") {
-      await store.noteMove(roomId, "room.leave", now);
+      await store.noteDeed(roomId, "room.leave", now);
       log.info("room.left", { room: roomId });
     }
     // A refused leave commonly means that we are out already; what the homeserver says of our membership decides.

@@ -7,10 +7,13 @@ import { foldEvent } from "../ledger/fold.ts";
 import type { RoomLoads } from "../ledger/ledger.ts";
 import { backoff } from "./backoff.ts";
 import type { RoomStates } from "./contracts.ts";
+import type { FunctionalMember } from "./functional-member.ts";
+import { NO_POWER, powerWith } from "./power.ts";
 
 export interface LoaderParts {
   readonly loads: RoomLoads;
   readonly states: RoomStates;
+  readonly functionalMember: Pick<FunctionalMember, "enlist">;
   readonly own: UserId;
   readonly clock: Clock;
   readonly random: Random;
@@ -83,12 +86,14 @@ export class RoomLoader {
   }
 
   async #load(roomId: RoomId): Promise<void> {
-    const { loads, states, own, clock, log } = this.#parts;
+    const { loads, states, functionalMember, own, clock, log } = this.#parts;
     const ticket = await loads.begin(roomId);
     let events = 0;
     let differences = 0;
+    let power = NO_POWER;
     for await (const part of states.stream(roomId, this.#abort.signal)) {
       events += part.length;
+      power = powerWith(power, part);
       // Tombstones move leases when they arrive as events; a fetched one only says how the room stands.
       const changes = part.flatMap((event) => foldEvent(event, own)).filter((change) => change.kind !== "upgrade");
       differences += await loads.part(ticket, changes, clock.now());
@@ -99,6 +104,7 @@ export class RoomLoader {
       this.#parts.repaired(differences);
     }
     log.debug("room.loaded", { room: roomId, events });
+    if (!ticket.again) await functionalMember.enlist(roomId, power, this.#abort.signal);
   }
 
   async #drop(roomId: RoomId): Promise<void> {

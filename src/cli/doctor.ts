@@ -1,4 +1,5 @@
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
+import { parseHttpUrl } from "../platform/config/values.ts";
 import { configPath } from "./admin-client.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
@@ -7,13 +8,19 @@ export function addDoctor(program: Command, io: Io): void {
   program
     .command("doctor")
     .description("find by trying what keeps Emissary from working, and say what to do")
+    .option(
+      "--public-url <url>",
+      "also ask at the address that clients use what the reverse proxy sends to the gateway",
+      publicUrl,
+    )
     .option("--json", "print JSON")
-    .action(async (options: { json?: true }, command: Command) => {
+    .action(async (options: { json?: true; publicUrl?: string }, command: Command) => {
       // The checks bring the homeserver's client with them: other commands do not wait for it.
       const { examine } = await import("./doctor/examine.ts");
       const { thisMachine } = await import("./doctor/machine.ts");
       const { report, summary } = await import("./doctor/report.ts");
-      const findings = await examine({ path: configPath(command), env: io.env }, thisMachine);
+      const source = { path: configPath(command), env: io.env };
+      const findings = await examine(source, thisMachine, options.publicUrl ?? null);
       if (options.json) outJson(io, findings);
       else {
         io.out(report(findings));
@@ -22,4 +29,10 @@ export function addDoctor(program: Command, io: Io): void {
       // What is wrong has been said.
       if (findings.some(({ level }) => level === "failure")) throw new CommandFailed(EXIT.failed, "");
     });
+}
+
+function publicUrl(given: string): string {
+  const url = parseHttpUrl(given);
+  if (url === null) throw new InvalidArgumentError("Expected an address such as https://matrix.example.org.");
+  return url;
 }

@@ -12,8 +12,18 @@ import { neutral } from "./text.ts";
 export function faultInReserved(regex: string): string | null {
   if (!isRegex(regex)) return "is no regular expression";
   if (!/^\^?\(*[@#]/.test(regex)) return "matches no user ID and no alias: these begin with @ and #";
-  if (/^\^?\(*[@#]\.[*+]/.test(regex)) return "matches all there are, and nobody could have one any more";
+  if (matchesAll(regex)) return "matches all there are, and nobody could have one any more";
   return null;
+}
+
+/** Localparts that have nothing in common, not even a length: what matches both matches any. */
+const UNLIKE = ["q", "7_z=.k-v"];
+
+/** Whether an expression takes in every name of the servers that it is for. It begins to match at the name's beginning. */
+function matchesAll(regex: string): boolean {
+  const server = /:([^:]*?(?::\d+)?)[$)]*$/.exec(regex)?.[1]?.replaceAll("\\", "") ?? "any.invalid";
+  const expression = new RegExp(`^(?:${regex})`);
+  return ["@", "#"].some((sigil) => UNLIKE.every((localpart) => expression.test(`${sigil}${localpart}:${server}`)));
 }
 
 /** Says what an expression takes in besides the personas, where it can be told. */

@@ -33,17 +33,19 @@ export interface Answer {
 /** One homeserver, spoken to as its appservice: small JSON calls here, streams in upstream.ts, over one pool of connections. */
 export class HomeserverClient {
   readonly pool: Pool;
+  /**
+   * For what users ask with their own tokens: as many connections as they have themselves. Each may wait for half a minute, and then
+   * nothing of ours is to wait behind it.
+   */
+  readonly callers: Pool;
   readonly own: UserId;
   readonly #base: string;
   readonly #token: string;
 
   constructor(parts: { url: URL; asToken: string; own: UserId; connections?: number }) {
-    this.pool = new Pool(parts.url.origin, {
-      connections: parts.connections ?? 64,
-      headersTimeout: 0,
-      bodyTimeout: 60_000,
-      keepAliveTimeout: 30_000,
-    });
+    const options = { headersTimeout: 0, bodyTimeout: 60_000, keepAliveTimeout: 30_000 };
+    this.pool = new Pool(parts.url.origin, { ...options, connections: parts.connections ?? 64 });
+    this.callers = new Pool(parts.url.origin, options);
     this.#base = parts.url.pathname.replace(/\/+$/, "");
     this.#token = parts.asToken;
     this.own = parts.own;
@@ -90,7 +92,7 @@ export class HomeserverClient {
   }
 
   async close(): Promise<void> {
-    await this.pool.destroy();
+    await Promise.all([this.pool.destroy(), this.callers.destroy()]);
   }
 }
 

@@ -1,7 +1,8 @@
-import type { MoveAnswer, PseudouserMoves } from "../attendance/contracts.ts";
+import type { JoinWay, MoveAnswer, PseudouserMoves } from "../attendance/contracts.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomEvent, type RoomEvent } from "../model/event.ts";
-import type { RoomId, ServerName } from "../model/ids.ts";
+import type { RoomId } from "../model/ids.ts";
+import type { JsonObject } from "../model/json.ts";
 import type { Answer, HomeserverClient } from "./client.ts";
 import { isWorthRetrying } from "./errors.ts";
 
@@ -17,12 +18,13 @@ export class HomeserverMoves implements PseudouserMoves {
   }
 
   /** `via` goes out under its older name too: homeservers before v1.12 of the spec (MSC4156) know `server_name` only. */
-  async join(roomId: RoomId, via: readonly ServerName[], abort: AbortSignal): Promise<MoveAnswer> {
-    return this.#move(`/_matrix/client/v3/join/${encodeURIComponent(roomId)}`, { via, server_name: via }, abort);
+  async join(roomId: RoomId, { via, reason }: JoinWay, abort: AbortSignal): Promise<MoveAnswer> {
+    const path = `/_matrix/client/v3/join/${encodeURIComponent(roomId)}`;
+    return this.#move(path, { via, server_name: via }, reason === null ? {} : { reason }, abort);
   }
 
   async leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer> {
-    return this.#move(`/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/leave`, {}, abort);
+    return this.#move(`/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/leave`, {}, {}, abort);
   }
 
   async ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null> {
@@ -40,10 +42,11 @@ export class HomeserverMoves implements PseudouserMoves {
   async #move(
     path: string,
     query: Readonly<Record<string, readonly string[]>>,
+    body: JsonObject,
     abort: AbortSignal,
   ): Promise<MoveAnswer> {
     try {
-      const answer = await this.#client.call("POST", path, { query, body: {}, abort, timeout: MOVE_TIMEOUT_MS });
+      const answer = await this.#client.call("POST", path, { query, body, abort, timeout: MOVE_TIMEOUT_MS });
       return moveAnswerOf(answer);
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;

@@ -34,18 +34,49 @@ export class HomeserverUpstream implements Upstream {
   }
 
   async asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply> {
-    return pass(await this.#open(...this.#ours(request), reply), reply);
+    return pass(await this.#open(this.#client.pool, ...this.#ours(request), reply), reply);
   }
 
   async revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply> {
     const [ours, headers] = this.#ours(request);
-    return passRevised(await this.#open(ours, readable(headers), reply), reply, revision);
+    return passRevised(await this.#open(this.#client.pool, ours, readable(headers), reply), reply, revision);
   }
 
   async asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply> {
     const headers = passedOn(request.headers);
-    if (revision === undefined) return pass(await this.#open(request, headers, reply), reply);
-    return passRevised(await this.#open(request, readable(headers), reply), reply, revision);
+    if (revision === undefined) return pass(await this.#open(this.#client.callers, request, headers, reply), reply);
+    return passRevised(await this.#open(this.#client.callers, request, readable(headers), reply), reply, revision);
+  }
+
+  async asCallerUntil(
+    abort: AbortSignal,
+    request: UpstreamRequest,
+    reply: FastifyReply,
+    revision?: Revision,
+  ): Promise<boolean> {
+    if (abort.aborted) return false;
+    const headers = passedOn(request.headers);
+    // An answer that has begun is not broken off, so it hangs on a signal of its own.
+    const takenBack = new AbortController();
+    const takeBack = (): void => takenBack.abort();
+    abort.addEventListener("abort", takeBack, { once: true });
+    try {
+      const asked = revision === undefined ? headers : readable(headers);
+      const response = await this.#open(this.#client.callers, request, asked, reply, takenBack.signal);
+      if (takenBack.signal.aborted) {
+        response.body.on("error", () => undefined).destroy();
+        return false;
+      }
+      abort.removeEventListener("abort", takeBack);
+      if (revision === undefined) pass(response, reply);
+      else await passRevised(response, reply, revision);
+      return true;
+    } catch (error) {
+      if (takenBack.signal.aborted) return false;
+      throw error;
+    } finally {
+      abort.removeEventListener("abort", takeBack);
+    }
   }
 
   async asCallerUnless(
@@ -54,7 +85,7 @@ export class HomeserverUpstream implements Upstream {
     reply: FastifyReply,
     revision?: Revision,
   ): Promise<WholeAnswer | null> {
-    const response = await this.#open(request, readable(passedOn(request.headers)), reply);
+    const response = await this.#open(this.#client.callers, request, readable(passedOn(request.headers)), reply);
     if (statuses.has(response.statusCode)) return wholeAnswer(response, MAX_WHOLE_ANSWER_BYTES);
     if (revision === undefined) pass(response, reply);
     else await passRevised(response, reply, revision);
@@ -88,24 +119,26 @@ export class HomeserverUpstream implements Upstream {
 
   /** Asks, and stops asking when whoever waits for the answer goes away. */
   async #open(
+    pool: Dispatcher,
     request: UpstreamRequest,
     headers: IncomingHttpHeaders,
     reply: FastifyReply,
+    takenBack?: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
-    return this.#request({
+    return this.#request(pool, {
       method: request.method,
       path: this.#client.path(request.path),
       headers,
       body: request.body,
-      signal: gone.signal,
+      signal: takenBack === undefined ? gone.signal : AbortSignal.any([gone.signal, takenBack]),
     });
   }
 
-  async #request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
+  async #request(pool: Dispatcher, options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
     try {
-      return await this.#client.pool.request({
+      return await pool.request({
         headersTimeout: ANSWER_TIMEOUT_MS,
         bodyTimeout: ANSWER_TIMEOUT_MS,
         ...options,
@@ -127,7 +160,7 @@ async function passRevised(
 ): Promise<FastifyReply> {
   if (response.statusCode !== 200) return pass(response, reply);
   const { whole, body } = await readUpTo(response, limit);
-  const revision = whole === null ? null : revise(whole);
+  const revision = whole === null ? null : await revise(whole);
   const passed = passedOn(response.headers);
   if (revision !== null) delete passed["content-length"];
   return reply

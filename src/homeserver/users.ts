@@ -28,6 +28,13 @@ export class HomeserverTokenOwners implements TokenOwners {
     if (answer.status === 401 || answer.status === 403) return null;
     throw failureOf(answer, "tell whose a token is");
   }
+
+  /** Every room has an `m.room.create`, so whoever is not shown it does not see the room. */
+  async sees(token: string, roomId: RoomId): Promise<boolean> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.create/`;
+    const answer = await this.#client.call("GET", path, { asPseudouser: false, token });
+    return answer.status === 200;
+  }
 }
 
 /** Synapse fetches a room's history when somebody in the room reads back to where its own ends. */
@@ -38,11 +45,11 @@ export class HomeserverHistory implements History {
     this.#client = client;
   }
 
-  async fetch(roomId: RoomId, abort: AbortSignal): Promise<void> {
+  async fetch(roomId: RoomId): Promise<void> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
     const query = { dir: "b", limit: String(HISTORY_EVENTS) };
     try {
-      await this.#client.call("GET", path, { query, abort, timeout: HISTORY_TIMEOUT_MS });
+      await this.#client.call("GET", path, { query, timeout: HISTORY_TIMEOUT_MS });
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;
     }

@@ -64,7 +64,8 @@ class Reading {
         if (!isListAt(bytes, at)) break;
         return this.#leaveOut(
           at,
-          (start, end) => this.#mayName(start, end) && isMembership(parsedBetween(bytes, start, end), this.#hidden.also),
+          (start, end) =>
+            this.#mayName(start, end) && isMembership(parsedBetween(bytes, start, end), this.#hidden.also),
         );
       case "users":
         if (!isObjectAt(bytes, at)) break;

@@ -33,7 +33,7 @@ export function endOfValue(bytes: Uint8Array, at: number): number {
   if (first === QUOTE) return endOfString(bytes, at);
   if (first !== OPEN_OBJECT && first !== OPEN_LIST) return endOfWord(bytes, at);
   let depth = 0;
-  for (let here = at; here < bytes.length; ) {
+  for (let here = at; here < bytes.length;) {
     const byte = bytes[here] ?? 0;
     if (byte === QUOTE) {
       here = endOfString(bytes, here);
@@ -51,11 +51,7 @@ export function endOfValue(bytes: Uint8Array, at: number): number {
  * Goes through the members of the object, or the elements of the list, that begins at `at`, and answers where it ends.
  * @param visit gets where the member (its key, in an object) and its value begin, and answers where the value ends
  */
-export function eachMember(
-  bytes: Uint8Array,
-  at: number,
-  visit: (start: number, value: number) => number,
-): number {
+export function eachMember(bytes: Uint8Array, at: number, visit: (start: number, value: number) => number): number {
   const isObject = isObjectAt(bytes, at);
   const close = isObject ? CLOSE_OBJECT : CLOSE_LIST;
   let start = skipSpace(bytes, at + 1);

@@ -45,7 +45,9 @@ export function maskEvents(events: unknown, { also }: Hidden): unknown {
  */
 export const maskStripped: Rule = (events, { also }) => {
   if (!Array.isArray(events)) return events;
-  const inviters = events.filter(isInvite).map((event) => event["sender"]);
+  const inviters = events
+    .filter((event) => isInvite(event) && !isMembership(event, also))
+    .map((event) => (event as Fields)["sender"]);
   return kept(events, (event) => !isMembership(event, also) || inviters.includes((event as Fields)["state_key"]));
 };
 
@@ -81,7 +83,8 @@ export const maskSlidingRoom: Rule = (room, hidden, roomId) => {
 
 /** How many of the timeline's last events are new: those among them that are left out no longer count. */
 function maskLive(live: unknown, before: unknown, after: unknown): unknown {
-  if (typeof live !== "number" || live <= 0 || !Array.isArray(before) || !Array.isArray(after)) return live;
+  if (typeof live !== "number" || !Number.isInteger(live) || live <= 0) return live;
+  if (!Array.isArray(before) || !Array.isArray(after)) return live;
   const remaining = new Set<unknown>(after);
   return live - before.slice(-live).filter((event) => !remaining.has(event)).length;
 }
@@ -115,7 +118,7 @@ function less(count: unknown, hidden: number): unknown {
   return typeof count === "number" && hidden > 0 ? Math.max(0, count - hidden) : count;
 }
 
-function isInvite(event: unknown): event is Fields {
+function isInvite(event: unknown): boolean {
   if (!isFields(event) || event["type"] !== "m.room.member" || !isFields(event["content"])) return false;
   return event["content"]["membership"] === "invite";
 }

@@ -17,8 +17,8 @@ export interface Attendance {
   readonly nextAt: number | null;
   /** A failed joining or leaving is not tried again before this. */
   readonly retryAt: number | null;
-  /** Since when no lease holds the room that we are in; null while one does. */
-  readonly idleSince: number | null;
+  /** When we leave the room that no lease holds any more, drawn when the last one ended; null while one does. */
+  readonly leaveAt: number | null;
   /** Why we are refused, or why the newest try failed: a short code and a sentence. Null once we are in. */
   readonly code: string | null;
   readonly reason: string | null;

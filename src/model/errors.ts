@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   "unrecognized",
   "method-not-allowed",
   "too-large",
+  "bad-state",
   "in-use",
   "user-in-use",
   "not-in-namespace",

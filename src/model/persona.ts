@@ -10,7 +10,7 @@ import {
   type Profile,
   type ShownAuthor,
 } from "./message-profile.ts";
-import type { Tenant } from "./tenant.ts";
+import { isCreatorIn, levelsSeen, POWER_LEVELS, type LevelsViewer } from "./power-levels.ts";
 
 export type { Profile };
 
@@ -28,10 +28,9 @@ export interface Costume extends ShownAuthor {
 }
 
 /** Whose eyes an event is seen with. */
-export interface Viewer {
-  readonly own: UserId;
-  readonly tenant: Pick<Tenant, "id" | "sender">;
-}
+export type Viewer = LevelsViewer;
+
+const CREATE = "m.room.create";
 
 /** Where a content holds another one that may take its place (spec, "Event replacements"). */
 const NEW_CONTENT = "m.new_content";
@@ -53,8 +52,9 @@ export function dress(content: JsonObject, costume: Costume): JsonObject {
 
 /**
  * An event as a tenant sees it. One of its own has the user as sender that sent it, and the content that was sent; so have those
- * that the homeserver put into `unsigned`. All others are as they are, and the same object. A redaction takes the marks away with
- * the rest of the content, so a redacted event is nobody's: its sender is the pseudouser for everybody.
+ * that the homeserver put into `unsigned`. All others are as they are, and the same object, but for what tells of power: the
+ * pseudouser's is shown as the tenant's. A redaction takes the marks away with the rest of the content, so a redacted event is
+ * nobody's: its sender is the pseudouser for everybody.
  */
 export function undress(event: RoomEvent, viewer: Viewer): RoomEvent {
   return undressJson(event as unknown as JsonObject, viewer) as unknown as RoomEvent;
@@ -65,8 +65,15 @@ export function undressJson(event: JsonObject, viewer: Viewer): JsonObject {
   return undressed(event, viewer, 0);
 }
 
+/** A state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
+export function undressState(type: string, content: JsonObject, viewer: Viewer): JsonObject {
+  const seen = userOf(ownerIn(content), viewer) === null ? content : undressContent(content);
+  if (type === POWER_LEVELS) return levelsSeen(seen, viewer);
+  return type === CREATE ? withCreators(seen, viewer) : seen;
+}
+
 /** A content of the tenant's as it was sent. */
-export function undressContent(content: JsonObject): JsonObject {
+function undressContent(content: JsonObject): JsonObject {
   const bare = undressOne(content);
   const edited = bare[NEW_CONTENT];
   return isJsonObject(edited) ? { ...bare, [NEW_CONTENT]: undressOne(edited) } : bare;
@@ -101,7 +108,7 @@ function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject
     if (event["user_id"] === viewer.own) seen["user_id"] = user;
   }
   const nested = (value: JsonObject): JsonObject => undressed(value, viewer, depth + 1);
-  seen = withPrevious(seen, viewer);
+  seen = withPower(withPrevious(seen, viewer), viewer);
   seen = changed(seen, "redacted_because", nested);
   return changed(seen, "unsigned", (unsigned) => {
     const related = changed(changed(unsigned, "redacted_because", nested), "m.relations", (relations) =>
@@ -125,6 +132,29 @@ function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
   if (user === null) return event;
   const prev = changed({ ...unsigned, prev_sender: user }, "prev_content", undressContent);
   return changed({ ...event, unsigned: prev }, "prev_content", undressContent);
+}
+
+/**
+ * What power the pseudouser has, as the tenant's: levels, and a creator's where that is power. An unlimited one has no level, so it is the
+ * event's sender that tells (MSC4289), also where the room was made for another tenant, or replaces one that was.
+ */
+function withPower(event: JsonObject, viewer: Viewer): JsonObject {
+  if (event["type"] === POWER_LEVELS) {
+    const levels = (content: JsonObject): JsonObject => levelsSeen(content, viewer);
+    const seen = changed(changed(event, "content", levels), "prev_content", levels);
+    return changed(seen, "unsigned", (unsigned) => changed(unsigned, "prev_content", levels));
+  }
+  if (event["type"] !== CREATE || !isCreatorIn(event, viewer.own)) return event;
+  const seen = changed(event, "content", (content) => withCreators(content, viewer));
+  if (seen["sender"] !== viewer.own) return seen;
+  const { sender } = viewer.tenant;
+  return { ...seen, sender, ...(seen["user_id"] === viewer.own ? { user_id: sender } : {}) };
+}
+
+function withCreators(content: JsonObject, { own, tenant }: Viewer): JsonObject {
+  const creators = content["additional_creators"];
+  if (!Array.isArray(creators) || !creators.includes(own)) return content;
+  return { ...content, additional_creators: creators.map((user) => (user === own ? tenant.sender : user)) };
 }
 
 /** All tenants send with one token, so the homeserver shows each the others' transaction IDs (spec, `unsigned.transaction_id`). */

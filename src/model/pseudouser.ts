@@ -1,14 +1,9 @@
-import { localpartOf, type ServerName, type UserId } from "./ids.ts";
-
-/** Our own pseudouser. The localpart is empty unless the homeserver refuses that (pseudouser.localpart). */
-export function pseudouserOf(server: ServerName, localpart: string): UserId {
-  return `@${localpart}:${server}` as UserId;
-}
+import type { ServerName, UserId } from "./ids.ts";
 
 /**
- * Tells whether a user is a server's pseudouser: the empty localpart of MSC1777 on any server, or our own under the name that
- * it has to bear here. Another server's fallback name cannot be told from a person's.
+ * Our own pseudouser. The localpart is empty unless the homeserver refuses that (pseudouser.localpart). Whether somebody is one at
+ * all, ours or another's: `isPseudouser` in src/masking.
  */
-export function isPseudouser(userId: UserId, own: UserId): boolean {
-  return userId === own || localpartOf(userId) === "";
+export function pseudouserOf(server: ServerName, localpart: string): UserId {
+  return `@${localpart}:${server}` as UserId;
 }

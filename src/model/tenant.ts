@@ -1,4 +1,4 @@
-import type { TenantId, UserId } from "./ids.ts";
+import { serverOf, type TenantId, type UserId } from "./ids.ts";
 
 export const TENANT_ACTIONS = [
   "read",
@@ -60,4 +60,10 @@ export function isRegex(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether a tenant's own words name a user: its sender, or of its namespace. Others may be excepted (policy/tenants.ts, `isPersona`). */
+export function isNamed({ sender, users }: Pick<Tenant, "sender" | "users">, userId: UserId): boolean {
+  if (userId === sender) return true;
+  return users !== null && serverOf(userId) === serverOf(sender) && new RegExp(`^(?:${users})`).test(userId);
 }

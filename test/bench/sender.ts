@@ -6,9 +6,9 @@ import type { Transaction } from "./transactions.ts";
 /** Sends as a homeserver does: one transaction in flight, over one connection that is kept. */
 export class Sender {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  readonly #subject: Subject;
+  readonly #subject: Pick<Subject, "name" | "port">;
 
-  constructor(subject: Subject) {
+  constructor(subject: Pick<Subject, "name" | "port">) {
     this.#subject = subject;
   }
 

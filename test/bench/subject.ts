@@ -8,6 +8,8 @@ import { makeRegistration, renderRegistration } from "../../src/platform/registr
 import { AS_TOKEN, HS_TOKEN, SERVER } from "./homeserver.ts";
 
 const MAIN = path.join(import.meta.dirname, "../../dist/main.js");
+/** What startEmissary's admin API takes. */
+export const ADMIN_TOKEN = "admin-token-of-a-benchmark";
 const NOWHERE = "http://127.0.0.1:1";
 
 /** A process that takes transactions at a port. */
@@ -16,13 +18,25 @@ export class Subject {
   readonly port: number;
   /** Of Emissary's admin API; 0 for the others. */
   readonly adminPort: number;
+  /** Of Emissary's gateway; 0 for the others. */
+  readonly gatewayPort: number;
   readonly #process: ChildProcess;
 
-  constructor(name: string, process: ChildProcess, port: number, adminPort = 0) {
+  constructor(name: string, process: ChildProcess, port: number, more: { admin?: number; gateway?: number } = {}) {
     this.name = name;
     this.port = port;
-    this.adminPort = adminPort;
+    this.adminPort = more.admin ?? 0;
+    this.gatewayPort = more.gateway ?? 0;
     this.#process = process;
+  }
+
+  /** Of a peer that talks with whoever started it. */
+  tell(message: object): void {
+    this.#process.send(message);
+  }
+
+  onTold(hear: (message: unknown) => void): void {
+    this.#process.on("message", hear);
   }
 
   /** Megabytes that are resident now, and the most that ever were. Linux only; NaN elsewhere. */
@@ -35,6 +49,18 @@ export class Subject {
     }
     const of = (key: string): number => Number(new RegExp(`${key}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1024;
     return { now: of("VmRSS"), peak: of("VmHWM") };
+  }
+
+  /** Milliseconds that a processor worked for it, in steps of 10. Linux only; NaN elsewhere. */
+  cpu(): number {
+    try {
+      const stat = readFileSync(`/proc/${String(this.#process.pid)}/stat`, "utf8");
+      // After the name, which may hold anything, utime and stime are the 12th and 13th (proc(5)), in hundredths of a second.
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return (Number(fields[11]) + Number(fields[12])) * 10;
+    } catch {
+      return NaN;
+    }
   }
 
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
@@ -68,8 +94,8 @@ export async function startEmissary({ name, folder, homeserverUrl, durability }:
   const config = `
 homeserver: { url: "${homeserverUrl}", server_name: ${SERVER} }
 appservice: { listen: "127.0.0.1:0", url: "${NOWHERE}" }
-gateway: { listen: "127.0.0.1:0" }
-admin: { listen: "127.0.0.1:0", token: admin-token-of-a-benchmark }
+gateway: { listen: "127.0.0.1:0", tenant_rate: 1000000, tenant_burst: 10000000 }
+admin: { listen: "127.0.0.1:0", token: ${ADMIN_TOKEN} }
 storage: { durability: ${durability ?? "full"} }
 log: { format: json }
 `;
@@ -96,8 +122,8 @@ async function readyAt(child: ChildProcess, name: string): Promise<Subject> {
   return new Promise((resolve) => {
     createInterface({ input: child.stderr! }).on("line", (line) => {
       if (!line.includes('"emissary.ready"')) return;
-      const { appservice, admin } = JSON.parse(line) as { appservice: number; admin: number };
-      resolve(new Subject(name, child, appservice, admin));
+      const ports = JSON.parse(line) as { appservice: number; admin: number; gateway: number };
+      resolve(new Subject(name, child, ports.appservice, ports));
     });
   });
 }

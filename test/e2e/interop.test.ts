@@ -18,7 +18,7 @@ let stage: Stage;
 let bob: MatrixUser;
 
 beforeAll(async () => {
-  stage = await openStage({ reserve: here.map(({ id }) => `_${id}_.*`) });
+  stage = await openStage({ reserve: here.flatMap(({ id }) => [`_${id}_.*`, `#_${id}_.*`]) });
   bob = await stage.user(stage.theirs, "bob");
 });
 afterAll(() => stage.close());
@@ -30,7 +30,7 @@ async function setUp({ id, kind, command }: Software): Promise<Driver> {
   await mkdir(home);
   const registration = path.join(home, "registration.yaml");
   const address = ["--url", `http://127.0.0.1:${port}`, "--users", `@_${id}_.*:${stage.ours.serverName}`];
-  const options = ["--out", registration, ...(kind === "bot" ? [] : address)];
+  const options = ["--out", registration, "--actions", "read,send,redact,create", ...(kind === "bot" ? [] : address)];
   const added = await stage.emissary.run("tenant", "add", id, ...options);
   expect(added).toMatchObject({ exitCode: 0 });
   const config = path.join(home, "driver.json");
@@ -134,6 +134,29 @@ describe.each(here)("$name", (software) => {
       [events.redaction, author("ben")],
     ]);
     expect(told("echo")[0]?.content).toEqual({ msgtype: "m.text", body: "hello" });
+  });
+
+  it.each([
+    ["version 10", "10"],
+    ["the newest version", null],
+  ])("makes a room of %s, in which it, and a ghost that it lets, may do more", async (_which, version) => {
+    const name = `_${software.id}_v${version ?? "default"}`;
+    const aliases = [name, `${name}_too`].map((localpart) => `#${localpart}:${stage.ours.serverName}`);
+    const self = `@_emissary_${software.id}:${stage.ours.serverName}`;
+    // Where makers have no level, naming the maker is an error.
+    const levels = { ...(version === null ? {} : { [self]: 100 }), ...(isBot ? {} : { [author("anna")]: 50 }) };
+    const made = await driver.ask("create", { as: null, name, version, levels });
+    await driver.ask("alias", { as: null, room: made, alias: aliases[1] ?? "" });
+    await driver.ask("topic", { as: null, room: made, text: "the bot's" });
+    for (const alias of aliases) expect(await bob.join(alias, [stage.ours.serverName])).toBe(made);
+    await driver.ask("topic", { as: ghost("anna"), room: made, text: "Anna's" });
+
+    const topic = async (): Promise<unknown> =>
+      (await bob.state(made)).find(({ type }) => type === "m.room.topic")?.content["topic"];
+    await until("the topic", topic, (text) => text === "Anna's");
+    const { users } = (await bob.state(made)).find(({ type }) => type === "m.room.power_levels")?.content as Json;
+    expect(users).toEqual(version === null ? {} : { [stage.pseudouser]: 100 });
+    expect(await bob.joinedMembers(made)).toEqual([stage.pseudouser, bob.userId].sort());
   });
 
   it("misses nothing of what was said while it was down, and Emissary after it, and goes on where it was", async () => {

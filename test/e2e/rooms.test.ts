@@ -1,8 +1,10 @@
 /** An unmodified matrix-bot-sdk client makes rooms and keeps media and account data, on a real Synapse. */
 import { LogService, MatrixClient, MemoryStorageProvider } from "matrix-bot-sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { MatrixUser } from "../../homeservers/synapse/client.ts";
-import { openStage, type Stage } from "../support/stage.ts";
+import type { Json, MatrixUser } from "../../homeservers/synapse/client.ts";
+import { openStage, until, type Stage } from "../support/stage.ts";
+
+const TYPE = "m.room.power_levels";
 
 let stage: Stage;
 let bob: MatrixUser;
@@ -58,6 +60,38 @@ describe("a room that a tenant makes", () => {
     await bot.sendStateEvent(replacement, "m.room.topic", "", { topic: "still ours" });
     expect(await bot.getJoinedRooms()).toContain(replacement);
   });
+});
+
+it("a name that is not reserved is refused with what the operator can do", async () => {
+  const roomId = await bot.createRoom({});
+  const refusal = { errcode: "M_EXCLUSIVE", error: expect.stringContaining("--reserve '#…'") as string };
+  const alias = `#elsewhere:${stage.ours.serverName}`;
+  await expect(bot.createRoomAlias(alias, roomId)).rejects.toMatchObject(refusal);
+  await expect(bot.createRoom({ room_alias_name: "elsewhere" })).rejects.toMatchObject(refusal);
+});
+
+it("the tenant has the power that somebody gives the pseudouser, and loses it by no oversight", async () => {
+  const roomId = await bob.createRoom({ preset: "public_chat", room_version: "11" });
+  await bot.joinRoom(roomId, [stage.theirs.serverName]);
+  const usersOf = async (): Promise<Json> => {
+    const levels = (await bob.state(roomId)).find(({ type }) => type === TYPE);
+    return levels?.content["users"] as Json;
+  };
+  const content = (await bob.state(roomId)).find(({ type }) => type === TYPE)?.content;
+  await bob.sendState(roomId, TYPE, { ...content, users: { [bob.userId]: 100, [stage.pseudouser]: 100 } });
+  const seen = async (): Promise<Json> => (await bot.getRoomStateEvent(roomId, TYPE, "")) as Json;
+  await until("what the bot sees", seen, ({ users }) => (users as Json)[self] === 100);
+
+  const someone = `@someone:${stage.theirs.serverName}`;
+  await expect(bot.setUserPowerLevel(someone, roomId, 10)).rejects.toMatchObject({ errcode: "M_FORBIDDEN" });
+  const options = ["--room", roomId, "--action", "read,send,room-state"];
+  expect(await stage.emissary.run("tenant", "allow", "bot", ...options)).toMatchObject({ exitCode: 0 });
+  await bot.setUserPowerLevel(someone, roomId, 10);
+  await until("the new level", usersOf, (users) => users[someone] === 10);
+  expect(await usersOf()).toEqual({ [bob.userId]: 100, [stage.pseudouser]: 100, [someone]: 10 });
+  await bot.sendStateEvent(roomId, TYPE, "", { ...(await seen()), users: { [bob.userId]: 100 } });
+  await until("the last levels", usersOf, (users) => users[someone] === undefined);
+  expect(await usersOf()).toEqual({ [bob.userId]: 100, [stage.pseudouser]: 100 });
 });
 
 it("media that a tenant uploads come back whole, under the older path, too", async () => {

@@ -24,6 +24,10 @@ export interface Commands {
   edit: { as: string | null; room: string; event: string; text: string };
   react: { as: string | null; room: string; event: string; key: string };
   redact: { as: string | null; room: string; event: string };
+  /** Makes a public room; the result is its ID. @param version null for the homeserver's default */
+  create: { as: string | null; name: string; version: string | null; levels: Readonly<Record<string, number>> };
+  alias: { as: string | null; room: string; alias: string };
+  topic: { as: string | null; room: string; text: string };
   /** The SDK's own test whether the homeserver reaches the appservice. */
   check: { room: string };
 }

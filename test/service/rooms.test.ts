@@ -18,6 +18,7 @@ import {
 
 const OWNER = "org.matrix.msc1777.on_behalf_of";
 const PERSONA = "org.matrix.msc1777.persona";
+const LEVELS = "org.matrix.msc1777.persona_levels";
 const ALICE = `@alice:${SERVER}`;
 const MAKER = ["read", "send", "create"];
 
@@ -114,7 +115,10 @@ test("in a room version in which makers have no level, none is given", async () 
   const one = await service.tenant("one", MAKER);
   const users = { [one.sender]: 100, [ALICE]: 50 };
   const room = await made(service, one, { room_version: "12", power_level_content_override: { users } });
-  expect(room.stateEvent("m.room.power_levels")!.content).toEqual({ users: { [ALICE]: 50 } });
+  expect(room.stateEvent("m.room.power_levels")!.content).toEqual({
+    users: { [ALICE]: 50 },
+    [LEVELS]: { one: { [one.sender]: 100 } },
+  });
 });
 
 test("a room's first state is the tenant's; memberships are not part of it", async () => {
@@ -208,4 +212,26 @@ test("of a private room that the pseudouser is in for another tenant, a summary 
   expect((await summary(one, hidden)).status).toBe(200);
   expect(outcome(await summary(two, hidden))).toEqual([404, "M_NOT_FOUND"]);
   expect((await summary(two, open)).status).toBe(200);
+});
+
+test("a name that the homeserver keeps for others is refused with what the operator can do", async () => {
+  const service = await startService();
+  const one = await service.tenant("one", MAKER);
+  const room = await made(service, one, {});
+  const exclusive = { status: 400, body: { errcode: "M_EXCLUSIVE", error: "Invalid" } };
+  service.homeserver.fault("PUT", /directory/, exclusive);
+  service.homeserver.fault("POST", /createRoom/, exclusive);
+  const alias = `/directory/room/${encodeURIComponent(`#x:${SERVER}`)}`;
+  for (const answer of [
+    await one.ask("PUT", alias, { room_id: room.id }),
+    await one.ask("POST", "/createRoom", { room_alias_name: "x" }),
+  ]) {
+    expect(outcome(answer)).toEqual([400, "M_EXCLUSIVE"]);
+    expect(answer.body["error"]).toMatch(/#x:hs\.test.*emissary register --force --reserve '#…'/);
+  }
+  const { body } = await service.admin("GET", "/audit?limit=2");
+  expect(body["entries"]).toMatchObject([
+    { action: "room.create", outcome: "M_EXCLUSIVE" },
+    { action: "alias.set", outcome: "M_EXCLUSIVE" },
+  ]);
 });

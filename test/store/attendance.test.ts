@@ -12,7 +12,7 @@ const TELEGRAM: Holder = { kind: "tenant", name: "telegram" };
 const NOBODY: ReadonlySet<RoomId> = new Set();
 
 function attendance(roomId: RoomId, more: Partial<Attendance> = {}): Attendance {
-  const rest = { tries: 0, nextAt: null, retryAt: null, idleSince: null, code: null, reason: null };
+  const rest = { tries: 0, nextAt: null, retryAt: null, leaveAt: null, code: null, reason: null };
   return { roomId, phase: "absent", since: 0, ...rest, ...more };
 }
 
@@ -43,7 +43,7 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
       tries: 3,
       nextAt: 6,
       retryAt: 7,
-      idleSince: 8,
+      leaveAt: 8,
       code: "M_UNKNOWN",
       reason: "it's late",
     });
@@ -215,7 +215,7 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
 
   test("a move that was carried out leaves its row in the audit", async () => {
     const { attendance: store, audit } = make().open();
-    await store.noteMove(ROOM, "room.leave", 7);
+    await store.noteDeed(ROOM, "room.leave", 7);
     expect(await audit.newest(null, 1)).toMatchObject([
       { actor: "emissary", action: "room.leave", outcome: "done", roomId: ROOM, at: 7 },
     ]);

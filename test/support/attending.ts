@@ -1,4 +1,4 @@
-import type { MoveAnswer, PseudouserMoves } from "../../src/attendance/contracts.ts";
+import type { JoinWay, MoveAnswer, PseudouserMoves } from "../../src/attendance/contracts.ts";
 import { Keeper, type KeeperOptions } from "../../src/attendance/keeper.ts";
 import { LeaseDesk } from "../../src/leases/desk.ts";
 import { sweepLeases } from "../../src/leases/sweeper.ts";
@@ -39,6 +39,8 @@ export interface Move {
   readonly kind: "join" | "leave";
   readonly roomId: RoomId;
   readonly via: readonly ServerName[];
+  /** A join's. */
+  readonly reason?: string | null;
   readonly at: number;
 }
 
@@ -67,8 +69,8 @@ export class FakeRooms implements PseudouserMoves {
     this.#clock = clock;
   }
 
-  join(roomId: RoomId, via: readonly ServerName[], abort: AbortSignal): Promise<MoveAnswer> {
-    return this.#move({ kind: "join", roomId, via, at: this.#clock.now() }, abort);
+  join(roomId: RoomId, { via, reason }: JoinWay, abort: AbortSignal): Promise<MoveAnswer> {
+    return this.#move({ kind: "join", roomId, via, reason, at: this.#clock.now() }, abort);
   }
 
   leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer> {
@@ -123,7 +125,7 @@ export class FakeRooms implements PseudouserMoves {
             );
           });
     return {
-      join: (roomId, via, abort) => alive(() => this.join(roomId, via, abort)),
+      join: (roomId, way, abort) => alive(() => this.join(roomId, way, abort)),
       leave: (roomId, abort) => alive(() => this.leave(roomId, abort)),
       ownMembership: (roomId) => alive(() => this.ownMembership(roomId)),
     };
@@ -191,6 +193,7 @@ export const OPTIONS: KeeperOptions = {
   concurrency: 4,
   joinsPerSecond: Infinity,
   joinTimeout: 600_000,
+  joinReason: null,
 };
 export const NO_LIMITS: Limits = { maxRooms: 1_000, maxMembers: 1_000_000 };
 

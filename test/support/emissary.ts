@@ -51,8 +51,8 @@ export class Emissary {
       appservice: { listen: `127.0.0.1:${appservice}` },
       gateway: { listen: `127.0.0.1:${gateway}` },
       admin: { listen: `127.0.0.1:${admin}` },
-      ...options.settings,
     });
+    emissary.configure(options.settings ?? {});
     return emissary;
   }
 

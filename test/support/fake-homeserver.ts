@@ -10,6 +10,7 @@ import {
 import type { AddressInfo } from "node:net";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
 import { FakeRoom, type FakeEvent, type RoomOptions } from "./fake-homeserver-rooms.ts";
+import { eventsAfter, messagesBefore, newestMessages, syncOf, type ToDevice } from "./fake-homeserver-sync.ts";
 import { TransactionSender } from "./fake-homeserver-sender.ts";
 
 export const AS_TOKEN = "as-token-of-emissary-in-a-test";
@@ -84,6 +85,10 @@ export class FakeHomeserver {
   readonly registered = new Set<string>();
   /** Tokens of ordinary users. */
   readonly tokens = new Map([["token-of-alice", `@alice:${SERVER}`]]);
+  /** Device IDs by token, where the token is of a device. */
+  readonly devices = new Map([["token-of-alice", "ALICE"]]);
+  /** Messages to devices, by token. */
+  readonly toDevice = new Map<string, ToDevice[]>();
   /** False until the homeserver has loaded the registration: it then does not know the token. */
   registrationLoaded = true;
   /** Localparts that it does not register, with the reason. */
@@ -238,6 +243,7 @@ export class FakeHomeserver {
       return;
     }
     if (fault === null && (await this.#stream(seen, response))) return;
+    if (fault === null && (await this.#sync(seen, response))) return;
     const [status, body] = this.#answer(seen);
     const bytes = Buffer.from(JSON.stringify(body));
     const headers = { "content-type": "application/json", "x-fake": "kept" };
@@ -293,6 +299,28 @@ export class FakeHomeserver {
     return true;
   }
 
+  /** An ordinary user's `/sync`, which waits for something to tell. */
+  async #sync(seen: SeenRequest, response: ServerResponse): Promise<boolean> {
+    const { path, query } = seen;
+    const asker = this.#userOf(seen);
+    if (!path.endsWith("/sync") || asker === null || asker.token === AS_TOKEN) return false;
+    const since = query.get("since");
+    const told = Number(/_(\d+)$/.exec(since ?? "")?.[1] ?? 0);
+    const until = performance.now() + Number(query.get("timeout") ?? 0);
+    for (;;) {
+      const pending = (this.toDevice.get(asker.token) ?? []).filter(({ nr }) => nr > told);
+      this.toDevice.set(asker.token, pending);
+      const { body, isNews } = syncOf(this.rooms.values(), asker.user, since, pending);
+      if (isNews || performance.now() >= until) {
+        response.writeHead(200, { "content-type": "application/json" });
+        response.end(JSON.stringify(body));
+        return true;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      if (response.destroyed) return true;
+    }
+  }
+
   #userOf({ headers, query }: SeenRequest): { readonly user: string; readonly token: string } | null {
     const token = /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1] ?? query.get("access_token");
     if (token === null) return null;
@@ -340,7 +368,7 @@ export class FakeHomeserver {
     const [what, first, second] = segments;
     switch (`${method} ${what ?? ""}`) {
       case "GET account":
-        return [200, { user_id: this.whoami ?? user }];
+        return [200, { user_id: this.whoami ?? user, device_id: this.devices.get(call.token) ?? null }];
       case "GET profile": {
         const name = this.profiles.get(first ?? "");
         return name === undefined ? NOT_FOUND : [200, { displayname: name }];
@@ -394,6 +422,13 @@ export class FakeHomeserver {
         return [200, { presence: "online" }];
       case "GET sync":
         return [200, { next_batch: "1", user }];
+      case "GET events": {
+        const room = this.rooms.get(query.get("room_id") ?? "");
+        const mayRead = room !== undefined && (room.membership(user) === "join" || this.#isPeekable(room));
+        if (query.has("room_id") && !mayRead) return NOT_THERE;
+        if (room === undefined) return [200, { start: "s1", end: "s1", chunk: [] }];
+        return [200, eventsAfter(this.rooms.values(), room, query)];
+      }
     }
     const room = this.rooms.get(first ?? "");
     if (what !== "rooms" || room === undefined) return NOT_FOUND;
@@ -416,7 +451,8 @@ export class FakeHomeserver {
       ...(name === null ? {} : { alias: `#${name}:${SERVER}` }),
       ...(isJsonObject(creation) ? { creation } : {}),
     });
-    if (isJsonObject(levels)) this.send(room, user, "m.room.power_levels", levels, "");
+    const usual = { users: version === "12" ? {} : { [user]: 100 } };
+    if (isJsonObject(levels)) this.send(room, user, "m.room.power_levels", { ...usual, ...levels }, "");
     for (const state of Array.isArray(body["initial_state"]) ? body["initial_state"] : []) {
       if (!isJsonObject(state) || !isJsonObject(state["content"] ?? null)) continue;
       this.send(
@@ -472,9 +508,10 @@ export class FakeHomeserver {
     const { method, segments, query, body, user, token } = call;
     const [, , action, first = "", second = ""] = segments;
     const isIn = room.membership(user) === "join";
+    const mayRead = isIn || (method === "GET" && this.#isPeekable(room));
     if (action === "state" && method === "GET" && segments.length > 3) {
       const event = room.stateEvent(first, second);
-      if (!isIn && !(first === "m.room.member" && second === user)) return NOT_THERE;
+      if (!mayRead && !(first === "m.room.member" && second === user)) return NOT_THERE;
       if (event === null) return NOT_FOUND;
       return [200, query.get("format") === "event" ? event : event.content];
     }
@@ -483,8 +520,20 @@ export class FakeHomeserver {
       this.setMembership(room, user, "leave");
       return [200, {}];
     }
-    if (!isIn) return NOT_THERE;
+    // As Synapse: an event that one may not see is not there.
+    if (!mayRead) return action === "event" ? NOT_FOUND : NOT_THERE;
     switch (`${method} ${action ?? ""}`) {
+      case "GET initialSync":
+        return [
+          200,
+          {
+            room_id: room.id,
+            messages: newestMessages(this.rooms.values(), room, Number(query.get("limit") ?? 10)),
+            state: [...room.state],
+            visibility: "public",
+            ...(isIn ? { membership: "join" } : {}),
+          },
+        ];
       case "GET state":
         return [200, [...room.state]];
       case "GET members":
@@ -492,7 +541,7 @@ export class FakeHomeserver {
       case "GET joined_members":
         return [200, { joined: Object.fromEntries(room.users("join").map((id) => [id, {}])) }];
       case "GET messages":
-        return [200, { chunk: room.timeline.toReversed().slice(0, Number(query.get("limit") ?? 10)) }];
+        return [200, messagesBefore(room, query)];
       case "GET event":
         return room.event(first) === null ? NOT_FOUND : [200, room.event(first)];
       case "GET context":
@@ -540,6 +589,12 @@ export class FakeHomeserver {
       default:
         return [404, { errcode: "M_UNRECOGNIZED", error: "Unrecognized request" }];
     }
+  }
+
+  /** Whether those who are not in the room may read it here: somebody of this server has to be in it. */
+  #isPeekable(room: FakeRoom): boolean {
+    const visibility = room.stateEvent("m.room.history_visibility")?.content["history_visibility"];
+    return visibility === "world_readable" && room.users("join").some((member) => member.endsWith(`:${SERVER}`));
   }
 
   #pushed(room: FakeRoom, event: FakeEvent): FakeEvent {

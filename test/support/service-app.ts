@@ -189,7 +189,15 @@ export function configFor(homeserverUrl: string, sqlite: string, settings: Setti
       auditKeep: 7_776_000_000,
       ...settings.storage,
     },
-    attendance: { linger: 0, concurrency: 4, joinsPerSecond: 1_000, joinTimeout: 600_000, ...settings.attendance },
+    attendance: {
+      linger: 0,
+      concurrency: 4,
+      joinsPerSecond: 1_000,
+      joinTimeout: 600_000,
+      joinReason: null,
+      functionalMember: true,
+      ...settings.attendance,
+    },
     policy: { maxRooms: 100, maxMembers: 1_000_000, ...settings.policy },
     log: { level: "debug", format: "json", ...settings.log },
     registration: {

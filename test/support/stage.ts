@@ -5,6 +5,7 @@ import { MatrixUser, type Json } from "../../homeservers/synapse/client.ts";
 import { startPair, type Pair } from "../../homeservers/synapse/pair.ts";
 import type { Synapse } from "../../homeservers/synapse/synapse.ts";
 import { Emissary } from "./emissary.ts";
+import type { FederationRecorder } from "./federation-recorder.ts";
 
 /** Short enough for a test to see the pseudouser leave, long enough not to see it by accident. */
 export const LINGER_MS = 1_500;
@@ -33,6 +34,12 @@ export async function openStage(
     readonly localpart?: string;
     /** Namespaces of tenants' personas, as regular expressions for localparts, or of aliases with their `#`, that the registration keeps people from. */
     readonly reserve?: readonly string[];
+    /** Sections of emissary.yaml. */
+    readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+    /** Settings of both Synapses. */
+    readonly synapse?: Readonly<Record<string, unknown>>;
+    /** Listens to what the two say to each other. */
+    readonly recorder?: FederationRecorder;
   } = {},
 ): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), "emissary-e2e-"));
@@ -43,11 +50,14 @@ export async function openStage(
   const close = async (): Promise<void> => {
     await emissary?.end();
     await pair?.stop();
+    await options.recorder?.stop();
     await rm(dir, { recursive: true, force: true });
   };
   try {
     pair = await startPair({
       dir,
+      ...(options.synapse === undefined ? {} : { settings: options.synapse }),
+      ...(options.recorder === undefined ? {} : { fronts: await options.recorder.reserve() }),
       ...(python === undefined ? {} : { python }),
       prepare: async ({ alpha }) => {
         const home = join(dir, "emissary");
@@ -64,12 +74,13 @@ export async function openStage(
                   (regex) => `^${regex.startsWith("#") ? "" : "@"}${regex}:${alpha.serverName}$`,
                 ),
               }),
-          settings: { attendance: { linger: `${LINGER_MS}ms` } },
+          settings: { attendance: { linger: `${LINGER_MS}ms` }, ...options.settings },
         });
         return { alphaRegistrations: [emissary.registrationPath] };
       },
     });
     if (emissary === undefined) throw new Error("startPair did not call prepare");
+    await options.recorder?.start(pair);
     await emissary.start();
     return stageOf(dir, pair, emissary, `@${localpart}:${pair.alpha.serverName}`, close);
   } catch (error) {

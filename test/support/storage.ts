@@ -6,6 +6,7 @@ import type { AttendanceStore } from "../../src/attendance/contracts.ts";
 import type { Coverage } from "../../src/feed/contracts.ts";
 import type { AuditWriter, PersonaStore } from "../../src/gateways/act/contracts.ts";
 import type { AuditReads, RoomOverview } from "../../src/gateways/admin/contracts.ts";
+import type { PeekStore } from "../../src/gateways/peek/msc2753/contracts.ts";
 import type { DeliveryStore } from "../../src/gateways/delivery/contracts.ts";
 import type { ReconcileStore } from "../../src/reconcile/contracts.ts";
 import type { LeaseStore } from "../../src/leases/desk.ts";
@@ -22,6 +23,7 @@ export interface Stores {
   readonly journal: Journal;
   readonly loads: RoomLoads;
   readonly leases: LeaseStore;
+  readonly peeks: PeekStore;
   readonly coverage: Coverage;
   readonly attendance: AttendanceStore & AttendedRooms;
   readonly tenants: TenantStore;
@@ -103,6 +105,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     journal: slow(stores.journal),
     loads: slow(stores.loads),
     leases: slow(stores.leases),
+    peeks: slow(stores.peeks),
     coverage: slow(stores.coverage),
     attendance: slow(stores.attendance),
     tenants: slow(stores.tenants),

@@ -2,25 +2,30 @@ import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import type { Config } from "../../platform/config/config.ts";
 import type { Source } from "../../platform/config/load.ts";
 import { isForeseen } from "../exit.ts";
-import { CHECKS, CONFIGURATION } from "./checks.ts";
+import { CHECKS, CONFIGURATION, PUBLIC } from "./checks.ts";
 import { openContext, type Check, type Context } from "./context.ts";
 import { findingsOf, type Finding } from "./finding.ts";
 import type { Machine } from "./machine.ts";
+import { publicUrlCheck } from "./public.ts";
 
 const aboutConfiguration = findingsOf(CONFIGURATION);
 
-/** Makes every check and answers what each found, one finding a check, in their order. No finding shows a secret. */
-export async function examine(source: Source, machine: Machine): Promise<Finding[]> {
+/**
+ * Makes every check and answers what each found, one finding a check, in their order. No finding shows a secret.
+ * @param publicUrl the address that clients use; null to leave out what is asked there
+ */
+export async function examine(source: Source, machine: Machine, publicUrl: string | null = null): Promise<Finding[]> {
+  const checks = Object.entries({ ...CHECKS, ...(publicUrl === null ? {} : { [PUBLIC]: publicUrlCheck(publicUrl) }) });
   let context: Context;
   try {
     context = openContext(source, machine);
   } catch (error) {
     if (!(error instanceof EmissaryError)) throw error;
-    return [unusable(error.message), ...untried()];
+    return [unusable(error.message), ...checks.map(([name]) => untried(name))];
   }
   try {
     const findings = [aboutConfiguration.ok(`${source.path} and the registration are sound and agree`)];
-    for (const [name, check] of Object.entries(CHECKS)) findings.push(await tried(name, check, context));
+    for (const [name, check] of checks) findings.push(await tried(name, check, context));
     return findings.map((finding) => withoutSecrets(finding, context.config));
   } finally {
     await context.homeserver.close();
@@ -35,8 +40,8 @@ function unusable(message: string): Finding {
   });
 }
 
-function untried(): Finding[] {
-  return Object.keys(CHECKS).map((name) => findingsOf(name).skipped("the configuration has to be right first"));
+function untried(name: string): Finding {
+  return findingsOf(name).skipped("the configuration has to be right first");
 }
 
 /** A check that fails at something the system reports must not hide what the others find. */

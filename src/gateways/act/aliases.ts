@@ -22,7 +22,9 @@ const setAlias: ActHandler = async (parts, caller, request, reply) => {
   await requireDeed(parts, caller, roomId, { action: "read" });
   const answer = await parts.upstream.answer("PUT", pathOf(request, NONE), jsonOf({ room_id: roomId }));
   if (answer.status === 200) await noteMaker(parts, alias, caller.tenant.id);
-  return audited(parts, caller, reply, { action: "alias.set", roomId, answer });
+  const passed = await audited(parts, caller, { action: "alias.set", roomId, answer });
+  if (isExclusive(answer)) throw notReserved(alias);
+  return passBack(reply, passed);
 };
 
 /** Aliases are the pseudouser's to the homeserver, and it removes any of them: whose it is has to be told here. */
@@ -37,7 +39,7 @@ const removeAlias: ActHandler = async (parts, caller, request, reply) => {
   }
   const answer = await parts.upstream.answer("DELETE", pathOf(request, NONE), null);
   if (answer.status === 200) await noteMaker(parts, alias, null);
-  return audited(parts, caller, reply, { action: "alias.remove", roomId, answer });
+  return passBack(reply, await audited(parts, caller, { action: "alias.remove", roomId, answer }));
 };
 
 const setListed: ActHandler = async (parts, caller, request, reply) => {
@@ -45,7 +47,7 @@ const setListed: ActHandler = async (parts, caller, request, reply) => {
   await requireDeed(parts, caller, roomId, { action: "room-state" });
   const body = await readJson(request, BODY_LIMIT);
   const answer = await parts.upstream.answer("PUT", pathOf(request, NONE), jsonOf(body));
-  return audited(parts, caller, reply, { action: "directory.list", roomId, answer });
+  return passBack(reply, await audited(parts, caller, { action: "directory.list", roomId, answer }));
 };
 
 function ownAlias({ own }: ActParts, text: string): RoomAlias {
@@ -71,21 +73,36 @@ async function noteMaker(parts: ActParts, alias: RoomAlias, tenant: TenantId | n
   await parts.upstream.answer("PUT", makerPath(parts, alias), jsonOf(content));
 }
 
+type Answer = Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
+
 interface Done {
   readonly action: string;
   readonly roomId: RoomId;
-  readonly answer: Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
+  readonly answer: Answer;
 }
 
-async function audited(
-  { audit }: ActParts,
-  { tenant }: Caller,
-  reply: FastifyReply,
-  { action, roomId, answer: { status, headers, body } }: Done,
-): Promise<FastifyReply> {
+async function audited({ audit }: ActParts, { tenant }: Caller, { action, roomId, answer }: Done): Promise<Answer> {
+  const { status, body } = answer;
   const outcome = status === 200 ? "done" : (stringAt(parsedObject(body), "errcode") ?? String(status));
   await audit.note({ actor: `tenant:${tenant.id}`, action, outcome, roomId, detail: {} });
+  return answer;
+}
+
+function passBack(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
   return reply.code(status).headers(headers).send(body);
+}
+
+/** Whether the homeserver keeps an alias for others: Synapse gives an appservice those of its registered namespaces only. */
+export function isExclusive({ status, body }: Pick<Answer, "status" | "body">): boolean {
+  return status === 400 && stringAt(parsedObject(body), "errcode") === "M_EXCLUSIVE";
+}
+
+/** What the tenant is told then: it can do nothing, but the operator can. */
+export function notReserved(alias: string): EmissaryError {
+  return new EmissaryError(
+    "not-in-namespace",
+    `The homeserver does not let Emissary make the alias ${alias}: none of the namespaces that are reserved for it has that. Reserve one (emissary register --force --reserve '#…'), and restart the homeserver.`,
+  );
 }
 
 function jsonOf(value: object): Buffer {

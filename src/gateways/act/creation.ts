@@ -1,7 +1,8 @@
 import { dress } from "../../model/persona.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { isUserId, type UserId } from "../../model/ids.ts";
-import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { isJsonObject, stringAt, without, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../model/power-levels.ts";
 import type { Caller } from "./caller.ts";
 
 export interface Creation {
@@ -26,27 +27,30 @@ export function creationOf(body: JsonObject, creation: Creation): JsonObject {
     creation,
   );
   if (Array.isArray(body["invite"])) made["invite"] = body["invite"].filter((user) => !isOurs(user, creation));
-  const levels = body["power_level_content_override"];
-  if (isJsonObject(levels)) made["power_level_content_override"] = levelsOf(levels, creation);
+  const override = body["power_level_content_override"] ?? {};
+  if (isJsonObject(override)) {
+    const levels = overrideOf(override, body, creation);
+    const isAsked = "power_level_content_override" in body;
+    if (isAsked || Object.keys(levels).length > 0) made["power_level_content_override"] = levels;
+  }
   if (Array.isArray(body["initial_state"])) {
-    made["initial_state"] = body["initial_state"].map((event) => firstState(event, creation));
+    const makers = makersOf(body, creation);
+    made["initial_state"] = body["initial_state"].map((event) => firstState(event, makers, creation));
   }
   return made;
 }
 
-/** Whether a body names users of the tenant's in power levels: only then it matters how the room's version treats creators. */
-export function namesOwnPower(body: JsonObject, isPersona: Creation["isPersona"]): boolean {
+/** Whether what becomes of a body depends on how the room's version treats creators. */
+export function dependsOnCreators(body: JsonObject, { tenant, user }: Caller): boolean {
   const state = Array.isArray(body["initial_state"]) ? body["initial_state"] : [];
-  const contents = state.map((event) => (isJsonObject(event) ? (event["content"] ?? null) : null));
-  return [body["power_level_content_override"] ?? null, ...contents].some((content) => {
-    const users = isJsonObject(content) ? (content["users"] ?? null) : null;
-    return isJsonObject(users) && Object.keys(users).some((user) => isOurs(user, { isPersona }));
-  });
-}
-
-/** Room versions in which creators have unlimited power, and no level. */
-export function hasCreatorPower(version: string): boolean {
-  return version === "org.matrix.hydra.11" || (/^\d+$/.test(version) && Number(version) >= 12);
+  const levels = body["power_level_content_override"] ?? null;
+  return (
+    user !== tenant.sender ||
+    body["preset"] === TRUSTING ||
+    (isJsonObject(levels) && "users" in levels) ||
+    additionalIn(body).length > 0 ||
+    state.some((event) => isJsonObject(event) && event["type"] === POWER_LEVELS)
+  );
 }
 
 /** Without the tenant's own users among those who shall have a creator's power (MSC4289). */
@@ -56,27 +60,59 @@ export function creatorsOf(content: JsonObject, creation: Pick<Creation, "isPers
   return { ...content, additional_creators: creators.filter((user) => !isOurs(user, creation)) };
 }
 
-function firstState(event: JsonValue, creation: Creation): JsonValue {
+function firstState(event: JsonValue, makers: Makers, creation: Creation): JsonValue {
   if (!isJsonObject(event)) return event;
   const type = stringAt(event, "type") ?? "";
   if (type === "m.room.member") {
     throw new EmissaryError("forbidden", "Memberships are not set as a room's first state: use `invite` for them.");
   }
   const content = isJsonObject(event["content"] ?? null) ? (event["content"] as JsonObject) : {};
-  const levels = type === "m.room.power_levels" ? levelsOf(content, creation) : content;
+  const levels = type === POWER_LEVELS ? levelsOf(content, makers, creation) : content;
   return { ...event, content: marked(type, levels, creation) };
 }
 
-/** The pseudouser has the most that any of the tenant's users was to have. */
-function levelsOf(levels: JsonObject, creation: Creation): JsonObject {
-  const users = levels["users"] ?? null;
-  if (!isJsonObject(users)) return levels;
-  const others = Object.entries(users).filter(([user]) => !isOurs(user, creation));
-  const ours = Object.entries(users).filter(([user]) => isOurs(user, creation));
-  if (ours.length === 0) return levels;
-  const numbers = ours.map(([, level]) => level).filter((level) => typeof level === "number");
-  const own: [string, JsonValue][] = numbers.length > 0 ? [[creation.own, Math.max(...numbers)]] : [];
-  return { ...levels, users: Object.fromEntries([...others, ...(creation.creatorHasLevel ? own : [])]) };
+/** What the preset says stands where the tenant says nothing of users. */
+function overrideOf(override: JsonObject, body: JsonObject, creation: Creation): JsonObject {
+  const makers = makersOf(body, creation);
+  if ("users" in override) return levelsOf(override, makers, creation);
+  const rest = without(override, PERSONA_LEVELS);
+  if (Object.keys(makers).length === 0) return rest;
+  return { ...rest, [PERSONA_LEVELS]: { [creation.caller.tenant.id]: { ...makers } } };
+}
+
+function levelsOf(levels: JsonObject, makers: Makers, creation: Creation): JsonObject {
+  const { own, caller, isPersona, creatorHasLevel } = creation;
+  const users = levels["users"] ?? {};
+  // No levels take a creator's power away.
+  const asked = !creatorHasLevel && isJsonObject(users) ? { ...levels, users: { ...makers, ...users } } : levels;
+  const current = { users: creatorHasLevel ? { [own]: MAKER_LEVEL } : {} };
+  return levelsToSet(asked, current, { own, tenant: caller.tenant, isPersona, isCreator: !creatorHasLevel });
+}
+
+/** Whom a preset gives all that the room's maker has (spec, "createRoom"). */
+const TRUSTING = "trusted_private_chat";
+
+type Makers = Readonly<Record<string, number>>;
+
+/**
+ * The tenant's users with a maker's power, and what level that is. Not among them is the one whose power shows without: the
+ * sender, which has the pseudouser's level, or, where makers have none, the user that the tenant sees as the room's creator.
+ */
+function makersOf(body: JsonObject, creation: Creation): Makers {
+  const { caller, creatorHasLevel } = creation;
+  const invited = body["preset"] === TRUSTING && Array.isArray(body["invite"]) ? body["invite"] : [];
+  const makers = [...invited, ...(creatorHasLevel ? [caller.user] : additionalIn(body))];
+  const shown = creatorHasLevel ? caller.tenant.sender : caller.user;
+  const level = creatorHasLevel ? MAKER_LEVEL : CREATOR_LEVEL;
+  return Object.fromEntries(
+    makers.filter((user) => isOurs(user, creation) && user !== shown).map((user) => [user, level]),
+  ) as Makers;
+}
+
+function additionalIn(body: JsonObject): readonly JsonValue[] {
+  const content = body["creation_content"] ?? null;
+  const creators = isJsonObject(content) ? (content["additional_creators"] ?? null) : null;
+  return Array.isArray(creators) ? creators : [];
 }
 
 function isOurs(user: JsonValue, { isPersona }: Pick<Creation, "isPersona">): boolean {

@@ -1,6 +1,6 @@
-import { ON_BEHALF_OF, ownerIn } from "../../model/attribution.ts";
+import { ON_BEHALF_OF } from "../../model/attribution.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../model/json.ts";
-import { undressContent, undressJson, type Viewer } from "../../model/persona.ts";
+import { undressJson, undressState, type Viewer } from "../../model/persona.ts";
 
 /**
  * Bytes of an answer that is held to be looked through. A larger one, such as the state of a room with tens of thousands of
@@ -11,23 +11,23 @@ export const MAX_ECHO_BYTES = 16 * 1024 * 1024;
 /** How deep events lie in answers: /hierarchy has lists of rooms with lists of events. */
 const MAX_DEPTH = 4;
 
+/** What an answer holds in which something is to be changed: a mark of a tenant's, or events that tell of power. */
+const SIGNS: readonly string[] = [ON_BEHALF_OF, '"m.room.power_levels"', '"m.room.create"'];
+
 /**
- * What the homeserver answered as the tenant sees it: the tenant's own events are its users'. Null where it stays as it is, which
- * is seen without parsing for all answers that hold no mark of any tenant.
+ * What the homeserver answered as the tenant sees it: the tenant's own events are its users', and the pseudouser's power is theirs. Null
+ * where it stays as it is, which is seen without parsing for all answers that hold no sign of either.
  */
 export function echoedEvents(body: Buffer, viewer: Viewer): Buffer | null {
-  return revised(body, (answer) => echoed(answer, viewer, 0));
+  return SIGNS.some((sign) => body.includes(sign)) ? revised(body, (answer) => echoed(answer, viewer, 0)) : null;
 }
 
-/** Likewise for an answer that is a state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
-export function echoedContent(body: Buffer, { tenant }: Viewer): Buffer | null {
-  return revised(body, (answer) =>
-    isJsonObject(answer) && ownerIn(answer)?.tenant === tenant.id ? undressContent(answer) : answer,
-  );
+/** Likewise for an answer that is the content alone of a state event of this type. */
+export function echoedContent(type: string, body: Buffer, viewer: Viewer): Buffer | null {
+  return revised(body, (answer) => (isJsonObject(answer) ? undressState(type, answer, viewer) : answer));
 }
 
 function revised(body: Buffer, change: (answer: JsonValue) => JsonValue): Buffer | null {
-  if (!body.includes(ON_BEHALF_OF)) return null;
   try {
     const answer = JSON.parse(body.toString("utf8")) as JsonValue;
     const next = change(answer);

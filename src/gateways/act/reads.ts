@@ -21,11 +21,14 @@ function read(allowed: ReadonlySet<string>, isContent: (request: FastifyRequest)
   return async (parts, caller, request, reply) => {
     await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
     const viewer = { own: parts.own, tenant: caller.tenant };
-    const echoed = isContent(request) ? echoedContent : echoedEvents;
+    const type = isContent(request) ? param(request, "eventType") : null;
     return parts.upstream.revised(
       { method: "GET", path: pathOf(request, allowed), headers: request.headers, body: null },
       reply,
-      { limit: MAX_ECHO_BYTES, revise: (body) => echoed(body, viewer) },
+      {
+        limit: MAX_ECHO_BYTES,
+        revise: (body) => (type === null ? echoedEvents(body, viewer) : echoedContent(type, body, viewer)),
+      },
     );
   };
 }

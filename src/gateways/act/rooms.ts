@@ -1,17 +1,19 @@
 import type { FastifyReply } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
-import { isRoomId, type RoomId, type UserId } from "../../model/ids.ts";
+import { isRoomId, serverOf, type RoomId, type UserId } from "../../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
 import type { LeaseWish } from "../../model/lease.ts";
+import { hasCreatorPower } from "../../model/power-levels.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param } from "../../platform/http/server.ts";
 import { requireAction, requireDeed } from "./access.ts";
 import type { ActHandler, ActParts, Endpoint } from "./act.ts";
+import { isExclusive, notReserved } from "./aliases.ts";
 import { holderOf, type Caller } from "./caller.ts";
-import { creationOf, creatorsOf, hasCreatorPower, namesOwnPower } from "./creation.ts";
+import { creationOf, creatorsOf, dependsOnCreators } from "./creation.ts";
 import { pathOf } from "./path.ts";
+import { stateEvent } from "./state-event.ts";
 
 /** A room's first state may be several events of 64 KiB. */
 const CREATE_BODY_LIMIT = 512 * 1024;
@@ -38,7 +40,11 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
       action: "room.create",
       field: "room_id",
     });
-    if (made.roomId === null) return passBack(reply, made.answer);
+    if (made.roomId === null) {
+      const name = stringAt(body, "room_alias_name");
+      if (name !== null && isExclusive(made.answer)) throw notReserved(`#${name}:${serverOf(parts.own)}`);
+      return passBack(reply, made.answer);
+    }
     await learn(parts, made.roomId);
     await hold(parts, caller, { roomId: made.roomId, holder, via: [], ttl: null }, reply);
     return passBack(reply, made.answer);
@@ -62,7 +68,7 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
     });
     if (made.roomId === null) return passBack(reply, made.answer);
     await learn(parts, made.roomId);
-    await parts.recorder.observe(() => stateEvent(parts, roomId, "m.room.tombstone", ""));
+    await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.tombstone", ""));
     return passBack(reply, made.answer);
   });
 };
@@ -121,31 +127,8 @@ async function make(
  * on the first rests the tenant's right to a private room.
  */
 async function learn(parts: ActParts, roomId: RoomId): Promise<void> {
-  await parts.recorder.observe(() => stateEvent(parts, roomId, "m.room.create", ""));
-  await parts.recorder.observe(() => stateEvent(parts, roomId, "m.room.member", parts.own));
-}
-
-/** Some homeservers know no `format`; the whole state has the event, too. */
-async function stateEvent(parts: ActParts, roomId: RoomId, type: string, stateKey: string): Promise<RoomEvent | null> {
-  const state = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
-  const one = await parts.upstream.answer(
-    "GET",
-    `${state}/${encodeURIComponent(type)}/${encodeURIComponent(stateKey)}?format=event`,
-    null,
-  );
-  const event: unknown = parsedObject(one.body);
-  if (one.status === 200 && isRoomEvent(event)) return event;
-  const events = eventsIn((await parts.upstream.answer("GET", state, null)).body);
-  return events.find((each) => each.type === type && each.state_key === stateKey) ?? null;
-}
-
-function eventsIn(body: Buffer): readonly RoomEvent[] {
-  try {
-    const all: unknown = JSON.parse(body.toString("utf8"));
-    return Array.isArray(all) ? all.filter((each) => isRoomEvent(each)) : [];
-  } catch {
-    return [];
-  }
+  await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.create", ""));
+  await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.member", parts.own));
 }
 
 /** Books the tenant's lease, enters its user, and waits until the keeper sees both. */
@@ -162,7 +145,7 @@ function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boo
 }
 
 async function creatorHasLevel(parts: ActParts, caller: Caller, body: JsonObject): Promise<boolean> {
-  if (!namesOwnPower(body, personaOf(parts, caller))) return true;
+  if (!dependsOnCreators(body, caller)) return true;
   const asked = stringAt(body, "room_version");
   return !hasCreatorPower(asked ?? (await defaultVersion(parts)));
 }

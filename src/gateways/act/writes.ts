@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { txnIdAt } from "../../model/attribution.ts";
 import { EmissaryError } from "../../model/errors.ts";
-import { isEventId, type RoomId } from "../../model/ids.ts";
-import { isJsonObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { isEventId, type RoomId, type UserId } from "../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
 import { dress, type Profile } from "../../model/persona.ts";
+import { isCreatorIn, levelsToSet, MAKER_LEVEL, POWER_LEVELS } from "../../model/power-levels.ts";
 import type { Room } from "../../model/room.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { readJson } from "../../platform/http/body.ts";
@@ -14,6 +15,7 @@ import { passAudited } from "./audited.ts";
 import type { Caller } from "./caller.ts";
 import { requireFreeState, requireOwnEvent } from "./ownership.ts";
 import { pathOf } from "./path.ts";
+import { stateEvent } from "./state-event.ts";
 
 /** An event is at most 64 KiB (spec, "Size limits"); what is larger is refused before it is read whole. */
 const EVENT_BODY_LIMIT = 128 * 1024;
@@ -67,9 +69,31 @@ const setState: ActHandler = async (parts, caller, request, reply) => {
   // Otherwise two tenants that set the same state at once would both find it free.
   return parts.turns.take(state.replace(/\/$/, ""), async () => {
     await requireFreeState(parts.upstream, parts.own, caller.tenant, state);
-    return put(parts, caller, reply, { path, roomId, content, action: "state.set", type });
+    const isLevels = state.replace(/\/$/, "").endsWith(`/state/${POWER_LEVELS}`);
+    const set = isLevels ? await levelsFor(parts, caller, roomId, content) : content;
+    return put(parts, caller, reply, { path, roomId, content: set, action: "state.set", type });
   });
 };
+
+/** Power levels as they go to the homeserver: the tenant's users are nobody there. */
+async function levelsFor(
+  { upstream, own, tenants }: ActParts,
+  { tenant }: Caller,
+  roomId: RoomId,
+  content: JsonObject,
+): Promise<JsonObject> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/${POWER_LEVELS}/`;
+  const { status, body } = await upstream.answer("GET", path, null);
+  const create = await stateEvent(upstream, roomId, "m.room.create", "");
+  if ((status !== 200 && status !== 404) || create === null) {
+    throw new EmissaryError("homeserver-error", "What power there is in the room cannot be told now; try again.");
+  }
+  const isCreator = isCreatorIn(create as unknown as JsonObject, own);
+  const isPersona = (userId: UserId): boolean => tenants.isPersona(tenant, userId);
+  // Without power levels a room's maker has what it had in the first (spec, "m.room.power_levels").
+  const none = !isCreator && create.sender === own ? { users: { [own]: MAKER_LEVEL } } : {};
+  return levelsToSet(content, status === 404 ? none : parsedObject(body), { own, tenant, isPersona, isCreator });
+}
 
 export function noMembershipAsState(): EmissaryError {
   return new EmissaryError(

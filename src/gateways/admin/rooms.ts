@@ -4,7 +4,7 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, isRoomId, isServerName, isUserId, type RoomId } from "../../model/ids.ts";
 import type { Holder } from "../../model/lease.ts";
 import { isMembership } from "../../model/membership.ts";
-import { isPseudouser } from "../../model/pseudouser.ts";
+import { isPseudouser } from "../../masking/masking.ts";
 import { resolveRoom } from "../../leases/target.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, queryAll, serve } from "../../platform/http/server.ts";
@@ -86,7 +86,7 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
           membership: member.membership,
           displayname: member.displayname,
           event_id: member.eventId,
-          pseudouser: isPseudouser(member.userId, parts.own),
+          pseudouser: isPseudouser(member.userId, [parts.own]),
         })),
         next: members.length === limit ? (members.at(-1)?.userId ?? null) : null,
       };

@@ -21,6 +21,9 @@ export interface DoorParts {
   readonly passOn: Handler | null;
 }
 
+/** Set in every answer: by it `emissary doctor` sees which of the homeserver's public paths come here. */
+export const MARK = { name: "x-emissary", value: "gateway" } as const;
+
 /** What a browser needs to be allowed to read an answer (spec, CS API, "Web Browser Clients"). */
 const CORS = {
   "access-control-allow-origin": "*",
@@ -35,12 +38,13 @@ const CORS = {
 export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: DoorParts): void {
   server.addHook("onSend", (_request, reply, _payload, done) => {
     for (const [name, value] of Object.entries(CORS)) if (!reply.hasHeader(name)) void reply.header(name, value);
+    void reply.header(MARK.name, MARK.value);
     done();
   });
   const others = (otherwise: Handler): Handler => passOn ?? otherwise;
   for (const path of new Set([...tenants.handlers.keys(), ...users.handlers.keys()])) {
-    const forTenants = tenants.handlers.get(path);
-    const forUsers = users.handlers.get(path);
+    const forTenants = handlersAt(tenants, path);
+    const forUsers = handlersAt(users, path);
     const handlers: Partial<Record<Method, Handler>> = {};
     for (const method of new Set([...methodsOf(forTenants), ...methodsOf(forUsers)])) {
       const tenant = forTenants?.[method] ?? (forTenants === undefined ? tenants.refuse.path : tenants.refuse.method);
@@ -61,6 +65,22 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: 
     if (request.method === "OPTIONS") return reply.code(204).send();
     return refuse(request, reply);
   });
+}
+
+/**
+ * What an API has for a path that is in the other one's words: `/state/m.room.member/:userId` is to one of them what
+ * `/state/:eventType/:stateKey` is to the other, and the router would take the first for both.
+ */
+function handlersAt({ handlers }: Surface, path: string): Partial<Record<Method, Handler>> | undefined {
+  const exact = handlers.get(path);
+  if (exact !== undefined) return exact;
+  const segments = path.split("/");
+  const covers = (pattern: string): boolean => {
+    const parts = pattern.split("/");
+    return parts.length === segments.length && parts.every((part, at) => part.startsWith(":") || part === segments[at]);
+  };
+  const pattern = [...handlers.keys()].find(covers);
+  return pattern === undefined ? undefined : handlers.get(pattern);
 }
 
 function methodsOf(handlers: Partial<Record<Method, Handler>> | undefined): readonly Method[] {

@@ -10,9 +10,11 @@ export interface Identity {
 export interface TokenOwners {
   /** Null where the homeserver does not know the token. @throws EmissaryError where it cannot be asked. */
   ownerOf(token: string): Promise<Identity | null>;
+  /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError likewise */
+  sees(token: string, roomId: RoomId): Promise<boolean>;
 }
 
 export interface History {
   /** Has the homeserver fetch what was said before the pseudouser came (spec, server-server API, "Backfilling"). Best effort: never rejects. */
-  fetch(roomId: RoomId, abort: AbortSignal): Promise<void>;
+  fetch(roomId: RoomId): Promise<void>;
 }

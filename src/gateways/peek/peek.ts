@@ -1,8 +1,11 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import { tokensOf } from "../../platform/http/bearer.ts";
 import type { Upstream, UpstreamRequest } from "../../platform/http/upstream.ts";
+import type { PeekedRooms, PeekStore } from "./msc2753/contracts.ts";
+import type { DeviceSync } from "./msc2753/sync.ts";
 import type { Peeker } from "./peeker.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
 import type { KnownUsers } from "./users.ts";
@@ -14,7 +17,11 @@ export interface PeekParts {
   readonly users: KnownUsers;
   readonly peeker: Peeker;
   readonly routes: RoutesMemory;
-  readonly ledger: Pick<Ledger, "room" | "members">;
+  readonly devices: DeviceSync;
+  readonly peeks: Pick<PeekStore, "peeksOf">;
+  readonly peekedRooms: Pick<PeekedRooms, "membership">;
+  readonly ledger: Pick<Ledger, "room" | "member" | "members">;
+  readonly hidden: Hidden;
   readonly count: (outcome: "passed" | "opened" | "refused") => void;
 }
 

@@ -1,15 +1,17 @@
 import { createHmac } from "node:crypto";
-import type { Clock } from "../../model/clock.ts";
+import { limitOf, type Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
-import { isRoomAlias, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
+import { isRoomAlias, type EventId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
-import { mergeVia } from "../../model/room.ts";
+import { mergeVia, type Room } from "../../model/room.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import { resolveRoom, type Aliases, type RoomTarget } from "../../leases/target.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import { matchesGlob } from "../../policy/glob.ts";
-import type { History } from "./contracts.ts";
+import type { History, Identity } from "./contracts.ts";
+import { Openings } from "./openings.ts";
+import { remember } from "./remember.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
 
 export interface PeekOptions {
@@ -37,9 +39,6 @@ export interface PeekerParts {
   readonly clock: Clock;
 }
 
-/** Rooms whose history was fetched, and renewals that were made, that are remembered. */
-const REMEMBERED = 10_000;
-
 /** A room that somebody asks for. */
 export interface PeekTarget extends RoomTarget {
   readonly alias: RoomAlias | null;
@@ -48,115 +47,192 @@ export interface PeekTarget extends RoomTarget {
 /** Brings the pseudouser into rooms that users look into, and keeps it there while they do. */
 export class Peeker {
   readonly #parts: PeekerParts;
-  /** Requests under way by holder and room, so that one that fails does not end the lease of another. */
-  readonly #underWay = new Map<string, number>();
-  /** The pseudouser's membership event for which a room's history was fetched. */
-  readonly #fetched = new Map<RoomId, string | null>();
-  readonly #renewed = new Map<string, number>();
+  readonly #openings: Openings;
+  /** Fetches of rooms' history, each with the pseudouser's membership event that it was for. */
+  readonly #histories = new Map<RoomId, { readonly stay: EventId | null; readonly fetched: Promise<void> }>();
+  /** Until when leases last that were renewed, by holder and room. */
+  readonly #until = new Map<string, number>();
 
   constructor(parts: PeekerParts) {
     this.#parts = parts;
+    this.#openings = new Openings(parts.leases, parts.options);
   }
 
   /** The room that is meant, with all routes to it that are known. @throws EmissaryError as resolveRoom does */
   async resolve(idOrAlias: string, via: readonly ServerName[]): Promise<PeekTarget> {
     const { aliases, routes, ledger } = this.#parts;
     const { roomId, via: found } = await resolveRoom(idOrAlias, via, aliases);
-    routes.learn(roomId, found);
+    const alias = isRoomAlias(idOrAlias) ? idOrAlias : null;
+    if (alias !== null) routes.learn(roomId, found, alias);
     const room = await ledger.room(roomId);
-    const known = mergeVia(found, mergeVia(routes.of(roomId), room?.via ?? []));
-    return { roomId, via: known, alias: isRoomAlias(idOrAlias) ? idOrAlias : null };
+    // Of a room that we are in the routes are known, and are not to be pushed out by what somebody names.
+    const isThere = room?.ownMembership === "join";
+    return { roomId, via: isThere ? room.via : mergeVia(found, mergeVia(routes.of(roomId), room?.via ?? [])), alias };
   }
 
   /**
-   * Resolves when the pseudouser is in the room for the user, and its history has been asked for.
+   * Resolves when the pseudouser is in the room for the user, and its history has been asked for. All of it takes `wait` at most.
    * @param who a name that no two users, or devices where these peek apart, share
    * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, why the homeserver refuses, …: then no lease is left behind
    */
   async open(who: string, target: PeekTarget, gone: AbortSignal): Promise<Lease> {
-    const { desk, keeper, options } = this.#parts;
-    const { roomId, via, alias } = target;
+    const { desk, keeper, options, clock, routes } = this.#parts;
+    const { roomId, alias } = target;
     const holder = this.holderOf(who);
-    this.#requireListed(target);
-    await this.#requireSpace(holder, roomId);
-    const key = `${holder.name} ${roomId}`;
-    this.#underWay.set(key, (this.#underWay.get(key) ?? 0) + 1);
+    const via = this.#listed(target);
+    const opening = await this.#openings.begin(holder, roomId);
+    const limit = limitOf(clock, options.wait, gone);
+    const taken = desk.take({ roomId, holder, alias, via, ttl: options.idle });
+    let isSettled = false;
+    const settled = taken.then(
+      () => void (isSettled = true),
+      () => void (isSettled = true),
+    );
     try {
-      const lease = await desk.take({ roomId, holder, alias, via, ttl: options.idle });
-      await keeper.untilPresent(lease, options.wait, gone);
-      await this.#fetchHistory(roomId, gone);
+      const lease = await before(limit.signal, taken);
+      opening.booked();
+      await keeper.untilPresent(lease, options.wait, limit.signal);
+      opening.succeeded();
+      routes.hint(roomId, via);
+      await this.#fetchHistory(roomId, limit.signal);
       return lease;
     } catch (error) {
-      if (this.#underWay.get(key) === 1) await desk.release(roomId, holder);
+      const released = settled.then(async () => {
+        if (opening.failed(isRefusal(error))) await desk.release(roomId, holder);
+      });
+      if (isSettled) await released;
+      // A lease that is booked after its user was answered is given back then. If that cannot be written, it expires.
+      else released.catch(() => undefined);
       throw error;
     } finally {
-      const left = (this.#underWay.get(key) ?? 1) - 1;
-      if (left === 0) this.#underWay.delete(key);
-      else this.#underWay.set(key, left);
+      limit.free();
     }
   }
 
-  /** The user has read again: its lease, if it has one, begins anew. */
-  async renew(who: string, roomId: RoomId): Promise<void> {
-    const { leases, desk, options, clock } = this.#parts;
+  /**
+   * The user reads again, for `during` milliseconds: its lease, if it has one, begins anew. One in a room that is no longer to be
+   * looked into ends.
+   */
+  async renew(who: string, roomId: RoomId, during = 0): Promise<void> {
+    await this.#lengthen(who, roomId, during);
+  }
+
+  /** Like renew; and where the pseudouser is in a room that may be looked into for somebody else, the user gets a lease of its own. */
+  async keep(who: string, room: Room, during = 0): Promise<void> {
+    const { desk, options } = this.#parts;
+    const { roomId } = room;
+    if (await this.#lengthen(who, roomId, during)) return;
+    if (!isPeekable(room)) return;
+    const via = this.#listed({ roomId, via: room.via, alias: null });
     const holder = this.holderOf(who);
-    const key = `${holder.name} ${roomId}`;
-    const now = clock.now();
-    const last = this.#renewed.get(key);
-    if (last !== undefined && now - last < options.idle / 4) return;
-    remember(this.#renewed, key, now);
-    const lease = await leases.find(roomId, holder);
-    if (lease !== null) await desk.take({ roomId, holder, alias: lease.alias, via: [], ttl: options.idle });
+    const opening = await this.#openings.begin(holder, roomId);
+    try {
+      await desk.take({ roomId, holder, via, ttl: options.idle + during });
+      opening.succeeded();
+    } catch (error) {
+      opening.failed(false);
+      throw error;
+    }
   }
 
   async close(who: string, roomId: RoomId): Promise<boolean> {
-    return this.#parts.desk.release(roomId, this.holderOf(who));
+    const holder = this.holderOf(who);
+    this.#until.delete(keyOf(holder, roomId));
+    return this.#parts.desk.release(roomId, holder);
   }
 
-  /** Leases stand in the database and the audit, which are not to tell who looks into which room. */
+  /**
+   * Leases stand in the database and the audit, which are not to tell who looks into which room. A device's name begins with its
+   * user's, and a full stop.
+   */
   holderOf(who: string): Holder {
-    const name = createHmac("sha256", this.#parts.secret).update(`peek\n${who}`).digest("base64url").slice(0, 22);
-    return { kind: "peek", name };
+    const name = this.#nameOf(who);
+    const [user = who] = who.split("\n", 1);
+    return { kind: "peek", name: user === who ? name : `${this.#nameOf(user)}.${name}` };
   }
 
-  #requireListed({ roomId, via, alias }: PeekTarget): void {
-    const { servers, rooms } = this.#parts.options;
-    const isListed = rooms.length === 0 || matchesGlob(rooms, roomId) || (alias !== null && matchesGlob(rooms, alias));
-    const isReachable = servers.length === 0 || via.some((server) => matchesGlob(servers, server));
-    if (isListed && isReachable) return;
-    throw new EmissaryError(
-      "refused-by-policy",
-      isListed
-        ? "None of the servers of this room is one through which this server lets its users look into rooms (peek.servers)."
-        : "This room is not one that this server lets its users look into (peek.rooms).",
-      { reason: "not-listed" },
+  #nameOf(who: string): string {
+    return createHmac("sha256", this.#parts.secret).update(`peek\n${who}`).digest("base64url").slice(0, 22);
+  }
+
+  /** True where there is a lease that lasts long enough now. */
+  async #lengthen(who: string, roomId: RoomId, during: number): Promise<boolean> {
+    const { leases, desk, options, clock } = this.#parts;
+    const holder = this.holderOf(who);
+    const key = keyOf(holder, roomId);
+    const until = clock.now() + options.idle + during;
+    const known = this.#until.get(key);
+    if (known !== undefined && until - known < options.idle / 4) return true;
+    const lease = await leases.find(roomId, holder);
+    if (lease === null) return false;
+    try {
+      await desk.take({ roomId, holder, alias: lease.alias, via: [], ttl: options.idle + during });
+      remember(this.#until, key, until);
+    } catch (error) {
+      if (isRefusal(error)) await this.close(who, roomId);
+      throw error;
+    }
+    return true;
+  }
+
+  /** The routes that may be taken. @throws EmissaryError `refused-by-policy` where the operator's lists do not have the room. */
+  #listed({ roomId, via, alias }: PeekTarget): readonly ServerName[] {
+    const { routes, options } = this.#parts;
+    const { servers, rooms } = options;
+    const names = [roomId, ...(alias === null ? [] : [alias]), ...routes.aliasesOf(roomId)];
+    if (rooms.length > 0 && !names.some((name) => matchesGlob(rooms, name))) {
+      throw notListed("This room is not one that this server lets its users look into (peek.rooms).");
+    }
+    if (servers.length === 0) return via;
+    // Whoever asks may name servers that have nothing to do with the room: only through a listed one is it entered.
+    const listed = via.filter((server) => matchesGlob(servers, server));
+    if (listed.length > 0) return listed;
+    throw notListed(
+      "None of the servers of this room is one through which this server lets its users look into rooms (peek.servers).",
     );
   }
 
-  async #requireSpace(holder: Holder, roomId: RoomId): Promise<void> {
-    const { leases, options } = this.#parts;
-    if ((await leases.countOf(holder)) < options.roomsPerUser || (await leases.find(roomId, holder)) !== null) return;
-    throw new EmissaryError(
-      "limited",
-      `You look into ${options.roomsPerUser} rooms already, and one user may at once (peek.rooms_per_user); try again when you have left some.`,
-      { reason: "peek-cap", retryAfter: options.idle },
-    );
-  }
-
-  /** Right after a join over federation a room has no history here. */
-  async #fetchHistory(roomId: RoomId, gone: AbortSignal): Promise<void> {
+  /** Right after a join over federation a room has no history here. It is fetched once a stay, for all who wait for it. */
+  async #fetchHistory(roomId: RoomId, limit: AbortSignal): Promise<void> {
     const { ledger, history } = this.#parts;
-    const membership = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
-    if (this.#fetched.get(roomId) === membership && membership !== null) return;
-    await history.fetch(roomId, gone);
-    if (!gone.aborted) remember(this.#fetched, roomId, membership);
+    const stay = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
+    const known = this.#histories.get(roomId);
+    const fetched = known?.stay === stay ? known.fetched : history.fetch(roomId);
+    remember(this.#histories, roomId, { stay, fetched });
+    await before(limit, fetched).catch(() => undefined);
   }
 }
 
-function remember<Key, Value>(memory: Map<Key, Value>, key: Key, value: Value): void {
-  memory.delete(key);
-  memory.set(key, value);
-  if (memory.size <= REMEMBERED) return;
-  const oldest = memory.keys().next();
-  if (oldest.done !== true) memory.delete(oldest.value);
+/** The name by which a device peeks. */
+export function deviceKey({ userId, deviceId }: Identity): string {
+  return `${userId}\n${deviceId ?? ""}`;
+}
+
+/** As the ledger has it: what policy asks of a room that users look into. */
+function isPeekable({ ownMembership, load, historyVisibility, joinRule }: Room): boolean {
+  const isKnown = ownMembership === "join" && load === "loaded";
+  return isKnown && historyVisibility === "world_readable" && joinRule === "public";
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof EmissaryError && error.code.startsWith("refused-by");
+}
+
+function notListed(sentence: string): EmissaryError {
+  return new EmissaryError("refused-by-policy", sentence, { reason: "not-listed" });
+}
+
+function keyOf({ name }: Holder, roomId: RoomId): string {
+  return `${name} ${roomId}`;
+}
+
+/** @throws EmissaryError `timeout` where the signal aborts before the work is done, which goes on. */
+function before<Value>(limit: AbortSignal, work: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const late = (): void =>
+      reject(new EmissaryError("timeout", "The homeserver has not told in time what room this is. Ask again."));
+    work.then(resolve, reject);
+    if (limit.aborted) late();
+    else limit.addEventListener("abort", late, { once: true });
+  });
 }

@@ -1,22 +1,34 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import { isRoomAlias, type RoomId } from "../../model/ids.ts";
+import { isRoomAlias, type RoomId, type UserId } from "../../model/ids.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { param, queryAll } from "../../platform/http/server.ts";
 import type { Revision, UpstreamRequest, WholeAnswer } from "../../platform/http/upstream.ts";
 import { viaOf } from "../../platform/http/via.ts";
 import { CLIENT_V1, CLIENT_V3, pathWith, tokenOf, upstreamRequest, type PeekEndpoint, type PeekParts } from "./peek.ts";
+import type { PeekTarget } from "./peeker.ts";
 
 /** What a homeserver answers to whoever reads a room that it is not in, or that the reader may not see. */
 const REFUSALS: ReadonlySet<number> = new Set([403, 404]);
+/** A longer poll is no reason for a longer lease. */
+const LONGEST_POLL_MS = 5 * 60_000;
 
-/** Who wants to read what. */
-interface Read {
+/** How a read shows that its user looks into the room. */
+export interface ReadManner {
+  readonly revision?: Revision;
+  /** It is what a client asks to look into a room, or to go on looking: it takes a lease where there is none. */
+  readonly isPeek?: boolean;
+  /** Milliseconds that the homeserver may take to answer, since it waits for news. */
+  readonly poll?: number;
+}
+
+/** One request on its way. */
+interface Read extends ReadManner {
+  readonly token: string;
   readonly roomId: RoomId;
-  /** As the client named it. */
-  readonly idOrAlias: string;
-  readonly request: UpstreamRequest;
-  readonly revision: Revision | undefined;
+  readonly asked: UpstreamRequest;
+  /** Where the client named the room by an alias, which was looked up. */
+  readonly target: PeekTarget | null;
 }
 
 /**
@@ -28,57 +40,89 @@ export async function readRoom(
   request: FastifyRequest,
   reply: FastifyReply,
   idOrAlias: string,
-  revision?: Revision,
+  manner: ReadManner = {},
 ): Promise<FastifyReply> {
   const token = tokenOf(request);
-  const named = isRoomAlias(idOrAlias) ? (await parts.peeker.resolve(idOrAlias, viaOf(request))).roomId : null;
-  const roomId = named ?? roomIdFrom(idOrAlias);
-  const asked =
-    named === null ? upstreamRequest(request) : upstreamRequest(request, pathWith(request, "roomId", roomId));
-  const refusal = await parts.upstream.asCallerUnless(REFUSALS, asked, reply, revision);
-  if (refusal === null) {
-    parts.count("passed");
-    if (token !== null) await renew(parts, token, roomId);
-    return reply;
-  }
-  if (token === null) return answer(reply, refusal);
-  return open(parts, token, { roomId, idOrAlias, request: asked, revision }, refusal, { request, reply });
+  if (token === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
+  const target = isRoomAlias(idOrAlias) ? await parts.peeker.resolve(idOrAlias, viaOf(request)) : null;
+  const roomId = target?.roomId ?? roomIdFrom(idOrAlias);
+  const path = target === null ? undefined : pathWith(request, "roomId", roomId);
+  const read: Read = { ...manner, token, roomId, target, asked: upstreamRequest(request, path) };
+  // While a poll waits, nothing else shows that its user is there.
+  const isPoll = manner.poll !== undefined;
+  if (isPoll) void keep(parts, read);
+  const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
+  if (refusal !== null) return open(parts, read, refusal, request, reply);
+  parts.count("passed");
+  if (!isPoll) void keep(parts, read);
+  return reply;
 }
 
 async function open(
   parts: PeekParts,
-  token: string,
-  { roomId, idOrAlias, request: asked, revision }: Read,
+  read: Read,
   refusal: WholeAnswer,
-  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  request: FastifyRequest,
+  reply: FastifyReply,
 ): Promise<FastifyReply> {
+  const { token, roomId, asked, revision } = read;
   const identity = await parts.users.identify(token);
-  const room = await parts.ledger.room(roomId);
-  // We are there already: what the user may not see of it is the homeserver's own word.
-  if (identity === null || (room?.ownMembership === "join" && room.load === "loaded")) return answer(reply, refusal);
+  if (identity === null || (await isItsLastWord(parts, read, identity.userId, refusal.status))) {
+    return answer(reply, refusal);
+  }
   const gone = new AbortController();
   reply.raw.once("close", () => gone.abort());
+  if (reply.raw.destroyed) gone.abort();
   try {
-    await parts.peeker.open(identity.userId, await parts.peeker.resolve(idOrAlias, viaOf(request)), gone.signal);
+    const target = read.target ?? (await parts.peeker.resolve(roomId, viaOf(request)));
+    await parts.peeker.open(identity.userId, target, gone.signal);
   } catch (error) {
     if (error instanceof EmissaryError) parts.count("refused");
     throw error;
   }
   parts.count("opened");
+  if (read.poll !== undefined) void keep(parts, read);
   return parts.upstream.asCaller(asked, reply, revision);
 }
 
-async function renew(parts: PeekParts, token: string, roomId: RoomId): Promise<void> {
-  const identity = await parts.users.known(token);
-  if (identity !== null) await parts.peeker.renew(identity.userId, roomId);
+/** Whether the homeserver's refusal would be the same with the pseudouser in the room. */
+async function isItsLastWord(
+  { ledger, users }: PeekParts,
+  { token, roomId }: Read,
+  userId: UserId,
+  status: number,
+): Promise<boolean> {
+  const room = await ledger.room(roomId);
+  if (room?.ownMembership === "join") {
+    if (room.load !== "loaded") return false;
+    // Where we are, all who may look in can. But we may have come since it was asked.
+    const isMember = (await ledger.member(roomId, userId))?.membership === "join";
+    return isMember || room.historyVisibility !== "world_readable";
+  }
+  // Not found can be the room, or what is asked for in it.
+  return status === 404 && (await users.sees(token, roomId));
+}
+
+/** Has the pseudouser stay in the room while its user, who is not in it, reads. Nobody waits for this, so it fails in silence. */
+async function keep({ ledger, users, peeker }: PeekParts, { token, roomId, isPeek, poll }: Read): Promise<void> {
+  try {
+    const room = await ledger.room(roomId);
+    if (room?.ownMembership !== "join") return;
+    const identity = await (isPeek === true ? users.identify(token) : users.known(token));
+    if (identity === null || (await ledger.member(roomId, identity.userId))?.membership === "join") return;
+    if (isPeek === true) await peeker.keep(identity.userId, room, poll);
+    else await peeker.renew(identity.userId, roomId, poll);
+  } catch {
+    // The user has its answer. Where the lease is over before the next read, that one opens the room again.
+  }
 }
 
 function answer(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
   return reply.code(status).headers(headers).send(body);
 }
 
-const READS: readonly (readonly [path: string, under: readonly string[], note: string])[] = [
-  ["/rooms/:roomId/initialSync", CLIENT_V3, "legacy peeking: state and newest messages"],
+const READS: readonly (readonly [path: string, under: readonly string[], note: string, manner?: ReadManner])[] = [
+  ["/rooms/:roomId/initialSync", CLIENT_V3, "legacy peeking: state and newest messages", { isPeek: true }],
   ["/rooms/:roomId/messages", CLIENT_V3, "history"],
   ["/rooms/:roomId/state", CLIENT_V3, "the whole state"],
   ["/rooms/:roomId/state/:eventType", CLIENT_V3, "one state event's content"],
@@ -96,12 +140,12 @@ const READS: readonly (readonly [path: string, under: readonly string[], note: s
 ];
 
 export const readEndpoints: readonly PeekEndpoint[] = [
-  ...READS.map(([path, under, note]): PeekEndpoint => ({
+  ...READS.map(([path, under, note, manner]): PeekEndpoint => ({
     method: "GET",
     path,
     under,
     note,
-    handler: (parts, request, reply) => readRoom(parts, request, reply, param(request, "roomId")),
+    handler: (parts, request, reply) => readRoom(parts, request, reply, param(request, "roomId"), manner),
   })),
   {
     method: "GET",
@@ -111,7 +155,9 @@ export const readEndpoints: readonly PeekEndpoint[] = [
     handler: async (parts, request, reply) => {
       const [roomId] = queryAll(request, "room_id");
       if (roomId === undefined) return parts.upstream.asCaller(upstreamRequest(request), reply);
-      return readRoom(parts, request, reply, roomIdFrom(roomId));
+      const timeout = Number(queryAll(request, "timeout")[0] ?? 0);
+      const poll = Math.min(Math.max(timeout, 0) || 0, LONGEST_POLL_MS);
+      return readRoom(parts, request, reply, roomIdFrom(roomId), { isPeek: true, poll });
     },
   },
 ];

@@ -1,10 +1,10 @@
 import type { FastifyRequest } from "fastify";
-import { isRoomId, isServerName, type RoomId, type ServerName } from "../../model/ids.ts";
+import { isRoomAlias, isRoomId, isServerName, type RoomId, type ServerName } from "../../model/ids.ts";
 import { parsedObject, stringAt } from "../../model/json.ts";
 import { mergeVia } from "../../model/room.ts";
 import { param } from "../../platform/http/server.ts";
 import { viaOf } from "../../platform/http/via.ts";
-import { CLIENT_V1, CLIENT_V3, upstreamRequest, type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import { CLIENT_V1, CLIENT_V3, tokenOf, upstreamRequest, type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 
 /** An alias's answer names servers; a room in thousands of servers has thousands of names. */
 const DIRECTORY_BYTES = 1024 * 1024;
@@ -15,9 +15,10 @@ const lookUp: PeekHandler = (parts, request, reply) =>
     limit: DIRECTORY_BYTES,
     revise: (body) => {
       const { room_id: roomId, servers } = parsedObject(body);
-      if (typeof roomId === "string" && isRoomId(roomId) && Array.isArray(servers)) {
+      const alias = param(request, "alias");
+      if (typeof roomId === "string" && isRoomId(roomId) && Array.isArray(servers) && isRoomAlias(alias)) {
         const named = servers.filter((server) => typeof server === "string").filter((server) => isServerName(server));
-        parts.routes.learn(roomId, named);
+        parts.routes.learn(roomId, named, alias);
       }
       return null;
     },
@@ -50,12 +51,12 @@ function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
 
 /** What can be told of a room from outside is told without a join. */
 const summary: PeekHandler = async (parts, request, reply) => {
-  const via = viaOf(request);
+  const via = tokenOf(request) === null ? [] : viaOf(request);
   return parts.upstream.asCaller(upstreamRequest(request), reply, {
     limit: DIRECTORY_BYTES,
     revise: (body) => {
       const roomId = stringAt(parsedObject(body), "room_id");
-      if (roomId !== null && isRoomId(roomId)) parts.routes.learn(roomId, via);
+      if (roomId !== null && isRoomId(roomId)) parts.routes.hint(roomId, via);
       return null;
     },
   });

@@ -1,6 +1,8 @@
 import { isJsonObject, parsedObject } from "../../model/json.ts";
 import type { Handler, Method } from "../../platform/http/server.ts";
 import { upstreamRequest, type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import { masked, maskedEndpoints } from "./masked.ts";
+import { deviceEndpoints } from "./msc2753/endpoints.ts";
 import { readEndpoints } from "./reads.ts";
 import { roomEndpoints } from "./rooms.ts";
 
@@ -22,6 +24,8 @@ const versions: PeekHandler = (parts, request, reply) =>
 export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = [
   ...readEndpoints,
   ...roomEndpoints,
+  ...deviceEndpoints,
+  ...maskedEndpoints,
   {
     method: "GET",
     path: "/versions",
@@ -34,7 +38,9 @@ export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = [
 /** The Peek API for the gateway: what is done for users of the homeserver. */
 export function peekSurface(parts: PeekParts) {
   const handlers = new Map<string, Partial<Record<Method, Handler>>>();
-  for (const { method, path, under, handler } of PEEK_ENDPOINTS) {
+  for (const endpoint of PEEK_ENDPOINTS) {
+    const { method, path, under } = endpoint;
+    const handler = masked(endpoint);
     for (const prefix of under) {
       const known = handlers.get(`${prefix}${path}`) ?? {};
       known[method] = (request, reply) => handler(parts, request, reply);

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import type { Clock } from "../../model/clock.ts";
+import type { RoomId } from "../../model/ids.ts";
 import type { Identity, TokenOwners } from "./contracts.ts";
 
 /** A user who logs out is to be a stranger within a minute. */
@@ -43,6 +44,11 @@ export class KnownUsers {
       if (found === null) forget();
     }, forget);
     return identity;
+  }
+
+  /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError as TokenOwners does */
+  sees(token: string, roomId: RoomId): Promise<boolean> {
+    return this.#owners.sees(token, roomId);
   }
 
   /** Who asks, if that is known without asking; else null. */

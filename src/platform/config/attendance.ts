@@ -1,11 +1,14 @@
 import { z } from "zod";
-import { duration, expecting, wholeNumber } from "./values.ts";
+import { duration, expecting, wholeNumber, yesOrNo } from "./values.ts";
 
 export const attendance = z
   .strictObject({
     linger: duration()
       .prefault("10m")
-      .describe("How long the pseudouser stays in a room after the last lease there has ended."),
+      .describe(
+        "How long the pseudouser stays in a room after the last lease there has ended, and a random part of up to half as " +
+          "long again, so that the time of its leaving tells nobody when the last reader stopped.",
+      ),
     concurrency: wholeNumber(1, 64).prefault(4).describe("How many joins and leaves are under way at once."),
     joins_per_second: expecting("a number above 0", z.number().positive())
       .prefault(5)
@@ -15,5 +18,14 @@ export const attendance = z
     join_timeout: duration({ atLeast: "1s" })
       .prefault("10m")
       .describe("How long one join may take. Joining a large room over federation takes minutes."),
+    join_reason: expecting("a text of 1 to 500 characters, or null", z.string().min(1).max(500).nullable())
+      .prefault(null)
+      .describe("What each join of the pseudouser gives as its reason. Everybody in the room can read it."),
+    functional_member: yesOrNo()
+      .prefault(true)
+      .describe(
+        "Whether the pseudouser, where it has the power to, lists itself in the room's io.element.functional_members " +
+          "(MSC4171), once a stay: clients then leave it out of the room's name.",
+      ),
   })
   .describe("Being in rooms: joining, staying, leaving.");

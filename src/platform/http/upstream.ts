@@ -15,7 +15,7 @@ export interface UpstreamRequest {
 export interface Revision {
   /** Bytes. */
   readonly limit: number;
-  readonly revise: (body: Buffer) => Buffer | null;
+  readonly revise: (body: Buffer) => Buffer | null | Promise<Buffer | null>;
 }
 
 /** An answer that was read to its end. */
@@ -37,6 +37,17 @@ export interface Upstream {
   revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
   /** As whoever asks, with the caller's own authorization. @throws EmissaryError likewise. */
   asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
+  /**
+   * As whoever asks, unless the signal aborts before an answer has begun: then the question is taken back.
+   * @returns whether there was an answer
+   * @throws EmissaryError likewise
+   */
+  asCallerUntil(
+    abort: AbortSignal,
+    request: UpstreamRequest,
+    reply: FastifyReply,
+    revision?: Revision,
+  ): Promise<boolean>;
   /**
    * As whoever asks, unless the answer has one of these statuses: then it is not sent on, and is what this resolves to; null otherwise.
    * @throws EmissaryError likewise

@@ -1,5 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { AttendanceStore, LeaseProgress, RoomSituation } from "../../attendance/contracts.ts";
+import type { AttendanceStore, LeaseProgress, OwnDeed, RoomSituation } from "../../attendance/contracts.ts";
 import type { Attendance, Phase } from "../../model/attendance.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
@@ -16,7 +16,7 @@ interface AttendanceRow {
   tries: number;
   next_at: number | null;
   retry_at: number | null;
-  idle_since: number | null;
+  leave_at: number | null;
   code: string | null;
   reason: string | null;
   stirs: number;
@@ -70,11 +70,11 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       )
       .pluck();
     this.#row = db.prepare(
-      "SELECT phase, since, tries, next_at, retry_at, idle_since, code, reason, stirs FROM attendance WHERE room_nr = ?",
+      "SELECT phase, since, tries, next_at, retry_at, leave_at, code, reason, stirs FROM attendance WHERE room_nr = ?",
     );
     this.#own = db.prepare("SELECT own_membership FROM rooms WHERE nr = ?");
     this.#save = db.prepare(
-      "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, idle_since = ?, code = ?, reason = ? " +
+      "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, leave_at = ?, code = ?, reason = ? " +
         "WHERE room_nr = ? AND stirs = ?",
     );
     this.#progress = db.prepare(
@@ -113,7 +113,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
         tries: row.tries,
         nextAt: row.next_at,
         retryAt: row.retry_at,
-        idleSince: row.idle_since,
+        leaveAt: row.leave_at,
         code: row.code,
         reason: row.reason,
       },
@@ -125,9 +125,9 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   }
 
   async save(attendance: Attendance, stirs: number): Promise<boolean> {
-    const { roomId, phase, since, tries, nextAt, retryAt, idleSince, code, reason } = attendance;
+    const { roomId, phase, since, tries, nextAt, retryAt, leaveAt, code, reason } = attendance;
     const nr = this.#rooms.find(roomId);
-    return this.#save.run(phase, since, tries, nextAt, retryAt, idleSince, code, reason, nr, stirs).changes > 0;
+    return this.#save.run(phase, since, tries, nextAt, retryAt, leaveAt, code, reason, nr, stirs).changes > 0;
   }
 
   async refuse(roomId: RoomId, code: string, reason: string, now: number, newestLease: number): Promise<void> {
@@ -139,7 +139,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       .immediate();
   }
 
-  async noteMove(roomId: RoomId, action: "room.join" | "room.leave", now: number): Promise<void> {
+  async noteDeed(roomId: RoomId, action: OwnDeed, now: number): Promise<void> {
     this.#audit.write({ actor: "emissary", action, outcome: "done", roomId, detail: {} }, now);
   }
 

@@ -41,13 +41,14 @@ export class Memo<Value> {
 
   get(key: string, read: () => Value): Value {
     const now = this.#writes.now;
-    if (now !== this.#asOf || this.#values.size >= this.#kept) {
+    if (now !== this.#asOf) {
       this.#values.clear();
       this.#asOf = now;
     }
     const known = this.#values.get(key);
     if (known !== undefined) return known;
     const value = read();
+    if (this.#values.size >= this.#kept) this.#values.clear();
     this.#values.set(key, value);
     return value;
   }

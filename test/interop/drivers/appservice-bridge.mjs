@@ -1,7 +1,7 @@
 // @ts-check
 /** A bridge on matrix-appservice-bridge, as it is released: its ghosts act by their `Intent`s. */
 import { Bridge, Logger } from "matrix-appservice-bridge";
-import { config, editMessage, HOST, PIXEL, reaction, serve, tellOf, textMessage } from "./protocol.mjs";
+import { config, editMessage, HOST, newRoom, PIXEL, reaction, serve, tellOf, textMessage } from "./protocol.mjs";
 
 Logger.configure({ console: "off" });
 
@@ -43,5 +43,9 @@ serve({
   edit: async ({ as, room, event, text }) => (await intentOf(as).sendMessage(room, editMessage(event, text))).event_id,
   react: async ({ as, room, event, key }) =>
     (await intentOf(as).sendEvent(room, "m.reaction", reaction(event, key))).event_id,
+  create: async ({ as, ...asked }) =>
+    (await intentOf(as).createRoom({ createAsClient: true, options: newRoom(asked) })).room_id,
+  alias: ({ as, room, alias }) => intentOf(as).createAlias(alias, room),
+  topic: async ({ as, room, text }) => (await intentOf(as).setRoomTopic(room, text)).event_id,
   redact: ({ as, room, event }) => intentOf(as).matrixClient.redactEvent(room, event),
 });

@@ -3,7 +3,18 @@
 import { readFileSync } from "node:fs";
 import { Appservice, LogLevel, LogService, SimpleFsStorageProvider } from "matrix-bot-sdk";
 import { parse } from "yaml";
-import { config, editMessage, HOST, PIXEL, reaction, serve, stateFile, tellOf, textMessage } from "./protocol.mjs";
+import {
+  config,
+  editMessage,
+  HOST,
+  newRoom,
+  PIXEL,
+  reaction,
+  serve,
+  stateFile,
+  tellOf,
+  textMessage,
+} from "./protocol.mjs";
 
 LogService.setLevel(LogLevel.ERROR);
 LogService.setLogger({ info() {}, warn() {}, debug() {}, trace() {}, error: (...words) => console.error(...words) });
@@ -40,5 +51,9 @@ serve({
   edit: ({ as, room, event, text }) => intentOf(as).sendEvent(room, editMessage(event, text)),
   react: ({ as, room, event, key }) =>
     intentOf(as).underlyingClient.sendEvent(room, "m.reaction", reaction(event, key)),
+  create: ({ as, ...asked }) => intentOf(as).underlyingClient.createRoom(newRoom(asked)),
+  alias: ({ as, room, alias }) => intentOf(as).underlyingClient.createRoomAlias(alias, room),
+  topic: ({ as, room, text }) =>
+    intentOf(as).underlyingClient.sendStateEvent(room, "m.room.topic", "", { topic: text }),
   redact: ({ as, room, event }) => intentOf(as).underlyingClient.redactEvent(room, event),
 });

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { LogLevel, LogService, MatrixClient, SimpleFsStorageProvider } from "matrix-bot-sdk";
 import { parse } from "yaml";
-import { config, editMessage, PIXEL, reaction, serve, stateFile, tellOf, textMessage } from "./protocol.mjs";
+import { config, editMessage, newRoom, PIXEL, reaction, serve, stateFile, tellOf, textMessage } from "./protocol.mjs";
 
 LogService.setLevel(LogLevel.ERROR);
 LogService.setLogger({ info() {}, warn() {}, debug() {}, trace() {}, error: (...words) => console.error(...words) });
@@ -27,5 +27,8 @@ serve({
   send: ({ room, text }) => client.sendMessage(room, textMessage(text)),
   edit: ({ room, event, text }) => client.sendMessage(room, editMessage(event, text)),
   react: ({ room, event, key }) => client.sendEvent(room, "m.reaction", reaction(event, key)),
+  create: (asked) => client.createRoom(newRoom(asked)),
+  alias: ({ room, alias }) => client.createRoomAlias(alias, room),
+  topic: ({ room, text }) => client.sendStateEvent(room, "m.room.topic", "", { topic: text }),
   redact: ({ room, event }) => client.redactEvent(room, event),
 });

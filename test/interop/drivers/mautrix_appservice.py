@@ -10,11 +10,15 @@ import sys
 import yaml
 from mautrix.appservice import AppService
 from mautrix.appservice.state_store import FileASStateStore
-from mautrix.types import Event, EventType, MessageType, TextMessageEventContent
+from mautrix.types import Event, EventType, MessageType, RoomCreatePreset, TextMessageEventContent
 
 # An image of one pixel, as a ghost's avatar.
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+COMMANDS = frozenset(
+    ("register", "join", "check", "profile", "send", "edit", "react", "redact", "create", "alias", "topic")
 )
 
 
@@ -89,10 +93,25 @@ class Driver:
     async def redact(self, command: dict) -> str:
         return await self.intent(command["as"]).redact(command["room"], command["event"])
 
+    async def create(self, command: dict) -> str:
+        return await self.intent(command["as"]).create_room(
+            alias_localpart=command["name"],
+            preset=RoomCreatePreset.PUBLIC,
+            room_version=command["version"],
+            power_level_override={"users": command["levels"]},
+        )
+
+    async def alias(self, command: dict) -> None:
+        localpart = command["alias"][1:].split(":", 1)[0]
+        await self.intent(command["as"]).add_room_alias(command["room"], localpart)
+
+    async def topic(self, command: dict) -> str:
+        return await self.intent(command["as"]).set_room_topic(command["room"], command["text"])
+
     async def obey(self, line: str) -> None:
         command = json.loads(line)
         try:
-            if command["do"] not in ("register", "join", "check", "profile", "send", "edit", "react", "redact"):
+            if command["do"] not in COMMANDS:
                 raise ValueError(f"there is no command {command['do']}")
             tell({"id": command["id"], "result": await getattr(self, command["do"])(command)})
         except Exception as error:

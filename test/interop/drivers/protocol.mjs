@@ -54,6 +54,16 @@ export function serve(commands) {
   tell({ event: "ready" });
 }
 
+/** @param {{ name: string, version: string | null, levels: Record<string, number> }} asked */
+export function newRoom({ name, version, levels }) {
+  return {
+    preset: /** @type {const} */ ("public_chat"),
+    room_alias_name: name,
+    power_level_content_override: { users: levels },
+    ...(version === null ? {} : { room_version: version }),
+  };
+}
+
 /** @param {string} text */
 export function textMessage(text) {
   return { msgtype: "m.text", body: text };

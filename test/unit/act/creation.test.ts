@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { creationOf, hasCreatorPower, namesOwnPower, type Creation } from "../../../src/gateways/act/creation.ts";
+import { creationOf, dependsOnCreators, type Creation } from "../../../src/gateways/act/creation.ts";
 import { AS_PERSONA, ON_BEHALF_OF, ownerIn } from "../../../src/model/attribution.ts";
 import type { UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
+import { PERSONA_LEVELS } from "../../../src/model/power-levels.ts";
 import { tenant } from "../../support/tenants.ts";
 
 const OWN = "@:ours.example" as UserId;
-const TELEGRAM = tenant("telegram");
+const TELEGRAM = tenant("telegram", { users: "@_telegram_.*" });
 const GHOST = "@_telegram_1:ours.example" as UserId;
 const PERSON = "@alice:ours.example";
 const isPersona = (user: UserId): boolean => user === TELEGRAM.sender || user.startsWith("@_telegram_");
@@ -35,21 +36,43 @@ describe("the room that a tenant has made", () => {
     expect(creationOf(body, creation())).toMatchObject(body);
   });
 
-  test("gives the pseudouser the most power that any of the tenant's users was to have", () => {
+  test("gives the pseudouser the most power that any of the tenant's users was to have, and notes what the others were", () => {
     const levels = { users: { [GHOST]: 100, [TELEGRAM.sender]: 50, [PERSON]: 75 }, ban: 60 };
     const state = { type: "m.room.power_levels", state_key: "", content: levels };
     const made = creationOf({ power_level_content_override: levels, initial_state: [state] }, creation());
-    const wanted = { users: { [PERSON]: 75, [OWN]: 100 }, ban: 60 };
+    const wanted = {
+      users: { [PERSON]: 75, [OWN]: 100 },
+      ban: 60,
+      [PERSONA_LEVELS]: { telegram: { [GHOST]: 100 } },
+    };
     expect(made["power_level_content_override"]).toEqual(wanted);
     expect(made["initial_state"]).toMatchObject([{ content: { ...wanted, [ON_BEHALF_OF]: "telegram" } }]);
   });
 
-  test("leaves levels alone that name none of the tenant's users", () => {
-    const levels = { users: { [PERSON]: 75 } };
-    expect(creationOf({ power_level_content_override: levels }, creation())["power_level_content_override"]).toEqual(
-      levels,
-    );
-    expect(namesOwnPower({ power_level_content_override: levels }, isPersona)).toBe(false);
+  test("leaves the pseudouser a maker's power where the levels name nobody of the tenant's", () => {
+    const made = creationOf({ power_level_content_override: { users: { [PERSON]: 75 } } }, creation());
+    expect(made["power_level_content_override"]).toEqual({ users: { [PERSON]: 75, [OWN]: 100 } });
+  });
+
+  test.each<[string, JsonObject, Partial<Creation>, JsonObject]>([
+    ["a persona that makes it", {}, { caller: { tenant: TELEGRAM, user: GHOST } }, { [GHOST]: 100 }],
+    ["those invited as equals", { preset: "trusted_private_chat", invite: [GHOST, PERSON] }, {}, { [GHOST]: 100 }],
+    [
+      "further creators",
+      { creation_content: { additional_creators: [GHOST, PERSON] } },
+      { creatorHasLevel: false },
+      { [GHOST]: 150 },
+    ],
+  ])("is, to the tenant, made by %s, too", (_who, body, more, given) => {
+    const made = creationOf(body, creation(more));
+    expect(made["power_level_content_override"]).toEqual({ [PERSONA_LEVELS]: { telegram: given } });
+    expect(dependsOnCreators(body, creation(more).caller)).toBe(true);
+  });
+
+  test("has no levels of ours where the preset's are right", () => {
+    const made = creationOf({ preset: "public_chat", invite: [GHOST] }, creation());
+    expect("power_level_content_override" in made).toBe(false);
+    expect(dependsOnCreators({ preset: "public_chat" }, creation().caller)).toBe(false);
   });
 
   test("whatever the body holds, the mark is the tenant's alone and none of its users is invited", () => {
@@ -79,24 +102,18 @@ describe("the room that a tenant has made", () => {
       fc.property(body, (asked) => {
         const made = creationOf(asked as JsonObject, creation());
         expect(ownerIn(made["creation_content"] as JsonObject)).toEqual({ tenant: "telegram", persona: null });
+        const levels = made["power_level_content_override"];
+        const users = typeof levels === "object" && levels !== null && !Array.isArray(levels) ? levels["users"] : {};
+        expect(Object.keys(users ?? {})).not.toContain(GHOST);
+        expect(Object.keys(users ?? {})).not.toContain(TELEGRAM.sender);
         const invited = made["invite"];
         if (Array.isArray(invited)) expect(invited).not.toContain(GHOST);
         for (const event of Array.isArray(made["initial_state"]) ? made["initial_state"] : []) {
           if (typeof event !== "object" || event === null || Array.isArray(event)) continue;
           expect(ownerIn(event["content"] as JsonObject)).toEqual({ tenant: "telegram", persona: null });
         }
-        namesOwnPower(asked as JsonObject, isPersona);
+        dependsOnCreators(asked as JsonObject, creation().caller);
       }),
     );
   });
-});
-
-test.each([
-  ["11", false],
-  ["12", true],
-  ["13", true],
-  ["org.matrix.hydra.11", true],
-  ["org.example.1", false],
-])("in room version %s makers have power without a level: %s", (version, has) => {
-  expect(hasCreatorPower(version)).toBe(has);
 });

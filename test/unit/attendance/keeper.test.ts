@@ -4,7 +4,7 @@ import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomId, ServerName } from "../../../src/model/ids.ts";
 import type { Holder } from "../../../src/model/lease.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
-import { FakeRooms, Program, PROMPT, PUBLIC, type ProgramParts } from "../../support/attending.ts";
+import { FakeRooms, OPTIONS, Program, PROMPT, PUBLIC, type ProgramParts } from "../../support/attending.ts";
 import { ManualClock, seededRandom, settle } from "../../support/clock.ts";
 import { NEW_ROOM, OTHER_ROOM, ROOM, incoming, state } from "../../support/events.ts";
 import type { Stores } from "../../support/storage.ts";
@@ -73,6 +73,14 @@ describe("a lease brings the pseudouser into its room", () => {
     await here.clock.advance(MINUTE);
     expect(await phaseOf(here)).toMatchObject({ phase: "present", nextAt: null, tries: 0, code: null });
     expect(here.rooms.moves).toHaveLength(1);
+  });
+
+  test("with the reason that the operator gives, or none", async () => {
+    const here = await scene({ options: { joinReason: "somebody here reads along" } });
+    await here.program.keeper.untilPresent(await take(here), PATIENT, NEVER);
+    here.program.keeper.setOptions(OPTIONS);
+    await here.program.keeper.untilPresent(await take(here, OTHER_ROOM), PATIENT, NEVER);
+    expect(here.rooms.moves.map(({ reason }) => reason)).toEqual(["somebody here reads along", null]);
   });
 
   test("a thousand who want the same room at once cause one join", async () => {
@@ -292,7 +300,7 @@ describe("when the last lease of a room has ended", () => {
     await here.clock.advance(MINUTE - 1);
     expect(here.rooms.membership(ROOM)).toBe("join");
     expect(await phaseOf(here)).toMatchObject({ phase: "present" });
-    await here.clock.advance(1);
+    await here.clock.advance(MINUTE / 2 + 1);
     expect(here.rooms.membership(ROOM)).toBe("leave");
     await here.clock.advance(60 * MINUTE);
     expect(await phaseOf(here)).toMatchObject({ phase: "absent", nextAt: null });
@@ -309,8 +317,36 @@ describe("when the last lease of a room has ended", () => {
     await here.program.desk.release(ROOM, TELEGRAM);
     await here.clock.advance(MINUTE - 1);
     expect(here.rooms.leavesOf(ROOM)).toBe(0);
-    await here.clock.advance(1);
+    await here.clock.advance(MINUTE / 2 + 1);
     expect(here.rooms.leavesOf(ROOM)).toBe(1);
+  });
+
+  test("rooms that were given up at one moment are left at different ones, up to half the linger later", async () => {
+    const here = await scene();
+    const rooms = Array.from({ length: 12 }, (_, n) => `!r${n}:remote.example` as RoomId);
+    for (const room of rooms) await here.program.keeper.untilPresent(await take(here, room), PATIENT, NEVER);
+    await settle();
+    const begun = here.clock.now();
+    for (const room of rooms) await here.program.desk.release(room, TELEGRAM);
+    await here.clock.advance(2 * MINUTE);
+    const lingered = here.rooms.moves.filter(({ kind }) => kind === "leave").map(({ at }) => at - begun);
+    expect(new Set(lingered).size).toBeGreaterThan(6);
+    expect(Math.min(...lingered)).toBeGreaterThanOrEqual(MINUTE);
+    expect(Math.max(...lingered)).toBeLessThanOrEqual(1.5 * MINUTE);
+  });
+
+  test("a restart does not draw the time of leaving anew", async () => {
+    const here = await present();
+    await here.program.desk.release(ROOM, TELEGRAM);
+    await settle();
+    const { leaveAt } = await phaseOf(here);
+    await here.program.stop();
+    const { stores, rooms, clock } = here;
+    const next = new Program({ rooms, clock, random: seededRandom(2), stores });
+    await next.start();
+    await clock.advance(MINUTE / 2);
+    expect((await phaseOf(here)).leaveAt).toBe(leaveAt);
+    await next.stop();
   });
 
   test("as long as another has one, we stay", async () => {

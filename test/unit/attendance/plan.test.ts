@@ -11,7 +11,7 @@ const PHASES: readonly Phase[] = ["absent", "joining", "present", "leaving", "re
 const OUTSIDE: readonly (Membership | null)[] = [null, "invite", "leave", "ban", "knock"];
 
 function attendance(more: Partial<Attendance> = {}): Attendance {
-  const rest = { tries: 0, nextAt: NOW, retryAt: null, idleSince: null, code: null, reason: null };
+  const rest = { tries: 0, nextAt: NOW, retryAt: null, leaveAt: null, code: null, reason: null };
   return { roomId: ROOM, phase: "absent", since: 0, ...rest, ...more };
 }
 
@@ -19,14 +19,22 @@ function situation({
   attendance: changed,
   ...more
 }: Partial<Omit<Situation, "attendance">> & { attendance?: Partial<Attendance> }): Situation {
-  return { now: NOW, ownMembership: null, liveLeases: 0, linger: LINGER, attendance: attendance(changed), ...more };
+  return {
+    now: NOW,
+    ownMembership: null,
+    liveLeases: 0,
+    linger: LINGER,
+    draw: 0,
+    attendance: attendance(changed),
+    ...more,
+  };
 }
 
-const rest = (phase: Phase, nextAt: number | null = null, idleSince: number | null = null) => ({
+const rest = (phase: Phase, nextAt: number | null = null, leaveAt: number | null = null) => ({
   act: "rest",
   phase,
   nextAt,
-  idleSince,
+  leaveAt,
 });
 
 describe("somebody wants us in the room", () => {
@@ -38,7 +46,7 @@ describe("somebody wants us in the room", () => {
   );
 
   test.each(PHASES)("and we are in (%s): stay, until something happens", (phase) => {
-    const given = situation({ liveLeases: 2, ownMembership: "join", attendance: { phase, idleSince: NOW - 1 } });
+    const given = situation({ liveLeases: 2, ownMembership: "join", attendance: { phase, leaveAt: NOW - 1 } });
     expect(plan(given)).toEqual(rest("present"));
   });
 
@@ -70,32 +78,37 @@ describe("nobody wants us in the room", () => {
   );
 
   test.each<[string, Partial<Attendance>, object]>([
-    ["since just now: linger", { phase: "present" }, rest("present", NOW + LINGER, NOW)],
+    ["since just now: linger", { phase: "present" }, rest("present", NOW + LINGER, NOW + LINGER)],
+    ["since a while: until the time that was drawn", { leaveAt: NOW + 1 }, rest("present", NOW + 1, NOW + 1)],
+    ["and the time that was drawn has come: leave", { phase: "present", leaveAt: NOW }, { act: "leave" }],
+    ["and that was long ago: leave", { phase: "leaving", leaveAt: 0 }, { act: "leave" }],
     [
-      "since a while: linger for the rest",
-      { phase: "present", idleSince: NOW - 1_000 },
-      rest("present", NOW - 1_000 + LINGER, NOW - 1_000),
-    ],
-    [
-      "since one moment short of the linger: still linger",
-      { idleSince: NOW - LINGER + 1 },
-      rest("present", NOW + 1, NOW - LINGER + 1),
-    ],
-    ["since the linger's length: leave", { phase: "present", idleSince: NOW - LINGER }, { act: "leave" }],
-    ["since long: leave", { phase: "leaving", idleSince: 0 }, { act: "leave" }],
-    [
-      "since a time to come, the clock was set back: linger from now",
-      { idleSince: NOW + 99_999 },
-      rest("present", NOW + LINGER, NOW),
+      "and the clock was set back: linger from now",
+      { leaveAt: NOW + 1.5 * LINGER + 1 },
+      rest("present", NOW + LINGER, NOW + LINGER),
     ],
     [
       "and a leave failed: leave when its time has come",
-      { phase: "leaving", idleSince: 0, retryAt: NOW + 5 },
+      { phase: "leaving", leaveAt: 0, retryAt: NOW + 5 },
       rest("leaving", NOW + 5, 0),
     ],
-    ["and its time has come: leave", { phase: "leaving", idleSince: 0, retryAt: NOW }, { act: "leave" }],
+    ["and its time has come: leave", { phase: "leaving", leaveAt: 0, retryAt: NOW }, { act: "leave" }],
   ])("and we are in, %s", (_what, changed, step) => {
     expect(plan(situation({ ownMembership: "join", attendance: changed }))).toEqual(step);
+  });
+
+  test.each([
+    [0, LINGER],
+    [0.5, 1.25 * LINGER],
+    [0.999_99, 1.5 * LINGER - 0.3],
+  ])("the linger is drawn (%d): from its length to half as long again", (draw, linger) => {
+    const leaveAt = NOW + Math.round(linger);
+    expect(plan(situation({ ownMembership: "join", draw }))).toEqual(rest("present", leaveAt, leaveAt));
+  });
+
+  test("a linger that was drawn is not drawn again", () => {
+    const given = situation({ ownMembership: "join", draw: 0.9, attendance: { leaveAt: NOW + LINGER } });
+    expect(plan(given)).toEqual(rest("present", NOW + LINGER, NOW + LINGER));
   });
 
   test("without a linger we leave at once", () => {
@@ -109,7 +122,7 @@ test("whatever the situation: join only where wanted and outside, leave only whe
     phase: fc.constantFrom(...PHASES),
     tries: fc.nat(20),
     retryAt: time,
-    idleSince: time,
+    leaveAt: time,
     code: fc.constantFrom(null, "M_FORBIDDEN"),
   });
   fc.assert(

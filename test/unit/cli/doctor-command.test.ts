@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { CHECKS, CONFIGURATION } from "../../../src/cli/doctor/checks.ts";
+import { CHECKS, CONFIGURATION, PUBLIC } from "../../../src/cli/doctor/checks.ts";
 import { findingsOf, quoted } from "../../../src/cli/doctor/finding.ts";
 import { thisMachine } from "../../../src/cli/doctor/machine.ts";
 import { report, summary } from "../../../src/cli/doctor/report.ts";
@@ -55,10 +55,23 @@ describe("the command", () => {
     }
   });
 
+  test("makes one check more where it is given the address that clients use, which has to be one", async () => {
+    const path = join(temporaryFolder(), "emissary.yaml");
+    const more = ["--json", "--public-url", "https://matrix.example.org/"];
+    const { stdout } = await emissary(["doctor", "--config", path, ...more]);
+    expect((JSON.parse(stdout) as { check: string }[]).map(({ check }) => check)).toEqual([
+      CONFIGURATION,
+      ...Object.keys(CHECKS),
+      PUBLIC,
+    ]);
+    const wrong = await emissary(["doctor", "--config", path, "--public-url", "matrix.example.org"]);
+    expect([wrong.exitCode, wrong.stderr]).toEqual([2, expect.stringContaining("https://matrix.example.org")]);
+  });
+
   test("is in the manual, with a section for every check, in order, and none besides", () => {
     const manual = readFileSync(new URL("../../../docs/reference/doctor.md", import.meta.url), "utf8");
     const sections = [...manual.matchAll(/^### (.*)$/gm)].map(([, title]) => title);
-    expect(sections).toEqual([CONFIGURATION, ...Object.keys(CHECKS)]);
+    expect(sections).toEqual([CONFIGURATION, ...Object.keys(CHECKS), PUBLIC]);
   });
 });
 

@@ -101,16 +101,24 @@ describe("values that were not given", () => {
 });
 
 describe("namespaces to be reserved", () => {
-  test.each(["(", "_telegram_.*", "@.*", "^@.+:example\\.org$"])(
-    "%s is refused, and nothing is written",
-    async (regex) => {
-      const folder = temporaryFolder();
-      const { exitCode, stderr } = await register(folder, ...FLAGS, "--reserve", regex);
-      expect(exitCode).toBe(2);
-      expect(stderr).toContain("--reserve: ");
-      expect(readdirSync(folder)).toEqual([]);
-    },
-  );
+  test.each([
+    "(",
+    "_telegram_.*",
+    "@.*",
+    "^@.+:example\\.org$",
+    "@[^:]+:example\\.org",
+    "#",
+    "#.*",
+    "^(#.*):example\\.org$",
+    "#\\S+:example\\.org:8448",
+    "#(?:.|_)*:example\\.org",
+  ])("%s is refused, and nothing is written", async (regex) => {
+    const folder = temporaryFolder();
+    const { exitCode, stderr } = await register(folder, ...FLAGS, "--reserve", regex);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("--reserve: ");
+    expect(readdirSync(folder)).toEqual([]);
+  });
 
   test.each([
     ["@_telegram_.*:example\\.org", ""],

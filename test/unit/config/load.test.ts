@@ -44,7 +44,14 @@ describe("an operator who gives the required keys only", () => {
         journalMaxSize: 1_073_741_824,
         auditKeep: 7_776_000_000,
       },
-      attendance: { linger: 600_000, concurrency: 4, joinsPerSecond: 5, joinTimeout: 600_000 },
+      attendance: {
+        linger: 600_000,
+        concurrency: 4,
+        joinsPerSecond: 5,
+        joinTimeout: 600_000,
+        joinReason: null,
+        functionalMember: true,
+      },
       policy: { maxRooms: 1000, maxMembers: 20_000 },
       log: { level: "info", format: "text" },
       registration: {

@@ -10,7 +10,7 @@ import {
   serverOf,
   type UserId,
 } from "../../../src/model/ids.ts";
-import { isPseudouser, pseudouserOf } from "../../../src/model/pseudouser.ts";
+import { pseudouserOf } from "../../../src/model/pseudouser.ts";
 import type { ServerName } from "../../../src/model/ids.ts";
 
 /** An identifier of exactly so many bytes, of two-byte letters where `wide`. */
@@ -135,12 +135,4 @@ describe("pseudousers", () => {
   test("is named by its server, and by a localpart where the homeserver wants one", () => {
     expect([own, fallback]).toEqual(["@:ours.example", "@_server:ours.example"]);
   });
-  test.each([
-    ["@:ours.example", own, true],
-    ["@:remote.example", own, true],
-    ["@_server:ours.example", fallback, true],
-    ["@:remote.example", fallback, true],
-    ["@_server:remote.example", fallback, false],
-    ["@alice:ours.example", own, false],
-  ])("%s, where ours is %s: %s", (user, ours, expected) => expect(isPseudouser(user as UserId, ours)).toBe(expected));
 });

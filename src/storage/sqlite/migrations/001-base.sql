@@ -88,6 +88,14 @@ CREATE INDEX leases_to_expire ON leases (expires_at) WHERE ended_at IS NULL AND 
 CREATE INDEX leases_of_room ON leases (room_nr, kind, holder, from_seq, to_seq);
 CREATE INDEX leases_ended ON leases (ended_at) WHERE ended_at IS NOT NULL;
 
+-- Devices that peek (their leases' holders), by the SHA-256 of the tokens that they show.
+CREATE TABLE peek_tokens (
+  nr         INTEGER PRIMARY KEY AUTOINCREMENT,
+  token_hash TEXT NOT NULL UNIQUE,
+  device     TEXT NOT NULL
+) STRICT;
+CREATE INDEX peek_tokens_of ON peek_tokens (device);
+
 CREATE TABLE attendance (
   room_nr    INTEGER PRIMARY KEY REFERENCES rooms (nr),
   phase      TEXT NOT NULL,
@@ -95,7 +103,7 @@ CREATE TABLE attendance (
   tries      INTEGER NOT NULL DEFAULT 0,
   next_at    INTEGER,
   retry_at   INTEGER,
-  idle_since INTEGER,
+  leave_at   INTEGER,
   code       TEXT,
   reason     TEXT,
   stirs      INTEGER NOT NULL DEFAULT 0

@@ -42,6 +42,10 @@ type command struct {
 	Name  string     `json:"name"`
 	Text  string     `json:"text"`
 	Key   string     `json:"key"`
+
+	Version id.RoomVersion    `json:"version"`
+	Levels  map[id.UserID]int `json:"levels"`
+	Alias   id.RoomAlias      `json:"alias"`
 }
 
 var output sync.Mutex
@@ -169,6 +173,20 @@ func obey(ctx context.Context, as *appservice.AppService, asked command) (any, e
 		return sent(intent.SendReaction(ctx, room, asked.Event, asked.Key))
 	case "redact":
 		return sent(intent.RedactEvent(ctx, room, asked.Event))
+	case "create":
+		made, err := intent.CreateRoom(ctx, &mautrix.ReqCreateRoom{
+			Preset: "public_chat", RoomAliasName: asked.Name, RoomVersion: asked.Version,
+			PowerLevelOverride: &event.PowerLevelsEventContent{Users: asked.Levels},
+		})
+		if err != nil {
+			return nil, err
+		}
+		return made.RoomID, nil
+	case "alias":
+		_, err := intent.CreateAlias(ctx, asked.Alias, room)
+		return nil, err
+	case "topic":
+		return sent(intent.SetRoomTopic(ctx, room, asked.Text))
 	}
 	return nil, fmt.Errorf("there is no command %s", asked.Do)
 }

@@ -1,0 +1,162 @@
+import type { Check, Context } from "./context.ts";
+import { findingsOf, quoted, type Finding } from "./finding.ts";
+import { PublicProbe, trialsOf, type Heard, type Trial } from "./public-probe.ts";
+
+const found = findingsOf("public-url");
+
+const VERSIONS = "/_matrix/client/versions";
+const MANUAL = "docs/set-up/reverse-proxy.md";
+
+/** What is the homeserver's, next to what is ours. Where users' requests for it come to the gateway, they are refused. */
+const NOT_OURS = [
+  { method: "GET", path: "/_matrix/client/v3/account/whoami" },
+  { method: "PUT", path: "/_matrix/client/v3/rooms/emissary-doctor/state/m.room.name/" },
+] as const;
+
+/** Asks at the address that clients use whether the reverse proxy sends the gateway its paths, all of them, and only them. */
+export function publicUrlCheck(url: string): Check {
+  return async (context) => {
+    const probe = new PublicProbe(url);
+    try {
+      return await examined(url, probe, context);
+    } finally {
+      await probe.close();
+    }
+  };
+}
+
+async function examined(url: string, probe: PublicProbe, context: Context): Promise<Finding> {
+  const server = context.config.homeserver.serverName;
+  const loop = await circle(context);
+  if (loop !== null) return loop;
+  const nobody = noHomeserver(url, await probe.ask("GET", VERSIONS));
+  if (nobody !== null) return nobody;
+  const answers = await probe.askAll(trialsOf(server));
+  const down = answers.find(([, heard]) => heard.heard && heard.status >= 502 && heard.status <= 504);
+  if (down !== undefined) return unreachableGateway(url, down);
+  const missing = answers.filter(([, heard]) => !(heard.heard && heard.isGateway)).map(([trial]) => trial);
+  if (missing.length === answers.length) return nothingSent(url);
+  const frontDoor = context.config.gateway.frontDoor;
+  const astray = frontDoor ? [] : (await probe.askAll(NOT_OURS)).filter(([, heard]) => heard.heard && heard.isGateway);
+  if (astray.length > 0)
+    return tooMuch(
+      url,
+      astray.map(([one]) => one),
+    );
+  const needed = missing.filter(({ isOptional }) => !isOptional);
+  if (needed.length > 0) return notSent(url, needed, "failure");
+  const half = halfOfMsc2753(missing);
+  if (half.length > 0) return notSent(url, half, "warning");
+  const decoding = await decodes(url, probe, server);
+  if (decoding !== null) return decoding;
+  const left = missing.map(lineOf);
+  return found.ok(
+    `${url} sends the gateway all that it needs${left.length === 0 ? "" : `; left with the homeserver: ${left.join(", ")}`}`,
+  );
+}
+
+/** Asked at homeserver.url, the gateway would ask itself, on and on. */
+async function circle({ config }: Context): Promise<Finding | null> {
+  const probe = new PublicProbe(config.homeserver.url);
+  const heard = await probe.ask("GET", VERSIONS);
+  await probe.close();
+  if (!heard.heard || !heard.isGateway) return null;
+  return found.failure({
+    what: `homeserver.url (${config.homeserver.url}) leads to the gateway itself, which would ask itself for ever.`,
+    why: "It is the public address, where the reverse proxy stands.",
+    do: "Put the homeserver's direct address into homeserver.url and restart Emissary.",
+  });
+}
+
+function noHomeserver(url: string, heard: Heard): Finding | null {
+  if (!heard.heard) {
+    return found.failure({
+      what: `There is no answer at ${url}: ${heard.why}.`,
+      why: heard.isTls
+        ? "The certificate is for another name, has run out, or was signed by somebody whom this machine does not know; or TLS and plain HTTP are mixed up."
+        : "The reverse proxy does not run, listens elsewhere, or this machine has no way to it: some networks do not lead back to their own public address.",
+      do: heard.isTls
+        ? `Try by hand: curl -v ${url}${VERSIONS}. For a certificate authority of your own: NODE_EXTRA_CA_CERTS=FILE emissary doctor …`
+        : `Try by hand, and from elsewhere: curl ${url}${VERSIONS}`,
+    });
+  }
+  if (heard.status >= 300 && heard.status < 400) {
+    return found.failure({
+      what: `${url} answers with a redirect to ${quoted(heard.location ?? "nowhere")}.`,
+      why: "Clients do not follow it with their tokens, and the paths for the gateway are not reached that way.",
+      do: "Give the address that it leads to, and see to it that clients are told that one (/.well-known/matrix/client).",
+    });
+  }
+  if (heard.status !== 200 || !Array.isArray(heard.body["versions"])) {
+    return found.failure({
+      what: `What answers at ${url} is no homeserver that works: status ${heard.status}.`,
+      why: "It is not the address that clients use (which /.well-known/matrix/client names), or the proxy does not reach the homeserver.",
+      do: `Give the address under which this works: curl ADDRESS${VERSIONS}`,
+    });
+  }
+  return null;
+}
+
+function unreachableGateway(url: string, [trial, heard]: readonly [Trial, Heard]): Finding {
+  return found.failure({
+    what: `For ${lineOf(trial)} the proxy at ${url} answers ${heard.heard ? heard.status : "nothing"}: it does not reach the gateway, or the gateway not the homeserver.`,
+    why: "Emissary does not run, is not ready, or gateway.listen is not the address that the proxy has for it.",
+    do: "Compare gateway.listen with the address in the proxy's configuration (upstream emissary_gateway). In a container it has to listen on more than 127.0.0.1.",
+  });
+}
+
+function nothingSent(url: string): Finding {
+  return found.failure({
+    what: `The proxy at ${url} sends nothing to the gateway: the homeserver answers everything.`,
+    why: "The files of packaging/proxy are not in use, or the proxy was not told to read them.",
+    do: `Follow ${MANUAL}, have the proxy read its configuration again, and ask once more.`,
+  });
+}
+
+function notSent(url: string, missing: readonly Trial[], level: "failure" | "warning"): Finding {
+  return found[level]({
+    what: [`The proxy at ${url} does not send the gateway:`, ...missing.map((trial) => `  ${lineOf(trial)}`)].join(
+      "\n",
+    ),
+    why:
+      level === "failure"
+        ? "The proxy has the files of an older version, was changed by hand, or another of its rules comes first."
+        : "Peeking in the manner of MSC2753 needs them all: without /sync, clients peek and see nothing.",
+    do: `Put the lines for them from packaging/proxy into the proxy's configuration (${MANUAL}), and have it read that again.`,
+  });
+}
+
+function tooMuch(url: string, astray: readonly { readonly method: string; readonly path: string }[]): Finding {
+  return found.failure({
+    what: [
+      `The proxy at ${url} sends the gateway what is the homeserver's, and is refused there:`,
+      ...astray.map((one) => `  ${lineOf(one)}`),
+    ].join("\n"),
+    why: "It goes by the path alone, and methods matter; or everything is sent to the gateway.",
+    do: `Take the lines of packaging/proxy as they are (${MANUAL}). To have everything pass the gateway, for a trial: gateway.front_door: true.`,
+  });
+}
+
+/** What is missing of MSC2753, where not all of it is: one without the others is no use. */
+function halfOfMsc2753(missing: readonly Trial[]): readonly Trial[] {
+  const peeking = missing.filter(({ path }) => path.includes("msc2753"));
+  const sync = missing.filter(({ path }) => /^\/_matrix\/client\/\w+\/sync$/.test(path));
+  const isLeftOut = sync.length > 0 && peeking.some(({ path }) => path.includes("/peek/"));
+  return isLeftOut ? [] : [...peeking, ...sync];
+}
+
+/** A room's alias may have a slash. Who decodes it on the way makes two parts of it, and another path. */
+async function decodes(url: string, probe: PublicProbe, server: string): Promise<Finding | null> {
+  const path = `/_matrix/client/v3/directory/room/${encodeURIComponent(`#emissary/doctor:${server}`)}`;
+  const heard = await probe.ask("GET", path);
+  if (heard.heard && heard.isGateway && heard.errcode !== "M_UNRECOGNIZED") return null;
+  return found.warning({
+    what: `Names with an encoded slash do not come through ${url} as they are: GET ${path}`,
+    why: "The proxy decodes paths before it compares them or passes them on; with nginx, proxy_pass has something after the address.",
+    do: `Compare with packaging/proxy, and see ${MANUAL}#by-hand.`,
+  });
+}
+
+function lineOf({ method, path }: { readonly method: string; readonly path: string }): string {
+  return `${method} ${path.replace(/%21emissary-doctor[^/]*|%23emissary-doctor[^/]*|emissary-doctor/g, "…")}`;
+}

@@ -1,0 +1,64 @@
+import type { RoomId, UserId } from "../../../model/ids.ts";
+import type { Holder } from "../../../model/lease.ts";
+import type { JsonObject } from "../../../model/json.ts";
+
+/** A room that a device peeks into. */
+export interface DevicePeek {
+  readonly roomId: RoomId;
+  /** Another number for another peek, and after the pseudouser was out of the room in between. */
+  readonly change: number;
+  /** Whether the pseudouser is in the room. */
+  readonly present: boolean;
+}
+
+/** Devices by the names of their leases, and what they peek into. Nobody's name or token stands there, only hashes. */
+export interface PeekStore {
+  /** Whose token this is, by its hash; null where no device that peeks has shown it. */
+  deviceOf(tokenHash: string): Promise<string | null>;
+  /** A device that peeks shows itself with this token. Those that peek no more are forgotten, and all but its newest few tokens. */
+  remember(device: string, tokenHash: string): Promise<void>;
+  peeksOf(device: string): Promise<readonly DevicePeek[]>;
+  /** Changes with every peek that begins or ends, and when the pseudouser comes into a room. */
+  newest(): Promise<number>;
+  /** How many rooms the user looks into whose this holder is, or whose device, in whatever way. */
+  countOf(holder: Holder): Promise<number>;
+}
+
+/** A room as the homeserver shows it to a user at first. */
+export interface RoomBeginning {
+  readonly membership: string | null;
+  readonly state: readonly JsonObject[];
+  /** Oldest first. */
+  readonly events: readonly JsonObject[];
+  /** Where the events begin, for reading backwards; null where the homeserver does not say. */
+  readonly start: string | null;
+  readonly end: string;
+  readonly accountData: readonly JsonObject[];
+}
+
+/** What came after a position, oldest first: the room's events, and the user's account data. Others' rooms may be among it. */
+export interface EventsPage {
+  readonly chunk: readonly JsonObject[];
+  readonly start: string;
+  readonly end: string;
+}
+
+/**
+ * Rooms as the homeserver shows them to a user who asks with their own token, so that its rules of who may see what hold.
+ * @throws EmissaryError where the homeserver gives no such answer now
+ */
+export interface PeekedRooms {
+  /** `gone` where the user may not look into the room. */
+  beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone">;
+  /** `lost` where the homeserver does not know the position. */
+  events(token: string, roomId: RoomId, from: PagePosition, abort: AbortSignal): Promise<EventsPage | "gone" | "lost">;
+  /** Null for none that the user may see. */
+  membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null>;
+  /** A filter that the user has stored; null where there is none of this ID. */
+  filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null>;
+}
+
+export interface PagePosition {
+  readonly from: string;
+  readonly limit: number;
+}

@@ -1,0 +1,129 @@
+import { isRoomId, type RoomId } from "../../../model/ids.ts";
+import type { JsonObject } from "../../../model/json.ts";
+import { eachMember, endOfValue, isObjectAt, skipSpace, stringAt } from "../../../masking/json-bytes.ts";
+
+const CLOSE_OBJECT = 0x7d;
+const QUOTE = 0x22;
+
+/** What of the homeserver's answer to `/sync` it takes to add to it. Places are where an object's members begin. */
+export interface SyncOutline {
+  readonly nextBatch: string;
+  /** Rooms that the homeserver tells of, whatever is there. */
+  readonly rooms: ReadonlySet<RoomId>;
+  readonly joined: ReadonlySet<RoomId>;
+  readonly at: {
+    readonly nextBatch: readonly [from: number, to: number];
+    readonly top: Members;
+    readonly rooms: Members | null;
+    readonly leave: Members | null;
+  };
+}
+
+interface Members {
+  readonly begin: number;
+  readonly isEmpty: boolean;
+}
+
+export interface Addition {
+  readonly next: string;
+  readonly peek: ReadonlyMap<RoomId, JsonObject>;
+  readonly left: Iterable<RoomId>;
+}
+
+/** Null where the body is no such answer. It is looked through as bytes, since most of it goes on as it is. */
+export function outlineOf(body: Uint8Array): SyncOutline | null {
+  try {
+    const start = skipSpace(body, 0);
+    return isObjectAt(body, start) ? outlined(body, start) : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+interface Found {
+  nextBatch: readonly [from: number, to: number] | null;
+  rooms: Members | null;
+  leave: Members | null;
+}
+
+function outlined(body: Uint8Array, start: number): SyncOutline | null {
+  const found: Found = { nextBatch: null, rooms: null, leave: null };
+  const told = new Set<RoomId>();
+  const joined = new Set<RoomId>();
+  eachMember(body, start, (key, value) => {
+    const name = stringAt(body, key);
+    if (name === "next_batch" && isTextAt(body, value)) found.nextBatch = [value, endOfValue(body, value)];
+    if (name !== "rooms" || !isObjectAt(body, value)) return endOfValue(body, value);
+    found.rooms = membersAt(body, value);
+    return eachMember(body, value, (kind, list) => {
+      if (!isObjectAt(body, list)) return endOfValue(body, list);
+      const which = stringAt(body, kind);
+      if (which === "leave") found.leave = membersAt(body, list);
+      return eachMember(body, list, (room, inner) => {
+        const roomId = stringAt(body, room);
+        if (isRoomId(roomId)) {
+          told.add(roomId);
+          if (which === "join") joined.add(roomId);
+        }
+        return endOfValue(body, inner);
+      });
+    });
+  });
+  const { nextBatch, rooms, leave } = found;
+  if (nextBatch === null) return null;
+  const at = { nextBatch, top: membersAt(body, start), rooms, leave };
+  return { nextBatch: stringAt(body, nextBatch[0]), rooms: told, joined, at };
+}
+
+/** The answer with `rooms.peek`, ended peeks in `rooms.leave`, and the next token in place of the homeserver's. */
+export function mergedSync(body: Buffer, { at }: SyncOutline, { next, peek, left }: Addition): Buffer {
+  const [from, to] = at.nextBatch;
+  const pieces: Splice[] = [{ from, to, text: JSON.stringify(next) }];
+  const gone = [...left].map((roomId) => member(roomId, ENDED));
+  const more: string[] = peek.size === 0 ? [] : [member("peek", Object.fromEntries(peek))];
+  if (gone.length > 0) {
+    if (at.leave === null) more.push(`"leave":{${gone.join()}}`);
+    else pieces.push(insertion(at.leave, gone));
+  }
+  if (more.length > 0) {
+    pieces.push(at.rooms === null ? insertion(at.top, [`"rooms":{${more.join()}}`]) : insertion(at.rooms, more));
+  }
+  return spliced(body, pieces);
+}
+
+const ENDED = { state: { events: [] }, timeline: { events: [], limited: false }, account_data: { events: [] } };
+
+interface Splice {
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+function member(key: string, value: unknown): string {
+  return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+}
+
+function insertion({ begin, isEmpty }: Members, members: readonly string[]): Splice {
+  return { from: begin, to: begin, text: `${members.join()}${isEmpty ? "" : ","}` };
+}
+
+function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (const { from, to, text } of splices.toSorted((a, b) => a.from - b.from)) {
+    parts.push(body.subarray(at, from), Buffer.from(text));
+    at = to;
+  }
+  parts.push(body.subarray(at));
+  return Buffer.concat(parts);
+}
+
+function isTextAt(body: Uint8Array, at: number): boolean {
+  return body[at] === QUOTE;
+}
+
+function membersAt(body: Uint8Array, object: number): Members {
+  const begin = object + 1;
+  return { begin, isEmpty: body[skipSpace(body, begin)] === CLOSE_OBJECT };
+}

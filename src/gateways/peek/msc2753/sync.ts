@@ -1,0 +1,180 @@
+import { hash } from "node:crypto";
+import type { FastifyReply } from "fastify";
+import type { UserId } from "../../../model/ids.ts";
+import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
+import type { PeekStore, PeekedRooms } from "./contracts.ts";
+import { Filters } from "./filters.ts";
+import { mergedSync, outlineOf } from "./merge.ts";
+import { isOurToken, positionOf, tokenOf, type Places, type SyncPosition } from "./token.ts";
+import { PeekView, type ViewParts } from "./view.ts";
+
+/** A device by the name of its leases, and whose it is. */
+export interface Device {
+  readonly userId: UserId;
+  readonly name: string;
+}
+
+export interface DeviceSyncParts extends ViewParts {
+  readonly store: PeekStore;
+  readonly rooms: PeekedRooms;
+  /** Whose a token is, as the homeserver says; null for nobody's. */
+  readonly identify: (token: string) => Promise<Device | null>;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+}
+
+export interface SyncRequest {
+  /** Where the homeserver's part of the answer is had. */
+  readonly upstream: Upstream;
+  readonly token: string;
+  readonly request: UpstreamRequest;
+  readonly reply: FastifyReply;
+}
+
+/** An answer that is larger goes on as the homeserver gave it, and its token is then the homeserver's: the next one tells all peeks. */
+const MAX_ANSWER = 64 * 1024 * 1024;
+const NONE: Places = new Map();
+
+/**
+ * `/sync` with `rooms.peek` (MSC2753): what the homeserver answers, and the rooms that the device peeks into. What is told of these
+ * is what the homeserver shows the user who asks; all that we add of our own is when to look, and that a peek is over.
+ */
+export class DeviceSync {
+  readonly #parts: DeviceSyncParts;
+  readonly #filters: Filters;
+  /** Syncs that pass through, by the hash of their token: a peek that begins meanwhile is news to them. */
+  readonly #passing = new Map<string, Set<AbortController>>();
+
+  constructor(parts: DeviceSyncParts) {
+    this.#parts = parts;
+    this.#filters = new Filters(parts.rooms);
+  }
+
+  /** The device peeks now, and its next sync is to tell so. */
+  async begun(device: string, token: string): Promise<void> {
+    const key = hashOf(token);
+    await this.#parts.store.remember(device, key);
+    for (const passing of this.#passing.get(key) ?? []) passing.abort();
+  }
+
+  /** @throws EmissaryError `bad-request` for a token of ours that is none, and where the homeserver gives no answer */
+  async sync(asked: SyncRequest): Promise<void> {
+    const { upstream, token, request, reply } = asked;
+    const since = queryOf(request.path).get("since");
+    const key = hashOf(token);
+    if (since !== null && isOurToken(since)) {
+      const position = positionOf(since);
+      const device = (await this.#parts.store.deviceOf(key)) ?? (await this.#identified(token, key));
+      if (device !== null) return this.#merged(asked, device, position);
+      await upstream.asCaller(toHomeserver(request, position.since, null), reply);
+      return;
+    }
+    let device = await this.#parts.store.deviceOf(key);
+    if (device === null) {
+      if (await this.#pass(asked, key)) return;
+      device = await this.#parts.store.deviceOf(key);
+    }
+    if (device === null) await upstream.asCaller(request, reply);
+    else await this.#merged(asked, device, { since, places: NONE });
+  }
+
+  /** False where the device began to peek before the homeserver had anything to say. */
+  async #pass({ upstream, request, reply }: SyncRequest, key: string): Promise<boolean> {
+    const passing = this.#passing.get(key) ?? new Set();
+    const peeks = new AbortController();
+    passing.add(peeks);
+    this.#passing.set(key, passing);
+    try {
+      return await upstream.asCallerUntil(peeks.signal, request, reply);
+    } finally {
+      passing.delete(peeks);
+      if (passing.size === 0) this.#passing.delete(key);
+    }
+  }
+
+  /** A token that we have not seen: a device may get another one at any time. */
+  async #identified(token: string, key: string): Promise<string | null> {
+    const device = await this.#parts.identify(token);
+    if (device === null) return null;
+    await this.#parts.store.remember(device.name, key);
+    return device.name;
+  }
+
+  async #merged(
+    { upstream, token, request, reply }: SyncRequest,
+    device: string,
+    { since, places }: Omit<SyncPosition, "since"> & { readonly since: string | null },
+  ): Promise<void> {
+    const { stopping } = this.#parts;
+    const gone = new AbortController();
+    reply.raw.once("close", () => gone.abort());
+    const query = queryOf(request.path);
+    const owner = async (): Promise<UserId | null> => (await this.#parts.identify(token))?.userId ?? null;
+    const filter = await this.#filters.of(query.get("filter"), device, token, owner);
+    const anew = query.get("full_state") === "true";
+    const view = new PeekView(this.#parts, { device, token, filter, anew, gone: gone.signal }, places);
+    await view.look();
+
+    const over = new AbortController();
+    const heard = new AbortController();
+    const watching = view.isNews ? Promise.resolve() : watch(view, AbortSignal.any([over.signal, stopping]), heard);
+    // Where the homeserver's answer fails nobody waits for it.
+    watching.catch(() => undefined);
+    const revision = {
+      limit: MAX_ANSWER,
+      revise: async (body: Buffer): Promise<Buffer | null> => {
+        over.abort();
+        await watching;
+        return merged(body, view);
+      },
+    };
+    try {
+      if (!view.isNews) {
+        const asked = toHomeserver(request, since, null);
+        if (await upstream.asCallerUntil(heard.signal, asked, reply, revision)) return;
+      }
+      // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
+      await upstream.asCaller(toHomeserver(request, since, 0), reply, revision);
+    } finally {
+      over.abort();
+      // One that has been told to stop still looks once; with nobody to tell, it does not.
+      if (!reply.sent) gone.abort();
+    }
+  }
+}
+
+async function watch(view: PeekView, until: AbortSignal, heard: AbortController): Promise<void> {
+  await view.watch(until);
+  if (view.isNews) heard.abort();
+}
+
+async function merged(body: Buffer, view: PeekView): Promise<Buffer | null> {
+  const outline = outlineOf(body);
+  if (outline === null) return null;
+  await view.join(outline.joined);
+  const { peek, places } = view;
+  const isOurs = view.isPeeking || places.size > 0;
+  const next = isOurs ? tokenOf({ since: outline.nextBatch, places }) : outline.nextBatch;
+  // Of a room that the homeserver tells of itself it is not said beside that it is gone.
+  const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
+  return mergedSync(body, outline, { next, peek, left });
+}
+
+function hashOf(token: string): string {
+  return hash("sha256", token, "base64url");
+}
+
+function queryOf(path: string): URLSearchParams {
+  const at = path.indexOf("?");
+  return new URLSearchParams(at === -1 ? "" : path.slice(at + 1));
+}
+
+/** The request with the homeserver's own token in place of ours; and with another time to wait, if one is given. */
+function toHomeserver(request: UpstreamRequest, since: string | null, timeout: number | null): UpstreamRequest {
+  const query = queryOf(request.path);
+  if (since === null) query.delete("since");
+  else query.set("since", since);
+  if (timeout !== null) query.set("timeout", String(timeout));
+  const [path = ""] = request.path.split("?", 1);
+  return { ...request, path: query.size === 0 ? path : `${path}?${query.toString()}` };
+}

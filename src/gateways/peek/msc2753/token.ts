@@ -1,0 +1,65 @@
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isRoomId, type RoomId } from "../../../model/ids.ts";
+import { isJsonObject } from "../../../model/json.ts";
+
+/** How far a device has come in one peeked room. */
+export interface Place {
+  /** The peek that it was told of. */
+  readonly change: number;
+  /** What the journal held when the room was looked at. */
+  readonly seq: number;
+  /** The homeserver's position, for `/events`. */
+  readonly from: string;
+}
+
+export type Places = ReadonlyMap<RoomId, Place>;
+
+/** A `since` of ours: the homeserver's own, and the places in the peeked rooms. All of it is in the token, so it outlives us. */
+export interface SyncPosition {
+  readonly since: string;
+  readonly places: Places;
+}
+
+/** A token stands in a URL, and proxies take 8 KiB of that. So many places fit with room to spare. */
+export const MAX_PLACES = 50;
+const PREFIX = "peek1.";
+const MAX_TOKEN = 16 * 1024;
+const MAX_JSON = 64 * 1024;
+
+export function isOurToken(since: string): boolean {
+  return since.startsWith(PREFIX);
+}
+
+export function tokenOf({ since, places }: SyncPosition): string {
+  const rooms = [...places].map(([roomId, { change, seq, from }]) => [roomId, change, seq, from]);
+  return `${PREFIX}${deflateRawSync(JSON.stringify({ since, rooms })).toString("base64url")}`;
+}
+
+/** @throws EmissaryError `bad-request` for a token that is none of ours. */
+export function positionOf(token: string): SyncPosition {
+  const position = isOurToken(token) && token.length <= MAX_TOKEN ? parsed(token.slice(PREFIX.length)) : null;
+  if (position !== null) return position;
+  throw new EmissaryError("bad-request", "The sync token is none that was given out here: sync without one.");
+}
+
+function parsed(text: string): SyncPosition | null {
+  try {
+    const json = inflateRawSync(Buffer.from(text, "base64url"), { maxOutputLength: MAX_JSON });
+    const value: unknown = JSON.parse(json.toString("utf8"));
+    if (!isJsonObject(value)) return null;
+    const { since, rooms } = value;
+    if (typeof since !== "string" || !Array.isArray(rooms) || rooms.length > MAX_PLACES) return null;
+    const places = new Map<RoomId, Place>();
+    for (const room of rooms) {
+      if (!Array.isArray(room)) return null;
+      const [roomId, change, seq, from] = room;
+      if (typeof roomId !== "string" || !isRoomId(roomId) || typeof from !== "string") return null;
+      if (!Number.isSafeInteger(change) || !Number.isSafeInteger(seq)) return null;
+      places.set(roomId, { change: change as number, seq: seq as number, from });
+    }
+    return { since, places };
+  } catch {
+    return null;
+  }
+}

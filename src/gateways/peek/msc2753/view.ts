@@ -1,0 +1,180 @@
+import type { Clock } from "../../../model/clock.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import type { RoomId } from "../../../model/ids.ts";
+import type { JsonObject } from "../../../model/json.ts";
+import type { LeaseEnd } from "../../../model/lease.ts";
+import type { Signal } from "../../../model/signal.ts";
+import type { LeaseDesk } from "../../../leases/desk.ts";
+import type { DevicePeek, PeekedRooms, PeekStore } from "./contracts.ts";
+import type { PeekFilter } from "./filter.ts";
+import type { RoomNews } from "./news.ts";
+import { newsAfter, toldBeginning } from "./room.ts";
+import { MAX_PLACES, type Place, type Places } from "./token.ts";
+
+export interface ViewParts {
+  readonly store: Pick<PeekStore, "peeksOf" | "newest">;
+  readonly rooms: Pick<PeekedRooms, "beginning" | "events">;
+  readonly news: RoomNews;
+  readonly desk: Pick<LeaseDesk, "release">;
+  /** What can bring news: events, the pseudouser's coming and going, and leases. */
+  readonly signals: readonly Signal[];
+  readonly clock: Clock;
+}
+
+export interface Viewer {
+  /** The name of the device's leases. */
+  readonly device: string;
+  readonly token: string;
+  readonly filter: PeekFilter;
+  /** Whether every room is told as if it were new. */
+  readonly anew: boolean;
+  readonly gone: AbortSignal;
+}
+
+const AT_ONCE = 4;
+/** An event that we were told of may reach the part of a homeserver that answers clients a moment later. */
+const AGAIN_MS = 500;
+
+/** What one answer to a device's `/sync` tells of the rooms that it peeks into, and where the device is after it. */
+export class PeekView {
+  /** Rooms to tell of, as they stand in the answer. */
+  readonly peek = new Map<RoomId, JsonObject>();
+  readonly left = new Set<RoomId>();
+
+  readonly #parts: ViewParts;
+  readonly #viewer: Viewer;
+  readonly #before: Places;
+  readonly #places: Map<RoomId, Place>;
+  readonly #failed = new Set<RoomId>();
+  /** Newest events that were looked for in vain, by room. */
+  readonly #missed = new Map<RoomId, number>();
+  #peeks: readonly DevicePeek[] = [];
+  #asOf: number | null = null;
+  #isUnsettled = false;
+
+  constructor(parts: ViewParts, viewer: Viewer, places: Places) {
+    this.#parts = parts;
+    this.#viewer = viewer;
+    this.#before = places;
+    this.#places = new Map(places);
+  }
+
+  get isNews(): boolean {
+    return this.peek.size > 0 || this.left.size > 0;
+  }
+
+  get places(): Places {
+    return this.#places;
+  }
+
+  /** Whether the device has a peek, told of or not. */
+  get isPeeking(): boolean {
+    return this.#peeks.length > 0;
+  }
+
+  /** Looks until there is news, or the signal aborts: then once more. */
+  async watch(until: AbortSignal): Promise<void> {
+    for (;;) {
+      const woken = new AbortController();
+      const over = AbortSignal.any([until, woken.signal]);
+      const next = this.#parts.signals.map((signal) => signal.next(over));
+      try {
+        await this.look();
+        if (this.isNews || until.aborted) return;
+        if (this.#isUnsettled) next.push(this.#parts.clock.sleep(AGAIN_MS, over));
+        await Promise.race(next);
+      } finally {
+        woken.abort();
+      }
+    }
+  }
+
+  /** Takes in what there is. A room that the homeserver does not tell of now is left for the next answer. */
+  async look(): Promise<void> {
+    const { store, news } = this.#parts;
+    const last = await news.read();
+    const newest = await store.newest();
+    if (newest !== this.#asOf) {
+      this.#peeks = await store.peeksOf(this.#viewer.device);
+      this.#asOf = newest;
+    }
+    this.#isUnsettled = false;
+    const live = new Set(this.#peeks.map(({ roomId }) => roomId));
+    for (const roomId of this.#places.keys()) if (!live.has(roomId)) this.#leave(roomId);
+    const due = this.#peeks.filter((peek) => this.#isDue(peek, last));
+    const next = async (): Promise<void> => {
+      for (let peek = due.shift(); peek !== undefined; peek = due.shift()) await this.#lookInto(peek, last);
+    };
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, due.length) }, next));
+  }
+
+  /** The device's user is in these rooms now: they are told of as joined ones from here on. */
+  async join(rooms: ReadonlySet<RoomId>): Promise<void> {
+    for (const { roomId } of this.#peeks) {
+      if (rooms.has(roomId)) await this.#end(roomId, "released");
+    }
+  }
+
+  #isDue(peek: DevicePeek, last: number): boolean {
+    const { roomId, present } = peek;
+    if (!present || this.#failed.has(roomId) || !this.#viewer.filter.hasRoom(roomId)) return false;
+    const place = this.#placeOf(peek, last);
+    if (place === null) return this.#places.has(roomId) || this.#places.size < MAX_PLACES;
+    return this.#parts.news.isAfter(roomId, place.seq);
+  }
+
+  /** Where to read on; null where the room is to be told anew, also after a backup was restored that is older than the place. */
+  #placeOf({ roomId, change }: DevicePeek, last: number): Place | null {
+    const place = this.#places.get(roomId);
+    if (place === undefined || place.change !== change || place.seq > last) return null;
+    return this.#viewer.anew && place === this.#before.get(roomId) ? null : place;
+  }
+
+  async #lookInto(peek: DevicePeek, last: number): Promise<void> {
+    try {
+      const place = this.#placeOf(peek, last);
+      if (place === null) await this.#begin(peek, last);
+      else await this.#follow(peek, place, last);
+    } catch (error) {
+      if (!(error instanceof EmissaryError)) throw error;
+      this.#failed.add(peek.roomId);
+    }
+  }
+
+  async #begin({ roomId, change }: DevicePeek, seq: number): Promise<void> {
+    const { token, filter, gone } = this.#viewer;
+    const beginning = await this.#parts.rooms.beginning(token, roomId, filter.limit, gone);
+    if (beginning === "gone") return this.#end(roomId, "refused");
+    if (beginning.membership === "join") return this.#end(roomId, "released");
+    this.peek.set(roomId, toldBeginning(beginning, filter));
+    this.#places.set(roomId, { change, seq, from: beginning.end });
+  }
+
+  async #follow(peek: DevicePeek, { change, seq, from }: Place, last: number): Promise<void> {
+    const { roomId } = peek;
+    const { token, filter, gone } = this.#viewer;
+    const newest = this.#parts.news.newestIn(roomId);
+    const found = await newsAfter({ rooms: this.#parts.rooms, token, roomId, filter, abort: gone }, from);
+    if (found === "gone") return this.#end(roomId, "refused");
+    if (found === "lost" || found === "far") return this.#begin(peek, last);
+    if (found.told !== null) this.peek.set(roomId, found.told);
+    const isThere = newest === null || found.eventIds.has(newest.eventId) || this.#missed.get(roomId) === newest.seq;
+    if (!isThere) {
+      this.#missed.set(roomId, newest.seq);
+      this.#isUnsettled = true;
+    }
+    this.#places.set(roomId, { change, seq: isThere ? last : seq, from: found.end });
+  }
+
+  async #end(roomId: RoomId, end: LeaseEnd): Promise<void> {
+    await this.#parts.desk.release(roomId, { kind: "peek", name: this.#viewer.device }, end);
+    this.#peeks = this.#peeks.filter((peek) => peek.roomId !== roomId);
+    this.#leave(roomId);
+  }
+
+  #leave(roomId: RoomId): void {
+    this.peek.delete(roomId);
+    this.#places.delete(roomId);
+    if (this.#before.has(roomId)) this.left.add(roomId);
+  }
+}

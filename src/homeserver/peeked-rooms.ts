@@ -1,0 +1,99 @@
+import type { EventsPage, PagePosition, PeekedRooms, RoomBeginning } from "../gateways/peek/msc2753/contracts.ts";
+import { EmissaryError } from "../model/errors.ts";
+import type { RoomId, UserId } from "../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import { answerOf, readWhole, type Answer, type HomeserverClient } from "./client.ts";
+import { failureOf } from "./errors.ts";
+
+/** A room's whole state with all its members; and a hundred events. */
+const BEGINNING_BYTES = 64 * 1024 * 1024;
+const EVENTS_BYTES = 16 * 1024 * 1024;
+const TIMEOUT_MS = 60_000;
+
+const CLIENT = "/_matrix/client/v3";
+
+/** Rooms as the homeserver shows them over its older API for peeking. */
+export class HomeserverPeekedRooms implements PeekedRooms {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  async beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone"> {
+    const path = `${CLIENT}/rooms/${encodeURIComponent(roomId)}/initialSync`;
+    const answer = await this.#ask(token, path, { limit: String(limit) }, { bytes: BEGINNING_BYTES, abort });
+    if (!("chunk" in answer)) {
+      if (isRefusal(answer.failure)) return "gone";
+      throw failureOf(answer.failure, "show a room that is peeked into");
+    }
+    const { membership = null, messages = null, state = null, account_data = null } = answer.chunk;
+    const end = isJsonObject(messages) ? stringAt(messages, "end") : null;
+    if (!isJsonObject(messages) || end === null) throw unreadable("initialSync");
+    return {
+      membership: typeof membership === "string" ? membership : null,
+      state: objectsOf(state),
+      events: objectsOf(messages["chunk"]),
+      start: stringAt(messages, "start"),
+      end,
+      accountData: objectsOf(account_data),
+    };
+  }
+
+  async events(
+    token: string,
+    roomId: RoomId,
+    { from, limit }: PagePosition,
+    abort: AbortSignal,
+  ): Promise<EventsPage | "gone" | "lost"> {
+    const query = { room_id: roomId, from, limit: String(limit), timeout: "0" };
+    const answer = await this.#ask(token, `${CLIENT}/events`, query, { bytes: EVENTS_BYTES, abort });
+    if (!("chunk" in answer)) {
+      if (isRefusal(answer.failure)) return "gone";
+      if (answer.failure.status === 400) return "lost";
+      throw failureOf(answer.failure, "show what came in a room that is peeked into");
+    }
+    const end = stringAt(answer.chunk, "end");
+    if (end === null) throw unreadable("events");
+    return { chunk: objectsOf(answer.chunk["chunk"]), start: stringAt(answer.chunk, "start") ?? from, end };
+  }
+
+  async membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null> {
+    const room = `${CLIENT}/rooms/${encodeURIComponent(roomId)}`;
+    const path = `${room}/state/m.room.member/${encodeURIComponent(userId)}`;
+    const answer = await this.#client.call("GET", path, { token, asPseudouser: false, abort });
+    return answer.status === 200 ? stringAt(answer.body, "membership") : null;
+  }
+
+  async filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null> {
+    const path = `${CLIENT}/user/${encodeURIComponent(userId)}/filter/${encodeURIComponent(filterId)}`;
+    const answer = await this.#client.call("GET", path, { token, asPseudouser: false });
+    if (answer.status === 200) return answer.body;
+    if (answer.status < 500 && answer.status !== 429) return null;
+    throw failureOf(answer, "tell a filter");
+  }
+
+  async #ask(
+    token: string,
+    path: string,
+    query: Readonly<Record<string, string>>,
+    { bytes, abort }: { readonly bytes: number; readonly abort: AbortSignal },
+  ): Promise<{ readonly chunk: JsonObject } | { readonly failure: Answer }> {
+    const options = { token, asPseudouser: false, query, abort, timeout: TIMEOUT_MS };
+    const response = await this.#client.open("GET", path, options);
+    if (response.statusCode !== 200) return { failure: await answerOf(response) };
+    return { chunk: parsedObject(await readWhole(response, bytes)) };
+  }
+}
+
+function isRefusal({ status }: Answer): boolean {
+  return status === 403 || status === 404;
+}
+
+function objectsOf(list: JsonValue | undefined): readonly JsonObject[] {
+  return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
+}
+
+function unreadable(what: string): EmissaryError {
+  return new EmissaryError("homeserver-error", `The homeserver's answer to ${what} says no position to go on from.`);
+}

@@ -1,0 +1,175 @@
+import { isUserId, type UserId } from "./ids.ts";
+import { isJsonObject, without, type JsonObject, type JsonValue } from "./json.ts";
+import { isNamed, type Tenant } from "./tenant.ts";
+
+export const POWER_LEVELS = "m.room.power_levels";
+
+/**
+ * What levels a tenant gave to its own users, in the content of the power levels themselves, by tenant: so it can be told from the room
+ * alone, as whose an event is (attribution.ts). To homeservers it is no more than a key that they do not know; none of these
+ * users is in `users`, where an ID would have power for whoever could act as it.
+ */
+export const PERSONA_LEVELS = "org.matrix.msc1777.persona_levels";
+
+/** The level of whoever makes a room (spec, "createRoom"), in versions where that has one. */
+export const MAKER_LEVEL = 100;
+
+/** What a creator without a level can do all the same: the highest that such a room asks for, by default, of a tombstone (MSC4289). */
+export const CREATOR_LEVEL = 150;
+
+/** Whose eyes power levels are seen with, and whose hand writes them. */
+export interface LevelsViewer {
+  readonly own: UserId;
+  readonly tenant: Pick<Tenant, "id" | "sender" | "users">;
+}
+
+export interface LevelsWriter extends LevelsViewer {
+  readonly isPersona: (userId: UserId) => boolean;
+  /** The pseudouser has a creator's power (MSC4289): unlimited, and naming it in `users` is an error. */
+  readonly isCreator: boolean;
+}
+
+/** Room versions in which creators have unlimited power, and no level (MSC4289). */
+export function hasCreatorPower(version: string): boolean {
+  return version === "org.matrix.hydra.11" || (/^\d+$/.test(version) && Number(version) >= 12);
+}
+
+/** Whether a user is a creator by the content and the sender of `m.room.create`, in a version where that is power. */
+export function isCreatorIn(create: JsonObject, userId: UserId): boolean {
+  const content = create["content"];
+  if (!isJsonObject(content)) return false;
+  const version = content["room_version"];
+  const creators = content["additional_creators"];
+  if (typeof version !== "string" || !hasCreatorPower(version)) return false;
+  return create["sender"] === userId || (Array.isArray(creators) && creators.includes(userId));
+}
+
+/**
+ * Power levels as a tenant sees them, with its own users as on a homeserver where they are real: libraries compare levels themselves
+ * before they ask. Its sender has the pseudouser's level, in its place; each other has what the tenant gave it, at most the
+ * pseudouser's. One that was given nothing has nothing, also if it is in the room: libraries keep what they are sent, so the same
+ * has to be shown to all of the tenant's users, at any time. Whether a tenant may use the power is another question (policy/permit.ts).
+ */
+export function levelsSeen(content: JsonObject, viewer: LevelsViewer): JsonObject {
+  const { own, tenant } = viewer;
+  const users = content["users"] ?? {};
+  const bare = PERSONA_LEVELS in content ? without(content, PERSONA_LEVELS) : content;
+  if (!isJsonObject(users)) return bare;
+  const level = users[own];
+  const given = Object.entries(givenIn(content, viewer)).map(([user, one]) => [user, atMost(one, level)] as const);
+  if (level === undefined && given.length === 0) return bare;
+  const sender = level === undefined ? {} : { [tenant.sender]: level };
+  return { ...bare, users: { ...without(users, own), ...Object.fromEntries(given), ...sender } };
+}
+
+/**
+ * What becomes of power levels that a tenant writes, the inverse of `levelsSeen`: what it did not change stays as it is in the room.
+ * Its users do not get into `users`. The pseudouser has what the tenant's sender was to have, or one of its personas if that is
+ * more; and what it had where the tenant says nothing of it, which it would lose, by the tenant's oversight, for all others.
+ * @param current the room's power levels, or what they would be without these
+ */
+export function levelsToSet(written: JsonObject, current: JsonObject, writer: LevelsWriter): JsonObject {
+  const rest = without(written, PERSONA_LEVELS);
+  const asked = written["users"] ?? {};
+  // It is the homeserver's to refuse.
+  if (!isJsonObject(asked)) return { ...rest, ...keyWith(current, null, writer) };
+  const had = objectAt(current, "users");
+  const seen = objectAt(levelsSeen(current, writer), "users");
+  const ours = Object.entries(asked).filter(([user]) => isOurs(user, writer));
+  const others = Object.entries(asked).filter(([user]) => user !== writer.own && !isOurs(user, writer));
+  // Somebody else named them there; it gives them nothing.
+  const kept = ours.flatMap(([user]): [string, JsonValue][] => (user in had ? [[user, had[user] ?? null]] : []));
+  const own = ownLevel({ asked, ours, seen, had, default: [rest, current] }, writer);
+  const users = Object.fromEntries([...others, ...kept, ...(own === undefined ? [] : [[writer.own, own] as const])]);
+  const isEmpty = Object.keys(users).length === 0 && !isJsonObject(current["users"]);
+  const given = givenBy(ours, seen, current, writer);
+  return {
+    ...(isEmpty ? without(rest, "users") : { ...rest, users }),
+    ...keyWith(current, given, writer),
+  };
+}
+
+interface Asked {
+  readonly asked: JsonObject;
+  readonly ours: readonly (readonly [string, JsonValue])[];
+  readonly seen: JsonObject;
+  readonly had: JsonObject;
+  /** The contents that have `users_default`: the new one, and that before. */
+  readonly default: readonly [JsonObject, JsonObject];
+}
+
+function ownLevel(
+  { asked, ours, seen, had, default: [after, before] }: Asked,
+  { own, tenant: { sender }, isCreator }: LevelsWriter,
+): JsonValue | undefined {
+  if (isCreator) return undefined;
+  const isChanged = (user: string): boolean => asked[user] !== seen[user];
+  const explicit = asked[own] ?? (sender in asked && isChanged(sender) ? asked[sender] : undefined);
+  const isLowered = numberOf(before["users_default"]) > numberOf(after["users_default"]);
+  const base = explicit ?? had[own] ?? (isLowered ? before["users_default"] : undefined);
+  if (!ours.some(([user]) => isChanged(user))) return base;
+  const personas = ours.filter(([user]) => user !== sender && (isChanged(user) || !(user in had)));
+  const most = Math.max(...personas.map(([, level]) => (isLevel(level) ? level : -Infinity)));
+  return most > numberOf(base ?? after["users_default"]) ? most : base;
+}
+
+/** What the tenant's users were given, with what these levels change. The sender has the pseudouser's, if that has one. */
+function givenBy(
+  ours: Asked["ours"],
+  seen: JsonObject,
+  current: JsonObject,
+  writer: LevelsWriter,
+): Readonly<Record<string, number>> {
+  const before = givenIn(current, writer);
+  return Object.fromEntries(
+    ours
+      .filter(([user]) => writer.isCreator || user !== writer.tenant.sender)
+      .map(([user, level]) => [user, level === seen[user] ? before[user] : level] as const)
+      .filter((one): one is [string, number] => isLevel(one[1])),
+  );
+}
+
+/** The key with this tenant's part replaced, or as it was where that is null. */
+function keyWith(
+  current: JsonObject,
+  given: Readonly<Record<string, number>> | null,
+  { tenant }: LevelsWriter,
+): JsonObject {
+  const others = without(objectAt(current, PERSONA_LEVELS), ...(given === null ? [] : [tenant.id]));
+  const all = given === null || Object.keys(given).length === 0 ? others : { ...others, [tenant.id]: { ...given } };
+  return Object.keys(all).length === 0 ? {} : { [PERSONA_LEVELS]: all };
+}
+
+/** Anybody with the power to can write the key: it says something of the tenant's own users only. */
+function givenIn(content: JsonObject, { own, tenant }: LevelsViewer): Readonly<Record<string, number>> {
+  const given = Object.entries(objectAt(objectAt(content, PERSONA_LEVELS), tenant.id));
+  return Object.fromEntries(
+    given.filter(
+      (one): one is [string, number] =>
+        isLevel(one[1]) && isUserId(one[0]) && one[0] !== own && isNamed(tenant, one[0]),
+    ),
+  );
+}
+
+function isOurs(user: string, { own, isPersona }: LevelsWriter): boolean {
+  return user !== own && isUserId(user) && isPersona(user);
+}
+
+function atMost(level: number, most: JsonValue | undefined): number {
+  return most === undefined ? level : Math.min(level, numberOf(most));
+}
+
+function isLevel(value: JsonValue | undefined): value is number {
+  return Number.isSafeInteger(value);
+}
+
+/** Before room version 10 a level may be a text. */
+function numberOf(level: JsonValue | undefined): number {
+  const number = typeof level === "string" ? Number.parseInt(level, 10) : level;
+  return isLevel(number) ? number : 0;
+}
+
+function objectAt(object: JsonObject, key: string): JsonObject {
+  const value = object[key];
+  return isJsonObject(value) ? value : {};
+}

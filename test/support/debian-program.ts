@@ -1,0 +1,77 @@
+/** Programs that tests need and no npm package has: the machine's own, or unpacked from their Debian package into the cache. */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import { promisify } from "node:util";
+import { cacheDirectory } from "../../scripts/bootstrap/cache.mjs";
+import { withLock } from "../../scripts/bootstrap/lock.mjs";
+
+const run = promisify(execFile);
+const APT_MS = 180_000;
+
+export type DebianProgram = { readonly binary: string } | { readonly binary: null; readonly why: string };
+
+export interface Wanted {
+  readonly name: string;
+  /** Where the package has it. */
+  readonly file: string;
+  /** Arguments with which it shows that it starts. */
+  readonly trial: readonly string[];
+}
+
+/**
+ * The program, or why there is none, with how to get it. Unpacked and not installed: no service starts, no file of the system
+ * changes, and where the lists of packages are there it takes no root.
+ */
+export async function ensureDebianProgram(wanted: Wanted): Promise<DebianProgram> {
+  for (const candidate of [wanted.name, path.join("/usr/sbin", wanted.name)]) {
+    if (await starts(candidate, wanted)) return { binary: candidate };
+  }
+  const home = path.join(cacheDirectory(), `debian-${wanted.name}`);
+  const binary = path.join(home, wanted.file);
+  try {
+    if (!(await starts(binary, wanted))) await withLock(`${home}.lock`, () => unpack(wanted, home, binary));
+    return { binary };
+  } catch (error) {
+    const cause = error instanceof Error ? error.message : String(error);
+    return { binary: null, why: `apt install ${wanted.name}; it could not be had without: ${cause.trim()}` };
+  }
+}
+
+async function unpack(wanted: Wanted, home: string, binary: string): Promise<void> {
+  if (await starts(binary, wanted)) return;
+  await mkdir(path.dirname(home), { recursive: true });
+  const scratch = await mkdtemp(`${home}.tmp-`);
+  try {
+    await download(wanted.name, scratch);
+    const [archive] = (await readdir(scratch)).filter((file) => file.endsWith(".deb"));
+    if (archive === undefined) throw new Error(`apt-get download ${wanted.name} brought no file`);
+    const unpacked = path.join(scratch, "unpacked");
+    await run("dpkg", ["-x", path.join(scratch, archive), unpacked], { timeout: APT_MS });
+    await rm(home, { recursive: true, force: true });
+    await rename(unpacked, home);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+  if (!(await starts(binary, wanted))) throw new Error(`the ${wanted.name} of the Debian package does not start`);
+}
+
+async function download(name: string, folder: string): Promise<void> {
+  const options = { cwd: folder, timeout: APT_MS, env: { ...process.env, LC_ALL: "C" } };
+  try {
+    await run("apt-get", ["download", name], options);
+  } catch (error) {
+    if (process.getuid?.() !== 0) throw error;
+    await run("apt-get", ["update"], options);
+    await run("apt-get", ["download", name], options);
+  }
+}
+
+async function starts(binary: string, { trial }: Wanted): Promise<boolean> {
+  if (path.isAbsolute(binary) && !existsSync(binary)) return false;
+  return run(binary, [...trial], { timeout: 20_000 }).then(
+    () => true,
+    () => false,
+  );
+}

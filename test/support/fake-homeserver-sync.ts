@@ -1,0 +1,72 @@
+import type { JsonObject } from "../../src/model/json.ts";
+import type { FakeEvent, FakeRoom } from "./fake-homeserver-rooms.ts";
+
+/** Something sent to a device, given out until the sync after that in which it was. */
+export interface ToDevice {
+  readonly nr: number;
+  readonly event: JsonObject;
+}
+
+/** Positions are `s` and the number of the newest event before; in `/sync` also that of the newest message to the device. */
+function orderOf(event: FakeEvent): number {
+  return Number(event.event_id.slice("$event".length));
+}
+
+export function positionOf(token: string | null): number {
+  return Number(/^s(\d+)/.exec(token ?? "")?.[1] ?? 0);
+}
+
+function newestOf(rooms: Iterable<FakeRoom>): number {
+  return Math.max(0, ...[...rooms].map((room) => orderOf(room.timeline.at(-1) as FakeEvent)));
+}
+
+/** `GET /events?room_id=` with `timeout=0`. */
+export function eventsAfter(rooms: Iterable<FakeRoom>, room: FakeRoom, query: URLSearchParams): JsonObject {
+  const from = query.get("from");
+  const newer = room.timeline.filter((event) => orderOf(event) > positionOf(from));
+  const chunk = newer.slice(0, Number(query.get("limit") ?? 10));
+  const end = chunk.length < newer.length ? orderOf(chunk.at(-1) as FakeEvent) : newestOf(rooms);
+  return { chunk, start: from ?? `s${newestOf(rooms)}`, end: `s${end}` };
+}
+
+/** The messages of `GET /rooms/{roomId}/initialSync`. */
+export function newestMessages(rooms: Iterable<FakeRoom>, room: FakeRoom, limit: number): JsonObject {
+  const chunk = room.timeline.slice(-limit);
+  const [first] = chunk;
+  return { chunk, start: `s${first === undefined ? 0 : orderOf(first) - 1}`, end: `s${newestOf(rooms)}` };
+}
+
+/** `GET /rooms/{roomId}/messages` backwards. */
+export function messagesBefore(room: FakeRoom, query: URLSearchParams): JsonObject {
+  const from = query.get("from");
+  const older = room.timeline.filter((event) => from === null || orderOf(event) <= positionOf(from));
+  const chunk = older.toReversed().slice(0, Number(query.get("limit") ?? 10));
+  const last = chunk.at(-1);
+  return { chunk, ...(last === undefined ? {} : { end: `s${orderOf(last) - 1}` }) };
+}
+
+/** `GET /sync` of a user, and whether there is something in it. */
+export function syncOf(
+  rooms: Iterable<FakeRoom>,
+  user: string,
+  since: string | null,
+  toDevice: readonly ToDevice[],
+): { readonly body: JsonObject; readonly isNews: boolean } {
+  const all = [...rooms];
+  const from = positionOf(since);
+  const join: Record<string, JsonObject> = {};
+  for (const room of all) {
+    const events = room.timeline.filter((event) => orderOf(event) > from);
+    if (room.membership(user) !== "join" || events.length === 0) continue;
+    join[room.id] = { state: { events: [] }, timeline: { events, limited: false, prev_batch: since ?? "s0" } };
+  }
+  const newest = toDevice.at(-1)?.nr ?? Number(/_(\d+)$/.exec(since ?? "")?.[1] ?? 0);
+  const isNews = Object.keys(join).length > 0 || toDevice.length > 0 || since === null;
+  const body = {
+    next_batch: `s${newestOf(all)}_${newest}`,
+    ...(toDevice.length === 0 ? {} : { to_device: { events: toDevice.map(({ event }) => event) } }),
+    ...(Object.keys(join).length === 0 ? {} : { rooms: { join } }),
+    device_one_time_keys_count: { signed_curve25519: 50 },
+  };
+  return { body, isNews };
+}

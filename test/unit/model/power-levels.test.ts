@@ -1,0 +1,232 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ON_BEHALF_OF } from "../../../src/model/attribution.ts";
+import type { UserId } from "../../../src/model/ids.ts";
+import type { JsonObject } from "../../../src/model/json.ts";
+import { undress, undressState } from "../../../src/model/persona.ts";
+import {
+  hasCreatorPower,
+  levelsSeen,
+  levelsToSet,
+  PERSONA_LEVELS,
+  type LevelsWriter,
+} from "../../../src/model/power-levels.ts";
+import { ALICE, BOB, message, OWN } from "../../support/events.ts";
+import { tenant } from "../../support/tenants.ts";
+
+const TELEGRAM = tenant("telegram", { users: "@telegram_.*" });
+const IRC = tenant("irc", { users: "@irc_.*" });
+const BOT = TELEGRAM.sender;
+const CAT = "@telegram_cat:ours.example" as UserId;
+const DOG = "@telegram_dog:ours.example" as UserId;
+const VIEWER = { own: OWN, tenant: TELEGRAM };
+const isPersona = (user: UserId): boolean => [BOT, CAT, DOG].includes(user);
+
+const seen = (content: JsonObject): JsonObject => levelsSeen(content, VIEWER);
+const set = (written: JsonObject, current: JsonObject, more: Partial<LevelsWriter> = {}): JsonObject =>
+  levelsToSet(written, current, { ...VIEWER, isPersona, isCreator: false, ...more });
+const given = (levels: JsonObject): JsonObject => ({ [PERSONA_LEVELS]: { telegram: levels } });
+
+describe("power levels as a tenant sees them", () => {
+  test.each<[string, JsonObject, JsonObject]>([
+    ["its sender has the pseudouser's", { users: { [OWN]: 50, [ALICE]: 100 } }, { users: { [BOT]: 50, [ALICE]: 100 } }],
+    ["whoever gave it that, and as a text, too", { users: { [OWN]: "50" } }, { users: { [BOT]: "50" } }],
+    [
+      "its personas have what it gave them",
+      { users: { [OWN]: 100 }, ...given({ [CAT]: 50 }) },
+      { users: { [BOT]: 100, [CAT]: 50 } },
+    ],
+    [
+      "but at most the pseudouser's",
+      { users: { [OWN]: 10 }, ...given({ [CAT]: 50 }) },
+      { users: { [BOT]: 10, [CAT]: 10 } },
+    ],
+    [
+      "a creator's have all of it",
+      { users: {}, ...given({ [BOT]: 100, [CAT]: 50 }) },
+      { users: { [BOT]: 100, [CAT]: 50 } },
+    ],
+    [
+      "others' are nothing to it",
+      { users: { [OWN]: 1 }, [PERSONA_LEVELS]: { irc: { "@irc_x:ours.example": 1 } } },
+      { users: { [BOT]: 1 } },
+    ],
+    [
+      "nobody else gets power that way",
+      { users: { [OWN]: 1 }, ...given({ [ALICE]: 100, [OWN]: 5, x: 1 }) },
+      { users: { [BOT]: 1 } },
+    ],
+    ["nonsense stays nonsense", { users: [1], ...given({ [CAT]: 1 }) }, { users: [1] }],
+  ])("%s", (_what, content, wanted) => {
+    expect(seen(content)).toEqual(wanted);
+  });
+
+  test("are the same object where none of it concerns the tenant", () => {
+    const content = { users: { [ALICE]: 100 }, ban: 50 };
+    expect(seen(content)).toBe(content);
+  });
+
+  test("are so in events, in what was before them, and as a content alone", () => {
+    const users = { [OWN]: 50 };
+    const event = {
+      ...message({ id: "levels", sender: ALICE }),
+      type: "m.room.power_levels",
+      state_key: "",
+      content: { users },
+      unsigned: { prev_content: { users }, prev_sender: ALICE },
+    };
+    expect(undress(event, VIEWER)).toMatchObject({
+      sender: ALICE,
+      content: { users: { [BOT]: 50 } },
+      unsigned: { prev_content: { users: { [BOT]: 50 } } },
+    });
+    expect(undressState("m.room.power_levels", { users, [ON_BEHALF_OF]: "telegram" }, VIEWER)).toEqual({
+      users: { [BOT]: 50 },
+    });
+    expect(undressState("com.example", { users }, VIEWER)).toEqual({ users });
+  });
+});
+
+describe("power levels that a tenant writes", () => {
+  const FIRST = { users: { [OWN]: 100, [ALICE]: 50 }, users_default: 0 };
+
+  test.each<[string, JsonObject, JsonObject]>([
+    ["others get what it gives them", { users: { [BOT]: 100, [BOB]: 25 } }, { users: { [OWN]: 100, [BOB]: 25 } }],
+    ["the pseudouser keeps what it says nothing of", { users: { [BOB]: 25 } }, { users: { [OWN]: 100, [BOB]: 25 } }],
+    ["also where it says nothing at all", { ban: 10 }, { users: { [OWN]: 100 }, ban: 10 }],
+    ["it may lower its own", { users: { [BOT]: 60 } }, { users: { [OWN]: 60 } }],
+    [
+      "not below what its personas are to have",
+      { users: { [BOT]: 60, [CAT]: 90 } },
+      { users: { [OWN]: 90 }, ...given({ [CAT]: 90 }) },
+    ],
+    [
+      "its personas are not among the users",
+      { users: { [BOT]: 100, [CAT]: 50 } },
+      { users: { [OWN]: 100 }, ...given({ [CAT]: 50 }) },
+    ],
+    [
+      "what one is to have above that is asked for",
+      { users: { [CAT]: 101 } },
+      { users: { [OWN]: 101 }, ...given({ [CAT]: 101 }) },
+    ],
+    [
+      "the key is not its to write",
+      { users: {}, [PERSONA_LEVELS]: { irc: { [ALICE]: 9 } } },
+      { users: { [OWN]: 100 } },
+    ],
+    ["nonsense is the homeserver's to refuse", { users: { [BOT]: "many" } }, { users: { [OWN]: "many" } }],
+  ])("%s", (_what, written, wanted) => {
+    expect(set(written, FIRST)).toEqual(wanted);
+  });
+
+  test("a level that was everybody's is kept where it is lowered for everybody", () => {
+    expect(set({ users_default: 0 }, { users_default: 100 })).toEqual({ users_default: 0, users: { [OWN]: 100 } });
+  });
+
+  test("a creator has no level, and what its users have is noted", () => {
+    const written = { users: { [BOT]: 100, [OWN]: 100, [CAT]: 50, [ALICE]: 10 } };
+    expect(set(written, { users: {} }, { isCreator: true })).toEqual({
+      users: { [ALICE]: 10 },
+      ...given({ [BOT]: 100, [CAT]: 50 }),
+    });
+  });
+
+  test("what another tenant gave its own stays", () => {
+    const others = { [PERSONA_LEVELS]: { irc: { "@irc_x:ours.example": 50 } } };
+    expect(set({ users: { [BOT]: 90 } }, { users: { [OWN]: 100 }, ...others })).toEqual({
+      users: { [OWN]: 90 },
+      ...others,
+    });
+  });
+
+  const level = fc.integer({ min: -1, max: 200 });
+  const users = fc.dictionary(fc.constantFrom(OWN, ALICE, BOB, CAT, BOT), level);
+  const noted = fc.dictionary(fc.constantFrom(CAT, DOG), fc.integer({ min: 1, max: 200 }), { minKeys: 1 });
+  const content = fc
+    .record(
+      {
+        users,
+        users_default: level,
+        events: fc.dictionary(fc.string(), level),
+        [PERSONA_LEVELS]: fc.record({ telegram: noted, irc: noted }, { requiredKeys: ["irc"] }),
+      },
+      { requiredKeys: [] },
+    )
+    .map((one) => one as JsonObject);
+
+  test("written back as they were read, nothing in the room changes", () => {
+    fc.assert(
+      fc.property(content, fc.boolean(), (real, isCreator) => {
+        const inRoom = isCreator ? withoutOwn(real) : real;
+        // As it is sent: what was read went through JSON.
+        const read = JSON.parse(JSON.stringify(seen(inRoom))) as JsonObject;
+        expect(set(read, inRoom, { isCreator })).toEqual(inRoom);
+      }),
+    );
+  });
+
+  test("whatever is written, none of the tenant's gets among the users, and the others have what they were given", () => {
+    fc.assert(
+      fc.property(content, users, fc.boolean(), (real, asked, isCreator) => {
+        const before = withUsers(real, ({ [CAT]: _cat, [BOT]: _bot, ...others }) => others);
+        const made = set({ users: asked }, before, { isCreator });
+        const after = made["users"] as JsonObject | undefined;
+        const { [OWN]: _own, [CAT]: _cat, [BOT]: _bot, ...others } = asked;
+        expect(withUsers(made, ({ [OWN]: _mine, ...rest }) => rest)["users"] ?? {}).toEqual(others);
+        if (isCreator) expect(after ?? {}).not.toHaveProperty([OWN]);
+      }),
+    );
+  });
+
+  test("what the tenant gave its users it reads back", () => {
+    fc.assert(
+      fc.property(users, (asked) => {
+        const { [OWN]: _own, [BOT]: _bot, ...rest } = asked;
+        const read = seen(set({ users: { ...rest, [BOT]: 200 } }, { users: { [OWN]: 200 } }));
+        expect(read).toEqual({ users: { ...rest, [BOT]: 200 } });
+      }),
+    );
+  });
+});
+
+describe("who made a room in which makers' power has no level", () => {
+  const create = (content: JsonObject, sender = OWN): ReturnType<typeof message> => ({
+    ...message({ id: "create", sender }),
+    type: "m.room.create",
+    state_key: "",
+    content,
+  });
+
+  test("is, to each tenant, its sender, for it has that power", () => {
+    expect(undress(create({ room_version: "12" }), VIEWER).sender).toBe(BOT);
+    expect(undress(create({ room_version: "12" }), { own: OWN, tenant: IRC }).sender).toBe(IRC.sender);
+    const more = create({ room_version: "12", additional_creators: [BOB, OWN] }, ALICE);
+    const { sender, content } = undress(more, VIEWER);
+    expect([sender, content["additional_creators"]]).toEqual([ALICE, [BOB, BOT]]);
+  });
+
+  test("is the pseudouser in rooms where it has a level", () => {
+    const event = create({ room_version: "11" });
+    expect(undress(event, VIEWER)).toBe(event);
+  });
+});
+
+test.each([
+  ["11", false],
+  ["12", true],
+  ["13", true],
+  ["org.matrix.hydra.11", true],
+  ["org.example.1", false],
+])("in room version %s makers have power without a level: %s", (version, has) => {
+  expect(hasCreatorPower(version)).toBe(has);
+});
+
+function withUsers(content: JsonObject, change: (users: JsonObject) => JsonObject): JsonObject {
+  const users = content["users"];
+  return users === undefined ? content : { ...content, users: change(users as JsonObject) };
+}
+
+function withoutOwn(content: JsonObject): JsonObject {
+  return withUsers(content, ({ [OWN]: _own, ...others }) => others);
+}

@@ -1,0 +1,54 @@
+import { deflateRawSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { isOurToken, MAX_PLACES, positionOf, tokenOf, type Place } from "../../../src/gateways/peek/msc2753/token.ts";
+import type { RoomId } from "../../../src/model/ids.ts";
+
+const place = fc.record({ change: fc.nat(), seq: fc.nat(), from: fc.string() });
+const places = fc
+  .array(fc.tuple(fc.string({ minLength: 1 }), place), { maxLength: MAX_PLACES })
+  .map((rooms) => new Map(rooms.map(([id, at]): [RoomId, Place] => [`!${id.replaceAll("\0", "")}r` as RoomId, at])));
+
+const tokenLike = (value: unknown): string => `peek1.${deflateRawSync(JSON.stringify(value)).toString("base64url")}`;
+
+describe("a sync token of a device that peeks", () => {
+  test("has all that it was made of, and is told from a homeserver's", () => {
+    fc.assert(
+      fc.property(fc.string(), places, (since, at) => {
+        const token = tokenOf({ since, places: at });
+        expect(isOurToken(token)).toBe(true);
+        expect(token).toMatch(/^[\w.-]+$/);
+        expect(positionOf(token)).toEqual({ since, places: at });
+      }),
+    );
+    for (const other of ["s72595_4483_1934", "e5_7", "1"]) expect(isOurToken(other)).toBe(false);
+  });
+
+  test("of as many rooms as one may peek into fits into a URL as Synapse's tokens are", () => {
+    const stream = (n: number): string => `s${3633 + n}_757284957_6_478_3141592_65358_979_323846_0_2643_${n}`;
+    const rooms = Array.from({ length: MAX_PLACES }, (_, n): [RoomId, Place] => [
+      `!${Buffer.from(`${n * 7919}${n * 104729}${n * 1299709}aaaaaaaaaaaaaaaaaaaa`)
+        .toString("base64url")
+        .slice(0, 43)}` as RoomId,
+      { change: 1000 + n, seq: 123_456 + n, from: stream(n) },
+    ]);
+    expect(tokenOf({ since: stream(99), places: new Map(rooms) }).length).toBeLessThan(7_000);
+  });
+
+  test.each([
+    ["nothing", "peek1."],
+    ["no compressed text", "peek1.abc"],
+    ["no object", tokenLike(["s1"])],
+    ["no position of the homeserver's", tokenLike({ rooms: [] })],
+    ["no rooms", tokenLike({ since: "s1" })],
+    ["a room that is none", tokenLike({ since: "s1", rooms: [["square", 1, 2, "s1"]] })],
+    ["a number that is none", tokenLike({ since: "s1", rooms: [["!r", "1", 2, "s1"]] })],
+    [
+      "too many rooms",
+      tokenLike({ since: "s1", rooms: Array.from({ length: MAX_PLACES + 1 }, () => ["!r", 1, 2, "s"]) }),
+    ],
+    ["much out of little", tokenLike({ since: "s".repeat(1_000_000), rooms: [] })],
+  ])("that holds %s is refused", (_what, token) => {
+    expect(() => positionOf(token)).toThrow(expect.objectContaining({ code: "bad-request" }) as Error);
+  });
+});
