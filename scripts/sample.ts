@@ -6,17 +6,21 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { actPage } from "./act-page.ts";
 import { cliPage } from "./cli-page.ts";
+import { peekPage } from "./peek-page.ts";
 import { proxySnippets } from "./proxy-snippets.ts";
 import { ENDPOINTS } from "../src/gateways/act/routes.ts";
+import { PEEK_ENDPOINTS } from "../src/gateways/peek/routes.ts";
 import { sampleConfig, sampleRegistration } from "../src/platform/config/sample.ts";
 
 const CLI_PAGE = "docs/reference/cli.md";
 const ACT_PAGE = "docs/reference/act-api.md";
+const PEEK_PAGE = "docs/reference/peek-api.md";
 const samples = {
   "config.sample.yaml": sampleConfig(),
   "registration.yaml": sampleRegistration(),
   [CLI_PAGE]: cliPage(current(pathOf(CLI_PAGE)) ?? ""),
   [ACT_PAGE]: actPage(current(pathOf(ACT_PAGE)) ?? "", ENDPOINTS),
+  [PEEK_PAGE]: peekPage(current(pathOf(PEEK_PAGE)) ?? "", PEEK_ENDPOINTS),
   ...proxySnippets(),
 };
 const checkOnly = process.argv.includes("--check");

@@ -135,6 +135,46 @@ describe("an invite to the pseudouser", () => {
   });
 });
 
+describe("a room where the pseudouser has power", () => {
+  it.each(["10", "12"])(
+    "of version %s: it lists itself as no person (MSC4171), beside whoever is listed",
+    async (version) => {
+      const users = { [stage.pseudouser]: 50, ...(version === "10" ? { [bob.userId]: 100 } : {}) };
+      const roomId = await bob.createRoom({
+        preset: "public_chat",
+        room_version: version,
+        power_level_content_override: { users },
+      });
+      const path = `/_matrix/client/v3/rooms/${roomId}/state/io.element.functional_members`;
+      await bob.request("PUT", path, {}, { service_members: ["@bot:example.org"] });
+      await tenant.join(roomId, [stage.theirs.serverName]);
+      await until(
+        "those listed",
+        async () => (await bob.request("GET", path)).body["service_members"],
+        (listed) => Array.isArray(listed) && listed.includes(stage.pseudouser),
+      );
+      expect((await bob.request("GET", path)).body).toEqual({
+        service_members: ["@bot:example.org", stage.pseudouser],
+      });
+      await tenant.leave(roomId);
+    },
+  );
+
+  it("that gives it none: it tries nothing", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    await tenant.join(roomId, [stage.theirs.serverName]);
+    await until(
+      "the room being loaded",
+      () => stage.emissary.json<{ load: string }>("rooms", "show", roomId),
+      ({ load }) => load === "loaded",
+    );
+    const audit = await stage.emissary.json<{ action: string; room_id: string }[]>("audit");
+    expect(audit.filter(({ room_id }) => room_id === roomId).map(({ action }) => action)).not.toContain(
+      "room.functional-member",
+    );
+  });
+});
+
 describe("many at once", () => {
   it("cause one join", async () => {
     const roomId = await bob.createRoom({ preset: "public_chat" });

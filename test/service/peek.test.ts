@@ -98,12 +98,15 @@ test("what is read next passes, with nothing else asked and no other lease", asy
 test.each([
   ["a state event", "state/m.room.topic"],
   ["an event", "event/$unknown"],
-])("%s that is missing in a room the user is in is the homeserver's to say, and brings nobody there", async (_what, what) => {
-  const service = await start();
-  const room = openRoom(service, { members: [ALICE] });
-  expect(refusal(await read(service, room.id, what))).toEqual([404, "M_NOT_FOUND", undefined]);
-  expect([joins(service.homeserver), liveLeases(service)]).toEqual([0, []]);
-});
+])(
+  "%s that is missing in a room the user is in is the homeserver's to say, and brings nobody there",
+  async (_what, what) => {
+    const service = await start();
+    const room = openRoom(service, { members: [ALICE] });
+    expect(refusal(await read(service, room.id, what))).toEqual([404, "M_NOT_FOUND", undefined]);
+    expect([joins(service.homeserver), liveLeases(service)]).toEqual([0, []]);
+  },
+);
 
 test("an event of a room that nobody here is in is found by looking in", async () => {
   const service = await start();
@@ -122,12 +125,15 @@ const REFUSED: readonly (readonly [what: string, room: RoomOptions, settings: Se
   ["no server of peek.servers", {}, { peek: { servers: ["listed.test"] } }, [403, "M_FORBIDDEN", "not-listed"]],
 ];
 
-test.each(REFUSED)("a room with %s is refused with the reason; no join, no lease", async (_what, options, settings, expected) => {
-  const service = await start(settings);
-  const room = openRoom(service, options);
-  expect(refusal(await read(service, room.id))).toEqual(expected);
-  expect([joins(service.homeserver), liveLeases(service), room.users("join")]).toEqual([0, [], [CREATOR]]);
-});
+test.each(REFUSED)(
+  "a room with %s is refused with the reason; no join, no lease",
+  async (_what, options, settings, expected) => {
+    const service = await start(settings);
+    const room = openRoom(service, options);
+    expect(refusal(await read(service, room.id))).toEqual(expected);
+    expect([joins(service.homeserver), liveLeases(service), room.users("join")]).toEqual([0, [], [CREATOR]]);
+  },
+);
 
 test("rooms that are not there are refused as rooms that cannot be seen, or as not found by their alias", async () => {
   const service = await start();
@@ -362,7 +368,12 @@ test("an alias may stand where an ID is expected", async () => {
   const room = openRoom(service, { alias: "#room:elsewhere.test" });
   const answer = await read(service, "#room:elsewhere.test", "initialSync?limit=1");
   expect([answer.status, answer.body["room_id"]]).toEqual([200, room.id]);
-  expect(service.homeserver.seen("GET", /initialSync$/).at(-1)!.query.get("limit")).toBe("1");
+  expect(
+    service.homeserver
+      .seen("GET", /initialSync$/)
+      .at(-1)!
+      .query.get("limit"),
+  ).toBe("1");
 });
 
 test("whoever has no token, or nobody's, is answered by the homeserver, and nothing is opened", async () => {
@@ -370,7 +381,11 @@ test("whoever has no token, or nobody's, is answered by the homeserver, and noth
   const room = openRoom(service);
   const path = `${V3}/rooms/${encodeURIComponent(room.id)}/initialSync${VIA}`;
   expect(refusal(await service.gateway("GET", path))).toEqual([401, "M_MISSING_TOKEN", undefined]);
-  expect(refusal(await service.gateway("GET", path, { token: "nobodys" }))).toEqual([401, "M_UNKNOWN_TOKEN", undefined]);
+  expect(refusal(await service.gateway("GET", path, { token: "nobodys" }))).toEqual([
+    401,
+    "M_UNKNOWN_TOKEN",
+    undefined,
+  ]);
   expect(service.homeserver.seen("GET", SUMMARY)).toEqual([]);
 });
 

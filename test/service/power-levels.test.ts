@@ -116,7 +116,7 @@ test("power levels are not set while it cannot be told what they are", async () 
 
 test.each<[string, JsonObject]>([
   ["11", { users: { [PSEUDOUSER]: 100 }, [LEVELS]: { one: { [CAT]: 100 } } }],
-  ["12", {}],
+  ["12", { users: {}, [LEVELS]: { one: { [CAT]: 150 } } }],
 ])("whoever makes a room of version %s has a maker's power in it, a persona, too", async (version, inRoom) => {
   const service = await startService();
   const one = await service.tenant("one", ACTIONS, `@_one_.*:${SERVER}`);
@@ -124,7 +124,9 @@ test.each<[string, JsonObject]>([
   const roomId = body["room_id"] as string;
   expect(service.homeserver.rooms.get(roomId)!.stateEvent(TYPE)?.content ?? {}).toEqual(inRoom);
   const state = (await one.ask("GET", `/rooms/${encodeURIComponent(roomId)}/state`)).raw.toString("utf8");
-  expect(usersIn(JSON.parse(state) as JsonValue)).toEqual(version === "12" ? [] : [{ [one.sender]: 100, [CAT]: 100 }]);
+  expect(usersIn(JSON.parse(state) as JsonValue)).toEqual(
+    version === "12" ? [{ [CAT]: 150 }] : [{ [one.sender]: 100, [CAT]: 100 }],
+  );
   const create = await one.ask("GET", `/rooms/${encodeURIComponent(roomId)}/state/m.room.create/?format=event`);
   expect(create.body["sender"]).toBe(CAT);
 });

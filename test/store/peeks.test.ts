@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { RoomId } from "../../src/model/ids.ts";
+import type { RoomId, UserId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
-import { member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, REMOTE, ROOM } from "../support/events.ts";
+import type { Membership } from "../../src/model/membership.ts";
+import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM } from "../support/events.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 
 const PHONE = "alice.phone";
@@ -14,7 +15,7 @@ async function peek(stores: Stores, device: string, roomId: RoomId = ROOM): Prom
   await stores.leases.book({ roomId, holder: holder(device), via: [], ttl: 1_000 }, 0);
 }
 
-function enter(stores: Stores, id: string, membership = "join", sender = OWN): Promise<unknown> {
+function enter(stores: Stores, id: string, membership: Membership = "join", sender: UserId = OWN): Promise<unknown> {
   return stores.ledger.record(recordOf(id, [member(OWN, membership, { id, sender })]));
 }
 
@@ -74,7 +75,7 @@ describe.each(DATABASES)("devices that peek, on $name", ({ make }) => {
     expect(await peeks.peeksOf(PHONE)).toEqual([first]);
     expect(await peeks.newest()).toBe(newest);
 
-    await enter(stores, "out", "leave", REMOTE);
+    await enter(stores, "out", "leave", ALICE);
     expect(await peeks.peeksOf(PHONE)).toEqual([]);
     expect(await peeks.newest()).toBeGreaterThan(newest);
     await peek(stores, PHONE);

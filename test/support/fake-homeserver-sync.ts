@@ -64,6 +64,7 @@ export function syncOf(
   const isNews = Object.keys(join).length > 0 || toDevice.length > 0 || since === null;
   const body = {
     next_batch: `s${newestOf(all)}_${newest}`,
+    user,
     ...(toDevice.length === 0 ? {} : { to_device: { events: toDevice.map(({ event }) => event) } }),
     ...(Object.keys(join).length === 0 ? {} : { rooms: { join } }),
     device_one_time_keys_count: { signed_curve25519: 50 },

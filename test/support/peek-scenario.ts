@@ -1,5 +1,4 @@
-import { createClient, type MatrixClient, type Room } from "matrix-js-sdk";
-import { logger } from "matrix-js-sdk/lib/logger.js";
+import { createClient, type ICreateClientOpts, type MatrixClient, type Room } from "matrix-js-sdk";
 import { expect } from "vitest";
 import type { MatrixUser } from "../../homeservers/synapse/client.ts";
 import { until, type Stage } from "./stage.ts";
@@ -9,8 +8,6 @@ export const PEEK_SETTINGS = { gateway: { front_door: true }, peek: { idle: "10s
 /** How long the pseudouser may take to leave: the longest poll, idle time, linger with jitter, and the homeservers' own time. */
 const LEFT_MS = 70_000;
 
-// What the client does not log through the logger that it is given.
-logger.setLevel("silent");
 const quiet = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, getChild: () => quiet };
 let users = 0;
 
@@ -18,7 +15,11 @@ let users = 0;
 export async function sdkClient(baseUrl: string, stage: Stage): Promise<MatrixClient> {
   users += 1;
   const { userId, accessToken } = await stage.user(stage.ours, `peeker-${users}`);
-  return createClient({ baseUrl, userId, accessToken, logger: quiet });
+  return quietClient({ baseUrl, userId, accessToken });
+}
+
+export function quietClient(options: ICreateClientOpts): MatrixClient {
+  return createClient({ ...options, logger: quiet });
 }
 
 /** A room of the other server that everybody may look into, with a name, an alias and some history. */
@@ -48,7 +49,7 @@ export function textsOf(room: Room): unknown[] {
     .getLiveTimeline()
     .getEvents()
     .filter((event) => event.getType() === "m.room.message")
-    .map((event) => event.getContent()["body"]);
+    .map((event): unknown => event.getContent()["body"]);
 }
 
 /**

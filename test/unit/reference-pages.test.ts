@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { actPage } from "../../scripts/act-page.ts";
+import { peekPage } from "../../scripts/peek-page.ts";
 import { CLIENT_V3 } from "../../src/gateways/act/act.ts";
 import { sections } from "../../src/platform/config/config.ts";
 import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
+import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";
 import { ERROR_CODES } from "../../src/model/errors.ts";
 import { LEASE_ENDS } from "../../src/model/lease.ts";
 import { VERDICT_CODES } from "../../src/model/verdict.ts";
@@ -58,6 +60,17 @@ describe("the reference pages say what the code does", () => {
   it("act-api: no endpoint stands twice", () => {
     const names = ENDPOINTS.flatMap(({ method, path, under }) =>
       (under ?? CLIENT_V3).map((prefix) => `${method} ${prefix}${path}`),
+    );
+    expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+  });
+
+  it("peek-api: every endpoint, as generated (npm run sample)", () => {
+    expect(peekPage(page("peek-api"), PEEK_ENDPOINTS)).toBe(page("peek-api"));
+  });
+
+  it("peek-api: no endpoint stands twice", () => {
+    const names = PEEK_ENDPOINTS.flatMap(({ method, path, under }) =>
+      under.map((prefix) => `${method} ${prefix}${path}`),
     );
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
   });

@@ -1,3 +1,4 @@
+import { isJsonObject } from "../../model/json.ts";
 import type { Check, Context } from "./context.ts";
 import { findingsOf, quoted, type Finding } from "./finding.ts";
 import { PublicProbe, trialsOf, type Heard, type Trial } from "./public-probe.ts";
@@ -34,7 +35,7 @@ async function examined(url: string, probe: PublicProbe, context: Context): Prom
   const answers = await probe.askAll(trialsOf(server));
   const down = answers.find(([, heard]) => heard.heard && heard.status >= 502 && heard.status <= 504);
   if (down !== undefined) return unreachableGateway(url, down);
-  const missing = answers.filter(([, heard]) => !(heard.heard && heard.isGateway)).map(([trial]) => trial);
+  const missing = answers.filter(([trial, heard]) => !isArrived(trial, heard)).map(([trial]) => trial);
   if (missing.length === answers.length) return nothingSent(url);
   const frontDoor = context.config.gateway.frontDoor;
   const astray = frontDoor ? [] : (await probe.askAll(NOT_OURS)).filter(([, heard]) => heard.heard && heard.isGateway);
@@ -120,7 +121,7 @@ function notSent(url: string, missing: readonly Trial[], level: "failure" | "war
     ),
     why:
       level === "failure"
-        ? "The proxy has the files of an older version, was changed by hand, or another of its rules comes first."
+        ? "The proxy has the files of an older version, was changed by hand, or another of its rules comes first; or it keeps answers (/versions) from before."
         : "Peeking in the manner of MSC2753 needs them all: without /sync, clients peek and see nothing.",
     do: `Put the lines for them from packaging/proxy into the proxy's configuration (${MANUAL}), and have it read that again.`,
   });
@@ -145,6 +146,13 @@ function halfOfMsc2753(missing: readonly Trial[]): readonly Trial[] {
   return isLeftOut ? [] : [...peeking, ...sync];
 }
 
+/** The gateway answered; of the versions, an answer of now: some proxies keep that one for a while. */
+function isArrived({ path }: Trial, heard: Heard): boolean {
+  if (!heard.heard || !heard.isGateway) return false;
+  const features = heard.body["unstable_features"];
+  return path !== VERSIONS || (isJsonObject(features) && features["org.matrix.msc2753"] === true);
+}
+
 /** A room's alias may have a slash. Who decodes it on the way makes two parts of it, and another path. */
 async function decodes(url: string, probe: PublicProbe, server: string): Promise<Finding | null> {
   const path = `/_matrix/client/v3/directory/room/${encodeURIComponent(`#emissary/doctor:${server}`)}`;
@@ -158,5 +166,5 @@ async function decodes(url: string, probe: PublicProbe, server: string): Promise
 }
 
 function lineOf({ method, path }: { readonly method: string; readonly path: string }): string {
-  return `${method} ${path.replace(/%21emissary-doctor[^/]*|%23emissary-doctor[^/]*|emissary-doctor/g, "…")}`;
+  return `${method} ${path.replace(/(?:!|%23)?emissary-doctor[^/]*/g, "…")}`;
 }

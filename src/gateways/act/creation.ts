@@ -40,19 +40,6 @@ export function creationOf(body: JsonObject, creation: Creation): JsonObject {
   return made;
 }
 
-/** Whether what becomes of a body depends on how the room's version treats creators. */
-export function dependsOnCreators(body: JsonObject, { tenant, user }: Caller): boolean {
-  const state = Array.isArray(body["initial_state"]) ? body["initial_state"] : [];
-  const levels = body["power_level_content_override"] ?? null;
-  return (
-    user !== tenant.sender ||
-    body["preset"] === TRUSTING ||
-    (isJsonObject(levels) && "users" in levels) ||
-    additionalIn(body).length > 0 ||
-    state.some((event) => isJsonObject(event) && event["type"] === POWER_LEVELS)
-  );
-}
-
 /** Without the tenant's own users among those who shall have a creator's power (MSC4289). */
 export function creatorsOf(content: JsonObject, creation: Pick<Creation, "isPersona">): JsonObject {
   const creators = content["additional_creators"];
@@ -95,18 +82,17 @@ const TRUSTING = "trusted_private_chat";
 type Makers = Readonly<Record<string, number>>;
 
 /**
- * The tenant's users with a maker's power, and what level that is. Not among them is the one whose power shows without: the
- * sender, which has the pseudouser's level, or, where makers have none, the user that the tenant sees as the room's creator.
+ * The tenant's users with a maker's power, and what level that is. The sender has the pseudouser's, where that has one. Where makers have
+ * none they are given one all the same, to the tenant: libraries that do not know such rooms look for nothing else.
  */
 function makersOf(body: JsonObject, creation: Creation): Makers {
   const { caller, creatorHasLevel } = creation;
   const invited = body["preset"] === TRUSTING && Array.isArray(body["invite"]) ? body["invite"] : [];
-  const makers = [...invited, ...(creatorHasLevel ? [caller.user] : additionalIn(body))];
-  const shown = creatorHasLevel ? caller.tenant.sender : caller.user;
+  const makers = [...invited, caller.user, ...(creatorHasLevel ? [] : additionalIn(body))];
   const level = creatorHasLevel ? MAKER_LEVEL : CREATOR_LEVEL;
-  return Object.fromEntries(
-    makers.filter((user) => isOurs(user, creation) && user !== shown).map((user) => [user, level]),
-  ) as Makers;
+  const hasOwn = (user: JsonValue): boolean => creatorHasLevel && user === caller.tenant.sender;
+  const given = makers.filter((user) => isOurs(user, creation) && !hasOwn(user)).map((user) => [user, level]);
+  return Object.fromEntries(given) as Makers;
 }
 
 function additionalIn(body: JsonObject): readonly JsonValue[] {

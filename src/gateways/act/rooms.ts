@@ -11,7 +11,7 @@ import { requireAction, requireDeed } from "./access.ts";
 import type { ActHandler, ActParts, Endpoint } from "./act.ts";
 import { isExclusive, notReserved } from "./aliases.ts";
 import { holderOf, type Caller } from "./caller.ts";
-import { creationOf, creatorsOf, dependsOnCreators } from "./creation.ts";
+import { creationOf, creatorsOf } from "./creation.ts";
 import { pathOf } from "./path.ts";
 import { stateEvent } from "./state-event.ts";
 
@@ -31,7 +31,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
     own: parts.own,
     caller,
     isPersona: personaOf(parts, caller),
-    creatorHasLevel: await creatorHasLevel(parts, caller, body),
+    creatorHasLevel: !hasCreatorPower(stringAt(body, "room_version") ?? (await defaultVersion(parts))),
   });
   return parts.keeper.whileMaking(async () => {
     const made = await make(parts, caller, {
@@ -144,24 +144,18 @@ function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boo
   return (userId) => parts.tenants.isPersona(tenant, userId);
 }
 
-async function creatorHasLevel(parts: ActParts, caller: Caller, body: JsonObject): Promise<boolean> {
-  if (!dependsOnCreators(body, caller)) return true;
-  const asked = stringAt(body, "room_version");
-  return !hasCreatorPower(asked ?? (await defaultVersion(parts)));
-}
-
+/** The version that rooms have where none is asked for; a homeserver that does not say makes version 1 (spec, "m.room_versions capability"). */
 async function defaultVersion(parts: ActParts): Promise<string> {
   const { status, body } = await parts.upstream.answer("GET", "/_matrix/client/v3/capabilities", null);
   const capabilities = parsedObject(body)["capabilities"] ?? null;
   const versions = isJsonObject(capabilities) ? (capabilities["m.room_versions"] ?? null) : null;
-  const version = isJsonObject(versions) ? stringAt(versions, "default") : null;
-  if (status !== 200 || version === null) {
+  if (status !== 200) {
     throw new EmissaryError(
       "homeserver-error",
       "Which version a new room has cannot be told now: name it as room_version, or try again.",
     );
   }
-  return version;
+  return (isJsonObject(versions) ? stringAt(versions, "default") : null) ?? "1";
 }
 
 function passBack(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {

@@ -83,24 +83,25 @@ export class Peeker {
     const opening = await this.#openings.begin(holder, roomId);
     const limit = limitOf(clock, options.wait, gone);
     const taken = desk.take({ roomId, holder, alias, via, ttl: options.idle });
-    let isSettled = false;
-    const settled = taken.then(
-      () => void (isSettled = true),
-      () => void (isSettled = true),
-    );
+    const taking = { isSettled: false };
+    const settle = (): void => {
+      taking.isSettled = true;
+    };
+    const settled = taken.then(settle, settle);
     try {
       const lease = await before(limit.signal, taken);
       opening.booked();
       await keeper.untilPresent(lease, options.wait, limit.signal);
       opening.succeeded();
+      remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle);
       routes.hint(roomId, via);
       await this.#fetchHistory(roomId, limit.signal);
       return lease;
     } catch (error) {
       const released = settled.then(async () => {
-        if (opening.failed(isRefusal(error))) await desk.release(roomId, holder);
+        if (opening.failed(isRefusal(error))) await this.close(who, roomId);
       });
-      if (isSettled) await released;
+      if (taking.isSettled) await released;
       // A lease that is booked after its user was answered is given back then. If that cannot be written, it expires.
       else released.catch(() => undefined);
       throw error;

@@ -43,7 +43,7 @@ export async function readRoom(
   manner: ReadManner = {},
 ): Promise<FastifyReply> {
   const token = tokenOf(request);
-  if (token === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
+  if (token === null) return parts.upstream.asCaller(upstreamRequest(request), reply, manner.revision);
   const target = isRoomAlias(idOrAlias) ? await parts.peeker.resolve(idOrAlias, viaOf(request)) : null;
   const roomId = target?.roomId ?? roomIdFrom(idOrAlias);
   const path = target === null ? undefined : pathWith(request, "roomId", roomId);
@@ -54,7 +54,8 @@ export async function readRoom(
   const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
   if (refusal !== null) return open(parts, read, refusal, request, reply);
   parts.count("passed");
-  if (!isPoll) void keep(parts, read);
+  // The answer goes first.
+  if (!isPoll) reply.raw.once("close", () => void keep(parts, read));
   return reply;
 }
 

@@ -4,7 +4,15 @@ import { parsedObject, stringAt } from "../../model/json.ts";
 import { mergeVia } from "../../model/room.ts";
 import { param } from "../../platform/http/server.ts";
 import { viaOf } from "../../platform/http/via.ts";
-import { CLIENT_V1, CLIENT_V3, tokenOf, upstreamRequest, type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import {
+  CLIENT_V1,
+  CLIENT_V3,
+  tokenOf,
+  upstreamRequest,
+  type PeekEndpoint,
+  type PeekHandler,
+  type PeekParts,
+} from "./peek.ts";
 
 /** An alias's answer names servers; a room in thousands of servers has thousands of names. */
 const DIRECTORY_BYTES = 1024 * 1024;

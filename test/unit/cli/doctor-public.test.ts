@@ -23,6 +23,8 @@ interface Fault {
   readonly gateway?: number;
   /** Compares and passes on paths decoded. */
   readonly decodes?: true;
+  /** The versions are those from before peeking. */
+  readonly isCached?: true;
   readonly frontDoor?: true;
   readonly isDown?: true;
   readonly isTls?: true;
@@ -35,7 +37,7 @@ const LINES = proxiedRoutes().map(
 );
 
 /** What the proxy would do with a request, and the servers behind it. */
-function proxied({ missing, astray, everything, gateway = 200, decodes }: Fault) {
+function proxied({ missing, astray, everything, gateway = 200, decodes, isCached }: Fault) {
   return createServer((request, response) => {
     request.resume();
     const url = request.url ?? "";
@@ -48,7 +50,9 @@ function proxied({ missing, astray, everything, gateway = 200, decodes }: Fault)
     } else {
       if (isOurs || astray?.test(line)) response.setHeader(MARK.name, MARK.value);
       const isVersions = url.endsWith("/versions");
-      response.writeHead(isVersions ? 200 : 401).end(isVersions ? JSON.stringify({ versions: ["v1.12"] }) : "{}");
+      const features = isOurs && isCached !== true ? { unstable_features: { "org.matrix.msc2753": true } } : {};
+      const body = isVersions ? { versions: ["v1.12"], ...features } : {};
+      response.writeHead(isVersions ? 200 : 401).end(JSON.stringify(body));
     }
   });
 }
@@ -67,7 +71,7 @@ async function diagnose(fault: Fault) {
 }
 
 test.each<[what: string, fault: Fault, level: Level, words: RegExp]>([
-  ["nothing", {}, "ok", /sends the gateway all that it needs$/],
+  ["nothing", {}, "ok", /sends the gateway all that it needs *$/],
   ["no proxy", { isDown: true }, "failure", /no answer at http.*nothing listens there/],
   ["plain HTTP behind https", { isTls: true }, "failure", /no answer at https.*certificate.*TLS and plain HTTP/],
   [
@@ -88,6 +92,7 @@ test.each<[what: string, fault: Fault, level: Level, words: RegExp]>([
   ],
   ["lines without the older paths", { missing: /\/r0\// }, "failure", /client\/r0\/rooms\/…\/messages/],
   ["versions that do not tell of peeking", { missing: /versions/ }, "failure", /GET \/_matrix\/client\/versions/],
+  ["versions that the proxy has kept", { isCached: true }, "failure", /client\/versions .*keeps answers/],
   [
     "all that is optional left out",
     { missing: /(?:\/sync|peek|summary|hierarchy|publicRooms)/ },

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ON_BEHALF_OF } from "../../../src/model/attribution.ts";
 import type { UserId } from "../../../src/model/ids.ts";
-import type { JsonObject } from "../../../src/model/json.ts";
+import { without, type JsonObject } from "../../../src/model/json.ts";
 import { undress, undressState } from "../../../src/model/persona.ts";
 import {
   hasCreatorPower,
@@ -158,7 +158,7 @@ describe("power levels that a tenant writes", () => {
   test("written back as they were read, nothing in the room changes", () => {
     fc.assert(
       fc.property(content, fc.boolean(), (real, isCreator) => {
-        const inRoom = isCreator ? withoutOwn(real) : real;
+        const inRoom = isCreator ? withoutUsers(real, OWN) : real;
         // As it is sent: what was read went through JSON.
         const read = JSON.parse(JSON.stringify(seen(inRoom))) as JsonObject;
         expect(set(read, inRoom, { isCreator })).toEqual(inRoom);
@@ -169,11 +169,10 @@ describe("power levels that a tenant writes", () => {
   test("whatever is written, none of the tenant's gets among the users, and the others have what they were given", () => {
     fc.assert(
       fc.property(content, users, fc.boolean(), (real, asked, isCreator) => {
-        const before = withUsers(real, ({ [CAT]: _cat, [BOT]: _bot, ...others }) => others);
+        const before = withoutUsers(real, CAT, BOT);
         const made = set({ users: asked }, before, { isCreator });
         const after = made["users"] as JsonObject | undefined;
-        const { [OWN]: _own, [CAT]: _cat, [BOT]: _bot, ...others } = asked;
-        expect(withUsers(made, ({ [OWN]: _mine, ...rest }) => rest)["users"] ?? {}).toEqual(others);
+        expect(withoutUsers(made, OWN)["users"] ?? {}).toEqual(without(asked, OWN, CAT, BOT));
         if (isCreator) expect(after ?? {}).not.toHaveProperty([OWN]);
       }),
     );
@@ -182,7 +181,7 @@ describe("power levels that a tenant writes", () => {
   test("what the tenant gave its users it reads back", () => {
     fc.assert(
       fc.property(users, (asked) => {
-        const { [OWN]: _own, [BOT]: _bot, ...rest } = asked;
+        const rest = without(asked, OWN, BOT);
         const read = seen(set({ users: { ...rest, [BOT]: 200 } }, { users: { [OWN]: 200 } }));
         expect(read).toEqual({ users: { ...rest, [BOT]: 200 } });
       }),
@@ -222,11 +221,7 @@ test.each([
   expect(hasCreatorPower(version)).toBe(has);
 });
 
-function withUsers(content: JsonObject, change: (users: JsonObject) => JsonObject): JsonObject {
+function withoutUsers(content: JsonObject, ...others: readonly string[]): JsonObject {
   const users = content["users"];
-  return users === undefined ? content : { ...content, users: change(users as JsonObject) };
-}
-
-function withoutOwn(content: JsonObject): JsonObject {
-  return withUsers(content, ({ [OWN]: _own, ...others }) => others);
+  return users === undefined ? content : { ...content, users: without(users as JsonObject, ...others) };
 }

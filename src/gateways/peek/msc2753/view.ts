@@ -141,12 +141,15 @@ export class PeekView {
     }
   }
 
-  async #begin({ roomId, change }: DevicePeek, seq: number): Promise<void> {
+  async #begin({ roomId, change }: DevicePeek, last: number): Promise<void> {
     const { token, filter, gone } = this.#viewer;
+    const newest = this.#parts.news.newestIn(roomId);
     const beginning = await this.#parts.rooms.beginning(token, roomId, filter.limit, gone);
     if (beginning === "gone") return this.#end(roomId, "refused");
     if (beginning.membership === "join") return this.#end(roomId, "released");
     this.peek.set(roomId, toldBeginning(beginning, filter));
+    const shown = new Set(beginning.events.map((event) => event["event_id"]));
+    const seq = newest === null || shown.has(newest.eventId) ? last : newest.seq - 1;
     this.#places.set(roomId, { change, seq, from: beginning.end });
   }
 

@@ -1,0 +1,169 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { peekFilter } from "../../../src/gateways/peek/msc2753/filter.ts";
+import { PeekView } from "../../../src/gateways/peek/msc2753/view.ts";
+import type { RoomId } from "../../../src/model/ids.ts";
+import { settle } from "../../support/clock.ts";
+import { Device, World } from "./sync-world.ts";
+
+const ROOMS = ["!a:x", "!b:x"] as RoomId[];
+const ROOM = ROOMS[0] as RoomId;
+
+const anyRoom = fc.constantFrom(...ROOMS);
+const step = fc.oneof(
+  { weight: 8, arbitrary: fc.tuple(fc.constantFrom("say", "tell"), anyRoom, fc.integer({ min: 1, max: 6 })) },
+  { weight: 4, arbitrary: fc.tuple(fc.constantFrom("deliver", "show"), anyRoom, fc.constant(1)) },
+  { weight: 6, arbitrary: fc.tuple(fc.constantFrom("sync", "sync", "lost"), anyRoom, fc.constant(1)) },
+  { weight: 5, arbitrary: fc.tuple(fc.constant("peek"), anyRoom, fc.constant(1)) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(
+      fc.constantFrom("unpeek", "back", "restart", "fail", "join", "hide", "flood"),
+      anyRoom,
+      fc.constant(1),
+    ),
+  },
+);
+
+async function take(world: World, device: Device, what: string, room: RoomId, times: number): Promise<void> {
+  switch (what) {
+    case "say":
+      for (let n = 0; n < times; n += 1) world.say(room);
+      break;
+    case "tell":
+      world.say(room);
+      world.show();
+      world.deliver();
+      await device.sync();
+      break;
+    case "show":
+      world.show();
+      break;
+    case "flood":
+      for (let n = 0; n < 250; n += 1) world.say(room);
+      break;
+    case "deliver":
+      world.deliver();
+      break;
+    case "sync":
+    case "lost":
+      await device.sync(what === "lost");
+      break;
+    case "peek":
+      world.peek(room);
+      break;
+    case "unpeek":
+      world.end(room);
+      break;
+    case "back":
+      world.comeBack(room);
+      break;
+    case "restart":
+      world.restart();
+      break;
+    case "fail":
+      world.failures = 2;
+      break;
+    case "join":
+      if (!world.joins.includes(room)) world.joins.push(room);
+      break;
+    case "hide":
+      world.say(room);
+      world.hidden.add(room);
+      break;
+  }
+}
+
+describe("a device that syncs", () => {
+  test("misses nothing, is told nothing twice, and of every end once, whatever happens", async () => {
+    const steps = fc.array(step, { maxLength: 60, size: "max" });
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        const world = new World();
+        const device = new Device(world);
+        for (const [what, room, times] of all) await take(world, device, what, room, times);
+        world.failures = 0;
+        world.show();
+        world.deliver();
+        await device.sync();
+
+        expect(device.faults).toEqual([]);
+        expect([...device.rooms.keys()].sort()).toEqual([...world.peeks.keys()].sort());
+        for (const [room, told] of device.rooms) expect(told.at(-1)).toBe(world.of(room).at(-1));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("asks for a room only where the journal says that something came", async () => {
+    const world = new World();
+    const device = new Device(world);
+    world.say(ROOM);
+    world.show();
+    world.deliver();
+    world.peek(ROOM);
+    await device.sync();
+    world.failures = 1;
+    await device.sync();
+    expect(world.failures).toBe(1);
+  });
+});
+
+describe("a view that waits", () => {
+  async function waiting(): Promise<{ world: World; view: PeekView; done: Promise<void> }> {
+    const world = new World();
+    world.peek(ROOM);
+    const device = new Device(world);
+    await device.sync();
+    const filter = peekFilter({});
+    const viewer = { device: "d", token: "t", filter, anew: false, gone: new AbortController().signal };
+    const first = new PeekView(world.parts(), viewer, new Map());
+    await first.look();
+    const view = new PeekView(world.parts(), viewer, first.places);
+    const done = view.watch(new AbortController().signal);
+    await settle();
+    return { world, view, done };
+  }
+
+  test("is over when something is there to tell", async () => {
+    const { world, view, done } = await waiting();
+    world.deliver();
+    await settle();
+    expect(view.isNews).toBe(false);
+    world.say(ROOM);
+    world.show();
+    world.deliver();
+    await done;
+    expect([...view.peek.keys()]).toEqual([ROOM]);
+  });
+
+  test("is over when a peek ends", async () => {
+    const { world, view, done } = await waiting();
+    world.end(ROOM);
+    await done;
+    expect([...view.left]).toEqual([ROOM]);
+  });
+
+  test("looks a last time when it is told to stop", async () => {
+    const { world, view } = await waiting();
+    world.say(ROOM);
+    world.show();
+    world.deliver();
+    const viewer = { device: "d", token: "t", filter: peekFilter({}), anew: false, gone: new AbortController().signal };
+    const other = new PeekView(world.parts(), viewer, view.places);
+    await other.watch(AbortSignal.abort());
+    expect([...other.peek.keys()]).toEqual([ROOM]);
+  });
+
+  test("looks again for an event that the homeserver does not show yet, and once only", async () => {
+    const { world, view, done } = await waiting();
+    world.say(ROOM);
+    world.deliver();
+    await settle();
+    expect(view.isNews).toBe(false);
+    world.show();
+    await world.clock.advance(500);
+    await done;
+    expect([...view.peek.keys()]).toEqual([ROOM]);
+  });
+});
