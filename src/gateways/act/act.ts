@@ -8,13 +8,13 @@ import type { Aliases } from "../../leases/target.ts";
 import type { Recorder } from "../../ledger/recorder.ts";
 import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
-import type { AuditQueue } from "./audit-queue.ts";
+import type { AuditQueue } from "./checks/audit-queue.ts";
 import type { Caller } from "./caller.ts";
 import type { PersonaStore } from "./contracts.ts";
-import type { WriteLanes } from "./lane.ts";
-import type { TenantRates } from "./rate.ts";
-import type { Refusals } from "./refusals.ts";
-import type { Turns } from "./turns.ts";
+import type { WriteLanes } from "./checks/lane.ts";
+import type { TenantRates } from "./checks/rate.ts";
+import type { Refusals } from "./checks/refusals.ts";
+import type { Turns } from "./checks/turns.ts";
 import type { TenantSync } from "./sync/sync.ts";
 
 /** What the Act API is built of. */

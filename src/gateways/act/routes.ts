@@ -4,23 +4,23 @@ import { isRoomId } from "../../model/ids.ts";
 import { pathForLog } from "../../platform/http/bearer.ts";
 import { refuseMethod, type Handler } from "../../platform/http/server.ts";
 import { CLIENT_V3, type ActParts, type Endpoint } from "./act.ts";
-import { accountDataEndpoints } from "./account-data.ts";
-import { aliasEndpoints } from "./aliases.ts";
-import { attendanceEndpoints } from "./attendance.ts";
+import { accountDataEndpoints } from "./users/account-data.ts";
+import { aliasEndpoints } from "./rooms/aliases.ts";
+import { attendanceEndpoints } from "./users/attendance.ts";
 import { requireCaller, tenantOf } from "./caller.ts";
-import { READ_COST, WRITE_COST } from "./rate.ts";
-import { encryptionEndpoints } from "./encryption.ts";
-import { ephemeralEndpoints } from "./ephemeral.ts";
-import { mediaEndpoints } from "./media.ts";
-import { memberEndpoints } from "./members.ts";
-import { membershipEndpoints } from "./membership.ts";
-import { miscEndpoints } from "./misc.ts";
-import { personaEndpoints } from "./personas.ts";
-import { profileEndpoints } from "./profiles.ts";
-import { readEndpoints } from "./reads.ts";
-import { roomEndpoints } from "./rooms.ts";
+import { READ_COST, WRITE_COST } from "./checks/rate.ts";
+import { encryptionEndpoints } from "./services/encryption.ts";
+import { ephemeralEndpoints } from "./users/ephemeral.ts";
+import { mediaEndpoints } from "./services/media.ts";
+import { memberEndpoints } from "./users/members.ts";
+import { membershipEndpoints } from "./users/membership.ts";
+import { miscEndpoints } from "./services/misc.ts";
+import { personaEndpoints } from "./users/personas.ts";
+import { profileEndpoints } from "./users/profiles.ts";
+import { readEndpoints } from "./events/reads.ts";
+import { roomEndpoints } from "./rooms/rooms.ts";
 import { syncEndpoints } from "./sync/endpoints.ts";
-import { writeEndpoints } from "./writes.ts";
+import { writeEndpoints } from "./events/writes.ts";
 
 /** Everything that a tenant may ask. What is not here is refused by name. */
 export const ENDPOINTS: readonly Endpoint[] = [

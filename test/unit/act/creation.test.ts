@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { creationOf, type Creation } from "../../../src/gateways/act/creation.ts";
+import { creationOf, type Creation } from "../../../src/gateways/act/rooms/creation.ts";
 import { AS_PERSONA, ON_BEHALF_OF, ownerIn } from "../../../src/model/attribution.ts";
 import type { UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";

@@ -1,7 +1,7 @@
 /** Whoever writes into a room is limited by the homeserver now and then; what it wrote first is there first all the same. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LANE_PLACES, LANE_WAIT_MS, WriteLanes, type WriteAnswer } from "../../../src/gateways/act/lane.ts";
+import { LANE_PLACES, LANE_WAIT_MS, WriteLanes, type WriteAnswer } from "../../../src/gateways/act/checks/lane.ts";
 import type { RoomId, TenantId } from "../../../src/model/ids.ts";
 import { ManualClock, settle } from "../../support/clock.ts";
 import { OTHER_ROOM, ROOM } from "../../support/events.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { READ_COST, TenantRates, WRITE_COST } from "../../../src/gateways/act/rate.ts";
+import { READ_COST, TenantRates, WRITE_COST } from "../../../src/gateways/act/checks/rate.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { TenantId } from "../../../src/model/ids.ts";
 import { ManualClock } from "../../support/clock.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Refusals, type Refused } from "../../../src/gateways/act/refusals.ts";
+import { Refusals, type Refused } from "../../../src/gateways/act/checks/refusals.ts";
 import type { AuditEntry } from "../../../src/model/audit.ts";
 import { EmissaryError, ERROR_CODES, type ErrorCode } from "../../../src/model/errors.ts";
 import type { RoomId, TenantId } from "../../../src/model/ids.ts";

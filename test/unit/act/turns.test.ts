@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Turns } from "../../../src/gateways/act/turns.ts";
+import { Turns } from "../../../src/gateways/act/checks/turns.ts";
 import { settle } from "../../support/clock.ts";
 
 test("deeds of one key take turns in the order in which they come, whatever becomes of those before them", async () => {

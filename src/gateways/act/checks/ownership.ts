@@ -1,9 +1,9 @@
-import { ON_BEHALF_OF, ownerIn } from "../../model/attribution.ts";
-import { EmissaryError } from "../../model/errors.ts";
-import type { RoomId, UserId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
-import type { Tenant } from "../../model/tenant.ts";
-import type { Upstream } from "../../platform/http/upstream.ts";
+import { ON_BEHALF_OF, ownerIn } from "../../../model/attribution.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import type { RoomId, UserId } from "../../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import type { Tenant } from "../../../model/tenant.ts";
+import type { Upstream } from "../../../platform/http/upstream.ts";
 
 /**
  * The pseudouser is shared, and the homeserver lets it redact and edit whatever it sent. A tenant may so treat its own only,

@@ -1,12 +1,12 @@
-import { EmissaryError } from "../../model/errors.ts";
-import { roomIdFrom } from "../../leases/target.ts";
-import { isJsonObject, parsedObject, type JsonObject, type JsonValue } from "../../model/json.ts";
-import { param } from "../../platform/http/server.ts";
-import { requireDeed } from "./access.ts";
-import type { ActHandler } from "./act.ts";
-import { holderOf } from "./caller.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { isJsonObject, parsedObject, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { param } from "../../../platform/http/server.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler } from "../act.ts";
+import { holderOf } from "../caller.ts";
 import { echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
-import { pathOf } from "./path.ts";
+import { pathOf } from "../path.ts";
 
 const PARAMETERS: ReadonlySet<string> = new Set(["from", "limit", "max_depth", "suggested_only"]);
 

@@ -1,16 +1,16 @@
 import type { FastifyReply } from "fastify";
-import { ON_BEHALF_OF } from "../../model/attribution.ts";
-import { EmissaryError } from "../../model/errors.ts";
-import { isRoomAlias, serverOf, type RoomAlias, type RoomId, type TenantId } from "../../model/ids.ts";
-import { parsedObject, stringAt } from "../../model/json.ts";
-import { resolveRoom, roomIdFrom } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param } from "../../platform/http/server.ts";
-import { requireAction, requireDeed } from "./access.ts";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
-import type { Caller } from "./caller.ts";
-import { passRead } from "./pass.ts";
-import { pathOf } from "./path.ts";
+import { ON_BEHALF_OF } from "../../../model/attribution.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isRoomAlias, serverOf, type RoomAlias, type RoomId, type TenantId } from "../../../model/ids.ts";
+import { parsedObject, stringAt } from "../../../model/json.ts";
+import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param } from "../../../platform/http/server.ts";
+import { requireAction, requireDeed } from "../access.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
+import type { Caller } from "../caller.ts";
+import { passRead } from "../pass.ts";
+import { pathOf } from "../path.ts";
 
 const BODY_LIMIT = 16 * 1024;
 const NONE: ReadonlySet<string> = new Set();

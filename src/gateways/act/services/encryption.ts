@@ -1,7 +1,7 @@
-import { EmissaryError } from "../../model/errors.ts";
-import { param } from "../../platform/http/server.ts";
-import type { Endpoint } from "./act.ts";
-import { refused } from "./refused.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { param } from "../../../platform/http/server.ts";
+import type { Endpoint } from "../act.ts";
+import { refused } from "../refused.ts";
 
 const NO_DEVICES = "a tenant's users have no devices, and so no keys; use unencrypted rooms";
 

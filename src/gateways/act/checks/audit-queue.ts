@@ -1,6 +1,6 @@
-import type { AuditEntry } from "../../model/audit.ts";
-import type { Clock } from "../../model/clock.ts";
-import type { AuditWriter } from "./contracts.ts";
+import type { AuditEntry } from "../../../model/audit.ts";
+import type { Clock } from "../../../model/clock.ts";
+import type { AuditWriter } from "../contracts.ts";
 
 /**
  * Audits deeds in groups: what comes in the same turn of the event loop shares a commit, so that many tenants at once do not

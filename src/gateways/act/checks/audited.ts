@@ -1,8 +1,8 @@
 import type { FastifyReply } from "fastify";
-import type { RoomId } from "../../model/ids.ts";
-import { parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
-import type { Tenant } from "../../model/tenant.ts";
-import type { ActParts } from "./act.ts";
+import type { RoomId } from "../../../model/ids.ts";
+import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import type { Tenant } from "../../../model/tenant.ts";
+import type { ActParts } from "../act.ts";
 
 /** Something that a tenant has the pseudouser do in a room. */
 export interface AuditedDeed {

@@ -1,13 +1,13 @@
-import { EmissaryError } from "../../model/errors.ts";
-import { localpartOf } from "../../model/ids.ts";
-import { roomIdFrom } from "../../leases/target.ts";
-import { readBody } from "../../platform/http/body.ts";
-import { param } from "../../platform/http/server.ts";
-import { requireDeed } from "./access.ts";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
-import type { Caller } from "./caller.ts";
-import { refused } from "./refused.ts";
-import { pathOf } from "./path.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { localpartOf } from "../../../model/ids.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { readBody } from "../../../platform/http/body.ts";
+import { param } from "../../../platform/http/server.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
+import type { Caller } from "../caller.ts";
+import { refused } from "../refused.ts";
+import { pathOf } from "../path.ts";
 
 const BODY_LIMIT = 64 * 1024;
 const NONE: ReadonlySet<string> = new Set();

@@ -1,20 +1,20 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { txnIdAt } from "../../model/attribution.ts";
-import { EmissaryError } from "../../model/errors.ts";
-import { isEventId, type RoomId, type UserId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
-import { dress, type Profile } from "../../model/persona.ts";
-import { isCreatorIn, levelsToSet, MAKER_LEVEL, POWER_LEVELS } from "../../model/power-levels.ts";
-import type { Room } from "../../model/room.ts";
-import { roomIdFrom } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param, queryAll } from "../../platform/http/server.ts";
-import { requireDeed } from "./access.ts";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
-import { passAudited } from "./audited.ts";
-import type { Caller } from "./caller.ts";
-import { requireFreeState, requireOwnEvent } from "./ownership.ts";
-import { pathOf } from "./path.ts";
+import { txnIdAt } from "../../../model/attribution.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isEventId, type RoomId, type UserId } from "../../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { dress, type Profile } from "../../../model/persona.ts";
+import { isCreatorIn, levelsToSet, MAKER_LEVEL, POWER_LEVELS } from "../../../model/power-levels.ts";
+import type { Room } from "../../../model/room.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param, queryAll } from "../../../platform/http/server.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
+import { passAudited } from "../checks/audited.ts";
+import type { Caller } from "../caller.ts";
+import { requireFreeState, requireOwnEvent } from "../checks/ownership.ts";
+import { pathOf } from "../path.ts";
 import { stateEvent } from "./state-event.ts";
 
 /** An event is at most 64 KiB (spec, "Size limits"); what is larger is refused before it is read whole. */

@@ -1,15 +1,15 @@
-import { EmissaryError } from "../../model/errors.ts";
-import { isUserId, type UserId } from "../../model/ids.ts";
-import { stringAt, type JsonObject } from "../../model/json.ts";
-import type { Tenant, TenantAction } from "../../model/tenant.ts";
-import { roomIdFrom } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param } from "../../platform/http/server.ts";
-import { requireDeed } from "./access.ts";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isUserId, type UserId } from "../../../model/ids.ts";
+import { stringAt, type JsonObject } from "../../../model/json.ts";
+import type { Tenant, TenantAction } from "../../../model/tenant.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param } from "../../../platform/http/server.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { leaveRoom } from "./attendance.ts";
-import { passAudited } from "./audited.ts";
-import { pathOf } from "./path.ts";
+import { passAudited } from "../checks/audited.ts";
+import { pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
 type Doing = "invite" | "kick" | "ban" | "unban";

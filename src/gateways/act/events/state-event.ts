@@ -1,7 +1,7 @@
-import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
-import type { RoomId } from "../../model/ids.ts";
-import { parsedObject } from "../../model/json.ts";
-import type { Upstream } from "../../platform/http/upstream.ts";
+import { isRoomEvent, type RoomEvent } from "../../../model/event.ts";
+import type { RoomId } from "../../../model/ids.ts";
+import { parsedObject } from "../../../model/json.ts";
+import type { Upstream } from "../../../platform/http/upstream.ts";
 
 /** A state event as the homeserver tells it, or null. Some know no `format`; the whole state has the event, too. */
 export async function stateEvent(

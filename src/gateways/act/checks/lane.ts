@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Clock } from "../../model/clock.ts";
-import { EmissaryError } from "../../model/errors.ts";
-import type { RoomId, TenantId } from "../../model/ids.ts";
-import { parsedObject } from "../../model/json.ts";
+import type { Clock } from "../../../model/clock.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import type { RoomId, TenantId } from "../../../model/ids.ts";
+import { parsedObject } from "../../../model/json.ts";
 
 /** What the homeserver said to a write. */
 export interface WriteAnswer {

@@ -1,13 +1,13 @@
 import type { FastifyRequest } from "fastify";
-import { EmissaryError } from "../../model/errors.ts";
-import { isUserId, serverOf, type UserId } from "../../model/ids.ts";
-import { stringAt, type JsonObject } from "../../model/json.ts";
-import type { Tenant } from "../../model/tenant.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param, queryAll } from "../../platform/http/server.ts";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
-import { requirePersona } from "./caller.ts";
-import { pathOf } from "./path.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isUserId, serverOf, type UserId } from "../../../model/ids.ts";
+import { stringAt, type JsonObject } from "../../../model/json.ts";
+import type { Tenant } from "../../../model/tenant.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param, queryAll } from "../../../platform/http/server.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
+import { requirePersona } from "../caller.ts";
+import { pathOf } from "../path.ts";
 
 export const SMALL_BODY_LIMIT = 16 * 1024;
 const APPSERVICE = "m.login.application_service";

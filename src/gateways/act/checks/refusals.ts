@@ -1,8 +1,8 @@
-import type { AuditEntry } from "../../model/audit.ts";
-import type { Clock } from "../../model/clock.ts";
-import type { EmissaryError, ErrorCode } from "../../model/errors.ts";
-import type { RoomId, TenantId } from "../../model/ids.ts";
-import type { Logger } from "../../model/logger.ts";
+import type { AuditEntry } from "../../../model/audit.ts";
+import type { Clock } from "../../../model/clock.ts";
+import type { EmissaryError, ErrorCode } from "../../../model/errors.ts";
+import type { RoomId, TenantId } from "../../../model/ids.ts";
+import type { Logger } from "../../../model/logger.ts";
 import type { AuditQueue } from "./audit-queue.ts";
 
 /** The failures that are somebody's no. What policy refuses is not among them: the desk audits that, with its verdict. */

@@ -1,6 +1,6 @@
-import { ON_BEHALF_OF } from "../../model/attribution.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../model/json.ts";
-import { undressJson, undressState, type Viewer } from "../../model/persona.ts";
+import { ON_BEHALF_OF } from "../../../model/attribution.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { undressJson, undressState, type Viewer } from "../../../model/persona.ts";
 
 /**
  * Bytes of an answer that is held to be looked through. A larger one, such as the state of a room with tens of thousands of

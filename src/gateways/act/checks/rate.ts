@@ -1,6 +1,6 @@
-import type { Clock } from "../../model/clock.ts";
-import { EmissaryError } from "../../model/errors.ts";
-import type { TenantId } from "../../model/ids.ts";
+import type { Clock } from "../../../model/clock.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import type { TenantId } from "../../../model/ids.ts";
 
 export interface RateOptions {
   /** Requests a second that a tenant may make for as long as it likes. */

@@ -1,14 +1,14 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { EmissaryError } from "../../model/errors.ts";
-import { isRoomAlias, type RoomAlias, type RoomId } from "../../model/ids.ts";
-import type { Lease, LeaseWish } from "../../model/lease.ts";
-import type { Room } from "../../model/room.ts";
-import { resolveRoom, roomIdFrom } from "../../leases/target.ts";
-import { addresseeOf } from "../../policy/invites.ts";
-import { param } from "../../platform/http/server.ts";
-import { viaOf } from "../../platform/http/via.ts";
-import type { ActParts, Endpoint } from "./act.ts";
-import { holderOf, type Caller } from "./caller.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isRoomAlias, type RoomAlias, type RoomId } from "../../../model/ids.ts";
+import type { Lease, LeaseWish } from "../../../model/lease.ts";
+import type { Room } from "../../../model/room.ts";
+import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
+import { addresseeOf } from "../../../policy/invites.ts";
+import { param } from "../../../platform/http/server.ts";
+import { viaOf } from "../../../platform/http/via.ts";
+import type { ActParts, Endpoint } from "../act.ts";
+import { holderOf, type Caller } from "../caller.ts";
 
 /** How long a join waits for the pseudouser to be in the room, milliseconds. Callers' own limits are commonly longer. */
 const JOIN_WAIT_MS = 60_000;

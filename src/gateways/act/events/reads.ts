@@ -1,11 +1,11 @@
 import type { FastifyRequest } from "fastify";
-import { roomIdFrom } from "../../leases/target.ts";
-import { param, queryAll } from "../../platform/http/server.ts";
-import { requireDeed } from "./access.ts";
-import type { ActHandler, Endpoint } from "./act.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { param, queryAll } from "../../../platform/http/server.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler, Endpoint } from "../act.ts";
 import { echoedContent, echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
 import { readHierarchy } from "./hierarchy.ts";
-import { pathOf } from "./path.ts";
+import { pathOf } from "../path.ts";
 
 const CLIENT_V1: readonly string[] = ["/_matrix/client/v1"];
 

@@ -1,19 +1,19 @@
 import type { FastifyReply } from "fastify";
-import { EmissaryError } from "../../model/errors.ts";
-import { isRoomId, serverOf, type RoomId, type UserId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
-import type { LeaseWish } from "../../model/lease.ts";
-import { hasCreatorPower } from "../../model/power-levels.ts";
-import { roomIdFrom } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param } from "../../platform/http/server.ts";
-import { requireAction, requireDeed } from "./access.ts";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isRoomId, serverOf, type RoomId, type UserId } from "../../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import type { LeaseWish } from "../../../model/lease.ts";
+import { hasCreatorPower } from "../../../model/power-levels.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param } from "../../../platform/http/server.ts";
+import { requireAction, requireDeed } from "../access.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { isExclusive, notReserved } from "./aliases.ts";
-import { holderOf, type Caller } from "./caller.ts";
+import { holderOf, type Caller } from "../caller.ts";
 import { creationOf, creatorsOf } from "./creation.ts";
-import { pathOf } from "./path.ts";
-import { stateEvent } from "./state-event.ts";
+import { pathOf } from "../path.ts";
+import { stateEvent } from "../events/state-event.ts";
 
 /** A room's first state may be several events of 64 KiB. */
 const CREATE_BODY_LIMIT = 512 * 1024;

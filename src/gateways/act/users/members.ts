@@ -1,20 +1,20 @@
 import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { EmissaryError } from "../../model/errors.ts";
-import { isUserId, type RoomId, type UserId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
-import type { PersonaInRoom } from "../../model/persona.ts";
-import { roomIdFrom } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param, queryAll } from "../../platform/http/server.ts";
-import { requireDeed } from "./access.ts";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isUserId, type RoomId, type UserId } from "../../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import type { PersonaInRoom } from "../../../model/persona.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param, queryAll } from "../../../platform/http/server.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { joinRoom, leaveRoom } from "./attendance.ts";
-import { holderOf, type Caller } from "./caller.ts";
-import { pathOf } from "./path.ts";
+import { holderOf, type Caller } from "../caller.ts";
+import { pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 import { profileIn, profileJson } from "./profiles.ts";
-import { noMembershipAsState } from "./writes.ts";
+import { noMembershipAsState } from "../events/writes.ts";
 
 /** Bytes of a list of members: enough for a hundred thousand in the shorter form, 50,000 in the longer. */
 const LIST_LIMIT = 32 * 1024 * 1024;

@@ -1,11 +1,11 @@
-import { roomIdFrom } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param } from "../../platform/http/server.ts";
+import { roomIdFrom } from "../../../leases/target.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param } from "../../../platform/http/server.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { ActHandler, ActParts, Endpoint } from "./act.ts";
-import { requireDeed } from "./access.ts";
-import { requirePersona } from "./caller.ts";
-import { pathOf } from "./path.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
+import { requireDeed } from "../access.ts";
+import { requirePersona } from "../caller.ts";
+import { pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
 const NONE: ReadonlySet<string> = new Set();

@@ -1,7 +1,7 @@
-import { requireAction } from "./access.ts";
-import type { ActHandler, Endpoint } from "./act.ts";
-import { passRead, streamOf } from "./pass.ts";
-import { pathOf } from "./path.ts";
+import { requireAction } from "../access.ts";
+import type { ActHandler, Endpoint } from "../act.ts";
+import { passRead, streamOf } from "../pass.ts";
+import { pathOf } from "../path.ts";
 
 const MEDIA_V3: readonly string[] = ["/_matrix/media/v3", "/_matrix/media/r0"];
 const MEDIA_V1: readonly string[] = ["/_matrix/media/v1"];

@@ -1,9 +1,9 @@
-import { dress } from "../../model/persona.ts";
-import { EmissaryError } from "../../model/errors.ts";
-import { isUserId, type UserId } from "../../model/ids.ts";
-import { isJsonObject, stringAt, without, type JsonObject, type JsonValue } from "../../model/json.ts";
-import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../model/power-levels.ts";
-import type { Caller } from "./caller.ts";
+import { dress } from "../../../model/persona.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isUserId, type UserId } from "../../../model/ids.ts";
+import { isJsonObject, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../../model/power-levels.ts";
+import type { Caller } from "../caller.ts";
 
 export interface Creation {
   readonly own: UserId;

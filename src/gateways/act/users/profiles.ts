@@ -1,12 +1,12 @@
-import { EmissaryError } from "../../model/errors.ts";
-import { isUserId } from "../../model/ids.ts";
-import type { JsonObject } from "../../model/json.ts";
-import type { Profile } from "../../model/persona.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param } from "../../platform/http/server.ts";
-import type { ActHandler, Endpoint } from "./act.ts";
-import { requirePersona } from "./caller.ts";
-import { pathOf } from "./path.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isUserId } from "../../../model/ids.ts";
+import type { JsonObject } from "../../../model/json.ts";
+import type { Profile } from "../../../model/persona.ts";
+import { readJson } from "../../../platform/http/body.ts";
+import { param } from "../../../platform/http/server.ts";
+import type { ActHandler, Endpoint } from "../act.ts";
+import { requirePersona } from "../caller.ts";
+import { pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
 /** A profile's fields by their names in the API, with the most characters that Synapse takes. */
