@@ -4,23 +4,7 @@ import { FunctionalMember } from "./attendance/functional-member.ts";
 import { Keeper } from "./attendance/keeper.ts";
 import { RoomLoader } from "./attendance/loader.ts";
 import { JournalFeed } from "./feed/feed.ts";
-import { AuditQueue } from "./gateways/act/checks/audit-queue.ts";
-import { WriteLanes } from "./gateways/act/checks/lane.ts";
-import { TenantRates } from "./gateways/act/checks/rate.ts";
-import { Refusals } from "./gateways/act/checks/refusals.ts";
-import { actSurface } from "./gateways/act/routes.ts";
-import { Turns } from "./gateways/act/checks/turns.ts";
-import { TenantSync } from "./gateways/act/sync/sync.ts";
-import { doorRoutes, passOnTo } from "./gateways/door/door.ts";
-import { RoomNews } from "./gateways/peek/msc2753/news.ts";
-import { DeviceSync } from "./gateways/peek/msc2753/sync.ts";
-import { deviceKey, Peeker } from "./gateways/peek/peeker.ts";
-import { hiddenOf } from "./gateways/peek/masked.ts";
-import { RoutesMemory } from "./gateways/peek/routes-memory.ts";
-import { peekSurface } from "./gateways/peek/routes.ts";
-import { KnownUsers } from "./gateways/peek/users.ts";
-import { HomeserverPeekedRooms } from "./homeserver/peeked-rooms.ts";
-import { HomeserverHistory, HomeserverTokenOwners } from "./homeserver/users.ts";
+import { gatewayRoutes } from "./gateway.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
 import { metricsText, Tally } from "./gateways/admin/tally.ts";
 import { Couriers } from "./gateways/delivery/couriers.ts";
@@ -30,7 +14,6 @@ import { HomeserverDirectory } from "./homeserver/directory.ts";
 import { HomeserverMoves } from "./homeserver/moves.ts";
 import { HomeserverServiceMembers } from "./homeserver/service-members.ts";
 import { HomeserverStates } from "./homeserver/states.ts";
-import { HomeserverUpstream } from "./homeserver/upstream.ts";
 import { HomeserverAnswers } from "./homeserver/word.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
 import { EVENT_MEMORY, Recorder, TRANSACTION_MEMORY } from "./ledger/recorder.ts";
@@ -248,87 +231,23 @@ export class App {
       pinged: (transactionId) => tally.pinged(transactionId),
     });
     this.#gateway = makeServer({ name: "gateway", bodyLimit: null, log, random });
-    const audit = new AuditQueue(storage.audit, clock);
-    const upstream = new HomeserverUpstream(client);
-    const act = actSurface({
+    gatewayRoutes(this.#gateway, {
+      config,
       own,
+      storage,
+      client,
+      directory,
+      states,
+      feed,
+      recorder: this.#recorder,
       tenants: this.#tenants,
       desk: this.#desk,
-      leases: storage.leases,
       keeper: this.#keeper,
-      ledger: storage.ledger,
-      aliases: directory,
-      upstream,
-      audit,
-      refusals: new Refusals(audit, clock, log, this.#abort.signal),
-      rates: new TenantRates(config.gateway, clock),
-      lanes: new WriteLanes(clock, this.#abort.signal),
-      turns: new Turns(),
-      count: (outcome) => metrics.actRequests.inc({ outcome }),
-      personas: storage.personas,
-      personaFallback: config.gateway.personaFallback,
-      pinger: this.#couriers,
-      sync: new TenantSync({
-        own,
-        feed,
-        journal: storage.journal,
-        changes: storage.leaseChanges,
-        states,
-        news: [this.#recorder.committed, this.#recorder.ownChanged, this.#desk.changed],
-        clock,
-        stopping: this.#abort.signal,
-      }),
-      recorder: this.#recorder,
+      couriers: this.#couriers,
+      metrics,
       clock,
-    });
-    const routes = new RoutesMemory();
-    const users = new KnownUsers(new HomeserverTokenOwners(client), clock);
-    const peekedRooms = new HomeserverPeekedRooms(client);
-    const peeker = new Peeker({
-      desk: this.#desk,
-      leases: {
-        find: (roomId, holder) => storage.leases.find(roomId, holder),
-        countOf: (holder) => storage.peeks.countOf(holder),
-      },
-      keeper: this.#keeper,
-      ledger: storage.ledger,
-      aliases: directory,
-      history: new HomeserverHistory(client),
-      routes,
-      options: config.peek,
-      secret: config.registration.asToken,
-      clock,
-    });
-    const peek = peekSurface({
-      own,
-      hidden: hiddenOf(own, storage.pseudousers),
-      upstream,
-      users,
-      peeker,
-      devices: new DeviceSync({
-        store: storage.peeks,
-        rooms: peekedRooms,
-        news: new RoomNews(storage.journal),
-        desk: this.#desk,
-        signals: [this.#recorder.committed, this.#recorder.ownChanged, this.#desk.changed],
-        identify: async (token) => {
-          const identity = await users.identify(token);
-          if (identity === null) return null;
-          return { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
-        },
-        clock,
-        stopping: this.#abort.signal,
-      }),
-      peeks: storage.peeks,
-      peekedRooms,
-      routes,
-      ledger: storage.ledger,
-      count: (outcome) => metrics.peekRequests.inc({ outcome }),
-    });
-    doorRoutes(this.#gateway, {
-      tenants: act,
-      users: peek,
-      passOn: config.gateway.frontDoor ? passOnTo(upstream) : null,
+      log,
+      stopping: this.#abort.signal,
     });
     this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
     adminRoutes(this.#admin, {

@@ -24,13 +24,21 @@ describe("what a state event tells of a room", () => {
   test.each<[string, JsonObject, Record<string, string | null>]>([
     ["m.room.create", { room_version: "11" }, { version: "11", type: null, predecessor: null, created_for: null }],
     ["m.room.create", {}, { version: "1", type: null, predecessor: null, created_for: null }],
-    ["m.room.create", { room_version: 11, type: [] }, { version: "1", type: null, predecessor: null, created_for: null }],
+    [
+      "m.room.create",
+      { room_version: 11, type: [] },
+      { version: "1", type: null, predecessor: null, created_for: null },
+    ],
     [
       "m.room.create",
       { room_version: "12", type: "m.space", predecessor: { room_id: "!old:a.example" } },
       { version: "12", type: "m.space", predecessor: "!old:a.example", created_for: null },
     ],
-    ["m.room.create", { predecessor: "!old:a.example" }, { version: "1", type: null, predecessor: null, created_for: null }],
+    [
+      "m.room.create",
+      { predecessor: "!old:a.example" },
+      { version: "1", type: null, predecessor: null, created_for: null },
+    ],
     ["m.room.name", { name: "Lobby" }, { name: "Lobby" }],
     ["m.room.name", {}, { name: null }],
     ["m.room.name", { name: { of: "x" } }, { name: null }],

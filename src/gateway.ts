@@ -1,0 +1,143 @@
+import type { FastifyInstance } from "fastify";
+import type { Keeper } from "./attendance/keeper.ts";
+import type { RoomStates } from "./attendance/contracts.ts";
+import type { Feed } from "./feed/feed.ts";
+import type { Couriers } from "./gateways/delivery/couriers.ts";
+import type { HomeserverClient } from "./homeserver/client.ts";
+import type { HomeserverDirectory } from "./homeserver/directory.ts";
+import type { LeaseDesk } from "./leases/desk.ts";
+import type { Recorder } from "./ledger/recorder.ts";
+import type { Clock } from "./model/clock.ts";
+import type { UserId } from "./model/ids.ts";
+import type { Logger } from "./model/logger.ts";
+import type { Config } from "./platform/config/config.ts";
+import type { Metrics } from "./platform/metrics.ts";
+import type { Tenants } from "./policy/tenants.ts";
+import type { SqliteStorage } from "./storage/sqlite/storage.ts";
+import { AuditQueue } from "./gateways/act/checks/audit-queue.ts";
+import { WriteLanes } from "./gateways/act/checks/lane.ts";
+import { TenantRates } from "./gateways/act/checks/rate.ts";
+import { Refusals } from "./gateways/act/checks/refusals.ts";
+import { Turns } from "./gateways/act/checks/turns.ts";
+import { actSurface } from "./gateways/act/routes.ts";
+import { TenantSync } from "./gateways/act/sync/sync.ts";
+import { doorRoutes, passOnTo } from "./gateways/door/door.ts";
+import { hiddenOf } from "./gateways/peek/masked.ts";
+import { RoomNews } from "./gateways/peek/msc2753/news.ts";
+import { DeviceSync } from "./gateways/peek/msc2753/sync.ts";
+import { deviceKey, Peeker } from "./gateways/peek/peeker.ts";
+import { RoutesMemory } from "./gateways/peek/routes-memory.ts";
+import { peekSurface } from "./gateways/peek/routes.ts";
+import { KnownUsers } from "./gateways/peek/users.ts";
+import { HomeserverPeekedRooms } from "./homeserver/peeked-rooms.ts";
+import { HomeserverUpstream } from "./homeserver/upstream.ts";
+import { HomeserverHistory, HomeserverTokenOwners } from "./homeserver/users.ts";
+
+/** What the gateway shares with the rest of Emissary. */
+export interface GatewayParts {
+  readonly config: Config;
+  readonly own: UserId;
+  readonly storage: SqliteStorage;
+  readonly client: HomeserverClient;
+  readonly directory: HomeserverDirectory;
+  readonly states: RoomStates;
+  readonly feed: Feed;
+  readonly recorder: Recorder;
+  readonly tenants: Tenants;
+  readonly desk: LeaseDesk;
+  readonly keeper: Keeper;
+  readonly couriers: Couriers;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** Builds the gateway's two APIs and the door before them. */
+export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): void {
+  const { config, own, storage, client, directory, states, feed } = parts;
+  const { recorder, tenants, desk, keeper, couriers, metrics, clock, log, stopping } = parts;
+  const audit = new AuditQueue(storage.audit, clock);
+  const upstream = new HomeserverUpstream(client);
+  const act = actSurface({
+    own,
+    tenants,
+    desk,
+    leases: storage.leases,
+    keeper,
+    ledger: storage.ledger,
+    aliases: directory,
+    upstream,
+    audit,
+    refusals: new Refusals(audit, clock, log, stopping),
+    rates: new TenantRates(config.gateway, clock),
+    lanes: new WriteLanes(clock, stopping),
+    turns: new Turns(),
+    count: (outcome) => metrics.actRequests.inc({ outcome }),
+    personas: storage.personas,
+    personaFallback: config.gateway.personaFallback,
+    pinger: couriers,
+    sync: new TenantSync({
+      own,
+      feed,
+      journal: storage.journal,
+      changes: storage.leaseChanges,
+      states,
+      news: [recorder.committed, recorder.ownChanged, desk.changed],
+      clock,
+      stopping,
+    }),
+    recorder,
+    clock,
+  });
+  const routes = new RoutesMemory();
+  const users = new KnownUsers(new HomeserverTokenOwners(client), clock);
+  const peekedRooms = new HomeserverPeekedRooms(client);
+  const peeker = new Peeker({
+    desk,
+    leases: {
+      find: (roomId, holder) => storage.leases.find(roomId, holder),
+      countOf: (holder) => storage.peeks.countOf(holder),
+    },
+    keeper,
+    ledger: storage.ledger,
+    aliases: directory,
+    history: new HomeserverHistory(client),
+    routes,
+    options: config.peek,
+    secret: config.registration.asToken,
+    clock,
+  });
+  const peek = peekSurface({
+    own,
+    hidden: hiddenOf(own, storage.pseudousers),
+    upstream,
+    users,
+    peeker,
+    devices: new DeviceSync({
+      store: storage.peeks,
+      rooms: peekedRooms,
+      news: new RoomNews(storage.journal),
+      desk,
+      signals: [recorder.committed, recorder.ownChanged, desk.changed],
+      identify: async (token) => {
+        const identity = await users.identify(token);
+        if (identity === null) return null;
+        return { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
+      },
+      clock,
+      stopping,
+    }),
+    peeks: storage.peeks,
+    peekedRooms,
+    routes,
+    ledger: storage.ledger,
+    count: (outcome) => metrics.peekRequests.inc({ outcome }),
+  });
+  doorRoutes(server, {
+    tenants: act,
+    users: peek,
+    passOn: config.gateway.frontDoor ? passOnTo(upstream) : null,
+  });
+}
