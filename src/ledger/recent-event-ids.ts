@@ -70,7 +70,7 @@ export class RecentEventIds {
 
   #homeOf(words: Uint32Array, from: number): number {
     let mixed = this.#salt;
-    for (let word = 0; word < 4; word += 1) {
+    for (let word = 0; word < WORDS; word += 1) {
       mixed = Math.imul(mixed ^ (words[from + word] ?? 0), 0x9e3779b1);
       mixed ^= mixed >>> 15;
     }
