@@ -60,6 +60,26 @@ describe("a room of another server", () => {
     expect(ours).toEqual([stage.pseudouser]);
   });
 
+  it("without a name is named by who is in it, and the pseudousers are not", async () => {
+    const roomId = await bob.createRoom({
+      preset: "public_chat",
+      initial_state: [
+        { type: "m.room.history_visibility", state_key: "", content: { history_visibility: "world_readable" } },
+      ],
+    });
+    const client = await sdkClient(stage.emissary.gatewayUrl, stage);
+    const summary = await client.getRoomSummary(roomId, [stage.theirs.serverName]);
+    expect(summary.num_joined_members).toBe(1);
+    const room = await client.peekInRoom(roomId);
+    expect(await bob.joinedMembers(roomId)).toEqual([stage.pseudouser, bob.userId].sort());
+    expect(room.name).toBe("bob");
+    expect((await client.getRoomSummary(roomId)).num_joined_members).toBe(1);
+    expect(Object.keys((await client.getJoinedRoomMembers(roomId)).joined)).toEqual([bob.userId]);
+    const pseudouser = await client.getStateEvent(roomId, "m.room.member", stage.pseudouser);
+    expect(pseudouser["membership"]).toBe("join");
+    client.stopPeeking();
+  });
+
   it("shows what was said while everybody might read it, and nothing from before", async () => {
     const roomId = await bob.createRoom({ preset: "public_chat", room_alias_name: "opened" });
     await bob.sendText(roomId, "among ourselves");

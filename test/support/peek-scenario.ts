@@ -67,6 +67,9 @@ export async function peekScenario(baseUrl: string, stage: Stage, roomVersion: s
     expect(room.name).toBe("The square");
     expect(room.getMember(bob.userId)?.membership).toBe("join");
     expect(room.getMember(client.getSafeUserId())).toBeNull();
+    // It is there, and the client neither lists nor counts it.
+    expect(room.getMember(stage.pseudouser)).toBeNull();
+    expect(room.getJoinedMembers().map(({ userId }) => userId)).toEqual([bob.userId]);
     await client.scrollback(room, 30);
     expect(textsOf(room)).toEqual(["one", "two", "three"]);
     expect(await bob.joinedMembers(roomId)).toEqual([stage.pseudouser, bob.userId].sort());
