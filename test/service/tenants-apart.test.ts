@@ -9,6 +9,7 @@ import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts
 import { SERVER } from "../support/fake-homeserver.ts";
 import type { FakeEvent, FakeRoom } from "../support/fake-homeserver-rooms.ts";
 import { PSEUDOUSER, startService, TenantClient, type Answer, type Service } from "../support/service-app.ts";
+import { roundsOf, seedOf } from "../support/soak.ts";
 
 const OWNER = "org.matrix.msc1777.on_behalf_of";
 const REMOTE = "@remote:elsewhere.test";
@@ -241,7 +242,7 @@ test(
         for (const [outcome, times] of scene.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + times);
         for (const name of NAMES) for (const { id } of scene.rooms) await clients[name].leave(id);
       }),
-      { numRuns: 12, endOnFailure: true },
+      { numRuns: roundsOf(24), seed: seedOf(7), endOnFailure: true },
     );
     // It was no quiet time: each of these was done, and refused, too.
     for (const kind of ["send", "edit", "redact", "redact by sending", "state", "kick"]) {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Upstream, UpstreamRequest } from "../../platform/http/upstream.ts";
-import { refusePath, serve, type Handler, type Method } from "../../platform/http/server.ts";
+import { refuseMethod, refusePath, serve, type Handler, type Method } from "../../platform/http/server.ts";
 
 /** One API of the gateway: what some of those who come in may ask. */
 export interface Surface {
@@ -48,13 +48,13 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: 
     const handlers: Partial<Record<Method, Handler>> = {};
     for (const method of new Set([...methodsOf(forTenants), ...methodsOf(forUsers)])) {
       const tenant = forTenants?.[method] ?? (forTenants === undefined ? tenants.refuse.path : tenants.refuse.method);
-      const user = forUsers?.[method] ?? others(tenant);
+      // A user is not told that its token is unknown, where a proxy sends too much here: clients log out at that.
+      const user = forUsers?.[method] ?? others(forUsers === undefined ? tenant : refuseMethod);
       handlers[method] = (request, reply) => (tenants.isTheirs(request) ? tenant : user)(request, reply);
     }
     const { method: refuse } = tenants.refuse;
-    serve(server, path, handlers, (request, reply) =>
-      (tenants.isTheirs(request) ? refuse : others(refuse))(request, reply),
-    );
+    const notTheirs = others(forUsers === undefined ? refuse : refuseMethod);
+    serve(server, path, handlers, (request, reply) => (tenants.isTheirs(request) ? refuse : notTheirs)(request, reply));
   }
   // Looked for without a token, and best not there: who is to come here is given the gateway's address.
   serve(server, "/.well-known/matrix/client", { GET: others(refusePath) });

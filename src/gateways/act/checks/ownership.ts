@@ -1,7 +1,7 @@
 import { ON_BEHALF_OF, ownerIn } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
-import type { RoomId, UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import type { Tenant } from "../../../model/tenant.ts";
 import type { Upstream } from "../../../platform/http/upstream.ts";
 
@@ -28,9 +28,11 @@ export async function requireOwnEvent(
     throw new EmissaryError("not-found", `There is no event ${eventId} in ${roomId} that could be ${doing}.`);
   }
   const event = parsedObject(body);
-  const unsigned = event["unsigned"];
-  const redaction = isJsonObject(unsigned) ? unsigned["redacted_because"] : null;
-  if (event["sender"] !== own || (!isOf(tenant, own, event) && !isOf(tenant, own, redaction))) {
+  // It says whose the room is, and would not say so any more.
+  if (event["type"] === "m.room.create") {
+    throw new EmissaryError("forbidden", `The event ${eventId} made the room ${roomId}, and cannot be ${doing}.`);
+  }
+  if (ownerIdOf(event, own) !== tenant.id) {
     throw new EmissaryError(
       "forbidden",
       `The event ${eventId} is not one that tenant ${tenant.id} sent, so it cannot be ${doing} by it.`,
@@ -38,10 +40,16 @@ export async function requireOwnEvent(
   }
 }
 
-function isOf(tenant: Tenant, own: UserId, event: JsonValue | undefined): boolean {
-  if (!isJsonObject(event) || event["sender"] !== own) return false;
-  const content = event["content"];
-  return isJsonObject(content) && ownerIn(content)?.tenant === tenant.id;
+/** The tenant that the pseudouser sent an event for, or null. One that the tenant itself redacted is told by the redaction. */
+function ownerIdOf(event: JsonObject, own: UserId): TenantId | null {
+  if (event["sender"] !== own) return null;
+  const unsigned = event["unsigned"];
+  const redaction = isJsonObject(unsigned) ? unsigned["redacted_because"] : undefined;
+  return markOf(event, own) ?? (isJsonObject(redaction) ? markOf(redaction, own) : null);
+}
+
+function markOf({ sender, content }: JsonObject, own: UserId): TenantId | null {
+  return sender === own && isJsonObject(content) ? (ownerIn(content)?.tenant ?? null) : null;
 }
 
 /** @throws EmissaryError `forbidden` where the state is there and was set for another tenant. */
@@ -70,5 +78,5 @@ function ownerOfState(answer: JsonObject, own: UserId): string | null {
   const isEvent = typeof event_id === "string" && typeof sender === "string" && isJsonObject(content);
   // A homeserver that does not know the format answers with the content: the mark in it then counts, whoever wrote it.
   if (!isEvent) return stringAt(answer, ON_BEHALF_OF);
-  return sender === own ? stringAt(content, ON_BEHALF_OF) : null;
+  return ownerIdOf(answer, own);
 }
