@@ -67,14 +67,17 @@ describe("a room of another server", () => {
         { type: "m.room.history_visibility", state_key: "", content: { history_visibility: "world_readable" } },
       ],
     });
+    const carol = await stage.user(stage.theirs, "carol");
+    await carol.join(roomId);
+    const people = [bob.userId, carol.userId].sort();
     const client = await sdkClient(stage.emissary.gatewayUrl, stage);
     const summary = await client.getRoomSummary(roomId, [stage.theirs.serverName]);
-    expect(summary.num_joined_members).toBe(1);
+    expect(summary.num_joined_members).toBe(2);
     const room = await client.peekInRoom(roomId);
-    expect(await bob.joinedMembers(roomId)).toEqual([stage.pseudouser, bob.userId].sort());
-    expect(room.name).toBe("bob");
-    expect((await client.getRoomSummary(roomId)).num_joined_members).toBe(1);
-    expect(Object.keys((await client.getJoinedRoomMembers(roomId)).joined)).toEqual([bob.userId]);
+    expect(await bob.joinedMembers(roomId)).toEqual([stage.pseudouser, ...people].sort());
+    expect(room.name).toBe("bob and carol");
+    expect((await client.getRoomSummary(roomId)).num_joined_members).toBe(2);
+    expect(Object.keys((await client.getJoinedRoomMembers(roomId)).joined).sort()).toEqual(people);
     const pseudouser = await client.getStateEvent(roomId, "m.room.member", stage.pseudouser);
     expect(pseudouser["membership"]).toBe("join");
     client.stopPeeking();
