@@ -1,5 +1,6 @@
 /** The table of docs/reference/peek-api.md, made from the endpoints in the code. */
-import { CLIENT_V3, type PeekEndpoint } from "../src/gateways/peek/peek.ts";
+import type { PeekEndpoint } from "../src/gateways/peek/peek.ts";
+import { CLIENT_V3 } from "../src/platform/http/client-paths.ts";
 
 const BLOCK = /(<!-- generated: endpoints -->\n)[^]*?(<!-- end -->)/;
 

@@ -2,6 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import type { RoomAlias, RoomId, ServerName } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import { mergeVia, type Room } from "../model/room.ts";
+import { SharedAnswers } from "../model/shared-answers.ts";
 import type { Verdict } from "../model/verdict.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { judge, type Limits, type RoomLook } from "./judge.ts";
@@ -29,8 +30,7 @@ export class Policy {
   readonly #attended: AttendedRooms;
   readonly #tenants: Pick<Tenants, "byId">;
   #limits: Limits;
-  readonly #clock: Clock;
-  readonly #looks = new Map<string, { readonly at: number; readonly look: Promise<RoomLook | null> }>();
+  readonly #looks: SharedAnswers<RoomLook>;
 
   constructor(parts: {
     ledger: Ledger;
@@ -45,7 +45,7 @@ export class Policy {
     this.#attended = parts.attended;
     this.#tenants = parts.tenants;
     this.#limits = parts.limits;
-    this.#clock = parts.clock;
+    this.#looks = new SharedAnswers(parts.clock, { ms: LOOK_KEPT_MS, entries: LOOKS_KEPT });
   }
 
   /** Judges by other limits from now on. */
@@ -97,26 +97,9 @@ export class Policy {
     return tenant === null ? "none" : wordFor(tenant, known, room?.createdFor ?? null);
   }
 
-  /** Many who ask the same at once share one look. One that found nothing is not kept. */
   async #lookOutside(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
     const key = [roomId, ...via].join(" ");
-    const kept = this.#looks.get(key);
-    if (kept !== undefined && this.#clock.now() - kept.at < LOOK_KEPT_MS) return kept.look;
-    const look = this.#looker.look(roomId, via);
-    const entry = { at: this.#clock.now(), look };
-    this.#looks.delete(key);
-    this.#looks.set(key, entry);
-    if (this.#looks.size > LOOKS_KEPT) {
-      const oldest = this.#looks.keys().next();
-      if (oldest.done !== true) this.#looks.delete(oldest.value);
-    }
-    const forget = (): void => {
-      if (this.#looks.get(key) === entry) this.#looks.delete(key);
-    };
-    look.then((found) => {
-      if (found === null) forget();
-    }, forget);
-    return look;
+    return this.#looks.get(key, () => this.#looker.look(roomId, via));
   }
 }
 

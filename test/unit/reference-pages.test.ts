@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { actPage } from "../../scripts/act-page.ts";
 import { peekPage } from "../../scripts/peek-page.ts";
-import { CLIENT_V3 } from "../../src/gateways/act/act.ts";
+import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
 import { sections } from "../../src/platform/config/config.ts";
 import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
 import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";

@@ -43,9 +43,6 @@ export interface ActParts {
   readonly count: (outcome: "answered" | "passed" | "refused") => void;
 }
 
-/** The client-server API below both names that clients use for it; r0 is what it was called before spec v1.1. */
-export const CLIENT_V3: readonly string[] = ["/_matrix/client/v3", "/_matrix/client/r0"];
-
 /** One endpoint of the client-server API, asked by a tenant as one of its users. */
 export type ActHandler = (
   parts: ActParts,

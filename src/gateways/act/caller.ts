@@ -4,7 +4,7 @@ import { isUserId, type UserId } from "../../model/ids.ts";
 import type { Holder } from "../../model/lease.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { Tenants } from "../../policy/tenants.ts";
-import { tokensOf } from "../../platform/http/bearer.ts";
+import { tokenOf } from "../../platform/http/bearer.ts";
 import { queryAll } from "../../platform/http/server.ts";
 
 /** Who asks: a tenant, as one of its users. */
@@ -16,17 +16,14 @@ export interface Caller {
 
 /** The tenant that a request's token belongs to; null where the token is nobody's here, or there is none. */
 export function tenantOf(request: FastifyRequest, tenants: Tenants): Tenant | null {
-  const { header, query } = tokensOf(request.raw);
-  const token = header ?? query;
+  const token = tokenOf(request);
   return token === null ? null : tenants.byToken(token);
 }
 
-/** @throws EmissaryError `missing-token` or `unknown-token`, or `forbidden` for a user that is not the tenant's. */
-export function requireCaller(request: FastifyRequest, tenants: Tenants): Caller {
-  const tenant = tenantOf(request, tenants);
+/** @param tenant whose the token is (tenantOf). @throws EmissaryError `missing-token` or `unknown-token`, or `forbidden` for a user that is not the tenant's. */
+export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant: Tenant | null): Caller {
   if (tenant === null) {
-    const { header, query } = tokensOf(request.raw);
-    if (header === null && query === null) {
+    if (tokenOf(request) === null) {
       throw new EmissaryError("missing-token", "The request has no token: the as_token of a tenant is expected.");
     }
     throw new EmissaryError(

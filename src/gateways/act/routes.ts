@@ -1,9 +1,11 @@
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomId } from "../../model/ids.ts";
+import type { Tenant } from "../../model/tenant.ts";
 import { pathForLog } from "../../platform/http/bearer.ts";
 import { refuseMethod, type Handler } from "../../platform/http/server.ts";
-import { CLIENT_V3, type ActParts, type Endpoint } from "./act.ts";
+import { CLIENT_V3 } from "../../platform/http/client-paths.ts";
+import type { ActParts, Endpoint } from "./act.ts";
 import { accountDataEndpoints } from "./users/account-data.ts";
 import { aliasEndpoints } from "./rooms/aliases.ts";
 import { attendanceEndpoints } from "./users/attendance.ts";
@@ -43,12 +45,13 @@ export const ENDPOINTS: readonly Endpoint[] = [
 
 /** The Act API for the gateway: what tenants may ask, and how the rest is refused. */
 export function actSurface(parts: ActParts) {
+  const whose = whoseTokens(parts);
   const handlers = new Map<string, Partial<Record<Endpoint["method"], Handler>>>();
   for (const endpoint of ENDPOINTS) {
     for (const prefix of endpoint.under ?? CLIENT_V3) {
       const path = `${prefix}${endpoint.path}`;
       const known = handlers.get(path) ?? {};
-      known[endpoint.method] = handle(endpoint, parts);
+      known[endpoint.method] = handle(endpoint, parts, whose);
       handlers.set(path, known);
     }
   }
@@ -58,41 +61,61 @@ export function actSurface(parts: ActParts) {
       parts.upstream.asCaller({ method: "GET", path: "/_matrix/client/versions", headers: {}, body: null }, reply),
   });
   const method: Handler = async (request, reply) => {
-    requireCaller(request, parts.tenants);
+    requireCaller(request, parts.tenants, whose(request));
     parts.count("refused");
     return refuseMethod(request, reply);
   };
   const path: Handler = async (request) => {
-    const { tenant } = requireCaller(request, parts.tenants);
+    const { tenant } = requireCaller(request, parts.tenants, whose(request));
     parts.count("refused");
     throw new EmissaryError(
       "unrecognized",
       `${request.method} ${pathForLog(request.url)} is not part of what a tenant (${tenant.id}) may ask.`,
     );
   };
-  const isTheirs = (request: FastifyRequest): boolean => tenantOf(request, parts.tenants) !== null;
+  const isTheirs = (request: FastifyRequest): boolean => whose(request) !== null;
   return { handlers, isTheirs, refuse: { path, method } };
 }
 
-function handle(endpoint: Endpoint, parts: ActParts): Handler {
+type Whose = (request: FastifyRequest) => Tenant | null;
+
+/** Whose the token of a request is, looked up once: the door asks first, and then whoever answers. */
+function whoseTokens({ tenants }: ActParts): Whose {
+  const known = new WeakMap<FastifyRequest, Tenant | null>();
+  return (request) => {
+    let tenant = known.get(request);
+    if (tenant === undefined) {
+      tenant = tenantOf(request, tenants);
+      known.set(request, tenant);
+    }
+    return tenant;
+  };
+}
+
+function handle(endpoint: Endpoint, parts: ActParts, whose: Whose): Handler {
   const cost = endpoint.method === "GET" ? READ_COST : WRITE_COST;
   return async (request, reply) => {
     try {
-      const caller = requireCaller(request, parts.tenants);
+      const caller = requireCaller(request, parts.tenants, whose(request));
       parts.rates.spend(caller.tenant.id, cost);
       const answer = await endpoint.handler(parts, caller, request, reply);
       parts.count(endpoint.how);
       return answer;
     } catch (error) {
-      if (error instanceof EmissaryError) noteRefusal(endpoint, parts, request, error);
+      if (error instanceof EmissaryError) noteRefusal(endpoint, parts, request, whose(request), error);
       throw error;
     }
   };
 }
 
-function noteRefusal(endpoint: Endpoint, parts: ActParts, request: FastifyRequest, error: EmissaryError): void {
+function noteRefusal(
+  endpoint: Endpoint,
+  parts: ActParts,
+  request: FastifyRequest,
+  tenant: Tenant | null,
+  error: EmissaryError,
+): void {
   parts.count("refused");
-  const tenant = tenantOf(request, parts.tenants);
   if (tenant === null) return;
   const { roomId, roomIdOrAlias } = request.params as Readonly<Record<string, string | undefined>>;
   const room = roomId ?? roomIdOrAlias ?? "";

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { Upstream, UpstreamRequest } from "../../platform/http/upstream.ts";
+import { upstreamRequest, type Upstream } from "../../platform/http/upstream.ts";
 import { refuseMethod, refusePath, serve, type Handler, type Method } from "../../platform/http/server.ts";
 
 /** One API of the gateway: what some of those who come in may ask. */
@@ -89,14 +89,5 @@ function methodsOf(handlers: Partial<Record<Method, Handler>> | undefined): read
 
 /** Passes whatever comes on to the homeserver, with the caller's own token. */
 export function passOnTo(upstream: Upstream): Handler {
-  return (request, reply) =>
-    upstream.asCaller(
-      {
-        method: request.method as UpstreamRequest["method"],
-        path: request.raw.url ?? "/",
-        headers: request.headers,
-        body: (request.body ?? null) as UpstreamRequest["body"],
-      },
-      reply,
-    );
+  return (request, reply) => upstream.asCaller(upstreamRequest(request), reply);
 }

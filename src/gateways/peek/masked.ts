@@ -1,9 +1,10 @@
+import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
 import { isPseudouser, maskBytes, type AnswerKind, type Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import { queryAll } from "../../platform/http/server.ts";
-import type { Revision, Upstream } from "../../platform/http/upstream.ts";
-import { CLIENT_V1, CLIENT_V3, upstreamRequest, type PeekEndpoint, type PeekHandler } from "./peek.ts";
+import { upstreamRequest, type Revision, type Upstream } from "../../platform/http/upstream.ts";
+import { type PeekEndpoint, type PeekHandler } from "./peek.ts";
 
 /** So much of an answer is held to be looked at; larger ones go on as they are. */
 const MASKED_BYTES = 64 * 1024 * 1024;

@@ -2,8 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
-import { tokensOf } from "../../platform/http/bearer.ts";
-import type { Upstream, UpstreamRequest } from "../../platform/http/upstream.ts";
+import type { Upstream } from "../../platform/http/upstream.ts";
 import type { PeekedRooms, PeekStore } from "./msc2753/contracts.ts";
 import type { DeviceSync } from "./msc2753/sync.ts";
 import type { Peeker } from "./peeker.ts";
@@ -36,25 +35,6 @@ export interface PeekEndpoint {
   /** For the reference: what it does here, in a few words. */
   readonly note: string;
   readonly handler: PeekHandler;
-}
-
-export const CLIENT_V3: readonly string[] = ["/_matrix/client/v3", "/_matrix/client/r0"];
-export const CLIENT_V1: readonly string[] = ["/_matrix/client/v1"];
-
-/** A request as it came, or to another path. */
-export function upstreamRequest(request: FastifyRequest, path = request.raw.url ?? "/"): UpstreamRequest {
-  return {
-    method: request.method as UpstreamRequest["method"],
-    path,
-    headers: request.headers,
-    body: (request.body ?? null) as UpstreamRequest["body"],
-  };
-}
-
-/** The token of a request, wherever it stands; null where there is none. */
-export function tokenOf(request: FastifyRequest): string | null {
-  const { header, query } = tokensOf(request.raw);
-  return header ?? query;
 }
 
 /** The request's path and query with a path parameter replaced. The rest stays as the client wrote it. */

@@ -11,7 +11,7 @@ import type { Ledger } from "../../ledger/ledger.ts";
 import { matchesGlob } from "../../policy/glob.ts";
 import type { History, Identity } from "./contracts.ts";
 import { Openings } from "./openings.ts";
-import { remember } from "./remember.ts";
+import { remember } from "../../model/remember.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
 
 export interface PeekOptions {
@@ -38,6 +38,9 @@ export interface PeekerParts {
   readonly secret: string;
   readonly clock: Clock;
 }
+
+/** Rooms and renewals that are remembered. */
+const REMEMBERED = 10_000;
 
 /** A room that somebody asks for. */
 export interface PeekTarget extends RoomTarget {
@@ -93,7 +96,7 @@ export class Peeker {
       opening.booked();
       await keeper.untilPresent(lease, options.wait, limit.signal);
       opening.succeeded();
-      remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle);
+      remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle, REMEMBERED);
       routes.hint(roomId, via);
       await this.#fetchHistory(roomId, limit.signal);
       return lease;
@@ -168,7 +171,7 @@ export class Peeker {
     if (lease === null) return false;
     try {
       await desk.take({ roomId, holder, alias: lease.alias, via: [], ttl: options.idle + during });
-      remember(this.#until, key, until);
+      remember(this.#until, key, until, REMEMBERED);
     } catch (error) {
       if (isRefusal(error)) await this.close(who, roomId);
       throw error;
@@ -199,7 +202,7 @@ export class Peeker {
     const stay = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
     const known = this.#histories.get(roomId);
     const fetched = known?.stay === stay ? known.fetched : history.fetch(roomId);
-    remember(this.#histories, roomId, { stay, fetched });
+    remember(this.#histories, roomId, { stay, fetched }, REMEMBERED);
     await before(limit, fetched).catch(() => undefined);
   }
 }

@@ -1,11 +1,18 @@
+import { tokenOf } from "../../platform/http/bearer.ts";
+import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type RoomId, type UserId } from "../../model/ids.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { param, queryAll } from "../../platform/http/server.ts";
-import type { Revision, UpstreamRequest, WholeAnswer } from "../../platform/http/upstream.ts";
+import {
+  upstreamRequest,
+  type Revision,
+  type UpstreamRequest,
+  type WholeAnswer,
+} from "../../platform/http/upstream.ts";
 import { viaOf } from "../../platform/http/via.ts";
-import { CLIENT_V1, CLIENT_V3, pathWith, tokenOf, upstreamRequest, type PeekEndpoint, type PeekParts } from "./peek.ts";
+import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
 
 /** What a homeserver answers to whoever reads a room that it is not in, or that the reader may not see. */

@@ -1,18 +1,13 @@
+import { upstreamRequest } from "../../platform/http/upstream.ts";
+import { tokenOf } from "../../platform/http/bearer.ts";
+import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
 import { isRoomAlias, isRoomId, isServerName, type RoomId, type ServerName } from "../../model/ids.ts";
 import { parsedObject, stringAt } from "../../model/json.ts";
 import { mergeVia } from "../../model/room.ts";
 import { param } from "../../platform/http/server.ts";
 import { viaOf } from "../../platform/http/via.ts";
-import {
-  CLIENT_V1,
-  CLIENT_V3,
-  tokenOf,
-  upstreamRequest,
-  type PeekEndpoint,
-  type PeekHandler,
-  type PeekParts,
-} from "./peek.ts";
+import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 
 /** An alias's answer names servers; a room in thousands of servers has thousands of names. */
 const DIRECTORY_BYTES = 1024 * 1024;

@@ -1,7 +1,8 @@
 import type { RoomAlias, RoomId, ServerName } from "../../model/ids.ts";
 import { mergeVia } from "../../model/room.ts";
-import { remember } from "./remember.ts";
+import { remember } from "../../model/remember.ts";
 
+const KEPT = 10_000;
 const ALIASES_KEPT = 8;
 
 interface Known {
@@ -23,14 +24,14 @@ export class RoutesMemory {
   learn(roomId: RoomId, via: readonly ServerName[], alias: RoomAlias): void {
     const known = this.#rooms.get(roomId) ?? NOTHING;
     const aliases = [...new Set([alias, ...known.aliases])].slice(0, ALIASES_KEPT);
-    remember(this.#rooms, roomId, { via: mergeVia(via, known.via), aliases });
+    remember(this.#rooms, roomId, { via: mergeVia(via, known.via), aliases }, KEPT);
   }
 
   /** What somebody who asked for a room named. It stands last: anybody can name anything. */
   hint(roomId: RoomId, via: readonly ServerName[]): void {
     if (via.length === 0) return;
     const known = this.#rooms.get(roomId) ?? NOTHING;
-    remember(this.#rooms, roomId, { ...known, via: mergeVia(known.via, via) });
+    remember(this.#rooms, roomId, { ...known, via: mergeVia(known.via, via) }, KEPT);
   }
 
   of(roomId: RoomId): readonly ServerName[] {

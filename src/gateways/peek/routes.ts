@@ -1,6 +1,7 @@
+import { upstreamRequest } from "../../platform/http/upstream.ts";
 import { isJsonObject, parsedObject } from "../../model/json.ts";
 import type { Handler, Method } from "../../platform/http/server.ts";
-import { upstreamRequest, type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 import { masked, maskedEndpoints } from "./masked.ts";
 import { deviceEndpoints } from "./msc2753/endpoints.ts";
 import { readEndpoints } from "./reads.ts";

@@ -17,6 +17,12 @@ export function tokensOf(request: IncomingMessage): RequestTokens {
   return { header, query: query === "" ? null : query };
 }
 
+/** The token that counts: the header's before the query's; null where there is none. */
+export function tokenOf({ raw }: { readonly raw: IncomingMessage }): string | null {
+  const { header, query } = tokensOf(raw);
+  return header ?? query;
+}
+
 /** Compares secrets in a time that tells nothing of either, not even the length. */
 export function isSameSecret(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => hash("sha256", text, "buffer");

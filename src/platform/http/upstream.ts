@@ -1,4 +1,4 @@
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 
@@ -10,6 +10,16 @@ export interface UpstreamRequest {
   /** The caller's headers; what belongs to the connection or to the caller's own token is left behind. */
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer | Readable | null;
+}
+
+/** A request as it came, or to another path. */
+export function upstreamRequest(request: FastifyRequest, path = request.raw.url ?? "/"): UpstreamRequest {
+  return {
+    method: request.method as UpstreamRequest["method"],
+    path,
+    headers: request.headers,
+    body: (request.body ?? null) as UpstreamRequest["body"],
+  };
 }
 
 export interface Revision {

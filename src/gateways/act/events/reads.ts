@@ -1,13 +1,12 @@
 import type { FastifyRequest } from "fastify";
 import { roomIdFrom } from "../../../leases/target.ts";
+import { CLIENT_V1 } from "../../../platform/http/client-paths.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
 import { echoedContent, echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
 import { readHierarchy } from "./hierarchy.ts";
 import { pathOf } from "../path.ts";
-
-const CLIENT_V1: readonly string[] = ["/_matrix/client/v1"];
 
 /** What reads can be told: pages, filters and formats. */
 const PAGES: ReadonlySet<string> = new Set(["from", "to", "dir", "limit", "filter", "format"]);

@@ -1,3 +1,6 @@
+import { upstreamRequest } from "../../../platform/http/upstream.ts";
+import { tokenOf } from "../../../platform/http/bearer.ts";
+import { CLIENT_V3 } from "../../../platform/http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isServerName, type RoomId } from "../../../model/ids.ts";
@@ -7,7 +10,7 @@ import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
-import { CLIENT_V3, tokenOf, upstreamRequest, type PeekEndpoint, type PeekHandler, type PeekParts } from "../peek.ts";
+import { type PeekEndpoint, type PeekHandler, type PeekParts } from "../peek.ts";
 import { deviceKey } from "../peeker.ts";
 import type { Identity } from "../contracts.ts";
 import { MAX_PLACES } from "./token.ts";
