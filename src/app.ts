@@ -31,7 +31,11 @@ import { listen, makeServer } from "./platform/http/server.ts";
 import { makeMetrics } from "./platform/metrics.ts";
 import { makeTenantRegistration } from "./platform/registration.ts";
 import { programVersion } from "./platform/version.ts";
+import { Budgets } from "./policy/budgets.ts";
+import { configuredRules } from "./policy/configured.ts";
+import { budgetsOf, type BudgetKind } from "./policy/payers.ts";
 import { Policy } from "./policy/policy.ts";
+import { RuleBook } from "./policy/rule-book.ts";
 import { Tenants } from "./policy/tenants.ts";
 import { DeliveryWatch, type Delivery } from "./reconcile/delivery.ts";
 import { reconcileForever, type ReconcilerParts } from "./reconcile/reconciler.ts";
@@ -69,6 +73,8 @@ export class App {
   readonly #client: HomeserverClient;
   readonly #recorder: Recorder;
   readonly #tenants: Tenants;
+  readonly #rules = new RuleBook();
+  readonly #budgets: Budgets<BudgetKind>;
   readonly #policy: Policy;
   readonly #desk: LeaseDesk;
   readonly #keeper: Keeper;
@@ -121,11 +127,17 @@ export class App {
       clock,
       random,
     });
+    this.#rules.replace("config", configuredRules(config.policy));
+    this.#budgets = new Budgets(budgetsOf(config.policy), clock);
     this.#policy = new Policy({
+      own,
       ledger: storage.ledger,
       looker: directory,
       attended: storage.attendance,
       tenants: this.#tenants,
+      rules: this.#rules,
+      coolDowns: storage.coolDowns,
+      budgets: this.#budgets,
       limits: config.policy,
       clock,
     });
@@ -305,6 +317,8 @@ export class App {
   reload(config: Config): ConfigChanges {
     const changes = changesBetween(this.#config, config);
     this.#policy.setLimits(config.policy);
+    this.#budgets.setBudgets(budgetsOf(config.policy));
+    this.#rules.replace("config", configuredRules(config.policy));
     this.#keeper.setOptions(config.attendance);
     this.#config = { ...this.#config, attendance: config.attendance, policy: config.policy, log: config.log };
     return changes;

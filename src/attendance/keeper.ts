@@ -1,11 +1,13 @@
 import { limitOf, type Clock, type Random } from "../model/clock.ts";
 import { clauseOf, EmissaryError } from "../model/errors.ts";
-import type { RoomId } from "../model/ids.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
 import type { Lease } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import { Signal } from "../model/signal.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
+import type { Shortage } from "../policy/budgets.ts";
+import type { BudgetKind } from "../policy/payers.ts";
 import type { Policy } from "../policy/policy.ts";
 import { backoff } from "./backoff.ts";
 import type {
@@ -54,6 +56,8 @@ const SAVE_ATTEMPTS = 5;
 const FAILED_STEP_MS = 1_000;
 /** A room that may be one being made is looked at again after this. */
 const BEING_MADE_MS = 1_000;
+const BUDGET_USED_UP =
+  "the room's leases came with an upgrade, and the budget for joins is used up (policy.joins_per_server)";
 /** How long the homeserver may take to tell our membership. */
 const CONFIRM_MS = 30_000;
 
@@ -232,6 +236,9 @@ export class Keeper {
         return store.refuse(roomId, objection.code, objection.reason, clock.now(), newest);
       return this.#putOff(roomId, objection.code, objection.reason, null);
     }
+    const shortage = attendance.phase === "joining" ? null : await this.#charge(leases, via);
+    if (shortage !== null)
+      return this.#putOff(roomId, `budget-${shortage.payer.kind}`, BUDGET_USED_UP, shortage.retryAfter);
     const earlier = attendance.tries > 0 ? {} : { code: null, reason: null };
     const now = clock.now();
     const nextAt = now + UNCONFIRMED_MS;
@@ -245,6 +252,13 @@ export class Keeper {
     await store.noteDeed(roomId, "room.join", clock.now());
     log.info("room.joined", { room: roomId });
     await this.#confirm(roomId, "join");
+  }
+
+  /** Leases that were taken at the desk are paid for there; where all of them came with an upgrade, the join is paid for here. */
+  async #charge(leases: readonly Lease[], via: readonly ServerName[]): Promise<Shortage<BudgetKind> | null> {
+    const [lease] = leases;
+    if (lease === undefined || leases.some(({ upgrades }) => upgrades === 0)) return null;
+    return this.#parts.policy.charge({ ...lease, via });
   }
 
   async #leave(roomId: RoomId, { attendance, stirs }: RoomSituation): Promise<void> {

@@ -16,13 +16,13 @@ export async function objectionToAll(
 ): Promise<MoveFailure | null> {
   let objection: MoveFailure | null = null;
   const asked = new Set<string>();
-  for (const { holder, alias } of leases) {
+  for (const { holder, alias, upgrades } of leases) {
     // Tenants differ in what they are allowed; holders of other kinds do not.
     const who = holder.kind === "tenant" ? `tenant ${holder.name}` : holder.kind;
     if (asked.has(who)) continue;
     asked.add(who);
     try {
-      const verdict = await policy.judge(roomId, holder, via, alias);
+      const verdict = await policy.judge({ roomId, holder, via, alias, upgrades }, "join");
       if (verdict.allowed) return null;
       objection ??= { outcome: "refused", code: verdict.code, reason: verdict.reason };
     } catch (error) {

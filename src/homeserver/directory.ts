@@ -2,7 +2,7 @@ import { isRoomId, isServerName, type RoomAlias, type RoomId, type ServerName } 
 import { stringAt } from "../model/json.ts";
 import { MAX_VIA } from "../model/room.ts";
 import type { RoomLook } from "../policy/judge.ts";
-import type { RoomLooker } from "../policy/policy.ts";
+import type { RoomLooker } from "../policy/looks.ts";
 import type { HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 

@@ -4,7 +4,7 @@ import type { RoomId } from "../model/ids.ts";
 import type { Holder, Lease, LeaseEnd, LeaseWish } from "../model/lease.ts";
 import { Signal } from "../model/signal.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { Verdict } from "../model/verdict.ts";
+import type { Verdict, VerdictCode } from "../model/verdict.ts";
 
 /** What the desk needs of storage. Every call is one commit, with its audit row. */
 export interface LeaseStore {
@@ -47,19 +47,19 @@ export class LeaseDesk {
 
   /**
    * Takes a lease, or renews the one that this holder has.
-   * @throws EmissaryError `refused-by-policy` with the verdict's code as reason; homeserver failures of the look.
+   * @throws EmissaryError `refused-by-policy`, or `limited` where time alone mends it, with the verdict's code as reason; homeserver
+   *   failures of the look.
    */
   async take(wish: LeaseWish): Promise<Lease> {
-    const verdict = await this.#policy.judge(wish.roomId, wish.holder, wish.via, wish.alias ?? null);
-    if (!verdict.allowed) {
+    const { verdict, booked } = await this.#policy.admit(wish, (via) =>
+      this.#store.book({ ...wish, via }, this.#clock.now()),
+    );
+    if (booked === null) {
       await this.#store.refuse(wish, verdict, this.#clock.now());
-      throw new EmissaryError("refused-by-policy", `Policy refuses ${wish.roomId}: ${verdict.reason}.`, {
-        reason: verdict.code,
-      });
+      throw refusal(`Policy refuses ${wish.roomId}`, verdict);
     }
-    const lease = await this.#store.book(wish, this.#clock.now());
     this.changed.notify();
-    return lease;
+    return booked;
   }
 
   /**
@@ -69,9 +69,7 @@ export class LeaseDesk {
   async requireSpace(holder: Holder): Promise<void> {
     const verdict = await this.#policy.judgeOneMore(holder);
     if (verdict.allowed) return;
-    throw new EmissaryError("refused-by-policy", `Policy refuses another room: ${verdict.reason}.`, {
-      reason: verdict.code,
-    });
+    throw refusal("Policy refuses another room", verdict);
   }
 
   /** Gives a lease back; false where the holder had none. */
@@ -80,4 +78,14 @@ export class LeaseDesk {
     if (ended) this.changed.notify();
     return ended;
   }
+}
+
+function refusal(what: string, { code, reason, retryAfter }: Verdict): EmissaryError {
+  const details = { reason: code, ...(retryAfter === null ? {} : { retryAfter }) };
+  return new EmissaryError(isPassing(code) ? "limited" : "refused-by-policy", `${what}: ${reason}.`, details);
+}
+
+/** Refusals that soon pass, and say nothing against the room. */
+function isPassing(code: VerdictCode): boolean {
+  return code === "busy" || code.startsWith("budget-");
 }

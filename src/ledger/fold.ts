@@ -17,6 +17,8 @@ export const ROOM_FIELDS = [
   "encryption",
   "replacement",
   "created_for",
+  "creator",
+  "server_acl",
 ] as const;
 export type RoomField = (typeof ROOM_FIELDS)[number];
 
@@ -52,21 +54,36 @@ export type LedgerChange =
 
 /** Which fields a state event of this type sets, and how they are read from its content. */
 const FIELDS_OF: Readonly<
-  Record<string, (content: JsonObject, isOwn: boolean) => readonly (readonly [RoomField, string | null])[]>
+  Record<string, (content: JsonObject, sender: UserId, own: UserId) => readonly (readonly [RoomField, string | null])[]>
 > = {
-  "m.room.create": (content, isOwn) => [
+  "m.room.create": (content, sender, own) => [
     ["version", stringAt(content, "room_version") ?? "1"],
     ["type", stringAt(content, "type")],
     ["predecessor", isJsonObject(content["predecessor"]) ? stringAt(content["predecessor"], "room_id") : null],
-    ["created_for", isOwn ? (ownerIn(content)?.tenant ?? null) : null],
+    ["created_for", sender === own ? (ownerIn(content)?.tenant ?? null) : null],
+    ["creator", sender],
   ],
   "m.room.name": (content) => [["name", stringAt(content, "name")]],
   "m.room.canonical_alias": (content) => [["alias", stringAt(content, "alias")]],
   "m.room.join_rules": (content) => [["join_rule", stringAt(content, "join_rule")]],
   "m.room.history_visibility": (content) => [["history_visibility", stringAt(content, "history_visibility")]],
   "m.room.encryption": (content) => [["encryption", stringAt(content, "algorithm")]],
+  "m.room.server_acl": (content) => [["server_acl", aclIn(content)]],
   "m.room.tombstone": (content) => [["replacement", stringAt(content, "replacement_room")]],
 };
+
+/** What counts of an access list, as JSON. Whatever else its author put there, at any depth, is not ours to keep. */
+function aclIn(content: JsonObject): string {
+  const globs = (key: string): string[] => {
+    const list = content[key];
+    return Array.isArray(list) ? list.filter((glob) => typeof glob === "string") : [];
+  };
+  return JSON.stringify({
+    allow: globs("allow"),
+    deny: globs("deny"),
+    allow_ip_literals: content["allow_ip_literals"] !== false,
+  });
+}
 
 /** Characters. A reason is for people; whoever writes a book there does not have it kept. */
 const MAX_REASON = 500;
@@ -79,7 +96,7 @@ export function foldEvent(event: RoomEvent, own: UserId): readonly LedgerChange[
   const read = Object.hasOwn(FIELDS_OF, event.type) ? FIELDS_OF[event.type] : undefined;
   if (read === undefined) return [];
   const replaces = replacedBy(event);
-  const changes: LedgerChange[] = read(event.content, event.sender === own).map(([field, value]) => ({
+  const changes: LedgerChange[] = read(event.content, event.sender, own).map(([field, value]) => ({
     kind: "state",
     roomId: event.room_id,
     field,

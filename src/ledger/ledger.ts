@@ -1,4 +1,4 @@
-import type { EventId, RoomId, UserId } from "../model/ids.ts";
+import type { EventId, RoomId, ServerName, UserId } from "../model/ids.ts";
 import type { Member, Membership } from "../model/membership.ts";
 import type { Room } from "../model/room.ts";
 import type { LedgerChange } from "./fold.ts";
@@ -7,6 +7,8 @@ import type { LedgerChange } from "./fold.ts";
 export interface Ledger {
   room(roomId: RoomId): Promise<Room | null>;
   member(roomId: RoomId, userId: UserId): Promise<Member | null>;
+  /** Whether a user of this server, other than a pseudouser, has joined the room or is invited, as far as is known. */
+  hasMemberOf(roomId: RoomId, server: ServerName): Promise<boolean>;
   /** Members in the order of their IDs, those after `after`, at most `limit`. */
   members(roomId: RoomId, page: MemberPage): Promise<readonly Member[]>;
 }

@@ -1,4 +1,4 @@
-import type { RoomAlias, RoomId, ServerName } from "./ids.ts";
+import type { RoomAlias, RoomId, ServerName, UserId } from "./ids.ts";
 
 export const HOLDER_KINDS = ["tenant", "peek", "alias", "invite", "watch", "index", "operator"] as const;
 export type HolderKind = (typeof HOLDER_KINDS)[number];
@@ -17,6 +17,8 @@ export interface Lease {
   /** The name by which the holder asked for the room, or null where it did by ID. */
   readonly alias: RoomAlias | null;
   readonly takenAt: number;
+  /** How many upgrades it has come through since its holder took or renewed it. */
+  readonly upgrades: number;
   /** Milliseconds since the epoch, or null for a lease that lasts until it is released. */
   readonly expiresAt: number | null;
 }
@@ -31,6 +33,8 @@ export interface LeaseWish {
   readonly holder: Holder;
   readonly alias?: RoomAlias | null;
   readonly via: readonly ServerName[];
+  /** For a lease of an invited user: who invites it. */
+  readonly inviter?: UserId | null;
   /** Milliseconds from now until it expires; null for no end. */
   readonly ttl: number | null;
 }

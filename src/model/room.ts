@@ -1,4 +1,4 @@
-import type { EventId, RoomId, ServerName, TenantId } from "./ids.ts";
+import type { EventId, RoomId, ServerName, TenantId, UserId } from "./ids.ts";
 import type { Membership } from "./membership.ts";
 
 /**
@@ -19,6 +19,10 @@ export interface Room {
   readonly ownReason: string | null;
   /** The tenant that the pseudouser created the room for; null where it did not, or for nobody. */
   readonly createdFor: TenantId | null;
+  /** Who made the room. */
+  readonly creator: UserId | null;
+  /** The content of `m.room.server_acl`, as JSON. */
+  readonly serverAcl: string | null;
   readonly version: string | null;
   readonly roomType: string | null;
   readonly name: string | null;

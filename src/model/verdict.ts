@@ -2,12 +2,26 @@ import type { JsonValue } from "./json.ts";
 
 export const VERDICT_CODES = [
   "allowed",
+  "denied",
+  "not-allowed",
+  "listed",
+  "server-acl",
+  "room-version",
+  "flooded",
+  "too-complex",
+  "put-out",
+  "upgrade-chain",
   "room-cap",
+  "busy",
+  "not-visible",
+  "not-peekable",
   "member-cap",
   "join-rule",
-  "not-visible",
-  "not-allowed",
-  "not-peekable",
+  "budget-room",
+  "budget-user",
+  "budget-tenant",
+  "budget-server",
+  "budget-all",
 ] as const;
 export type VerdictCode = (typeof VERDICT_CODES)[number];
 
@@ -17,6 +31,18 @@ export interface Verdict {
   readonly code: VerdictCode;
   /** One sentence for people. */
   readonly reason: string;
+  /** Milliseconds after which the same question may have another answer; null where time alone changes nothing. */
+  readonly retryAfter: number | null;
   /** The facts that were weighed, by name. */
+  readonly inputs: Readonly<Record<string, JsonValue>>;
+}
+
+/** What one rule says, for whoever wants to know why. */
+export interface RuleFinding {
+  readonly code: Exclude<VerdictCode, "allowed">;
+  /** `spared`: the rule would refuse, and somebody's word stands above it. */
+  readonly verdict: "passes" | "spared" | "refuses";
+  /** For `passes`: what it looked at; else what it has against it. */
+  readonly reason: string;
   readonly inputs: Readonly<Record<string, JsonValue>>;
 }

@@ -1,8 +1,13 @@
 import type { HolderKind } from "../model/lease.ts";
-import type { Membership } from "../model/membership.ts";
 import type { JsonValue } from "../model/json.ts";
+import type { Membership } from "../model/membership.ts";
+import type { RuleFinding, Verdict } from "../model/verdict.ts";
+import type { BudgetKind } from "./payers.ts";
+import type { Shortage } from "./budgets.ts";
+import type { CoolDown } from "./cool-downs.ts";
+import { OBJECTIONS } from "./objections.ts";
 import type { Word } from "./permit.ts";
-import type { Verdict, VerdictCode } from "../model/verdict.ts";
+import type { Standing } from "./rule.ts";
 
 /** What is known of a room before the pseudouser is in it: from the ledger, or looked up over federation (room summary, MSC3266). */
 export interface RoomLook {
@@ -18,86 +23,75 @@ export interface Limits {
   readonly maxRooms: number;
   /** How many joined members a room may have for the pseudouser to enter it. */
   readonly maxMembers: number;
+  /** How many rooms may be wanted and not yet joined. */
+  readonly maxJoinsUnderWay: number;
+  /** Room versions that are not joined. */
+  readonly refuseVersions: readonly string[];
 }
 
+/** How far the question goes: `take` asks before a lease, `join` before the join that it causes, `hold` while the pseudouser is there. */
+export type Stage = "take" | "join" | "hold";
+
 export interface Question {
+  readonly stage: Stage;
   readonly kind: HolderKind;
   /** For a tenant: what the operator said of this room. Null for other holders. */
   readonly word: Word | null;
   readonly ownMembership: Membership | null;
   /** Null where the homeserver can tell nothing of the room. */
   readonly look: RoomLook | null;
+  /** Whether a user of our server is known to have joined, or to be invited (MSC1777: it vouches for the pseudouser). */
+  readonly vouched: boolean;
+  /** What rules say of the room, of who made it or invites, of their servers, and of the tenant. */
+  readonly standings: readonly Standing[];
+  /** Whether the room's own access list keeps our server out (`m.room.server_acl`); null where it is not known. */
+  readonly aclDenies: boolean | null;
+  readonly coolDown: CoolDown | null;
+  /** How many upgrades the lease has come through since it was taken. */
+  readonly upgrades: number;
   readonly roomsAttended: number;
+  readonly joinsUnderWay: number;
+  /** Whose budget is used up; null where none is, or where no join follows. */
+  readonly shortage: Shortage<BudgetKind> | null;
+  readonly now: number;
   readonly limits: Limits;
 }
 
-interface Rule {
-  readonly code: VerdictCode;
-  /** The reason to refuse, or null where the rule has nothing against it. */
-  readonly objection: (question: Question) => string | null;
-}
-
-/** In this order; the first objection decides. The operator's own word passes the rules that protect the operator. */
-const RULES: readonly Rule[] = [
-  {
-    code: "not-allowed",
-    objection: ({ word }) =>
-      word === "none" ? "none of the tenant's grants covers this room (emissary tenant allow)" : null,
-  },
-  {
-    code: "room-cap",
-    objection: ({ ownMembership, roomsAttended, limits }) =>
-      ownMembership !== "join" && roomsAttended >= limits.maxRooms
-        ? `the pseudouser is in ${roomsAttended} rooms and may be in ${limits.maxRooms} (policy.max_rooms)`
-        : null,
-  },
-  {
-    code: "not-visible",
-    objection: ({ kind, word, look }) =>
-      look === null && kind !== "operator" && word !== "named"
-        ? "the homeserver can tell nothing of this room: it is private, or none of the given servers (via) is in it"
-        : null,
-  },
-  {
-    code: "not-peekable",
-    objection: ({ kind, look }) =>
-      kind === "peek" && look !== null && !look.worldReadable
-        ? "the room's history is not world-readable, so nobody may look into it from outside"
-        : null,
-  },
-  {
-    code: "member-cap",
-    objection: ({ kind, ownMembership, look, limits }) =>
-      kind !== "operator" && ownMembership !== "join" && look !== null && (look.joinedMembers ?? 0) > limits.maxMembers
-        ? `the room has ${look.joinedMembers ?? 0} members, and rooms of more than ${limits.maxMembers} are not entered (policy.max_members)`
-        : null,
-  },
-  {
-    code: "join-rule",
-    objection: ({ kind, word, look }) =>
-      kind !== "operator" && word !== "named" && look !== null && look.joinRule !== "public"
-        ? `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word or an invite only public rooms are entered`
-        : null,
-  },
-];
-
 /** Judges whether a holder may have the pseudouser in a room. Pure: the same question has the same answer. */
 export function judge(question: Question): Verdict {
-  const inputs: Record<string, JsonValue> = {
-    holder: question.kind,
-    word: question.word,
-    own_membership: question.ownMembership,
-    rooms_attended: question.roomsAttended,
-    max_rooms: question.limits.maxRooms,
-    max_members: question.limits.maxMembers,
-    join_rule: question.look?.joinRule ?? null,
-    world_readable: question.look?.worldReadable ?? null,
-    joined_members: question.look?.joinedMembers ?? null,
-    room_version: question.look?.version ?? null,
-  };
-  for (const rule of RULES) {
-    const reason = rule.objection(question);
-    if (reason !== null) return { allowed: false, code: rule.code, reason, inputs };
+  for (const { code, objection, spares, retryAfter } of OBJECTIONS) {
+    const reason = objection(question);
+    if (reason === null || spares?.(question) != null) continue;
+    const of = typeof code === "string" ? code : code(question);
+    return {
+      allowed: false,
+      code: of,
+      reason,
+      retryAfter: retryAfter?.(question) ?? null,
+      inputs: inputsOf(question),
+    };
   }
-  return { allowed: true, code: "allowed", reason: "no rule is against it", inputs };
+  return {
+    allowed: true,
+    code: "allowed",
+    reason: "no rule is against it",
+    retryAfter: null,
+    inputs: inputsOf(question),
+  };
+}
+
+/** What every rule says to the question, in the order in which they are asked. */
+export function findings(question: Question): readonly RuleFinding[] {
+  return OBJECTIONS.map(({ code, objection, spares, inputs }) => {
+    const found = { code: typeof code === "string" ? code : code(question), inputs: inputs(question) };
+    const reason = objection(question);
+    if (reason === null) return { ...found, verdict: "passes", reason: "nothing against it" };
+    const word = spares?.(question) ?? null;
+    if (word !== null) return { ...found, verdict: "spared", reason: `${reason}; but ${word}` };
+    return { ...found, verdict: "refuses", reason };
+  });
+}
+
+function inputsOf(question: Question): Record<string, JsonValue> {
+  return Object.assign({ holder: question.kind }, ...OBJECTIONS.map(({ inputs }) => inputs(question)));
 }

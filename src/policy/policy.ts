@@ -1,51 +1,81 @@
 import type { Clock } from "../model/clock.ts";
-import type { RoomAlias, RoomId, ServerName } from "../model/ids.ts";
+import { serverOf, type RoomAlias, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import { mergeVia, type Room } from "../model/room.ts";
-import { SharedAnswers } from "../model/shared-answers.ts";
-import type { Verdict } from "../model/verdict.ts";
+import type { RuleFinding, Verdict } from "../model/verdict.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { judge, type Limits, type RoomLook } from "./judge.ts";
+import type { Budgets, Payer, Shortage } from "./budgets.ts";
+import type { CoolDowns } from "./cool-downs.ts";
+import { findings, judge, type Limits, type Question, type RoomLook, type Stage } from "./judge.ts";
+import { Looks, type RoomLooker } from "./looks.ts";
+import { isDenied } from "./objections.ts";
+import { gainers, payersOf, type BudgetKind } from "./payers.ts";
 import { wordFor, type Word } from "./permit.ts";
+import type { Entity } from "./rule.ts";
+import type { RuleBook } from "./rule-book.ts";
+import { keepsOut } from "./server-acl.ts";
 import type { Tenants } from "./tenants.ts";
 
-/** Looks at a room from outside. Null where the homeserver knows no such room or may not see it; rejects where it is unreachable. */
-export interface RoomLooker {
-  look(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null>;
-}
-
 export interface AttendedRooms {
-  /** How many rooms the pseudouser is in or on its way into, this one left out; null for a room that is yet to be made. */
-  countOthers(roomId: RoomId | null): Promise<number>;
+  /** How things stand with rooms; null for a room that is yet to be made. */
+  counts(roomId: RoomId | null): Promise<RoomCounts>;
 }
 
-/** A look is used again for this long: the desk judges before the lease and the keeper before the join, moments later. */
-const LOOK_KEPT_MS = 30_000;
-const LOOKS_KEPT = 500;
+export interface RoomCounts {
+  /** How many rooms the pseudouser is in or on its way into, this one left out. */
+  readonly others: number;
+  /** How many rooms are wanted and not yet joined, this one left out. */
+  readonly underWay: number;
+  /** Whether this one is. */
+  readonly isUnderWay: boolean;
+}
+
+/** Somebody's wish for the pseudouser to be in a room, as far as policy goes. */
+export interface Ask {
+  readonly roomId: RoomId;
+  readonly holder: Holder;
+  readonly via: readonly ServerName[];
+  /** The name by which the holder asks for the room, where it does not by ID. */
+  readonly alias?: RoomAlias | null;
+  /** Who invites the local user that the wish is for. */
+  readonly inviter?: UserId | null;
+  /** How many upgrades the lease has come through. */
+  readonly upgrades?: number;
+}
+
+export interface PolicyParts {
+  readonly own: UserId;
+  readonly ledger: Ledger;
+  readonly looker: RoomLooker;
+  readonly attended: AttendedRooms;
+  readonly tenants: Pick<Tenants, "byId">;
+  readonly rules: RuleBook;
+  readonly coolDowns: CoolDowns;
+  readonly budgets: Budgets<BudgetKind>;
+  readonly limits: Limits;
+  readonly clock: Clock;
+}
+
+interface Weighed {
+  readonly question: Question;
+  /** Who pays for the join that follows; empty where none does. */
+  readonly payers: readonly Payer<BudgetKind>[];
+}
 
 /** Gathers what a verdict needs, from the ledger where we are in the room and from the homeserver where not, and has it judged. */
 export class Policy {
-  readonly #ledger: Ledger;
-  readonly #looker: RoomLooker;
-  readonly #attended: AttendedRooms;
-  readonly #tenants: Pick<Tenants, "byId">;
+  readonly #parts: PolicyParts;
+  readonly #server: ServerName;
+  readonly #looks: Looks;
   #limits: Limits;
-  readonly #looks: SharedAnswers<RoomLook>;
+  /** Rooms that were paid for and whose lease is being booked: others who come meanwhile cause no join of their own. */
+  readonly #paid = new Map<RoomId, number>();
 
-  constructor(parts: {
-    ledger: Ledger;
-    looker: RoomLooker;
-    attended: AttendedRooms;
-    tenants: Pick<Tenants, "byId">;
-    limits: Limits;
-    clock: Clock;
-  }) {
-    this.#ledger = parts.ledger;
-    this.#looker = parts.looker;
-    this.#attended = parts.attended;
-    this.#tenants = parts.tenants;
+  constructor(parts: PolicyParts) {
+    this.#parts = parts;
+    this.#server = serverOf(parts.own);
     this.#limits = parts.limits;
-    this.#looks = new SharedAnswers(parts.clock, { ms: LOOK_KEPT_MS, entries: LOOKS_KEPT });
+    this.#looks = new Looks(parts.looker, parts.clock);
   }
 
   /** Judges by other limits from now on. */
@@ -54,53 +84,149 @@ export class Policy {
   }
 
   /**
-   * @param alias the name by which the holder asks for the room, where it does not by ID
+   * Judges a wish, without anybody paying for it: `join` before a join that was paid for, `hold` while we are there.
    * @throws EmissaryError where the homeserver cannot be asked.
    */
-  async judge(
-    roomId: RoomId,
-    holder: Holder,
-    via: readonly ServerName[],
-    alias: RoomAlias | null = null,
-  ): Promise<Verdict> {
-    const room = await this.#ledger.room(roomId);
-    const word = this.#wordFor(holder, [roomId, alias, room?.canonicalAlias ?? null], room);
-    const known = room !== null && room.ownMembership === "join" && room.load === "loaded" ? lookOf(room) : null;
-    return judge({
-      kind: holder.kind,
-      word,
-      ownMembership: room?.ownMembership ?? null,
-      // The operator's word does not depend on how the room looks, so the homeserver is not asked.
-      look:
-        known ?? (holder.kind === "operator" ? null : await this.#lookOutside(roomId, mergeVia(via, room?.via ?? []))),
-      roomsAttended: await this.#attended.countOthers(roomId),
-      limits: this.#limits,
-    });
+  async judge(ask: Ask, stage: Exclude<Stage, "take">): Promise<Verdict> {
+    const { question } = await this.#weigh(ask, stage);
+    return judge(question);
+  }
+
+  /**
+   * Judges a wish for a lease. Where it is allowed and a join follows, that is paid for, and `book` is called with it paid.
+   * @throws EmissaryError where the homeserver cannot be asked; what `book` throws
+   */
+  async admit<Booked>(
+    ask: Ask,
+    book: (via: readonly ServerName[]) => Promise<Booked>,
+  ): Promise<{ readonly verdict: Verdict; readonly booked: Booked | null }> {
+    const { question, payers } = await this.#weigh(ask, "take");
+    // What others have paid meanwhile counts: from here to the payment nothing else happens.
+    const isPaid = payers.length === 0 || this.#paid.has(ask.roomId);
+    const shortage = isPaid ? null : this.#parts.budgets.shortage(payers);
+    const verdict = judge({ ...question, shortage });
+    if (!verdict.allowed) return { verdict, booked: null };
+    if (!isPaid) this.#parts.budgets.spend(payers);
+    this.#paid.set(ask.roomId, (this.#paid.get(ask.roomId) ?? 0) + 1);
+    try {
+      return { verdict, booked: await book(this.routes(ask.via)) };
+    } finally {
+      const others = (this.#paid.get(ask.roomId) ?? 1) - 1;
+      if (others === 0) this.#paid.delete(ask.roomId);
+      else this.#paid.set(ask.roomId, others);
+    }
+  }
+
+  /** Has those pay who gain by a join that nobody asked the desk for: a lease that came with an upgrade. Null where all could. */
+  async charge(ask: Ask): Promise<Shortage<BudgetKind> | null> {
+    const { payers } = await this.#weigh(ask, "join", true);
+    const shortage = this.#parts.budgets.shortage(payers);
+    if (shortage === null) this.#parts.budgets.spend(payers);
+    return shortage;
+  }
+
+  /** What every rule says to a wish, the homeserver asked anew. Nobody pays. @throws EmissaryError as judge does */
+  async explain(ask: Ask): Promise<{ readonly verdict: Verdict; readonly findings: readonly RuleFinding[] }> {
+    const { question, payers } = await this.#weigh(ask, "take", true);
+    const asked = { ...question, shortage: this.#parts.budgets.shortage(payers) };
+    return { verdict: judge(asked), findings: findings(asked) };
   }
 
   /** Whether one more room may be made: of a room that is not there yet, the number of rooms is all there is to judge. */
   async judgeOneMore(holder: Holder): Promise<Verdict> {
+    const counts = await this.#parts.attended.counts(null);
     return judge({
-      kind: holder.kind,
+      ...this.#questionOf("join", holder, counts),
       word: "named",
-      ownMembership: null,
-      look: null,
-      roomsAttended: await this.#attended.countOthers(null),
-      limits: this.#limits,
+      standings: this.#parts.rules.standings(tenantEntity(holder)),
     });
   }
 
-  #wordFor({ kind, name }: Holder, names: readonly (string | null)[], room: Room | null): Word | null {
-    if (kind !== "tenant") return null;
-    const tenant = this.#tenants.byId(name);
-    const known = names.filter((one) => one !== null);
-    return tenant === null ? "none" : wordFor(tenant, known, room?.createdFor ?? null);
+  /** Routes without servers that are denied: to ask one of these for a room would be to have to do with it. */
+  routes(via: readonly ServerName[]): readonly ServerName[] {
+    return via.filter((text) => this.#parts.rules.ruleFor({ kind: "server", text })?.verdict !== "deny");
   }
 
-  async #lookOutside(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
-    const key = [roomId, ...via].join(" ");
-    return this.#looks.get(key, () => this.#looker.look(roomId, via));
+  async #weigh(ask: Ask, stage: Stage, fresh = false): Promise<Weighed> {
+    const { ledger, attended, rules, coolDowns, own, clock } = this.#parts;
+    const { roomId, holder, alias = null } = ask;
+    const room = await ledger.room(roomId);
+    const isKnown = room !== null && room.ownMembership === "join" && room.load === "loaded";
+    const names = [roomId, alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
+    const word = this.#wordFor(holder, names, room);
+    const invited = room?.ownMembership === "invite" ? await ledger.member(roomId, own) : null;
+    const inviter = ask.inviter ?? invited?.sender ?? null;
+    const routes = mergeVia(ask.via, room?.via ?? []);
+    const gain = {
+      roomId,
+      own: this.#server,
+      inviter,
+      creator: room?.creator ?? null,
+      aliasServer: alias === null ? null : serverOf(alias),
+      via: routes,
+    };
+    const servers = gainers(gain);
+    const standings = rules.standings([
+      ...names.map((text): Entity => ({ kind: "room", text })),
+      ...servers.map((text): Entity => ({ kind: "server", text })),
+      ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
+      ...tenantEntity(holder),
+    ]);
+    // Neither the operator's word nor a denial depends on how the room looks, so the homeserver is not asked.
+    const isMoot = !fresh && (holder.kind === "operator" || isDenied(standings));
+    const look = isKnown
+      ? lookOf(room)
+      : isMoot
+        ? null
+        : await this.#looks.look(holder, roomId, this.routes(routes), fresh);
+    const isOpen = look?.joinRule === "public";
+    const counts = await attended.counts(roomId);
+    const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
+    return {
+      payers: causesJoin ? payersOf(holder, roomId, servers, word === "named") : [],
+      question: {
+        ...this.#questionOf(stage, holder, counts),
+        word,
+        ownMembership: room?.ownMembership ?? null,
+        look,
+        vouched: !isOpen && (await ledger.hasMemberOf(roomId, this.#server)),
+        standings,
+        aclDenies: room?.serverAcl == null ? null : keepsOut(room.serverAcl, this.#server),
+        coolDown: await coolDowns.of(roomId, clock.now()),
+        upgrades: ask.upgrades ?? 0,
+      },
+    };
   }
+
+  #questionOf(stage: Stage, { kind }: Holder, counts: RoomCounts): Question {
+    return {
+      stage,
+      kind,
+      word: null,
+      ownMembership: null,
+      look: null,
+      vouched: false,
+      standings: [],
+      aclDenies: null,
+      coolDown: null,
+      upgrades: 0,
+      roomsAttended: counts.others,
+      joinsUnderWay: counts.isUnderWay ? 0 : counts.underWay,
+      shortage: null,
+      now: this.#parts.clock.now(),
+      limits: this.#limits,
+    };
+  }
+
+  #wordFor({ kind, name }: Holder, names: readonly string[], room: Room | null): Word | null {
+    if (kind !== "tenant") return null;
+    const tenant = this.#parts.tenants.byId(name);
+    return tenant === null ? "none" : wordFor(tenant, names, room?.createdFor ?? null);
+  }
+}
+
+function tenantEntity({ kind, name }: Holder): readonly Entity[] {
+  return kind === "tenant" ? [{ kind, text: name }] : [];
 }
 
 function lookOf(room: Room): RoomLook {

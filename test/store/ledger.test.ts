@@ -33,6 +33,8 @@ describe.each(DATABASES)("the ledger on $name", ({ make }) => {
       ownMembership: null,
       ownMembershipEvent: null,
       ownReason: null,
+      creator: ALICE,
+      serverAcl: null,
       createdFor: null,
       version: "10",
       roomType: "m.space",

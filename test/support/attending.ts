@@ -10,6 +10,9 @@ import type { RoomId, ServerName } from "../../src/model/ids.ts";
 import type { Logger } from "../../src/model/logger.ts";
 import type { Membership } from "../../src/model/membership.ts";
 import type { Limits, RoomLook } from "../../src/policy/judge.ts";
+import { Budgets } from "../../src/policy/budgets.ts";
+import type { BudgetKind } from "../../src/policy/payers.ts";
+import { RuleBook } from "../../src/policy/rule-book.ts";
 import { Policy } from "../../src/policy/policy.ts";
 import { ALICE, incoming, member, OWN } from "./events.ts";
 import { ANYBODY } from "./tenants.ts";
@@ -195,7 +198,17 @@ export const OPTIONS: KeeperOptions = {
   joinTimeout: 600_000,
   joinReason: null,
 };
-export const NO_LIMITS: Limits = { maxRooms: 1_000, maxMembers: 1_000_000 };
+export const NO_LIMITS: Limits = {
+  maxRooms: 1_000,
+  maxMembers: 1_000_000,
+  maxJoinsUnderWay: 10_000,
+  refuseVersions: [],
+};
+/** Budgets that nobody in a test uses up, the room's own included. */
+export function noBudgets(clock: Clock): Budgets<BudgetKind> {
+  const budget = { joins: 1_000_000, per: 1 };
+  return new Budgets({ room: budget, user: budget, tenant: budget, server: budget, all: budget }, clock);
+}
 
 export interface ProgramParts {
   readonly stores: Stores;
@@ -230,10 +243,14 @@ export class Program {
     };
     this.recorder = new Recorder(stores.ledger, OWN, this.#clock, random);
     const policy = new Policy({
+      own: OWN,
       ledger: stores.ledger,
       looker: { look },
       attended: stores.attendance,
       tenants: ANYBODY,
+      rules: new RuleBook(),
+      coolDowns: stores.coolDowns,
+      budgets: noBudgets(this.#clock),
       limits: { ...NO_LIMITS, ...limits },
       clock: this.#clock,
     });

@@ -172,6 +172,30 @@ export type Settings = { readonly [Section in keyof Config]?: Partial<Config[Sec
 const NO_RATE = { tenantRate: 1_000_000, tenantBurst: 10_000_000 };
 
 /** The configuration of a service in a test: free ports, no limits that a test would run into. */
+const PLENTY = { joins: 1_000_000, per: 1 };
+/** A guard that lets pass whatever a test does, but for the number of rooms. */
+const NO_GUARD: Config["policy"] = {
+  maxRooms: 100,
+  maxMembers: 1_000_000,
+  maxJoinsUnderWay: 100_000,
+  maxEventRate: 100_000,
+  refuseVersions: [],
+  joinsPerUser: PLENTY,
+  joinsPerTenant: PLENTY,
+  joinsPerServer: PLENTY,
+  joinsInAll: PLENTY,
+  denyRooms: [],
+  allowRooms: [],
+  denyServers: [],
+  allowServers: [],
+  denyUsers: [],
+  allowUsers: [],
+  denyTenants: [],
+  allowTenants: [],
+  lists: [],
+  ownInvites: "keep",
+};
+
 export function configFor(homeserverUrl: string, sqlite: string, settings: Settings = {}): Config {
   const listen = { host: "127.0.0.1", port: 0 };
   return {
@@ -198,7 +222,15 @@ export function configFor(homeserverUrl: string, sqlite: string, settings: Setti
       functionalMember: true,
       ...settings.attendance,
     },
-    policy: { maxRooms: 100, maxMembers: 1_000_000, ...settings.policy },
+    policy: { ...NO_GUARD, ...settings.policy },
+    aliases: { keep: false, sweep: 86_400_000, emptyRooms: "keep", emptyAfter: 2_592_000_000, ...settings.aliases },
+    invites: {
+      takePart: false,
+      wait: 86_400_000,
+      joinsPerServer: PLENTY,
+      joinsPerInviter: PLENTY,
+      ...settings.invites,
+    },
     log: { level: "debug", format: "json", ...settings.log },
     registration: {
       id: "emissary",

@@ -13,6 +13,7 @@ import type { LeaseStore } from "../../src/leases/desk.ts";
 import type { HistoryStore } from "../../src/ledger/retention.ts";
 import type { Journal } from "../../src/ledger/journal.ts";
 import type { Ledger, LedgerWriter, RoomLoads } from "../../src/ledger/ledger.ts";
+import type { CoolDowns } from "../../src/policy/cool-downs.ts";
 import type { AttendedRooms } from "../../src/policy/policy.ts";
 import type { TenantStore } from "../../src/policy/tenants.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
@@ -33,6 +34,7 @@ export interface Stores {
   readonly overview: RoomOverview;
   readonly history: HistoryStore;
   readonly reconcile: ReconcileStore;
+  readonly coolDowns: CoolDowns;
   close(): void;
 }
 
@@ -113,6 +115,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     personas: slow(stores.personas),
     audit: slow(stores.audit),
     overview: slow(stores.overview),
+    coolDowns: slow(stores.coolDowns),
     reconcile: slow(stores.reconcile),
     history: slow(stores.history),
     close: () => stores.close(),

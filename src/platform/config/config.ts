@@ -1,9 +1,11 @@
 import type { z } from "zod";
 import { admin } from "./admin.ts";
+import { aliases } from "./aliases.ts";
 import { appservice } from "./appservice.ts";
 import { attendance } from "./attendance.ts";
 import { gateway } from "./gateway.ts";
 import { homeserver } from "./homeserver.ts";
+import { invites } from "./invites.ts";
 import { log } from "./log.ts";
 import { peek } from "./peek.ts";
 import { policy } from "./policy.ts";
@@ -11,7 +13,20 @@ import { pseudouser } from "./pseudouser.ts";
 import { storage } from "./storage.ts";
 
 /** The sections of emissary.yaml, in the order in which the sample shows them. */
-export const sections = { homeserver, pseudouser, appservice, gateway, peek, admin, storage, attendance, policy, log };
+export const sections = {
+  homeserver,
+  pseudouser,
+  appservice,
+  gateway,
+  peek,
+  admin,
+  storage,
+  attendance,
+  policy,
+  aliases,
+  invites,
+  log,
+};
 export type SectionName = keyof typeof sections;
 
 type CamelKey<Key> = Key extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelKey<Tail>>}` : Key;
@@ -48,6 +63,8 @@ export interface Config {
   readonly storage: Section<"storage">;
   readonly attendance: Section<"attendance">;
   readonly policy: Section<"policy">;
+  readonly aliases: Section<"aliases">;
+  readonly invites: Section<"invites">;
   readonly log: Section<"log">;
   readonly registration: OwnRegistration;
 }

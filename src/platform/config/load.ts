@@ -42,6 +42,8 @@ export function load(source: Source): { config: Config; warnings: string[] } {
   const storage = database && { ...database, sqlite: resolve(folder, database.sqlite) };
   const attendance = mistakes.section("attendance", raw);
   const policy = mistakes.section("policy", raw);
+  const aliases = mistakes.section("aliases", raw);
+  const invites = mistakes.section("invites", raw);
   const log = mistakes.section("log", raw);
   const registrationPath = appservice?.registration ?? pathOfRegistration(raw, folder);
   const registration = registrationPath === null ? null : readRegistration(registrationPath, source.env, mistakes);
@@ -49,7 +51,8 @@ export function load(source: Source): { config: Config; warnings: string[] } {
   const parts: Parts = { homeserver, pseudouser, appservice, gateway, admin, registration };
   mistakes.add(...contradictions(parts));
   if (
-    !(homeserver && pseudouser && appservice && gateway && peek && admin && storage && attendance && policy && log) ||
+    !(homeserver && pseudouser && appservice && gateway && peek && admin && storage && attendance && policy) ||
+    !(aliases && invites && log) ||
     !registration ||
     !mistakes.none
   ) {
@@ -71,6 +74,8 @@ export function load(source: Source): { config: Config; warnings: string[] } {
     storage,
     attendance,
     policy,
+    aliases,
+    invites,
     log,
     registration: {
       id: registration.id,

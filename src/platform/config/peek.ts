@@ -1,7 +1,5 @@
 import { z } from "zod";
-import { duration, expecting, wholeNumber } from "./values.ts";
-
-const globs = () => z.array(expecting("a text", z.string().min(1).max(255))).prefault([]);
+import { duration, globs, wholeNumber } from "./values.ts";
 
 export const peek = z
   .strictObject({

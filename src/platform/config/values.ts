@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from "node:net";
 import { z } from "zod";
-import { isServerName, type ServerName } from "../../model/ids.ts";
+import { isRoomAlias, isRoomId, isServerName, type ServerName } from "../../model/ids.ts";
 
 interface Expectation {
   /** Fits after "expected". */
@@ -122,3 +122,18 @@ export const path = () => expecting("a path", z.string().min(1));
 
 export const choice = <const Words extends readonly [string, ...string[]]>(words: Words) =>
   expecting(`one of ${words.join(", ")}`, z.enum(words));
+
+export const globs = () => z.array(expecting("a text", z.string().min(1).max(255))).prefault([]);
+
+/** A room ID or an alias. */
+export const roomName = () =>
+  text("a room ID (!…) or an alias (#name:server)", (given) => (isRoomId(given) || isRoomAlias(given) ? given : null));
+
+/** `30/1h` and the like: so many at once after a rest, and as many again in each such time, milliseconds. */
+export const budget = () =>
+  text("a number and a time, such as 30/1h", (given): { readonly joins: number; readonly per: number } | null => {
+    const [count = "", time = "", ...more] = given.split("/");
+    const per = parseDuration(time);
+    const joins = /^[1-9]\d{0,5}$/.test(count) ? Number(count) : null;
+    return joins === null || per === null || per === 0 || more.length > 0 ? null : { joins, per };
+  });

@@ -4,10 +4,11 @@ import type { Attendance, Phase } from "../../model/attendance.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
-import type { AttendedRooms } from "../../policy/policy.ts";
+import type { AttendedRooms, RoomCounts } from "../../policy/policy.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import { leaseOf } from "./lease-store.ts";
+import type { Memo } from "./memo.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
 interface AttendanceRow {
@@ -41,13 +42,22 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   readonly #own: Statement<[number], { own_membership: string | null }>;
   readonly #save: Statement;
   readonly #progress: Statement<[number], ProgressRow>;
-  readonly #others: Statement<[string], number>;
+  readonly #counts: Statement<[], { rooms: number; under_way: number }>;
+  readonly #standing: Statement<[string], { is_there: number; is_under_way: number }>;
+  readonly #counted: Memo<{ readonly rooms: number; readonly under_way: number }>;
 
-  constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore) {
+  constructor(
+    db: Database,
+    rooms: RoomNumbers,
+    book: LeaseBook,
+    audit: AuditStore,
+    counted: Memo<{ readonly rooms: number; readonly under_way: number }>,
+  ) {
     this.#db = db;
     this.#rooms = rooms;
     this.#book = book;
     this.#audit = audit;
+    this.#counted = counted;
     // Also rooms that we are in without a row of their own: joined by hand, or before a lost database.
     this.#recover = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at) " +
@@ -81,12 +91,18 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       "SELECT r.own_membership, l.end_reason, a.code, a.reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
         "LEFT JOIN attendance a ON a.room_nr = l.room_nr WHERE l.id = ?",
     );
-    this.#others = db
-      .prepare<[string], number>(
-        "SELECT count(*) FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr " +
-          "WHERE (r.own_membership = 'join' OR a.phase = 'joining') AND r.room_id <> ?",
-      )
-      .pluck();
+    // Wanted and not joined: the keeper has it on its agenda, and somebody has a lease.
+    const underWay =
+      "r.own_membership IS NOT 'join' AND a.next_at IS NOT NULL AND EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = a.room_nr AND l.ended_at IS NULL)";
+    this.#counts = db.prepare(
+      "SELECT (SELECT count(*) FROM rooms WHERE own_membership = 'join') + " +
+        "(SELECT count(*) FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE a.phase = 'joining' AND r.own_membership IS NOT 'join') AS rooms, " +
+        `(SELECT count(*) FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE ${underWay}) AS under_way`,
+    );
+    this.#standing = db.prepare(
+      `SELECT r.own_membership = 'join' OR a.phase = 'joining' AS is_there, ${underWay} AS is_under_way ` +
+        "FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr WHERE r.room_id = ?",
+    );
   }
 
   async recover(now: number): Promise<void> {
@@ -154,7 +170,14 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     };
   }
 
-  async countOthers(roomId: RoomId | null): Promise<number> {
-    return this.#others.get(roomId ?? "") ?? 0;
+  async counts(roomId: RoomId | null): Promise<RoomCounts> {
+    const counts = this.#counted.get("", () => this.#counts.get() ?? { rooms: 0, under_way: 0 });
+    const standing = roomId === null ? undefined : this.#standing.get(roomId);
+    const isUnderWay = standing?.is_under_way === 1;
+    return {
+      others: counts.rooms - (standing?.is_there === 1 ? 1 : 0),
+      underWay: counts.under_way - (isUnderWay ? 1 : 0),
+      isUnderWay,
+    };
   }
 }

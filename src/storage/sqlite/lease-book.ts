@@ -5,7 +5,7 @@ import type { AuditStore } from "./audit-store.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
-export const LEASE_COLUMNS = "id, room_nr, kind, holder, alias, taken_at, expires_at";
+export const LEASE_COLUMNS = "id, room_nr, kind, holder, alias, taken_at, upgrades, expires_at";
 
 export interface LeaseRow {
   id: number;
@@ -14,13 +14,14 @@ export interface LeaseRow {
   holder: string;
   alias: string | null;
   taken_at: number;
+  upgrades: number;
   expires_at: number | null;
 }
 
 const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
 const INSERT =
-  "INSERT INTO leases (room_nr, kind, holder, alias, taken_at, from_seq, change, expires_at) " +
-  `VALUES (?, ?, ?, ?, ?, ${LAST_SEQ}, ${NEXT_CHANGE}, ?)`;
+  "INSERT INTO leases (room_nr, kind, holder, alias, taken_at, upgrades, from_seq, change, expires_at) " +
+  `VALUES (?, ?, ?, ?, ?, ?, ${LAST_SEQ}, ${NEXT_CHANGE}, ?)`;
 
 /**
  * What several stores do to leases inside their own transactions: ending those of a room, moving them to its replacement, and
@@ -31,8 +32,8 @@ export class LeaseBook {
   readonly #audit: AuditStore;
   readonly #live: Statement<[number], LeaseRow>;
   readonly #end: Statement<[number, string, number]>;
-  readonly #put: Statement<[number, string, string, string | null, number, number | null]>;
-  readonly #putNew: Statement<[number, string, string, string | null, number, number | null]>;
+  readonly #put: Statement<[number, string, string, string | null, number, number, number | null]>;
+  readonly #putNew: Statement<[number, string, string, string | null, number, number, number | null]>;
   readonly #entered: Statement<[number]>;
   readonly #takeAlong: Statement<[number, string, number]>;
   readonly #putOut: Statement<[string, number]>;
@@ -49,7 +50,7 @@ export class LeaseBook {
     );
     this.#put = db.prepare(
       `${INSERT} ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET ` +
-        "expires_at = excluded.expires_at, alias = coalesce(excluded.alias, alias)",
+        "expires_at = excluded.expires_at, upgrades = 0, alias = coalesce(excluded.alias, alias)",
     );
     this.#putNew = db.prepare(`${INSERT} ON CONFLICT DO NOTHING`);
     this.#entered = db.prepare(`UPDATE leases SET change = ${NEXT_CHANGE} WHERE room_nr = ? AND ended_at IS NULL`);
@@ -84,7 +85,7 @@ export class LeaseBook {
   }
 
   put(lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "expires_at">, now: number): void {
-    this.#put.run(lease.room_nr, lease.kind, lease.holder, lease.alias, now, lease.expires_at);
+    this.#put.run(lease.room_nr, lease.kind, lease.holder, lease.alias, now, 0, lease.expires_at);
   }
 
   /** Ends a lease. The users of a tenant are in a room while its lease lives, so they are put out with it. */
@@ -123,7 +124,7 @@ export class LeaseBook {
     for (const lease of leases) {
       if (lease.kind === "tenant") this.#takeAlong.run(target, lease.holder, nr);
       this.endOne(lease, "upgraded", now);
-      this.#putNew.run(target, lease.kind, lease.holder, lease.alias, now, lease.expires_at);
+      this.#putNew.run(target, lease.kind, lease.holder, lease.alias, now, lease.upgrades + 1, lease.expires_at);
     }
     this.wake(nr, now);
     this.wake(target, now);

@@ -175,6 +175,7 @@ export function leaseOf(roomId: RoomId, row: LeaseRow): Lease {
     holder: { kind: row.kind as HolderKind, name: row.holder },
     alias: row.alias as RoomAlias | null,
     takenAt: row.taken_at,
+    upgrades: row.upgrades,
     expiresAt: row.expires_at,
   };
 }

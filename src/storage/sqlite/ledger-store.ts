@@ -1,7 +1,7 @@
 import type { Database, Statement, Transaction } from "better-sqlite3";
 import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
 import type { Ledger, LedgerWriter, MemberPage, Recorded, TransactionRecord } from "../../ledger/ledger.ts";
-import type { EventId, RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { EventId, RoomId, ServerName, TenantId, UserId } from "../../model/ids.ts";
 import type { Member, Membership } from "../../model/membership.ts";
 import type { LoadState, Room } from "../../model/room.ts";
 import type { ChangeWriter } from "./changes.ts";
@@ -49,6 +49,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #state: Statement<[number], { field: string; value: string | null }>;
   readonly #member: Statement<[number, string], MemberRow>;
   readonly #memberSeq: Statement<[number, string], number>;
+  readonly #hasMemberOf: Statement<[number, string], number>;
   readonly #members: Statement<[number, string, number], MemberRow>;
   readonly #membersIn: Statement<[number, string, string, number], MemberRow>;
   readonly #lastSeq: Statement<[], number>;
@@ -73,6 +74,12 @@ export class LedgerStore implements Ledger, LedgerWriter {
     this.#member = db.prepare(`SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id = ?`);
     this.#memberSeq = db
       .prepare<[number, string], number>("SELECT seq FROM members WHERE room_nr = ? AND user_id = ?")
+      .pluck();
+    this.#hasMemberOf = db
+      .prepare<[number, string], number>(
+        "SELECT 1 FROM members WHERE room_nr = ? AND membership IN ('join', 'invite') " +
+          "AND user_id NOT LIKE '@:%' AND substr(user_id, instr(user_id, ':') + 1) = ? LIMIT 1",
+      )
       .pluck();
     this.#members = db.prepare(
       `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
@@ -151,6 +158,8 @@ export class LedgerStore implements Ledger, LedgerWriter {
       ownMembership: row.own_membership as Membership | null,
       ownMembershipEvent: row.own_event as EventId | null,
       ownReason: row.own_reason,
+      creator: of("creator") as UserId | null,
+      serverAcl: of("server_acl"),
       createdFor: (of("created_for") ?? this.#inherited(roomId, of("predecessor"))) as TenantId | null,
       version: of("version"),
       roomType: of("type"),
@@ -189,6 +198,11 @@ export class LedgerStore implements Ledger, LedgerWriter {
     const nr = this.#rooms.find(roomId);
     const row = nr === null ? undefined : this.#member.get(nr, userId);
     return row === undefined ? null : memberOf(roomId, row);
+  }
+
+  async hasMemberOf(roomId: RoomId, server: ServerName): Promise<boolean> {
+    const nr = this.#rooms.find(roomId);
+    return nr !== null && this.#hasMemberOf.get(nr, server) !== undefined;
   }
 
   async members(roomId: RoomId, { membership, after, limit }: MemberPage): Promise<readonly Member[]> {

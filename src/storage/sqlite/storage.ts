@@ -3,6 +3,7 @@ import { SqliteAttendanceStore } from "./attendance-store.ts";
 import { AuditStore } from "./audit-store.ts";
 import { SqliteBackups } from "./backup.ts";
 import { ChangeWriter } from "./changes.ts";
+import { SqliteCoolDownStore } from "./cool-down-store.ts";
 import { CoverageStore } from "./coverage-store.ts";
 import { SqliteDeliveryStore } from "./delivery-store.ts";
 import { tellingFaults } from "./faults.ts";
@@ -32,6 +33,7 @@ export class SqliteStorage {
   readonly leaseChanges: LeaseChangesStore;
   readonly peeks: SqlitePeekStore;
   readonly coverage: CoverageStore;
+  readonly coolDowns: SqliteCoolDownStore;
   readonly attendance: SqliteAttendanceStore;
   readonly tenants: SqliteTenantStore;
   readonly personas: SqlitePersonaStore;
@@ -59,7 +61,8 @@ export class SqliteStorage {
     this.leaseChanges = new LeaseChangesStore(db);
     this.peeks = new SqlitePeekStore(db);
     this.coverage = new CoverageStore(db, new Memo(writes, 32));
-    this.attendance = new SqliteAttendanceStore(db, rooms, book, this.audit);
+    this.attendance = new SqliteAttendanceStore(db, rooms, book, this.audit, new Memo(writes));
+    this.coolDowns = new SqliteCoolDownStore(db);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
     this.personas = new SqlitePersonaStore(db, rooms, book);
     this.deliveries = new SqliteDeliveryStore(db, this.audit);

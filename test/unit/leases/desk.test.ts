@@ -4,9 +4,10 @@ import { EmissaryError } from "../../../src/model/errors.ts";
 import type { ServerName } from "../../../src/model/ids.ts";
 import type { LeaseWish } from "../../../src/model/lease.ts";
 import type { RoomLook } from "../../../src/policy/judge.ts";
+import { RuleBook } from "../../../src/policy/rule-book.ts";
 import { Policy } from "../../../src/policy/policy.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
-import { NO_LIMITS, PUBLIC } from "../../support/attending.ts";
+import { noBudgets, NO_LIMITS, PUBLIC } from "../../support/attending.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
 import { ANYBODY } from "../../support/tenants.ts";
 import { ALICE, member, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../../support/events.ts";
@@ -30,10 +31,14 @@ function scene(look: () => Promise<RoomLook | null>, limits = NO_LIMITS) {
     },
   };
   const policy = new Policy({
+    own: OWN,
     ledger: storage.ledger,
     looker,
     attended: storage.attendance,
     tenants: ANYBODY,
+    rules: new RuleBook(),
+    coolDowns: storage.coolDowns,
+    budgets: noBudgets(clock),
     limits,
     clock,
   });

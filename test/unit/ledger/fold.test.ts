@@ -22,22 +22,26 @@ function memberChange(event: RoomEvent) {
 
 describe("what a state event tells of a room", () => {
   test.each<[string, JsonObject, Record<string, string | null>]>([
-    ["m.room.create", { room_version: "11" }, { version: "11", type: null, predecessor: null, created_for: null }],
-    ["m.room.create", {}, { version: "1", type: null, predecessor: null, created_for: null }],
+    [
+      "m.room.create",
+      { room_version: "11" },
+      { version: "11", type: null, predecessor: null, created_for: null, creator: ALICE },
+    ],
+    ["m.room.create", {}, { version: "1", type: null, predecessor: null, created_for: null, creator: ALICE }],
     [
       "m.room.create",
       { room_version: 11, type: [] },
-      { version: "1", type: null, predecessor: null, created_for: null },
+      { version: "1", type: null, predecessor: null, created_for: null, creator: ALICE },
     ],
     [
       "m.room.create",
       { room_version: "12", type: "m.space", predecessor: { room_id: "!old:a.example" } },
-      { version: "12", type: "m.space", predecessor: "!old:a.example", created_for: null },
+      { version: "12", type: "m.space", predecessor: "!old:a.example", created_for: null, creator: ALICE },
     ],
     [
       "m.room.create",
       { predecessor: "!old:a.example" },
-      { version: "1", type: null, predecessor: null, created_for: null },
+      { version: "1", type: null, predecessor: null, created_for: null, creator: ALICE },
     ],
     ["m.room.name", { name: "Lobby" }, { name: "Lobby" }],
     ["m.room.name", {}, { name: null }],
@@ -47,6 +51,12 @@ describe("what a state event tells of a room", () => {
     ["m.room.join_rules", { join_rule: "public" }, { join_rule: "public" }],
     ["m.room.join_rules", { join_rule: 1 }, { join_rule: null }],
     ["m.room.history_visibility", { history_visibility: "world_readable" }, { history_visibility: "world_readable" }],
+    [
+      "m.room.server_acl",
+      { deny: ["evil.example", 7], allow: ["*"], allow_ip_literals: false, more: { than: "that" } },
+      { server_acl: '{"allow":["*"],"deny":["evil.example"],"allow_ip_literals":false}' },
+    ],
+    ["m.room.server_acl", {}, { server_acl: '{"allow":[],"deny":[],"allow_ip_literals":true}' }],
     ["m.room.encryption", { algorithm: "m.megolm.v1.aes-sha2" }, { encryption: "m.megolm.v1.aes-sha2" }],
     ["m.room.encryption", {}, { encryption: null }],
     ["m.room.tombstone", { replacement_room: NEW_ROOM }, { replacement: NEW_ROOM }],
@@ -54,7 +64,16 @@ describe("what a state event tells of a room", () => {
   ])("%s %j", (type, content, fields) => expect(fieldsOf(type, content)).toEqual(fields));
 
   test("every field of a room is told by some event", () => {
-    const types = ["create", "name", "canonical_alias", "join_rules", "history_visibility", "encryption", "tombstone"];
+    const types = [
+      "create",
+      "name",
+      "canonical_alias",
+      "join_rules",
+      "history_visibility",
+      "encryption",
+      "server_acl",
+      "tombstone",
+    ];
     const told = types.flatMap((type) => Object.keys(fieldsOf(`m.room.${type}`, {})));
     expect(told.sort()).toEqual([...ROOM_FIELDS].sort());
   });

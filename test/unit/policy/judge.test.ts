@@ -8,12 +8,21 @@ const CLOSED: RoomLook = { ...OPEN, joinRule: "invite" };
 
 function question(more: Partial<Question> = {}): Question {
   return {
+    stage: "take",
     kind: "tenant",
     word: null,
     ownMembership: null,
     look: OPEN,
+    vouched: false,
+    standings: [],
+    aclDenies: null,
+    coolDown: null,
+    upgrades: 0,
     roomsAttended: 3,
-    limits: { maxRooms: 5, maxMembers: 100 },
+    joinsUnderWay: 0,
+    shortage: null,
+    now: 0,
+    limits: { maxRooms: 5, maxMembers: 100, maxJoinsUnderWay: 7, refuseVersions: ["1"] },
     ...more,
   };
 }
@@ -95,15 +104,28 @@ describe("may the pseudouser be in the room?", () => {
   test("the verdict carries all that it was reached by", () => {
     expect(judge(question()).inputs).toEqual({
       holder: "tenant",
+      rules: [],
       word: null,
+      policy_lists: [],
+      acl_denies_us: null,
+      refuse_versions: ["1"],
+      room_version: "11",
+      cool_down: null,
+      cool_down_until: null,
+      strikes: 0,
+      upgrades: 0,
       own_membership: null,
       rooms_attended: 3,
       max_rooms: 5,
-      max_members: 100,
-      join_rule: "public",
+      joins_under_way: 0,
+      max_joins_under_way: 7,
+      visible: true,
       world_readable: false,
       joined_members: 10,
-      room_version: "11",
+      max_members: 100,
+      join_rule: "public",
+      vouched: false,
+      budget_used_up: null,
     });
     expect(judge(question({ look: null })).inputs).toMatchObject({ join_rule: null, world_readable: null });
   });

@@ -74,6 +74,7 @@ CREATE TABLE leases (
   holder     TEXT NOT NULL,
   alias      TEXT,
   taken_at   INTEGER NOT NULL,
+  upgrades   INTEGER NOT NULL,
   from_seq   INTEGER NOT NULL,
   change     INTEGER NOT NULL,
   expires_at INTEGER,
@@ -109,6 +110,29 @@ CREATE TABLE attendance (
   stirs      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX attendance_due ON attendance (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX attendance_joining ON attendance (room_nr) WHERE phase = 'joining';
+
+-- Rooms that are kept away from until a time; each strike makes the next time twice as long.
+CREATE TABLE cool_downs (
+  room_nr INTEGER PRIMARY KEY REFERENCES rooms (nr),
+  code    TEXT NOT NULL,
+  reason  TEXT NOT NULL,
+  strikes INTEGER NOT NULL,
+  since   INTEGER NOT NULL,
+  until   INTEGER NOT NULL
+) STRICT;
+
+-- Rules about rooms, servers, users and tenants: the operator's, and those of policy lists as they were last read, by the list's room.
+CREATE TABLE policy_rules (
+  source  TEXT NOT NULL,
+  kind    TEXT NOT NULL,
+  verdict TEXT NOT NULL CHECK (verdict IN ('allow', 'deny')),
+  entity  TEXT NOT NULL,
+  hashed  INTEGER NOT NULL,
+  reason  TEXT,
+  at      INTEGER NOT NULL,
+  PRIMARY KEY (source, kind, entity, hashed)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tenants (
   id         TEXT PRIMARY KEY,

@@ -1,0 +1,106 @@
+import type { Clock } from "../model/clock.ts";
+import { remember } from "../model/remember.ts";
+
+/** So many at once after a rest, and as many again in each `per` milliseconds. */
+export interface Budget {
+  readonly joins: number;
+  readonly per: number;
+}
+
+/** Whose budget: `server` example.org, `user` …; `all` has one name, the empty one. */
+export interface Payer<Kind extends string> {
+  readonly kind: Kind;
+  readonly name: string;
+}
+
+export interface Shortage<Kind extends string> {
+  readonly payer: Payer<Kind>;
+  readonly budget: Budget;
+  /** Milliseconds until it has enough again. */
+  readonly retryAfter: number;
+}
+
+export interface BudgetLevel<Kind extends string> {
+  readonly payer: Payer<Kind>;
+  readonly left: number;
+  readonly of: number;
+}
+
+interface Bucket {
+  left: number;
+  at: number;
+}
+
+/** Payers of one kind that are remembered: those that paid last. One that is forgotten has its whole budget again. */
+const KEPT = 10_000;
+
+/**
+ * Token buckets by kind and name. All of a deed's payers pay, or none does. They live in memory: a restart fills them, which gives
+ * whoever can bring one about no more than one burst.
+ */
+export class Budgets<Kind extends string> {
+  readonly #clock: Clock;
+  #budgets: Readonly<Record<Kind, Budget>>;
+  readonly #buckets = new Map<Kind, Map<string, Bucket>>();
+
+  constructor(budgets: Readonly<Record<Kind, Budget>>, clock: Clock) {
+    this.#budgets = budgets;
+    this.#clock = clock;
+  }
+
+  /** Goes by other budgets from now on. What is left of one stays, up to the new one's whole. */
+  setBudgets(budgets: Readonly<Record<Kind, Budget>>): void {
+    this.#budgets = budgets;
+  }
+
+  /** The first of the payers that cannot pay for one more, or null where all can. */
+  shortage(payers: readonly Payer<Kind>[]): Shortage<Kind> | null {
+    for (const payer of payers) {
+      const budget = this.#budgets[payer.kind];
+      const left = this.#left(payer, budget);
+      if (left < 1) return { payer, budget, retryAfter: Math.ceil(((1 - left) * budget.per) / budget.joins) };
+    }
+    return null;
+  }
+
+  /** Has all of them pay for one. Ask `shortage` first, in the same turn. */
+  spend(payers: readonly Payer<Kind>[]): void {
+    for (const payer of payers) {
+      const left = this.#left(payer, this.#budgets[payer.kind]);
+      const bucket = { left: Math.max(0, left - 1), at: this.#clock.now() };
+      remember(this.#bucketsOf(payer.kind), payer.name, bucket, KEPT);
+    }
+  }
+
+  /** What is left to those that have the least, per kind at most `limit`, the poorest first. Whole budgets are left out. */
+  levels(limit: number): readonly BudgetLevel<Kind>[] {
+    return [...this.#buckets].flatMap(([kind, buckets]) =>
+      [...buckets.keys()]
+        .map((name) => {
+          const payer = { kind, name };
+          return { payer, left: this.#left(payer, this.#budgets[kind]), of: this.#budgets[kind].joins };
+        })
+        .filter(({ left, of }) => left < of)
+        .sort((a, b) => a.left - b.left)
+        .slice(0, limit),
+    );
+  }
+
+  #left({ kind, name }: Payer<Kind>, { joins, per }: Budget): number {
+    const bucket = this.#buckets.get(kind)?.get(name);
+    if (bucket === undefined) return joins;
+    const now = this.#clock.now();
+    // A clock that was set back gives nothing, and takes nothing.
+    bucket.left = Math.min(joins, bucket.left + (Math.max(0, now - bucket.at) * joins) / per);
+    bucket.at = now;
+    return bucket.left;
+  }
+
+  #bucketsOf(kind: Kind): Map<string, Bucket> {
+    const known = this.#buckets.get(kind);
+    if (known !== undefined) return known;
+    const made = new Map<string, Bucket>();
+    this.#buckets.set(kind, made);
+    return made;
+  }
+}

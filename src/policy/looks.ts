@@ -1,0 +1,101 @@
+import type { Clock } from "../model/clock.ts";
+import { EmissaryError } from "../model/errors.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
+import type { Holder } from "../model/lease.ts";
+import { SharedAnswers } from "../model/shared-answers.ts";
+import { Budgets } from "./budgets.ts";
+import type { RoomLook } from "./judge.ts";
+
+/** Looks at a room from outside. Null where the homeserver knows no such room or may not see it; rejects where it is unreachable. */
+export interface RoomLooker {
+  look(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null>;
+}
+
+/** A look is used again for this long: the desk judges before the lease and the keeper before the join, moments later. */
+const KEPT = { ms: 30_000, entries: 500 } as const;
+/** Looks under way in all, and through one server: a silent one keeps each waiting for half a minute. */
+const AT_ONCE = { inAll: 32, throughOne: 4 } as const;
+/** Looks that may wait for their turn. */
+const WAITING = 1_000;
+/** Looks that a holder may cause, whatever comes of them: asking costs the homeserver a request over federation each time. */
+const BUDGETS = {
+  peek: { joins: 300, per: 60 * 60 * 1000 },
+  tenant: { joins: 3_000, per: 60 * 60 * 1000 },
+} as const;
+
+interface Waiting {
+  readonly server: string;
+  readonly go: () => void;
+}
+
+/** The looks at rooms from outside: shared by those who ask the same at once, and bounded in number. */
+export class Looks {
+  readonly #looker: RoomLooker;
+  readonly #answers: SharedAnswers<RoomLook>;
+  readonly #budgets: Budgets<keyof typeof BUDGETS>;
+  readonly #running = new Map<string, number>();
+  #inAll = 0;
+  readonly #waiting: Waiting[] = [];
+
+  constructor(looker: RoomLooker, clock: Clock) {
+    this.#looker = looker;
+    this.#answers = new SharedAnswers(clock, KEPT);
+    this.#budgets = new Budgets(BUDGETS, clock);
+  }
+
+  /**
+   * @param fresh asks the homeserver, whatever was answered before
+   * @throws EmissaryError `limited` where the holder or all together look too often; else what the looker throws
+   */
+  async look(holder: Holder, roomId: RoomId, via: readonly ServerName[], fresh = false): Promise<RoomLook | null> {
+    const ask = (): Promise<RoomLook | null> => this.#ask(holder, roomId, via);
+    return fresh ? ask() : this.#answers.get([roomId, ...via].join(" "), ask);
+  }
+
+  async #ask({ kind, name }: Holder, roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
+    if (kind === "peek" || kind === "tenant") {
+      const payers = [{ kind, name: kind === "peek" ? (name.split(".", 1)[0] ?? name) : name }];
+      const shortage = this.#budgets.shortage(payers);
+      if (shortage !== null) throw tooMany(shortage.retryAfter, kind === "peek" ? "budget-user" : "budget-tenant");
+      this.#budgets.spend(payers);
+    }
+    const server = via[0] ?? "";
+    await this.#turn(server);
+    try {
+      return await this.#looker.look(roomId, via);
+    } finally {
+      this.#end(server);
+    }
+  }
+
+  async #turn(server: string): Promise<void> {
+    if (this.#isFree(server)) return this.#begin(server);
+    if (this.#waiting.length >= WAITING) throw tooMany(1_000, "busy");
+    await new Promise<void>((go) => this.#waiting.push({ server, go }));
+  }
+
+  #isFree(server: string): boolean {
+    return this.#inAll < AT_ONCE.inAll && (this.#running.get(server) ?? 0) < AT_ONCE.throughOne;
+  }
+
+  #begin(server: string): void {
+    this.#inAll += 1;
+    this.#running.set(server, (this.#running.get(server) ?? 0) + 1);
+  }
+
+  #end(server: string): void {
+    this.#inAll -= 1;
+    const left = (this.#running.get(server) ?? 1) - 1;
+    if (left === 0) this.#running.delete(server);
+    else this.#running.set(server, left);
+    const next = this.#waiting.findIndex((waiting) => this.#isFree(waiting.server));
+    const [waiting] = next < 0 ? [] : this.#waiting.splice(next, 1);
+    if (waiting === undefined) return;
+    this.#begin(waiting.server);
+    waiting.go();
+  }
+}
+
+function tooMany(retryAfter: number, reason: string): EmissaryError {
+  return new EmissaryError("limited", "Too many rooms are looked at; ask again later.", { retryAfter, reason });
+}

@@ -1,0 +1,225 @@
+import type { JsonValue } from "../model/json.ts";
+import type { VerdictCode } from "../model/verdict.ts";
+import type { Question } from "./judge.ts";
+import type { PolicyRule, Standing } from "./rule.ts";
+
+type Refusal = Exclude<VerdictCode, "allowed">;
+
+/** A reason to keep out of a room. */
+export interface Objection {
+  readonly code: Refusal | ((question: Question) => Refusal);
+  /** The reason to refuse, or null where the rule has nothing against it. */
+  readonly objection: (question: Question) => string | null;
+  /** Whose word stands above it, as a clause; null where nobody's does. */
+  readonly spares?: (question: Question) => string | null;
+  /** Milliseconds, for what time alone mends. */
+  readonly retryAfter?: (question: Question) => number | null;
+  /** What it looks at. */
+  readonly inputs: (question: Question) => Readonly<Record<string, JsonValue>>;
+}
+
+/** A lease that has come through so many upgrades without being renewed comes through no more. */
+export const MAX_UPGRADES = 10;
+/** A place among the joins under way is commonly free again after this, milliseconds. */
+const BUSY_RETRY_MS = 5_000;
+
+const byOperator = ({ kind }: Question): string | null => (kind === "operator" ? "the operator asks for it" : null);
+const byOperatorOrAllowedRoom = (question: Question): string | null =>
+  byOperator(question) ?? (isRoomAllowed(question.standings) ? "the operator allows this room" : null);
+const byGrant = ({ word }: Question): string | null =>
+  word === "named" ? "a grant of the operator's names this room" : null;
+
+/** In this order; the first objection decides. The operator's own word passes the rules that protect the operator. */
+export const OBJECTIONS: readonly Objection[] = [
+  {
+    code: "denied",
+    objection: (question) => denial(question, isOperators),
+    spares: byOperatorOrAllowedRoom,
+    inputs: (question) => ({ rules: rulesOf(question, isOperators) }),
+  },
+  {
+    code: "not-allowed",
+    objection: ({ word }) =>
+      word === "none" ? "none of the tenant's grants covers this room (emissary tenant allow)" : null,
+    inputs: ({ word }) => ({ word }),
+  },
+  {
+    code: "listed",
+    objection: (question) => denial(question, isListed),
+    spares: byOperatorOrAllowedRoom,
+    inputs: (question) => ({ policy_lists: rulesOf(question, isListed) }),
+  },
+  {
+    code: "server-acl",
+    objection: ({ aclDenies }) =>
+      aclDenies === true ? "the room's own access list (m.room.server_acl) keeps our server out" : null,
+    inputs: ({ aclDenies }) => ({ acl_denies_us: aclDenies }),
+  },
+  {
+    code: "room-version",
+    objection: ({ look, limits }) =>
+      look?.version != null && limits.refuseVersions.includes(look.version)
+        ? `rooms of version ${look.version} are not joined (policy.refuse_versions)`
+        : null,
+    spares: byOperatorOrAllowedRoom,
+    inputs: ({ look, limits }) => ({
+      room_version: look?.version ?? null,
+      refuse_versions: [...limits.refuseVersions],
+    }),
+  },
+  {
+    code: ({ coolDown }) => coolDown?.code ?? "flooded",
+    objection: ({ coolDown }) =>
+      coolDown === null
+        ? null
+        : `${coolDown.reason}; the room is kept away from until ${new Date(coolDown.until).toISOString()}`,
+    spares: byOperatorOrAllowedRoom,
+    retryAfter: ({ coolDown, now }) => (coolDown === null ? null : Math.max(0, coolDown.until - now)),
+    inputs: ({ coolDown }) => ({
+      cool_down: coolDown === null ? null : coolDown.code,
+      cool_down_until: coolDown?.until ?? null,
+      strikes: coolDown?.strikes ?? 0,
+    }),
+  },
+  {
+    code: "upgrade-chain",
+    objection: ({ upgrades }) =>
+      upgrades > MAX_UPGRADES
+        ? `the room is the ${upgrades}th in a chain of upgrades, and at most ${MAX_UPGRADES} are followed`
+        : null,
+    inputs: ({ upgrades }) => ({ upgrades }),
+  },
+  {
+    code: "room-cap",
+    objection: ({ stage, ownMembership, roomsAttended, limits }) =>
+      stage !== "hold" && ownMembership !== "join" && roomsAttended >= limits.maxRooms
+        ? `the pseudouser is in ${roomsAttended} rooms and may be in ${limits.maxRooms} (policy.max_rooms)`
+        : null,
+    inputs: ({ ownMembership, roomsAttended, limits }) => ({
+      own_membership: ownMembership,
+      rooms_attended: roomsAttended,
+      max_rooms: limits.maxRooms,
+    }),
+  },
+  {
+    code: "busy",
+    objection: ({ stage, ownMembership, joinsUnderWay, limits }) =>
+      stage === "take" && ownMembership !== "join" && joinsUnderWay >= limits.maxJoinsUnderWay
+        ? `${joinsUnderWay} rooms wait to be joined, and no more than ${limits.maxJoinsUnderWay} may (policy.max_joins_under_way)`
+        : null,
+    spares: byOperator,
+    retryAfter: () => BUSY_RETRY_MS,
+    inputs: ({ joinsUnderWay, limits }) => ({
+      joins_under_way: joinsUnderWay,
+      max_joins_under_way: limits.maxJoinsUnderWay,
+    }),
+  },
+  {
+    code: "not-visible",
+    objection: ({ look }) =>
+      look === null
+        ? "the homeserver can tell nothing of this room: it is private, or none of the given servers (via) is in it"
+        : null,
+    spares: (question) => byOperator(question) ?? byGrant(question),
+    inputs: ({ look }) => ({ visible: look !== null }),
+  },
+  {
+    code: "not-peekable",
+    objection: ({ kind, look }) =>
+      kind === "peek" && look !== null && !look.worldReadable
+        ? "the room's history is not world-readable, so nobody may look into it from outside"
+        : null,
+    inputs: ({ look }) => ({ world_readable: look?.worldReadable ?? null }),
+  },
+  {
+    code: "member-cap",
+    objection: ({ ownMembership, look, limits }) =>
+      ownMembership !== "join" && look !== null && (look.joinedMembers ?? 0) > limits.maxMembers
+        ? `the room has ${look.joinedMembers ?? 0} members, and rooms of more than ${limits.maxMembers} are not entered (policy.max_members)`
+        : null,
+    spares: byOperatorOrAllowedRoom,
+    inputs: ({ look, limits }) => ({
+      joined_members: look?.joinedMembers ?? null,
+      max_members: limits.maxMembers,
+    }),
+  },
+  {
+    code: "join-rule",
+    objection: ({ look }) =>
+      look !== null && look.joinRule !== "public"
+        ? `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word or an invite only public rooms are entered`
+        : null,
+    spares: (question) => byOperator(question) ?? byGrant(question) ?? byStaying(question),
+    inputs: ({ look, vouched }) => ({ join_rule: look?.joinRule ?? null, vouched }),
+  },
+  {
+    code: ({ shortage }) => `budget-${shortage?.payer.kind ?? "all"}`,
+    objection: ({ shortage }) =>
+      shortage === null
+        ? null
+        : `${payerWords(shortage.payer)} may cause ${shortage.budget.joins} joins in ${shortage.budget.per / 60_000} minutes, and these are used up`,
+    spares: byOperator,
+    retryAfter: ({ shortage }) => shortage?.retryAfter ?? null,
+    inputs: ({ shortage }) => ({ budget_used_up: shortage === null ? null : shortage.payer.kind }),
+  },
+];
+
+/** Whether the operator's rules name the room as an exception from all that is said against it, its size included. */
+export function isRoomAllowed(standings: readonly Standing[]): boolean {
+  return standings.some(({ entity, rule }) => entity.kind === "room" && rule.verdict === "allow");
+}
+
+/** Whether rules settle the question by themselves. */
+export function isDenied(standings: readonly Standing[]): boolean {
+  return !isRoomAllowed(standings) && standings.some(({ rule }) => rule.verdict === "deny");
+}
+
+/**
+ * Whoever acts in a room, and does not only read it, stays when the room closes, as any member does. Readers go: what is said there
+ * from then on is not for them.
+ */
+function byStaying({ stage, kind }: Question): string | null {
+  const isReader = kind === "peek" || kind === "watch" || kind === "index";
+  return stage === "hold" && !isReader ? "the pseudouser came while the room was open" : null;
+}
+
+function isOperators({ source }: PolicyRule): boolean {
+  return source === "config" || source === "operator";
+}
+
+function isListed(rule: PolicyRule): boolean {
+  return !isOperators(rule);
+}
+
+function denial({ standings }: Question, whose: (rule: PolicyRule) => boolean): string | null {
+  const found = standings.find(({ rule }) => rule.verdict === "deny" && whose(rule));
+  if (found === undefined) return null;
+  const { entity, rule } = found;
+  const by =
+    rule.source === "config"
+      ? "the configuration"
+      : rule.source === "operator"
+        ? "the operator (emissary policy)"
+        : `the policy list ${rule.source}`;
+  const why = rule.reason === null ? "" : `: ${rule.reason}`;
+  return `the ${entity.kind} ${entity.text} is denied by ${by}, rule ${rule.hashed ? "by its hash" : rule.entity}${why}`;
+}
+
+function rulesOf({ standings }: Question, whose: (rule: PolicyRule) => boolean): JsonValue {
+  return standings.filter(({ rule }) => whose(rule)).map(ruleText);
+}
+
+function ruleText({ entity, rule }: Standing): string {
+  return `${rule.verdict} ${entity.kind} ${entity.text}`;
+}
+
+function payerWords({ kind, name }: { readonly kind: string; readonly name: string }): string {
+  switch (kind) {
+    case "all":
+      return "all together";
+    case "user":
+      return "one user";
+    default:
+      return `the ${kind} ${name}`;
+  }
+}

@@ -1,0 +1,86 @@
+import { isServerName, serverOf, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
+import type { Holder } from "../model/lease.ts";
+import type { Budget, Payer } from "./budgets.ts";
+
+export const BUDGET_KINDS = ["room", "user", "tenant", "server", "all"] as const;
+/** Who pays for a join: the room, the user or tenant that wants it, the remote server that gains by it, and all together. */
+export type BudgetKind = (typeof BUDGET_KINDS)[number];
+
+/** One room is joined so often, whatever makes us leave it again: nothing that anybody does there needs more. */
+export const ROOM_BUDGET: Budget = { joins: 6, per: 60 * 60 * 1000 };
+
+export interface JoinBudgets {
+  readonly joinsPerUser: Budget;
+  readonly joinsPerTenant: Budget;
+  readonly joinsPerServer: Budget;
+  readonly joinsInAll: Budget;
+}
+
+export function budgetsOf(config: JoinBudgets): Readonly<Record<BudgetKind, Budget>> {
+  return {
+    room: ROOM_BUDGET,
+    user: config.joinsPerUser,
+    tenant: config.joinsPerTenant,
+    server: config.joinsPerServer,
+    all: config.joinsInAll,
+  };
+}
+
+/** What of a join tells who gains by it. */
+export interface Gain {
+  readonly roomId: RoomId;
+  readonly own: ServerName;
+  /** Who invited the pseudouser, or the local user that the lease is for. */
+  readonly inviter: UserId | null;
+  /** Of whoever made the room, where that is known. */
+  readonly creator: UserId | null;
+  /** The server of the alias by which the room was asked for. */
+  readonly aliasServer: ServerName | null;
+  readonly via: readonly ServerName[];
+}
+
+/**
+ * The remote servers that gain by our being in a room: its maker's and the inviter's. A room ID names its maker's server up to
+ * version 11; where nothing does, the one that leads to the room stands in.
+ */
+export function gainers({ roomId, own, inviter, creator, aliasServer, via }: Gain): readonly ServerName[] {
+  const named = [
+    ...(inviter === null ? [] : [serverOf(inviter)]),
+    creator === null ? serverInRoomId(roomId) : serverOf(creator),
+    aliasServer,
+  ].filter((server) => server !== null);
+  const known = named.length > 0 ? named : via.slice(0, 1);
+  return [...new Set(known)].filter((server) => server !== own);
+}
+
+/**
+ * Who pays for a join. The operator's own word costs nobody anything, and neither does a grant of the operator's that names the room
+ * cost the server. A device's name begins with its user's (see Peeker.holderOf).
+ */
+export function payersOf(
+  { kind, name }: Holder,
+  roomId: RoomId,
+  servers: readonly ServerName[],
+  isNamed: boolean,
+): readonly Payer<BudgetKind>[] {
+  if (kind === "operator") return [];
+  const all: Payer<BudgetKind> = { kind: "all", name: "" };
+  const room: Payer<BudgetKind> = { kind: "room", name: roomId };
+  const gaining = servers.map((server): Payer<BudgetKind> => ({ kind: "server", name: server }));
+  switch (kind) {
+    case "tenant":
+      return [room, { kind: "tenant", name }, ...(isNamed ? [] : gaining), all];
+    case "alias":
+      return [room, all];
+    case "peek":
+      return [room, { kind: "user", name: name.split(".", 1)[0] ?? name }, ...gaining, all];
+    default:
+      return [room, ...gaining, all];
+  }
+}
+
+function serverInRoomId(roomId: RoomId): ServerName | null {
+  const colon = roomId.indexOf(":");
+  const server = roomId.slice(colon + 1);
+  return colon > 0 && isServerName(server) ? server : null;
+}

@@ -1,0 +1,12 @@
+/**
+ * `matrix-emissary/auth`: the membership rules of room version `org.matrix.msc1777.12`, which is version 12 with the join rule
+ * `peekable` (MSC1777). The rules in words: docs/room-version.md. Runs in browsers too, and never throws, whatever JSON it is given.
+ */
+export { authTypesFor, type StateKey } from "./auth-types.ts";
+export { mayBecomeMember, type AuthQuestion, type Signatures } from "./may-become-member.ts";
+export { mayPseudouserJoin, type JoinCode, type JoinSituation, type JoinVerdict } from "./may-pseudouser-join.ts";
+export { readableByNonMembers } from "./reading.ts";
+export { redactedContent } from "./redaction.ts";
+export { isPseudouserId, isUserId, serverNameOf } from "./user-id.ts";
+export type { AuthVerdict } from "./verdict.ts";
+export { hasPeekableRule, PEEKABLE, ROOM_VERSION, VOUCHED_FOR_BY } from "./version.ts";
