@@ -1,19 +1,17 @@
 import type { Command } from "commander";
 import type { z } from "zod";
-import { isRoomAlias, isRoomId, isServerName } from "../model/ids.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { joinAnswer, leaveAnswer, roomAnswer, roomsAnswer } from "./answers.ts";
-import { wrongUsage } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
+import { checkedRoom, gather, ROOM } from "./room-words.ts";
 import { facts, table, type Column } from "./table.ts";
 import { moment, neutral } from "./text.ts";
+import { addUpgradeCheck } from "./upgrade-check.ts";
 
 const PAGE = 500;
 
 /** The daemon waits a minute for a join before it says that joining goes on; this is longer, in milliseconds. */
 const JOIN_TIMEOUT = 90_000;
-
-export const ROOM = "room ID (!…) or alias (#…:server)";
 
 export function addRooms(program: Command, io: Io): void {
   const rooms = program.command("rooms").description("see, join and leave rooms");
@@ -73,18 +71,8 @@ export function addRooms(program: Command, io: Io): void {
       const answer = await client.call({ method: "POST", path, answer: leaveAnswer });
       io.out(neutral(leaveSentence(answer)));
     });
-}
 
-/** The room as it was given. Throws for wrong usage when it is neither an ID nor an alias. */
-export function checkedRoom(room: string): string {
-  if (isRoomId(room) || isRoomAlias(room)) return room;
-  throw wrongUsage(`${JSON.stringify(room)} is no ${ROOM}. A shell needs quotes around either.`);
-}
-
-function gather(server: string, before: readonly string[] = []): string[] {
-  if (!isServerName(server))
-    throw wrongUsage(`--via: ${JSON.stringify(server)} is no server name, such as example.org`);
-  return [...before, server];
+  addUpgradeCheck(rooms, io);
 }
 
 function leaveSentence({ room_id, released, holders }: z.output<typeof leaveAnswer>): string {
@@ -137,8 +125,14 @@ function render(room: z.output<typeof roomAnswer>): string {
     ["predecessor", room.predecessor],
     ["replacement", room.replacement],
     ["via", listed(room.via)],
+    ...(room.invited_by === null ? [] : ([["invited by", room.invited_by]] as const)),
+    ...(room.cool_down === null ? [] : ([["shunned", shunned(room.cool_down)]] as const)),
     ...(leases.length === 0 ? ([["lease", "none"]] as const) : leases),
   ]);
+}
+
+function shunned({ code, reason, until }: NonNullable<z.output<typeof roomAnswer>["cool_down"]>): string {
+  return `until ${moment(until)}: ${reason} (${code})`;
 }
 
 function listed(items: readonly string[]): string | null {

@@ -19,6 +19,35 @@ export interface CoolDown {
 
 /** The rooms that are kept away from. */
 export interface CoolDowns {
-  /** The cool-down that lasts now, or null. */
+  /** The cool-down that lasts now, the longest where there are several, or null. */
   of(roomId: RoomId, now: number): Promise<CoolDown | null>;
+  /** Keeps away from a room, longer than the last time where that was lately. */
+  strike(roomId: RoomId, code: CoolDownCode, reason: string, now: number): Promise<CoolDown>;
+}
+
+/** How the strikes of a room stand, of one code. */
+export interface Strikes {
+  readonly strikes: number;
+  readonly until: number;
+  /** A strike from then on is the first again. */
+  readonly forgetAt: number;
+}
+
+const HOUR = 60 * 60 * 1000;
+const FIRST: Readonly<Record<CoolDownCode, number>> = { flooded: HOUR, "too-complex": 24 * HOUR, "put-out": HOUR / 6 };
+const LONGEST = 7 * 24 * HOUR;
+/** A strike is one more in a row where it comes within so many times the last length after the last one's end. */
+const IN_A_ROW = 4;
+
+/**
+ * How they stand after one more strike.
+ * @param last null where there was none, or it is forgotten
+ */
+export function afterStrike(code: CoolDownCode, last: Strikes | null, now: number): Strikes {
+  const isInARow = last !== null && now < last.forgetAt;
+  const strikes = isInARow ? last.strikes + 1 : 1;
+  // Beyond so many the length does not grow, and neither need the power.
+  const length = Math.min(LONGEST, FIRST[code] * 2 ** Math.min(strikes - 1, 30));
+  const until = now + length;
+  return { strikes, until, forgetAt: until + IN_A_ROW * length };
 }

@@ -9,10 +9,10 @@ export function matchesGlob(globs: readonly string[], text: string): boolean {
 }
 
 /**
- * Without a regular expression: those try every way to share a text between several stars. Only the last star seen needs to take
+ * Whether a glob matches a text, both as lists of their characters. Without a regular expression: those try every way to share a text between several stars. Only the last star seen needs to take
  * more, since what an earlier one could take more of, the last one can, too.
  */
-function matches(glob: readonly string[], text: readonly string[]): boolean {
+export function matches(glob: readonly string[], text: readonly string[]): boolean {
   let g = 0;
   let t = 0;
   let afterStar = -1;

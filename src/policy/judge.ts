@@ -1,61 +1,7 @@
-import type { HolderKind } from "../model/lease.ts";
 import type { JsonValue } from "../model/json.ts";
-import type { Membership } from "../model/membership.ts";
 import type { RuleFinding, Verdict } from "../model/verdict.ts";
-import type { BudgetKind } from "./payers.ts";
-import type { Shortage } from "./budgets.ts";
-import type { CoolDown } from "./cool-downs.ts";
 import { OBJECTIONS } from "./objections.ts";
-import type { Word } from "./permit.ts";
-import type { Standing } from "./rule.ts";
-
-/** What is known of a room before the pseudouser is in it: from the ledger, or looked up over federation (room summary, MSC3266). */
-export interface RoomLook {
-  readonly joinRule: string | null;
-  readonly worldReadable: boolean;
-  readonly joinedMembers: number | null;
-  readonly version: string | null;
-  readonly encryption: string | null;
-}
-
-export interface Limits {
-  /** How many rooms the pseudouser is in at most. */
-  readonly maxRooms: number;
-  /** How many joined members a room may have for the pseudouser to enter it. */
-  readonly maxMembers: number;
-  /** How many rooms may be wanted and not yet joined. */
-  readonly maxJoinsUnderWay: number;
-  /** Room versions that are not joined. */
-  readonly refuseVersions: readonly string[];
-}
-
-/** How far the question goes: `take` asks before a lease, `join` before the join that it causes, `hold` while the pseudouser is there. */
-export type Stage = "take" | "join" | "hold";
-
-export interface Question {
-  readonly stage: Stage;
-  readonly kind: HolderKind;
-  /** For a tenant: what the operator said of this room. Null for other holders. */
-  readonly word: Word | null;
-  readonly ownMembership: Membership | null;
-  /** Null where the homeserver can tell nothing of the room. */
-  readonly look: RoomLook | null;
-  /** Whether a user of our server is known to have joined, or to be invited (MSC1777: it vouches for the pseudouser). */
-  readonly vouched: boolean;
-  /** What rules say of the room, of who made it or invites, of their servers, and of the tenant. */
-  readonly standings: readonly Standing[];
-  /** Whether the room's own access list keeps our server out (`m.room.server_acl`); null where it is not known. */
-  readonly aclDenies: boolean | null;
-  readonly coolDown: CoolDown | null;
-  /** How many upgrades the lease has come through since it was taken. */
-  readonly upgrades: number;
-  readonly roomsAttended: number;
-  readonly joinsUnderWay: number;
-  /** Whose budget is used up; null where none is, or where no join follows. */
-  readonly shortage: Shortage<BudgetKind> | null;
-  readonly now: number;
-  readonly limits: Limits;
-}
+import type { Question } from "./question.ts";
 
 /** Judges whether a holder may have the pseudouser in a room. Pure: the same question has the same answer. */
 export function judge(question: Question): Verdict {

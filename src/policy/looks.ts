@@ -4,7 +4,7 @@ import type { RoomId, ServerName } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import { SharedAnswers } from "../model/shared-answers.ts";
 import { Budgets } from "./budgets.ts";
-import type { RoomLook } from "./judge.ts";
+import type { RoomLook } from "./question.ts";
 
 /** Looks at a room from outside. Null where the homeserver knows no such room or may not see it; rejects where it is unreachable. */
 export interface RoomLooker {
@@ -48,12 +48,14 @@ export class Looks {
    * @throws EmissaryError `limited` where the holder or all together look too often; else what the looker throws
    */
   async look(holder: Holder, roomId: RoomId, via: readonly ServerName[], fresh = false): Promise<RoomLook | null> {
-    const ask = (): Promise<RoomLook | null> => this.#ask(holder, roomId, via);
+    // A fresh look is the operator's or the keeper's own: no holder causes it at will, so none pays for it.
+    const ask = (): Promise<RoomLook | null> => this.#ask(fresh ? null : holder, roomId, via);
     return fresh ? ask() : this.#answers.get([roomId, ...via].join(" "), ask);
   }
 
-  async #ask({ kind, name }: Holder, roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
-    if (kind === "peek" || kind === "tenant") {
+  async #ask(payer: Holder | null, roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
+    if (payer?.kind === "peek" || payer?.kind === "tenant") {
+      const { kind, name } = payer;
       const payers = [{ kind, name: kind === "peek" ? (name.split(".", 1)[0] ?? name) : name }];
       const shortage = this.#budgets.shortage(payers);
       if (shortage !== null) throw tooMany(shortage.retryAfter, kind === "peek" ? "budget-user" : "budget-tenant");

@@ -1,6 +1,9 @@
 import type { JsonValue } from "../model/json.ts";
 import type { VerdictCode } from "../model/verdict.ts";
-import type { Question } from "./judge.ts";
+import type { Question } from "./question.ts";
+import { isOpen, isReadable } from "./openness.ts";
+import { mayPseudouserJoin } from "./peekable/may-pseudouser-join.ts";
+import { hasPeekableRule } from "./peekable/version.ts";
 import type { PolicyRule, Standing } from "./rule.ts";
 
 type Refusal = Exclude<VerdictCode, "allowed">;
@@ -26,6 +29,9 @@ const BUSY_RETRY_MS = 5_000;
 const byOperator = ({ kind }: Question): string | null => (kind === "operator" ? "the operator asks for it" : null);
 const byOperatorOrAllowedRoom = (question: Question): string | null =>
   byOperator(question) ?? (isRoomAllowed(question.standings) ? "the operator allows this room" : null);
+/** The invite of a local user alone opens no room to the pseudouser: the room's own rules let in only who is invited itself. */
+const byInvite = ({ kind, ownMembership }: Question): string | null =>
+  kind === "invite" && ownMembership === "invite" ? "the pseudouser is invited together with a user of its server" : null;
 const byGrant = ({ word }: Question): string | null =>
   word === "named" ? "a grant of the operator's names this room" : null;
 
@@ -126,7 +132,7 @@ export const OBJECTIONS: readonly Objection[] = [
   {
     code: "not-peekable",
     objection: ({ kind, look }) =>
-      kind === "peek" && look !== null && !look.worldReadable
+      kind === "peek" && look !== null && !isReadable(look)
         ? "the room's history is not world-readable, so nobody may look into it from outside"
         : null,
     inputs: ({ look }) => ({ world_readable: look?.worldReadable ?? null }),
@@ -145,11 +151,8 @@ export const OBJECTIONS: readonly Objection[] = [
   },
   {
     code: "join-rule",
-    objection: ({ look }) =>
-      look !== null && look.joinRule !== "public"
-        ? `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word or an invite only public rooms are entered`
-        : null,
-    spares: (question) => byOperator(question) ?? byGrant(question) ?? byStaying(question),
+    objection: byJoinRule,
+    spares: (question) => byOperator(question) ?? byGrant(question) ?? byInvite(question) ?? byStaying(question),
     inputs: ({ look, vouched }) => ({ join_rule: look?.joinRule ?? null, vouched }),
   },
   {
@@ -174,11 +177,30 @@ export function isDenied(standings: readonly Standing[]): boolean {
   return !isRoomAllowed(standings) && standings.some(({ rule }) => rule.verdict === "deny");
 }
 
+/** A version that has MSC1777's own rule is judged by it. In all others public rooms are entered, as any bot would (decision 0008). */
+function byJoinRule({ look, vouched }: Question): string | null {
+  if (look === null) return null;
+  if (hasPeekableRule(look.version)) {
+    const { allowed, reason } = mayPseudouserJoin({
+      roomVersion: look.version,
+      joinRule: look.joinRule,
+      worldReadable: look.worldReadable,
+      ownMembership: null,
+      isVouchedFor: vouched,
+    });
+    return allowed ? null : reason;
+  }
+  return isOpen(look)
+    ? null
+    : `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word or an invite only public rooms are entered`;
+}
+
 /**
  * Whoever acts in a room, and does not only read it, stays when the room closes, as any member does. Readers go: what is said there
  * from then on is not for them.
  */
-function byStaying({ stage, kind }: Question): string | null {
+function byStaying({ stage, kind, look }: Question): string | null {
+  if (hasPeekableRule(look?.version)) return null;
   const isReader = kind === "peek" || kind === "watch" || kind === "index";
   return stage === "hold" && !isReader ? "the pseudouser came while the room was open" : null;
 }

@@ -6,14 +6,17 @@ import type { RuleFinding, Verdict } from "../model/verdict.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Budgets, Payer, Shortage } from "./budgets.ts";
 import type { CoolDowns } from "./cool-downs.ts";
-import { findings, judge, type Limits, type Question, type RoomLook, type Stage } from "./judge.ts";
+import { findings, judge } from "./judge.ts";
 import { Looks, type RoomLooker } from "./looks.ts";
 import { isDenied } from "./objections.ts";
+import { opennessOf } from "./openness.ts";
+import { hasPeekableRule } from "./peekable/version.ts";
 import { gainers, payersOf, type BudgetKind } from "./payers.ts";
 import { wordFor, type Word } from "./permit.ts";
+import type { Limits, Question, RoomLook, Stage } from "./question.ts";
 import type { Entity } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
-import { keepsOut } from "./server-acl.ts";
+import { ServerAcls } from "./server-acl.ts";
 import type { Tenants } from "./tenants.ts";
 
 export interface AttendedRooms {
@@ -60,6 +63,8 @@ interface Weighed {
   readonly question: Question;
   /** Who pays for the join that follows; empty where none does. */
   readonly payers: readonly Payer<BudgetKind>[];
+  /** Those of the wish that may be asked for the room. */
+  readonly via: readonly ServerName[];
 }
 
 /** Gathers what a verdict needs, from the ledger where we are in the room and from the homeserver where not, and has it judged. */
@@ -67,6 +72,7 @@ export class Policy {
   readonly #parts: PolicyParts;
   readonly #server: ServerName;
   readonly #looks: Looks;
+  readonly #acls = new ServerAcls();
   #limits: Limits;
   /** Rooms that were paid for and whose lease is being booked: others who come meanwhile cause no join of their own. */
   readonly #paid = new Map<RoomId, number>();
@@ -100,7 +106,7 @@ export class Policy {
     ask: Ask,
     book: (via: readonly ServerName[]) => Promise<Booked>,
   ): Promise<{ readonly verdict: Verdict; readonly booked: Booked | null }> {
-    const { question, payers } = await this.#weigh(ask, "take");
+    const { question, payers, via } = await this.#weigh(ask, "take");
     // What others have paid meanwhile counts: from here to the payment nothing else happens.
     const isPaid = payers.length === 0 || this.#paid.has(ask.roomId);
     const shortage = isPaid ? null : this.#parts.budgets.shortage(payers);
@@ -109,7 +115,7 @@ export class Policy {
     if (!isPaid) this.#parts.budgets.spend(payers);
     this.#paid.set(ask.roomId, (this.#paid.get(ask.roomId) ?? 0) + 1);
     try {
-      return { verdict, booked: await book(this.routes(ask.via)) };
+      return { verdict, booked: await book(via) };
     } finally {
       const others = (this.#paid.get(ask.roomId) ?? 1) - 1;
       if (others === 0) this.#paid.delete(ask.roomId);
@@ -142,15 +148,21 @@ export class Policy {
     });
   }
 
-  /** Routes without servers that are denied: to ask one of these for a room would be to have to do with it. */
-  routes(via: readonly ServerName[]): readonly ServerName[] {
-    return via.filter((text) => this.#parts.rules.ruleFor({ kind: "server", text })?.verdict !== "deny");
+  /**
+   * Routes without servers that are denied, for to ask one of these for a room would be to have to do with it, and without those
+   * that the room's own access list keeps out, for they cannot lead there.
+   */
+  #routes(via: readonly ServerName[], acl: string | null): readonly ServerName[] {
+    const isDenied = (text: ServerName): boolean =>
+      this.#parts.rules.ruleFor({ kind: "server", text })?.verdict === "deny";
+    return via.filter((server) => !isDenied(server) && (acl === null || !this.#acls.keepsOut(acl, server)));
   }
 
   async #weigh(ask: Ask, stage: Stage, fresh = false): Promise<Weighed> {
     const { ledger, attended, rules, coolDowns, own, clock } = this.#parts;
     const { roomId, holder, alias = null } = ask;
     const room = await ledger.room(roomId);
+    const acl = room?.serverAcl ?? null;
     const isKnown = room !== null && room.ownMembership === "join" && room.load === "loaded";
     const names = [roomId, alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
     const word = this.#wordFor(holder, names, room);
@@ -178,20 +190,23 @@ export class Policy {
       ? lookOf(room)
       : isMoot
         ? null
-        : await this.#looks.look(holder, roomId, this.routes(routes), fresh);
-    const isOpen = look?.joinRule === "public";
+        : await this.#looks.look(holder, roomId, this.#routes(routes, acl), fresh);
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
     return {
       payers: causesJoin ? payersOf(holder, roomId, servers, word === "named") : [],
+      via: this.#routes(ask.via, acl),
       question: {
         ...this.#questionOf(stage, holder, counts),
         word,
         ownMembership: room?.ownMembership ?? null,
         look,
-        vouched: !isOpen && (await ledger.hasMemberOf(roomId, this.#server)),
+        // The commonest room, and in it nobody has to vouch.
+        vouched:
+          (look?.joinRule !== "public" || hasPeekableRule(look.version)) &&
+          (await ledger.hasMemberOf(roomId, this.#server)),
         standings,
-        aclDenies: room?.serverAcl == null ? null : keepsOut(room.serverAcl, this.#server),
+        aclDenies: acl === null ? null : this.#acls.keepsOut(acl, this.#server),
         coolDown: await coolDowns.of(roomId, clock.now()),
         upgrades: ask.upgrades ?? 0,
       },
@@ -231,10 +246,8 @@ function tenantEntity({ kind, name }: Holder): readonly Entity[] {
 
 function lookOf(room: Room): RoomLook {
   return {
-    joinRule: room.joinRule,
-    worldReadable: room.historyVisibility === "world_readable",
+    ...opennessOf(room),
     joinedMembers: null,
-    version: room.version,
     encryption: room.encryption,
   };
 }

@@ -1,29 +1,48 @@
-import { createHash } from "node:crypto";
-import { matchesGlob } from "./glob.ts";
-import type { Entity, PolicyRule, RuleSource, Standing } from "./rule.ts";
+import { remember } from "../model/remember.ts";
+import { ENTITY_KINDS, type Entity, type EntityKind, type PolicyRule, type RuleSource, type Standing } from "./rule.ts";
+import { RuleIndex, spellingsOf } from "./rule-index.ts";
+
+/** Answers that are remembered of each kind of entity: those that were asked for last. */
+const KEPT = 5_000;
+
+interface Chapter {
+  readonly rules: readonly PolicyRule[];
+  readonly index: RuleIndex;
+}
 
 /** All rules about rooms, servers, users and tenants, whoever made them. An allowing rule is an exception: it stands above denying ones. */
 export class RuleBook {
-  readonly #bySource = new Map<RuleSource, readonly PolicyRule[]>();
+  readonly #bySource = new Map<RuleSource, Chapter>();
+  readonly #answers = Object.fromEntries(ENTITY_KINDS.map((kind) => [kind, new Map()])) as Readonly<
+    Record<EntityKind, Map<string, PolicyRule | null>>
+  >;
 
   /** Puts a source's rules in place of those that it had. */
   replace(source: RuleSource, rules: readonly PolicyRule[]): void {
     if (rules.length === 0) this.#bySource.delete(source);
-    else this.#bySource.set(source, rules);
+    else this.#bySource.set(source, { rules, index: new RuleIndex(rules) });
+    for (const answers of Object.values(this.#answers)) answers.clear();
   }
 
   /** The rules of a source, or of all. */
   rules(source: RuleSource | null = null): readonly PolicyRule[] {
-    return source === null ? [...this.#bySource.values()].flat() : (this.#bySource.get(source) ?? []);
+    return source === null
+      ? [...this.#bySource.values()].flatMap(({ rules }) => rules)
+      : (this.#bySource.get(source)?.rules ?? []);
+  }
+
+  /** The sources that have rules. */
+  sources(): readonly RuleSource[] {
+    return [...this.#bySource.keys()];
   }
 
   /** The rule that holds for an entity: an allowing one if there is one, else a denying one, else null. */
   ruleFor({ kind, text }: Entity): PolicyRule | null {
-    const hash = createHash("sha256").update(text).digest("base64").replace(/=+$/, "");
-    const found = this.rules().filter(
-      (rule) => rule.kind === kind && (rule.hashed ? rule.entity === hash : matchesGlob([rule.entity], text)),
-    );
-    return found.find(({ verdict }) => verdict === "allow") ?? found[0] ?? null;
+    const answers = this.#answers[kind];
+    const known = answers.get(text);
+    const rule = known === undefined ? this.#find(kind, text) : known;
+    remember(answers, text, rule, KEPT);
+    return rule;
   }
 
   /** What the rules say of each of these; those that no rule is about are left out. */
@@ -32,5 +51,16 @@ export class RuleBook {
       const rule = this.ruleFor(entity);
       return rule === null ? [] : [{ entity, rule }];
     });
+  }
+
+  #find(kind: EntityKind, text: string): PolicyRule | null {
+    const spellings = spellingsOf(kind, text);
+    let denying: PolicyRule | null = null;
+    for (const { index } of this.#bySource.values()) {
+      const allowing = index.first(kind, "allow", spellings);
+      if (allowing !== null) return allowing;
+      denying ??= index.first(kind, "deny", spellings);
+    }
+    return denying;
   }
 }

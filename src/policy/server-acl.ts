@@ -1,17 +1,54 @@
+import { isIPv4 } from "node:net";
 import type { ServerName } from "../model/ids.ts";
-import { isJsonObject, parsedObject } from "../model/json.ts";
-import { matchesGlob } from "./glob.ts";
+import { parsedObject, type JsonValue } from "../model/json.ts";
+import { remember } from "../model/remember.ts";
+import { GlobIndex } from "./glob-index.ts";
 
-/**
- * Whether a room's access list keeps a server out (spec, `m.room.server_acl`).
- * @param acl the event's content, as JSON
- */
-export function keepsOut(acl: string, server: ServerName): boolean {
+/** Access lists that are kept ready. One has up to 64 KiB, and in a room that we are in it is asked again and again. */
+const KEPT = 64;
+
+interface AccessList {
+  readonly allow: GlobIndex;
+  readonly deny: GlobIndex;
+  readonly allowsLiterals: boolean;
+}
+
+/** Rooms' own access lists (spec, `m.room.server_acl`). */
+export class ServerAcls {
+  readonly #lists = new Map<string, AccessList>();
+
+  /**
+   * Whether an access list keeps a server out. A list that allows nobody does, whatever it was meant to say.
+   * @param acl the event's content, as JSON
+   */
+  keepsOut(acl: string, server: ServerName): boolean {
+    const { allow, deny, allowsLiterals } = this.#listOf(acl);
+    const host = hostOf(server.toLowerCase());
+    if (!allowsLiterals && (host.startsWith("[") || isIPv4(host))) return true;
+    return deny.first(host) !== Infinity || allow.first(host) === Infinity;
+  }
+
+  #listOf(acl: string): AccessList {
+    const list = this.#lists.get(acl) ?? parsed(acl);
+    remember(this.#lists, acl, list, KEPT);
+    return list;
+  }
+}
+
+/** A server name without its port. What stands in brackets is an address of IPv6. */
+export function hostOf(server: string): string {
+  return server.replace(/:\d+$/, "");
+}
+
+function parsed(acl: string): AccessList {
   const content = parsedObject(Buffer.from(acl));
-  if (!isJsonObject(content)) return false;
-  const host = server.replace(/:\d{1,5}$/, "").toLowerCase();
-  if (content["allow_ip_literals"] === false && /^(?:\[.*\]|\d+\.\d+\.\d+\.\d+)$/.test(host)) return true;
-  const globs = (value: unknown): string[] =>
-    Array.isArray(value) ? value.filter((one) => typeof one === "string").map((one) => one.toLowerCase()) : [];
-  return matchesGlob(globs(content["deny"]), host) || !matchesGlob(globs(content["allow"]), host);
+  return {
+    allow: new GlobIndex(globsIn(content["allow"])),
+    deny: new GlobIndex(globsIn(content["deny"])),
+    allowsLiterals: content["allow_ip_literals"] !== false,
+  };
+}
+
+function globsIn(value: JsonValue | undefined): readonly string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string").map((one) => one.toLowerCase()) : [];
 }

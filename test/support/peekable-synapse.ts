@@ -21,12 +21,16 @@ export type PeekablePython = { readonly python: string } | { readonly python: nu
 export async function findPeekablePython(): Promise<PeekablePython> {
   const prepared = process.env["EMISSARY_SYNAPSE_PEEKABLE_PYTHON"];
   if (prepared !== undefined) return { python: prepared };
+  // scripts/test.ts has tried, told and counted it.
+  const why = process.env["EMISSARY_SYNAPSE_PEEKABLE_MISSING"];
+  if (why !== undefined) return { python: null, why: firstLine(why) };
   try {
     return await ensurePeekableSynapse();
   } catch (error) {
     // Anything else is a build that went wrong, and no reason to skip.
-    if (error instanceof SynapseUnavailable && process.env["CI"] !== "true")
-      return { python: null, why: error.message };
+    if (error instanceof SynapseUnavailable && process.env["CI"] !== "true") {
+      return { python: null, why: firstLine(error.message) };
+    }
     throw error;
   }
 }
@@ -113,6 +117,11 @@ async function registerPseudouser(dir: string, { serverName }: ServerPlan): Prom
   };
   await writeFile(file, JSON.stringify(registration));
   return file;
+}
+
+/** What follows is what a build wrote. */
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
 }
 
 function tokenOf(serverName: string): string {

@@ -1,10 +1,71 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { HOLDER_KINDS } from "../../../src/model/lease.ts";
+import type { RoomId } from "../../../src/model/ids.ts";
+import { HOLDER_KINDS, type HolderKind } from "../../../src/model/lease.ts";
+import { MEMBERSHIPS } from "../../../src/model/membership.ts";
 import type { VerdictCode } from "../../../src/model/verdict.ts";
-import { judge, type Question, type RoomLook } from "../../../src/policy/judge.ts";
+import type { Shortage } from "../../../src/policy/budgets.ts";
+import { COOL_DOWN_CODES, type CoolDown, type CoolDownCode } from "../../../src/policy/cool-downs.ts";
+import { findings, judge } from "../../../src/policy/judge.ts";
+import type { Question, RoomLook } from "../../../src/policy/question.ts";
+import { OBJECTIONS } from "../../../src/policy/objections.ts";
+import { BUDGET_KINDS, type BudgetKind } from "../../../src/policy/payers.ts";
+import { ROOM_VERSION } from "../../../src/policy/peekable/version.ts";
+import { ENTITY_KINDS, type EntityKind, type PolicyRule, type Standing } from "../../../src/policy/rule.ts";
 
 const OPEN: RoomLook = { joinRule: "public", worldReadable: false, joinedMembers: 10, version: "11", encryption: null };
 const CLOSED: RoomLook = { ...OPEN, joinRule: "invite" };
+
+const PEEKABLE: RoomLook = { ...OPEN, joinRule: "peekable", version: ROOM_VERSION };
+const LIST = "!list" as RoomId;
+
+function says(verdict: PolicyRule["verdict"], kind: EntityKind, source: PolicyRule["source"] = "operator"): Standing {
+  const text = `the ${kind}`;
+  return { entity: { kind, text }, rule: { kind, verdict, entity: text, hashed: false, reason: null, source } };
+}
+
+function coolDown(code: CoolDownCode): CoolDown {
+  return { code, reason: "it did", until: 5_000, strikes: 1 };
+}
+
+function shortageOf(kind: BudgetKind): Shortage<BudgetKind> {
+  return { payer: { kind, name: "x" }, budget: { joins: 1, per: 60_000 }, retryAfter: 60_000 };
+}
+
+const anyQuestion: fc.Arbitrary<Question> = fc.record({
+  stage: fc.constantFrom("take", "join", "hold"),
+  kind: fc.constantFrom(...HOLDER_KINDS),
+  word: fc.constantFrom(null, "none", "any", "named"),
+  ownMembership: fc.constantFrom(null, ...MEMBERSHIPS),
+  look: fc.option(
+    fc.record({
+      joinRule: fc.constantFrom(null, "public", "invite", "knock", "restricted"),
+      worldReadable: fc.boolean(),
+      joinedMembers: fc.constantFrom(null, 1, 100, 101),
+      version: fc.constantFrom(null, "1", "12"),
+      encryption: fc.constant(null),
+    }),
+  ),
+  vouched: fc.boolean(),
+  standings: fc
+    .array(
+      fc.record({
+        verdict: fc.constantFrom("allow", "deny"),
+        kind: fc.constantFrom(...ENTITY_KINDS),
+        isListed: fc.boolean(),
+      }),
+      { maxLength: 3 },
+    )
+    .map((all) => all.map(({ verdict, kind, isListed }) => says(verdict, kind, isListed ? LIST : "config"))),
+  aclDenies: fc.constantFrom(null, true, false),
+  coolDown: fc.option(fc.constantFrom(...COOL_DOWN_CODES).map(coolDown)),
+  upgrades: fc.constantFrom(0, 1, 11),
+  roomsAttended: fc.constantFrom(0, 5),
+  joinsUnderWay: fc.constantFrom(0, 7),
+  shortage: fc.option(fc.constantFrom(...BUDGET_KINDS).map(shortageOf)),
+  now: fc.constant(0),
+  limits: fc.constant({ maxRooms: 5, maxMembers: 100, maxJoinsUnderWay: 7, refuseVersions: ["1"] }),
+});
 
 function question(more: Partial<Question> = {}): Question {
   return {
@@ -76,6 +137,130 @@ describe("may the pseudouser be in the room?", () => {
     ["a room without a join rule", { look: { ...OPEN, joinRule: null } }, "join-rule"],
   ])("%s", (_what, more, code) => {
     expect(judge(question(more))).toMatchObject({ code, allowed: code === "allowed" });
+  });
+
+  test.each<[string, Partial<Question>, VerdictCode]>([
+    ["a room that is denied", { standings: [says("deny", "room")] }, "denied"],
+    ["a room that is denied, for the operator", { standings: [says("deny", "room")], kind: "operator" }, "allowed"],
+    ["a room that is allowed", { standings: [says("allow", "room")] }, "allowed"],
+    ["an allowed room of a denied server", { standings: [says("allow", "room"), says("deny", "server")] }, "allowed"],
+    [
+      "a room of an allowed server and a denied user",
+      { standings: [says("allow", "server"), says("deny", "user")] },
+      "denied",
+    ],
+    ["a tenant that is denied", { standings: [says("deny", "tenant")] }, "denied"],
+    ["a room that a policy list bans", { standings: [says("deny", "room", LIST)] }, "listed"],
+    [
+      "an allowed room of a server that a list bans",
+      { standings: [says("allow", "room"), says("deny", "server", LIST)] },
+      "allowed",
+    ],
+    ["a room whose access list keeps us out", { aclDenies: true }, "server-acl"],
+    ["a room whose access list keeps us out, for the operator", { aclDenies: true, kind: "operator" }, "server-acl"],
+    ["a room whose access list lets us in", { aclDenies: false }, "allowed"],
+    ["a room of a version that is refused", { look: { ...OPEN, version: "1" } }, "room-version"],
+    [
+      "an allowed room of a version that is refused",
+      { look: { ...OPEN, version: "1" }, standings: [says("allow", "room")] },
+      "allowed",
+    ],
+    ["a room that flooded us", { coolDown: coolDown("flooded") }, "flooded"],
+    ["a room that was too complex", { coolDown: coolDown("too-complex") }, "too-complex"],
+    ["a room that put us out", { coolDown: coolDown("put-out") }, "put-out"],
+    ["a room that put us out, for the operator", { coolDown: coolDown("put-out"), kind: "operator" }, "allowed"],
+    [
+      "an allowed room that flooded us",
+      { coolDown: coolDown("flooded"), standings: [says("allow", "room")] },
+      "allowed",
+    ],
+    ["an upgrade of an upgrade, ten times", { upgrades: 10 }, "allowed"],
+    ["and once more", { upgrades: 11 }, "upgrade-chain"],
+    ["as many joins under way as may be", { joinsUnderWay: 7 }, "busy"],
+    ["as many joins under way as may be, this one among them", { joinsUnderWay: 7, stage: "join" }, "allowed"],
+    [
+      "as many joins under way as may be, in a room that we are in",
+      { joinsUnderWay: 7, ownMembership: "join" },
+      "allowed",
+    ],
+    [
+      "an allowed room that is too large",
+      { look: { ...OPEN, joinedMembers: 101 }, standings: [says("allow", "room")] },
+      "allowed",
+    ],
+    ["an allowed room by invitation", { look: CLOSED, standings: [says("allow", "room")] }, "join-rule"],
+    ["a user without budget", { shortage: shortageOf("user") }, "budget-user"],
+    ["a server without budget", { shortage: shortageOf("server") }, "budget-server"],
+  ])("%s", (_what, more, code) => {
+    expect(judge(question(more))).toMatchObject({ code, allowed: code === "allowed" });
+  });
+
+  test.each<[HolderKind, VerdictCode]>([
+    ["tenant", "allowed"],
+    ["alias", "allowed"],
+    ["invite", "allowed"],
+    ["peek", "join-rule"],
+    ["watch", "join-rule"],
+    ["index", "join-rule"],
+  ])("whoever acts stays in a room that closes, and readers go: %s", (kind, code) => {
+    const look = { ...CLOSED, worldReadable: true };
+    expect(judge(question({ kind, look, stage: "hold", ownMembership: "join" })).code).toBe(code);
+  });
+
+  test.each<[string, Partial<Question>, VerdictCode]>([
+    ["a peekable room", { look: PEEKABLE }, "allowed"],
+    ["a peekable room, for a peek", { look: PEEKABLE, kind: "peek" }, "allowed"],
+    ["a public room in which nobody vouches", { look: { ...PEEKABLE, joinRule: "public" } }, "join-rule"],
+    [
+      "a public room in which somebody vouches",
+      { look: { ...PEEKABLE, joinRule: "public" }, vouched: true },
+      "allowed",
+    ],
+    [
+      "a room by invitation in which somebody vouches",
+      { look: { ...PEEKABLE, joinRule: "invite" }, vouched: true },
+      "allowed",
+    ],
+    [
+      "a public room, for a tenant that is there already",
+      { look: { ...PEEKABLE, joinRule: "public" }, stage: "hold", ownMembership: "join" },
+      "join-rule",
+    ],
+    ["a room whose version does not know the rule", { look: { ...PEEKABLE, version: "12" } }, "join-rule"],
+    [
+      "a peek where the version does not know the rule",
+      { look: { ...PEEKABLE, version: "12" }, kind: "peek" },
+      "not-peekable",
+    ],
+  ])("by MSC1777's own rule, in its room version: %s", (_what, more, code) => {
+    expect(judge(question(more))).toMatchObject({ code, allowed: code === "allowed" });
+  });
+
+  test("what time alone mends is said with the time", () => {
+    expect(judge(question({ shortage: shortageOf("user") })).retryAfter).toBe(60_000);
+    expect(judge(question({ coolDown: coolDown("flooded"), now: 1_000 })).retryAfter).toBe(4_000);
+    expect(judge(question({ look: CLOSED })).retryAfter).toBeNull();
+  });
+
+  test("every rule has its say, and of those that refuse the first decides", () => {
+    fc.assert(
+      fc.property(anyQuestion, (asked) => {
+        const said = findings(asked);
+        const verdict = judge(asked);
+        expect(said).toHaveLength(OBJECTIONS.length);
+        expect(said.find((one) => one.verdict === "refuses")?.code ?? "allowed").toBe(verdict.code);
+        expect(verdict.allowed).toBe(verdict.code === "allowed");
+      }),
+    );
+  });
+
+  test("the operator is refused only what no word of the operator's can change", () => {
+    fc.assert(
+      fc.property(anyQuestion, (asked) => {
+        const { code } = judge({ ...asked, kind: "operator", word: null });
+        expect(["allowed", "room-cap", "server-acl", "upgrade-chain"]).toContain(code);
+      }),
+    );
   });
 
   test("a peek is into rooms only whose history anybody may read", () => {

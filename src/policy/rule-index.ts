@@ -1,0 +1,73 @@
+import { hash } from "node:crypto";
+import { GlobIndex } from "./glob-index.ts";
+import type { EntityKind, PolicyRule } from "./rule.ts";
+import { hostOf } from "./server-acl.ts";
+
+/** An entity in all ways in which rules may mean it, with the hash of each once somebody asks. */
+export class Spellings {
+  readonly texts: readonly string[];
+  #hashes: readonly string[] | null = null;
+
+  constructor(texts: readonly string[]) {
+    this.texts = texts;
+  }
+
+  get hashes(): readonly string[] {
+    this.#hashes ??= this.texts.map((text) => hash("sha256", text, "base64").replace(/=+$/, ""));
+    return this.#hashes;
+  }
+}
+
+/**
+ * A server is the same in capitals, and on another port: a policy list's rule is to have the effect of an entry in a room's access
+ * list (spec, "Moderation policy lists", m.ban), and those do not look at ports (m.room.server_acl).
+ */
+export function spellingsOf(kind: EntityKind, text: string): Spellings {
+  if (kind !== "server") return new Spellings([text]);
+  const server = text.toLowerCase();
+  const host = hostOf(server);
+  return new Spellings(host === server ? [server] : [server, host]);
+}
+
+interface Part {
+  readonly rules: readonly PolicyRule[];
+  readonly globs: GlobIndex;
+  /** By the hash that they name. */
+  readonly hashes: ReadonlyMap<string, PolicyRule>;
+}
+
+/** One source's rules, to be found by what they are about. */
+export class RuleIndex {
+  readonly #parts: ReadonlyMap<string, Part>;
+
+  constructor(rules: readonly PolicyRule[]) {
+    const parts = Map.groupBy(rules, ({ kind, verdict }) => partOf(kind, verdict));
+    this.#parts = new Map([...parts].map(([key, some]) => [key, indexed(some)]));
+  }
+
+  /** The first rule with this verdict about an entity; rules by hash come after the others. Null for none. */
+  first(kind: EntityKind, verdict: PolicyRule["verdict"], entity: Spellings): PolicyRule | null {
+    const part = this.#parts.get(partOf(kind, verdict));
+    if (part === undefined) return null;
+    const place = Math.min(...entity.texts.map((text) => part.globs.first(text)));
+    const plain = part.rules[place];
+    if (plain !== undefined || part.hashes.size === 0) return plain ?? null;
+    return entity.hashes.map((of) => part.hashes.get(of)).find((rule) => rule !== undefined) ?? null;
+  }
+}
+
+function indexed(all: readonly PolicyRule[]): Part {
+  const rules = all.filter(({ hashed }) => !hashed);
+  const entities = rules.map(({ kind, entity }) => (kind === "server" ? entity.toLowerCase() : entity));
+  // The first of several about the same counts, so it is set last.
+  const hashes = all.filter(({ hashed }) => hashed).reverse();
+  return {
+    rules,
+    globs: new GlobIndex(entities),
+    hashes: new Map(hashes.map((rule) => [rule.entity, rule])),
+  };
+}
+
+function partOf(kind: EntityKind, verdict: PolicyRule["verdict"]): string {
+  return `${verdict} ${kind}`;
+}

@@ -1,0 +1,134 @@
+import type { Clock } from "../model/clock.ts";
+import { EmissaryError } from "../model/errors.ts";
+import type { RoomId } from "../model/ids.ts";
+import { Signal } from "../model/signal.ts";
+import { faultInEntity } from "./entities.ts";
+import type { EntityKind, PolicyRule } from "./rule.ts";
+import { RuleBook } from "./rule-book.ts";
+
+/** How many rules the operator may make at run time. */
+export const MAX_OPERATOR_RULES = 10_000;
+/** A longer reason is nobody's reason. */
+const MAX_REASON = 1_000;
+
+export type OperatorRule = Pick<PolicyRule, "kind" | "entity" | "verdict" | "reason">;
+export type RuleChange = "added" | "changed" | "unchanged";
+
+/** What the rules need of storage: the operator's, and those of policy lists as they were last read. Every call is one commit. */
+export interface RuleStore {
+  all(): Promise<readonly PolicyRule[]>;
+  /** Sets the operator's one rule about this entity, with an audit row where that changes something. */
+  set(rule: OperatorRule, at: number): Promise<RuleChange>;
+  /** Takes the operator's rule back, with an audit row; false where there was none. */
+  remove(kind: EntityKind, entity: string, at: number): Promise<boolean>;
+  /** Puts a policy list's rules in place of those that it had; false where they are the same. */
+  replaceList(room: RoomId, rules: readonly PolicyRule[], at: number): Promise<boolean>;
+}
+
+/** All rules that hold, whoever made them: what may change while we run is in storage before it is gone by. */
+export class Rules {
+  /** Fires after each change of the rules. */
+  readonly changed = new Signal();
+  /** The rules as they are asked. */
+  readonly book = new RuleBook();
+
+  readonly #store: RuleStore;
+  readonly #clock: Clock;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(store: RuleStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** Takes over what is stored. */
+  async start(): Promise<void> {
+    const bySource = Map.groupBy(await this.#store.all(), ({ source }) => source);
+    for (const [source, rules] of bySource) this.book.replace(source, rules);
+    this.changed.notify();
+  }
+
+  /** Puts the configuration's rules in place of those that it had. */
+  configure(rules: readonly PolicyRule[]): void {
+    this.book.replace("config", rules);
+    this.changed.notify();
+  }
+
+  all(): readonly PolicyRule[] {
+    return this.book.rules();
+  }
+
+  /**
+   * Sets the operator's rule about an entity, in place of one that was there.
+   * @throws EmissaryError `bad-request` where no entity of the kind can be meant, and where there are too many
+   */
+  set({ kind, entity, verdict, reason }: OperatorRule): Promise<RuleChange> {
+    const fault = faultInEntity(kind, entity) ?? faultInReason(reason);
+    if (fault !== null) return Promise.reject(new EmissaryError("bad-request", `This is no rule: ${fault}.`));
+    const rule: PolicyRule = {
+      kind,
+      entity: spelled(kind, entity),
+      verdict,
+      reason,
+      hashed: false,
+      source: "operator",
+    };
+    return this.#inTurn(async () => {
+      const others = this.book.rules("operator").filter((had) => !isAbout(had, rule));
+      if (others.length >= MAX_OPERATOR_RULES) {
+        throw new EmissaryError(
+          "bad-request",
+          `There are ${MAX_OPERATOR_RULES} rules already, and more are not kept: remove some, have a glob stand for many, or use a policy list.`,
+        );
+      }
+      const change = await this.#store.set(rule, this.#clock.now());
+      if (change !== "unchanged") this.#replace("operator", [...others, rule]);
+      return change;
+    });
+  }
+
+  /** Takes the operator's rule about an entity back; false where there was none. */
+  remove(kind: EntityKind, entity: string): Promise<boolean> {
+    const about = { kind, entity: spelled(kind, entity) };
+    return this.#inTurn(async () => {
+      const removed = await this.#store.remove(kind, about.entity, this.#clock.now());
+      if (removed) {
+        const left = this.book.rules("operator").filter((had) => !isAbout(had, about));
+        this.#replace("operator", left);
+      }
+      return removed;
+    });
+  }
+
+  /** Puts a policy list's rules in place of those that it had. */
+  replaceList(room: RoomId, rules: readonly PolicyRule[]): Promise<void> {
+    return this.#inTurn(async () => {
+      if (await this.#store.replaceList(room, rules, this.#clock.now())) this.#replace(room, rules);
+    });
+  }
+
+  #replace(source: PolicyRule["source"], rules: readonly PolicyRule[]): void {
+    this.book.replace(source, rules);
+    this.changed.notify();
+  }
+
+  /** One change after the other, so that what is in memory is what storage has. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+}
+
+function isAbout(rule: PolicyRule, { kind, entity }: { readonly kind: EntityKind; readonly entity: string }): boolean {
+  return rule.kind === kind && rule.entity === entity;
+}
+
+/** Server names are the same in capitals: one server has one rule. */
+function spelled(kind: EntityKind, entity: string): string {
+  return kind === "server" ? entity.toLowerCase() : entity;
+}
+
+function faultInReason(reason: string | null): string | null {
+  return reason !== null && reason.length > MAX_REASON ? `its reason is longer than ${MAX_REASON} characters` : null;
+}

@@ -1,0 +1,124 @@
+import { hasCreatorPower } from "../model/power-levels.ts";
+import { isOpen, isReadable, type Openness } from "./openness.ts";
+import { hasPeekableRule, PEEKABLE, ROOM_VERSION } from "./peekable/version.ts";
+
+/** What is known of a room that somebody thinks of moving over. */
+export interface RoomToMove extends Openness {
+  readonly encryption: string | null;
+  readonly canonicalAlias: string | null;
+  /** Servers of its joined members, our own among them; null where we are not in the room. */
+  readonly servers: number | null;
+  /** Whether a user of our server is in it or invited. */
+  readonly vouched: boolean;
+}
+
+/** One thing, as it is and as it would be after the move. */
+export interface UpgradeNote {
+  readonly topic: string;
+  readonly now: string;
+  readonly then: string;
+}
+
+export interface UpgradeCheck {
+  /** `moved`: it has the version already; `counts`: it counts as peekable in its version; `closed`: it does not. */
+  readonly standing: "moved" | "counts" | "closed";
+  readonly notes: readonly UpgradeNote[];
+  /** What to do in today's versions to have the same, in order; empty where it is so. */
+  readonly today: readonly string[];
+}
+
+/** What would change for a room that moves to MSC1777's room version with the join rule `peekable`, and what to do without it. Pure. */
+export function checkUpgrade(room: RoomToMove): UpgradeCheck {
+  const isMoved = hasPeekableRule(room.version);
+  const counts = isOpen(room) && isReadable(room);
+  return {
+    standing: isMoved ? "moved" : counts ? "counts" : "closed",
+    notes: [
+      version(room),
+      joining(room),
+      reading(room),
+      pseudousers(room, counts),
+      others(room),
+      identity(room),
+    ].filter((note) => note !== null),
+    today: isMoved || counts ? [] : stepsToday(room),
+  };
+}
+
+function version({ version }: RoomToMove): UpgradeNote {
+  return {
+    topic: "version",
+    now: `version ${version ?? "unknown"}`,
+    then: hasPeekableRule(version)
+      ? `version ${ROOM_VERSION}, which it has already`
+      : `a new room of version ${ROOM_VERSION}, which is experimental: members have to join it, its history stays in the old room, and ` +
+        "there is no way back but another upgrade",
+  };
+}
+
+function joining(room: RoomToMove): UpgradeNote {
+  return {
+    topic: "joining",
+    now: isOpen(room) ? "everybody may join" : `the join rule is ${room.joinRule ?? "not set"}`,
+    then: `join rule ${PEEKABLE}: everybody may join, as in a public room`,
+  };
+}
+
+function reading(room: RoomToMove): UpgradeNote {
+  const encrypted =
+    room.encryption === null ? "" : "; what is said is encrypted, so they see that, and not what, was said";
+  return {
+    topic: "reading",
+    now: isReadable(room) ? `non-members may read${encrypted}` : "non-members read nothing",
+    then: `non-members may read what is said from then on, whatever m.room.history_visibility says${encrypted}`,
+  };
+}
+
+function pseudousers({ version, vouched }: RoomToMove, counts: boolean): UpgradeNote {
+  const now = hasPeekableRule(version)
+    ? "the room's servers enforce who may come"
+    : counts
+      ? "servers' pseudousers may come, by their own servers' restraint: the room cannot keep them out without closing"
+      : `pseudousers keep out${vouched ? ", other than where a user of their server is in the room" : ""}`;
+  return {
+    topic: "pseudousers",
+    now,
+    then: `every server's may come while the rule is ${PEEKABLE}; with any other rule only one whose server has a user in the room or invited`,
+  };
+}
+
+function others({ servers, version }: RoomToMove): UpgradeNote | null {
+  if (hasPeekableRule(version)) return null;
+  const here = servers === null ? "the room's servers" : servers === 1 ? "our server alone" : `${servers} servers`;
+  return {
+    topic: "servers",
+    now: `${here}, of whatever software`,
+    then: "only servers that know the version can come along: today such as run the patched Synapse of homeservers/synapse-peekable; the others lose the room",
+  };
+}
+
+function identity({ version, canonicalAlias }: RoomToMove): UpgradeNote | null {
+  if (version !== null && hasCreatorPower(version)) return null;
+  if (hasPeekableRule(version)) return null;
+  return {
+    topic: "as version 12",
+    now: "power levels and a room ID with a server in it",
+    then:
+      "whoever makes the room has power that nobody can take away, and the room ID names no server, so links need `via`" +
+      (canonicalAlias === null
+        ? " and the room has no alias that would spare them"
+        : `; ${canonicalAlias} can be pointed to it`),
+  };
+}
+
+function stepsToday(room: RoomToMove): string[] {
+  return [
+    ...(isOpen(room) ? [] : ['send m.room.join_rules with {"join_rule": "public"}']),
+    ...(isReadable(room)
+      ? []
+      : [
+          'send m.room.history_visibility with {"history_visibility": "world_readable"}: what was said before keeps the visibility that it had',
+        ]),
+    "or leave it closed and invite our pseudouser, if only our server is to take part",
+  ];
+}
