@@ -51,6 +51,14 @@ module.exports = {
       to: { pathNot: "^src/masking/" },
     },
     {
+      name: "peekable-alone",
+      comment:
+        "other programs import src/policy/peekable, in browsers too: no folder of ours, no package, nothing of Node",
+      severity: "error",
+      from: { path: "^src/policy/peekable/" },
+      to: { pathNot: "^src/policy/peekable/" },
+    },
+    {
       name: "gateways-apart",
       comment: "a gateway never imports another one",
       severity: "error",

@@ -5,12 +5,18 @@ import { Keeper } from "./attendance/keeper.ts";
 import { RoomLoader } from "./attendance/loader.ts";
 import { JournalFeed } from "./feed/feed.ts";
 import { gatewayRoutes } from "./gateway.ts";
+import { AliasKeeping, type AliasParts } from "./gateways/alias/keeping.ts";
+import { AliasOperator } from "./gateways/alias/operator.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
 import { metricsText, Tally } from "./gateways/admin/tally.ts";
 import { Couriers } from "./gateways/delivery/couriers.ts";
+import { Invites } from "./gateways/invites/invites.ts";
+import { PolicyLists } from "./gateways/lists/reader.ts";
 import { HomeserverAccount } from "./homeserver/account.ts";
+import { HomeserverAliasDirectory } from "./homeserver/alias-directory.ts";
 import { HomeserverClient } from "./homeserver/client.ts";
 import { HomeserverDirectory } from "./homeserver/directory.ts";
+import { HomeserverInvitePermission } from "./homeserver/invite-permission.ts";
 import { HomeserverMoves } from "./homeserver/moves.ts";
 import { HomeserverServiceMembers } from "./homeserver/service-members.ts";
 import { HomeserverStates } from "./homeserver/states.ts";
@@ -18,10 +24,15 @@ import { HomeserverAnswers } from "./homeserver/word.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
 import { EVENT_MEMORY, Recorder, TRANSACTION_MEMORY } from "./ledger/recorder.ts";
 import { HistoryLimiter, limitHistory } from "./ledger/retention.ts";
+import { forgetStrangers, type StrangerParts } from "./ledger/strangers.ts";
 import { LeaseDesk } from "./leases/desk.ts";
+import { Floods } from "./leases/floods.ts";
+import { Reviewer } from "./leases/reviewer.ts";
+import { LeaseRefusals } from "./leases/refusals.ts";
 import { sweepLeases } from "./leases/sweeper.ts";
 import type { Clock, Random } from "./model/clock.ts";
 import type { UserId } from "./model/ids.ts";
+import type { HolderKind } from "./model/lease.ts";
 import type { Logger } from "./model/logger.ts";
 import { pseudouserOf } from "./model/pseudouser.ts";
 import { changesBetween, type ConfigChanges } from "./platform/config/changes.ts";
@@ -32,10 +43,11 @@ import { makeMetrics } from "./platform/metrics.ts";
 import { makeTenantRegistration } from "./platform/registration.ts";
 import { programVersion } from "./platform/version.ts";
 import { Budgets } from "./policy/budgets.ts";
+import { FloodMeter } from "./policy/flood.ts";
 import { configuredRules } from "./policy/configured.ts";
 import { budgetsOf, type BudgetKind } from "./policy/payers.ts";
 import { Policy } from "./policy/policy.ts";
-import { RuleBook } from "./policy/rule-book.ts";
+import { Rules } from "./policy/rules.ts";
 import { Tenants } from "./policy/tenants.ts";
 import { DeliveryWatch, type Delivery } from "./reconcile/delivery.ts";
 import { reconcileForever, type ReconcilerParts } from "./reconcile/reconciler.ts";
@@ -73,14 +85,20 @@ export class App {
   readonly #client: HomeserverClient;
   readonly #recorder: Recorder;
   readonly #tenants: Tenants;
-  readonly #rules = new RuleBook();
+  readonly #rules: Rules;
   readonly #budgets: Budgets<BudgetKind>;
   readonly #policy: Policy;
   readonly #desk: LeaseDesk;
   readonly #keeper: Keeper;
+  readonly #reviewer: Reviewer;
+  readonly #floods: Floods;
   readonly #loader: RoomLoader;
+  readonly #lists: PolicyLists;
+  readonly #aliases: AliasKeeping;
   readonly #reconciler: ReconcilerParts;
   readonly #history: HistoryLimiter;
+  readonly #invites: Invites;
+  readonly #strangers: StrangerParts;
   readonly #pusher: Pusher;
   readonly #couriers: Couriers;
   readonly #intake: FastifyInstance;
@@ -118,7 +136,10 @@ export class App {
 
     const metrics = makeMetrics();
     const tally = new Tally(metrics, clock);
-    this.#recorder = new Recorder(storage.ledger, own, clock, random);
+    this.#recorder = new Recorder(storage.ledger, own, clock, random, (events) => {
+      this.#floods.count(events);
+      this.#aliases.heard(events);
+    });
     this.#tenants = new Tenants({
       store: storage.tenants,
       own,
@@ -127,7 +148,8 @@ export class App {
       clock,
       random,
     });
-    this.#rules.replace("config", configuredRules(config.policy));
+    this.#rules = new Rules(storage.rules, clock);
+    this.#rules.configure(configuredRules(config.policy));
     this.#budgets = new Budgets(budgetsOf(config.policy), clock);
     this.#policy = new Policy({
       own,
@@ -135,13 +157,22 @@ export class App {
       looker: directory,
       attended: storage.attendance,
       tenants: this.#tenants,
-      rules: this.#rules,
+      rules: this.#rules.book,
       coolDowns: storage.coolDowns,
       budgets: this.#budgets,
       limits: config.policy,
       clock,
     });
-    this.#desk = new LeaseDesk(storage.leases, this.#policy, clock);
+    const refused = (code: string, holder: HolderKind, leases = 1): void =>
+      metrics.policyRefusals.inc({ code, holder }, leases);
+    const refusals = new LeaseRefusals({
+      write: (entry) => storage.audit.noteAll([entry], clock.now()),
+      refused,
+      clock,
+      log,
+      abort: this.#abort.signal,
+    });
+    this.#desk = new LeaseDesk(storage.leases, this.#policy, clock, refusals);
     const moves = new HomeserverMoves(client);
     this.#keeper = new Keeper({
       store: storage.attendance,
@@ -152,8 +183,44 @@ export class App {
       clock,
       random,
       log,
+      refused,
       options: config.attendance,
     });
+    this.#reviewer = new Reviewer({
+      store: storage.reviews,
+      policy: this.#policy,
+      committed: this.#recorder.committed,
+      stepped: this.#keeper.stepped,
+      rules: this.#rules.changed,
+      tenants: this.#tenants.changed,
+      ended: this.#desk.changed,
+      refused,
+      clock,
+      log,
+    });
+    this.#floods = new Floods({
+      meter: new FloodMeter(config.policy.maxEventRate, own),
+      store: storage.reviews,
+      policy: this.#policy,
+      ended: this.#desk.changed,
+      refused,
+      flooded: () => metrics.roomsFlooded.inc(),
+      clock,
+      log,
+    });
+    const aliasParts: AliasParts = {
+      own,
+      store: storage.aliases,
+      directory: new HomeserverAliasDirectory(client, directory, config.homeserver.adminToken ?? null),
+      desk: this.#desk,
+      keeper: this.#keeper,
+      clock,
+      random,
+      log,
+      options: config.aliases,
+      stopping: this.#abort.signal,
+    };
+    this.#aliases = new AliasKeeping(aliasParts);
     const states = new HomeserverStates(client);
     this.#loader = new RoomLoader({
       loads: storage.loads,
@@ -172,6 +239,19 @@ export class App {
       log,
       repaired: (differences) => metrics.repaired.inc({ what: "rows" }, differences),
       stirred: this.#keeper.stepped,
+    });
+    this.#lists = new PolicyLists({
+      lists: config.policy.lists,
+      rules: this.#rules,
+      aliases: directory,
+      desk: this.#desk,
+      leases: storage.leases,
+      ledger: storage.ledger,
+      journal: storage.journal,
+      recorder: this.#recorder,
+      states,
+      clock,
+      log,
     });
     const word = new HomeserverAnswers(client, config.registration.id);
     const watch = new DeliveryWatch({
@@ -201,6 +281,27 @@ export class App {
       memory: { events: EVENT_MEMORY, transactions: TRANSACTION_MEMORY },
     });
     this.#history = history;
+    this.#invites = new Invites({
+      own,
+      ownInvites: storage.ownInvites,
+      cursor: storage.inviteCursor,
+      ledger: storage.ledger,
+      journal: storage.journal,
+      leases: storage.leases,
+      keeper: this.#keeper,
+      desk: this.#desk,
+      recorder: this.#recorder,
+      tenants: this.#tenants,
+      rules: this.#rules.book,
+      permission: new HomeserverInvitePermission(client, this.#abort.signal),
+      ownSetting: config.policy.ownInvites,
+      options: config.invites,
+      clock,
+      log,
+      count: (outcome) => metrics.ownInvites.inc({ outcome }),
+    });
+    const forgot = (rooms: number): void => metrics.roomsForgotten.inc(rooms);
+    this.#strangers = { store: storage.strangers, clock, log, forgot };
 
     const feed = new JournalFeed({
       journal: storage.journal,
@@ -261,6 +362,15 @@ export class App {
       log,
       stopping: this.#abort.signal,
     });
+    const guard = {
+      config: () => this.#config.policy,
+      policy: this.#policy,
+      rules: this.#rules,
+      budgets: this.#budgets,
+      attended: storage.attendance,
+      coolDowns: storage.coolDowns,
+      lists: () => this.#lists.standings(),
+    };
     this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
     adminRoutes(this.#admin, {
       token: config.admin.token,
@@ -272,6 +382,7 @@ export class App {
       notReadyBecause: () => this.#notReadyBecause,
       intake: () => tally.intake,
       delivery,
+      ownInvites: () => this.#invites.treatment,
       metricsText: () =>
         metricsText(metrics, {
           overview: storage.overview,
@@ -281,6 +392,7 @@ export class App {
           delivery,
           tenants: this.#tenants,
           deliveries: this.#couriers,
+          guard,
         }),
       ledger: storage.ledger,
       journal: storage.journal,
@@ -290,9 +402,12 @@ export class App {
       desk: this.#desk,
       keeper: this.#keeper,
       aliases: directory,
+      keptAliases: new AliasOperator(aliasParts, this.#aliases),
+      looker: directory,
       tenants: this.#tenants,
       deliveries: this.#couriers,
       pinger: this.#couriers,
+      guard,
       audit: storage.audit,
       backup: (path) => storage.backups.make(path, clock.now(), random, this.#abort.signal),
       registrationOf: (tenant, tokens) => makeTenantRegistration(tenant, tokens),
@@ -308,6 +423,8 @@ export class App {
     const { appservice, admin } = this.#config;
     await this.#recorder.start();
     await this.#tenants.start();
+    await this.#rules.start();
+    await this.#lists.start();
     this.ports.appservice = await listen(this.#intake, "appservice.listen", appservice.listen);
     this.ports.admin = await listen(this.#admin, "admin.listen", admin.listen);
     this.#background.push(this.#becomeReady().then(this.#settleReady.resolve, this.#settleReady.reject));
@@ -318,7 +435,10 @@ export class App {
     const changes = changesBetween(this.#config, config);
     this.#policy.setLimits(config.policy);
     this.#budgets.setBudgets(budgetsOf(config.policy));
-    this.#rules.replace("config", configuredRules(config.policy));
+    this.#rules.configure(configuredRules(config.policy));
+    this.#lists.setLists(config.policy.lists);
+    this.#invites.setOwn(config.policy.ownInvites);
+    this.#floods.setRate(config.policy.maxEventRate);
     this.#keeper.setOptions(config.attendance);
     this.#config = { ...this.#config, attendance: config.attendance, policy: config.policy, log: config.log };
     return changes;
@@ -369,6 +489,8 @@ export class App {
     if (!isSetUp) return;
     await this.#keeper.start();
     this.#loader.start();
+    this.#background.push(this.#reviewer.run(this.#abort.signal));
+    this.#background.push(this.#lists.run(this.#abort.signal));
     this.#background.push(
       sweepLeases({
         store: this.#storage.leases,
@@ -387,8 +509,11 @@ export class App {
       }),
     );
     this.#background.push(reconcileForever(this.#reconciler, this.#abort.signal));
+    this.#background.push(this.#invites.run(this.#abort.signal));
+    this.#background.push(forgetStrangers(this.#strangers, this.#abort.signal));
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#couriers.start();
+    this.#background.push(this.#aliases.run());
     this.#notReadyBecause = null;
     this.#log.info("emissary.ready", { pseudouser: this.#own, ...this.ports });
   }

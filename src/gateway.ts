@@ -10,6 +10,7 @@ import type { Recorder } from "./ledger/recorder.ts";
 import type { Clock } from "./model/clock.ts";
 import type { UserId } from "./model/ids.ts";
 import type { Logger } from "./model/logger.ts";
+import { isRegex } from "./model/tenant.ts";
 import type { Config } from "./platform/config/config.ts";
 import type { Metrics } from "./platform/metrics.ts";
 import type { Tenants } from "./policy/tenants.ts";
@@ -58,6 +59,8 @@ export interface GatewayParts {
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): void {
   const { config, own, storage, client, directory, states, feed } = parts;
   const { recorder, tenants, desk, keeper, couriers, metrics, clock, log, stopping } = parts;
+  // As homeservers match: from the beginning, and to the end only where the expression says so.
+  const reserved = config.registration.reservedAliases.filter(isRegex).map((regex) => new RegExp(`^(?:${regex})`));
   const audit = new AuditQueue(storage.audit, clock);
   const upstream = new HomeserverUpstream(client);
   const act = actSurface({
@@ -68,6 +71,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     keeper,
     ledger: storage.ledger,
     aliases: directory,
+    isReservedAlias: (alias) => reserved.some((regex) => regex.test(alias)),
     upstream,
     audit,
     refusals: new Refusals(audit, clock, log, stopping),

@@ -98,16 +98,16 @@ export class Synapse {
     return lastLines(text, lines);
   }
 
-  async registerUser(localpart: string): Promise<SynapseUser> {
+  async registerUser(localpart: string, { admin = false } = {}): Promise<SynapseUser> {
     const endpoint = `${this.url}/_synapse/admin/v1/register`;
     const { nonce } = (await (await fetch(endpoint)).json()) as { nonce: string };
     const password = localpart;
     const mac = createHmac("sha1", REGISTRATION_SECRET)
-      .update([nonce, localpart, password, "notadmin"].join("\0"))
+      .update([nonce, localpart, password, admin ? "admin" : "notadmin"].join("\0"))
       .digest("hex");
     const response = await fetch(endpoint, {
       method: "POST",
-      body: JSON.stringify({ nonce, username: localpart, password, admin: false, mac }),
+      body: JSON.stringify({ nonce, username: localpart, password, admin, mac }),
     });
     if (!response.ok) {
       throw new Error(`Synapse ${this.serverName} did not create the user ${localpart}: ${await response.text()}`);

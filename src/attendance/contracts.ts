@@ -25,7 +25,8 @@ export interface JoinWay {
 /** The pseudouser's moves. The keeper is the only caller. */
 export interface PseudouserMoves {
   join(roomId: RoomId, way: JoinWay, abort: AbortSignal): Promise<MoveAnswer>;
-  leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer>;
+  /** @param reason what the membership event tells everybody in the room; nothing where it is left out */
+  leave(roomId: RoomId, abort: AbortSignal, reason?: string): Promise<MoveAnswer>;
   /** The pseudouser's own membership event as the homeserver holds it now; null where it has none or does not say. */
   ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null>;
 }
@@ -64,7 +65,7 @@ export interface LeaseProgress {
 }
 
 /** What Emissary does in a room by itself, as the audit calls it. */
-export type OwnDeed = "room.join" | "room.leave" | "room.functional-member";
+export type OwnDeed = "room.join" | "room.leave" | "room.decline" | "room.functional-member";
 
 /** Where the keeper's intentions are kept. Each call is one commit. */
 export interface AttendanceStore {

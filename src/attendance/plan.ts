@@ -1,5 +1,6 @@
 import type { Attendance } from "../model/attendance.ts";
 import type { Membership } from "../model/membership.ts";
+import { VERDICT_CODES } from "../model/verdict.ts";
 
 export interface Situation {
   readonly now: number;
@@ -38,7 +39,7 @@ export function plan({ now, ownMembership, liveLeases, attendance, linger, draw 
     return { act: "join" };
   }
   if (!inside) {
-    const phase = attendance.phase === "refused" ? "refused" : "absent";
+    const phase = attendance.phase === "refused" || isOverRefused(attendance, liveLeases) ? "refused" : "absent";
     return { act: "rest", phase, nextAt: null, leaveAt: null };
   }
   const leaveAt =
@@ -46,6 +47,14 @@ export function plan({ now, ownMembership, liveLeases, attendance, linger, draw 
   const nextAt = Math.max(leaveAt, held ?? 0);
   if (nextAt > now) return { act: "rest", phase: held !== null ? "leaving" : "present", nextAt, leaveAt };
   return { act: "leave" };
+}
+
+/**
+ * Whether policy ended the room's leases while we were there, and nobody has taken one since. Why is told until somebody does. While
+ * we are joining, a verdict's code is only what puts the next try off.
+ */
+export function isOverRefused({ phase, code }: Attendance, liveLeases: number): boolean {
+  return liveLeases === 0 && phase !== "joining" && VERDICT_CODES.some((verdict) => verdict === code);
 }
 
 /** The time that was drawn before; null where none was, or the clock was set back since. */

@@ -16,7 +16,7 @@ export interface Call<Schema extends z.ZodType> {
   readonly method?: "GET" | "POST" | "DELETE";
   /** Path segments after /_emissary/v1, not yet encoded. */
   readonly path: readonly string[];
-  readonly query?: Readonly<Record<string, string | number | null>>;
+  readonly query?: Readonly<Record<string, string | number | readonly string[] | null>>;
   readonly body?: unknown;
   /** Milliseconds, for a call that waits for another server. */
   readonly timeout?: number;
@@ -39,7 +39,9 @@ export class AdminClient {
   async call<Schema extends z.ZodType>(call: Call<Schema>): Promise<z.output<Schema>> {
     const { method = "GET", path, query = {}, body, timeout = TIMEOUT, answer } = call;
     const url = new URL(`${this.address}/_emissary/v1/${path.map(encodeURIComponent).join("/")}`);
-    for (const [key, value] of Object.entries(query)) if (value !== null) url.searchParams.set(key, String(value));
+    for (const [key, value] of Object.entries(query)) {
+      for (const one of value === null ? [] : [value].flat()) url.searchParams.append(key, String(one));
+    }
     const { status, text } = await this.#send(method, url, body, timeout);
     const json = parse(text);
     if (status >= 400) throw this.#refusal(status, json);

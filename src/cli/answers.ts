@@ -14,6 +14,23 @@ const delivery = z.looseObject({
   paused_at: number.nullable(),
 });
 
+/** How near policy is to its caps. */
+const guard = z.looseObject({
+  rooms_attended: number,
+  max_rooms: number,
+  joins_under_way: number,
+  max_joins_under_way: number,
+  budgets: z.array(
+    z.looseObject({
+      budget: z.string(),
+      joins: number,
+      per_ms: number,
+      levels: z.array(z.looseObject({ payer: z.string(), left: number })),
+    }),
+  ),
+  cool_downs: z.record(z.string(), number),
+});
+
 export const statusAnswer = z.looseObject({
   version: z.string(),
   pseudouser: z.string(),
@@ -40,8 +57,10 @@ export const statusAnswer = z.looseObject({
   }),
   last_ping: z.looseObject({ transaction_id: z.string(), at: number }).nullable(),
   delivery: z.looseObject({ state: z.string(), since: number.nullable(), cause: text }),
+  own_invites: z.enum(["blocked", "declined", "kept"]),
   tenants: number,
   tenant_deliveries: z.array(delivery.extend({ tenant: z.string() })),
+  policy: guard,
 });
 
 export const roomRow = z.looseObject({
@@ -68,6 +87,8 @@ export const roomAnswer = roomRow.extend({
   predecessor: text,
   via: z.array(z.string()),
   members: z.record(z.string(), number),
+  cool_down: z.looseObject({ code: z.string(), reason: z.string(), until: number, strikes: number }).nullable(),
+  invited_by: text,
 });
 
 export const roomsAnswer = z.looseObject({ rooms: z.array(roomRow), next: text });
@@ -141,3 +162,87 @@ export const auditAnswer = z.looseObject({
   ),
   next: number.nullable(),
 });
+
+const verdict = z.enum(["allow", "deny"]);
+
+export const policyAnswer = guard.extend({
+  max_members: number,
+  max_event_rate: number,
+  refuse_versions: z.array(z.string()),
+  own_invites: z.string(),
+  lists: z.array(z.string()),
+  list_rooms: z.array(z.looseObject({ room_id: z.string(), read_at: number.nullable(), failures: number })),
+  rules: z.array(
+    z.looseObject({
+      source: z.string(),
+      allow: number,
+      deny: number,
+      rules: z.array(z.looseObject({ kind: z.string(), entity: z.string(), verdict, reason: text })),
+    }),
+  ),
+});
+
+export const explainAnswer = z.looseObject({
+  room_id: z.string(),
+  alias: text,
+  for: z.string(),
+  verdict: z.looseObject({
+    allowed: z.boolean(),
+    code: z.string(),
+    reason: z.string(),
+    retry_after_ms: number.nullable(),
+  }),
+  rules: z.array(
+    z.looseObject({
+      code: z.string(),
+      verdict: z.string(),
+      reason: z.string(),
+      inputs: z.record(z.string(), z.unknown()),
+    }),
+  ),
+});
+
+export const ruleSetAnswer = z.looseObject({ outcome: z.string() });
+
+export const ruleRemovedAnswer = z.looseObject({ removed: z.boolean() });
+
+export const upgradeCheckAnswer = z.looseObject({
+  room_id: z.string(),
+  standing: z.string(),
+  notes: z.array(z.looseObject({ topic: z.string(), now: z.string(), then: z.string() })),
+  today: z.array(z.string()),
+});
+
+export const aliasesAnswer = z.looseObject({
+  keep: z.boolean(),
+  sweep: z.looseObject({
+    running: z.boolean(),
+    finished_at: number.nullable(),
+    failure: text,
+    next_at: number.nullable(),
+  }),
+  aliases: z.array(
+    z.looseObject({
+      alias: z.string(),
+      room_id: z.string(),
+      state: z.string(),
+      code: text,
+      reason: text,
+      since: number,
+      checked_at: number,
+      empty_since: number.nullable(),
+      repair: z
+        .discriminatedUnion("act", [
+          z.object({ act: z.literal("point"), room_id: z.string(), by: z.string() }),
+          z.object({ act: z.literal("remove") }),
+        ])
+        .nullable(),
+      advice: text,
+    }),
+  ),
+  next: text,
+});
+
+export const aliasSweepAnswer = z.looseObject({ sweeping: z.boolean() });
+
+export const aliasRepairedAnswer = z.looseObject({ alias: z.string(), done: z.boolean() });

@@ -4,7 +4,7 @@ import { MEMBERSHIPS } from "../model/membership.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { membersAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
-import { checkedRoom, ROOM } from "./rooms.ts";
+import { checkedRoom, ROOM } from "./room-words.ts";
 import { table } from "./table.ts";
 
 const PAGE = 1000;

@@ -1,12 +1,14 @@
 import { Command, CommanderError } from "commander";
 import { sentenceOf } from "../model/errors.ts";
 import { programVersion } from "../platform/version.ts";
+import { addAliases } from "./aliases.ts";
 import { addAudit } from "./audit.ts";
 import { addBackup } from "./backup.ts";
 import { addDoctor } from "./doctor.ts";
 import { EXIT, EXIT_MEANINGS, exitCodeOf, isForeseen } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { addMembers } from "./members.ts";
+import { addPolicy } from "./policy.ts";
 import { addRegister } from "./register.ts";
 import { addRooms } from "./rooms.ts";
 import { addRun } from "./run.ts";
@@ -41,7 +43,19 @@ export function buildProgram(io: Io): Command {
     })
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", HELP);
-  for (const add of [addRegister, addRun, addStatus, addRooms, addMembers, addTenant, addAudit, addBackup, addDoctor])
+  for (const add of [
+    addRegister,
+    addRun,
+    addStatus,
+    addRooms,
+    addMembers,
+    addTenant,
+    addAliases,
+    addPolicy,
+    addAudit,
+    addBackup,
+    addDoctor,
+  ])
     add(program, io);
   return program;
 }

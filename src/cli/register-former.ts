@@ -8,7 +8,13 @@ import { ADMIN_TOKEN, SAMPLE_ADMIN_TOKEN } from "../platform/config/admin.ts";
 import { isLocalpart } from "../platform/config/pseudouser.ts";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { registrationSchema, reservedIn, SAMPLE_TOKENS, type RegistrationTokens } from "../platform/registration.ts";
+import {
+  claimsAll,
+  registrationSchema,
+  reservedIn,
+  SAMPLE_TOKENS,
+  type RegistrationTokens,
+} from "../platform/registration.ts";
 
 /** What an earlier `register` left that the next one keeps. */
 export interface Former {
@@ -18,6 +24,8 @@ export interface Former {
   readonly adminToken: string | null;
   /** Namespaces besides the pseudouser's. */
   readonly reserved: readonly string[];
+  /** Whether it took in all aliases, and all users, of this server; null where there is no registration that can be read. */
+  readonly told: { readonly aliases: boolean; readonly watchInvites: boolean } | null;
   readonly answers: {
     readonly homeserverUrl?: string;
     readonly serverName?: string;
@@ -33,6 +41,7 @@ export const NO_FORMER_FILES: Former = {
   tokens: null,
   adminToken: null,
   reserved: [],
+  told: null,
   answers: {},
   remarks: [],
 };
@@ -42,16 +51,27 @@ export function formerFiles(paths: { registrationPath: string; configPath: strin
   const tokens = formerTokens(paths.registrationPath, remarks);
   const config = formerConfig(paths.configPath, remarks);
   const answers = formerAnswers(config);
-  const reserved = formerReserved(paths.registrationPath, answers);
-  return { config, tokens, adminToken: formerAdminToken(config), reserved, answers, remarks };
+  const namespaces = formerNamespaces(paths.registrationPath, answers);
+  return { config, tokens, adminToken: formerAdminToken(config), ...namespaces, answers, remarks };
 }
 
-function formerReserved(path: string, { serverName, localpart = "" }: Former["answers"]): readonly string[] {
-  if (!existsSync(path)) return [];
+function formerNamespaces(
+  path: string,
+  { serverName, localpart = "" }: Former["answers"],
+): Pick<Former, "reserved" | "told"> {
+  if (!existsSync(path)) return { reserved: [], told: null };
   const file = registrationSchema.pick({ namespaces: true }).safeParse(readable(path));
-  if (!file.success) return [];
-  const isKnown = serverName !== undefined && isServerName(serverName);
-  return reservedIn(file.data.namespaces, isKnown ? pseudouserOf(serverName, localpart) : null);
+  if (!file.success) return { reserved: [], told: null };
+  const { namespaces } = file.data;
+  if (serverName === undefined || !isServerName(serverName))
+    return { reserved: reservedIn(namespaces, null), told: null };
+  return {
+    reserved: reservedIn(namespaces, pseudouserOf(serverName, localpart)),
+    told: {
+      aliases: claimsAll(namespaces, "#", serverName),
+      watchInvites: claimsAll(namespaces, "@", serverName),
+    },
+  };
 }
 
 function formerTokens(path: string, remarks: string[]): RegistrationTokens | null {

@@ -21,6 +21,8 @@ interface Flags {
   dir: string;
   localpart?: string;
   reserve?: string[];
+  aliases?: boolean;
+  watchInvites?: boolean;
   force?: true;
   rotate?: true;
 }
@@ -47,6 +49,14 @@ export function addRegister(program: Command, io: Io): void {
       "--reserve <regex...>",
       "user IDs of tenants' personas, or aliases of their rooms, that people are not to take; adds to those reserved",
     )
+    .option("--aliases", "have the homeserver tell of the rooms that its aliases point to (the default)")
+    .option("--no-aliases", "not so: such rooms are found by looking only, and aliases cannot be mended")
+    .option(
+      "--watch-invites",
+      "have it tell of invites of its users (invites.take_part): Emissary is sent every event of every room that a local user is " +
+        "in, with receipts, typing and presence, and its token lets it act as any of them",
+    )
+    .option("--no-watch-invites", "no longer")
     .option("--force", "replace the files, keeping their tokens and the settings not named here")
     .option("--rotate", "make new tokens; with --force where there are files")
     .action(async (flags: Flags, command: Command) => {
@@ -76,7 +86,11 @@ async function register(flags: Flags, io: Io): Promise<void> {
   await mkdir(flags.dir, { recursive: true });
   const reserved = [...new Set([...former.reserved, ...(flags.reserve ?? [])])];
   warnOfReserved(flags.reserve ?? [], answers.serverName, io);
-  const registration = renderRegistration(makeRegistration({ ...answers, tokens, reserved }), HEADING);
+  const { aliases = former.told?.aliases ?? true, watchInvites = former.told?.watchInvites ?? false } = flags;
+  const registration = renderRegistration(
+    makeRegistration({ ...answers, tokens, reserved, aliases, watchInvites }),
+    HEADING,
+  );
   const config = writtenConfig(former.config, { ...answers, adminToken });
   await writeTogether(
     [

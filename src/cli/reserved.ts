@@ -4,7 +4,7 @@ import { EmissaryError } from "../model/errors.ts";
 import { isRegex } from "../model/tenant.ts";
 import { isJsonObject, stringAt } from "../model/json.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { isOfAliases, registrationSchema } from "../platform/registration.ts";
+import { isOfAliases, matchesUnlike, registrationSchema } from "../platform/registration.ts";
 import type { Io } from "./io.ts";
 import { neutral } from "./text.ts";
 
@@ -16,14 +16,10 @@ export function faultInReserved(regex: string): string | null {
   return null;
 }
 
-/** Localparts that have nothing in common, not even a length: what matches both matches any. */
-const UNLIKE = ["q", "7_z=.k-v"];
-
 /** Whether an expression takes in every name of the servers that it is for. It begins to match at the name's beginning. */
 function matchesAll(regex: string): boolean {
   const server = /:([^:]*?(?::\d+)?)[$)]*$/.exec(regex)?.[1]?.replaceAll("\\", "") ?? "any.invalid";
-  const expression = new RegExp(`^(?:${regex})`);
-  return ["@", "#"].some((sigil) => UNLIKE.every((localpart) => expression.test(`${sigil}${localpart}:${server}`)));
+  return matchesUnlike(regex, "@", server) || matchesUnlike(regex, "#", server);
 }
 
 /** Says what an expression takes in besides the personas, where it can be told. */

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { adminClient } from "./admin-client.ts";
 import { statusAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
+import { guardLines } from "./policy-words.ts";
 import { facts } from "./table.ts";
 import { deliveryLines } from "./tenant-delivery.ts";
 import { moment, neutral, spoken } from "./text.ts";
@@ -32,8 +33,10 @@ function render(status: z.output<typeof statusAnswer>): string {
     ["homeserver", `${homeserver.server_name} at ${homeserver.url}`],
     ["rooms", counts({ present, joining, leaving, refused, "still loading": loading })],
     ["leases", counts(leases)],
+    ["own invites", status.own_invites],
     ["tenants", status.tenants],
     ...deliveryLines(status.tenant_deliveries),
+    ...guardLines(status.policy),
     ["journal", journal.last_seq === null ? "empty" : `${journal.first_seq ?? "?"} to ${journal.last_seq}`],
     ...journal.held_by.map((laggard): [string, string] => ["journal held", laggardSentence(laggard)]),
     ["transactions", `${intake.transactions}, ${last}`],

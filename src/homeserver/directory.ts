@@ -1,7 +1,7 @@
 import { isRoomId, isServerName, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { stringAt } from "../model/json.ts";
 import { MAX_VIA } from "../model/room.ts";
-import type { RoomLook } from "../policy/judge.ts";
+import type { RoomLook } from "../policy/question.ts";
 import type { RoomLooker } from "../policy/looks.ts";
 import type { HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";

@@ -23,8 +23,9 @@ export class HomeserverMoves implements PseudouserMoves {
     return this.#move(path, { via, server_name: via }, reason === null ? {} : { reason }, abort);
   }
 
-  async leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer> {
-    return this.#move(`/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/leave`, {}, {}, abort);
+  async leave(roomId: RoomId, abort: AbortSignal, reason?: string): Promise<MoveAnswer> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/leave`;
+    return this.#move(path, {}, reason === undefined ? {} : { reason }, abort);
   }
 
   async ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null> {

@@ -3,15 +3,14 @@ import { EmissaryError } from "../model/errors.ts";
 import type { RoomId } from "../model/ids.ts";
 import type { Holder, Lease, LeaseEnd, LeaseWish } from "../model/lease.ts";
 import { Signal } from "../model/signal.ts";
-import type { Policy } from "../policy/policy.ts";
+import type { Ask, Policy } from "../policy/policy.ts";
 import type { Verdict, VerdictCode } from "../model/verdict.ts";
+import type { LeaseRefusals } from "./refusals.ts";
 
 /** What the desk needs of storage. Every call is one commit, with its audit row. */
 export interface LeaseStore {
   /** Books the lease, or renews the one that this holder has there; routes are added to the room's. Wakes the room's attendance. */
   book(wish: LeaseWish, now: number): Promise<Lease>;
-  /** Notes a refusal in the audit. */
-  refuse(wish: LeaseWish, verdict: Verdict, now: number): Promise<void>;
   /** Ends one lease; false where there is none. */
   end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean>;
   /** Ends the leases whose time is over, at most `limit`; the number ended. */
@@ -38,11 +37,13 @@ export class LeaseDesk {
   readonly #store: LeaseStore;
   readonly #policy: Policy;
   readonly #clock: Clock;
+  readonly #refusals: Pick<LeaseRefusals, "note">;
 
-  constructor(store: LeaseStore, policy: Policy, clock: Clock) {
+  constructor(store: LeaseStore, policy: Policy, clock: Clock, refusals: Pick<LeaseRefusals, "note">) {
     this.#store = store;
     this.#policy = policy;
     this.#clock = clock;
+    this.#refusals = refusals;
   }
 
   /**
@@ -50,12 +51,12 @@ export class LeaseDesk {
    * @throws EmissaryError `refused-by-policy`, or `limited` where time alone mends it, with the verdict's code as reason; homeserver
    *   failures of the look.
    */
-  async take(wish: LeaseWish): Promise<Lease> {
+  async take(wish: LeaseWish & Pick<Ask, "told">): Promise<Lease> {
     const { verdict, booked } = await this.#policy.admit(wish, (via) =>
       this.#store.book({ ...wish, via }, this.#clock.now()),
     );
     if (booked === null) {
-      await this.#store.refuse(wish, verdict, this.#clock.now());
+      await this.#refusals.note(wish, verdict);
       throw refusal(`Policy refuses ${wish.roomId}`, verdict);
     }
     this.changed.notify();
@@ -69,6 +70,7 @@ export class LeaseDesk {
   async requireSpace(holder: Holder): Promise<void> {
     const verdict = await this.#policy.judgeOneMore(holder);
     if (verdict.allowed) return;
+    await this.#refusals.note({ roomId: null, holder, via: [] }, verdict);
     throw refusal("Policy refuses another room", verdict);
   }
 

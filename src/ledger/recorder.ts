@@ -49,9 +49,18 @@ export class Recorder {
   readonly #clock: Clock;
   readonly #events: RecentEventIds;
   readonly #transactions = new RecentIds(TRANSACTION_MEMORY);
+  readonly #brought: (events: readonly RoomEvent[]) => void;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(writer: LedgerWriter, own: UserId, clock: Clock, random: Random) {
+  /** @param brought told of new events once they are written; it does not throw, and does little */
+  constructor(
+    writer: LedgerWriter,
+    own: UserId,
+    clock: Clock,
+    random: Random,
+    brought: (events: readonly RoomEvent[]) => void = () => {},
+  ) {
+    this.#brought = brought;
     this.#events = new RecentEventIds(EVENT_MEMORY, random);
     this.#writer = writer;
     this.#own = own;
@@ -125,7 +134,10 @@ export class Recorder {
     }
     this.#transactions.add(key);
     for (const event of fresh) this.#events.add(event.event_id);
-    if (fresh.length > 0) this.committed.notify();
+    if (fresh.length > 0) {
+      this.#brought(fresh);
+      this.committed.notify();
+    }
     if (changes.some(concernsUs)) this.ownChanged.notify();
     return {
       repeated: false,

@@ -9,6 +9,11 @@ export interface Holder {
   readonly name: string;
 }
 
+/** The holder as the audit and the operator see it. */
+export function holderText({ kind, name }: Holder): string {
+  return kind === "operator" ? "operator" : `${kind}:${name}`;
+}
+
 /** One holder's reason to be in one room. There is at most one live lease for a holder and a room. */
 export interface Lease {
   readonly id: number;

@@ -11,6 +11,8 @@ export interface Metrics {
   readonly ephemeral: Counter;
   readonly roomsDoubted: Counter;
   readonly repaired: Counter<"what">;
+  readonly ownInvites: Counter<"outcome">;
+  readonly roomsForgotten: Counter;
   readonly deliveryStalled: Gauge;
   readonly actRequests: Counter<"outcome">;
   readonly peekRequests: Counter<"outcome">;
@@ -18,6 +20,11 @@ export interface Metrics {
   readonly tenantEphemeralDropped: Counter<"tenant">;
   readonly tenantLag: Gauge<"tenant">;
   readonly tenantOldestAge: Gauge<"tenant">;
+  readonly policyRefusals: Counter<"code" | "holder">;
+  readonly roomsFlooded: Counter;
+  readonly budgetLeft: Gauge<"budget">;
+  readonly policyRules: Gauge<"source">;
+  readonly coolDowns: Gauge<"code">;
   readonly rooms: Gauge<"phase">;
   readonly leases: Gauge<"kind">;
   readonly journalEnd: Gauge;
@@ -55,6 +62,17 @@ export function makeMetrics(): Metrics {
       registers,
       name: "emissary_rooms_doubted_total",
       help: "Times that a room's events did not follow on what the ledger holds, so that it was asked for again",
+    }),
+    ownInvites: new Counter({
+      registers,
+      name: "emissary_own_invites_total",
+      help: "Invites of the pseudouser: declined, not declined by the homeserver, or left unanswered",
+      labelNames: ["outcome"],
+    }),
+    roomsForgotten: new Counter({
+      registers,
+      name: "emissary_rooms_forgotten_total",
+      help: "Rooms that nobody wanted any more and that were removed",
     }),
     repaired: new Counter({
       registers,
@@ -102,6 +120,35 @@ export function makeMetrics(): Metrics {
       name: "emissary_tenant_oldest_age_seconds",
       help: "How long ago the oldest of these events came",
       labelNames: ["tenant"],
+    }),
+    policyRefusals: new Counter({
+      registers,
+      name: "emissary_policy_refusals_total",
+      help: "Leases that policy refused, or ended by refusing the join, by its verdict and by the kind of holder",
+      labelNames: ["code", "holder"],
+    }),
+    roomsFlooded: new Counter({
+      registers,
+      name: "emissary_rooms_flooded_total",
+      help: "Rooms that sent more than policy.max_event_rate, and that the pseudouser left or the operator keeps it in",
+    }),
+    budgetLeft: new Gauge({
+      registers,
+      name: "emissary_policy_budget_left",
+      help: "What part of its budget for joins the payer has left that has the least, by the kind of budget",
+      labelNames: ["budget"],
+    }),
+    policyRules: new Gauge({
+      registers,
+      name: "emissary_policy_rules",
+      help: "Rules that policy goes by, by their source",
+      labelNames: ["source"],
+    }),
+    coolDowns: new Gauge({
+      registers,
+      name: "emissary_cool_downs",
+      help: "Rooms that are kept away from for a while, by the reason",
+      labelNames: ["code"],
     }),
     rooms: new Gauge({
       registers,

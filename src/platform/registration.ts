@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Random } from "../model/clock.ts";
 import { localpartOf, type ServerName, type UserId } from "../model/ids.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
-import type { Tenant } from "../model/tenant.ts";
+import { isRegex, type Tenant } from "../model/tenant.ts";
 import { expecting } from "./config/values.ts";
 
 const text = () => expecting("a text", z.string().min(1));
@@ -55,6 +55,8 @@ export function freshTokens(random: Random): RegistrationTokens {
  * Emissary's own registration with its homeserver.
  * @param of.reserved namespaces of tenants' users, which nobody registers and people are kept from, and of their rooms' aliases,
  *   without which homeservers let no appservice make any
+ * @param of.aliases whether to be told of all rooms that aliases of this server point to, and to mend such aliases
+ * @param of.watchInvites whether to be told of all rooms of local users
  */
 export function makeRegistration(of: {
   readonly url: string;
@@ -62,8 +64,10 @@ export function makeRegistration(of: {
   readonly localpart: string;
   readonly tokens: RegistrationTokens;
   readonly reserved?: readonly string[];
+  readonly aliases?: boolean;
+  readonly watchInvites?: boolean;
 }): Registration {
-  const { reserved = [] } = of;
+  const { reserved = [], aliases = true, watchInvites = false } = of;
   return {
     id: OWN_ID,
     url: of.url,
@@ -74,10 +78,12 @@ export function makeRegistration(of: {
     receive_ephemeral: true,
     namespaces: {
       users: [
-        exactly(pseudouserOf(of.serverName, of.localpart)),
-        ...reserved.filter((regex) => !isOfAliases(regex)),
-      ].map(exclusively),
-      aliases: reserved.filter(isOfAliases).map(exclusively),
+        ...[exactly(pseudouserOf(of.serverName, of.localpart)), ...reserved.filter((regex) => !isOfAliases(regex))].map(
+          exclusively,
+        ),
+        ...(watchInvites ? [inCommon("@", of.serverName)] : []),
+      ],
+      aliases: [...reserved.filter(isOfAliases).map(exclusively), ...(aliases ? [inCommon("#", of.serverName)] : [])],
       rooms: [],
     },
   };
@@ -89,6 +95,27 @@ export function reservedIn({ users, aliases }: Registration["namespaces"], own: 
   return [...others, ...aliases].filter(({ exclusive }) => exclusive).map(({ regex }) => regex);
 }
 
+/** Whether a registration takes in all users (`@`), or all aliases (`#`), of the server. */
+export function claimsAll(
+  { users, aliases }: Registration["namespaces"],
+  sigil: "@" | "#",
+  server: ServerName,
+): boolean {
+  return (sigil === "@" ? users : aliases).some(({ regex }) => isRegex(regex) && matchesUnlike(regex, sigil, server));
+}
+
+/** Localparts that have nothing in common, not even a length: what matches both matches any. */
+const UNLIKE = ["q", "7_z=.k-v"];
+
+/**
+ * Whether an expression takes in every name of a server. Homeservers match from the beginning and, unless the expression says so,
+ * not to the end. Throws SyntaxError for an expression that is none.
+ */
+export function matchesUnlike(regex: string, sigil: "@" | "#", server: string): boolean {
+  const expression = new RegExp(`^(?:${regex})`);
+  return UNLIKE.every((localpart) => expression.test(`${sigil}${localpart}:${server}`));
+}
+
 /** Whether an expression is for aliases, by the sigil that it begins with. */
 export function isOfAliases(regex: string): boolean {
   return /^\^?\(*#/.test(regex);
@@ -96,6 +123,11 @@ export function isOfAliases(regex: string): boolean {
 
 function exclusively(regex: string): { readonly exclusive: true; readonly regex: string } {
   return { exclusive: true, regex };
+}
+
+/** All names of the server, which remain everybody's. */
+function inCommon(sigil: "@" | "#", server: ServerName): { readonly exclusive: false; readonly regex: string } {
+  return { exclusive: false, regex: `^${sigil}.*:${escaped(server)}$` };
 }
 
 /** The registration that a tenant loads. Without a namespace of personas its one user is its sender. */
@@ -121,7 +153,11 @@ export function makeTenantRegistration(
 
 /** An anchored expression for one user ID, in the syntax that Python, Go, Rust and JavaScript share. */
 function exactly(userId: UserId): string {
-  return `^${userId.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
+  return `^${escaped(userId)}$`;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 /**
@@ -141,7 +177,7 @@ const NOTES: Readonly<Record<string, string>> = {
   sender_localpart: "The user that the appservice takes itself for where it names none.",
   rate_limited: "The homeserver does not slow the appservice down.",
   receive_ephemeral: "Receipts, typing and presence are wanted too.",
-  namespaces: "The users that belong to the appservice.",
+  namespaces: "What is the appservice's alone (exclusive), and what it is told of.",
 };
 
 /** The registration as a YAML file that begins with `heading`, a text of one or more lines. */

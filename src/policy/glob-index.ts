@@ -17,7 +17,7 @@ export class GlobIndex {
   readonly #names = new Map<string, number>();
   readonly #beginnings = new Affixes();
   readonly #endings = new Affixes();
-  readonly #byGram = new Map<string, Pattern[]>();
+  readonly #byGram = new Map<number, Pattern[]>();
   readonly #others: Pattern[] = [];
   #any = Infinity;
 
@@ -45,7 +45,7 @@ export class GlobIndex {
       }
     };
     for (let start = 0; start + GRAM <= text.length; start += 1) {
-      const patterns = this.#byGram.get(text.slice(start, start + GRAM));
+      const patterns = this.#byGram.get(gramAt(text, start));
       if (patterns !== undefined) tryEach(patterns);
     }
     tryEach(this.#others);
@@ -69,18 +69,17 @@ export class GlobIndex {
   #file(glob: string, literals: readonly string[], at: number): void {
     const literal = literals.reduce((longest, other) => (other.length > longest.length ? other : longest), "");
     const pattern = { at, glob: Array.from(glob), literal };
-    let best: Pattern[] | null = null;
-    let gram = "";
-    for (let start = 0; start + GRAM <= literal.length && best?.length !== 0; start += 1) {
-      const candidate = literal.slice(start, start + GRAM);
-      const filed = this.#byGram.get(candidate) ?? [];
-      if (best === null || filed.length < best.length) [best, gram] = [filed, candidate];
+    let fewest = Infinity;
+    let gram: number | null = null;
+    for (const each of literals) {
+      for (let start = 0; start + GRAM <= each.length && fewest > 0; start += 1) {
+        const filed = this.#byGram.get(gramAt(each, start))?.length ?? 0;
+        if (filed < fewest) [fewest, gram] = [filed, gramAt(each, start)];
+      }
     }
-    if (best === null) this.#others.push(pattern);
-    else {
-      best.push(pattern);
-      this.#byGram.set(gram, best);
-    }
+    const filed = gram === null ? this.#others : (this.#byGram.get(gram) ?? []);
+    filed.push(pattern);
+    if (gram !== null) this.#byGram.set(gram, filed);
   }
 }
 
@@ -101,6 +100,15 @@ class Affixes {
     }
     return found;
   }
+}
+
+/** Stands for three characters in a row. Others may have the same number: then a glob is tried in vain. */
+function gramAt(text: string, start: number): number {
+  return (
+    ((text.charCodeAt(start) & 0x3ff) << 20) |
+    ((text.charCodeAt(start + 1) & 0x3ff) << 10) |
+    (text.charCodeAt(start + 2) & 0x3ff)
+  );
 }
 
 function keepFirst(places: Map<string, number>, key: string, at: number): void {

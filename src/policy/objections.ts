@@ -31,7 +31,12 @@ const byOperatorOrAllowedRoom = (question: Question): string | null =>
   byOperator(question) ?? (isRoomAllowed(question.standings) ? "the operator allows this room" : null);
 /** The invite of a local user alone opens no room to the pseudouser: the room's own rules let in only who is invited itself. */
 const byInvite = ({ kind, ownMembership }: Question): string | null =>
-  kind === "invite" && ownMembership === "invite" ? "the pseudouser is invited together with a user of its server" : null;
+  kind === "invite" && ownMembership === "invite"
+    ? "the pseudouser is invited together with a user of its server"
+    : null;
+/** When the lease was taken, what the invite tells of the room was judged. Whether it is true the room's servers say. */
+const byToldInvite = ({ kind, stage }: Question): string | null =>
+  kind === "invite" && stage === "join" ? "the invite told what room it is" : null;
 const byGrant = ({ word }: Question): string | null =>
   word === "named" ? "a grant of the operator's names this room" : null;
 
@@ -97,10 +102,12 @@ export const OBJECTIONS: readonly Objection[] = [
   },
   {
     code: "room-cap",
-    objection: ({ stage, ownMembership, roomsAttended, limits }) =>
-      stage !== "hold" && ownMembership !== "join" && roomsAttended >= limits.maxRooms
-        ? `the pseudouser is in ${roomsAttended} rooms and may be in ${limits.maxRooms} (policy.max_rooms)`
-        : null,
+    objection: ({ stage, kind, ownMembership, roomsAttended, limits }) => {
+      const most = kind === "invite" ? partOf(limits.maxRooms) : limits.maxRooms;
+      return stage !== "hold" && ownMembership !== "join" && roomsAttended >= most
+        ? `the pseudouser is in ${roomsAttended} rooms and may be in ${most}${forKind(kind, most, limits.maxRooms)} (policy.max_rooms)`
+        : null;
+    },
     inputs: ({ ownMembership, roomsAttended, limits }) => ({
       own_membership: ownMembership,
       rooms_attended: roomsAttended,
@@ -109,10 +116,13 @@ export const OBJECTIONS: readonly Objection[] = [
   },
   {
     code: "busy",
-    objection: ({ stage, ownMembership, joinsUnderWay, limits }) =>
-      stage === "take" && ownMembership !== "join" && joinsUnderWay >= limits.maxJoinsUnderWay
-        ? `${joinsUnderWay} rooms wait to be joined, and no more than ${limits.maxJoinsUnderWay} may (policy.max_joins_under_way)`
-        : null,
+    objection: ({ stage, kind, ownMembership, joinsUnderWay, limits }) => {
+      const isWaitedFor = kind !== "invite" && kind !== "alias";
+      const most = isWaitedFor ? limits.maxJoinsUnderWay : partOf(limits.maxJoinsUnderWay);
+      return stage === "take" && ownMembership !== "join" && joinsUnderWay >= most
+        ? `${joinsUnderWay} rooms wait to be joined, and no more than ${most} may${forKind(kind, most, limits.maxJoinsUnderWay)} (policy.max_joins_under_way)`
+        : null;
+    },
     spares: byOperator,
     retryAfter: () => BUSY_RETRY_MS,
     inputs: ({ joinsUnderWay, limits }) => ({
@@ -126,7 +136,7 @@ export const OBJECTIONS: readonly Objection[] = [
       look === null
         ? "the homeserver can tell nothing of this room: it is private, or none of the given servers (via) is in it"
         : null,
-    spares: (question) => byOperator(question) ?? byGrant(question),
+    spares: (question) => byOperator(question) ?? byGrant(question) ?? byToldInvite(question),
     inputs: ({ look }) => ({ visible: look !== null }),
   },
   {
@@ -199,10 +209,24 @@ function byJoinRule({ look, vouched }: Question): string | null {
  * Whoever acts in a room, and does not only read it, stays when the room closes, as any member does. Readers go: what is said there
  * from then on is not for them.
  */
-function byStaying({ stage, kind, look }: Question): string | null {
+function byStaying({ stage, kind, look, ownMembership }: Question): string | null {
   if (hasPeekableRule(look?.version)) return null;
   const isReader = kind === "peek" || kind === "watch" || kind === "index";
+  // An alias shows nothing of the room to anybody: it only has us stay where we are already.
+  if (kind === "alias" && ownMembership === "join") return "the pseudouser is there already";
   return stage === "hold" && !isReader ? "the pseudouser came while the room was open" : null;
+}
+
+/**
+ * What is left of a cap where nobody waits for the room: others bring invites about, as many as they like, and are not to use up what
+ * local users and tenants need.
+ */
+function partOf(cap: number): number {
+  return Math.ceil(cap / 2);
+}
+
+function forKind(kind: string, most: number, cap: number): string {
+  return most === cap ? "" : ` for a lease of the kind ${kind}, half of ${cap}`;
 }
 
 function isOperators({ source }: PolicyRule): boolean {

@@ -8,9 +8,9 @@ import type { Budgets, Payer, Shortage } from "./budgets.ts";
 import type { CoolDowns } from "./cool-downs.ts";
 import { findings, judge } from "./judge.ts";
 import { Looks, type RoomLooker } from "./looks.ts";
-import { isDenied } from "./objections.ts";
+import { isDenied, isRoomAllowed } from "./objections.ts";
 import { opennessOf } from "./openness.ts";
-import { hasPeekableRule } from "./peekable/version.ts";
+import { hasPeekableRule, PEEKABLE } from "./peekable/version.ts";
 import { gainers, payersOf, type BudgetKind } from "./payers.ts";
 import { wordFor, type Word } from "./permit.ts";
 import type { Limits, Question, RoomLook, Stage } from "./question.ts";
@@ -44,6 +44,8 @@ export interface Ask {
   readonly inviter?: UserId | null;
   /** How many upgrades the lease has come through. */
   readonly upgrades?: number;
+  /** What an invite tells of the room, for where the homeserver can tell nothing. */
+  readonly told?: RoomLook | null;
 }
 
 export interface PolicyParts {
@@ -125,7 +127,7 @@ export class Policy {
 
   /** Has those pay who gain by a join that nobody asked the desk for: a lease that came with an upgrade. Null where all could. */
   async charge(ask: Ask): Promise<Shortage<BudgetKind> | null> {
-    const { payers } = await this.#weigh(ask, "join", true);
+    const { payers } = await this.#weigh(ask, "join");
     const shortage = this.#parts.budgets.shortage(payers);
     if (shortage === null) this.#parts.budgets.spend(payers);
     return shortage;
@@ -146,6 +148,18 @@ export class Policy {
       word: "named",
       standings: this.#parts.rules.standings(tenantEntity(holder)),
     });
+  }
+
+  /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
+  async isExcepted(roomId: RoomId): Promise<boolean> {
+    const alias = (await this.#parts.ledger.room(roomId))?.canonicalAlias ?? null;
+    const names = alias === null ? [roomId] : [roomId, alias];
+    return isRoomAllowed(this.#parts.rules.standings(names.map((text): Entity => ({ kind: "room", text }))));
+  }
+
+  /** Those of a room's routes that may be asked for it now. */
+  async routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
+    return this.#routes(via, (await this.#parts.ledger.room(roomId))?.serverAcl ?? null);
   }
 
   /**
@@ -190,7 +204,7 @@ export class Policy {
       ? lookOf(room)
       : isMoot
         ? null
-        : await this.#looks.look(holder, roomId, this.#routes(routes, acl), fresh);
+        : ((await this.#looks.look(holder, roomId, this.#routes(routes, acl), fresh)) ?? ask.told ?? null);
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
     return {
@@ -201,16 +215,31 @@ export class Policy {
         word,
         ownMembership: room?.ownMembership ?? null,
         look,
-        // The commonest room, and in it nobody has to vouch.
-        vouched:
-          (look?.joinRule !== "public" || hasPeekableRule(look.version)) &&
-          (await ledger.hasMemberOf(roomId, this.#server)),
+        vouched: await this.#isVouchedFor(ask, room, look, fresh),
         standings,
         aclDenies: acl === null ? null : this.#acls.keepsOut(acl, this.#server),
         coolDown: await coolDowns.of(roomId, clock.now()),
         upgrades: ask.upgrades ?? 0,
       },
     };
+  }
+
+  /**
+   * Whether a user of our server is in the room or invited (MSC1777). What the ledger knows of rooms that we are not in depends on what
+   * our registration has us told; but a homeserver that is asked without routes describes only rooms that one of its users is in.
+   */
+  async #isVouchedFor(
+    { roomId, holder }: Ask,
+    room: Room | null,
+    look: RoomLook | null,
+    fresh: boolean,
+  ): Promise<boolean> {
+    const hasRule = hasPeekableRule(look?.version);
+    // The commonest room, and in it nobody has to vouch.
+    if (look?.joinRule === "public" && !hasRule) return false;
+    if (await this.#parts.ledger.hasMemberOf(roomId, this.#server)) return true;
+    if (!hasRule || look?.joinRule === PEEKABLE || room?.ownMembership === "join") return false;
+    return (await this.#looks.look(holder, roomId, [], fresh)) !== null;
   }
 
   #questionOf(stage: Stage, { kind }: Holder, counts: RoomCounts): Question {

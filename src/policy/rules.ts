@@ -21,8 +21,8 @@ export interface RuleStore {
   set(rule: OperatorRule, at: number): Promise<RuleChange>;
   /** Takes the operator's rule back, with an audit row; false where there was none. */
   remove(kind: EntityKind, entity: string, at: number): Promise<boolean>;
-  /** Puts a policy list's rules in place of those that it had; false where they are the same. */
-  replaceList(room: RoomId, rules: readonly PolicyRule[], at: number): Promise<boolean>;
+  /** Sets and removes some of a policy list's rules. */
+  amendList(room: RoomId, set: readonly PolicyRule[], removed: readonly PolicyRule[], at: number): Promise<void>;
 }
 
 /** All rules that hold, whoever made them: what may change while we run is in storage before it is gone by. */
@@ -100,10 +100,20 @@ export class Rules {
     });
   }
 
-  /** Puts a policy list's rules in place of those that it had. */
+  /** Puts a policy list's rules in place of those that it had. There is at most one about each entity. */
   replaceList(room: RoomId, rules: readonly PolicyRule[]): Promise<void> {
     return this.#inTurn(async () => {
-      if (await this.#store.replaceList(room, rules, this.#clock.now())) this.#replace(room, rules);
+      // What differs is written only: a list of thousands commonly changes by one rule.
+      const gone = new Map(this.book.rules(room).map((rule) => [keyOf(rule), rule]));
+      const set = rules.filter((rule) => {
+        const key = keyOf(rule);
+        const had = gone.get(key);
+        gone.delete(key);
+        return had === undefined || had.verdict !== rule.verdict || had.reason !== rule.reason;
+      });
+      if (set.length === 0 && gone.size === 0) return;
+      await this.#store.amendList(room, set, [...gone.values()], this.#clock.now());
+      this.#replace(room, rules);
     });
   }
 
@@ -122,6 +132,10 @@ export class Rules {
 
 function isAbout(rule: PolicyRule, { kind, entity }: { readonly kind: EntityKind; readonly entity: string }): boolean {
   return rule.kind === kind && rule.entity === entity;
+}
+
+function keyOf({ kind, hashed, entity }: PolicyRule): string {
+  return `${kind}\n${Number(hashed)}\n${entity}`;
 }
 
 /** Server names are the same in capitals: one server has one rule. */

@@ -1,4 +1,3 @@
-import { isIPv4 } from "node:net";
 import type { ServerName } from "../model/ids.ts";
 import { parsedObject, type JsonValue } from "../model/json.ts";
 import { remember } from "../model/remember.ts";
@@ -38,6 +37,11 @@ export class ServerAcls {
 /** A server name without its port. What stands in brackets is an address of IPv6. */
 export function hostOf(server: string): string {
   return server.replace(/:\d+$/, "");
+}
+
+function isIPv4(host: string): boolean {
+  const parts = host.split(".");
+  return parts.length === 4 && parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255);
 }
 
 function parsed(acl: string): AccessList {

@@ -36,7 +36,7 @@ export function populate(path: string, rooms: number, memberships: number): void
         "printf('@user%07d:remote.example', i), 'A user of the benchmark', 1, 1 FROM rooms CROSS JOIN n ORDER BY nr, i",
     ).run({ each: memberships / rooms });
     db.prepare(
-      "INSERT INTO leases (room_nr, kind, holder, taken_at, from_seq, change) SELECT nr, 'operator', 'operator', 1, 0, nr FROM rooms",
+      "INSERT INTO leases (room_nr, kind, holder, taken_at, upgrades, from_seq, change) SELECT nr, 'operator', 'operator', 1, 0, 0, nr FROM rooms",
     ).run();
     db.prepare("INSERT INTO attendance (room_nr, phase, since) SELECT nr, 'present', 1 FROM rooms").run();
     writeJournal(db);

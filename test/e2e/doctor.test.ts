@@ -137,9 +137,9 @@ describe("with everything in order", () => {
   it("finds all well, and says so in one line a check", async () => {
     expect(await doctor(emissary.dir)).toMatchObject({ exitCode: 0, problems: {} });
     const { stdout, stderr } = await emissary.run("doctor");
-    expect(stdout.trimEnd().split("\n")).toHaveLength(17);
+    expect(stdout.trimEnd().split("\n")).toHaveLength(18);
     expect(stdout).toMatch(/^ok {7}address +the homeserver reaches us in \d+ ms$/m);
-    expect(stderr).toMatch(/17 ok|1 warning, 16 ok/);
+    expect(stderr).toMatch(/18 ok|1 warning, 17 ok/);
   });
 });
 

@@ -159,8 +159,8 @@ test.each([
   }
   expect((await service.room(room.id))["leases"]).toEqual([]);
   expect(joins(service.homeserver)).toBe(1);
-  const again = await one!.join(room.id);
-  expect(again.status).toBe(membership === "ban" ? 403 : 200);
+  expect(refusal(await one!.join(room.id))).toEqual([403, "M_FORBIDDEN", "put-out"]);
+  expect(joins(service.homeserver)).toBe(1);
 });
 
 test("an upgrade moves the leases, and with them the pseudouser, to the new room", async () => {
@@ -350,9 +350,10 @@ test("a storm of joins and leaves ends as the last wish has it", async () => {
   const all = await tenants(service, "a", "b", "c");
   const storm = all.flatMap((tenant, which) =>
     rooms.map(async ({ id }, n) => {
-      for (let round = 0; round < 6; round += 1) {
+      // A room is joined six times in an hour at most.
+      for (let round = 0; round < 2; round += 1) {
         await tenant.join(id);
-        if (round < 5 || (n + which) % 2 === 0) await tenant.leave(id);
+        if (round < 1 || (n + which) % 2 === 0) await tenant.leave(id);
       }
     }),
   );

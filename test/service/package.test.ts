@@ -44,4 +44,19 @@ describe("the published package, installed by somebody", () => {
     });
     expect(node.trim()).toBe("function");
   });
+
+  it("judges memberships by the rules of MSC1777, as the test vectors that come with it want", () => {
+    const script = `
+      import { readFileSync } from "node:fs";
+      import { mayBecomeMember } from "matrix-emissary/auth";
+      const vectors = JSON.parse(readFileSync("node_modules/matrix-emissary/vectors/msc1777/vouchers.json", "utf8"));
+      const wrong = vectors.filter((vector) => mayBecomeMember(vector).allowed !== (vector.expect === "allow"));
+      console.log(vectors.length > 0, wrong.length);
+    `;
+    const node = execFileSync(process.execPath, ["--input-type=module", "--eval", script], {
+      cwd: dir,
+      encoding: "utf8",
+    });
+    expect(node.trim()).toBe("true 0");
+  });
 });

@@ -214,6 +214,23 @@ test("of a private room that the pseudouser is in for another tenant, a summary 
   expect((await summary(two, open)).status).toBe(200);
 });
 
+test("a name that is not reserved is refused, and the homeserver, which would give us any, is not asked", async () => {
+  const service = await startService({ settings: { registration: { reservedAliases: ["#bot_"] } } });
+  const one = await service.tenant("one", MAKER);
+  const room = await made(service, one, { room_alias_name: "bot_1" });
+  const put = (name: string) =>
+    one.ask("PUT", `/directory/room/${encodeURIComponent(`#${name}:${SERVER}`)}`, { room_id: room.id });
+  const asked = (): number => service.homeserver.seen("POST", /createRoom/).length;
+  const before = asked();
+  for (const answer of [await put("x"), await one.ask("POST", "/createRoom", { room_alias_name: "x" })]) {
+    expect(outcome(answer)).toEqual([400, "M_EXCLUSIVE"]);
+    expect(answer.body["error"]).toMatch(/#x:hs\.test is not.*--reserve '#…'/);
+  }
+  expect((await put("bot_2")).status).toBe(200);
+  expect(asked()).toBe(before);
+  expect([...service.homeserver.aliases.keys()]).not.toContain(`#x:${SERVER}`);
+});
+
 test("a name that the homeserver keeps for others is refused with what the operator can do", async () => {
   const service = await startService();
   const one = await service.tenant("one", MAKER);

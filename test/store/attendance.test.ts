@@ -115,6 +115,39 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
       expect(await store.nextDue(new Set([OTHER_ROOM, ROOM]))).toBeNull();
     });
 
+    const room = (nr: number): RoomId => `!room${nr}:remote.example` as RoomId;
+    const wanted = (stores: Stores, nr: number, kind: Holder["kind"], name: string) =>
+      stores.leases.book({ roomId: room(nr), holder: { kind, name }, via: [], ttl: null }, nr);
+
+    test("each who waits has a turn before anybody has a second", async () => {
+      const stores = make().open();
+      for (const nr of [1, 2, 3]) await wanted(stores, nr, "peek", `greedy.device${nr}`);
+      await wanted(stores, 4, "tenant", "telegram");
+      await wanted(stores, 5, "peek", "modest");
+      expect(await stores.attendance.due(9, 10, NOBODY)).toEqual([1, 4, 5, 2, 3].map(room));
+      // Greedy had the last turn.
+      expect(await stores.attendance.due(9, 2, NOBODY)).toEqual([4, 5].map(room));
+      await wanted(stores, 6, "peek", "late");
+      expect(await stores.attendance.due(9, 1, NOBODY)).toEqual([room(6)]);
+    });
+
+    test("a room for which nobody waits comes after those, and is not put off for ever", async () => {
+      const stores = make().open();
+      await wanted(stores, 1, "invite", "@bob:ours.example");
+      for (const nr of [2, 3]) await wanted(stores, nr, "peek", "greedy");
+      const first: RoomId[] = [];
+      for (let nr = 0; nr < 8; nr += 1) first.push(...(await stores.attendance.due(9, 1, NOBODY)));
+      expect(first.filter((roomId) => roomId === room(1))).toHaveLength(2);
+      expect(await stores.attendance.due(9, 10, NOBODY)).toEqual([2, 3, 1].map(room));
+    });
+
+    test("an invite alone is nothing to do", async () => {
+      const stores = make().open();
+      await stores.ledger.record(recordOf("1", [member(OWN, "invite", { id: "i", sender: ALICE })]));
+      expect(await stores.attendance.due(99, 10, NOBODY)).toEqual([]);
+      expect(await stores.attendance.situation(ROOM)).toMatchObject({ ownMembership: "invite", leases: [] });
+    });
+
     test("a room in hand whose ID holds quotes is left out too", async () => {
       const stores = make().open();
       const store = stores.attendance;

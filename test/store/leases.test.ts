@@ -275,26 +275,5 @@ describe.each(DATABASES)("leases on $name", ({ make }) => {
         ["operator", "lease.end", "released", 3],
       ]);
     });
-
-    test("a refusal is noted with what it was reached by, and books nothing", async () => {
-      const { leases, audit } = make().open();
-      const inputs = { rooms_attended: 7, join_rule: null };
-      await leases.refuse(
-        wish(TELEGRAM),
-        { allowed: false, code: "room-cap", reason: "full", retryAfter: null, inputs },
-        9,
-      );
-      expect(await leases.ofRoom(ROOM)).toEqual([]);
-      expect(await audit.newest(null, 10)).toMatchObject([
-        {
-          at: 9,
-          actor: "tenant:telegram",
-          action: "lease.take",
-          outcome: "room-cap",
-          roomId: ROOM,
-          detail: { inputs },
-        },
-      ]);
-    });
   });
 });

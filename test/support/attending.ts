@@ -9,8 +9,8 @@ import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId, ServerName } from "../../src/model/ids.ts";
 import type { Logger } from "../../src/model/logger.ts";
 import type { Membership } from "../../src/model/membership.ts";
-import type { Limits, RoomLook } from "../../src/policy/judge.ts";
-import { Budgets } from "../../src/policy/budgets.ts";
+import type { Limits, RoomLook } from "../../src/policy/question.ts";
+import { Budgets, type Budget } from "../../src/policy/budgets.ts";
 import type { BudgetKind } from "../../src/policy/payers.ts";
 import { RuleBook } from "../../src/policy/rule-book.ts";
 import { Policy } from "../../src/policy/policy.ts";
@@ -42,7 +42,7 @@ export interface Move {
   readonly kind: "join" | "leave";
   readonly roomId: RoomId;
   readonly via: readonly ServerName[];
-  /** A join's. */
+  /** What it tells everybody. */
   readonly reason?: string | null;
   readonly at: number;
 }
@@ -76,8 +76,9 @@ export class FakeRooms implements PseudouserMoves {
     return this.#move({ kind: "join", roomId, via, reason, at: this.#clock.now() }, abort);
   }
 
-  leave(roomId: RoomId, abort: AbortSignal): Promise<MoveAnswer> {
-    return this.#move({ kind: "leave", roomId, via: [], at: this.#clock.now() }, abort);
+  leave(roomId: RoomId, abort: AbortSignal, reason?: string): Promise<MoveAnswer> {
+    const given = reason === undefined ? {} : { reason };
+    return this.#move({ kind: "leave", roomId, via: [], ...given, at: this.#clock.now() }, abort);
   }
 
   async ownMembership(roomId: RoomId): Promise<RoomEvent | null> {
@@ -129,7 +130,7 @@ export class FakeRooms implements PseudouserMoves {
           });
     return {
       join: (roomId, way, abort) => alive(() => this.join(roomId, way, abort)),
-      leave: (roomId, abort) => alive(() => this.leave(roomId, abort)),
+      leave: (roomId, abort, reason) => alive(() => this.leave(roomId, abort, reason)),
       ownMembership: (roomId) => alive(() => this.ownMembership(roomId)),
     };
   }
@@ -204,11 +205,15 @@ export const NO_LIMITS: Limits = {
   maxJoinsUnderWay: 10_000,
   refuseVersions: [],
 };
+const MANY: Budget = { joins: 1_000_000, per: 1 };
 /** Budgets that nobody in a test uses up, the room's own included. */
-export function noBudgets(clock: Clock): Budgets<BudgetKind> {
-  const budget = { joins: 1_000_000, per: 1 };
-  return new Budgets({ room: budget, user: budget, tenant: budget, server: budget, all: budget }, clock);
-}
+export const PLENTY: Readonly<Record<BudgetKind, Budget>> = {
+  room: MANY,
+  user: MANY,
+  tenant: MANY,
+  server: MANY,
+  all: MANY,
+};
 
 export interface ProgramParts {
   readonly stores: Stores;
@@ -250,11 +255,11 @@ export class Program {
       tenants: ANYBODY,
       rules: new RuleBook(),
       coolDowns: stores.coolDowns,
-      budgets: noBudgets(this.#clock),
+      budgets: new Budgets(PLENTY, this.#clock),
       limits: { ...NO_LIMITS, ...limits },
       clock: this.#clock,
     });
-    this.desk = new LeaseDesk(stores.leases, policy, this.#clock);
+    this.desk = new LeaseDesk(stores.leases, policy, this.#clock, { note: async () => {} });
     this.keeper = new Keeper({
       store: stores.attendance,
       moves: rooms.seenBy(() => this.#isDead),
@@ -264,6 +269,7 @@ export class Program {
       clock: this.#clock,
       random,
       log: silent,
+      refused: () => {},
       options: { ...OPTIONS, ...options },
     });
   }

@@ -34,6 +34,8 @@ export class Emissary {
     readonly localpart?: string;
     /** Namespaces of tenants' personas that people are kept from. */
     readonly reserve?: readonly string[];
+    /** Whether the homeserver tells of invites of its users. */
+    readonly watchInvites?: boolean;
     /** Sections of emissary.yaml that differ from what `register` writes. */
     readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   }): Promise<Emissary> {
@@ -45,6 +47,7 @@ export class Emissary {
       ...["--url", `http://127.0.0.1:${appservice}`, "--dir", options.dir],
       ...(options.localpart === undefined ? [] : ["--localpart", options.localpart]),
       ...(options.reserve === undefined ? [] : ["--reserve", ...options.reserve]),
+      ...(options.watchInvites === true ? ["--watch-invites"] : []),
     ]);
     if (registered.exitCode !== 0) throw new Error(`emissary register failed: ${registered.stderr}`);
     emissary.configure({

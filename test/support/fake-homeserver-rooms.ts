@@ -25,6 +25,10 @@ export interface RoomOptions {
   readonly members?: readonly string[];
   /** False for a room of which the homeserver can tell nothing from outside. */
   readonly summary?: boolean;
+  /** Servers that the directory names for its aliases. */
+  readonly servers?: readonly string[];
+  /** Whether it is in the room directory. */
+  readonly listed?: boolean;
   /** Overrides what the summary says of the number of joined members. */
   readonly summaryMembers?: number;
 }

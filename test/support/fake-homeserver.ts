@@ -95,6 +95,10 @@ export class FakeHomeserver {
   readonly refusedLocalparts = new Map<string, string>();
   /** If set, whoami answers this for whoever asks. */
   whoami: string | null = null;
+  /** Users who may ask its admin API. */
+  readonly admins = new Set<string>();
+  /** Whether the registration has the server's aliases: the appservice is then told of all rooms that one points to. */
+  tellsOfAliases = false;
   /** Bytes that were handed to the network for the newest large answer. */
   streamed = 0;
 
@@ -191,7 +195,12 @@ export class FakeHomeserver {
   }
 
   #isInterested(room: FakeRoom, stateKey: string | undefined): boolean {
+    if (this.tellsOfAliases && this.#aliasesOf(room).length > 0) return true;
     return [...this.registered].some((user) => user === stateKey || room.membership(user) === "join");
+  }
+
+  #aliasesOf(room: FakeRoom): string[] {
+    return [...this.aliases].filter(([, roomId]) => roomId === room.id).map(([alias]) => alias);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -338,6 +347,11 @@ export class FakeHomeserver {
     const [matrix, api, version, ...rest] = segments;
     const hasToken = seen.headers.authorization !== undefined || seen.query.has("access_token");
     const asker = this.#userOf(seen);
+    if (matrix === "_synapse" && seen.path === "/_synapse/admin/v1/rooms") {
+      if (asker === null || !this.admins.has(asker.user)) return NOT_THERE;
+      const page = pageOf([...this.rooms.values()], seen.query, "from");
+      return [200, { rooms: page.rooms, ...page.next }];
+    }
     if (matrix !== "_matrix") return NOT_FOUND;
     if (hasToken && asker === null) {
       return [401, { errcode: "M_UNKNOWN_TOKEN", error: "Unrecognised access token" }];
@@ -378,7 +392,8 @@ export class FakeHomeserver {
         return [200, {}];
       case "GET directory": {
         const roomId = this.aliases.get(second ?? "");
-        return roomId === undefined ? NOT_FOUND : [200, { room_id: roomId, servers: ["elsewhere.test"] }];
+        const servers = this.rooms.get(roomId ?? "")?.options.servers ?? ["elsewhere.test"];
+        return roomId === undefined ? NOT_FOUND : [200, { room_id: roomId, servers: [...servers] }];
       }
       case "PUT directory":
         if (first === "list") return [200, {}];
@@ -392,8 +407,11 @@ export class FakeHomeserver {
       case "GET capabilities":
         return [200, { capabilities: { "m.room_versions": { default: "11", available: { "11": "stable" } } } }];
       case "GET publicRooms":
-      case "POST publicRooms":
-        return [200, { chunk: [], query: query.toString(), filter: call.body }];
+      case "POST publicRooms": {
+        const listed = [...this.rooms.values()].filter(({ options }) => options.listed === true);
+        const page = pageOf(listed, query, "since");
+        return [200, { chunk: page.rooms, ...page.next, query: query.toString(), filter: call.body }];
+      }
       case "GET media":
         return [200, { path: segments.join("/"), query: query.toString() }];
       case "GET user":
@@ -406,7 +424,7 @@ export class FakeHomeserver {
         return method === "PUT" ? [200, {}] : kept === undefined ? NOT_FOUND : [200, kept];
       }
       case "GET room_summary":
-        return this.#summary(first ?? "");
+        return this.#summary(first ?? "", query.has("via"));
       case "POST join": {
         const roomId = this.aliases.get(first ?? "") ?? first ?? "";
         if (this.rooms.has(roomId) && query.getAll("via").length + query.getAll("server_name").length === 0) {
@@ -475,8 +493,12 @@ export class FakeHomeserver {
     return room;
   }
 
-  #summary(roomId: string): Reply {
+  #summary(roomId: string, hasVia: boolean): Reply {
     const room = this.rooms.get(roomId);
+    const isHere = room?.users("join").some((user) => user.endsWith(`:${SERVER}`)) === true;
+    if (room?.options.summary === false && !hasVia && !isHere) {
+      return [400, { errcode: "M_UNKNOWN", error: "Missing via to query remote room" }];
+    }
     if (room === undefined || room.options.summary === false) return NOT_FOUND;
     return [
       200,
@@ -508,7 +530,8 @@ export class FakeHomeserver {
     const { method, segments, query, body, user, token } = call;
     const [, , action, first = "", second = ""] = segments;
     const isIn = room.membership(user) === "join";
-    const mayRead = isIn || (method === "GET" && this.#isPeekable(room));
+    const mayRead =
+      isIn || (this.admins.has(user) && action === "aliases") || (method === "GET" && this.#isPeekable(room));
     if (action === "state" && method === "GET" && segments.length > 3) {
       const event = room.stateEvent(first, second);
       if (!mayRead && !(first === "m.room.member" && second === user)) return NOT_THERE;
@@ -555,7 +578,7 @@ export class FakeHomeserver {
       case "GET hierarchy":
         return [200, { rooms: room.hierarchy(this.rooms, user) }];
       case "GET aliases":
-        return [200, { aliases: room.options.alias === undefined ? [] : [room.options.alias] }];
+        return [200, { aliases: this.#aliasesOf(room) }];
       case "PUT send":
         // In room version 11 an m.room.redaction that is sent like a message redacts what its content names.
         if (first === "m.room.redaction" && typeof body["redacts"] === "string") {
@@ -608,6 +631,20 @@ export class FakeHomeserver {
     this.#sent.set(key, eventId);
     return [200, { event_id: eventId }];
   }
+}
+
+/** A page of a list of rooms: two at a time, so that there is a next one. */
+function pageOf(
+  rooms: readonly FakeRoom[],
+  query: URLSearchParams,
+  key: string,
+): { rooms: JsonObject[]; next: JsonObject } {
+  const start = Number(query.get(key) ?? 0);
+  const page = rooms.slice(start, start + 2).map((room) => {
+    const alias = stringAt(room.stateEvent("m.room.canonical_alias")?.content ?? {}, "alias");
+    return { room_id: room.id, ...(alias === null ? {} : { canonical_alias: alias }) };
+  });
+  return { rooms: page, next: start + 2 < rooms.length ? { next_batch: String(start + 2) } : {} };
 }
 
 /** Resolves when the response takes more, or is over. */

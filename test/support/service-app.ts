@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { request as httpRequest, type Agent, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import Database from "better-sqlite3";
@@ -88,10 +88,17 @@ export interface Ask {
   readonly token?: string | null;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Where connections are kept, for many requests. */
+  readonly agent?: Agent;
 }
 
 /** One request, its path sent as it is given (fetch would resolve dots), over a connection of its own. */
-export function ask(port: number, method: string, target: string, { token, body, headers }: Ask = {}): Promise<Answer> {
+export function ask(
+  port: number,
+  method: string,
+  target: string,
+  { token, body, headers, agent }: Ask = {},
+): Promise<Answer> {
   const bytes =
     body === undefined ? null : Buffer.isBuffer(body) || typeof body === "string" ? body : JSON.stringify(body);
   return new Promise((resolve, reject) => {
@@ -101,7 +108,7 @@ export function ask(port: number, method: string, target: string, { token, body,
         port,
         method,
         path: target,
-        agent: false,
+        agent: agent ?? false,
         headers: {
           ...(bytes === null
             ? {}
@@ -238,6 +245,7 @@ export function configFor(homeserverUrl: string, sqlite: string, settings: Setti
       hsToken: HS_TOKEN,
       senderLocalpart: "_emissary",
       url: "http://127.0.0.1:1",
+      reservedAliases: ["#"],
       ...settings.registration,
     },
   };

@@ -34,6 +34,8 @@ export async function openStage(
     readonly localpart?: string;
     /** Namespaces of tenants' personas, as regular expressions for localparts, or of aliases with their `#`, that the registration keeps people from. */
     readonly reserve?: readonly string[];
+    /** Whether the homeserver tells of invites of its users. */
+    readonly watchInvites?: boolean;
     /** Sections of emissary.yaml. */
     readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     /** Settings of both Synapses. */
@@ -67,6 +69,7 @@ export async function openStage(
           homeserverUrl: alpha.url,
           serverName: alpha.serverName,
           ...(localpart === "" ? {} : { localpart }),
+          ...(options.watchInvites === undefined ? {} : { watchInvites: options.watchInvites }),
           ...(options.reserve === undefined
             ? {}
             : {
@@ -74,7 +77,7 @@ export async function openStage(
                   (regex) => `^${regex.startsWith("#") ? "" : "@"}${regex}:${alpha.serverName}$`,
                 ),
               }),
-          settings: { attendance: { linger: `${LINGER_MS}ms` }, ...options.settings },
+          settings: { attendance: { linger: `${LINGER_MS}ms` }, aliases: { keep: false }, ...options.settings },
         });
         return { alphaRegistrations: [emissary.registrationPath] };
       },

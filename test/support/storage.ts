@@ -5,16 +5,22 @@ import { onTestFinished } from "vitest";
 import type { AttendanceStore } from "../../src/attendance/contracts.ts";
 import type { Coverage } from "../../src/feed/contracts.ts";
 import type { AuditWriter, PersonaStore } from "../../src/gateways/act/contracts.ts";
+import type { AliasStore } from "../../src/gateways/alias/contracts.ts";
 import type { AuditReads, RoomOverview } from "../../src/gateways/admin/contracts.ts";
 import type { PeekStore } from "../../src/gateways/peek/msc2753/contracts.ts";
 import type { DeliveryStore } from "../../src/gateways/delivery/contracts.ts";
 import type { ReconcileStore } from "../../src/reconcile/contracts.ts";
 import type { LeaseStore } from "../../src/leases/desk.ts";
+import type { FloodStore } from "../../src/leases/floods.ts";
+import type { ReviewStore } from "../../src/leases/reviewer.ts";
+import type { InviteCursor, OwnInviteStore } from "../../src/gateways/invites/contracts.ts";
+import type { StrangerStore } from "../../src/ledger/strangers.ts";
 import type { HistoryStore } from "../../src/ledger/retention.ts";
 import type { Journal } from "../../src/ledger/journal.ts";
 import type { Ledger, LedgerWriter, RoomLoads } from "../../src/ledger/ledger.ts";
 import type { CoolDowns } from "../../src/policy/cool-downs.ts";
 import type { AttendedRooms } from "../../src/policy/policy.ts";
+import type { RuleStore } from "../../src/policy/rules.ts";
 import type { TenantStore } from "../../src/policy/tenants.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
 
@@ -35,6 +41,12 @@ export interface Stores {
   readonly history: HistoryStore;
   readonly reconcile: ReconcileStore;
   readonly coolDowns: CoolDowns;
+  readonly aliases: AliasStore;
+  readonly ownInvites: OwnInviteStore;
+  readonly inviteCursor: InviteCursor;
+  readonly strangers: StrangerStore;
+  readonly reviews: ReviewStore & FloodStore;
+  readonly rules: RuleStore;
   close(): void;
 }
 
@@ -116,6 +128,12 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     audit: slow(stores.audit),
     overview: slow(stores.overview),
     coolDowns: slow(stores.coolDowns),
+    ownInvites: slow(stores.ownInvites),
+    inviteCursor: slow(stores.inviteCursor),
+    strangers: slow(stores.strangers),
+    reviews: slow(stores.reviews),
+    rules: slow(stores.rules),
+    aliases: slow(stores.aliases),
     reconcile: slow(stores.reconcile),
     history: slow(stores.history),
     close: () => stores.close(),

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import type { ServerName, TenantId, UserId } from "../../src/model/ids.ts";
 import {
+  claimsAll,
   claimsUser,
   freshTokens,
   makeRegistration,
@@ -17,7 +18,7 @@ const own = (serverName: string, localpart = "") =>
   makeRegistration({ url: "http://127.0.0.1:9009", serverName: serverName as ServerName, localpart, tokens: TOKENS });
 
 describe("Emissary's own registration", () => {
-  test("claims the pseudouser and nobody else, by an ordinary sender", () => {
+  test("claims the pseudouser and nobody else, by an ordinary sender, and is told of all aliases", () => {
     expect(own("example.org")).toEqual({
       id: "emissary",
       url: "http://127.0.0.1:9009",
@@ -26,8 +27,30 @@ describe("Emissary's own registration", () => {
       sender_localpart: "_emissary",
       rate_limited: false,
       receive_ephemeral: true,
-      namespaces: { users: [{ exclusive: true, regex: "^@:example\\.org$" }], aliases: [], rooms: [] },
+      namespaces: {
+        users: [{ exclusive: true, regex: "^@:example\\.org$" }],
+        aliases: [{ exclusive: false, regex: "^#.*:example\\.org$" }],
+        rooms: [],
+      },
     });
+  });
+
+  test.each([
+    [{}, true, false],
+    [{ aliases: false }, false, false],
+    [{ watchInvites: true }, true, true],
+    [{ reserved: ["@_irc_.*:example\\.org", "#irc_.*:example\\.org"], aliases: false }, false, false],
+  ])("of %j: told of all aliases %j, of all users %j", (options, aliases, users) => {
+    const { namespaces } = makeRegistration({
+      url: "http://127.0.0.1:9009",
+      serverName: SERVER,
+      localpart: "",
+      tokens: TOKENS,
+      ...options,
+    });
+    expect(claimsAll(namespaces, "#", SERVER)).toBe(aliases);
+    expect(claimsAll(namespaces, "@", SERVER)).toBe(users);
+    expect(claimsAll(namespaces, "#", "example.net" as ServerName)).toBe(false);
   });
 
   test.each([

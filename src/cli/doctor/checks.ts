@@ -6,7 +6,7 @@ import { daemon, delivery, instances } from "./daemon.ts";
 import { database, disk } from "./database.ts";
 import { fileModes } from "./files.ts";
 import { homeserver, homeserverVersion, roomSummary } from "./homeserver.ts";
-import { rateLimits, registration } from "./registration.ts";
+import { rateLimits, registration, watchedNamespaces } from "./registration.ts";
 import { tenants } from "./tenants.ts";
 
 /** The first check: all others need what it reads. */
@@ -25,6 +25,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   clock,
   registration,
   "rate-limits": rateLimits,
+  "watched-namespaces": watchedNamespaces,
   namespace,
   pseudouser,
   "room-summary": roomSummary,

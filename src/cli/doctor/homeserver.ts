@@ -1,3 +1,4 @@
+import { knowsInvitePermission } from "../../homeserver/invite-permission.ts";
 import type { JsonObject } from "../../model/json.ts";
 import { whyNotAsked, type Check } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
@@ -31,7 +32,7 @@ export const homeserver: Check = async ({ homeserver: server, config }) => {
 
 const aboutVersion = findingsOf("homeserver-version");
 
-export const homeserverVersion: Check = async ({ homeserver: server }) => {
+export const homeserverVersion: Check = async ({ homeserver: server, config }) => {
   const reply = await server.versions();
   const versions = reply.heard ? versionsIn(reply.body) : null;
   if (versions === null) return aboutVersion.skipped("the homeserver does not tell its versions");
@@ -48,6 +49,13 @@ export const homeserverVersion: Check = async ({ homeserver: server }) => {
       what: `The homeserver knows the Matrix specification up to v1.${newest}; the ping of appservices came with v1.${WITH_PING}.`,
       why: "It is an older version. Emissary works with it, but it cannot be tried whether it reaches Emissary.",
       do: "Update the homeserver.",
+    });
+  }
+  if (config.policy.ownInvites === "block" && reply.heard && !knowsInvitePermission(reply.body)) {
+    return aboutVersion.warning({
+      what: "policy.own_invites is block, and the homeserver does not know how to refuse invites (m.invite_permission_config).",
+      why: "That came with v1.18 of the specification.",
+      do: "Nothing, or update the homeserver: until then invites of the pseudouser are declined as they come.",
     });
   }
   return aboutVersion.ok(`knows the Matrix specification up to v1.${newest}`);

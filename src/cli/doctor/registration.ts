@@ -1,4 +1,5 @@
 import { stringAt } from "../../model/json.ts";
+import { claimsAll, registrationSchema } from "../../platform/registration.ts";
 import type { Check } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
 
@@ -48,6 +49,42 @@ export const registration: Check = async ({ homeserver, config }) => {
     });
   }
   return aboutRegistration.ok("the homeserver has loaded it and knows our as_token");
+};
+
+const aboutWatched = findingsOf("watched-namespaces");
+
+/** Read from our copy, like the next one: no homeserver tells which namespaces it has loaded. */
+export const watchedNamespaces: Check = async ({ registrationFile, config }) => {
+  const { registration: path } = config.appservice;
+  const { serverName } = config.homeserver;
+  const file = registrationSchema.pick({ namespaces: true }).safeParse(registrationFile);
+  if (!file.success) return aboutWatched.skipped("the registration has no namespaces that can be read");
+  const all = {
+    aliases: claimsAll(file.data.namespaces, "#", serverName),
+    users: claimsAll(file.data.namespaces, "@", serverName),
+  };
+  if (config.invites.takePart && !all.users) {
+    return aboutWatched.failure({
+      what: "invites.take_part is on, and the homeserver is not asked to tell of its users' invites.",
+      why: "The registration was written without --watch-invites.",
+      do: `emissary register --force --watch-invites. ${loadAnew(path)}`,
+    });
+  }
+  if (config.aliases.keep && !all.aliases) {
+    return aboutWatched.warning({
+      what: "aliases.keep is on, and the homeserver is not asked to tell of the rooms that its aliases point to.",
+      why: "The registration was written with --no-aliases, or by an earlier version. Aliases are found by looking only, and not mended.",
+      do: `emissary register --force --aliases. ${loadAnew(path)}`,
+    });
+  }
+  if (all.users && !config.invites.takePart) {
+    return aboutWatched.warning({
+      what: "The homeserver sends Emissary all that happens in its users' rooms, and invites.take_part, which needs it, is off.",
+      why: "The registration was written with --watch-invites.",
+      do: `Set invites.take_part: true, or emissary register --force --no-watch-invites. ${loadAnew(path)}`,
+    });
+  }
+  return aboutWatched.ok("the homeserver is asked to tell what the configuration needs");
 };
 
 const aboutLimits = findingsOf("rate-limits");

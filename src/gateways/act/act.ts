@@ -30,6 +30,8 @@ export interface ActParts {
   readonly personaFallback: boolean;
   readonly clock: Clock;
   readonly aliases: Aliases;
+  /** Whether the registration keeps an alias for us: only such ones do tenants make. */
+  readonly isReservedAlias: (alias: string) => boolean;
   readonly upstream: Upstream;
   readonly recorder: Pick<Recorder, "observe">;
   readonly pinger: TenantPinger;

@@ -8,8 +8,10 @@ import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import type { Delivery } from "../../reconcile/delivery.ts";
 import type { Aliases } from "../../leases/target.ts";
+import type { RoomLooker } from "../../policy/looks.ts";
 import type { TenantPinger, Tenants, TenantTokens } from "../../policy/tenants.ts";
-import type { AuditReads, RoomOverview, TenantDeliveries } from "./contracts.ts";
+import type { AuditReads, KeptAliases, RoomOverview, TenantDeliveries } from "./contracts.ts";
+import type { GuardParts } from "./guard.ts";
 
 /** Counts since the start, for the status. */
 export interface IntakeTally {
@@ -35,6 +37,8 @@ export interface AdminParts {
   readonly notReadyBecause: () => string | null;
   readonly intake: () => IntakeTally;
   readonly delivery: () => Delivery;
+  /** What holds for invites of the pseudouser that are for no tenant. */
+  readonly ownInvites: () => "blocked" | "declined" | "kept";
   readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly ledger: Ledger;
   readonly journal: Journal;
@@ -44,9 +48,12 @@ export interface AdminParts {
   readonly desk: LeaseDesk;
   readonly keeper: Pick<Keeper, "untilPresent">;
   readonly aliases: Aliases;
+  readonly keptAliases: KeptAliases;
+  readonly looker: RoomLooker;
   readonly tenants: Tenants;
   readonly deliveries: TenantDeliveries;
   readonly pinger: TenantPinger;
+  readonly guard: GuardParts;
   readonly audit: AuditReads;
   /** Writes a copy of the database to a new file. */
   readonly backup: (path: string) => Promise<{ readonly bytes: number }>;

@@ -1,7 +1,8 @@
+import type { AliasRepair, AliasView, SweepProgress } from "../../model/alias.ts";
 import type { AuditRow } from "../../model/audit.ts";
 import type { Phase } from "../../model/attendance.ts";
 import type { DeliveryReport, Replayed, ReplayFrom } from "../../model/delivery.ts";
-import type { RoomId } from "../../model/ids.ts";
+import type { RoomAlias, RoomId } from "../../model/ids.ts";
 import type { Lease } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
 import type { LoadState } from "../../model/room.ts";
@@ -50,6 +51,21 @@ export interface RoomOverview {
   /** Rooms that are or were attended, in the order of their IDs, those after `after`. */
   lines(after: RoomId | null, limit: number): Promise<readonly RoomLine[]>;
   line(roomId: RoomId): Promise<RoomLine | null>;
+  /** From how many servers the room's joined members are. */
+  servers(roomId: RoomId): Promise<number>;
   memberCounts(roomId: RoomId): Promise<Readonly<Record<Membership, number>>>;
   totals(): Promise<Totals>;
+}
+
+/** The aliases of our server, and what can be done about them. */
+export interface KeptAliases {
+  /** False where they are not kept (aliases.keep). */
+  readonly isOn: boolean;
+  readonly progress: SweepProgress;
+  /** In the order of the aliases. */
+  page(after: RoomAlias | null, limit: number): Promise<readonly AliasView[]>;
+  /** @throws EmissaryError `bad-state` where they are not kept */
+  sweepNow(): void;
+  /** @throws EmissaryError `bad-state` where the alias does not need this repair any more; why it cannot be done */
+  repair(alias: RoomAlias, shown: AliasRepair, abort: AbortSignal): Promise<void>;
 }

@@ -2,7 +2,8 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, isRoomId, isServerName, isUserId, type RoomId } from "../../model/ids.ts";
-import type { Holder } from "../../model/lease.ts";
+import type { JsonObject } from "../../model/json.ts";
+import { holderText, type Holder } from "../../model/lease.ts";
 import { isMembership } from "../../model/membership.ts";
 import { isPseudouser } from "../../masking/masking.ts";
 import { resolveRoom } from "../../leases/target.ts";
@@ -43,6 +44,8 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
         predecessor: room.predecessor,
         via: room.via,
         members: await parts.overview.memberCounts(roomId),
+        cool_down: await coolDownJson(parts, roomId),
+        invited_by: line.ownMembership === "invite" ? await inviter(parts, roomId) : null,
       };
     },
   });
@@ -64,7 +67,7 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
     POST: async (request) => {
       const roomId = await knownRoom(parts, request);
       const released = await parts.desk.release(roomId, OPERATOR);
-      const holders = (await parts.leases.ofRoom(roomId)).map(({ holder }) => holderJson(holder));
+      const holders = (await parts.leases.ofRoom(roomId)).map(({ holder }) => holderText(holder));
       return { room_id: roomId, released, holders };
     },
   });
@@ -109,8 +112,15 @@ function unknownRoom(roomId: RoomId): EmissaryError {
   return new EmissaryError("not-found", `Nothing is known here of ${roomId}: the pseudouser never was in it.`);
 }
 
-function holderJson({ kind, name }: Holder): string {
-  return kind === "operator" ? "operator" : `${kind}:${name}`;
+async function coolDownJson({ guard, clock }: AdminParts, roomId: RoomId): Promise<JsonObject | null> {
+  const coolDown = await guard.coolDowns.of(roomId, clock.now());
+  if (coolDown === null) return null;
+  const { code, reason, until, strikes } = coolDown;
+  return { code, reason, until, strikes };
+}
+
+async function inviter({ ledger, own }: AdminParts, roomId: RoomId): Promise<string | null> {
+  return (await ledger.member(roomId, own))?.sender ?? null;
 }
 
 function roomJson(line: RoomLine): Readonly<Record<string, unknown>> {
@@ -130,7 +140,7 @@ function roomJson(line: RoomLine): Readonly<Record<string, unknown>> {
     code: line.code,
     reason: line.reason,
     leases: line.leases.map(({ holder, takenAt, expiresAt }) => ({
-      holder: holderJson(holder),
+      holder: holderText(holder),
       taken_at: takenAt,
       expires_at: expiresAt,
     })),

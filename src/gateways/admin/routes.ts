@@ -3,11 +3,15 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isSameSecret, tokensOf } from "../../platform/http/bearer.ts";
 import { refusePath, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
+import { aliasRoutes } from "./aliases.ts";
 import { backupRoutes } from "./backup.ts";
 import { pageBefore, pageLimit } from "./page.ts";
+import { guardJson } from "./guard.ts";
+import { policyRoutes } from "./policy.ts";
 import { roomRoutes } from "./rooms.ts";
 import { tenantGrantRoutes } from "./tenant-grants.ts";
 import { allDeliveriesJson, tenantDeliveryRoutes } from "./tenant-delivery.ts";
+import { upgradeCheckRoutes } from "./upgrade-check.ts";
 import { tenantRoutes } from "./tenants.ts";
 
 export const ADMIN_BASE = "/_emissary/v1";
@@ -52,10 +56,13 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
     },
   });
   roomRoutes(server, ADMIN_BASE, parts);
+  upgradeCheckRoutes(server, ADMIN_BASE, parts);
+  policyRoutes(server, ADMIN_BASE, parts);
   tenantRoutes(server, ADMIN_BASE, parts);
   tenantDeliveryRoutes(server, ADMIN_BASE, parts);
   tenantGrantRoutes(server, ADMIN_BASE, parts);
   backupRoutes(server, ADMIN_BASE, parts);
+  aliasRoutes(server, ADMIN_BASE, parts);
   server.setNotFoundHandler(refusePath);
 }
 
@@ -103,7 +110,9 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
     last_ping:
       intake.lastPing === null ? null : { transaction_id: intake.lastPing.transactionId, at: intake.lastPing.at },
     delivery: delivery.state === "flowing" ? { state: "flowing", since: null, cause: null } : delivery,
+    own_invites: parts.ownInvites(),
     tenants: parts.tenants.all().length,
     tenant_deliveries: await allDeliveriesJson(parts),
+    policy: await guardJson(parts.guard, parts.clock.now()),
   };
 }

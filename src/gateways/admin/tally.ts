@@ -6,7 +6,9 @@ import type { Metrics } from "../../platform/metrics.ts";
 import type { Delivery } from "../../reconcile/delivery.ts";
 import type { IntakeTally } from "./admin.ts";
 import type { Tenants } from "../../policy/tenants.ts";
+import { COOL_DOWN_CODES } from "../../policy/cool-downs.ts";
 import type { RoomOverview, TenantDeliveries } from "./contracts.ts";
+import { budgetsLeft, type GuardParts } from "./guard.ts";
 
 /** Counts what intake took in, for the status and the metrics. */
 export class Tally {
@@ -54,12 +56,13 @@ export interface GaugeSources {
   readonly delivery: () => Delivery;
   readonly tenants: Pick<Tenants, "all">;
   readonly deliveries: Pick<TenantDeliveries, "report">;
+  readonly guard: Pick<GuardParts, "rules" | "budgets" | "coolDowns">;
 }
 
 /** The metrics as text, their gauges brought up to date first. */
 export async function metricsText(
   metrics: Metrics,
-  { overview, journal, history, clock, delivery, tenants, deliveries }: GaugeSources,
+  { overview, journal, history, clock, delivery, tenants, deliveries, guard }: GaugeSources,
 ): Promise<{ readonly contentType: string; readonly text: string }> {
   const { phases, leases } = await overview.totals();
   metrics.rooms.reset();
@@ -85,5 +88,14 @@ export async function metricsText(
     metrics.tenantLag.set({ tenant: tenant.id }, report.lag);
     metrics.tenantOldestAge.set({ tenant: tenant.id }, age(report.oldestAt));
   }
+  for (const [budget, left] of budgetsLeft(guard.budgets)) metrics.budgetLeft.set({ budget }, left);
+  const rules = Map.groupBy(guard.rules.all(), ({ source }) =>
+    source === "config" || source === "operator" ? source : "list",
+  );
+  for (const source of ["config", "operator", "list"] as const) {
+    metrics.policyRules.set({ source }, rules.get(source)?.length ?? 0);
+  }
+  const coolDowns = await guard.coolDowns.counts(clock.now());
+  for (const code of COOL_DOWN_CODES) metrics.coolDowns.set({ code }, coolDowns[code] ?? 0);
   return { contentType: metrics.registry.contentType, text: await metrics.registry.metrics() };
 }

@@ -9,6 +9,7 @@ import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import { resolveRoom, type Aliases, type RoomTarget } from "../../leases/target.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import { matchesGlob } from "../../policy/glob.ts";
+import { isOpen, isReadable, opennessOf } from "../../policy/openness.ts";
 import type { History, Identity } from "./contracts.ts";
 import { Openings } from "./openings.ts";
 import { remember } from "../../model/remember.ts";
@@ -213,9 +214,9 @@ export function deviceKey({ userId, deviceId }: Identity): string {
 }
 
 /** As the ledger has it: what policy asks of a room that users look into. */
-function isPeekable({ ownMembership, load, historyVisibility, joinRule }: Room): boolean {
-  const isKnown = ownMembership === "join" && load === "loaded";
-  return isKnown && historyVisibility === "world_readable" && joinRule === "public";
+function isPeekable(room: Room): boolean {
+  const openness = opennessOf(room);
+  return room.ownMembership === "join" && room.load === "loaded" && isOpen(openness) && isReadable(openness);
 }
 
 function isRefusal(error: unknown): boolean {

@@ -3,6 +3,7 @@ import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type RoomId, type UserId } from "../../model/ids.ts";
+import { isReadable, opennessOf } from "../../policy/openness.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { param, queryAll } from "../../platform/http/server.ts";
 import {
@@ -105,7 +106,7 @@ async function isItsLastWord(
     if (room.load !== "loaded") return false;
     // Where we are, all who may look in can. But we may have come since it was asked.
     const isMember = (await ledger.member(roomId, userId))?.membership === "join";
-    return isMember || room.historyVisibility !== "world_readable";
+    return isMember || !isReadable(opennessOf(room));
   }
   // Not found can be the room, or what is asked for in it.
   return status === 404 && (await users.sees(token, roomId));

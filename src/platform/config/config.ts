@@ -47,6 +47,8 @@ export interface OwnRegistration {
   readonly hsToken: string;
   readonly senderLocalpart: string;
   readonly url: string;
+  /** Aliases that it keeps for us, as regular expressions. */
+  readonly reservedAliases: readonly string[];
 }
 
 /**
@@ -54,7 +56,10 @@ export interface OwnRegistration {
  * milliseconds, addresses end without a slash. Made by load.ts only.
  */
 export interface Config {
-  readonly homeserver: Section<"homeserver">;
+  readonly homeserver: Omit<Section<"homeserver">, "adminTokenFile"> & {
+    /** Of a user of the homeserver who may ask its admin API. */
+    readonly adminToken?: string;
+  };
   readonly pseudouser: Section<"pseudouser">;
   readonly appservice: Section<"appservice">;
   readonly gateway: Section<"gateway">;

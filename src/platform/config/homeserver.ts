@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { httpUrl, serverName } from "./values.ts";
+import { httpUrl, path, serverName } from "./values.ts";
 
 export const homeserver = z
   .strictObject({
@@ -13,5 +13,11 @@ export const homeserver = z
       description: "The homeserver's name, as it stands in its users' IDs after the colon.",
       examples: ["example.org"],
     }),
+    admin_token_file: path()
+      .optional()
+      .describe(
+        "A file with the access token of an administrator of the homeserver. With it, all rooms are looked through for aliases " +
+          "(Synapse's admin API): an alias that is neither listed nor told in its room is found in no other way. Nothing else is done with it.",
+      ),
   })
   .describe("The homeserver that Emissary serves.");

@@ -31,7 +31,7 @@ export function load(source: Source): { config: Config; warnings: string[] } {
     mistakes.add(unknownKey(key, key, Object.keys(sections)));
   }
 
-  const homeserver = mistakes.section("homeserver", raw);
+  const homeserver = homeserverAccess(raw, source, mistakes);
   const pseudouser = mistakes.section("pseudouser", raw);
   const listener = mistakes.section("appservice", raw);
   const appservice = listener && { ...listener, registration: resolve(folder, listener.registration) };
@@ -83,6 +83,7 @@ export function load(source: Source): { config: Config; warnings: string[] } {
       hsToken: registration.hs_token,
       senderLocalpart: registration.sender_localpart,
       url: appservice.url,
+      reservedAliases: registration.namespaces.aliases.filter(({ exclusive }) => exclusive).map(({ regex }) => regex),
     },
   };
   return { config: deepFreeze(config), warnings: openFiles(source.path, raw, appservice.registration) };
@@ -182,6 +183,23 @@ function adminAccess(raw: JsonObject, { path, env }: Source, mistakes: Mistakes)
     return null;
   }
   return { listen: section.listen, token };
+}
+
+/** The admin token has no key of its own: emissary.yaml is to hold one secret and not two. */
+function homeserverAccess(raw: JsonObject, { path, env }: Source, mistakes: Mistakes): Config["homeserver"] | null {
+  const section = mistakes.section("homeserver", raw);
+  if (section === null) return null;
+  const { adminTokenFile, ...homeserver } = section;
+  const adminToken = mistakes.attempt(() => {
+    const key = "homeserver.admin_token_file";
+    const given = secretFrom(env, "EMISSARY_HOMESERVER_ADMIN_TOKEN");
+    return given ?? (adminTokenFile === undefined ? "" : secretInFile(resolve(dirname(path), adminTokenFile), key));
+  });
+  if (adminToken === null) return null;
+  if (adminToken === "") return homeserver;
+  if (/^[\x21-\x7e]+$/.test(adminToken)) return { ...homeserver, adminToken };
+  mistakes.add(`the homeserver's admin token: expected printable ASCII without spaces, got ${shown(adminToken, true)}`);
+  return null;
 }
 
 /** Where the registration is although its section has a mistake, so that its own mistakes are told in the same go. */

@@ -11,8 +11,8 @@ example. \`emissary register\` writes an emissary.yaml with the required ones; c
 Durations and sizes carry their unit: 500ms, 30s, 10m, 24h, 7d; 512KiB, 100MiB, 1GiB. Addresses to listen on are
 host:port, IPv6 in brackets, port 0 for any free one.
 
-Secrets may come from the environment, which goes before the files: EMISSARY_ADMIN_TOKEN, EMISSARY_AS_TOKEN and
-EMISSARY_HS_TOKEN, or each with _FILE added, naming a file that holds the secret.
+Secrets may come from the environment, which goes before the files: EMISSARY_ADMIN_TOKEN, EMISSARY_AS_TOKEN,
+EMISSARY_HS_TOKEN and EMISSARY_HOMESERVER_ADMIN_TOKEN, or each with _FILE added, naming a file that holds the secret.
 
 Generated from the code by \`npm run sample\`.`;
 

@@ -4,8 +4,10 @@ import type { Attendance, Phase } from "../../model/attendance.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
+import { Rota, type Waiting } from "../../model/rota.ts";
 import type { AttendedRooms, RoomCounts } from "../../policy/policy.ts";
 import type { AuditStore } from "./audit-store.ts";
+import type { SqliteCoolDownStore } from "./cool-down-store.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import { leaseOf } from "./lease-store.ts";
 import type { Memo } from "./memo.ts";
@@ -30,34 +32,61 @@ interface ProgressRow {
   reason: string | null;
 }
 
+/** How homeservers that bound a room's complexity refuse a join (Synapse, `limit_remote_rooms`). */
+const TOO_COMPLEX = "M_RESOURCE_LIMIT_EXCEEDED";
+
+/** Of so many times, one goes to the rooms first for which nobody waits: none is put off for ever. */
+const TURN_OF_OTHERS = 4;
+/** Rooms of those who wait that are weighed against each other; policy.max_joins_under_way is about as many. */
+const MOST_HURRIED = 1_000;
+/** Who waits for a room `a`. A device's name begins with its user's (see Peeker.holderOf). */
+const WAITS =
+  "(SELECT CASE l.kind WHEN 'peek' THEN 'peek ' || substr(l.holder, 1, instr(l.holder || '.', '.') - 1) ELSE l.kind || ' ' || l.holder END " +
+  "FROM leases l WHERE l.room_nr = a.room_nr AND l.ended_at IS NULL AND l.kind IN ('peek', 'tenant', 'operator') ORDER BY l.id LIMIT 1)";
+
+/** Whether a room is one of those that are counted. */
+export interface Counted {
+  is_there: number;
+  is_under_way: number;
+}
+
 export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   readonly #db: Database;
   readonly #rooms: RoomNumbers;
   readonly #book: LeaseBook;
   readonly #audit: AuditStore;
+  readonly #coolDowns: SqliteCoolDownStore;
   readonly #recover: Statement<{ now: number }>;
   readonly #due: Statement<[number, string, number], string>;
+  readonly #hurried: Statement<[number, string, number], Waiting>;
+  readonly #rota = new Rota();
+  #turn = 0;
   readonly #nextDue: Statement<[string], number | null>;
   readonly #row: Statement<[number], AttendanceRow>;
   readonly #own: Statement<[number], { own_membership: string | null }>;
   readonly #save: Statement;
   readonly #progress: Statement<[number], ProgressRow>;
   readonly #counts: Statement<[], { rooms: number; under_way: number }>;
-  readonly #standing: Statement<[string], { is_there: number; is_under_way: number }>;
+  readonly #standing: Statement<[string], Counted>;
   readonly #counted: Memo<{ readonly rooms: number; readonly under_way: number }>;
+  readonly #standings: Memo<Counted | null>;
 
   constructor(
     db: Database,
     rooms: RoomNumbers,
     book: LeaseBook,
     audit: AuditStore,
+    coolDowns: SqliteCoolDownStore,
     counted: Memo<{ readonly rooms: number; readonly under_way: number }>,
+    standings: Memo<Counted | null>,
   ) {
     this.#db = db;
     this.#rooms = rooms;
     this.#book = book;
     this.#audit = audit;
+    this.#coolDowns = coolDowns;
     this.#counted = counted;
+    this.#standings = standings;
     // Also rooms that we are in without a row of their own: joined by hand, or before a lost database.
     this.#recover = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at) " +
@@ -69,10 +98,14 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     );
     this.#due = db
       .prepare<[number, string, number], string>(
-        "SELECT r.room_id FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE a.next_at <= ? " +
+        "SELECT r.room_id FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE a.next_at <= ? AND a.hurry = 0 " +
           "AND r.room_id NOT IN (SELECT value FROM json_each(?)) ORDER BY a.next_at LIMIT ?",
       )
       .pluck();
+    this.#hurried = db.prepare(
+      `SELECT r.room_id AS roomId, ${WAITS} AS who FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE a.hurry = 1 ` +
+        "AND a.next_at <= ? AND r.room_id NOT IN (SELECT value FROM json_each(?)) ORDER BY a.next_at LIMIT ?",
+    );
     this.#nextDue = db
       .prepare<[string], number | null>(
         "SELECT a.next_at FROM attendance a JOIN rooms r ON r.nr = a.room_nr WHERE a.next_at IS NOT NULL " +
@@ -84,8 +117,8 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     );
     this.#own = db.prepare("SELECT own_membership FROM rooms WHERE nr = ?");
     this.#save = db.prepare(
-      "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, leave_at = ?, code = ?, reason = ? " +
-        "WHERE room_nr = ? AND stirs = ?",
+      "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, leave_at = ?, code = ?, reason = ?, " +
+        "hurry = hurry * ? WHERE room_nr = ? AND stirs = ?",
     );
     this.#progress = db.prepare(
       "SELECT r.own_membership, l.end_reason, a.code, a.reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
@@ -110,7 +143,13 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   }
 
   async due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly RoomId[]> {
-    return this.#due.all(now, JSON.stringify([...except]), limit) as RoomId[];
+    const running = JSON.stringify([...except]);
+    const others = (most: number) => this.#due.all(now, running, most) as RoomId[];
+    const hurried = (most: number) => this.#rota.pick(this.#hurried.all(now, running, MOST_HURRIED), most);
+    this.#turn = (this.#turn + 1) % TURN_OF_OTHERS;
+    const [first, then] = this.#turn === 0 ? [others, hurried] : [hurried, others];
+    const rooms = first(limit);
+    return [...rooms, ...(rooms.length < limit ? then(limit - rooms.length) : [])];
   }
 
   async nextDue(except: ReadonlySet<RoomId>): Promise<number | null> {
@@ -143,13 +182,18 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   async save(attendance: Attendance, stirs: number): Promise<boolean> {
     const { roomId, phase, since, tries, nextAt, retryAt, leaveAt, code, reason } = attendance;
     const nr = this.#rooms.find(roomId);
-    return this.#save.run(phase, since, tries, nextAt, retryAt, leaveAt, code, reason, nr, stirs).changes > 0;
+    const isUnderWay = Number(phase === "joining" || phase === "leaving");
+    return (
+      this.#save.run(phase, since, tries, nextAt, retryAt, leaveAt, code, reason, isUnderWay, nr, stirs).changes > 0
+    );
   }
 
   async refuse(roomId: RoomId, code: string, reason: string, now: number, newestLease: number): Promise<void> {
     this.#db
       .transaction(() => {
-        this.#book.endAll(this.#rooms.take(roomId), "refused", { code, reason, upTo: newestLease }, now);
+        const nr = this.#rooms.take(roomId);
+        this.#book.endAll(nr, "refused", { code, reason, upTo: newestLease }, now);
+        if (code === TOO_COMPLEX) this.#coolDowns.strikeNow(nr, roomId, "too-complex", reason, now);
         this.#audit.write({ actor: "emissary", action: "room.join", outcome: code, roomId, detail: { reason } }, now);
       })
       .immediate();
@@ -172,7 +216,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
 
   async counts(roomId: RoomId | null): Promise<RoomCounts> {
     const counts = this.#counted.get("", () => this.#counts.get() ?? { rooms: 0, under_way: 0 });
-    const standing = roomId === null ? undefined : this.#standing.get(roomId);
+    const standing = roomId === null ? null : this.#standings.get(roomId, () => this.#standing.get(roomId) ?? null);
     const isUnderWay = standing?.is_under_way === 1;
     return {
       others: counts.rooms - (standing?.is_there === 1 ? 1 : 0),

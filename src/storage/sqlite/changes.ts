@@ -1,7 +1,8 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { LedgerChange } from "../../ledger/fold.ts";
+import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { Membership } from "../../model/membership.ts";
+import type { SqliteCoolDownStore } from "./cool-down-store.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
@@ -18,26 +19,38 @@ interface RoomRow {
 /** A load that just ended is not begun again at once for an event that does not follow on: several such come together. */
 const DOUBT_DELAY_MS = 2_000;
 
+/** What policy weighs of a room's state. */
+export const WEIGHED: ReadonlySet<RoomField> = new Set([
+  "join_rule",
+  "history_visibility",
+  "server_acl",
+  "alias",
+  "creator",
+  "version",
+]);
+
 /** Writes ledger changes that an event brought. Every call is made inside a transaction of the caller. */
 export class ChangeWriter {
   readonly #rooms: RoomNumbers;
   readonly #leases: LeaseBook;
+  readonly #coolDowns: SqliteCoolDownStore;
   readonly #room: Statement<[string], RoomRow>;
   readonly #member: Statement<[number, string], { membership: string; event_id: string }>;
   readonly #addMember: Statement;
   readonly #setMember: Statement;
-  readonly #state: Statement<[number, string], { event_id: string }>;
+  readonly #state: Statement<[number, string], { event_id: string; value: string | null }>;
   readonly #putState: Statement;
   readonly #count: Statement<[number, number]>;
-  readonly #own: Statement<[string, string, string | null, number]>;
+  readonly #own: Statement<[string, string, string | null, number, string, number, number]>;
   readonly #stale: Statement<[number, number]>;
   readonly #ask: Statement<[number, number]>;
   /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its `apply`. */
   readonly #seen = new Map<RoomId, RoomRow>();
 
-  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook) {
+  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook, coolDowns: SqliteCoolDownStore) {
     this.#rooms = rooms;
     this.#leases = leases;
+    this.#coolDowns = coolDowns;
     this.#room = db.prepare("SELECT nr, load, load_generation, own_membership FROM rooms WHERE room_id = ?");
     this.#member = db.prepare("SELECT membership, event_id FROM members WHERE room_nr = ? AND user_id = ?");
     // Two statements and not one upsert: an update does not look again whether the room exists, and most are updates.
@@ -49,12 +62,15 @@ export class ChangeWriter {
       "UPDATE members SET membership = ?, event_id = ?, sender = ?, displayname = ?, avatar_url = ?, seq = ?, generation = ? " +
         "WHERE room_nr = ? AND user_id = ?",
     );
-    this.#state = db.prepare("SELECT event_id FROM room_state WHERE room_nr = ? AND field = ?");
+    this.#state = db.prepare("SELECT event_id, value FROM room_state WHERE room_nr = ? AND field = ?");
     this.#putState = db.prepare(
       "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
     );
     this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
-    this.#own = db.prepare("UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ? WHERE nr = ?");
+    this.#own = db.prepare(
+      "UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ?, changed_at = ?, " +
+        "invite_at = CASE WHEN ? = 'invite' THEN ? END WHERE nr = ?",
+    );
     this.#stale = db.prepare("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
     this.#ask = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = ?");
   }
@@ -84,6 +100,7 @@ export class ChangeWriter {
     const { nr } = room;
     const before = this.#member.get(nr, member.userId);
     if (before?.event_id === member.eventId) return false;
+    this.#rooms.hear(nr, now);
     (before === undefined ? this.#addMember : this.#setMember).run(
       member.membership,
       member.eventId,
@@ -99,7 +116,7 @@ export class ChangeWriter {
     if (delta !== 0) this.#count.run(delta, nr);
     if (own) {
       this.#seen.delete(member.roomId);
-      this.#own.run(member.membership, member.eventId, reason, nr);
+      this.#own.run(member.membership, member.eventId, reason, now, member.membership, now, nr);
       if (member.membership === "join" && room.own_membership !== "join") {
         this.#ask.run(now, nr);
         this.#leases.entered(nr);
@@ -108,10 +125,17 @@ export class ChangeWriter {
       // A leave that was no end of a stay (an unban, an invite taken back) puts nobody out.
       const putOut = ends === "banned" || (ends === "kicked" && room.own_membership === "join") ? ends : null;
       if (putOut !== null) {
-        this.#leases.endAll(nr, putOut, { code: putOut, reason: `${putOut} by ${member.sender}` }, now);
+        const why = `${putOut} by ${member.sender}`;
+        this.#leases.endAll(nr, putOut, { code: putOut, reason: why }, now);
+        this.#coolDowns.strikeNow(nr, member.roomId, "put-out", `the pseudouser was ${why}`, now);
       }
-      this.#leases.wake(nr, now);
+      // Whoever may invite us wants us back.
+      if (member.membership === "invite") this.#coolDowns.endNow(nr, "put-out", now);
+      if (member.membership === "invite") this.#leases.wakeKnown(nr, now);
+      else this.#leases.wake(nr, now);
       if (member.membership !== "join") return false;
+    } else if (isThere(member.membership) !== isThere(before?.membership)) {
+      this.#leases.reviewVouchers(nr, now);
     }
     return this.#doubt(member.roomId, room, before?.event_id, replaces, now);
   }
@@ -121,7 +145,9 @@ export class ChangeWriter {
     const { nr } = room;
     const before = this.#state.get(nr, field);
     if (before?.event_id === eventId) return false;
+    this.#rooms.hear(nr, now);
     this.#putState.run(nr, field, value, eventId, seq, room.load_generation);
+    if (WEIGHED.has(field) && before?.value !== value) this.#leases.review(nr, now);
     return this.#doubt(roomId, room, before?.event_id, replaces, now);
   }
 
@@ -150,4 +176,8 @@ export class ChangeWriter {
     this.#seen.set(roomId, row);
     return row;
   }
+}
+
+function isThere(membership: string | undefined): boolean {
+  return membership === "join" || membership === "invite";
 }

@@ -1,5 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { RoomId, ServerName } from "../../model/ids.ts";
+import type { JsonObject } from "../../model/json.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { LAST_SEQ } from "./journal-store.ts";
@@ -17,6 +18,22 @@ export interface LeaseRow {
   upgrades: number;
   expires_at: number | null;
 }
+
+export interface Refusal {
+  readonly code: string;
+  readonly reason: string;
+  readonly atOnce: boolean;
+}
+
+/** A room's leases are judged again at most once in this time, however often something changes. */
+export const REVIEW_GAP_MS = 2_000;
+/** No longer is it from a verdict to the booking of its lease: the homeserver's answers have their limits. */
+const BOOKING_MS = 60_000;
+const REVIEW =
+  `review_at = coalesce(review_at, min(@now + ${REVIEW_GAP_MS}, max(@now, reviewed_at + ${REVIEW_GAP_MS}))), ` +
+  "review_asks = review_asks + 1";
+/** What has every attended room's leases judged again; or those of the rooms that follow in a further condition. */
+export const REVIEW_ALL = `UPDATE rooms SET ${REVIEW}, weighed_at = @now WHERE own_membership = 'join'`;
 
 const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
 const INSERT =
@@ -37,8 +54,12 @@ export class LeaseBook {
   readonly #entered: Statement<[number]>;
   readonly #takeAlong: Statement<[number, string, number]>;
   readonly #putOut: Statement<[string, number]>;
-  readonly #wake: Statement<[number, number, number]>;
-  readonly #mark: Statement<[string, string, number, number]>;
+  readonly #wake: Statement<[number, number, number, number]>;
+  readonly #wakeKnown: Statement<[number, number, number]>;
+  readonly #mark: Statement<{ code: string; reason: string; now: number; leaveAt: number | null; nr: number }>;
+  readonly #review: Statement<{ now: number; nr: number }>;
+  readonly #reviewLate: Statement<{ now: number; nr: number }>;
+  readonly #version: Statement<[number], string | null>;
   readonly #roomId: Statement<[number], string>;
 
   constructor(db: Database, rooms: RoomNumbers, audit: AuditStore) {
@@ -60,12 +81,24 @@ export class LeaseBook {
     );
     this.#putOut = db.prepare("DELETE FROM persona_rooms WHERE tenant = ? AND room_nr = ?");
     this.#wake = db.prepare(
-      "INSERT INTO attendance (room_nr, phase, since, next_at) VALUES (?, 'absent', ?, ?) " +
-        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, stirs = stirs + 1",
+      "INSERT INTO attendance (room_nr, phase, since, next_at, hurry) VALUES (?, 'absent', ?, ?, ?) " +
+        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, stirs = stirs + 1, hurry = max(hurry, excluded.hurry)",
+    );
+    this.#wakeKnown = db.prepare(
+      "INSERT INTO attendance (room_nr, phase, since, next_at) VALUES (?, 'absent', ?, NULL) " +
+        "ON CONFLICT (room_nr) DO UPDATE SET next_at = ?, stirs = stirs + 1",
     );
     this.#mark = db.prepare(
-      "UPDATE attendance SET phase = 'refused', code = ?, reason = ?, since = ?, retry_at = NULL, tries = 0 WHERE room_nr = ?",
+      "UPDATE attendance SET phase = 'refused', code = @code, reason = @reason, since = @now, retry_at = NULL, tries = 0, " +
+        "leave_at = coalesce(@leaveAt, leave_at) WHERE room_nr = @nr",
     );
+    this.#review = db.prepare(`${REVIEW_ALL} AND nr = @nr`);
+    this.#reviewLate = db.prepare(
+      `UPDATE rooms SET ${REVIEW} WHERE own_membership = 'join' AND nr = @nr AND weighed_at > @now - ${BOOKING_MS}`,
+    );
+    this.#version = db
+      .prepare<[number], string | null>("SELECT value FROM room_state WHERE room_nr = ? AND field = 'version'")
+      .pluck();
     this.#roomId = db.prepare<[number], string>("SELECT room_id FROM rooms WHERE nr = ?").pluck();
   }
 
@@ -79,17 +112,39 @@ export class LeaseBook {
     this.#entered.run(nr);
   }
 
-  /** Has the keeper look at the room now. */
-  wake(nr: number, now: number): void {
-    this.#wake.run(nr, now, now);
+  /** Has the keeper look at the room now; before others, where somebody waits for it. */
+  wake(nr: number, now: number, isWaitedFor = false): void {
+    this.#wake.run(nr, now, now, Number(isWaitedFor));
+    this.#rooms.hear(nr, now);
+  }
+
+  /** The same where something was ever to be done there. In a room that we are only invited to, nothing is. */
+  wakeKnown(nr: number, now: number): void {
+    this.#wakeKnown.run(nr, now, now);
+    this.#rooms.hear(nr, now);
+  }
+
+  /** Has the room's leases judged again: something changed that policy weighs. */
+  review(nr: number, now: number): void {
+    this.#review.run({ nr, now });
+  }
+
+  /**
+   * The same where it was who is there that changed, if that counts in this room: where a user vouches for the pseudouser of its
+   * server (MSC1777).
+   */
+  reviewVouchers(nr: number, now: number): void {
+    if (this.#version.get(nr)?.startsWith("org.matrix.msc1777.") === true) this.review(nr, now);
   }
 
   put(lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "expires_at">, now: number): void {
     this.#put.run(lease.room_nr, lease.kind, lease.holder, lease.alias, now, 0, lease.expires_at);
+    // It was judged before, and what it was judged by may have changed meanwhile.
+    this.#reviewLate.run({ nr: lease.room_nr, now });
   }
 
   /** Ends a lease. The users of a tenant are in a room while its lease lives, so they are put out with it. */
-  endOne(lease: LeaseRow, end: LeaseEnd, now: number): void {
+  endOne(lease: LeaseRow, end: LeaseEnd, now: number, detail: JsonObject = {}): void {
     this.#end.run(now, end, lease.id);
     if (lease.kind === "tenant") this.#putOut.run(lease.holder, lease.room_nr);
     this.#audit.write(
@@ -98,7 +153,7 @@ export class LeaseBook {
         action: "lease.end",
         outcome: end,
         roomId: this.#roomIdOf(lease.room_nr),
-        detail: {},
+        detail,
       },
       now,
     );
@@ -110,7 +165,19 @@ export class LeaseBook {
       if (lease.id <= (why.upTo ?? Number.MAX_SAFE_INTEGER)) this.endOne(lease, end, now);
     }
     this.wake(nr, now);
-    this.#mark.run(why.code, why.reason, now, nr);
+    this.#mark.run({ code: why.code, reason: why.reason, now, leaveAt: null, nr });
+  }
+
+  /**
+   * Ends some of the leases of a room that we are in, refused. Where none is left, the reason is noted in the attendance, and we
+   * leave: `atOnce`, or after the linger.
+   */
+  refuse(nr: number, leases: readonly LeaseRow[], why: Refusal, now: number): void {
+    const { code, reason } = why;
+    for (const lease of leases) this.endOne(lease, "refused", now, { code, reason });
+    if (this.#live.get(nr) !== undefined) return;
+    this.wake(nr, now, why.atOnce);
+    this.#mark.run({ code, reason, now, leaveAt: why.atOnce ? now : null, nr });
   }
 
   /** Moves a room's leases, and tenants' users with them, to the room that replaced it; a holder that has one there keeps that. */
@@ -128,6 +195,8 @@ export class LeaseBook {
     }
     this.wake(nr, now);
     this.wake(target, now);
+    // Into a room that we are in already nobody joins, so nothing else would judge them there.
+    this.review(target, now);
   }
 
   #roomIdOf(nr: number): RoomId | null {

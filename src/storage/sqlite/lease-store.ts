@@ -1,8 +1,8 @@
 import type { Database, Statement } from "better-sqlite3";
+import type { ListLeases } from "../../gateways/lists/contracts.ts";
 import type { LeaseStore } from "../../leases/desk.ts";
 import type { RoomAlias, RoomId } from "../../model/ids.ts";
 import type { Holder, HolderKind, Lease, LeaseEnd, LeaseWish } from "../../model/lease.ts";
-import type { Verdict } from "../../model/verdict.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { actorOf, LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
 import type { Memo } from "./memo.ts";
@@ -11,7 +11,10 @@ import type { RoomNumbers } from "./rooms.ts";
 /** Ended leases are kept this long, to tell a holder why it lost one; and until a tenant was given what they cover. */
 const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
-export class SqliteLeaseStore implements LeaseStore {
+/** Holders that somebody stands behind who waits for the room. */
+const WAITING_KINDS: ReadonlySet<HolderKind> = new Set(["tenant", "peek", "operator"]);
+
+export class SqliteLeaseStore implements LeaseStore, ListLeases {
   readonly #db: Database;
   readonly #rooms: RoomNumbers;
   readonly #book: LeaseBook;
@@ -23,6 +26,7 @@ export class SqliteLeaseStore implements LeaseStore {
   readonly #nextExpiry: Statement<[], number | null>;
   readonly #forget: Statement<[number, number]>;
   readonly #count: Statement<[string, string], number>;
+  readonly #ofHolder: Statement<[string, string], LeaseRow & { room_id: string }>;
   readonly #found: Memo<Lease | null>;
   readonly #presentRooms: Statement<[string, string], string>;
 
@@ -62,6 +66,10 @@ export class SqliteLeaseStore implements LeaseStore {
         "SELECT count(*) FROM leases WHERE kind = ? AND holder = ? AND ended_at IS NULL",
       )
       .pluck();
+    this.#ofHolder = db.prepare(
+      "SELECT r.room_id, l.* FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
+        "WHERE l.kind = ? AND l.holder = ? AND l.ended_at IS NULL ORDER BY l.id",
+    );
     this.#presentRooms = db
       .prepare<[string, string], string>(
         "SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
@@ -91,23 +99,10 @@ export class SqliteLeaseStore implements LeaseStore {
           },
           now,
         );
-        this.#book.wake(nr, now);
+        this.#book.wake(nr, now, WAITING_KINDS.has(holder.kind));
         return leaseOf(roomId, row);
       })
       .immediate();
-  }
-
-  async refuse({ roomId, holder, via }: LeaseWish, verdict: Verdict, now: number): Promise<void> {
-    this.#audit.write(
-      {
-        actor: actorOf(holder.kind, holder.name),
-        action: "lease.take",
-        outcome: verdict.code,
-        roomId,
-        detail: { via: [...via], inputs: { ...verdict.inputs } },
-      },
-      now,
-    );
   }
 
   async end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean> {
@@ -161,6 +156,10 @@ export class SqliteLeaseStore implements LeaseStore {
 
   async countOf(holder: Holder): Promise<number> {
     return this.#count.get(holder.kind, holder.name) ?? 0;
+  }
+
+  async ofHolder({ kind, name }: Holder): Promise<readonly Lease[]> {
+    return this.#ofHolder.all(kind, name).map((row) => leaseOf(row.room_id as RoomId, row));
   }
 
   async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {

@@ -2,6 +2,7 @@ import type { Database, Statement } from "better-sqlite3";
 import type { LedgerChange } from "../../ledger/fold.ts";
 import type { LoadTicket, RoomLoads } from "../../ledger/ledger.ts";
 import type { RoomId } from "../../model/ids.ts";
+import { WEIGHED } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
@@ -122,6 +123,8 @@ export class LoadStore implements RoomLoads {
         const members = this.#dropMembers.run(nr, ticket.generation, ticket.fromSeq).changes;
         const fields = this.#dropState.run(nr, ticket.generation, ticket.fromSeq).changes;
         this.#close.run(ticket.asks, now, nr);
+        // Until now it was judged by how it looked from outside.
+        if (!ticket.again || members + fields > 0) this.#leases.review(nr, now);
         return members + fields;
       })
       .immediate();
@@ -143,11 +146,13 @@ export class LoadStore implements RoomLoads {
   }
 
   /** Writes one row if no newer event has set it; whether it was otherwise before. */
-  #put(nr: number, { generation, fromSeq }: LoadTicket, change: LedgerChange, now: number): boolean {
+  #put(nr: number, { generation, fromSeq, again }: LoadTicket, change: LedgerChange, now: number): boolean {
     if (change.kind === "state") {
       const before = this.#field.get(nr, change.field);
       const { field, value, eventId } = change;
-      return this.#putState.run(nr, field, value, eventId, fromSeq, generation).changes > 0 && before !== eventId;
+      if (this.#putState.run(nr, field, value, eventId, fromSeq, generation).changes === 0) return false;
+      if (again && before !== eventId && WEIGHED.has(field)) this.#leases.review(nr, now);
+      return before !== eventId;
     }
     if (change.kind !== "member") return false;
     const { userId, membership, eventId, sender, displayname, avatarUrl } = change.member;
@@ -161,6 +166,8 @@ export class LoadStore implements RoomLoads {
         this.#leases.endAll(nr, change.ends, { code: change.ends, reason: `${change.ends} by ${sender}` }, now);
       }
       this.#leases.wake(nr, now);
+    } else if (again && before !== eventId) {
+      this.#leases.reviewVouchers(nr, now);
     }
     return before !== eventId;
   }

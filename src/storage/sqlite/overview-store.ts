@@ -29,6 +29,7 @@ export class OverviewStore implements RoomOverview {
   readonly #state: Statement<[number], { field: string; value: string | null }>;
   readonly #book: LeaseBook;
   readonly #counts: Statement<[string], { membership: string; members: number }>;
+  readonly #servers: Statement<[string], number>;
   readonly #phases: Statement<[], { phase: string; rooms: number }>;
   readonly #kinds: Statement<[], { kind: string; leases: number }>;
   readonly #loading: Statement<[], number>;
@@ -43,6 +44,12 @@ export class OverviewStore implements RoomOverview {
     this.#counts = db.prepare(
       "SELECT m.membership, count(*) AS members FROM members m JOIN rooms r ON r.nr = m.room_nr WHERE r.room_id = ? GROUP BY m.membership",
     );
+    this.#servers = db
+      .prepare<[string], number>(
+        "SELECT count(DISTINCT substr(m.user_id, instr(m.user_id, ':') + 1)) FROM members m JOIN rooms r ON r.nr = m.room_nr " +
+          "WHERE r.room_id = ? AND m.membership = 'join'",
+      )
+      .pluck();
     this.#phases = db.prepare("SELECT phase, count(*) AS rooms FROM attendance GROUP BY phase");
     this.#kinds = db.prepare("SELECT kind, count(*) AS leases FROM leases WHERE ended_at IS NULL GROUP BY kind");
     this.#loading = db.prepare<[], number>("SELECT count(*) FROM rooms WHERE load = 'wanted'").pluck();
@@ -55,6 +62,10 @@ export class OverviewStore implements RoomOverview {
   async line(roomId: RoomId): Promise<RoomLine | null> {
     const row = this.#one.get(roomId);
     return row === undefined ? null : this.#lineOf(row);
+  }
+
+  async servers(roomId: RoomId): Promise<number> {
+    return this.#servers.get(roomId) ?? 0;
   }
 
   async memberCounts(roomId: RoomId): Promise<Readonly<Record<Membership, number>>> {

@@ -2,18 +2,23 @@ import type { Database, Statement } from "better-sqlite3";
 import type { RoomId, ServerName } from "../../model/ids.ts";
 import { mergeVia } from "../../model/room.ts";
 
+/** When a room was last heard of is kept to the hour: it is not worth a write with every event. */
+const HEARD_MS = 60 * 60_000;
+
 /** Rooms by the number that stands for them in the other tables: a tenth of the bytes of an ID in each of a million rows. */
 export class RoomNumbers {
   readonly #find: Statement<[string], number>;
   readonly #make: Statement<[string], number>;
   readonly #via: Statement<[number], string>;
   readonly #setVia: Statement<[string, number]>;
+  readonly #heard: Statement<[number, number, number, number]>;
 
   constructor(db: Database) {
     this.#find = db.prepare<[string], number>("SELECT nr FROM rooms WHERE room_id = ?").pluck();
     this.#make = db.prepare<[string], number>("INSERT INTO rooms (room_id) VALUES (?) RETURNING nr").pluck();
     this.#via = db.prepare<[number], string>("SELECT via FROM rooms WHERE nr = ?").pluck();
     this.#setVia = db.prepare("UPDATE rooms SET via = ? WHERE nr = ?");
+    this.#heard = db.prepare("UPDATE rooms SET changed_at = ? WHERE nr = ? AND abs(? - changed_at) >= ?");
   }
 
   find(roomId: RoomId): number | null {
@@ -25,6 +30,11 @@ export class RoomNumbers {
     const nr = this.#find.get(roomId) ?? this.#make.get(roomId);
     if (nr === undefined) throw new Error("INSERT … RETURNING returned nothing");
     return nr;
+  }
+
+  /** Something was heard of the room. */
+  hear(nr: number, now: number): void {
+    this.#heard.run(now, nr, now, HEARD_MS);
   }
 
   via(nr: number): readonly ServerName[] {

@@ -1,4 +1,5 @@
 import type { Database } from "better-sqlite3";
+import { SqliteAliasStore } from "./alias-store.ts";
 import { SqliteAttendanceStore } from "./attendance-store.ts";
 import { AuditStore } from "./audit-store.ts";
 import { SqliteBackups } from "./backup.ts";
@@ -19,9 +20,13 @@ import { OverviewStore } from "./overview-store.ts";
 import { SqlitePeekStore } from "./peek-store.ts";
 import { SqlitePersonaStore } from "./persona-store.ts";
 import { SqliteReconcileStore } from "./reconcile-store.ts";
+import { SqliteInviteCursor, SqliteOwnInviteStore } from "./own-invite-store.ts";
 import { PseudouserStore } from "./pseudouser-store.ts";
+import { SqliteReviewStore } from "./review-store.ts";
 import { RetentionStore } from "./retention-store.ts";
 import { RoomNumbers } from "./rooms.ts";
+import { SqliteRuleStore } from "./rule-store.ts";
+import { SqliteStrangerStore } from "./stranger-store.ts";
 import { SqliteTenantStore } from "./tenant-store.ts";
 
 /** Every store over one SQLite file and one connection: one process writes, and each call is one transaction. */
@@ -33,7 +38,13 @@ export class SqliteStorage {
   readonly leaseChanges: LeaseChangesStore;
   readonly peeks: SqlitePeekStore;
   readonly coverage: CoverageStore;
+  readonly ownInvites: SqliteOwnInviteStore;
+  readonly inviteCursor: SqliteInviteCursor;
+  readonly strangers: SqliteStrangerStore;
   readonly coolDowns: SqliteCoolDownStore;
+  readonly aliases: SqliteAliasStore;
+  readonly reviews: SqliteReviewStore;
+  readonly rules: SqliteRuleStore;
   readonly attendance: SqliteAttendanceStore;
   readonly tenants: SqliteTenantStore;
   readonly personas: SqlitePersonaStore;
@@ -54,15 +65,30 @@ export class SqliteStorage {
     const writes = new WriteCount(db);
     this.audit = new AuditStore(db, writes);
     const book = new LeaseBook(db, rooms, this.audit);
-    this.ledger = new LedgerStore(db, rooms, new ChangeWriter(db, rooms, book), new Memo(writes));
+    this.aliases = new SqliteAliasStore(db, rooms, this.audit);
+    this.coolDowns = new SqliteCoolDownStore(db, rooms, this.audit, new Memo(writes));
+    const changes = new ChangeWriter(db, rooms, book, this.coolDowns);
+    this.ledger = new LedgerStore(db, rooms, changes, new Memo(writes));
+    this.reviews = new SqliteReviewStore(db, rooms, book, this.coolDowns);
     this.journal = new JournalStore(db);
     this.loads = new LoadStore(db, rooms, book);
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
     this.leaseChanges = new LeaseChangesStore(db);
     this.peeks = new SqlitePeekStore(db);
     this.coverage = new CoverageStore(db, new Memo(writes, 32));
-    this.attendance = new SqliteAttendanceStore(db, rooms, book, this.audit, new Memo(writes));
-    this.coolDowns = new SqliteCoolDownStore(db);
+    this.ownInvites = new SqliteOwnInviteStore(db);
+    this.inviteCursor = new SqliteInviteCursor(db);
+    this.strangers = new SqliteStrangerStore(db);
+    this.attendance = new SqliteAttendanceStore(
+      db,
+      rooms,
+      book,
+      this.audit,
+      this.coolDowns,
+      new Memo(writes),
+      new Memo(writes),
+    );
+    this.rules = new SqliteRuleStore(db, this.audit);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
     this.personas = new SqlitePersonaStore(db, rooms, book);
     this.deliveries = new SqliteDeliveryStore(db, this.audit);

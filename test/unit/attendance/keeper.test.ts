@@ -432,18 +432,33 @@ describe("put out by somebody", () => {
     },
   );
 
-  test("after a kick a new wish joins again", async () => {
+  test("after a kick a new wish is refused for a while, and then joins again", async () => {
     const here = await present();
     here.rooms.put(ROOM, "leave");
+    await here.rooms.deliver(here.program.recorder);
+    await expect(take(here)).rejects.toMatchObject({ reason: "put-out", retryAfter: 10 * MINUTE });
+    await here.clock.advance(10 * MINUTE);
+    await here.program.keeper.untilPresent(await take(here), PATIENT, NEVER);
+    expect(here.rooms.membership(ROOM)).toBe("join");
+  });
+
+  test("the operator's wish and whoever invites us back need not wait", async () => {
+    const here = await present();
+    here.rooms.put(ROOM, "leave");
+    await here.rooms.deliver(here.program.recorder);
+    const byHand = await take(here, ROOM, { kind: "operator", name: "cli" });
+    await here.program.keeper.untilPresent(byHand, PATIENT, NEVER);
+    for (const membership of ["leave", "invite"] as const) here.rooms.put(ROOM, membership);
     await here.rooms.deliver(here.program.recorder);
     await here.program.keeper.untilPresent(await take(here), PATIENT, NEVER);
     expect(here.rooms.membership(ROOM)).toBe("join");
   });
 
-  test("after a ban a new wish is told the homeserver's no", async () => {
+  test("after a ban a new wish is told the homeserver's no, once it is heard", async () => {
     const here = await present();
     here.rooms.put(ROOM, "ban");
     await here.rooms.deliver(here.program.recorder);
+    await here.clock.advance(10 * MINUTE);
     expect(await failureOf(here.program.keeper.untilPresent(await take(here), PATIENT, NEVER))).toEqual([
       "refused-by-homeserver",
       "M_FORBIDDEN",

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { plan, type Situation } from "../../../src/attendance/plan.ts";
+import { isOverRefused, plan, type Situation } from "../../../src/attendance/plan.ts";
 import type { Attendance, Phase } from "../../../src/model/attendance.ts";
 import { MEMBERSHIPS, type Membership } from "../../../src/model/membership.ts";
 import { ROOM } from "../../support/events.ts";
@@ -139,4 +139,24 @@ test("whatever the situation: join only where wanted and outside, leave only whe
     ),
     { seed: 5, numRuns: 500 },
   );
+});
+
+describe("policy ended the leases of a room while we were in it", () => {
+  test.each<[Phase, string | null, number, boolean]>([
+    ["refused", "not-peekable", 0, true],
+    ["present", "not-peekable", 0, true],
+    ["leaving", "denied", 0, true],
+    ["present", "not-peekable", 1, false],
+    ["leaving", "M_LIMIT_EXCEEDED", 0, false],
+    ["present", null, 0, false],
+    // A join that was put off because a budget was used up, and that nobody wants any more.
+    ["joining", "budget-server", 0, false],
+  ])("%s, %s, leases: %d", (phase, code, leases, expected) => {
+    expect(isOverRefused(attendance({ phase, code }), leases)).toBe(expected);
+  });
+
+  test("once we are out, that is how it stands", () => {
+    const left = situation({ ownMembership: "leave", attendance: { phase: "leaving", code: "server-acl" } });
+    expect(plan(left)).toEqual(rest("refused"));
+  });
 });

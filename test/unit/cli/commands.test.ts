@@ -37,8 +37,17 @@ describe("status", () => {
     intake: { transactions: 50, events: 99, duplicates: 2, set_aside: 1, last_at: AT },
     last_ping: null,
     delivery: { state: "flowing", since: null, cause: null },
+    own_invites: "declined",
     tenants: 2,
     tenant_deliveries: [],
+    policy: {
+      rooms_attended: 3,
+      max_rooms: 1000,
+      joins_under_way: 1,
+      max_joins_under_way: 500,
+      budgets: [],
+      cool_downs: {},
+    },
   };
 
   test("says what is up and what keeps it from being ready", async () => {
@@ -50,6 +59,7 @@ pseudouser    @:example.org
 homeserver    example.org at http://127.0.0.1:8008
 rooms         3 present, 1 joining, 0 leaving, 2 refused, 1 still loading
 leases        4 tenant, 1 operator
+own invites   declined
 tenants       2
 journal       1 to 99
 transactions  50, the last at 2025-01-02T03:04:05Z
@@ -65,6 +75,39 @@ events        99 received, 2 repeated, 1 set aside
     const { config } = await daemon({ "GET /status": { ...STATUS, journal } });
     expect((await emissary(["status", ...config])).stdout).toMatch(
       /^journal held +WARNING: telegram\\u\{1b\} is 90 events behind, since 2025-01-02T03:04:05Z, .* remove it\.$/m,
+    );
+  });
+
+  test("names what is nearly used up, and how many rooms are shunned", async () => {
+    const hash = "abcdefghijklmnopqrstuv";
+    const policy = {
+      rooms_attended: 800,
+      max_rooms: 1000,
+      joins_under_way: 399,
+      max_joins_under_way: 500,
+      budgets: [
+        {
+          budget: "user",
+          joins: 30,
+          per_ms: 3_600_000,
+          levels: [
+            { payer: hash, left: 1.4 },
+            { payer: "fine", left: 7 },
+          ],
+        },
+        { budget: "server", joins: 200, per_ms: 3_600_000, levels: [{ payer: "evil.test\u001b", left: 40 }] },
+        { budget: "all", joins: 2000, per_ms: 3_600_000, levels: [{ payer: "", left: 0 }] },
+      ],
+      cool_downs: { flooded: 2, "put-out": 1 },
+    };
+    const { config } = await daemon({ "GET /status": { ...STATUS, policy } });
+    expect((await emissary(["status", ...config])).stdout).toContain(
+      `near a cap     800 of 1000 rooms (policy.max_rooms)
+near a cap     user abcdefgh…: 1 of 30 joins left
+near a cap     server evil.test\\u{1b}: 40 of 200 joins left
+near a cap     all together: 0 of 2000 joins left
+rooms shunned  2 flooded, 1 put-out
+`,
     );
   });
 
@@ -127,6 +170,8 @@ describe("rooms", () => {
         predecessor: "!old",
         via: ["b", "c"],
         members: { join: 12, leave: 3 },
+        cool_down: { code: "put-out", reason: "@mod:b put us out", until: AT, strikes: 2 },
+        invited_by: "@mod:b",
       },
     });
     const { stdout } = await emissary(["rooms", "show", "#kitchen:b", ...config]);
@@ -134,6 +179,8 @@ describe("rooms", () => {
     expect(stdout).toContain("reason          the homeserver asked to wait (limited)\n");
     expect(stdout).toContain("members         12 join, 3 leave\n");
     expect(stdout).toContain("via             b, c\n");
+    expect(stdout).toContain("invited by      @mod:b\n");
+    expect(stdout).toContain("shunned         until 2025-01-02T03:04:05Z: @mod:b put us out (put-out)\n");
     expect(stdout).toContain("lease           tenant:telegram, since 2025-01-02T03:04:05Z\n");
   });
 

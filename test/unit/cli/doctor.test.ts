@@ -73,7 +73,16 @@ const STATUS: JsonObject = {
   last_ping: { transaction_id: "of yesterday", at: 1 },
   delivery: { state: "flowing", since: null, cause: null },
   tenants: 0,
+  own_invites: "declined",
   tenant_deliveries: [],
+  policy: {
+    rooms_attended: 3,
+    max_rooms: 1000,
+    joins_under_way: 1,
+    max_joins_under_way: 500,
+    budgets: [],
+    cool_downs: {},
+  },
 };
 
 function partOf(request: IncomingMessage): string {
@@ -184,6 +193,9 @@ const WITHOUT_TOKEN: Row[2] = {
   address: ["skipped"],
 };
 
+const OWN_USER = { exclusive: true, regex: "^@:example\\.org$" };
+const EVERYBODY = { exclusive: false, regex: "^@.*:example\\.org$" };
+
 const FAULTS: readonly Row[] = [
   ["nothing", {}, {}],
   [
@@ -261,6 +273,11 @@ const FAULTS: readonly Row[] = [
     { "homeserver-version": ["warning", /v1\.4/], address: ["skipped", /cannot ping/] },
   ],
   [
+    "a homeserver that is to refuse invites and does not know how",
+    { config: { policy: { own_invites: "block" } }, homeserver: { versions: [200, { versions: ["v1.17"] }] } },
+    { "homeserver-version": ["warning", /m\.invite_permission_config/] },
+  ],
+  [
     "no summaries of rooms",
     { homeserver: { room_summary: no(404, "M_UNRECOGNIZED") } },
     { "room-summary": ["failure", /msc3266/] },
@@ -297,6 +314,21 @@ const FAULTS: readonly Row[] = [
   ],
   ["a sender that the homeserver does not know yet", { homeserver: { whoami: no(403, "M_FORBIDDEN") } }, {}],
   ["limits", { registration: { rate_limited: true } }, { "rate-limits": ["warning", /“true”.*rate_limited: false/] }],
+  [
+    "aliases that the homeserver is not asked to tell of",
+    { registration: { namespaces: { users: [OWN_USER], aliases: [], rooms: [] } } },
+    { "watched-namespaces": ["warning", /aliases\.keep.*register --force --aliases/] },
+  ],
+  [
+    "invites that the homeserver is not asked to tell of",
+    { config: { invites: { take_part: true } } },
+    { "watched-namespaces": ["failure", /invites\.take_part.*register --force --watch-invites/] },
+  ],
+  [
+    "users that nobody needs to be told of",
+    { registration: { namespaces: { users: [OWN_USER, EVERYBODY], aliases: [{ ...EVERYBODY, regex: "^#" }], rooms: [] } } },
+    { "watched-namespaces": ["warning", /invites\.take_part.*--no-watch-invites/] },
+  ],
   [
     "a namespace that was changed",
     {

@@ -198,7 +198,27 @@ describe("an operator who has registered before", () => {
     writeFileSync(join(folder, "emissary.yaml"), "neither: [this");
     await register(folder, "--force", ...FLAGS);
     expect(users()).toEqual(["^@:example\\.org$", telegram, irc]);
-    expect(aliases()).toEqual([{ exclusive: true, regex: "#telegram_.*:example\\.org" }]);
+    expect(aliases()).toEqual([
+      { exclusive: true, regex: "#telegram_.*:example\\.org" },
+      { exclusive: false, regex: "^#.*:example\\.org$" },
+    ]);
+  });
+
+  test("keeps what the homeserver is to tell of, until told otherwise", async () => {
+    const folder = temporaryFolder();
+    const everybodys = () => {
+      const { users, aliases } = (parse(read(folder, "registration.yaml")) as Registration).namespaces;
+      return [...users, ...aliases].filter(({ exclusive }) => !exclusive).map(({ regex }) => regex);
+    };
+    const [users, aliases] = ["^@.*:example\\.org$", "^#.*:example\\.org$"];
+    await register(folder, ...FLAGS, "--no-aliases", "--watch-invites");
+    expect(everybodys()).toEqual([users]);
+    await register(folder, "--force", "--rotate");
+    expect(everybodys()).toEqual([users]);
+    await register(folder, "--force", "--aliases");
+    expect(everybodys()).toEqual([users, aliases]);
+    await register(folder, "--force", "--no-watch-invites");
+    expect(everybodys()).toEqual([aliases]);
   });
 
   test("is told what could not be kept", async () => {

@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { Environment } from "../../../src/platform/config/secrets.ts";
 import { loadAdminAccess, load } from "../../../src/platform/config/load.ts";
 import {
   ADMIN_TOKEN,
@@ -52,7 +53,34 @@ describe("an operator who gives the required keys only", () => {
         joinReason: null,
         functionalMember: true,
       },
-      policy: { maxRooms: 1000, maxMembers: 20_000 },
+      policy: {
+        maxRooms: 1000,
+        maxMembers: 20_000,
+        maxJoinsUnderWay: 500,
+        maxEventRate: 100,
+        refuseVersions: ["1"],
+        joinsPerUser: { joins: 30, per: 3_600_000 },
+        joinsPerTenant: { joins: 1000, per: 3_600_000 },
+        joinsPerServer: { joins: 200, per: 3_600_000 },
+        joinsInAll: { joins: 2000, per: 3_600_000 },
+        denyRooms: [],
+        allowRooms: [],
+        denyServers: [],
+        allowServers: [],
+        denyUsers: [],
+        allowUsers: [],
+        denyTenants: [],
+        allowTenants: [],
+        lists: [],
+        ownInvites: "decline",
+      },
+      aliases: { keep: true, sweep: 86_400_000, emptyRooms: "keep", emptyAfter: 2_592_000_000 },
+      invites: {
+        takePart: false,
+        wait: 86_400_000,
+        joinsPerServer: { joins: 10, per: 3_600_000 },
+        joinsPerInviter: { joins: 3, per: 3_600_000 },
+      },
       log: { level: "info", format: "text" },
       registration: {
         id: "emissary",
@@ -60,6 +88,7 @@ describe("an operator who gives the required keys only", () => {
         hsToken: "the-hs-token",
         senderLocalpart: "_emissary",
         url: "http://127.0.0.1:9009",
+        reservedAliases: [],
       },
     });
     expect(warnings).toEqual([]);
@@ -239,6 +268,33 @@ describe("secrets from the environment", () => {
     expect(mistakesIn({ config: both })).toEqual([
       "admin.token and admin.token_file are both given: only one of them may be",
     ]);
+  });
+});
+
+describe("the token of an administrator of the homeserver", () => {
+  const config = withLine("server_name: example.org", "server_name: example.org\n  admin_token_file: root.token");
+  const withToken = (token: string | null, env: Environment = {}) => {
+    const folder = folderWith({ config });
+    if (token !== null) writeFileSync(join(folder, "root.token"), token);
+    return load({ path: join(folder, "emissary.yaml"), env }).config.homeserver;
+  };
+
+  test("is read from its file in the configuration's folder, or from the environment, which goes before", () => {
+    const homeserver = { url: "http://127.0.0.1:8008", serverName: "example.org" };
+    expect(withToken("syt_root\n")).toEqual({ ...homeserver, adminToken: "syt_root" });
+    const env = { EMISSARY_HOMESERVER_ADMIN_TOKEN: "syt_other" };
+    expect(withToken(null, env)).toEqual({ ...homeserver, adminToken: "syt_other" });
+    expect(loadFiles({ env }).config.homeserver).toEqual({ ...homeserver, adminToken: "syt_other" });
+  });
+
+  test.each([
+    [null, /homeserver\.admin_token_file: .*root\.token does not exist/],
+    ["", /homeserver\.admin_token_file: .* is empty/],
+    ["two words", /the homeserver's admin token: expected printable ASCII without spaces/],
+  ])("%j is a mistake, and is not shown", (token, mistake) => {
+    const complaint = complaintAbout(() => withToken(token));
+    expect(complaint).toMatch(mistake);
+    expect(complaint).not.toContain("two words");
   });
 });
 

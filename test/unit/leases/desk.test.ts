@@ -1,16 +1,22 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { LeaseDesk } from "../../../src/leases/desk.ts";
+import { LeaseRefusals } from "../../../src/leases/refusals.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
-import type { ServerName } from "../../../src/model/ids.ts";
+import type { RoomId, ServerName } from "../../../src/model/ids.ts";
 import type { LeaseWish } from "../../../src/model/lease.ts";
-import type { RoomLook } from "../../../src/policy/judge.ts";
+import type { RoomLook } from "../../../src/policy/question.ts";
+import type { PolicyRule } from "../../../src/policy/rule.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";
+import { Budgets, type Budget } from "../../../src/policy/budgets.ts";
+import type { BudgetKind } from "../../../src/policy/payers.ts";
+import { ROOM_VERSION } from "../../../src/policy/peekable/version.ts";
 import { Policy } from "../../../src/policy/policy.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
-import { noBudgets, NO_LIMITS, PUBLIC } from "../../support/attending.ts";
+import { NO_LIMITS, PLENTY, PUBLIC } from "../../support/attending.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
+import { CollectedLog } from "../../support/service-app.ts";
 import { ANYBODY } from "../../support/tenants.ts";
-import { ALICE, member, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../../support/events.ts";
+import { ALICE, CAROL, member, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../../support/events.ts";
 
 const WISH: LeaseWish = {
   roomId: ROOM,
@@ -19,7 +25,13 @@ const WISH: LeaseWish = {
   ttl: 60_000,
 };
 
-function scene(look: () => Promise<RoomLook | null>, limits = NO_LIMITS) {
+const WORLD_READABLE: RoomLook = { ...PUBLIC, worldReadable: true };
+
+function scene(
+  look: (via: readonly ServerName[]) => Promise<RoomLook | null>,
+  limits = NO_LIMITS,
+  budgets: Partial<Record<BudgetKind, Budget>> = {},
+) {
   const storage = new SqliteStorage(":memory:");
   onTestFinished(() => storage.close());
   const clock = new ManualClock();
@@ -27,22 +39,30 @@ function scene(look: () => Promise<RoomLook | null>, limits = NO_LIMITS) {
   const looker = {
     look: async (_room: unknown, via: readonly ServerName[]) => {
       looks.push(via);
-      return look();
+      return look(via);
     },
   };
+  const rules = new RuleBook();
   const policy = new Policy({
     own: OWN,
     ledger: storage.ledger,
     looker,
     attended: storage.attendance,
     tenants: ANYBODY,
-    rules: new RuleBook(),
+    rules,
     coolDowns: storage.coolDowns,
-    budgets: noBudgets(clock),
+    budgets: new Budgets({ ...PLENTY, ...budgets }, clock),
     limits,
     clock,
   });
-  const desk = new LeaseDesk(storage.leases, policy, clock);
+  const refusals = new LeaseRefusals({
+    write: (entry) => storage.audit.noteAll([entry], clock.now()),
+    refused: () => {},
+    clock,
+    log: new CollectedLog(),
+    abort: new AbortController().signal,
+  });
+  const desk = new LeaseDesk(storage.leases, policy, clock, refusals);
   let changes = 0;
   const count = async (): Promise<void> => {
     for (;;) {
@@ -51,7 +71,7 @@ function scene(look: () => Promise<RoomLook | null>, limits = NO_LIMITS) {
     }
   };
   void count();
-  return { storage, clock, looks, policy, desk, changes: () => changes };
+  return { storage, clock, looks, rules, policy, desk, changes: () => changes };
 }
 
 describe("taking a lease", () => {
@@ -92,6 +112,135 @@ describe("taking a lease", () => {
     expect(await desk.release(OTHER_ROOM, WISH.holder)).toBe(false);
     await settle();
     expect(changes()).toBe(2);
+  });
+});
+
+describe("a join is paid for by whoever wants it and whoever gains by it", () => {
+  const HOUR = 3_600_000;
+  const peek = (nr: number, roomId = ROOM): LeaseWish => ({ ...WISH, roomId, holder: { kind: "peek", name: `${nr}` } });
+
+  test("once, however many want it at once", async () => {
+    const { desk } = scene(async () => WORLD_READABLE, NO_LIMITS, { all: { joins: 1, per: HOUR } });
+    const taken = await Promise.all(Array.from({ length: 100 }, async (_, nr) => desk.take(peek(nr))));
+    expect(taken).toHaveLength(100);
+    await expect(desk.take(peek(0, OTHER_ROOM))).rejects.toMatchObject({ code: "limited", reason: "budget-all" });
+  });
+
+  test("and not by those who come while it is under way, or while we are there", async () => {
+    const { storage, desk } = scene(async () => WORLD_READABLE, NO_LIMITS, { all: { joins: 1, per: HOUR } });
+    await desk.take(peek(0));
+    await desk.take(peek(1));
+    await storage.ledger.record(recordOf("1", [member(OWN, "join", { id: "own" })]));
+    await desk.take(peek(2));
+    expect(await storage.leases.ofRoom(ROOM)).toHaveLength(3);
+  });
+
+  test("again after we were put out: six times an hour, whoever asks", async () => {
+    const { storage, desk, clock } = scene(async () => PUBLIC, NO_LIMITS, { room: { joins: 6, per: HOUR } });
+    for (let stay = 0; stay < 6; stay += 1) {
+      await desk.take(WISH);
+      await desk.release(ROOM, WISH.holder);
+      await storage.ledger.record(recordOf(`${stay}`, [member(OWN, "leave", { id: `${stay}` })]));
+    }
+    await expect(desk.take(WISH)).rejects.toMatchObject({
+      code: "limited",
+      reason: "budget-room",
+      retryAfter: HOUR / 6,
+    });
+    await clock.advance(HOUR / 6);
+    await desk.take(WISH);
+  });
+
+  test("by the server whose user made the room, with its name in the sentence", async () => {
+    const { desk } = scene(async () => PUBLIC, NO_LIMITS, { server: { joins: 1, per: HOUR } });
+    await desk.take({ ...WISH, roomId: "!1:lure.example" as RoomId });
+    await expect(desk.take({ ...WISH, roomId: "!2:lure.example" as RoomId })).rejects.toThrow(
+      /the server lure\.example/,
+    );
+    await desk.take({ ...WISH, roomId: "!3:other.example" as RoomId });
+  });
+
+  test("not where the lease is refused", async () => {
+    const { desk } = scene(async () => ({ ...PUBLIC, worldReadable: false }), NO_LIMITS, {
+      all: { joins: 1, per: HOUR },
+    });
+    for (let nr = 0; nr < 9; nr += 1) {
+      await expect(desk.take(peek(nr))).rejects.toMatchObject({ reason: "not-peekable" });
+    }
+    await desk.take(WISH);
+  });
+});
+
+describe("what is denied", () => {
+  const deny = (kind: PolicyRule["kind"], entity: string): PolicyRule => ({
+    kind,
+    entity,
+    verdict: "deny",
+    hashed: false,
+    reason: null,
+    source: "operator",
+  });
+
+  test("is refused without a question to the homeserver", async () => {
+    const { desk, rules, looks } = scene(async () => PUBLIC);
+    rules.replace("operator", [deny("room", ROOM)]);
+    await expect(desk.take(WISH)).rejects.toMatchObject({ code: "refused-by-policy", reason: "denied" });
+    expect(looks).toEqual([]);
+  });
+
+  test("is no route either", async () => {
+    const { storage, desk, rules, looks } = scene(async () => PUBLIC);
+    rules.replace("operator", [deny("server", "*.evil.example")]);
+    await desk.take({ ...WISH, via: ["a.example", "b.evil.example"] as ServerName[] });
+    expect(looks).toEqual([["a.example"]]);
+    expect((await storage.ledger.room(ROOM))?.via).toEqual(["a.example"]);
+  });
+
+  test.each<[string, PolicyRule]>([
+    ["the room's maker", deny("user", "@alice:*")],
+    ["the server of whoever invites us", deny("server", "remote.example")],
+    ["whoever invites us", deny("user", "@alice:remote.example")],
+    ["the tenant", deny("tenant", "tele*")],
+  ])("by a rule about %s", async (_what, rule) => {
+    const { storage, desk, rules } = scene(async () => PUBLIC);
+    rules.replace("operator", [rule]);
+    const events = [
+      state("m.room.create", { room_version: "12" }, { id: "create" }),
+      member(OWN, "invite", { id: "own", sender: ALICE }),
+    ];
+    await storage.ledger.record(recordOf("1", events));
+    await expect(desk.take(WISH)).rejects.toMatchObject({ reason: "denied" });
+  });
+});
+
+describe("in a room of MSC1777's version that is not peekable", () => {
+  const ROOM_OF_IT: RoomLook = { ...PUBLIC, version: ROOM_VERSION };
+
+  test("a homeserver that describes it without being told a route has a user there, who vouches", async () => {
+    let isThere = false;
+    const { desk, looks } = scene(async (via) => (via.length > 0 || isThere ? ROOM_OF_IT : null));
+    await expect(desk.take(WISH)).rejects.toMatchObject({ reason: "join-rule" });
+    isThere = true;
+    await desk.take(WISH);
+    expect(looks).toEqual([["a.example"], [], []]);
+  });
+
+  test("nobody has to, and the homeserver is not asked again, where a user is known to be invited", async () => {
+    const { storage, desk, looks } = scene(async (via) => (via.length > 0 ? ROOM_OF_IT : null));
+    await storage.ledger.record(recordOf("1", [member(CAROL, "invite", { id: "carol", sender: ALICE })]));
+    await desk.take(WISH);
+    expect(looks).toHaveLength(1);
+  });
+
+  test("that tells nothing, what an invite tells counts; that of the homeserver goes before", async () => {
+    const invite: LeaseWish = { ...WISH, holder: { kind: "invite", name: CAROL } };
+    const told = { ...ROOM_OF_IT, joinRule: "invite" };
+    const blind = scene(async () => null);
+    await blind.storage.ledger.record(recordOf("1", [member(CAROL, "invite", { id: "carol", sender: ALICE })]));
+    await expect(blind.desk.take(invite)).rejects.toMatchObject({ reason: "not-visible" });
+    await blind.desk.take({ ...invite, told });
+    const other = scene(async () => ({ ...PUBLIC, joinRule: "invite" }));
+    await expect(other.desk.take({ ...invite, told })).rejects.toMatchObject({ reason: "join-rule" });
   });
 });
 
@@ -144,7 +293,7 @@ describe("the look that policy takes at a room", () => {
     await desk.take(WISH);
     expect(looks).toHaveLength(1);
     await storage.ledger.record(recordOf("2", [member(OWN, "join", { id: "elsewhere", room: OTHER_ROOM })]));
-    await storage.ledger.record(recordOf("3", [member(OWN, "leave", { id: "out", room: OTHER_ROOM, sender: ALICE })]));
+    await storage.ledger.record(recordOf("3", [member(OWN, "leave", { id: "out", room: OTHER_ROOM })]));
     await desk.take({ ...WISH, roomId: OTHER_ROOM });
     expect(looks).toHaveLength(2);
   });

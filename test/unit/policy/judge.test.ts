@@ -79,7 +79,7 @@ function question(more: Partial<Question> = {}): Question {
     aclDenies: null,
     coolDown: null,
     upgrades: 0,
-    roomsAttended: 3,
+    roomsAttended: 2,
     joinsUnderWay: 0,
     shortage: null,
     now: 0,
@@ -96,6 +96,7 @@ describe("may the pseudouser be in the room?", () => {
 
     ["one below the cap on rooms", { roomsAttended: 4 }, "allowed"],
     ["at the cap on rooms", { roomsAttended: 5 }, "room-cap"],
+    ["at half the cap on rooms, for an invited user", { roomsAttended: 3, kind: "invite" }, "room-cap"],
     ["at the cap, in a room that we are in", { roomsAttended: 5, ownMembership: "join" }, "allowed"],
     ["at the cap, in a room that we were in", { roomsAttended: 5, ownMembership: "leave" }, "room-cap"],
     ["at the cap, for the operator", { roomsAttended: 5, kind: "operator" }, "room-cap"],
@@ -123,6 +124,12 @@ describe("may the pseudouser be in the room?", () => {
     ["a room for knocking", { look: { ...OPEN, joinRule: "knock" } }, "join-rule"],
     ["a room by invitation, covered by a grant for all rooms", { look: CLOSED, word: "any" }, "join-rule"],
     ["a room by invitation, named by a grant", { look: CLOSED, word: "named" }, "allowed"],
+    ["a room by invitation, for an invited user", { look: CLOSED, kind: "invite", word: null, vouched: true }, "join-rule"],
+    [
+      "a room by invitation, for an invited user, and we are invited, too",
+      { look: CLOSED, kind: "invite", word: null, ownMembership: "invite" },
+      "allowed",
+    ],
     ["a room that cannot be seen, named by a grant", { look: null, word: "named" }, "allowed"],
     ["a room that cannot be seen, covered by a grant for all rooms", { look: null, word: "any" }, "not-visible"],
     ["a public room that no grant covers", { word: "none" }, "not-allowed"],
@@ -177,6 +184,8 @@ describe("may the pseudouser be in the room?", () => {
     ["an upgrade of an upgrade, ten times", { upgrades: 10 }, "allowed"],
     ["and once more", { upgrades: 11 }, "upgrade-chain"],
     ["as many joins under way as may be", { joinsUnderWay: 7 }, "busy"],
+    ["half as many joins under way, for an alias", { joinsUnderWay: 4, kind: "alias" }, "busy"],
+    ["half as many joins under way, for a tenant", { joinsUnderWay: 4 }, "allowed"],
     ["as many joins under way as may be, this one among them", { joinsUnderWay: 7, stage: "join" }, "allowed"],
     [
       "as many joins under way as may be, in a room that we are in",
@@ -207,6 +216,15 @@ describe("may the pseudouser be in the room?", () => {
     expect(judge(question({ kind, look, stage: "hold", ownMembership: "join" })).code).toBe(code);
   });
 
+  test.each<[HolderKind, VerdictCode]>([
+    ["alias", "allowed"],
+    ["tenant", "join-rule"],
+    ["peek", "join-rule"],
+  ])("of those who want a closed room where the pseudouser is already, an alias alone has it: %s", (kind, code) => {
+    const look = { ...CLOSED, worldReadable: true };
+    expect(judge(question({ kind, look, stage: "take", ownMembership: "join" })).code).toBe(code);
+  });
+
   test.each<[string, Partial<Question>, VerdictCode]>([
     ["a peekable room", { look: PEEKABLE }, "allowed"],
     ["a peekable room, for a peek", { look: PEEKABLE, kind: "peek" }, "allowed"],
@@ -226,6 +244,12 @@ describe("may the pseudouser be in the room?", () => {
       { look: { ...PEEKABLE, joinRule: "public" }, stage: "hold", ownMembership: "join" },
       "join-rule",
     ],
+    [
+      "an invited user's, where the homeserver tells nothing and the invite did",
+      { look: null, kind: "invite", stage: "join" },
+      "allowed",
+    ],
+    ["an invited user's, where nobody tells anything", { look: null, kind: "invite" }, "not-visible"],
     ["a room whose version does not know the rule", { look: { ...PEEKABLE, version: "12" } }, "join-rule"],
     [
       "a peek where the version does not know the rule",
@@ -300,7 +324,7 @@ describe("may the pseudouser be in the room?", () => {
       strikes: 0,
       upgrades: 0,
       own_membership: null,
-      rooms_attended: 3,
+      rooms_attended: 2,
       max_rooms: 5,
       joins_under_way: 0,
       max_joins_under_way: 7,

@@ -53,6 +53,19 @@ describe("looking at rooms from outside", () => {
     expect(asked).toHaveLength(2);
   });
 
+  test("a fresh one costs nobody, however often the operator asks", async () => {
+    const { asked, looks } = scene();
+    for (let nr = 0; nr < 400; nr += 1) {
+      const look = looks.look(USER, room(nr), through("a"), true);
+      await settle();
+      asked.at(-1)?.answer(PUBLIC);
+      await look;
+    }
+    void looks.look(USER, room(401), through("a"));
+    await settle();
+    expect(asked).toHaveLength(401);
+  });
+
   test("through a silent server four wait at once, and looks through others go by them", async () => {
     const { asked, looks } = scene();
     for (let nr = 0; nr < 50; nr += 1) void looks.look({ ...USER, name: `${nr}` }, room(nr), through("silent"));

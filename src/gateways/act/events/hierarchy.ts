@@ -10,7 +10,10 @@ import { pathOf } from "../path.ts";
 
 const PARAMETERS: ReadonlySet<string> = new Set(["from", "limit", "max_depth", "suggested_only"]);
 
-/** Join rules that let anybody see what a room is (spec, "Server behaviour" of spaces). A room that tells none is public. */
+/**
+ * Join rules that let anybody see what a room is (spec, "Server behaviour" of spaces). A room that tells none is public. A peekable one
+ * is told as world-readable, where its version has the rule; elsewhere that rule closes a room.
+ */
 const OPEN: ReadonlySet<JsonValue | undefined> = new Set([undefined, "public", "knock", "knock_restricted"]);
 
 /**

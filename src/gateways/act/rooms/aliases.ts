@@ -20,7 +20,9 @@ const setAlias: ActHandler = async (parts, caller, request, reply) => {
   const alias = ownAlias(parts, param(request, "alias"));
   const roomId = roomIdFrom(stringAt(await readJson(request, BODY_LIMIT), "room_id") ?? "");
   await requireDeed(parts, caller, roomId, { action: "read" });
-  const answer = await parts.upstream.answer("PUT", pathOf(request, NONE), jsonOf({ room_id: roomId }));
+  const answer = parts.isReservedAlias(alias)
+    ? await parts.upstream.answer("PUT", pathOf(request, NONE), jsonOf({ room_id: roomId }))
+    : EXCLUSIVE;
   if (answer.status === 200) await noteMaker(parts, alias, caller.tenant.id);
   const passed = await audited(parts, caller, { action: "alias.set", roomId, answer });
   if (isExclusive(answer)) throw notReserved(alias);
@@ -97,11 +99,18 @@ export function isExclusive({ status, body }: Pick<Answer, "status" | "body">): 
   return status === 400 && stringAt(parsedObject(body), "errcode") === "M_EXCLUSIVE";
 }
 
+/** What the homeserver itself answers where it gives us its reserved aliases only: it gives us all, for the operator to mend them. */
+export const EXCLUSIVE: Answer = {
+  status: 400,
+  headers: {},
+  body: jsonOf({ errcode: "M_EXCLUSIVE", error: "This alias is not reserved for tenants." }),
+};
+
 /** What the tenant is told then: it can do nothing, but the operator can. */
 export function notReserved(alias: string): EmissaryError {
   return new EmissaryError(
     "not-in-namespace",
-    `The homeserver does not let Emissary make the alias ${alias}: none of the namespaces that are reserved for it has that. Reserve one (emissary register --force --reserve '#…'), and restart the homeserver.`,
+    `Tenants make aliases that are reserved for them only, and ${alias} is not. Reserve a namespace (emissary register --force --reserve '#…'), and restart the homeserver and Emissary.`,
   );
 }
 

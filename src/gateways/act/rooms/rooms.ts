@@ -9,7 +9,7 @@ import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
 import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
-import { isExclusive, notReserved } from "./aliases.ts";
+import { EXCLUSIVE, isExclusive, notReserved } from "./aliases.ts";
 import { holderOf, type Caller } from "../caller.ts";
 import { creationOf, creatorsOf } from "./creation.ts";
 import { pathOf } from "../path.ts";
@@ -25,6 +25,8 @@ const PRESENT_WAIT_MS = 60_000;
 const createRoom: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
   const body = await readJson(request, CREATE_BODY_LIMIT);
+  const name = stringAt(body, "room_alias_name");
+  const alias = name === null ? null : `#${name}:${serverOf(parts.own)}`;
   const holder = holderOf(caller.tenant);
   await requireSpace(parts, caller, "room.create", null);
   const creation = creationOf(body, {
@@ -39,10 +41,10 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
       body: creation,
       action: "room.create",
       field: "room_id",
+      ...(alias === null || parts.isReservedAlias(alias) ? {} : { refusal: EXCLUSIVE }),
     });
     if (made.roomId === null) {
-      const name = stringAt(body, "room_alias_name");
-      if (name !== null && isExclusive(made.answer)) throw notReserved(`#${name}:${serverOf(parts.own)}`);
+      if (alias !== null && isExclusive(made.answer)) throw notReserved(alias);
       return passBack(reply, made.answer);
     }
     await learn(parts, made.roomId);
@@ -98,6 +100,8 @@ interface Making {
   readonly field: "room_id" | "replacement_room";
   /** The room that is replaced. */
   readonly from?: RoomId;
+  /** The answer, where the homeserver need not be asked. */
+  readonly refusal?: Answer;
 }
 
 type Answer = Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
@@ -106,9 +110,9 @@ type Answer = Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
 async function make(
   parts: ActParts,
   { tenant }: Caller,
-  { path, body, action, field, from }: Making,
+  { path, body, action, field, from, refusal }: Making,
 ): Promise<{ readonly answer: Answer; readonly roomId: RoomId | null }> {
-  const answer = await parts.upstream.answer("POST", path, Buffer.from(JSON.stringify(body)));
+  const answer = refusal ?? (await parts.upstream.answer("POST", path, Buffer.from(JSON.stringify(body))));
   const said = parsedObject(answer.body);
   const named = stringAt(said, field);
   const roomId = answer.status === 200 && named !== null && isRoomId(named) ? named : null;

@@ -1,6 +1,7 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import { stringAt } from "../../../model/json.ts";
 import type { Room } from "../../../model/room.ts";
+import { isOpen, isReadable, opennessOf } from "../../../policy/openness.ts";
 import { resolveRoom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
@@ -58,9 +59,11 @@ const summary: ActHandler = async (parts, caller, request, reply) => {
   );
 };
 
-function isIntimate({ ownMembership, joinRule, historyVisibility }: Room): boolean {
+function isIntimate(room: Room): boolean {
+  const { ownMembership } = room;
+  const openness = opennessOf(room);
   const isConcerned = ownMembership !== null && ownMembership !== "leave" && ownMembership !== "ban";
-  return isConcerned && joinRule !== "public" && historyVisibility !== "world_readable";
+  return isConcerned && !isOpen(openness) && !isReadable(openness);
 }
 
 const SUMMARIES: readonly (readonly [under: string, path: string])[] = [

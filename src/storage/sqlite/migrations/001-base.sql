@@ -1,5 +1,6 @@
 -- 001, oldest 1: rooms and members, journal, leases and attendance, tenants, audit
 
+-- `changed_at`: when something was last heard of the room, to the hour. `invite_at`: when the pseudouser's invite is to be looked at.
 CREATE TABLE rooms (
   nr              INTEGER PRIMARY KEY,
   room_id         TEXT NOT NULL UNIQUE,
@@ -8,15 +9,25 @@ CREATE TABLE rooms (
   load_generation INTEGER NOT NULL DEFAULT 0,
   load_asks       INTEGER NOT NULL DEFAULT 0,
   checked_at      INTEGER,
+  review_at       INTEGER,
+  review_asks     INTEGER NOT NULL DEFAULT 0,
+  reviewed_at     INTEGER NOT NULL DEFAULT 0,
+  weighed_at      INTEGER NOT NULL DEFAULT 0,
   own_membership  TEXT,
   own_event       TEXT,
   own_reason      TEXT,
+  invite_at       INTEGER,
+  changed_at      INTEGER NOT NULL DEFAULT 0,
   joined_members  INTEGER NOT NULL DEFAULT 0,
   via             TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX rooms_to_load ON rooms (load_at) WHERE load IN ('wanted', 'stale');
+-- Rooms in which something changed that policy weighs: their leases are judged again.
+CREATE INDEX rooms_to_review ON rooms (review_at) WHERE review_at IS NOT NULL;
 CREATE INDEX rooms_attended ON rooms (own_membership) WHERE own_membership IS NOT NULL;
 CREATE INDEX rooms_checked ON rooms (checked_at) WHERE load = 'loaded';
+CREATE INDEX rooms_invited ON rooms (invite_at) WHERE invite_at IS NOT NULL;
+CREATE INDEX rooms_outside ON rooms (changed_at) WHERE own_membership IS NOT 'join';
 
 -- One row for each state field the ledger keeps. `seq` is the journal number that set it, `generation` the load that saw it last.
 CREATE TABLE room_state (
@@ -97,6 +108,7 @@ CREATE TABLE peek_tokens (
 ) STRICT;
 CREATE INDEX peek_tokens_of ON peek_tokens (device);
 
+-- `hurry` 1: somebody waits for what is to be done there. The keeper takes these first, and in turn by who waits.
 CREATE TABLE attendance (
   room_nr    INTEGER PRIMARY KEY REFERENCES rooms (nr),
   phase      TEXT NOT NULL,
@@ -107,20 +119,25 @@ CREATE TABLE attendance (
   leave_at   INTEGER,
   code       TEXT,
   reason     TEXT,
-  stirs      INTEGER NOT NULL DEFAULT 0
+  stirs      INTEGER NOT NULL DEFAULT 0,
+  hurry      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX attendance_due ON attendance (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX attendance_hurried ON attendance (next_at) WHERE hurry = 1;
 CREATE INDEX attendance_joining ON attendance (room_nr) WHERE phase = 'joining';
 
--- Rooms that are kept away from until a time; each strike makes the next time twice as long.
+-- Rooms that are kept away from until a time; each strike makes the next time twice as long. `forget_at`: a strike after that is
+-- the first again.
 CREATE TABLE cool_downs (
-  room_nr INTEGER PRIMARY KEY REFERENCES rooms (nr),
-  code    TEXT NOT NULL,
-  reason  TEXT NOT NULL,
-  strikes INTEGER NOT NULL,
-  since   INTEGER NOT NULL,
-  until   INTEGER NOT NULL
-) STRICT;
+  room_nr   INTEGER NOT NULL REFERENCES rooms (nr),
+  code      TEXT NOT NULL,
+  reason    TEXT NOT NULL,
+  strikes   INTEGER NOT NULL,
+  until     INTEGER NOT NULL,
+  forget_at INTEGER NOT NULL,
+  PRIMARY KEY (room_nr, code)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cool_downs_to_forget ON cool_downs (forget_at);
 
 -- Rules about rooms, servers, users and tenants: the operator's, and those of policy lists as they were last read, by the list's room.
 CREATE TABLE policy_rules (
@@ -133,6 +150,21 @@ CREATE TABLE policy_rules (
   at      INTEGER NOT NULL,
   PRIMARY KEY (source, kind, entity, hashed)
 ) STRICT, WITHOUT ROWID;
+
+-- Aliases of our server, and where they point. Named by the room's ID: of a room that is not wanted nothing else need be kept.
+CREATE TABLE aliases (
+  alias       TEXT PRIMARY KEY,
+  room_id     TEXT NOT NULL,
+  state       TEXT NOT NULL,
+  code        TEXT,
+  reason      TEXT,
+  since       INTEGER NOT NULL,
+  checked_at  INTEGER NOT NULL,
+  empty_since INTEGER,
+  moving_to   TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX aliases_of_room ON aliases (room_id);
+CREATE INDEX room_state_alias ON room_state (value) WHERE field = 'alias';
 
 CREATE TABLE tenants (
   id         TEXT PRIMARY KEY,
@@ -173,6 +205,7 @@ CREATE TABLE persona_rooms (
   PRIMARY KEY (tenant, room_nr, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX persona_rooms_of ON persona_rooms (tenant, user_id);
+CREATE INDEX persona_rooms_in ON persona_rooms (room_nr);
 
 -- The transaction that a tenant is being given: what lies between its cursor and pending_to. `epoch` rises with each replay.
 CREATE TABLE deliveries (

@@ -1,0 +1,60 @@
+import type { Clock } from "../model/clock.ts";
+import type { RoomId } from "../model/ids.ts";
+import type { Logger } from "../model/logger.ts";
+import type { AttendanceStore, MoveAnswer, PseudouserMoves } from "./contracts.ts";
+import type { Mover } from "./mover.ts";
+import type { Pace } from "./pace.ts";
+import type { Slots } from "./slots.ts";
+
+export interface DecliningParts {
+  readonly store: Pick<AttendanceStore, "situation" | "noteDeed">;
+  readonly moves: Pick<PseudouserMoves, "leave">;
+  readonly mover: Mover;
+  readonly slots: Slots;
+  readonly pace: Pace;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly stopping: AbortSignal;
+}
+
+/** What became of an invite; `moot` where there is none, or somebody wants us there. */
+export type DeclineOutcome = MoveAnswer["outcome"] | "moot";
+
+/** Homeservers decline by themselves where the inviter's server does not answer, and they are quick at it. */
+const DECLINE_MS = 60_000;
+
+/** Declines invites of the pseudouser, one after the other, so that however many come they hold up no join. */
+export class Declining {
+  readonly #parts: DecliningParts;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: DecliningParts) {
+    this.#parts = parts;
+  }
+
+  decline(roomId: RoomId, reason: string): Promise<DeclineOutcome> {
+    const mine = this.#last.then(async () => {
+      await this.#parts.slots.free(roomId);
+      return this.#parts.slots.run(roomId, ({ givesUp }) => this.#decline(roomId, reason, givesUp), true);
+    });
+    this.#last = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #decline(roomId: RoomId, reason: string, givesUp: AbortSignal): Promise<DeclineOutcome> {
+    const { store, moves, mover, pace, clock, log, stopping } = this.#parts;
+    await pace.turn(stopping);
+    const { ownMembership, leases } = await store.situation(roomId);
+    if (stopping.aborted) return "retry";
+    if (ownMembership !== "invite" || leases.length > 0) return "moot";
+    const answer = await mover.call((limit) => moves.leave(roomId, limit, reason), DECLINE_MS, givesUp);
+    if (answer === null) return "retry";
+    if (answer.outcome === "done") {
+      await store.noteDeed(roomId, "room.decline", clock.now());
+      log.info("room.declined", { room: roomId });
+    }
+    const isShown = (await mover.look(roomId)) !== "invite";
+    // A refusal commonly means that the invite was taken back; what the homeserver says of our membership decides.
+    return isShown ? "done" : answer.outcome === "done" ? "retry" : answer.outcome;
+  }
+}

@@ -1,0 +1,163 @@
+import { limitOf, type Clock, type Random } from "../model/clock.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
+import type { HolderKind, Lease } from "../model/lease.ts";
+import type { Logger } from "../model/logger.ts";
+import type { Membership } from "../model/membership.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import type { Shortage } from "../policy/budgets.ts";
+import type { BudgetKind } from "../policy/payers.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { AttendanceStore, MoveAnswer, PseudouserMoves, RoomSituation } from "./contracts.ts";
+import { objectionToAll } from "./objection.ts";
+import type { Pace } from "./pace.ts";
+import { putOff, type Failure } from "./put-off.ts";
+import type { Turn } from "./slots.ts";
+
+export interface KeeperOptions {
+  /** How long we stay in a room that no lease holds any more, milliseconds, and up to half as long again. */
+  readonly linger: number;
+  /** Joins and leaves under way at once. */
+  readonly concurrency: number;
+  readonly joinsPerSecond: number;
+  /** How long one join or leave may take before it counts as failed, milliseconds. */
+  readonly joinTimeout: number;
+  /** What a join tells everybody in the room; null for nothing. */
+  readonly joinReason: string | null;
+}
+
+export interface MoverParts {
+  readonly moves: PseudouserMoves;
+  readonly store: AttendanceStore;
+  readonly policy: Policy;
+  readonly recorder: Pick<Recorder, "observe">;
+  readonly pace: Pace;
+  readonly options: () => KeeperOptions;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Told of every lease that policy ends by refusing the join. */
+  readonly refused: (code: string, holder: HolderKind) => void;
+  readonly stopping: AbortSignal;
+}
+
+/** How long the homeserver may take to tell our membership. */
+const CONFIRM_MS = 30_000;
+/** If neither the answer nor an event has told the outcome of a move, it is made again after this; both moves may be repeated. */
+const UNCONFIRMED_MS = 10_000;
+const BUDGET_USED_UP =
+  "the room's leases came with an upgrade, and the budget for joins is used up (policy.joins_per_server)";
+
+/** Carries out joins and leaves, each within its time, and looks what became of them. */
+export class Mover {
+  readonly #parts: MoverParts;
+
+  constructor(parts: MoverParts) {
+    this.#parts = parts;
+  }
+
+  /** Joins a room that somebody wants us in, where policy still allows it. */
+  async join(roomId: RoomId, { attendance, stirs, leases, via }: RoomSituation, turn: Turn): Promise<void> {
+    const { store, moves, policy, clock, log, pace, stopping } = this.#parts;
+    turn.server = via[0] ?? "";
+    if (attendance.code === "timeout") turn.slowDown();
+    // A refusal is an answer to the leases there are now: one that comes meanwhile may know a better route, and gets its own try.
+    const newest = Math.max(...leases.map((lease) => lease.id));
+    const objection = await objectionToAll(policy, roomId, leases, via);
+    if (objection?.outcome === "refused") {
+      for (const { holder } of leases) this.#parts.refused(objection.code, holder.kind);
+      return store.refuse(roomId, objection.code, objection.reason, clock.now(), newest);
+    }
+    if (objection !== null) return this.#putOff(roomId, { ...objection, retryAfter: null });
+    const shortage = attendance.phase === "joining" ? null : await this.#charge(leases, via);
+    if (shortage !== null) {
+      const { payer, retryAfter } = shortage;
+      return this.#putOff(roomId, { code: `budget-${payer.kind}`, reason: BUDGET_USED_UP, retryAfter });
+    }
+    const earlier = attendance.tries > 0 ? {} : { code: null, reason: null };
+    const now = clock.now();
+    const nextAt = now + UNCONFIRMED_MS;
+    if (!(await store.save({ ...attendance, ...earlier, phase: "joining", since: now, nextAt }, stirs))) return;
+    turn.rests();
+    await pace.turn(stopping);
+    if (stopping.aborted) return;
+    turn.waits();
+    const { joinReason: reason, joinTimeout } = this.#parts.options();
+    const way = { via: await policy.routes(roomId, via), reason };
+    const answer = await this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp);
+    if (answer === null) return;
+    if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now(), newest);
+    if (answer.outcome === "retry") return this.#putOff(roomId, answer);
+    await store.noteDeed(roomId, "room.join", clock.now());
+    log.info("room.joined", { room: roomId });
+    if ((await this.look(roomId)) !== "join") await this.#notShown(roomId, "join");
+  }
+
+  /** Leases that were taken at the desk are paid for there; where all of them came with an upgrade, the join is paid for here. */
+  async #charge(leases: readonly Lease[], via: readonly ServerName[]): Promise<Shortage<BudgetKind> | null> {
+    const [lease] = leases;
+    if (lease === undefined || leases.some(({ upgrades }) => upgrades === 0)) return null;
+    return this.#parts.policy.charge({ ...lease, via });
+  }
+
+  async leave(roomId: RoomId, { attendance, stirs }: RoomSituation, turn: Turn): Promise<void> {
+    const { store, moves, clock, log } = this.#parts;
+    const now = clock.now();
+    const nextAt = now + UNCONFIRMED_MS;
+    if (!(await store.save({ ...attendance, phase: "leaving", since: now, nextAt }, stirs))) return;
+    const { joinTimeout } = this.#parts.options();
+    const answer = await this.call((limit) => moves.leave(roomId, limit), joinTimeout, turn.givesUp);
+    if (answer === null) return;
+    if (answer.outcome === "retry") return this.#putOff(roomId, answer);
+    if (answer.outcome === "done") {
+      await store.noteDeed(roomId, "room.leave", now);
+      log.info("room.left", { room: roomId });
+    }
+    // A refused leave commonly means that we are out already; what the homeserver says of our membership decides.
+    if ((await this.look(roomId)) !== "join" || this.#parts.stopping.aborted) return;
+    if (answer.outcome === "refused") await this.#putOff(roomId, { ...answer, retryAfter: UNCONFIRMED_MS });
+    else await this.#notShown(roomId, "leave");
+  }
+
+  /** A move whose outcome the homeserver does not show is made again after a while. */
+  async #notShown(roomId: RoomId, moved: "join" | "leave"): Promise<void> {
+    if (this.#parts.stopping.aborted) return;
+    const reason = `the homeserver took the ${moved} and does not show it yet`;
+    await this.#putOff(roomId, { code: "unconfirmed", reason, retryAfter: UNCONFIRMED_MS });
+  }
+
+  /** One call to the homeserver within the time that is allowed for it; null where we are being stopped. */
+  async call(
+    work: (limit: AbortSignal) => Promise<MoveAnswer>,
+    within: number,
+    givesUp: AbortSignal,
+  ): Promise<MoveAnswer | null> {
+    const { clock, stopping } = this.#parts;
+    const limit = limitOf(clock, within, stopping);
+    const answer = await work(AbortSignal.any([limit.signal, givesUp]));
+    limit.free();
+    if (stopping.aborted && answer.outcome === "retry") return null;
+    if (answer.outcome !== "retry") return answer;
+    const reason = limit.signal.aborted
+      ? `no answer within ${within / 1000} s (attendance.join_timeout)`
+      : givesUp.aborted
+        ? "no answer yet, while too many others wait for one, too"
+        : null;
+    return reason === null ? answer : { outcome: "retry", code: "timeout", reason, retryAfter: null };
+  }
+
+  /**
+   * Takes our own membership from the homeserver into the ledger, instead of waiting for the transaction that brings it too; what
+   * the ledger then holds.
+   */
+  async look(roomId: RoomId): Promise<Membership | null> {
+    const { moves, recorder, store, clock, stopping } = this.#parts;
+    const limit = limitOf(clock, CONFIRM_MS, stopping);
+    await recorder.observe(() => moves.ownMembership(roomId, limit.signal));
+    limit.free();
+    return (await store.situation(roomId)).ownMembership;
+  }
+
+  #putOff(roomId: RoomId, failure: Failure): Promise<void> {
+    return putOff(this.#parts, roomId, failure);
+  }
+}

@@ -1,0 +1,128 @@
+import type { Clock } from "../model/clock.ts";
+import type { RoomId } from "../model/ids.ts";
+
+/** A step that has waited on the homeserver for so long takes no place from others. */
+export const SLOW_AFTER_MS = 15_000;
+/** So many of these are under way; where another becomes slow, one has to give up. */
+export const MOST_SLOW = 16;
+
+/** What is being done in one room. */
+export class Turn {
+  /** The server by which the move goes; a silent one holds up all that go by it. */
+  server = "";
+  isSlow: boolean;
+  readonly isAside: boolean;
+  readonly #clock: Clock;
+  readonly #slow: (turn: Turn) => void;
+  readonly #givingUp = new AbortController();
+  #timer = new AbortController();
+
+  constructor(clock: Clock, isAside: boolean, slow: (turn: Turn) => void) {
+    this.#clock = clock;
+    this.isAside = isAside;
+    this.isSlow = isAside;
+    this.#slow = slow;
+  }
+
+  /** Aborts when it is to end, to be tried again later. */
+  get givesUp(): AbortSignal {
+    return this.#givingUp.signal;
+  }
+
+  /** From here on it waits on others. */
+  waits(): void {
+    this.#timer.abort();
+    const timer = new AbortController();
+    this.#timer = timer;
+    void this.#clock.sleep(SLOW_AFTER_MS, timer.signal).then(() => {
+      if (!timer.signal.aborted) this.slowDown();
+    });
+  }
+
+  /** From here on it waits on nobody but us. */
+  rests(): void {
+    this.#timer.abort();
+  }
+
+  slowDown(): void {
+    this.#timer.abort();
+    if (!this.isSlow) this.#slow(this);
+  }
+
+  giveUp(): void {
+    this.#givingUp.abort();
+  }
+}
+
+/**
+ * The rooms in which something is being done, at most one thing in each. A server that does not answer keeps a join waiting for
+ * minutes: such ones are counted apart, so that no number of them keeps the others from their turn.
+ */
+export class Slots {
+  readonly #clock: Clock;
+  readonly #freed: () => void;
+  readonly #turns = new Map<RoomId, { readonly turn: Turn; readonly over: Promise<void> }>();
+
+  /** @param freed called when a place may have become free */
+  constructor(clock: Clock, freed: () => void) {
+    this.#clock = clock;
+    this.#freed = freed;
+  }
+
+  get rooms(): ReadonlySet<RoomId> {
+    return new Set(this.#turns.keys());
+  }
+
+  /** How many count against the number that may be under way at once. */
+  get counted(): number {
+    return this.#all().filter(({ isSlow }) => !isSlow).length;
+  }
+
+  /** Does something in a room in which nothing is being done. What is done `aside` takes no place, and does not give up. */
+  async run<T>(roomId: RoomId, work: (turn: Turn) => Promise<T>, isAside = false): Promise<T> {
+    const turn = new Turn(this.#clock, isAside, (slow) => this.#slowDown(slow));
+    if (!isAside) turn.waits();
+    const begun = Promise.resolve().then(() => work(turn));
+    const done = begun.finally(() => {
+      turn.rests();
+      this.#turns.delete(roomId);
+      this.#freed();
+    });
+    this.#turns.set(roomId, {
+      turn,
+      over: done.then(
+        () => undefined,
+        () => undefined,
+      ),
+    });
+    return done;
+  }
+
+  /** Resolves when nothing is being done in the room. */
+  async free(roomId: RoomId): Promise<void> {
+    for (let busy = this.#turns.get(roomId); busy !== undefined; busy = this.#turns.get(roomId)) await busy.over;
+  }
+
+  /** Resolves when all that is being done has ended. */
+  async empty(): Promise<void> {
+    await Promise.all([...this.#turns.values()].map(({ over }) => over));
+  }
+
+  #slowDown(turn: Turn): void {
+    turn.isSlow = true;
+    const slow = this.#all().filter(({ isSlow, isAside, givesUp }) => isSlow && !isAside && !givesUp.aborted);
+    if (slow.length > MOST_SLOW) oldestOfMost(slow)?.giveUp();
+    this.#freed();
+  }
+
+  #all(): readonly Turn[] {
+    return [...this.#turns.values()].map(({ turn }) => turn);
+  }
+}
+
+/** The one that gives up is of the server by which most of them go, so that a server stands in the way of its own rooms first. */
+function oldestOfMost(slow: readonly Turn[]): Turn | null {
+  const groups = [...Map.groupBy(slow, ({ server }) => server).values()];
+  const [most] = groups.sort((one, other) => other.length - one.length);
+  return most?.[0] ?? null;
+}

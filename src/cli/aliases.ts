@@ -1,0 +1,158 @@
+import type { Command } from "commander";
+import type { z } from "zod";
+import { sentenceOf } from "../model/errors.ts";
+import { adminClient, allPages, type AdminClient } from "./admin-client.ts";
+import { aliasesAnswer, aliasRepairedAnswer, aliasSweepAnswer } from "./answers.ts";
+import { CommandFailed, EXIT, isForeseen, wrongUsage } from "./exit.ts";
+import { outJson, type Io } from "./io.ts";
+import { table, type Column } from "./table.ts";
+import { moment, neutral } from "./text.ts";
+
+const PAGE = 100;
+/** The daemon waits a minute for the pseudouser to be in the room that an alias is to point to; this is longer, in milliseconds. */
+const REPAIR_TIMEOUT = 120_000;
+
+type Alias = z.output<typeof aliasesAnswer>["aliases"][number];
+
+interface Flags {
+  json?: true;
+  repair?: true;
+  sweep?: true;
+  yes?: true;
+}
+
+export function addAliases(program: Command, io: Io): void {
+  program
+    .command("aliases")
+    .description("list the aliases of this server, and how the rooms stand that they point to")
+    .option("--json", "print JSON")
+    .option("--repair", "point aliases of dead rooms elsewhere, or remove them; asks for each")
+    .option("--yes", "with --repair: do not ask")
+    .option("--sweep", "have all aliases looked at now")
+    .action(async ({ json, repair, sweep, yes }: Flags, command: Command) => {
+      if ([json, repair, sweep].filter(Boolean).length > 1) {
+        throw wrongUsage("--json, --repair and --sweep are for one call each");
+      }
+      if (yes && !repair) throw wrongUsage("--yes belongs to --repair");
+      const client = adminClient(command, io);
+      if (sweep) {
+        await client.call({ method: "POST", path: ["aliases", "sweep"], answer: aliasSweepAnswer });
+        io.out("All aliases are being looked at; `emissary aliases` shows how they stand.");
+        return;
+      }
+      const { keep, list } = await listOf(client);
+      if (repair) await repairAll(client, list, yes === true, io);
+      else if (json) outJson(io, list);
+      else show(list, keep, io);
+    });
+}
+
+async function listOf(client: AdminClient): Promise<{ readonly keep: boolean; readonly list: readonly Alias[] }> {
+  let keep = true;
+  const list = await allPages(async (after: string | null) => {
+    const page = await client.call({ path: ["aliases"], query: { limit: PAGE, after }, answer: aliasesAnswer });
+    keep = page.keep;
+    return { items: page.aliases, next: page.next };
+  });
+  return { keep, list };
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: "ALIAS", whole: true },
+  { title: "ROOM", whole: true },
+  { title: "STATE", whole: true },
+  { title: "SINCE", whole: true },
+  { title: "WHY NOT" },
+];
+
+function show(list: readonly Alias[], keep: boolean, io: Io): void {
+  if (!keep) io.err("aliases.keep is false: nothing is done for aliases, and this is how they stood.");
+  if (list.length === 0) {
+    io.err("No aliases are known. `emissary aliases --sweep` has them looked for.");
+    return;
+  }
+  const rows = list.map(({ alias, room_id, state, since, code, reason, empty_since }) => [
+    alias,
+    room_id,
+    empty_since === null ? state : `${state}, empty`,
+    moment(since),
+    reason === null ? code : code === null ? reason : `${reason} (${code})`,
+  ]);
+  io.out(table(COLUMNS, rows, io.width));
+  for (const { alias, advice } of list) if (advice !== null) io.err(neutral(`${alias}: ${advice}`));
+}
+
+async function repairAll(client: AdminClient, list: readonly Alias[], yes: boolean, io: Io): Promise<void> {
+  const broken = list.filter(({ repair }) => repair !== null);
+  if (broken.length === 0) {
+    io.out("No alias needs a repair that can be made from here.");
+    return;
+  }
+  for (const alias of broken) io.err(neutral(proposal(alias)));
+  const { converse } = io;
+  if (!yes && converse === null) {
+    throw new CommandFailed(
+      EXIT.failed,
+      "Nothing was changed: nobody is there to be asked. --yes makes these repairs.",
+    );
+  }
+  const wanted: Alias[] = [];
+  if (yes) {
+    wanted.push(...broken.filter((alias) => !isClaimed(alias)));
+    if (wanted.length < broken.length) {
+      io.err("--yes leaves those out that a room claims for itself: any room can. Run it at a terminal for these.");
+    }
+  } else {
+    await converse?.(async (ask) => {
+      for (const alias of broken) {
+        const answer = await ask(neutral(`${alias.alias}: ${deed(alias)}? [y/N] `));
+        if (/^y(?:es)?$/i.test(answer.trim())) wanted.push(alias);
+      }
+    });
+  }
+  let failed = 0;
+  for (const alias of wanted) failed += (await isRepaired(client, alias, io)) ? 0 : 1;
+  if (failed > 0)
+    throw new CommandFailed(
+      EXIT.failed,
+      failed === 1 ? "One alias is as it was." : `${failed} aliases are as they were.`,
+    );
+}
+
+async function isRepaired(client: AdminClient, alias: Alias, io: Io): Promise<boolean> {
+  try {
+    const path = ["aliases", alias.alias, "repair"];
+    await client.call({
+      method: "POST",
+      path,
+      body: alias.repair,
+      timeout: REPAIR_TIMEOUT,
+      answer: aliasRepairedAnswer,
+    });
+    io.out(neutral(`${alias.alias}: done, ${deed(alias)}`));
+    return true;
+  } catch (error) {
+    if (!isForeseen(error)) throw error;
+    io.err(neutral(`${alias.alias}: ${sentenceOf(error)}`));
+    return false;
+  }
+}
+
+function isClaimed({ repair }: Alias): boolean {
+  return repair?.act === "point" && repair.by === "named";
+}
+
+function proposal(alias: Alias): string {
+  const { repair } = alias;
+  const why =
+    repair?.act !== "point"
+      ? "and nothing is known that took its place"
+      : repair.by === "replaced"
+        ? "and its tombstone names another"
+        : "and the other calls itself by the alias, which any room can do: make sure that it is the right one";
+  return `${alias.alias} points to ${alias.room_id}, which is ${alias.state} (${alias.reason ?? alias.code ?? "no reason known"}), ${why}: ${deed(alias)}.`;
+}
+
+function deed({ repair }: Alias): string {
+  return repair?.act === "point" ? `point it to ${repair.room_id}` : "remove it";
+}

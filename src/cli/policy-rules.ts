@@ -1,0 +1,48 @@
+import type { Command } from "commander";
+import { adminClient } from "./admin-client.ts";
+import { ruleRemovedAnswer, ruleSetAnswer } from "./answers.ts";
+import type { Io } from "./io.ts";
+import { RULE_ARGUMENT, subjectOf } from "./policy-words.ts";
+import { neutral } from "./text.ts";
+
+const COMMANDS = {
+  allow: { does: "make an exception from what is denied, by a rule that outlives a restart", done: "allowed" },
+  deny: {
+    does: "keep out of rooms, and leave those that the pseudouser is in, by a rule that outlives a restart",
+    done: "denied",
+  },
+} as const;
+
+/** The operator's own rules: they take effect at once. */
+export function addPolicyRules(group: Command, io: Io): void {
+  for (const verdict of ["allow", "deny"] as const) {
+    group
+      .command(verdict)
+      .description(COMMANDS[verdict].does)
+      .argument("<what...>", RULE_ARGUMENT)
+      .option("--reason <text>", "why; refusals quote it")
+      .action(async (what: string[], { reason }: { reason?: string }, command: Command) => {
+        const { kind, entity } = subjectOf(what);
+        const { outcome } = await adminClient(command, io).call({
+          method: "POST",
+          path: ["policy", "rules"],
+          body: { kind, entity, verdict, reason: reason ?? null },
+          answer: ruleSetAnswer,
+        });
+        const how =
+          outcome === "changed" ? ", in place of the rule there was" : outcome === "unchanged" ? " already" : "";
+        io.out(`The ${kind} ${neutral(entity)} is ${COMMANDS[verdict].done}${how}.`);
+      });
+  }
+
+  group
+    .command("remove")
+    .description("take a rule of `policy allow` or `policy deny` back")
+    .argument("<what...>", RULE_ARGUMENT)
+    .action(async (what: string[], _options: object, command: Command) => {
+      const { kind, entity } = subjectOf(what);
+      const path = ["policy", "rules", kind, entity];
+      await adminClient(command, io).call({ method: "DELETE", path, answer: ruleRemovedAnswer });
+      io.out(`The rule about the ${kind} ${neutral(entity)} is removed.`);
+    });
+}

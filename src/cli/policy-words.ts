@@ -1,0 +1,86 @@
+/** What the commands on policy share: reading kinds and globs, and telling of payers and cool-downs. */
+import { faultInEntity } from "../policy/entities.ts";
+import { ENTITY_KINDS, type EntityKind } from "../policy/rule.ts";
+import { wrongUsage } from "./exit.ts";
+import { neutral } from "./text.ts";
+
+export const RULE_ARGUMENT =
+  "what it is about, of room, server, user and tenant, and a glob; the kind may be left out before !…, #… and @…";
+
+/** Of a user's name, which is a hash, this much is shown. */
+const HASH_SHOWN = 8;
+/** From this part on, what is used of a cap is worth a line. */
+const NEAR = 0.8;
+
+export interface RuleSubject {
+  readonly kind: EntityKind;
+  readonly entity: string;
+}
+
+/** @throws CommandFailed where the words name no kind and no glob that can match one */
+export function subjectOf(words: readonly string[]): RuleSubject {
+  const [first = "", second] = words;
+  if (words.length > 2) throw wrongUsage("A rule is about one kind and one glob. A shell needs quotes around a glob.");
+  const entity = second ?? first;
+  const kind = second === undefined ? kindBy(first) : ENTITY_KINDS.find((one) => one === first);
+  if (kind === undefined) {
+    const shown = neutral(JSON.stringify(first.slice(0, 80)));
+    throw wrongUsage(
+      second === undefined
+        ? `Say what ${shown} is: ${ENTITY_KINDS.join(", ")}, as in \`emissary policy deny server GLOB\`.`
+        : `${shown} is no kind: there are ${ENTITY_KINDS.join(", ")}.`,
+    );
+  }
+  const fault = faultInEntity(kind, entity);
+  if (fault !== null) throw wrongUsage(`This is no rule: ${neutral(fault)}.`);
+  return { kind, entity };
+}
+
+/** `user 3f9a01bc…`; users go by their hash. */
+export function payerText(budget: string, payer: string): string {
+  if (budget === "all") return "all together";
+  return `${budget} ${budget === "user" && payer.length > HASH_SHOWN ? `${payer.slice(0, HASH_SHOWN)}…` : payer}`;
+}
+
+/** `2 flooded, 1 put-out`, or null for none. */
+export function coolDownText(counts: Readonly<Record<string, number>>): string | null {
+  const parts = Object.entries(counts).map(([code, rooms]) => `${rooms} ${code}`);
+  return parts.length === 0 ? null : parts.join(", ");
+}
+
+interface Guard {
+  readonly rooms_attended: number;
+  readonly max_rooms: number;
+  readonly joins_under_way: number;
+  readonly max_joins_under_way: number;
+  readonly budgets: readonly {
+    readonly budget: string;
+    readonly joins: number;
+    readonly levels: readonly { readonly payer: string; readonly left: number }[];
+  }[];
+  readonly cool_downs: Readonly<Record<string, number>>;
+}
+
+/** The lines of `status` about what is nearly used up. */
+export function guardLines(guard: Guard): [string, string][] {
+  const caps: [number, number, string][] = [
+    [guard.rooms_attended, guard.max_rooms, "rooms (policy.max_rooms)"],
+    [guard.joins_under_way, guard.max_joins_under_way, "joins under way (policy.max_joins_under_way)"],
+  ];
+  const near = caps.filter(([used, cap]) => used >= cap * NEAR).map(([used, cap, what]) => `${used} of ${cap} ${what}`);
+  const spent = guard.budgets.flatMap(({ budget, joins, levels }) =>
+    levels
+      .filter(({ left }) => joins - left >= joins * NEAR)
+      .map(({ payer, left }) => `${payerText(budget, payer)}: ${Math.floor(left)} of ${joins} joins left`),
+  );
+  const away = coolDownText(guard.cool_downs);
+  return [
+    ...[...near, ...spent].map((text): [string, string] => ["near a cap", text]),
+    ...(away === null ? [] : ([["rooms shunned", away]] satisfies [string, string][])),
+  ];
+}
+
+function kindBy(glob: string): EntityKind | undefined {
+  if (/^[!#]/.test(glob)) return "room";
+  return glob.startsWith("@") ? "user" : undefined;
+}

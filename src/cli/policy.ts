@@ -1,0 +1,71 @@
+import type { Command } from "commander";
+import type { z } from "zod";
+import { adminClient } from "./admin-client.ts";
+import { policyAnswer } from "./answers.ts";
+import { outJson, type Io } from "./io.ts";
+import { addPolicyExplain } from "./policy-explain.ts";
+import { addPolicyRules } from "./policy-rules.ts";
+import { coolDownText, payerText } from "./policy-words.ts";
+import { facts, table, type Cell } from "./table.ts";
+import { moment, spoken } from "./text.ts";
+
+type PolicyAnswer = z.output<typeof policyAnswer>;
+
+export function addPolicy(program: Command, io: Io): void {
+  const group = program.command("policy").description("see, explain and change which rooms the pseudouser may be in");
+  group
+    .command("show")
+    .description("show limits, budgets and rules, and how much of them is used")
+    .option("--json", "print JSON")
+    .action(async (options: { json?: true }, command: Command) => {
+      const policy = await adminClient(command, io).call({ path: ["policy"], answer: policyAnswer });
+      if (options.json) outJson(io, policy);
+      else io.out(render(policy, io.width));
+    });
+  addPolicyExplain(group, io);
+  addPolicyRules(group, io);
+}
+
+function render(policy: PolicyAnswer, width: number | null): string {
+  const above = facts([
+    ["rooms", `${policy.rooms_attended} of ${policy.max_rooms}`],
+    ["joins under way", `${policy.joins_under_way} of ${policy.max_joins_under_way}`],
+    ["members", `at most ${policy.max_members} in a room`],
+    ["events", `at most ${policy.max_event_rate} a second in a room`],
+    ["versions", policy.refuse_versions.length === 0 ? "all" : `all but ${policy.refuse_versions.join(", ")}`],
+    ["own invites", policy.own_invites],
+    ["kept away from", coolDownText(policy.cool_downs) ?? "no room"],
+    ...policy.budgets.flatMap(budgetFacts),
+    ["policy lists", policy.lists.length === 0 ? "none" : policy.lists.join(", ")],
+    ...policy.list_rooms.map(listFact),
+    ...policy.rules.map(({ source, allow, deny }) => ["rules", `${source}: ${deny} deny, ${allow} allow`] as const),
+  ]);
+  const rules = policy.rules.flatMap(({ source, rules: of }) =>
+    of.map(({ kind, entity, verdict, reason }): Cell[] => [verdict, kind, entity, source, reason]),
+  );
+  return rules.length === 0 ? above : `${above}\n\n${table(COLUMNS, rules, width)}`;
+}
+
+const COLUMNS = [
+  { title: "RULE", whole: true },
+  { title: "KIND", whole: true },
+  { title: "GLOB", whole: true },
+  { title: "OF", whole: true },
+  { title: "REASON" },
+];
+
+function budgetFacts({ budget, joins, per_ms, levels }: PolicyAnswer["budgets"][number]): [string, string][] {
+  const whole = `${joins} joins in ${spoken(per_ms)}`;
+  return [
+    [`budget ${budget}`, levels.length === 0 ? `${whole}, none used` : whole],
+    ...levels.map(({ payer, left }): [string, string] => [
+      "",
+      `${payerText(budget, payer)} has ${Math.floor(left)} left`,
+    ]),
+  ];
+}
+
+function listFact({ room_id, read_at, failures }: PolicyAnswer["list_rooms"][number]): readonly [string, string] {
+  const read = read_at === null ? "not read yet" : `read at ${moment(read_at)}`;
+  return ["", `${room_id}: ${read}${failures === 0 ? "" : `; ${failures} tries failed since`}`];
+}

@@ -1,0 +1,151 @@
+import type { Ledger } from "../../ledger/ledger.ts";
+import type { LeaseDesk } from "../../leases/desk.ts";
+import { resolveRoom, type Aliases, type RoomTarget } from "../../leases/target.ts";
+import type { Clock } from "../../model/clock.ts";
+import { sentenceOf } from "../../model/errors.ts";
+import { isRoomAlias, isRoomId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
+import type { Holder, Lease } from "../../model/lease.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { Rules } from "../../policy/rules.ts";
+import type { ListLeases, ListName } from "./contracts.ts";
+
+/** Holds the pseudouser in the rooms of policy lists, beside what the operator asks for by hand. */
+const HOLDER: Holder = { kind: "operator", name: "policy-list" };
+/** An alias is asked for again after this, milliseconds; one that was found, to see whether it points elsewhere by now. */
+const ASK_AGAIN_MS = { unknown: 60_000, known: 60 * 60_000 } as const;
+/** A lease that ended by itself, or was refused, is not asked for more often than this, milliseconds. */
+const TAKE_AGAIN_MS = 10 * 60_000;
+/** How many upgrades of a list's room are followed. */
+const MAX_UPGRADES = 10;
+
+export interface SubscriptionParts {
+  readonly rules: Rules;
+  readonly aliases: Aliases;
+  readonly desk: LeaseDesk;
+  readonly leases: ListLeases;
+  readonly ledger: Pick<Ledger, "room">;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A list's room, and the rooms that it replaced: their rules hold until it was read. */
+export type Followed = ReadonlyMap<RoomId, readonly RoomId[]>;
+
+interface Asked {
+  readonly at: number;
+  readonly target: RoomTarget | null;
+}
+
+/** Which rooms the lists of the configuration are, and that the pseudouser is to be there. */
+export class Subscriptions {
+  readonly #parts: SubscriptionParts;
+  readonly #asked = new Map<RoomAlias, Asked>();
+  readonly #taken = new Map<RoomId, number>();
+
+  constructor(parts: SubscriptionParts) {
+    this.#parts = parts;
+  }
+
+  /** Asks and takes anew what failed lately. */
+  hurry(): void {
+    this.#asked.clear();
+    this.#taken.clear();
+  }
+
+  /** Sees to it that we go to each list's room, and to no other as a list, and that no other's rules hold. */
+  async settle(names: readonly ListName[]): Promise<Followed> {
+    const held = await this.#parts.leases.ofHolder(HOLDER);
+    const followed = new Map<RoomId, readonly RoomId[]>();
+    let isComplete = true;
+    for (const name of names) {
+      const target = await this.#targetOf(name, held);
+      if (target === null) {
+        isComplete = false;
+        continue;
+      }
+      const chain = await this.#successorsOf(target.roomId);
+      const [room = target.roomId, ...replaced] = chain.toReversed();
+      followed.set(room, [...(followed.get(room) ?? []), ...replaced]);
+      if (!held.some(({ roomId }) => roomId === room)) await this.#take(room, name, target.via);
+    }
+    // While it is not known which room a name means, its rules may be among those that look superfluous.
+    if (isComplete) {
+      await this.#removeOthers(followed);
+      for (const { roomId } of held) if (!followed.has(roomId)) await this.#parts.desk.release(roomId, HOLDER);
+    }
+    return followed;
+  }
+
+  /** Where no homeserver is needed to tell which rules are of no list any more, they go. */
+  async removeOthers(names: readonly ListName[]): Promise<void> {
+    const held = await this.#parts.leases.ofHolder(HOLDER);
+    const rooms = names.map((name) => (isRoomId(name) ? name : roomLeasedAs(name, held)));
+    if (rooms.includes(null)) return;
+    const followed = new Map<RoomId, readonly RoomId[]>();
+    for (const room of rooms) if (room !== null) followed.set(room, await this.#successorsOf(room));
+    await this.#removeOthers(followed);
+  }
+
+  async #removeOthers(followed: Followed): Promise<void> {
+    const { rules, log } = this.#parts;
+    const kept = new Set([...followed].flatMap(([room, replaced]) => [room, ...replaced]));
+    for (const source of rules.book.sources()) {
+      if (source === "config" || source === "operator" || kept.has(source)) continue;
+      await rules.replaceList(source, []);
+      log.info("policy-list.removed", { room: source });
+    }
+  }
+
+  /** The room that a name means; where the homeserver cannot tell, the one that it meant when we went there. */
+  async #targetOf(name: ListName, held: readonly Lease[]): Promise<RoomTarget | null> {
+    if (!isRoomAlias(name)) return { roomId: name, via: [] };
+    const { aliases, clock, log } = this.#parts;
+    const earlier = this.#asked.get(name);
+    const since = clock.now() - (earlier?.at ?? -Infinity);
+    if (earlier === undefined || since >= ASK_AGAIN_MS[earlier.target === null ? "unknown" : "known"]) {
+      let target: RoomTarget | null = null;
+      try {
+        target = await resolveRoom(name, [], aliases);
+      } catch (error) {
+        if (earlier === undefined || earlier.target !== null) {
+          log.warn("policy-list.unresolved", { list: name, cause: sentenceOf(error) });
+        }
+      }
+      this.#asked.set(name, { at: clock.now(), target });
+    }
+    const leased = roomLeasedAs(name, held);
+    return this.#asked.get(name)?.target ?? (leased === null ? null : { roomId: leased, via: [] });
+  }
+
+  /** The room, the one that replaced it, and so on. */
+  async #successorsOf(roomId: RoomId): Promise<readonly RoomId[]> {
+    const chain = [roomId];
+    let last = roomId;
+    while (chain.length <= MAX_UPGRADES) {
+      const next = (await this.#parts.ledger.room(last))?.replacement ?? "";
+      if (!isRoomId(next) || chain.includes(next)) break;
+      chain.push(next);
+      last = next;
+    }
+    return chain;
+  }
+
+  async #take(roomId: RoomId, name: ListName, via: readonly ServerName[]): Promise<void> {
+    const { desk, leases, clock, log } = this.#parts;
+    const takenAt = this.#taken.get(roomId);
+    if (takenAt !== undefined && clock.now() - takenAt < TAKE_AGAIN_MS) return;
+    this.#taken.set(roomId, clock.now());
+    const end = await leases.lastEnd(roomId, HOLDER);
+    if (end !== null && end !== "released") log.warn("policy-list.put-out", { room: roomId, cause: end });
+    try {
+      await desk.take({ roomId, holder: HOLDER, alias: isRoomAlias(name) ? name : null, via, ttl: null });
+    } catch (error) {
+      log.warn("policy-list.refused", { room: roomId, cause: sentenceOf(error) });
+    }
+  }
+}
+
+/** The room that we went to by an alias; the lease knows both, through upgrades too. */
+function roomLeasedAs(alias: RoomAlias, held: readonly Lease[]): RoomId | null {
+  return held.find((lease) => lease.alias === alias)?.roomId ?? null;
+}

@@ -1,0 +1,90 @@
+import type { Database, Statement } from "better-sqlite3";
+import { isRoomId, type RoomId } from "../../model/ids.ts";
+import type { JsonObject } from "../../model/json.ts";
+import type { EntityKind, PolicyRule, RuleSource } from "../../policy/rule.ts";
+import type { OperatorRule, RuleChange, RuleStore } from "../../policy/rules.ts";
+import type { AuditStore } from "./audit-store.ts";
+
+interface Row {
+  source: string;
+  kind: string;
+  verdict: string;
+  entity: string;
+  hashed: number;
+  reason: string | null;
+}
+
+export class SqliteRuleStore implements RuleStore {
+  readonly #db: Database;
+  readonly #audit: AuditStore;
+  readonly #all: Statement<[], Row>;
+  readonly #find: Statement<[string, string], Row>;
+  readonly #put: Statement;
+  readonly #remove: Statement<[string, string, string, number]>;
+
+  constructor(db: Database, audit: AuditStore) {
+    this.#db = db;
+    this.#audit = audit;
+    const columns = "SELECT source, kind, verdict, entity, hashed, reason FROM policy_rules";
+    this.#all = db.prepare(`${columns} ORDER BY source, kind, entity, hashed`);
+    this.#find = db.prepare(`${columns} WHERE source = 'operator' AND kind = ? AND entity = ? AND hashed = 0`);
+    this.#put = db.prepare(
+      "INSERT INTO policy_rules (source, kind, verdict, entity, hashed, reason, at) VALUES (?, ?, ?, ?, ?, ?, ?) " +
+        "ON CONFLICT DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason, at = excluded.at",
+    );
+    this.#remove = db.prepare("DELETE FROM policy_rules WHERE source = ? AND kind = ? AND entity = ? AND hashed = ?");
+  }
+
+  async all(): Promise<readonly PolicyRule[]> {
+    return this.#all.all().map(ruleOf);
+  }
+
+  async set({ kind, entity, verdict, reason }: OperatorRule, at: number): Promise<RuleChange> {
+    return this.#db
+      .transaction((): RuleChange => {
+        const had = this.#find.get(kind, entity);
+        if (had?.verdict === verdict && had.reason === reason) return "unchanged";
+        this.#put.run("operator", kind, verdict, entity, 0, reason, at);
+        this.#note(`policy.${verdict}`, kind, entity, { reason }, at);
+        return had === undefined ? "added" : "changed";
+      })
+      .immediate();
+  }
+
+  async remove(kind: EntityKind, entity: string, at: number): Promise<boolean> {
+    return this.#db
+      .transaction(() => {
+        if (this.#remove.run("operator", kind, entity, 0).changes === 0) return false;
+        this.#note("policy.remove", kind, entity, {}, at);
+        return true;
+      })
+      .immediate();
+  }
+
+  async amendList(room: RoomId, set: readonly PolicyRule[], removed: readonly PolicyRule[], at: number): Promise<void> {
+    this.#db
+      .transaction(() => {
+        for (const { kind, entity, hashed } of removed) this.#remove.run(room, kind, entity, Number(hashed));
+        for (const { kind, verdict, entity, hashed, reason } of set) {
+          this.#put.run(room, kind, verdict, entity, Number(hashed), reason, at);
+        }
+      })
+      .immediate();
+  }
+
+  #note(action: string, kind: EntityKind, entity: string, detail: JsonObject, at: number): void {
+    const roomId = kind === "room" && isRoomId(entity) ? entity : null;
+    this.#audit.write({ actor: "operator", action, outcome: "done", roomId, detail: { kind, entity, ...detail } }, at);
+  }
+}
+
+function ruleOf(row: Row): PolicyRule {
+  return {
+    kind: row.kind as EntityKind,
+    verdict: row.verdict as PolicyRule["verdict"],
+    entity: row.entity,
+    hashed: row.hashed === 1,
+    reason: row.reason,
+    source: row.source as RuleSource,
+  };
+}
