@@ -27,6 +27,8 @@ export interface LoaderParts {
 /** Rooms loaded at once: the homeserver works hard at each, and an answer of hundreds of megabytes is possible. */
 const AT_ONCE = 2;
 const DROP_BATCH = 500;
+const LARGE_PART = 400;
+const BREATH_MS = 2;
 const LONGEST_SLEEP_MS = 5_000;
 
 /**
@@ -97,6 +99,8 @@ export class RoomLoader {
       // Tombstones move leases when they arrive as events; a fetched one only says how the room stands.
       const changes = part.flatMap((event) => foldEvent(event, own)).filter((change) => change.kind !== "upgrade");
       differences += await loads.part(ticket, changes, clock.now());
+      // What has come of a large room lies ready, piece after piece: without a pause nobody else would have a turn until it is all taken.
+      if (part.length >= LARGE_PART) await clock.sleep(BREATH_MS, this.#abort.signal);
     }
     differences += await loads.finish(ticket, clock.now());
     if (ticket.again && differences > 0) {

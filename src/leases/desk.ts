@@ -4,7 +4,7 @@ import type { RoomId } from "../model/ids.ts";
 import type { Holder, Lease, LeaseEnd, LeaseWish } from "../model/lease.ts";
 import { Signal } from "../model/signal.ts";
 import type { Ask, Policy } from "../policy/policy.ts";
-import type { Verdict, VerdictCode } from "../model/verdict.ts";
+import { isVerdictCode, type Verdict, type VerdictCode } from "../model/verdict.ts";
 import type { LeaseRefusals } from "./refusals.ts";
 
 /** What the desk needs of storage. Every call is one commit, with its audit row. */
@@ -52,15 +52,26 @@ export class LeaseDesk {
    *   failures of the look.
    */
   async take(wish: LeaseWish & Pick<Ask, "told">): Promise<Lease> {
-    const { verdict, booked } = await this.#policy.admit(wish, (via) =>
-      this.#store.book({ ...wish, via }, this.#clock.now()),
-    );
+    const { verdict, booked } = await this.#admit(wish);
     if (booked === null) {
       await this.#refusals.note(wish, verdict);
       throw refusal(`Policy refuses ${wish.roomId}`, verdict);
     }
     this.changed.notify();
     return booked;
+  }
+
+  /** That the room could not even be looked at, because too many are, counts as a refusal, too. */
+  async #admit(
+    wish: LeaseWish & Pick<Ask, "told">,
+  ): Promise<{ readonly verdict: Verdict; readonly booked: Lease | null }> {
+    try {
+      return await this.#policy.admit(wish, (via) => this.#store.book({ ...wish, via }, this.#clock.now()));
+    } catch (error) {
+      const code = error instanceof EmissaryError && error.code === "limited" ? error.reason : null;
+      if (code !== null && isVerdictCode(code)) await this.#refusals.note(wish, { code, inputs: {} });
+      throw error;
+    }
   }
 
   /**

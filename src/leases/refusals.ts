@@ -41,7 +41,7 @@ export class LeaseRefusals {
    * Resolves once the refusal is in the audit, where it is the first of its kind: who is told of it finds it there. The others do
    * not wait, and neither does anybody for a disk that is full: a refusal has done nothing that would have to be known.
    */
-  note({ roomId, holder, via }: RefusedWish, { code, inputs }: Verdict): Promise<void> {
+  note({ roomId, holder, via }: RefusedWish, { code, inputs }: Pick<Verdict, "code" | "inputs">): Promise<void> {
     this.#refused(code, holder.kind);
     const actor = holderText(holder);
     const entry: AuditEntry = {

@@ -25,6 +25,10 @@ export const VERDICT_CODES = [
 ] as const;
 export type VerdictCode = (typeof VERDICT_CODES)[number];
 
+export function isVerdictCode(code: string): code is VerdictCode {
+  return (VERDICT_CODES as readonly string[]).includes(code);
+}
+
 /** Policy's answer, with what it was reached by. */
 export interface Verdict {
   readonly allowed: boolean;

@@ -39,5 +39,6 @@ export function findings(question: Question): readonly RuleFinding[] {
 }
 
 function inputsOf(question: Question): Record<string, JsonValue> {
-  return Object.assign({ holder: question.kind }, ...OBJECTIONS.map(({ inputs }) => inputs(question)));
+  const all = OBJECTIONS.flatMap(({ inputs }) => Object.entries(inputs(question)));
+  return { holder: question.kind, ...Object.fromEntries(all) };
 }

@@ -71,7 +71,10 @@ export class Looks {
   }
 
   async #turn(server: string): Promise<void> {
-    if (this.#isFree(server)) return this.#begin(server);
+    if (this.#isFree(server)) {
+      this.#begin(server);
+      return;
+    }
     if (this.#waiting.length >= WAITING) throw tooMany(1_000, "busy");
     await new Promise<void>((go) => this.#waiting.push({ server, go }));
   }

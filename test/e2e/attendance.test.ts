@@ -104,6 +104,7 @@ describe("a private room", () => {
 
   it("is entered with the operator's word once the pseudouser is invited", async () => {
     const roomId = await bob.createRoom({ preset: "private_chat" });
+    await stage.emissary.run("policy", "allow", "room", roomId);
     await bob.invite(roomId, stage.pseudouser);
     const joined = await stage.emissary.run("rooms", "join", roomId, "--via", stage.theirs.serverName);
     expect([joined.exitCode, joined.stderr]).toEqual([0, ""]);
@@ -112,7 +113,7 @@ describe("a private room", () => {
 });
 
 describe("an invite to the pseudouser", () => {
-  it("causes no join by itself", async () => {
+  it("causes no join, and is declined", async () => {
     const roomId = await bob.createRoom({ preset: "public_chat" });
     await bob.invite(roomId, stage.pseudouser);
     await until(
@@ -123,7 +124,7 @@ describe("an invite to the pseudouser", () => {
           "SELECT own_membership FROM rooms WHERE room_id = ?",
           roomId,
         ),
-      ([room]) => room?.own_membership === "invite",
+      ([room]) => room?.own_membership === "leave",
     );
     const pending = rows(
       stage.emissary.databasePath,

@@ -171,7 +171,8 @@ function checkEmissary(python: string): void {
     });
 
     it("is read there by whoever is not in it, also from our server now, and described as peekable", async () => {
-      const direct = new MatrixUser({ ...alice, homeserverUrl: alpha.url });
+      const { userId, accessToken } = alice;
+      const direct = new MatrixUser({ homeserverUrl: alpha.url, userId, accessToken });
       for (const who of [erin, direct]) expect(bodies((await who.messages(roomId)).chunk)).toEqual(["hello"]);
       const summary = await alice.roomSummary(roomId);
       const told = {

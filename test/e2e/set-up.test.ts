@@ -6,7 +6,7 @@ describe("the pseudouser", () => {
   let stage: Stage;
 
   beforeAll(async () => {
-    stage = await openStage();
+    stage = await openStage({ settings: { policy: { own_invites: "keep" } } });
   });
   afterAll(() => stage.close());
 

@@ -48,7 +48,7 @@ test("rooms whose servers never answer hold up nobody else", async () => {
   target.homeserver.fault("GET", /room_summary\/.*silent/, { waitFor: end.opened }, 1_000);
   const { cost } = await target.during("20 rooms whose servers never answer a look", async () => {
     for (const [nr, room] of rooms.entries()) void target.peek(room.id, target.user("reader"), `silent-${nr}.test`);
-    await pause(4_000);
+    await pause(2_000);
   });
   end.open();
   expect(cost.joins).toBe(0);
@@ -62,7 +62,7 @@ test("rooms whose joins never end hold up nobody else", async () => {
   target.homeserver.fault("POST", /join\/.*stuck/, { waitFor: end.opened }, 1_000);
   const { cost } = await target.during("20 rooms whose joins never end", async () => {
     for (const [nr, room] of rooms.entries()) void target.peek(room.id, target.user("reader"), `stuck-${nr}.test`);
-    await pause(8_000);
+    await pause(3_000);
   });
   end.open();
   expect(cost.joins).toBeLessThanOrEqual(rooms.length);

@@ -284,6 +284,12 @@ describe("being in rooms", () => {
     homeserver.setMembership(room, PSEUDOUSER, "leave", CREATOR);
     await eventually("the kick being known", async () => (await service.room(room.id))["own_membership"] === "leave");
     expect(await anna.joinedRooms()).toEqual([]);
+    expect((await anna.join(room.id)).body["org.matrix.msc1777.reason"]).toBe("put-out");
+    homeserver.setMembership(room, PSEUDOUSER, "invite", CREATOR);
+    await eventually(
+      "the invite being known",
+      async () => (await service.room(room.id))["own_membership"] === "invite",
+    );
     expect((await anna.join(room.id)).status).toBe(200);
     expect(await anna.joinedRooms()).toEqual([room.id]);
     expect(await one.joinedRooms()).toEqual([]);

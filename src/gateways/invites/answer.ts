@@ -2,7 +2,7 @@ import { serverOf } from "../../model/ids.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { Budgets, Payer } from "../../policy/budgets.ts";
 import { addresseeOf } from "../../policy/invites.ts";
-import { isDenied } from "../../policy/objections.ts";
+import { isDenied, isRoomAllowed } from "../../policy/objections.ts";
 import type { RuleBook } from "../../policy/rule-book.ts";
 import type { OwnInvite } from "./contracts.ts";
 
@@ -29,8 +29,8 @@ export const ANSWER_BUDGETS = {
   "waiting-all": { joins: 1_000, per: HOUR_MS },
 } as const;
 
-/** How long an invite waits for the tenant that it is for. */
-export const TENANT_WAIT_MS = 7 * 24 * HOUR_MS;
+/** How long an invite waits for the tenant that it is for, or for the operator who allows the room. */
+export const AWAITED_MS = 7 * 24 * HOUR_MS;
 /** Whether somebody has a lease where we are invited is looked at again after this. */
 const HELD_MS = 10 * 60_000;
 /** Local users may be invited together with us, and a moment later: their lease needs our invite, so it is not declined at once. */
@@ -75,11 +75,11 @@ export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): In
     if (setting === "keep") return { act: "leave" };
     return pay("declined") ? { act: "decline", reason: DENIED_REASON } : { act: "leave" };
   }
-  const isForTenant = addresseeOf(invite.reason, names, tenants) !== null;
+  const isAwaited = isRoomAllowed(standings) || addresseeOf(invite.reason, names, tenants) !== null;
   // An invite from the future is from before the clock was set back.
-  const until = Math.min(at, now) + (isForTenant ? TENANT_WAIT_MS : takesPart ? TOGETHER_MS : 0);
+  const until = Math.min(at, now) + (isAwaited ? AWAITED_MS : takesPart ? TOGETHER_MS : 0);
   if (until > now) {
-    if (!isForTenant) return { act: "wait", at: until };
+    if (!isAwaited) return { act: "wait", at: until };
     return pay("waiting") ? { act: "wait", at: until } : { act: "leave" };
   }
   if (setting === "keep") return { act: "leave" };

@@ -4,7 +4,7 @@ import {
   answerTo,
   DENIED_REASON,
   REASON,
-  TENANT_WAIT_MS,
+  AWAITED_MS,
   TOGETHER_MS,
   type AnswerBudgetKind,
   type AnswerParts,
@@ -41,11 +41,12 @@ function parts(more: Partial<AnswerParts> = {}, clock = new ManualClock()): Answ
   };
 }
 
-function denying(kind: PolicyRule["kind"], entity: string): RuleBook {
+function ruled(verdict: PolicyRule["verdict"], kind: PolicyRule["kind"], entity: string): RuleBook {
   const rules = new RuleBook();
-  rules.replace("operator", [{ kind, entity, verdict: "deny", hashed: false, reason: "spam", source: "operator" }]);
+  rules.replace("operator", [{ kind, entity, verdict, hashed: false, reason: null, source: "operator" }]);
   return rules;
 }
+const denying = (kind: PolicyRule["kind"], entity: string): RuleBook => ruled("deny", kind, entity);
 
 const decline = (reason: string) => ({ act: "decline", reason });
 const wait = (at: number) => ({ act: "wait", at });
@@ -56,9 +57,16 @@ describe("an invite of the pseudouser", () => {
     ["for nobody is declined at once", INVITE, {}, 0, decline(REASON)],
     ["for nobody, where the homeserver should have refused it, too", INVITE, { setting: "block" }, 0, decline(REASON)],
     ["for nobody is left alone, where the operator wants that", INVITE, { setting: "keep" }, 0, LEAVE],
-    ["for a tenant waits for it", FOR_TELEGRAM, {}, 0, wait(START + TENANT_WAIT_MS)],
+    ["for a tenant waits for it", FOR_TELEGRAM, {}, 0, wait(START + AWAITED_MS)],
     ["for a tenant that did not come is declined", FOR_TELEGRAM, {}, 7 * DAY, decline(REASON)],
     ["for a tenant that did not come is left alone likewise", FOR_TELEGRAM, { setting: "keep" }, 7 * DAY, LEAVE],
+    [
+      "into a room that the operator allows waits for the operator",
+      INVITE,
+      { rules: ruled("allow", "room", ROOM) },
+      0,
+      wait(START + AWAITED_MS),
+    ],
     ["in a room where somebody has a lease is the keeper's", { ...INVITE, isHeld: true }, {}, 0, wait(START + 600_000)],
     ["may be one of several into a room", INVITE, { takesPart: true }, 0, wait(START + TOGETHER_MS)],
     ["that was the only one is declined a little later", INVITE, { takesPart: true }, TOGETHER_MS, decline(REASON)],
@@ -84,7 +92,7 @@ describe("an invite of the pseudouser", () => {
       { ...FOR_TELEGRAM, at: START + DAY },
       {},
       0,
-      wait(START + TENANT_WAIT_MS),
+      wait(START + AWAITED_MS),
     ],
   ])("%s", (_what, invite, more, after, answer) => {
     expect(answerTo(invite, START + after, parts(more))).toEqual(answer);

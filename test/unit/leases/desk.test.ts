@@ -3,7 +3,7 @@ import { LeaseDesk } from "../../../src/leases/desk.ts";
 import { LeaseRefusals } from "../../../src/leases/refusals.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomId, ServerName } from "../../../src/model/ids.ts";
-import type { LeaseWish } from "../../../src/model/lease.ts";
+import type { Holder, LeaseWish } from "../../../src/model/lease.ts";
 import type { RoomLook } from "../../../src/policy/question.ts";
 import type { PolicyRule } from "../../../src/policy/rule.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";
@@ -169,6 +169,21 @@ describe("a join is paid for by whoever wants it and whoever gains by it", () =>
     }
     await desk.take(WISH);
   });
+});
+
+test("that too many rooms are looked at is told to who asks, and stands in the audit like other refusals", async () => {
+  const { storage, desk } = scene(async () => null);
+  for (let nr = 0; nr < 300; nr += 1) {
+    const holder: Holder = { kind: "peek", name: "user" };
+    await expect(desk.take({ ...WISH, holder, roomId: `!${nr}` as RoomId })).rejects.toMatchObject({
+      reason: "not-visible",
+    });
+  }
+  const more = desk.take({ ...WISH, holder: { kind: "peek", name: "user" }, roomId: "!more" as RoomId });
+  await expect(more).rejects.toMatchObject({ code: "limited", reason: "budget-user" });
+  const outcomes = (await storage.audit.newest(null, 100)).map(({ outcome }) => outcome);
+  expect(outcomes.filter((outcome) => outcome === "budget-user")).toHaveLength(1);
+  expect(outcomes.length).toBeLessThan(10);
 });
 
 describe("what is denied", () => {

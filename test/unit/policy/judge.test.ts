@@ -124,7 +124,11 @@ describe("may the pseudouser be in the room?", () => {
     ["a room for knocking", { look: { ...OPEN, joinRule: "knock" } }, "join-rule"],
     ["a room by invitation, covered by a grant for all rooms", { look: CLOSED, word: "any" }, "join-rule"],
     ["a room by invitation, named by a grant", { look: CLOSED, word: "named" }, "allowed"],
-    ["a room by invitation, for an invited user", { look: CLOSED, kind: "invite", word: null, vouched: true }, "join-rule"],
+    [
+      "a room by invitation, for an invited user",
+      { look: CLOSED, kind: "invite", word: null, vouched: true },
+      "join-rule",
+    ],
     [
       "a room by invitation, for an invited user, and we are invited, too",
       { look: CLOSED, kind: "invite", word: null, ownMembership: "invite" },

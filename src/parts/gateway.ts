@@ -1,58 +1,39 @@
 import type { FastifyInstance } from "fastify";
-import type { Keeper } from "./attendance/keeper.ts";
-import type { RoomStates } from "./attendance/contracts.ts";
-import type { Feed } from "./feed/feed.ts";
-import type { Couriers } from "./gateways/delivery/couriers.ts";
-import type { HomeserverClient } from "./homeserver/client.ts";
-import type { HomeserverDirectory } from "./homeserver/directory.ts";
-import type { LeaseDesk } from "./leases/desk.ts";
-import type { Recorder } from "./ledger/recorder.ts";
-import type { Clock } from "./model/clock.ts";
-import type { UserId } from "./model/ids.ts";
-import type { Logger } from "./model/logger.ts";
-import { isRegex } from "./model/tenant.ts";
-import type { Config } from "./platform/config/config.ts";
-import type { Metrics } from "./platform/metrics.ts";
-import type { Tenants } from "./policy/tenants.ts";
-import type { SqliteStorage } from "./storage/sqlite/storage.ts";
-import { AuditQueue } from "./gateways/act/checks/audit-queue.ts";
-import { WriteLanes } from "./gateways/act/checks/lane.ts";
-import { TenantRates } from "./gateways/act/checks/rate.ts";
-import { Refusals } from "./gateways/act/checks/refusals.ts";
-import { Turns } from "./gateways/act/checks/turns.ts";
-import { actSurface } from "./gateways/act/routes.ts";
-import { TenantSync } from "./gateways/act/sync/sync.ts";
-import { doorRoutes, passOnTo } from "./gateways/door/door.ts";
-import { hiddenOf } from "./gateways/peek/masked.ts";
-import { RoomNews } from "./gateways/peek/msc2753/news.ts";
-import { DeviceSync } from "./gateways/peek/msc2753/sync.ts";
-import { deviceKey, Peeker } from "./gateways/peek/peeker.ts";
-import { RoutesMemory } from "./gateways/peek/routes-memory.ts";
-import { peekSurface } from "./gateways/peek/routes.ts";
-import { KnownUsers } from "./gateways/peek/users.ts";
-import { HomeserverPeekedRooms } from "./homeserver/peeked-rooms.ts";
-import { HomeserverUpstream } from "./homeserver/upstream.ts";
-import { HomeserverHistory, HomeserverTokenOwners } from "./homeserver/users.ts";
+import type { Keeper } from "../attendance/keeper.ts";
+import type { Feed } from "../feed/feed.ts";
+import type { Couriers } from "../gateways/delivery/couriers.ts";
+import type { LeaseDesk } from "../leases/desk.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import { isRegex } from "../model/tenant.ts";
+import type { Tenants } from "../policy/tenants.ts";
+import { AuditQueue } from "../gateways/act/checks/audit-queue.ts";
+import { WriteLanes } from "../gateways/act/checks/lane.ts";
+import { TenantRates } from "../gateways/act/checks/rate.ts";
+import { Refusals } from "../gateways/act/checks/refusals.ts";
+import { Turns } from "../gateways/act/checks/turns.ts";
+import { actSurface } from "../gateways/act/routes.ts";
+import { TenantSync } from "../gateways/act/sync/sync.ts";
+import { doorRoutes, passOnTo } from "../gateways/door/door.ts";
+import { hiddenOf } from "../gateways/peek/masked.ts";
+import { RoomNews } from "../gateways/peek/msc2753/news.ts";
+import { DeviceSync } from "../gateways/peek/msc2753/sync.ts";
+import { deviceKey, Peeker } from "../gateways/peek/peeker.ts";
+import { RoutesMemory } from "../gateways/peek/routes-memory.ts";
+import { peekSurface } from "../gateways/peek/routes.ts";
+import { KnownUsers } from "../gateways/peek/users.ts";
+import { HomeserverPeekedRooms } from "../homeserver/peeked-rooms.ts";
+import { HomeserverUpstream } from "../homeserver/upstream.ts";
+import { HomeserverHistory, HomeserverTokenOwners } from "../homeserver/users.ts";
+import type { Shared } from "./shared.ts";
 
 /** What the gateway shares with the rest of Emissary. */
-export interface GatewayParts {
-  readonly config: Config;
-  readonly own: UserId;
-  readonly storage: SqliteStorage;
-  readonly client: HomeserverClient;
-  readonly directory: HomeserverDirectory;
-  readonly states: RoomStates;
+export interface GatewayParts extends Shared {
   readonly feed: Feed;
   readonly recorder: Recorder;
   readonly tenants: Tenants;
   readonly desk: LeaseDesk;
   readonly keeper: Keeper;
   readonly couriers: Couriers;
-  readonly metrics: Metrics;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** Aborts when Emissary stops. */
-  readonly stopping: AbortSignal;
 }
 
 /** Builds the gateway's two APIs and the door before them. */

@@ -1,0 +1,81 @@
+import type { GuardParts } from "../gateways/admin/guard.ts";
+import { LeaseDesk } from "../leases/desk.ts";
+import { LeaseRefusals } from "../leases/refusals.ts";
+import type { HolderKind } from "../model/lease.ts";
+import type { Config } from "../platform/config/config.ts";
+import { Budgets } from "../policy/budgets.ts";
+import { configuredRules } from "../policy/configured.ts";
+import { budgetsOf, type BudgetKind } from "../policy/payers.ts";
+import { Policy } from "../policy/policy.ts";
+import { Rules } from "../policy/rules.ts";
+import { Tenants } from "../policy/tenants.ts";
+import type { Shared } from "./shared.ts";
+
+/** What decides who may have the pseudouser where, and the desk that asks it. */
+export class Guard {
+  readonly tenants: Tenants;
+  readonly rules: Rules;
+  readonly policy: Policy;
+  readonly desk: LeaseDesk;
+  readonly #shared: Shared;
+  readonly #budgets: Budgets<BudgetKind>;
+
+  constructor(shared: Shared) {
+    const { config, own, storage, directory, clock, random, log, stopping } = shared;
+    this.#shared = shared;
+    this.tenants = new Tenants({
+      store: storage.tenants,
+      own,
+      server: config.homeserver.serverName,
+      secret: config.registration.asToken,
+      clock,
+      random,
+    });
+    this.rules = new Rules(storage.rules, clock);
+    this.rules.configure(configuredRules(config.policy));
+    this.#budgets = new Budgets(budgetsOf(config.policy), clock);
+    this.policy = new Policy({
+      own,
+      ledger: storage.ledger,
+      looker: directory,
+      attended: storage.attendance,
+      tenants: this.tenants,
+      rules: this.rules.book,
+      coolDowns: storage.coolDowns,
+      budgets: this.#budgets,
+      limits: config.policy,
+      clock,
+    });
+    const refusals = new LeaseRefusals({
+      write: (entry) => storage.audit.noteAll([entry], clock.now()),
+      refused: this.refused,
+      clock,
+      log,
+      abort: stopping,
+    });
+    this.desk = new LeaseDesk(storage.leases, this.policy, clock, refusals);
+  }
+
+  /** Counts leases that were refused, or ended so. */
+  readonly refused = (code: string, holder: HolderKind, leases = 1): void =>
+    this.#shared.metrics.policyRefusals.inc({ code, holder }, leases);
+
+  async start(): Promise<void> {
+    await this.tenants.start();
+    await this.rules.start();
+  }
+
+  /** Goes by a configuration that was read anew. */
+  configure(policy: Config["policy"]): void {
+    this.policy.setLimits(policy);
+    this.#budgets.setBudgets(budgetsOf(policy));
+    this.rules.configure(configuredRules(policy));
+  }
+
+  /** What the operator is shown of it. */
+  view(config: () => Config["policy"], lists: GuardParts["lists"]): GuardParts {
+    const { attendance, coolDowns } = this.#shared.storage;
+    const { policy, rules } = this;
+    return { config, policy, rules, budgets: this.#budgets, attended: attendance, coolDowns, lists };
+  }
+}

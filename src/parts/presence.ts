@@ -1,0 +1,143 @@
+import { FunctionalMember } from "../attendance/functional-member.ts";
+import { Keeper } from "../attendance/keeper.ts";
+import { RoomLoader } from "../attendance/loader.ts";
+import { HomeserverMoves } from "../homeserver/moves.ts";
+import { HomeserverServiceMembers } from "../homeserver/service-members.ts";
+import { HomeserverAnswers } from "../homeserver/word.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import { Floods } from "../leases/floods.ts";
+import { Reviewer } from "../leases/reviewer.ts";
+import { sweepLeases } from "../leases/sweeper.ts";
+import type { RoomEvent } from "../model/event.ts";
+import type { Config } from "../platform/config/config.ts";
+import { FloodMeter } from "../policy/flood.ts";
+import { DeliveryWatch, type Delivery } from "../reconcile/delivery.ts";
+import { reconcileForever, type ReconcilerParts } from "../reconcile/reconciler.ts";
+import type { Guard } from "./guard.ts";
+import type { Shared } from "./shared.ts";
+
+/** What has the pseudouser be in rooms and out of them, and the ledger hold what is true of these. */
+export class Presence {
+  readonly keeper: Keeper;
+  readonly #shared: Shared;
+  readonly #guard: Guard;
+  readonly #reviewer: Reviewer;
+  readonly #floods: Floods;
+  readonly #loader: RoomLoader;
+  readonly #watch: DeliveryWatch;
+  readonly #reconciler: ReconcilerParts;
+
+  /** @param attendance the section as it is now */
+  constructor(shared: Shared, guard: Guard, recorder: Recorder, attendance: () => Config["attendance"]) {
+    const { config, own, storage, client, states, metrics, clock, random, log } = shared;
+    const { policy, rules, tenants, desk, refused } = guard;
+    this.#shared = shared;
+    this.#guard = guard;
+    const moves = new HomeserverMoves(client);
+    this.keeper = new Keeper({
+      store: storage.attendance,
+      moves,
+      policy,
+      desk,
+      recorder,
+      clock,
+      random,
+      log,
+      refused,
+      options: config.attendance,
+    });
+    const { stepped } = this.keeper;
+    this.#reviewer = new Reviewer({
+      store: storage.reviews,
+      policy,
+      committed: recorder.committed,
+      stepped,
+      rules: rules.changed,
+      tenants: tenants.changed,
+      ended: desk.changed,
+      refused,
+      clock,
+      log,
+    });
+    this.#floods = new Floods({
+      meter: new FloodMeter(config.policy.maxEventRate, own),
+      store: storage.reviews,
+      policy,
+      ended: desk.changed,
+      refused,
+      flooded: () => metrics.roomsFlooded.inc(),
+      clock,
+      log,
+    });
+    this.#loader = new RoomLoader({
+      loads: storage.loads,
+      states,
+      functionalMember: new FunctionalMember({
+        members: new HomeserverServiceMembers(client),
+        store: storage.attendance,
+        own,
+        isWanted: () => attendance().functionalMember,
+        clock,
+        log,
+      }),
+      own,
+      clock,
+      random,
+      log,
+      repaired: (differences) => metrics.repaired.inc({ what: "rows" }, differences),
+      stirred: stepped,
+    });
+    const word = new HomeserverAnswers(client, config.registration.id);
+    this.#watch = new DeliveryWatch({
+      word,
+      store: storage.reconcile,
+      clock,
+      knows: (eventId) => recorder.knows(eventId),
+    });
+    this.#reconciler = {
+      word,
+      store: storage.reconcile,
+      moves,
+      recorder,
+      watch: this.#watch,
+      clock,
+      log,
+      stirred: stepped,
+      found: ({ unknown, gone }) => {
+        metrics.repaired.inc({ what: "room-unknown" }, unknown);
+        metrics.repaired.inc({ what: "room-gone" }, gone);
+      },
+    };
+  }
+
+  /** Whether the homeserver sends what happens. */
+  get delivery(): Delivery {
+    return this.#watch.delivery;
+  }
+
+  /** Told of events that were written. */
+  heard(events: readonly RoomEvent[]): void {
+    this.#floods.count(events);
+  }
+
+  configure({ policy, attendance }: Pick<Config, "policy" | "attendance">): void {
+    this.#floods.setRate(policy.maxEventRate);
+    this.keeper.setOptions(attendance);
+  }
+
+  /** What it does in the background; each settles some time after the stop. */
+  async start(): Promise<readonly Promise<unknown>[]> {
+    const { storage, clock, log, stopping: abort } = this.#shared;
+    await this.keeper.start();
+    this.#loader.start();
+    return [
+      this.#reviewer.run(abort),
+      sweepLeases({ store: storage.leases, changed: this.#guard.desk.changed, clock, log, abort }),
+      reconcileForever(this.#reconciler, abort),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    await this.#loader.stop();
+  }
+}

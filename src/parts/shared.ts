@@ -1,0 +1,26 @@
+import type { HomeserverClient } from "../homeserver/client.ts";
+import type { HomeserverDirectory } from "../homeserver/directory.ts";
+import type { RoomStates } from "../attendance/contracts.ts";
+import type { Clock, Random } from "../model/clock.ts";
+import type { UserId } from "../model/ids.ts";
+import type { Logger } from "../model/logger.ts";
+import type { Config } from "../platform/config/config.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import type { SqliteStorage } from "../storage/sqlite/storage.ts";
+
+/** What every part is built on. */
+export interface Shared {
+  /** As it was at the start. */
+  readonly config: Config;
+  readonly own: UserId;
+  readonly storage: SqliteStorage;
+  readonly client: HomeserverClient;
+  readonly directory: HomeserverDirectory;
+  readonly states: RoomStates;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+}
