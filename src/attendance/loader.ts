@@ -27,7 +27,7 @@ export interface LoaderParts {
 /** Rooms loaded at once: the homeserver works hard at each, and an answer of hundreds of megabytes is possible. */
 const AT_ONCE = 2;
 const DROP_BATCH = 500;
-const LARGE_PART = 400;
+const LARGE_PART = 100;
 const BREATH_MS = 2;
 const LONGEST_SLEEP_MS = 5_000;
 

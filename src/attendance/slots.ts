@@ -2,7 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import type { RoomId } from "../model/ids.ts";
 
 /** A step that has waited on the homeserver for so long takes no place from others. */
-export const SLOW_AFTER_MS = 15_000;
+export const SLOW_AFTER_MS = 5_000;
 /** So many of these are under way; where another becomes slow, one has to give up. */
 export const MOST_SLOW = 16;
 

@@ -9,7 +9,7 @@ import { failureOf } from "./errors.ts";
 /** Synapse computes the whole state of a large room before the first byte. */
 const STATE_TIMEOUT_MS = 10 * 60_000;
 /** State events handed on at once, and bytes of the answer read for them: events are of any size up to 64 KiB. */
-const PART = 500;
+const PART = 150;
 const PART_BYTES = 1024 * 1024;
 
 /**
