@@ -3,7 +3,8 @@ import { EmissaryError } from "../model/errors.ts";
 import type { RoomId } from "../model/ids.ts";
 import type { Holder, Lease, LeaseEnd, LeaseWish } from "../model/lease.ts";
 import { Signal } from "../model/signal.ts";
-import type { Ask, Policy } from "../policy/policy.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { Ask } from "../policy/weighing.ts";
 import { isVerdictCode, type Verdict, type VerdictCode } from "../model/verdict.ts";
 import type { LeaseRefusals } from "./refusals.ts";
 

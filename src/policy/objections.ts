@@ -4,7 +4,8 @@ import type { Question } from "./question.ts";
 import { isOpen, isReadable } from "./openness.ts";
 import { mayPseudouserJoin } from "./peekable/may-pseudouser-join.ts";
 import { hasPeekableRule } from "./peekable/version.ts";
-import type { PolicyRule, Standing } from "./rule.ts";
+import { denial, isListed, isOperators, payerWords, rulesOf } from "./rule-words.ts";
+import type { Standing } from "./rule.ts";
 
 type Refusal = Exclude<VerdictCode, "allowed">;
 
@@ -227,45 +228,4 @@ function partOf(cap: number): number {
 
 function forKind(kind: string, most: number, cap: number): string {
   return most === cap ? "" : ` for a lease of the kind ${kind}, half of ${cap}`;
-}
-
-function isOperators({ source }: PolicyRule): boolean {
-  return source === "config" || source === "operator";
-}
-
-function isListed(rule: PolicyRule): boolean {
-  return !isOperators(rule);
-}
-
-function denial({ standings }: Question, whose: (rule: PolicyRule) => boolean): string | null {
-  const found = standings.find(({ rule }) => rule.verdict === "deny" && whose(rule));
-  if (found === undefined) return null;
-  const { entity, rule } = found;
-  const by =
-    rule.source === "config"
-      ? "the configuration"
-      : rule.source === "operator"
-        ? "the operator (emissary policy)"
-        : `the policy list ${rule.source}`;
-  const why = rule.reason === null ? "" : `: ${rule.reason}`;
-  return `the ${entity.kind} ${entity.text} is denied by ${by}, rule ${rule.hashed ? "by its hash" : rule.entity}${why}`;
-}
-
-function rulesOf({ standings }: Question, whose: (rule: PolicyRule) => boolean): JsonValue {
-  return standings.filter(({ rule }) => whose(rule)).map(ruleText);
-}
-
-function ruleText({ entity, rule }: Standing): string {
-  return `${rule.verdict} ${entity.kind} ${entity.text}`;
-}
-
-function payerWords({ kind, name }: { readonly kind: string; readonly name: string }): string {
-  switch (kind) {
-    case "all":
-      return "all together";
-    case "user":
-      return "one user";
-    default:
-      return `the ${kind} ${name}`;
-  }
 }

@@ -19,7 +19,7 @@ import type { HistoryStore } from "../../src/ledger/retention.ts";
 import type { Journal } from "../../src/ledger/journal.ts";
 import type { Ledger, LedgerWriter, RoomLoads } from "../../src/ledger/ledger.ts";
 import type { CoolDowns } from "../../src/policy/cool-downs.ts";
-import type { AttendedRooms } from "../../src/policy/policy.ts";
+import type { AttendedRooms } from "../../src/policy/weighing.ts";
 import type { RuleStore } from "../../src/policy/rules.ts";
 import type { TenantStore } from "../../src/policy/tenants.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";

@@ -4,7 +4,8 @@ import type { Budget, Budgets } from "../../policy/budgets.ts";
 import type { CoolDowns } from "../../policy/cool-downs.ts";
 import type { Limits } from "../../policy/question.ts";
 import { BUDGET_KINDS, budgetsOf, type BudgetKind, type JoinBudgets } from "../../policy/payers.ts";
-import type { AttendedRooms, Policy } from "../../policy/policy.ts";
+import type { Policy } from "../../policy/policy.ts";
+import type { AttendedRooms } from "../../policy/weighing.ts";
 import type { Rules } from "../../policy/rules.ts";
 
 /** What the configuration says of policy, as it is now. */

@@ -153,7 +153,7 @@ export function adviceFor(
     return "It is kept again once somebody is in the room; aliases.empty_rooms says whether such rooms are kept.";
   if (state === "unknown") return "It is looked at again; nothing need be done yet.";
   if (code === "join-rule" || code === "not-visible" || code === "M_FORBIDDEN") {
-    return `Private rooms are kept only where the pseudouser is already: where policy.own_invites is keep, invite it, and emissary rooms join '${known.alias}'.`;
+    return `Private rooms are kept only where the pseudouser is already: emissary policy allow '${known.roomId}', invite it, and emissary rooms join '${known.roomId}'.`;
   }
   return `emissary policy explain '${known.alias}' says more.`;
 }

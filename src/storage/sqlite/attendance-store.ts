@@ -5,7 +5,7 @@ import type { RoomId } from "../../model/ids.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
 import { Rota, type Waiting } from "../../model/rota.ts";
-import type { AttendedRooms, RoomCounts } from "../../policy/policy.ts";
+import type { AttendedRooms, RoomCounts } from "../../policy/weighing.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { SqliteCoolDownStore } from "./cool-down-store.ts";
 import type { LeaseBook } from "./lease-book.ts";

@@ -5,7 +5,7 @@ import type { RoomId } from "../../../src/model/ids.ts";
 import type { HolderKind } from "../../../src/model/lease.ts";
 import { Signal } from "../../../src/model/signal.ts";
 import type { Verdict, VerdictCode } from "../../../src/model/verdict.ts";
-import type { Ask } from "../../../src/policy/policy.ts";
+import type { Ask } from "../../../src/policy/weighing.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
 import { silent } from "../../support/attending.ts";
 import { ManualClock, settle } from "../../support/clock.ts";

@@ -1,0 +1,47 @@
+import type { JsonValue } from "../model/json.ts";
+import type { Question } from "./question.ts";
+import type { PolicyRule, Standing } from "./rule.ts";
+
+/** Whether a rule is the operator's own, of the configuration or made at run time. */
+export function isOperators({ source }: PolicyRule): boolean {
+  return source === "config" || source === "operator";
+}
+
+/** Whether a rule is a policy list's. */
+export function isListed(rule: PolicyRule): boolean {
+  return !isOperators(rule);
+}
+
+/** Why the first denying rule of those that are meant keeps us out; null where none does. */
+export function denial({ standings }: Question, whose: (rule: PolicyRule) => boolean): string | null {
+  const found = standings.find(({ rule }) => rule.verdict === "deny" && whose(rule));
+  if (found === undefined) return null;
+  const { entity, rule } = found;
+  const by =
+    rule.source === "config"
+      ? "the configuration"
+      : rule.source === "operator"
+        ? "the operator (emissary policy)"
+        : `the policy list ${rule.source}`;
+  const why = rule.reason === null ? "" : `: ${rule.reason}`;
+  return `the ${entity.kind} ${entity.text} is denied by ${by}, rule ${rule.hashed ? "by its hash" : rule.entity}${why}`;
+}
+
+export function rulesOf({ standings }: Question, whose: (rule: PolicyRule) => boolean): JsonValue {
+  return standings.filter(({ rule }) => whose(rule)).map(ruleText);
+}
+
+function ruleText({ entity, rule }: Standing): string {
+  return `${rule.verdict} ${entity.kind} ${entity.text}`;
+}
+
+export function payerWords({ kind, name }: { readonly kind: string; readonly name: string }): string {
+  switch (kind) {
+    case "all":
+      return "all together";
+    case "user":
+      return "one user";
+    default:
+      return `the ${kind} ${name}`;
+  }
+}

@@ -1,0 +1,233 @@
+import type { Clock } from "../model/clock.ts";
+import { serverOf, type RoomAlias, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
+import type { Holder } from "../model/lease.ts";
+import { mergeVia, type Room } from "../model/room.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { Payer } from "./budgets.ts";
+import type { CoolDowns } from "./cool-downs.ts";
+import { Looks, type RoomLooker } from "./looks.ts";
+import { isDenied, isRoomAllowed } from "./objections.ts";
+import { opennessOf } from "./openness.ts";
+import { hasPeekableRule, PEEKABLE } from "./peekable/version.ts";
+import { gainers, payersOf, type BudgetKind } from "./payers.ts";
+import { wordFor, type Word } from "./permit.ts";
+import type { Limits, Question, RoomLook, Stage } from "./question.ts";
+import type { Entity } from "./rule.ts";
+import type { RuleBook } from "./rule-book.ts";
+import { ServerAcls } from "./server-acl.ts";
+import type { Tenants } from "./tenants.ts";
+
+export interface AttendedRooms {
+  /** How things stand with rooms; null for a room that is yet to be made. */
+  counts(roomId: RoomId | null): Promise<RoomCounts>;
+}
+
+export interface RoomCounts {
+  /** How many rooms the pseudouser is in or on its way into, this one left out. */
+  readonly others: number;
+  /** How many rooms are wanted and not yet joined, this one left out. */
+  readonly underWay: number;
+  /** Whether this one is. */
+  readonly isUnderWay: boolean;
+}
+
+/** Somebody's wish for the pseudouser to be in a room, as far as policy goes. */
+export interface Ask {
+  readonly roomId: RoomId;
+  readonly holder: Holder;
+  readonly via: readonly ServerName[];
+  /** The name by which the holder asks for the room, where it does not by ID. */
+  readonly alias?: RoomAlias | null;
+  /** Who invites the local user that the wish is for. */
+  readonly inviter?: UserId | null;
+  /** How many upgrades the lease has come through. */
+  readonly upgrades?: number;
+  /** What an invite tells of the room, for where the homeserver can tell nothing. */
+  readonly told?: RoomLook | null;
+}
+
+export interface WeighingParts {
+  readonly own: UserId;
+  readonly ledger: Ledger;
+  readonly looker: RoomLooker;
+  readonly attended: AttendedRooms;
+  readonly tenants: Pick<Tenants, "byId">;
+  readonly rules: RuleBook;
+  readonly coolDowns: CoolDowns;
+  readonly limits: Limits;
+  readonly clock: Clock;
+}
+
+export interface Weighed {
+  readonly question: Question;
+  /** Who pays for the join that follows; empty where none does. */
+  readonly payers: readonly Payer<BudgetKind>[];
+  /** Those of the wish that may be asked for the room. */
+  readonly via: readonly ServerName[];
+}
+
+/** Gathers what a verdict needs: from the ledger where we are in the room, and from the homeserver where not. */
+export class Weighing {
+  readonly #parts: WeighingParts;
+  readonly #server: ServerName;
+  readonly #looks: Looks;
+  readonly #acls = new ServerAcls();
+  #limits: Limits;
+
+  constructor(parts: WeighingParts) {
+    this.#parts = parts;
+    this.#server = serverOf(parts.own);
+    this.#limits = parts.limits;
+    this.#looks = new Looks(parts.looker, parts.clock);
+  }
+
+  /** Goes by other limits from now on. */
+  setLimits(limits: Limits): void {
+    this.#limits = limits;
+  }
+
+  /**
+   * All that is known of a wish.
+   * @param fresh whether the homeserver is asked whatever it answered before
+   * @throws EmissaryError where it cannot be asked
+   */
+  async weigh(ask: Ask, stage: Stage, fresh = false): Promise<Weighed> {
+    const { ledger, attended, rules, coolDowns, own, clock } = this.#parts;
+    const { roomId, holder, alias = null } = ask;
+    const room = await ledger.room(roomId);
+    const acl = room?.serverAcl ?? null;
+    const isKnown = room !== null && room.ownMembership === "join" && room.load === "loaded";
+    const names = [roomId, alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
+    const word = this.#wordFor(holder, names, room);
+    const invited = room?.ownMembership === "invite" ? await ledger.member(roomId, own) : null;
+    const inviter = ask.inviter ?? invited?.sender ?? null;
+    const routes = mergeVia(ask.via, room?.via ?? []);
+    const gain = {
+      roomId,
+      own: this.#server,
+      inviter,
+      creator: room?.creator ?? null,
+      aliasServer: alias === null ? null : serverOf(alias),
+      via: routes,
+    };
+    const servers = gainers(gain);
+    const standings = rules.standings([
+      ...names.map((text): Entity => ({ kind: "room", text })),
+      ...servers.map((text): Entity => ({ kind: "server", text })),
+      ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
+      ...tenantEntity(holder),
+    ]);
+    // Neither the operator's word nor a denial depends on how the room looks, so the homeserver is not asked.
+    const isMoot = !fresh && (holder.kind === "operator" || isDenied(standings));
+    const look = isKnown
+      ? lookOf(room)
+      : isMoot
+        ? null
+        : ((await this.#looks.look(holder, roomId, this.#routes(routes, acl), fresh)) ?? ask.told ?? null);
+    const counts = await attended.counts(roomId);
+    const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
+    return {
+      payers: causesJoin ? payersOf(holder, roomId, servers, word === "named") : [],
+      via: this.#routes(ask.via, acl),
+      question: {
+        ...this.#questionOf(stage, holder, counts),
+        word,
+        ownMembership: room?.ownMembership ?? null,
+        look,
+        vouched: await this.#isVouchedFor(ask, room, look, fresh),
+        standings,
+        aclDenies: acl === null ? null : this.#acls.keepsOut(acl, this.#server),
+        coolDown: await coolDowns.of(roomId, clock.now()),
+        upgrades: ask.upgrades ?? 0,
+      },
+    };
+  }
+
+  /** The question whether one more room may be made, of which nothing is known. */
+  async oneMore(holder: Holder): Promise<Question> {
+    const counts = await this.#parts.attended.counts(null);
+    return {
+      ...this.#questionOf("join", holder, counts),
+      word: "named",
+      standings: this.#parts.rules.standings(tenantEntity(holder)),
+    };
+  }
+
+  /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
+  async isExcepted(roomId: RoomId): Promise<boolean> {
+    const alias = (await this.#parts.ledger.room(roomId))?.canonicalAlias ?? null;
+    const names = alias === null ? [roomId] : [roomId, alias];
+    return isRoomAllowed(this.#parts.rules.standings(names.map((text): Entity => ({ kind: "room", text }))));
+  }
+
+  /** Those of a room's routes that may be asked for it now. */
+  async routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
+    return this.#routes(via, (await this.#parts.ledger.room(roomId))?.serverAcl ?? null);
+  }
+
+  /**
+   * Routes without servers that are denied, for to ask one of these for a room would be to have to do with it, and without those
+   * that the room's own access list keeps out, for they cannot lead there.
+   */
+  #routes(via: readonly ServerName[], acl: string | null): readonly ServerName[] {
+    const isDenied = (text: ServerName): boolean =>
+      this.#parts.rules.ruleFor({ kind: "server", text })?.verdict === "deny";
+    return via.filter((server) => !isDenied(server) && (acl === null || !this.#acls.keepsOut(acl, server)));
+  }
+
+  /**
+   * Whether a user of our server is in the room or invited (MSC1777). What the ledger knows of rooms that we are not in depends on what
+   * our registration has us told; but a homeserver that is asked without routes describes only rooms that one of its users is in.
+   */
+  async #isVouchedFor(
+    { roomId, holder }: Ask,
+    room: Room | null,
+    look: RoomLook | null,
+    fresh: boolean,
+  ): Promise<boolean> {
+    const hasRule = hasPeekableRule(look?.version);
+    // The commonest room, and in it nobody has to vouch.
+    if (look?.joinRule === "public" && !hasRule) return false;
+    if (await this.#parts.ledger.hasMemberOf(roomId, this.#server)) return true;
+    if (!hasRule || look?.joinRule === PEEKABLE || room?.ownMembership === "join") return false;
+    return (await this.#looks.look(holder, roomId, [], fresh)) !== null;
+  }
+
+  #questionOf(stage: Stage, { kind }: Holder, counts: RoomCounts): Question {
+    return {
+      stage,
+      kind,
+      word: null,
+      ownMembership: null,
+      look: null,
+      vouched: false,
+      standings: [],
+      aclDenies: null,
+      coolDown: null,
+      upgrades: 0,
+      roomsAttended: counts.others,
+      joinsUnderWay: counts.isUnderWay ? 0 : counts.underWay,
+      shortage: null,
+      now: this.#parts.clock.now(),
+      limits: this.#limits,
+    };
+  }
+
+  #wordFor({ kind, name }: Holder, names: readonly string[], room: Room | null): Word | null {
+    if (kind !== "tenant") return null;
+    const tenant = this.#parts.tenants.byId(name);
+    return tenant === null ? "none" : wordFor(tenant, names, room?.createdFor ?? null);
+  }
+}
+
+function tenantEntity({ kind, name }: Holder): readonly Entity[] {
+  return kind === "tenant" ? [{ kind, text: name }] : [];
+}
+
+function lookOf(room: Room): RoomLook {
+  return {
+    ...opennessOf(room),
+    joinedMembers: null,
+    encryption: room.encryption,
+  };
+}
