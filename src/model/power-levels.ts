@@ -31,7 +31,11 @@ export interface LevelsWriter extends LevelsViewer {
 
 /** Room versions in which creators have unlimited power, and no level (MSC4289). */
 export function hasCreatorPower(version: string): boolean {
-  return version === "org.matrix.hydra.11" || version === "org.matrix.msc1777.12" || (/^\d+$/.test(version) && Number(version) >= 12);
+  return (
+    version === "org.matrix.hydra.11" ||
+    version === "org.matrix.msc1777.12" ||
+    (/^\d+$/.test(version) && Number(version) >= 12)
+  );
 }
 
 /** Whether a user is a creator by the content and the sender of `m.room.create`, in a version where that is power. */

@@ -48,8 +48,9 @@ function sampleKey(key: string, schema: z.ZodType): string[] {
   const optional = innerOf(schema) !== null;
   const note = comment(`${describe(schema)}${optional ? "" : " Required."}`, "  ");
   // A key without default and without example stands for itself, commented out.
-  const line = value === undefined ? `  # ${key}:` : `  ${stringify({ [key]: value }).trimEnd()}`;
-  return [...note, line];
+  if (value === undefined) return [...note, `  # ${key}:`];
+  const lines = stringify({ [key]: value }).trimEnd().split("\n");
+  return [...note, ...lines.map((line) => `  ${line}`)];
 }
 
 function describe(schema: z.ZodType): string {
