@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // As many as the smallest machine that this is for has cores; the default leaves one of them idle.
+    maxWorkers: 2,
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 10_000 } },
       { test: { name: "store", include: ["test/store/**/*.test.ts"], testTimeout: 20_000 } },

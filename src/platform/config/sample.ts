@@ -49,7 +49,9 @@ function sampleKey(key: string, schema: z.ZodType): string[] {
   const note = comment(`${describe(schema)}${optional ? "" : " Required."}`, "  ");
   // A key without default and without example stands for itself, commented out.
   if (value === undefined) return [...note, `  # ${key}:`];
-  const lines = stringify({ [key]: value }).trimEnd().split("\n");
+  const lines = stringify({ [key]: value })
+    .trimEnd()
+    .split("\n");
   return [...note, ...lines.map((line) => `  ${line}`)];
 }
 
