@@ -1,6 +1,6 @@
 import type { Attendance } from "../model/attendance.ts";
 import type { Membership } from "../model/membership.ts";
-import { VERDICT_CODES } from "../model/verdict.ts";
+import { isVerdictCode } from "../model/verdict.ts";
 
 export interface Situation {
   readonly now: number;
@@ -54,7 +54,7 @@ export function plan({ now, ownMembership, liveLeases, attendance, linger, draw 
  * we are joining, a verdict's code is only what puts the next try off.
  */
 export function isOverRefused({ phase, code }: Attendance, liveLeases: number): boolean {
-  return liveLeases === 0 && phase !== "joining" && VERDICT_CODES.some((verdict) => verdict === code);
+  return liveLeases === 0 && phase !== "joining" && code !== null && isVerdictCode(code);
 }
 
 /** The time that was drawn before; null where none was, or the clock was set back since. */

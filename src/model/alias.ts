@@ -35,15 +35,7 @@ export type AliasRepair =
   | { readonly act: "remove" };
 
 /** An alias as the operator is shown it. */
-export interface AliasView {
-  readonly alias: RoomAlias;
-  readonly roomId: RoomId;
-  readonly state: AliasState;
-  readonly code: string | null;
-  readonly reason: string | null;
-  readonly since: number;
-  readonly checkedAt: number;
-  readonly emptySince: number | null;
+export interface AliasView extends Omit<KnownAlias, "movingTo"> {
   readonly repair: AliasRepair | null;
   /** A sentence. */
   readonly advice: string | null;

@@ -9,6 +9,12 @@ export interface Holder {
   readonly name: string;
 }
 
+/** The user in the name of a peek's holder: a device's name begins with its user's, and a full stop (see Peeker.holderOf). */
+export function peekingUser(name: string): string {
+  const [user = name] = name.split(".", 1);
+  return user;
+}
+
 /** The holder as the audit and the operator see it. */
 export function holderText({ kind, name }: Holder): string {
   return kind === "operator" ? "operator" : `${kind}:${name}`;

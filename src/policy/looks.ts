@@ -1,7 +1,7 @@
 import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomId, ServerName } from "../model/ids.ts";
-import type { Holder } from "../model/lease.ts";
+import { peekingUser, type Holder } from "../model/lease.ts";
 import { SharedAnswers } from "../model/shared-answers.ts";
 import { Budgets } from "./budgets.ts";
 import type { RoomLook } from "./question.ts";
@@ -48,7 +48,7 @@ export class Looks {
    * @throws EmissaryError `limited` where the holder or all together look too often; else what the looker throws
    */
   async look(holder: Holder, roomId: RoomId, via: readonly ServerName[], fresh = false): Promise<RoomLook | null> {
-    // A fresh look is the operator's or the keeper's own: no holder causes it at will, so none pays for it.
+    // A fresh look is the operator's own: no holder causes it at will, so none pays for it.
     const ask = (): Promise<RoomLook | null> => this.#ask(fresh ? null : holder, roomId, via);
     return fresh ? ask() : this.#answers.get([roomId, ...via].join(" "), ask);
   }
@@ -56,7 +56,7 @@ export class Looks {
   async #ask(payer: Holder | null, roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
     if (payer?.kind === "peek" || payer?.kind === "tenant") {
       const { kind, name } = payer;
-      const payers = [{ kind, name: kind === "peek" ? (name.split(".", 1)[0] ?? name) : name }];
+      const payers = [{ kind, name: kind === "peek" ? peekingUser(name) : name }];
       const shortage = this.#budgets.shortage(payers);
       if (shortage !== null) throw tooMany(shortage.retryAfter, kind === "peek" ? "budget-user" : "budget-tenant");
       this.#budgets.spend(payers);

@@ -1,5 +1,5 @@
 import { isServerName, serverOf, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
-import type { Holder } from "../model/lease.ts";
+import { peekingUser, type Holder } from "../model/lease.ts";
 import type { Budget, Payer } from "./budgets.ts";
 
 export const BUDGET_KINDS = ["room", "user", "tenant", "server", "all"] as const;
@@ -55,7 +55,7 @@ export function gainers({ roomId, own, inviter, creator, aliasServer, via }: Gai
 
 /**
  * Who pays for a join. The operator's own word costs nobody anything, and neither does a grant of the operator's that names the room
- * cost the server. A device's name begins with its user's (see Peeker.holderOf).
+ * cost the server.
  */
 export function payersOf(
   { kind, name }: Holder,
@@ -73,7 +73,7 @@ export function payersOf(
     case "alias":
       return [room, all];
     case "peek":
-      return [room, { kind: "user", name: name.split(".", 1)[0] ?? name }, ...gaining, all];
+      return [room, { kind: "user", name: peekingUser(name) }, ...gaining, all];
     default:
       return [room, ...gaining, all];
   }

@@ -10,6 +10,7 @@ import type { Synapse } from "../../homeservers/synapse/synapse.ts";
 import { Emissary, type CommandResult } from "../support/emissary.ts";
 import { Forger } from "../support/forged-join.ts";
 import {
+  describePatched,
   findPeekablePython,
   PEEKABLE_VERSION,
   startServers,
@@ -25,13 +26,7 @@ const RESIDENTS_WORD = "The room is not peekable, and the join names no user of 
 
 const patched = await findPeekablePython();
 
-if (patched.python === null) {
-  describe(`Emissary on the patched Synapse, which cannot be run here: ${patched.why}`, () => {
-    it.skip("is left out", () => undefined);
-  });
-} else {
-  describe("Emissary with rooms of patched servers", () => checkEmissary(patched.python));
-}
+describePatched("Emissary with rooms of patched servers", patched, checkEmissary);
 
 function checkEmissary(python: string): void {
   let servers: Servers;

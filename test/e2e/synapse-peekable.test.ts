@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json, MatrixUser, RoomEvent } from "../../homeservers/synapse/client.ts";
 import type { Synapse } from "../../homeservers/synapse/synapse.ts";
 import {
+  describePatched,
   findPeekablePython,
   PEEKABLE_VERSION,
   startServers,
@@ -16,13 +17,7 @@ import { until } from "../support/stage.ts";
 
 const patched = await findPeekablePython();
 
-if (patched.python === null) {
-  describe(`the patched Synapse, which cannot be run here: ${patched.why}`, () => {
-    it.skip("is left out", () => undefined);
-  });
-} else {
-  describe("rooms of patched servers", () => checkRooms(patched.python));
-}
+describePatched("rooms of patched servers", patched, checkRooms);
 
 function checkRooms(python: string): void {
   let servers: Servers;

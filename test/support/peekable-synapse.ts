@@ -5,6 +5,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { describe, it } from "vitest";
 import { ensurePeekableSynapse } from "../../homeservers/synapse-peekable/environment.ts";
 import { MatrixUser } from "../../homeservers/synapse/client.ts";
 import { ensureSynapse } from "../../homeservers/synapse/environment.ts";
@@ -33,6 +34,18 @@ export async function findPeekablePython(): Promise<PeekablePython> {
     }
     throw error;
   }
+}
+
+/** Tests on the patched Synapse; where it cannot be run, a test that is left out says why. */
+export function describePatched(what: string, patched: PeekablePython, check: (python: string) => void): void {
+  if (patched.python !== null) {
+    const { python } = patched;
+    describe(what, () => check(python));
+    return;
+  }
+  describe(`${what}: the patched Synapse cannot be run here: ${patched.why}`, () => {
+    it.skip("is left out", () => undefined);
+  });
 }
 
 /** What is known of a server before it runs, for the registrations that it will read at its start. */

@@ -102,13 +102,16 @@ export class InvitedUsers {
     }
   }
 
+  readonly #isTenants = (user: UserId): boolean => {
+    const { tenants } = this.#parts;
+    return tenants.all().some((tenant) => tenants.isPersona(tenant, user));
+  };
+
   #newsIn(
     event: Parameters<typeof inviteNewsIn>[0],
     receivedAt: number,
   ): readonly (InviteNews & { receivedAt: number })[] {
-    const { own, tenants } = this.#parts;
-    const isTenants = (user: UserId): boolean => tenants.all().some((tenant) => tenants.isPersona(tenant, user));
-    const news = inviteNewsIn(event, { own, isTenants });
+    const news = inviteNewsIn(event, { own: this.#parts.own, isTenants: this.#isTenants });
     return news === null ? [] : [{ ...news, receivedAt }];
   }
 
@@ -158,12 +161,12 @@ export class InvitedUsers {
     readonly roomId: RoomId;
     readonly receivedAt: number;
   }): Promise<readonly Invited[]> {
-    const { ledger, own, tenants } = this.#parts;
+    const { ledger, own } = this.#parts;
     const members = await ledger.members(roomId, { membership: "invite", after: null, limit: INVITED_TOGETHER });
     return members
       .map(({ userId: user }) => user)
       .filter((user) => user !== own && serverOf(user) === serverOf(own))
-      .filter((user) => !tenants.all().some((tenant) => tenants.isPersona(tenant, user)))
+      .filter((user) => !this.#isTenants(user))
       .map((user) => ({ roomId, user, mayBeOpen: true, told: null, receivedAt }));
   }
 

@@ -8,7 +8,7 @@ import { Rota, type Waiting } from "../../model/rota.ts";
 import type { AttendedRooms, RoomCounts } from "../../policy/weighing.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { SqliteCoolDownStore } from "./cool-down-store.ts";
-import type { LeaseBook } from "./lease-book.ts";
+import { WAITING_KINDS, type LeaseBook } from "./lease-book.ts";
 import { leaseOf } from "./lease-store.ts";
 import type { Memo } from "./memo.ts";
 import type { RoomNumbers } from "./rooms.ts";
@@ -42,7 +42,8 @@ const MOST_HURRIED = 1_000;
 /** Who waits for a room `a`. A device's name begins with its user's (see Peeker.holderOf). */
 const WAITS =
   "(SELECT CASE l.kind WHEN 'peek' THEN 'peek ' || substr(l.holder, 1, instr(l.holder || '.', '.') - 1) ELSE l.kind || ' ' || l.holder END " +
-  "FROM leases l WHERE l.room_nr = a.room_nr AND l.ended_at IS NULL AND l.kind IN ('peek', 'tenant', 'operator') ORDER BY l.id LIMIT 1)";
+  `FROM leases l WHERE l.room_nr = a.room_nr AND l.ended_at IS NULL AND l.kind IN (${WAITING_KINDS.map((kind) => `'${kind}'`).join(", ")}) ` +
+  "ORDER BY l.id LIMIT 1)";
 
 /** Whether a room is one of those that are counted. */
 export interface Counted {

@@ -1,10 +1,13 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { RoomId, ServerName } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
-import type { LeaseEnd } from "../../model/lease.ts";
+import { holderText, type LeaseEnd, type HolderKind } from "../../model/lease.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import type { RoomNumbers } from "./rooms.ts";
+
+/** Holders that somebody stands behind who waits for the room. */
+export const WAITING_KINDS: readonly HolderKind[] = ["tenant", "peek", "operator"];
 
 export const LEASE_COLUMNS = "id, room_nr, kind, holder, alias, taken_at, upgrades, expires_at";
 
@@ -149,7 +152,7 @@ export class LeaseBook {
     if (lease.kind === "tenant") this.#putOut.run(lease.holder, lease.room_nr);
     this.#audit.write(
       {
-        actor: actorOf(lease.kind, lease.holder),
+        actor: holderText({ kind: lease.kind as HolderKind, name: lease.holder }),
         action: "lease.end",
         outcome: end,
         roomId: this.#roomIdOf(lease.room_nr),
@@ -202,9 +205,4 @@ export class LeaseBook {
   #roomIdOf(nr: number): RoomId | null {
     return (this.#roomId.get(nr) ?? null) as RoomId | null;
   }
-}
-
-/** Who an audit row names for a holder. */
-export function actorOf(kind: string, name: string): string {
-  return kind === "operator" ? "operator" : `${kind}:${name}`;
 }

@@ -2,17 +2,21 @@ import type { Database, Statement } from "better-sqlite3";
 import type { ListLeases } from "../../gateways/lists/contracts.ts";
 import type { LeaseStore } from "../../leases/desk.ts";
 import type { RoomAlias, RoomId } from "../../model/ids.ts";
-import type { Holder, HolderKind, Lease, LeaseEnd, LeaseWish } from "../../model/lease.ts";
+import {
+  holderText,
+  type Holder,
+  type HolderKind,
+  type Lease,
+  type LeaseEnd,
+  type LeaseWish,
+} from "../../model/lease.ts";
 import type { AuditStore } from "./audit-store.ts";
-import { actorOf, LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
+import { LEASE_COLUMNS, WAITING_KINDS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
 import type { Memo } from "./memo.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
 /** Ended leases are kept this long, to tell a holder why it lost one; and until a tenant was given what they cover. */
 const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
-
-/** Holders that somebody stands behind who waits for the room. */
-const WAITING_KINDS: ReadonlySet<HolderKind> = new Set(["tenant", "peek", "operator"]);
 
 export class SqliteLeaseStore implements LeaseStore, ListLeases {
   readonly #db: Database;
@@ -91,7 +95,7 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
         if (row === undefined) throw new Error("a lease that was just booked is not there");
         this.#audit.write(
           {
-            actor: actorOf(holder.kind, holder.name),
+            actor: holderText(holder),
             action: renewed ? "lease.renew" : "lease.take",
             outcome: "done",
             roomId,
@@ -99,7 +103,7 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
           },
           now,
         );
-        this.#book.wake(nr, now, WAITING_KINDS.has(holder.kind));
+        this.#book.wake(nr, now, WAITING_KINDS.includes(holder.kind));
         return leaseOf(roomId, row);
       })
       .immediate();

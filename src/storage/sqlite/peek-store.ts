@@ -1,6 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { DevicePeek, PeekStore } from "../../gateways/peek/msc2753/contracts.ts";
-import type { Holder } from "../../model/lease.ts";
+import { peekingUser, type Holder } from "../../model/lease.ts";
 import type { RoomId } from "../../model/ids.ts";
 
 /** Tokens of a device that are known at once: a new one comes before the old one is out of use. */
@@ -77,7 +77,7 @@ export class SqlitePeekStore implements PeekStore {
   }
 
   async countOf({ name }: Holder): Promise<number> {
-    const [user = name] = name.split(".", 1);
+    const user = peekingUser(name);
     return this.#count.get(user, user, user) ?? 0;
   }
 }
