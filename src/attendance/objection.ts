@@ -17,8 +17,8 @@ export async function objectionToAll(
   let objection: MoveFailure | null = null;
   const asked = new Set<string>();
   for (const { holder, alias, upgrades } of leases) {
-    // Tenants differ in what they are allowed; holders of other kinds do not.
-    const who = holder.kind === "tenant" ? `tenant ${holder.name}` : holder.kind;
+    // Tenants differ in what they are allowed, and holders of other kinds do not; rules know the names that a room goes by.
+    const who = `${holder.kind} ${holder.kind === "tenant" ? holder.name : ""} ${alias ?? ""}`;
     if (asked.has(who)) continue;
     asked.add(who);
     try {
