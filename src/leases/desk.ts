@@ -6,7 +6,7 @@ import { Signal } from "../model/signal.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Ask } from "../policy/weighing.ts";
 import { isVerdictCode, type Verdict, type VerdictCode } from "../model/verdict.ts";
-import type { LeaseRefusals } from "./refusals.ts";
+import type { LeaseRefusals, RefusedWish } from "./refusals.ts";
 
 /** What the desk needs of storage. Every call is one commit, with its audit row. */
 export interface LeaseStore {
@@ -84,6 +84,11 @@ export class LeaseDesk {
     if (verdict.allowed) return;
     await this.#refusals.note({ roomId: null, holder, via: [] }, verdict);
     throw refusal("Policy refuses another room", verdict);
+  }
+
+  /** Notes a wish that was refused before it came here, by a bound of its own: it counts like those that policy refuses. */
+  noteRefusal(wish: RefusedWish, code: VerdictCode): Promise<void> {
+    return this.#refusals.note(wish, { code, inputs: {} });
   }
 
   /** Gives a lease back; false where the holder had none. */

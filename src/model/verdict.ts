@@ -21,6 +21,7 @@ export const VERDICT_CODES = [
   "budget-user",
   "budget-tenant",
   "budget-server",
+  "budget-invites",
   "budget-all",
 ] as const;
 export type VerdictCode = (typeof VERDICT_CODES)[number];

@@ -4,6 +4,7 @@ import type { Clock } from "../../src/model/clock.ts";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
 import { SERVER, type FakeHomeserver } from "../support/fake-homeserver.ts";
 import {
+  ask,
   eventually,
   fakeHomeserver,
   PSEUDOUSER,
@@ -294,6 +295,12 @@ describe("an invite of a local user", () => {
       invite(homeserver, elsewhere, alice, "@mallory:another.test");
       await service.untilRoom(elsewhere.id, { phase: "present" });
       expect(homeserver.seen("POST", JOIN)).toHaveLength(4);
+      const metrics = await ask(service.app.ports.admin, "GET", "/metrics");
+      expect(metrics.raw.toString("utf8")).toContain(
+        'emissary_policy_refusals_total{code="budget-invites",holder="invite"} 5',
+      );
+      const rows = service.query("SELECT 1 FROM audit WHERE action = 'lease.take' AND outcome = 'budget-invites'");
+      expect(rows).toHaveLength(5);
     },
   );
 

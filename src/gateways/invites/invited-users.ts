@@ -196,7 +196,10 @@ export class InvitedUsers {
       { kind: "looks-all", name: "" },
     ];
     if (causesJoin) {
-      if (this.#budgets.shortage([...payers, ...looks]) !== null) return;
+      if (this.#budgets.shortage([...payers, ...looks]) !== null) {
+        await desk.noteRefusal({ roomId, holder, via: [server] }, "budget-invites");
+        return;
+      }
       this.#budgets.spend(looks);
     }
     try {
