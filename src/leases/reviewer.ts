@@ -103,23 +103,27 @@ export class Reviewer {
   async run(abort: AbortSignal): Promise<void> {
     const { rules, tenants } = this.#parts;
     await Promise.all([
-      this.#askWhen("all", rules, abort),
-      this.#askWhen("tenants", tenants, abort),
+      this.#askWhen("all", rules, abort, true),
+      this.#askWhen("tenants", tenants, abort, false),
       this.#rounds(abort),
     ]);
   }
 
-  /** Asks for reviews, and again whenever the signal fires. */
-  async #askWhen(whose: "all" | "tenants", signal: Signal, abort: AbortSignal): Promise<void> {
+  /** Asks for reviews whenever the signal fires; at first, too, where that is due. */
+  async #askWhen(whose: "all" | "tenants", signal: Signal, abort: AbortSignal, atFirst: boolean): Promise<void> {
     const { store, clock, log } = this.#parts;
+    let isDue = atFirst;
     while (!abort.aborted) {
       const turn = new AbortController();
       const over = AbortSignal.any([abort, turn.signal]);
       const changed = signal.next(over);
       try {
-        await store.askAll(whose, clock.now());
-        this.#asked.notify();
-        await clock.sleep(LOOK_MS, abort);
+        if (isDue) {
+          await store.askAll(whose, clock.now());
+          this.#asked.notify();
+          await clock.sleep(LOOK_MS, abort);
+        }
+        isDue = true;
         await changed;
       } catch (error) {
         log.error("reviewer.round-failed", { error });
