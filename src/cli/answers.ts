@@ -115,6 +115,7 @@ export const tenant = z.looseObject({
   sender: z.string(),
   url: text,
   users: text,
+  overlaps: z.array(z.object({ tenant: z.string(), user_id: text, theirs: z.boolean() })),
   grants: z.array(
     z.object({
       rooms: z.array(z.string()),

@@ -49,3 +49,14 @@ export function grantsInShort(grants: readonly GrantAnswer[]): string {
 function roomsOf({ rooms }: GrantAnswer): string {
   return rooms.includes(ANY_ROOM) ? "every public room" : rooms.join(", ");
 }
+
+/** One sentence for each other tenant whose namespace has users in common with this one's, or may have. */
+export function overlapTexts({ overlaps }: Pick<TenantAnswer, "overlaps">): string[] {
+  return overlaps.map(({ tenant, user_id: user, theirs }) => {
+    const what = user === null ? "may have users in common" : `has ${user} in common`;
+    const whose = theirs
+      ? `they are of ${tenant}, which was added first`
+      : "they stay with this one, which was added first";
+    return `${what} with ${tenant}: ${whose}`;
+  });
+}

@@ -15,7 +15,7 @@ import { facts, table } from "./table.ts";
 import { moment, neutral } from "./text.ts";
 import { addTenantAllow } from "./tenant-allow.ts";
 import { addTenantDelivery, deliveryFacts, tellPing } from "./tenant-delivery.ts";
-import { actionsIn, checkedId, grantsInShort, grantTexts } from "./tenant-words.ts";
+import { actionsIn, checkedId, grantsInShort, grantTexts, overlapTexts } from "./tenant-words.ts";
 import { takeNewFile, writeTogether } from "./write-file.ts";
 
 const withRegistration = z.looseObject({ tenant, registration: registrationSchema });
@@ -62,6 +62,9 @@ export function addTenant(program: Command, io: Io): void {
       io.err(`Added the tenant ${neutral(answer.tenant.id)}, which takes itself for ${neutral(answer.tenant.sender)}.`);
       sayWhere(io, options.out);
       await tellPing(client, io, answer.tenant);
+      for (const text of overlapTexts(answer.tenant)) {
+        io.err(`Warning: the namespace of ${neutral(answer.tenant.id)} ${neutral(text)}.`);
+      }
       if (body.users !== null && coversOrdinaryUsers(body.users)) {
         io.err(
           `Warning: --users ${neutral(body.users)} does not begin with @_ and may match ordinary users, whose IDs the tenant could then use for its personas.`,
@@ -198,6 +201,7 @@ function render(answer: TenantAnswer): string {
     ["sender", answer.sender],
     ["url", answer.url],
     ["personas", answer.users],
+    ...overlapTexts(answer).map((text) => ["", neutral(text)] as const),
     ...grantTexts(answer.grants).map((text, index) => [index === 0 ? "may" : "", text] as const),
     ["leases", answer.leases],
     ["added", moment(answer.created_at)],

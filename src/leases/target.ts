@@ -13,16 +13,16 @@ export interface Aliases {
   resolve(alias: RoomAlias): Promise<RoomTarget | null>;
 }
 
-/** @throws EmissaryError `bad-request` where it is no room ID. */
+/** @throws EmissaryError `bad-parameter` where it is no room ID. */
 export function roomIdFrom(text: string): RoomId {
-  if (!isRoomId(text)) throw new EmissaryError("bad-request", `${JSON.stringify(text)} is not a room ID.`);
+  if (!isRoomId(text)) throw new EmissaryError("bad-parameter", `${JSON.stringify(text)} is not a room ID.`);
   return text;
 }
 
 /**
  * The room that an ID or an alias means. An alias brings the servers that its directory names, and its own.
  * @param named routes that the asker gave
- * @throws EmissaryError `bad-request` or `not-found`; where the homeserver cannot tell, that.
+ * @throws EmissaryError `bad-parameter` or `not-found`; where the homeserver cannot tell, that.
  */
 export async function resolveRoom(
   idOrAlias: string,
@@ -31,7 +31,7 @@ export async function resolveRoom(
 ): Promise<RoomTarget> {
   if (isRoomId(idOrAlias)) return { roomId: idOrAlias, via: named };
   if (!isRoomAlias(idOrAlias)) {
-    throw new EmissaryError("bad-request", `${JSON.stringify(idOrAlias)} is neither a room ID nor a room alias.`);
+    throw new EmissaryError("bad-parameter", `${JSON.stringify(idOrAlias)} is neither a room ID nor a room alias.`);
   }
   const target = await aliases.resolve(idOrAlias);
   if (target === null) throw new EmissaryError("not-found", `The alias ${idOrAlias} points to no room.`);

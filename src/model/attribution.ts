@@ -1,6 +1,9 @@
 import type { RoomEvent } from "./event.ts";
 import { isTenantId, isUserId, localpartOf, type TenantId, type UserId } from "./ids.ts";
-import { stringAt, type JsonObject } from "./json.ts";
+import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "./json.ts";
+
+/** What all marks of ours begin with, in events and in account data. */
+const OURS = "org.matrix.msc1777.";
 
 /**
  * Marks an event's content with the tenant that it was sent for. The mark is part of the event, so that whose it is can be told
@@ -15,6 +18,17 @@ export interface Owner {
   readonly tenant: TenantId;
   /** Null for the tenant's own sender. */
   readonly persona: UserId | null;
+}
+
+/** The content without anything, at any depth, that could be taken for a mark of ours: those are for Emissary to write. */
+export function withoutMarks(content: JsonObject): JsonObject {
+  const kept = Object.entries(content).filter(([key]) => !key.startsWith(OURS));
+  return Object.fromEntries(kept.map(([key, value]) => [key, unmarked(value)]));
+}
+
+function unmarked(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(unmarked);
+  return isJsonObject(value) ? withoutMarks(value) : value;
 }
 
 /** Whose a content is by its marks, or null. Only in an event that the pseudouser sent do they say anything. */

@@ -4,6 +4,7 @@
  */
 export const ERROR_CODES = [
   "bad-request",
+  "bad-parameter",
   "not-json",
   "missing-token",
   "unknown-token",

@@ -1,10 +1,10 @@
 import { ON_BEHALF_OF } from "./attribution.ts";
-import { localpartOf, type TenantId, type UserId } from "./ids.ts";
+import { isUserId, localpartOf, type TenantId, type UserId } from "./ids.ts";
 import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
 
 /** MSC4144's field, and the name that it is to have once accepted, which a tenant may send already. */
 export const MESSAGE_PROFILE = "com.beeper.per_message_profile";
-const STABLE_PROFILE = "m.per_message_profile";
+const PROFILES = [MESSAGE_PROFILE, "m.per_message_profile"] as const;
 
 const HTML = "org.matrix.custom.html";
 const TEXTS: ReadonlySet<string> = new Set(["m.text", "m.notice", "m.emote"]);
@@ -24,6 +24,8 @@ export interface ShownAuthor {
   readonly tenant: TenantId;
   readonly user: UserId;
   readonly profile: Profile;
+  /** Whether a user is one of the tenant's. */
+  readonly isPersona: (userId: UserId) => boolean;
   /** Put the name before the text, too, for clients that know nothing of per-message profiles. */
   readonly fallback: boolean;
 }
@@ -34,11 +36,11 @@ export function takesProfile(type: string, content: JsonObject): boolean {
 }
 
 /**
- * Adds a per-message profile. One that the content has already is the sender's own business and stays. Ours bears the tenant's
- * mark, so that the two can be told apart when ours is taken off again.
+ * Adds a per-message profile. One that the content has already is the sender's own business and stays (see ownProfiles). Ours bears
+ * the tenant's mark, so that the two can be told apart when ours is taken off again.
  */
 export function addProfile(content: JsonObject, { tenant, user, profile, fallback }: ShownAuthor): JsonObject {
-  if (Object.hasOwn(content, MESSAGE_PROFILE) || Object.hasOwn(content, STABLE_PROFILE)) return content;
+  if (PROFILES.some((key) => Object.hasOwn(content, key))) return content;
   const displayname = shownName(user, profile.displayname);
   const isPrefixed = fallback && takesFallback(content);
   return {
@@ -52,6 +54,39 @@ export function addProfile(content: JsonObject, { tenant, user, profile, fallbac
       [ON_BEHALF_OF]: tenant,
     },
   };
+}
+
+/**
+ * A tenant's own per-message profiles as they go out. Name and picture are shown, and stay: relays name people so. The `id` says who
+ * it is, so it stays where that is the tenant's own user. Any other is put below the tenant's name: it is still the same for the
+ * same author, and is no user, neither another tenant's nor a person.
+ */
+export function ownProfiles(content: JsonObject, { tenant, isPersona }: ShownAuthor): JsonObject {
+  return withProfileIds(content, (id) => (isUserId(id) && isPersona(id) ? id : `${prefixOf(tenant)}${id}`));
+}
+
+/** The tenant's own profiles as it sent them, the inverse of `ownProfiles`. */
+export function sentProfiles(content: JsonObject, tenant: TenantId): JsonObject {
+  const prefix = prefixOf(tenant);
+  return withProfileIds(content, (id) => (id.startsWith(prefix) ? id.slice(prefix.length) : id));
+}
+
+/** A tenant's ID has no `~`, and begins otherwise than a user's. */
+function prefixOf(tenant: TenantId): string {
+  return `${tenant}~`;
+}
+
+function withProfileIds(content: JsonObject, change: (id: string) => string): JsonObject {
+  let next = content;
+  for (const key of PROFILES) {
+    const profile = Object.hasOwn(content, key) ? content[key] : null;
+    if (!isJsonObject(profile)) continue;
+    const id = profile["id"];
+    if (typeof id === "string") next = { ...next, [key]: { ...profile, id: change(id) } };
+    // Whoever reads numbers and lists as texts could still find somebody's ID there.
+    else if (id !== undefined) next = { ...next, [key]: without(profile, "id") };
+  }
+  return next;
 }
 
 /** Takes a profile that addProfile added off again, and the fallback with it; any other stays. */

@@ -1,11 +1,12 @@
-import { AS_PERSONA, ON_BEHALF_OF, ownerIn, ownTxnId, type Owner } from "./attribution.ts";
+import { AS_PERSONA, ON_BEHALF_OF, ownerIn, ownTxnId, withoutMarks, type Owner } from "./attribution.ts";
 import type { RoomEvent } from "./event.ts";
-import type { UserId } from "./ids.ts";
+import type { TenantId, UserId } from "./ids.ts";
 import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
 import {
   addProfile,
-  MESSAGE_PROFILE,
+  ownProfiles,
   removeProfile,
+  sentProfiles,
   takesProfile,
   type Profile,
   type ShownAuthor,
@@ -25,6 +26,8 @@ export interface Costume extends ShownAuthor {
   readonly type: string;
   /** The user is the tenant's own sender, which shows as the pseudouser itself. */
   readonly isSender: boolean;
+  /** What becomes of power levels: the only marks of ours besides those of whose an event is. */
+  readonly levels?: (content: JsonObject) => JsonObject;
 }
 
 /** Whose eyes an event is seen with. */
@@ -44,7 +47,8 @@ const MAX_DEPTH = 4;
  * the content has already, another tenant's perhaps, do not survive.
  */
 export function dress(content: JsonObject, costume: Costume): JsonObject {
-  const dressed = dressOne(content, costume);
+  const unmarked = withoutMarks(content);
+  const dressed = dressOne(costume.levels?.(unmarked) ?? unmarked, costume);
   // A server may put it in the content's place, and clients do: it carries all that the content does.
   const edited = dressed[NEW_CONTENT];
   return isJsonObject(edited) ? { ...dressed, [NEW_CONTENT]: dressOne(edited, costume) } : dressed;
@@ -67,32 +71,28 @@ export function undressJson(event: JsonObject, viewer: Viewer): JsonObject {
 
 /** A state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
 export function undressState(type: string, content: JsonObject, viewer: Viewer): JsonObject {
-  const seen = userOf(ownerIn(content), viewer) === null ? content : undressContent(content);
+  const owner = ownerIn(content);
+  const seen = owner === null || userOf(owner, viewer) === null ? content : undressContent(content, owner.tenant);
   if (type === POWER_LEVELS) return levelsSeen(seen, viewer);
   return type === CREATE ? withCreators(seen, viewer) : seen;
 }
 
 /** A content of the tenant's as it was sent. */
-function undressContent(content: JsonObject): JsonObject {
-  const bare = undressOne(content);
+function undressContent(content: JsonObject, tenant: TenantId): JsonObject {
+  const bare = undressOne(content, tenant);
   const edited = bare[NEW_CONTENT];
-  return isJsonObject(edited) ? { ...bare, [NEW_CONTENT]: undressOne(edited) } : bare;
+  return isJsonObject(edited) ? { ...bare, [NEW_CONTENT]: undressOne(edited, tenant) } : bare;
 }
 
 function dressOne(content: JsonObject, costume: Costume): JsonObject {
   const { type, tenant, user, isSender } = costume;
-  const unmarked = withoutMarks(content);
-  const shown = !isSender && takesProfile(type, content) ? addProfile(unmarked, costume) : unmarked;
+  const own = ownProfiles(content, costume);
+  const shown = !isSender && takesProfile(type, content) ? addProfile(own, costume) : own;
   return { ...shown, [ON_BEHALF_OF]: tenant, ...(isSender ? {} : { [AS_PERSONA]: user }) };
 }
 
-function undressOne(content: JsonObject): JsonObject {
-  return removeProfile(without(content, ON_BEHALF_OF, AS_PERSONA));
-}
-
-function withoutMarks(content: JsonObject): JsonObject {
-  const rest = without(content, ON_BEHALF_OF, AS_PERSONA);
-  return changed(rest, MESSAGE_PROFILE, (profile) => without(profile, ON_BEHALF_OF));
+function undressOne(content: JsonObject, tenant: TenantId): JsonObject {
+  return sentProfiles(removeProfile(without(content, ON_BEHALF_OF, AS_PERSONA)), tenant);
 }
 
 function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject {
@@ -102,8 +102,8 @@ function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject
   const owner = isOurs && isJsonObject(content) ? ownerIn(content) : null;
   const user = userOf(owner, viewer);
   let seen = event;
-  if (user !== null && isJsonObject(content)) {
-    seen = { ...event, sender: user, content: undressContent(content) };
+  if (user !== null && owner !== null && isJsonObject(content)) {
+    seen = { ...event, sender: user, content: undressContent(content, owner.tenant) };
     // Synapse answers reads in an older format, which has some things twice: this one, and parts of `unsigned`.
     if (event["user_id"] === viewer.own) seen["user_id"] = user;
   }
@@ -130,8 +130,9 @@ function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
   const before = unsigned["prev_content"];
   const user = isJsonObject(before) ? userOf(ownerIn(before), viewer) : null;
   if (user === null) return event;
-  const prev = changed({ ...unsigned, prev_sender: user }, "prev_content", undressContent);
-  return changed({ ...event, unsigned: prev }, "prev_content", undressContent);
+  const bare = (content: JsonObject): JsonObject => undressContent(content, viewer.tenant.id);
+  const prev = changed({ ...unsigned, prev_sender: user }, "prev_content", bare);
+  return changed({ ...event, unsigned: prev }, "prev_content", bare);
 }
 
 /**

@@ -61,6 +61,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     turns: new Turns(),
     count: (outcome) => metrics.actRequests.inc({ outcome }),
     personas: storage.personas,
+    media: storage.media,
     personaFallback: config.gateway.personaFallback,
     pinger: couriers,
     sync: new TenantSync({

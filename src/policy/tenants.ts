@@ -3,8 +3,9 @@ import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
 import { Signal } from "../model/signal.ts";
-import { ANY_ROOM, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
+import { ANY_ROOM, isNamed, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
 import { isSameGrant, MAX_GRANTS } from "./grants.ts";
+import { overlapOf, type Overlap } from "./namespaces.ts";
 
 /** A tenant as it is stored: of its tokens only what cannot be turned back into them. */
 export interface StoredTenant {
@@ -20,6 +21,8 @@ export interface TenantStore {
   all(): Promise<readonly StoredTenant[]>;
   /** Adds a tenant, with an audit row; false where the ID is taken. */
   add(stored: StoredTenant, at: number): Promise<boolean>;
+  /** The first user that is known of a tenant, in the order of their IDs, for which the question is answered with yes; or null. */
+  personaIn(id: TenantId, isMeant: (userId: UserId) => boolean): Promise<UserId | null>;
   /** Gives new tokens; false where there is no such tenant. */
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
   /** Adds a grant, in place of all it had where `only` says so, with an audit row; false where there is no such tenant. */
@@ -28,6 +31,13 @@ export interface TenantStore {
   pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean>;
   /** Removes the tenant and ends its leases, in one commit. Null where there is no such tenant. */
   remove(id: TenantId, at: number): Promise<{ readonly leasesEnded: number } | null>;
+}
+
+/** Users that two tenants' namespaces have in common, or may have. */
+export interface TenantOverlap extends Overlap {
+  readonly tenant: TenantId;
+  /** The other was added first: what both match is the other's. */
+  readonly isFirst: boolean;
 }
 
 export interface TenantTokens {
@@ -73,6 +83,8 @@ export class Tenants {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #own: UserId;
+  /** In the order of their IDs. */
+  #all: readonly Tenant[] = [];
   #byHash = new Map<string, Tenant>();
   #salts = new Map<TenantId, string>();
   #senders = new Set<UserId>();
@@ -98,7 +110,8 @@ export class Tenants {
   async start(): Promise<void> {
     const all = await this.#store.all();
     this.#byHash = new Map(all.map(({ tenant, tokenHash }) => [tokenHash, tenant]));
-    this.#senders = new Set(all.map(({ tenant }) => tenant.sender));
+    this.#all = all.map(({ tenant }) => tenant).sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#senders = new Set(this.#all.map(({ sender }) => sender));
     this.#namespaces.clear();
     this.#salts = new Map(all.map(({ tenant, hsSalt }) => [tenant.id, hsSalt]));
     this.changed.notify();
@@ -115,10 +128,13 @@ export class Tenants {
   }
 
   all(): readonly Tenant[] {
-    return [...this.#byHash.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return this.#all;
   }
 
-  /** @throws EmissaryError `in-use` where the ID is taken. */
+  /**
+   * @throws EmissaryError `in-use` where the ID is taken, or the namespace certainly has users of another tenant: its sender, one that
+   *   it has registered, or whatever else both expressions are seen to match.
+   */
   async add(wish: TenantWish): Promise<{ readonly tenant: Tenant; readonly tokens: TenantTokens }> {
     const now = this.#clock.now();
     const { actions, ...given } = wish;
@@ -129,6 +145,7 @@ export class Tenants {
       pausedAt: null,
       createdAt: now,
     };
+    await this.#requireApart(tenant);
     const { asToken, hsSalt } = this.#fresh();
     if (!(await this.#store.add({ tenant, tokenHash: hashToken(asToken), hsSalt }, now))) {
       throw new EmissaryError(
@@ -192,10 +209,34 @@ export class Tenants {
 
   /**
    * Whether a tenant may act as a user: its sender, or one of its namespace, which begins to match at the user ID's beginning, as
-   * in a homeserver. Users of other servers, the pseudouser and other tenants' senders are nobody's personas.
+   * in a homeserver. Users of other servers, the pseudouser and other tenants' senders are nobody's personas. A user that several
+   * namespaces match is of the tenant that was added first: who comes later takes nothing from who is there.
    */
   isPersona(tenant: Tenant, userId: UserId): boolean {
     if (userId === tenant.sender) return true;
+    if (!this.#matches(tenant, userId)) return false;
+    return !this.#others(tenant).some((other) => isBefore(other, tenant) && this.#matches(other, userId));
+  }
+
+  /** Whether a user is another tenant's. */
+  isOthers(tenant: Tenant, userId: UserId): boolean {
+    return !this.isPersona(tenant, userId) && this.#others(tenant).some((other) => this.isPersona(other, userId));
+  }
+
+  /** What is known of a tenant's namespace and those of the other tenants, in the order of their IDs. */
+  overlapsOf(tenant: Tenant): readonly TenantOverlap[] {
+    return this.#others(tenant).flatMap((other): TenantOverlap[] => {
+      const overlap = overlapOf(tenant, other);
+      return overlap === null ? [] : [{ tenant: other.id, isFirst: isBefore(other, tenant), ...overlap }];
+    });
+  }
+
+  #others({ id }: Tenant): readonly Tenant[] {
+    return this.all().filter((other) => other.id !== id);
+  }
+
+  /** Whether a tenant's namespace has a user, also where another's has it, too. */
+  #matches(tenant: Tenant, userId: UserId): boolean {
     if (tenant.users === null || userId === this.#own || serverOf(userId) !== this.#server) return false;
     if (this.#senders.has(userId)) return false;
     let expression = this.#namespaces.get(tenant.users);
@@ -213,6 +254,20 @@ export class Tenants {
   hsTokenOf(id: TenantId): string {
     const salt = this.#salts.get(id) ?? "";
     return createHmac("sha256", this.#secret).update(`tenant hs_token\n${id}\n${salt}`).digest("base64url");
+  }
+
+  async #requireApart(tenant: Tenant): Promise<void> {
+    for (const other of this.#others(tenant)) {
+      const shared = overlapOf(tenant, other)?.user ?? (isNamed(tenant, other.sender) ? other.sender : null);
+      // Its sender may be one that the other has registered.
+      const known = shared ?? (await this.#store.personaIn(other.id, (userId) => isNamed(tenant, userId)));
+      if (known !== null) {
+        throw new EmissaryError(
+          "in-use",
+          `The tenant ${tenant.id} cannot have ${known}, which belongs to the tenant ${other.id}: give it a namespace (or an ID) that has no user of another tenant's.`,
+        );
+      }
+    }
   }
 
   async #again(id: string): Promise<Tenant> {
@@ -243,6 +298,11 @@ export function senderOf(id: TenantId, server: ServerName): UserId {
 
 export function senderLocalpartOf(id: TenantId): string {
   return `_emissary_${id}`;
+}
+
+/** Who of two tenants was added first. */
+function isBefore(one: Tenant, other: Tenant): boolean {
+  return one.createdAt < other.createdAt || (one.createdAt === other.createdAt && one.id < other.id);
 }
 
 function hashToken(token: string): string {

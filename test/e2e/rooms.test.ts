@@ -13,7 +13,9 @@ let self: string;
 
 beforeAll(async () => {
   LogService.muteModule("MatrixHttpClient");
-  stage = await openStage({ reserve: ["bot_.*", "#bot_.*"] });
+  // As some servers have it: a redaction may take along what relates to its event.
+  const synapse = { experimental_features: { msc3912_enabled: true } };
+  stage = await openStage({ reserve: ["bot_.*", "#bot_.*"], synapse });
   bob = await stage.user(stage.theirs, "bob");
   const { token, sender } = await stage.emissary.addTenant("bot", "--actions", "read,send,redact,create");
   bot = new MatrixClient(stage.emissary.gatewayUrl, token, new MemoryStorageProvider());
@@ -117,4 +119,87 @@ it("people cannot take what is reserved, the tenant's users and names", async ()
   await expect(stage.user(stage.ours, "bot_1")).rejects.toThrow(/exclusive|reserved/i);
   const alice = await stage.user(stage.ours, "alice");
   await expect(alice.createRoom({ room_alias_name: "bot_third" })).rejects.toThrow(/reserved/i);
+});
+
+describe("another tenant, in the same room and as the same user at the homeserver,", () => {
+  let other: MatrixUser;
+  let roomId: string;
+  let path: string;
+  const refusal = { status: 403, body: { errcode: "M_FORBIDDEN" } };
+
+  beforeAll(async () => {
+    other = await stage.tenant("other", "--actions", "read,send,redact,create");
+    const levels = { users: { [bob.userId]: 100 }, state_default: 0 };
+    roomId = await bob.createRoom({ preset: "public_chat", room_version: "11", power_level_content_override: levels });
+    path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+    await bot.joinRoom(roomId, [stage.theirs.serverName]);
+    await other.join(roomId, [stage.theirs.serverName]);
+    const options = ["--room", roomId, "--action", "read,send,redact,state,room-state"];
+    expect(await stage.emissary.run("tenant", "allow", "other", ...options)).toMatchObject({ exitCode: 0 });
+  });
+
+  it("does not edit a message by way of state", async () => {
+    const theirs = await bot.sendText(roomId, "as it was said");
+    await bob.waitForMessage(roomId, (event) => event.event_id === theirs);
+    const edit = {
+      msgtype: "m.text",
+      body: "* forged",
+      "m.new_content": { msgtype: "m.text", body: "forged" },
+      "m.relates_to": { rel_type: "m.replace", event_id: theirs },
+    };
+    expect(await other.request("PUT", `${path}/state/m.room.message/k`, {}, edit)).toMatchObject(refusal);
+    expect(await other.request("PUT", `${path}/state/m.room.redaction/k`, {}, { redacts: theirs })).toMatchObject(
+      refusal,
+    );
+    await other.sendText(roomId, "after the attempts");
+    await bob.waitForMessage(roomId, ({ content }) => content["body"] === "after the attempts");
+    const seen = await bob.event(roomId, theirs);
+    expect(seen.content["body"]).toBe("as it was said");
+    expect(JSON.stringify(seen)).not.toContain("forged");
+  });
+
+  it("does not remove what relates to a message of its own together with that", async () => {
+    const own = await other.sendText(roomId, "a root");
+    await bob.waitForMessage(roomId, (event) => event.event_id === own);
+    const answer = { msgtype: "m.text", body: "an answer", "m.relates_to": { rel_type: "m.thread", event_id: own } };
+    const theirs = await bot.sendMessage(roomId, answer);
+    await bob.waitForMessage(roomId, (event) => event.event_id === theirs);
+    const redacted = await other.request(
+      "PUT",
+      `${path}/redact/${encodeURIComponent(own)}/r`,
+      {},
+      {
+        "org.matrix.msc3912.with_relations": ["*"],
+      },
+    );
+    expect(redacted.status).toBe(200);
+    await until(
+      "the redaction",
+      () => bob.event(roomId, own),
+      ({ content }) => content["body"] === undefined,
+    );
+    // Synapse redacts what relates in the background: what comes after it has come when this has.
+    await other.sendText(roomId, "after the redaction");
+    await bob.waitForMessage(roomId, ({ content }) => content["body"] === "after the redaction");
+    expect((await bob.event(roomId, theirs)).content["body"]).toBe("an answer");
+  });
+
+  it("has the homeserver call no server of its choice", async () => {
+    const address = { medium: "email", address: "a@b.example", id_server: "127.0.0.1:1", id_access_token: "x" };
+    expect(await other.request("POST", "/_matrix/client/v3/createRoom", {}, { invite_3pid: [address] })).toMatchObject(
+      refusal,
+    );
+    const state = { display_name: "x", key_validity_url: "http://127.0.0.1:1", public_key: "x" };
+    expect(await other.request("PUT", `${path}/state/m.room.third_party_invite/k`, {}, state)).toMatchObject(refusal);
+  });
+
+  it("does not upload to what was reserved for somebody else", async () => {
+    const { content_uri: uri } = (await bot.doRequest("POST", "/_matrix/media/v1/create", null, {})) as {
+      content_uri: string;
+    };
+    const target = `/_matrix/media/v3/upload/${uri.slice("mxc://".length)}`;
+    expect(await other.request("PUT", target, {}, { forged: true })).toMatchObject(refusal);
+    await bot.doRequest("PUT", target, null, "the real one", 60_000, true, "text/plain");
+    expect((await bot.downloadContent(uri)).data.toString()).toContain("the real one");
+  });
 });

@@ -75,7 +75,7 @@ test("a tenant without a namespace is its sender; acting as anybody else is refu
     expect(outcome(await asking(user))).toEqual([403, "M_FORBIDDEN"]);
   }
   const twice = `${base}/state?user_id=${encodeURIComponent(one.sender)}&user_id=${encodeURIComponent(PSEUDOUSER)}`;
-  expect(outcome(await one.ask("GET", twice))).toEqual([400, "M_BAD_JSON"]);
+  expect(outcome(await one.ask("GET", twice))).toEqual([400, "M_INVALID_PARAM"]);
   expect(service.homeserver.seen("GET", /state/).map(({ query }) => query.getAll("user_id"))).not.toContainEqual([
     `@_one_persona:${SERVER}`,
   ]);

@@ -11,6 +11,10 @@ test.each([
 ])("%s %s passes through byte by byte", async (method, target, path) => {
   const service = await startService();
   const tenant = await service.tenant("one");
+  const later = { status: 200, body: { content_uri: `mxc://${SERVER}/later` } };
+  service.homeserver.fault("POST", /create$/, later);
+  const reserved = await service.gateway("POST", "/_matrix/media/v1/create", { token: tenant.token, body: {} });
+  expect(reserved.body).toEqual(later.body);
   const picture = Buffer.alloc(3 * 1024 * 1024, "picture");
   const answer = await service.gateway(method, target, {
     token: tenant.token,

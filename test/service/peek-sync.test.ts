@@ -114,7 +114,7 @@ describe("a peek", () => {
 
   test.each([
     ["an unknown alias", "#nowhere:elsewhere.test", "token-of-alice", 404, "M_NOT_FOUND"],
-    ["what is no room", "square", "token-of-alice", 400, "M_BAD_JSON"],
+    ["what is no room", "square", "token-of-alice", 400, "M_INVALID_PARAM"],
     ["a wrong token", "!r:elsewhere.test", "wrong", 401, "M_UNKNOWN_TOKEN"],
   ])("of %s is refused", async (_what, room, token, status, errcode) => {
     const { service } = await setUp();
@@ -261,7 +261,7 @@ describe("a sync", () => {
   test("with a token of ours that is broken is refused", async () => {
     const { client, service } = await setUp();
     const answer = await service.gateway("GET", "/_matrix/client/v3/sync?since=peek1.broken", { token: client.token });
-    expect([answer.status, answer.body["errcode"]]).toEqual([400, "M_BAD_JSON"]);
+    expect([answer.status, answer.body["errcode"]]).toEqual([400, "M_INVALID_PARAM"]);
   });
 
   test("goes on after a restart", async () => {

@@ -139,7 +139,7 @@ test("rooms that are not there are refused as rooms that cannot be seen, or as n
   const service = await start();
   expect(refusal(await read(service, "!nowhere:elsewhere.test"))).toEqual([403, "M_FORBIDDEN", "not-visible"]);
   expect(refusal(await read(service, "#nowhere:elsewhere.test"))).toEqual([404, "M_NOT_FOUND", undefined]);
-  expect(refusal(await read(service, "nonsense"))).toEqual([400, "M_BAD_JSON", undefined]);
+  expect(refusal(await read(service, "nonsense"))).toEqual([400, "M_INVALID_PARAM", undefined]);
   expect(liveLeases(service)).toEqual([]);
 });
 

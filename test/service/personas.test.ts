@@ -619,7 +619,7 @@ describe("what a persona sends", () => {
     const times = allowed.homeserver.seen("PUT", /\/(send|state)\//).map(({ query }) => query.getAll("ts"));
     expect(times).toEqual([["1000"], ["2000"]]);
     for (const ts of ["", "-1", "1e3", "now", "1&ts=2"]) {
-      expect(outcome(await put(`send/m.room.message/2?ts=${ts}`))).toEqual([400, "M_BAD_JSON"]);
+      expect(outcome(await put(`send/m.room.message/2?ts=${ts}`))).toEqual([400, "M_INVALID_PARAM"]);
     }
     expect((await put("redact/$e/1?ts=1000")).status).toBeGreaterThanOrEqual(400);
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { AttendanceStore } from "../../src/attendance/contracts.ts";
 import type { Coverage } from "../../src/feed/contracts.ts";
-import type { AuditWriter, PersonaStore } from "../../src/gateways/act/contracts.ts";
+import type { AuditWriter, MediaReservations, PersonaStore } from "../../src/gateways/act/contracts.ts";
 import type { AliasStore } from "../../src/gateways/alias/contracts.ts";
 import type { AuditReads, RoomOverview } from "../../src/gateways/admin/contracts.ts";
 import type { PeekStore } from "../../src/gateways/peek/msc2753/contracts.ts";
@@ -36,6 +36,7 @@ export interface Stores {
   readonly tenants: TenantStore;
   readonly deliveries: DeliveryStore;
   readonly personas: PersonaStore;
+  readonly media: MediaReservations;
   readonly audit: AuditReads & AuditWriter;
   readonly overview: RoomOverview;
   readonly history: HistoryStore;
@@ -125,6 +126,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     tenants: slow(stores.tenants),
     deliveries: slow(stores.deliveries),
     personas: slow(stores.personas),
+    media: slow(stores.media),
     audit: slow(stores.audit),
     overview: slow(stores.overview),
     coolDowns: slow(stores.coolDowns),

@@ -1,11 +1,12 @@
 import { pingAnswer, tenantsAnswer, type TenantAnswer } from "../answers.ts";
 import type { AdminClient } from "../admin-client.ts";
+import { overlapTexts } from "../tenant-words.ts";
 import type { Check } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
 
 const aboutTenants = findingsOf("tenants");
 
-/** Has the daemon call each tenant that has a URL. A paused one may be down on purpose. */
+/** Has the daemon call each tenant that has a URL, and looks whether their namespaces are apart. A paused one may be down on purpose. */
 export const tenants: Check = async (context) => {
   const state = await context.daemon();
   if (state.kind !== "running") return aboutTenants.skipped("only the running daemon can call tenants");
@@ -14,16 +15,26 @@ export const tenants: Check = async (context) => {
   const all = (await client.call({ path: ["tenants"], answer: tenantsAnswer })).tenants;
   const called = all.filter(({ url, paused_at }) => url !== null && paused_at === null);
   const faults = (await Promise.all(called.map((tenant) => faultOf(client, tenant)))).filter((fault) => fault !== null);
-  if (faults.length === 0) {
-    return aboutTenants.ok(
-      called.length === 0 ? "none has a URL to be called at" : `called: ${called.length}, and all answer`,
-    );
+  if (faults.length > 0) {
+    return aboutTenants.warning({
+      what: `Of ${called.length} tenants that are called, ${faults.length} do not answer as they should: ${faults.join(" ")}`,
+      why: "They do not run, their URL is another now, or they have loaded another registration than their newest.",
+      do: "Look into the tenant's own log. Its events are kept until it takes them; one that will not come back is to be removed (emissary tenant remove).",
+    });
   }
-  return aboutTenants.warning({
-    what: `Of ${called.length} tenants that are called, ${faults.length} do not answer as they should: ${faults.join(" ")}`,
-    why: "They do not run, their URL is another now, or they have loaded another registration than their newest.",
-    do: "Look into the tenant's own log. Its events are kept until it takes them; one that will not come back is to be removed (emissary tenant remove).",
-  });
+  const shared = all.flatMap((tenant) =>
+    overlapTexts({ overlaps: tenant.overlaps.filter(({ theirs }) => theirs) }).map((text) => `${tenant.id} ${text}.`),
+  );
+  if (shared.length > 0) {
+    return aboutTenants.warning({
+      what: `Of ${all.length} tenants, some have namespaces that overlap, or may: ${shared.join(" ")}`,
+      why: "Two tenants were added with --users that match the same user IDs.",
+      do: "Nothing is taken from the tenant that was added first. Give the other one a namespace of its own: remove it, and add it anew (emissary tenant remove, emissary tenant add).",
+    });
+  }
+  return aboutTenants.ok(
+    called.length === 0 ? "none has a URL to be called at" : `called: ${called.length}, and all answer`,
+  );
 };
 
 /** What is wrong with a tenant, as a sentence with its name; null where it answers. */

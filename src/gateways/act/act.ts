@@ -10,7 +10,7 @@ import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 import type { AuditQueue } from "./checks/audit-queue.ts";
 import type { Caller } from "./caller.ts";
-import type { PersonaStore } from "./contracts.ts";
+import type { MediaReservations, PersonaStore } from "./contracts.ts";
 import type { WriteLanes } from "./checks/lane.ts";
 import type { TenantRates } from "./checks/rate.ts";
 import type { Refusals } from "./checks/refusals.ts";
@@ -26,6 +26,7 @@ export interface ActParts {
   readonly keeper: Pick<Keeper, "untilPresent" | "whileMaking">;
   readonly ledger: Ledger;
   readonly personas: PersonaStore;
+  readonly media: MediaReservations;
   /** Messages of a persona carry its name in their text, too (gateway.persona_fallback). */
   readonly personaFallback: boolean;
   readonly clock: Clock;

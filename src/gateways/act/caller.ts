@@ -33,7 +33,7 @@ export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant:
   }
   const [asked, ...more] = queryAll(request, "user_id");
   if (asked === undefined) return { tenant, user: tenant.sender };
-  if (more.length > 0) throw new EmissaryError("bad-request", "The request names more than one user_id.");
+  if (more.length > 0) throw new EmissaryError("bad-parameter", "The request names more than one user_id.");
   return { tenant, user: requirePersona(tenants, tenant, asked) };
 }
 
@@ -44,6 +44,11 @@ export function requirePersona(tenants: Tenants, tenant: Tenant, userId: string)
     "forbidden",
     `${JSON.stringify(userId)} is neither ${tenant.sender} nor of the namespace of tenant ${tenant.id} (${tenant.users ?? "it has none"}).`,
   );
+}
+
+/** What a tenant is told of another tenant's user, by whichever call: no more than of one that is not there. */
+export function nobody(userId: UserId): EmissaryError {
+  return new EmissaryError("forbidden", `There is no user ${userId} for tenants to invite, remove or give power to.`);
 }
 
 export function holderOf(tenant: Tenant): Holder {

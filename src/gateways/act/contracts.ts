@@ -28,3 +28,18 @@ export interface PersonaStore {
   /** Rooms that the user is in and the pseudouser is present in, in the order of their IDs. */
   roomsOf(tenant: TenantId, userId: UserId): Promise<readonly RoomId[]>;
 }
+
+/**
+ * Media IDs that tenants reserved at the homeserver, to upload to later. To the homeserver they are the pseudouser's, whoever asked
+ * for them. Each call is one commit.
+ */
+export interface MediaReservations {
+  /** How many of a tenant's have not run out. */
+  countOf(tenant: TenantId, now: number): Promise<number>;
+  /** Before the tenant is told of it. Whatever has run out is forgotten with it. */
+  add(mediaId: string, tenant: TenantId, expiresAt: number, now: number): Promise<void>;
+  /** Whose it is; null where nobody was given it, it was uploaded, or it has run out. */
+  ownerOf(mediaId: string, now: number): Promise<TenantId | null>;
+  /** It was uploaded. */
+  remove(mediaId: string): Promise<void>;
+}

@@ -9,7 +9,7 @@ const OURS: ReadonlySet<string> = new Set(["access_token", "user_id", "via", "se
  * parameters are written anew, so that nothing that was checked here can be read otherwise there or on the way.
  * @param allowed query parameters that are passed on
  * @param replace path parameters that get another value
- * @throws EmissaryError `bad-request` for a path of dots, which servers in between may resolve, and for a query parameter that
+ * @throws EmissaryError `bad-parameter` for a path of dots, which servers in between may resolve, and for a query parameter that
  *   is not allowed: dropping one in silence could turn the request into another (`ts`, delayed events).
  */
 export function pathOf(
@@ -22,7 +22,7 @@ export function pathOf(
   const path = route.replace(/:(\w+)/g, (_, name: string) => {
     const value = replace[name] ?? params[name] ?? "";
     if (value === "." || value === "..")
-      throw new EmissaryError("bad-request", `${JSON.stringify(value)} is no ${name}.`);
+      throw new EmissaryError("bad-parameter", `${JSON.stringify(value)} is no ${name}.`);
     return encodeURIComponent(value);
   });
   return `${path}${queryOf(request, allowed)}`;
@@ -37,7 +37,7 @@ function queryOf(request: FastifyRequest, allowed: ReadonlySet<string>): string 
     if (allowed.has(name)) kept.append(name, value);
     else if (!OURS.has(name)) {
       throw new EmissaryError(
-        "bad-request",
+        "bad-parameter",
         `The query parameter ${JSON.stringify(name)} is not for tenants to set here.`,
       );
     }

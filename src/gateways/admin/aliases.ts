@@ -23,7 +23,7 @@ export function aliasRoutes(server: FastifyInstance, base: string, { keptAliases
       const limit = pageLimit(request, 100);
       const after = queryAll(request, "after")[0] ?? null;
       if (after !== null && !isRoomAlias(after))
-        throw new EmissaryError("bad-request", "`after` is to be a room alias.");
+        throw new EmissaryError("bad-parameter", "`after` is to be a room alias.");
       const views = await keptAliases.page(after, limit);
       const { running, finishedAt, failure, nextAt } = keptAliases.progress;
       return {
@@ -58,7 +58,7 @@ export function aliasRoutes(server: FastifyInstance, base: string, { keptAliases
 }
 
 function aliasIn(text: string): RoomAlias {
-  if (!isRoomAlias(text)) throw new EmissaryError("bad-request", `${JSON.stringify(text)} is no room alias.`);
+  if (!isRoomAlias(text)) throw new EmissaryError("bad-parameter", `${JSON.stringify(text)} is no room alias.`);
   return text;
 }
 

@@ -8,7 +8,7 @@ export function pageLimit(request: FastifyRequest, most: number): number {
   if (text === undefined) return most;
   const limit = Number(text);
   if (!Number.isInteger(limit) || limit < 1)
-    throw new EmissaryError("bad-request", "`limit` is to be a whole number from 1.");
+    throw new EmissaryError("bad-parameter", "`limit` is to be a whole number from 1.");
   return Math.min(limit, most);
 }
 
@@ -18,7 +18,7 @@ export function pageBefore(request: FastifyRequest): number | null {
   if (text === undefined) return null;
   const before = Number(text);
   if (!Number.isSafeInteger(before) || before < 0) {
-    throw new EmissaryError("bad-request", "`before` is to be the number of a row.");
+    throw new EmissaryError("bad-parameter", "`before` is to be the number of a row.");
   }
   return before;
 }

@@ -81,7 +81,7 @@ export function policyRoutes(server: FastifyInstance, base: string, parts: Admin
       const kind = kindOf(param(request, "kind"));
       const entity = param(request, "entity");
       const fault = faultInEntity(kind, entity);
-      if (fault !== null) throw new EmissaryError("bad-request", `There is no such rule: ${fault}.`);
+      if (fault !== null) throw new EmissaryError("bad-parameter", `There is no such rule: ${fault}.`);
       if (await parts.guard.rules.remove(kind, entity)) return { removed: true };
       const others = parts.guard.rules.all().filter((rule) => rule.kind === kind && rule.entity === entity);
       const where = others.map(({ source }) =>
@@ -111,12 +111,12 @@ function holderFor(text: string, { tenants }: AdminParts): Holder {
   if (text === "tenant") {
     if (only !== undefined && more.length === 0) return { kind: "tenant", name: only };
     const which = only === undefined ? "There is no tenant." : `Say which tenant, as in tenant:${only}.`;
-    throw new EmissaryError("bad-request", which);
+    throw new EmissaryError("bad-parameter", which);
   }
   const named = /^tenant:(.*)$/s.exec(text)?.[1];
   if (named === undefined) {
     const sentence = `\`for\` is to be user, tenant:ID, alias, invite or operator, not ${JSON.stringify(text.slice(0, 80))}.`;
-    throw new EmissaryError("bad-request", sentence);
+    throw new EmissaryError("bad-parameter", sentence);
   }
   if (!isTenantId(named) || tenants.byId(named) === null) {
     throw new EmissaryError("not-found", `There is no tenant ${JSON.stringify(named.slice(0, 80))}.`);
@@ -126,10 +126,10 @@ function holderFor(text: string, { tenants }: AdminParts): Holder {
 
 function routesIn(request: FastifyRequest): readonly ServerName[] {
   const via = queryAll(request, "via");
-  if (via.length > MAX_VIA) throw new EmissaryError("bad-request", `At most ${MAX_VIA} servers go into \`via\`.`);
+  if (via.length > MAX_VIA) throw new EmissaryError("bad-parameter", `At most ${MAX_VIA} servers go into \`via\`.`);
   return via.map((server) => {
     if (isServerName(server)) return server;
-    throw new EmissaryError("bad-request", `\`via\`: ${JSON.stringify(server.slice(0, 80))} is no server name.`);
+    throw new EmissaryError("bad-parameter", `\`via\`: ${JSON.stringify(server.slice(0, 80))} is no server name.`);
   });
 }
 
@@ -137,7 +137,7 @@ function kindOf(text: string): EntityKind {
   const kind = ENTITY_KINDS.find((one) => one === text);
   if (kind !== undefined) return kind;
   throw new EmissaryError(
-    "bad-request",
+    "bad-parameter",
     `Rules are about a ${ENTITY_KINDS.join(", ")}, not ${JSON.stringify(text.slice(0, 80))}.`,
   );
 }

@@ -25,7 +25,7 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
     GET: async (request) => {
       const limit = pageLimit(request, 100);
       const after = queryAll(request, "after")[0] ?? null;
-      if (after !== null && !isRoomId(after)) throw new EmissaryError("bad-request", "`after` is to be a room ID.");
+      if (after !== null && !isRoomId(after)) throw new EmissaryError("bad-parameter", "`after` is to be a room ID.");
       const lines = await parts.overview.lines(after, limit);
       return { rooms: lines.map(roomJson), next: lines.length === limit ? (lines.at(-1)?.roomId ?? null) : null };
     },
@@ -79,9 +79,9 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
       const membership = queryAll(request, "membership")[0] ?? null;
       const after = queryAll(request, "after")[0] ?? null;
       if (membership !== null && !isMembership(membership)) {
-        throw new EmissaryError("bad-request", `${JSON.stringify(membership)} is no membership.`);
+        throw new EmissaryError("bad-parameter", `${JSON.stringify(membership)} is no membership.`);
       }
-      if (after !== null && !isUserId(after)) throw new EmissaryError("bad-request", "`after` is to be a user ID.");
+      if (after !== null && !isUserId(after)) throw new EmissaryError("bad-parameter", "`after` is to be a user ID.");
       const members = await parts.ledger.members(roomId, { membership, after, limit });
       return {
         members: members.map((member) => ({
@@ -101,7 +101,7 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
 async function knownRoom(parts: AdminParts, request: FastifyRequest): Promise<RoomId> {
   const text = param(request, "room");
   if (!isRoomId(text) && !isRoomAlias(text)) {
-    throw new EmissaryError("bad-request", `${JSON.stringify(text)} is neither a room ID nor a room alias.`);
+    throw new EmissaryError("bad-parameter", `${JSON.stringify(text)} is neither a room ID nor a room alias.`);
   }
   const { roomId } = await resolveRoom(text, [], parts.aliases);
   if ((await parts.ledger.room(roomId)) === null) throw unknownRoom(roomId);

@@ -70,6 +70,12 @@ export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Rea
     url: tenant.url,
     users: tenant.users,
     grants: tenant.grants,
+    // Users that another tenant's namespace has, too, or may have: they are of the tenant that was added first.
+    overlaps: parts.tenants.overlapsOf(tenant).map(({ tenant: other, user, isFirst }) => ({
+      tenant: other,
+      user_id: user,
+      theirs: isFirst,
+    })),
     ephemeral: tenant.ephemeral,
     paused_at: tenant.pausedAt,
     created_at: tenant.createdAt,

@@ -4,6 +4,7 @@ import type { JsonObject } from "../../model/json.ts";
 /** How each of our failures reads to a Matrix caller: HTTP status and errcode (spec, client-server API, "Standard error response"). */
 export const MATRIX_ERRORS: Readonly<Record<ErrorCode, readonly [status: number, errcode: string]>> = {
   "bad-request": [400, "M_BAD_JSON"],
+  "bad-parameter": [400, "M_INVALID_PARAM"],
   "not-json": [400, "M_NOT_JSON"],
   "missing-token": [401, "M_MISSING_TOKEN"],
   "unknown-token": [401, "M_UNKNOWN_TOKEN"],

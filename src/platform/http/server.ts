@@ -76,7 +76,9 @@ function asEmissaryError(error: unknown): EmissaryError {
   }
   const status = isJsonObject(error) ? error["statusCode"] : undefined;
   if (typeof status === "number" && status >= 400 && status < 500) {
-    return new EmissaryError("bad-request", `The request is malformed: ${sentenceOf(error)}.`);
+    // Of what fastify itself finds wrong, this is the path; the rest is of the body and its headers.
+    const kind = code === "FST_ERR_BAD_URL" ? "bad-parameter" : "bad-request";
+    return new EmissaryError(kind, `The request is malformed: ${sentenceOf(error)}.`);
   }
   return new EmissaryError("internal", "Emissary failed at this request; its log says more.", { cause: error });
 }

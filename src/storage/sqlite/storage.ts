@@ -15,6 +15,7 @@ import { SqliteLeaseStore } from "./lease-store.ts";
 import { LedgerStore } from "./ledger-store.ts";
 import { LoadStore } from "./load-store.ts";
 import { openDatabase, type Durability } from "./open.ts";
+import { SqliteMediaStore } from "./media-store.ts";
 import { Memo, WriteCount } from "./memo.ts";
 import { OverviewStore } from "./overview-store.ts";
 import { SqlitePeekStore } from "./peek-store.ts";
@@ -48,6 +49,7 @@ export class SqliteStorage {
   readonly attendance: SqliteAttendanceStore;
   readonly tenants: SqliteTenantStore;
   readonly personas: SqlitePersonaStore;
+  readonly media: SqliteMediaStore;
   readonly deliveries: SqliteDeliveryStore;
   readonly audit: AuditStore;
   readonly overview: OverviewStore;
@@ -91,6 +93,7 @@ export class SqliteStorage {
     this.rules = new SqliteRuleStore(db, this.audit);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
     this.personas = new SqlitePersonaStore(db, rooms, book);
+    this.media = new SqliteMediaStore(db);
     this.deliveries = new SqliteDeliveryStore(db, this.audit);
     this.overview = new OverviewStore(db, book);
     this.pseudousers = new PseudouserStore(db);

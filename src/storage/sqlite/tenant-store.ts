@@ -38,6 +38,7 @@ export class SqliteTenantStore implements TenantStore {
   readonly #pause: Statement<[number | null, string]>;
   readonly #begin: Statement<[string]>;
   readonly #forget: Statement<[string]>;
+  readonly #personas: Statement<[string], string>;
   readonly #rotate: Statement<[string, string, string]>;
   readonly #remove: Statement<[string]>;
   readonly #leases: Statement<[string], LeaseRow>;
@@ -60,6 +61,9 @@ export class SqliteTenantStore implements TenantStore {
     // A tenant is given what comes after it was added.
     this.#begin = db.prepare(`INSERT INTO cursors (consumer, seq) VALUES ('tenant:' || ?, ${LAST_SEQ})`);
     this.#forget = db.prepare("DELETE FROM cursors WHERE consumer = 'tenant:' || ?");
+    this.#personas = db
+      .prepare<[string], string>("SELECT user_id FROM personas WHERE tenant = ? ORDER BY user_id")
+      .pluck();
     this.#rotate = db.prepare("UPDATE tenants SET token_hash = ?, hs_salt = ? WHERE id = ?");
     this.#remove = db.prepare("DELETE FROM tenants WHERE id = ?");
     this.#leases = db.prepare(
@@ -131,6 +135,11 @@ export class SqliteTenantStore implements TenantStore {
         return true;
       })
       .immediate();
+  }
+
+  async personaIn(id: TenantId, isMeant: (userId: UserId) => boolean): Promise<UserId | null> {
+    for (const userId of this.#personas.iterate(id)) if (isMeant(userId as UserId)) return userId as UserId;
+    return null;
   }
 
   async remove(id: TenantId, at: number): Promise<{ readonly leasesEnded: number } | null> {

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { creationOf, type Creation } from "../../../src/gateways/act/rooms/creation.ts";
+import { creationOf, upgradeOf, type Creation } from "../../../src/gateways/act/rooms/creation.ts";
 import { AS_PERSONA, ON_BEHALF_OF, ownerIn } from "../../../src/model/attribution.ts";
+import { EmissaryError } from "../../../src/model/errors.ts";
 import type { UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
 import { PERSONA_LEVELS } from "../../../src/model/power-levels.ts";
@@ -14,7 +15,19 @@ const PERSON = "@alice:ours.example";
 const isPersona = (user: UserId): boolean => user === TELEGRAM.sender || user.startsWith("@_telegram_");
 
 function creation(more: Partial<Creation> = {}): Creation {
-  return { own: OWN, caller: { tenant: TELEGRAM, user: TELEGRAM.sender }, isPersona, creatorHasLevel: true, ...more };
+  const isHidden = (user: UserId): boolean => user.startsWith("@_irc_");
+  const caller = { tenant: TELEGRAM, user: TELEGRAM.sender };
+  return { own: OWN, caller, isPersona, isHidden, creatorHasLevel: true, ...more };
+}
+
+/** What cannot be read is refused, and nothing is made of it. */
+function unlessRefused(make: () => JsonObject): JsonObject | null {
+  try {
+    return make();
+  } catch (error) {
+    expect(error).toBeInstanceOf(EmissaryError);
+    return null;
+  }
 }
 
 describe("the room that a tenant has made", () => {
@@ -45,13 +58,13 @@ describe("the room that a tenant has made", () => {
       ban: 60,
       [PERSONA_LEVELS]: { telegram: { [GHOST]: 100 } },
     };
-    expect(made["power_level_content_override"]).toEqual(wanted);
+    expect(made["power_level_content_override"]).toEqual({ ...wanted, [ON_BEHALF_OF]: "telegram" });
     expect(made["initial_state"]).toMatchObject([{ content: { ...wanted, [ON_BEHALF_OF]: "telegram" } }]);
   });
 
   test("leaves the pseudouser a maker's power where the levels name nobody of the tenant's", () => {
     const made = creationOf({ power_level_content_override: { users: { [PERSON]: 75 } } }, creation());
-    expect(made["power_level_content_override"]).toEqual({ users: { [PERSON]: 75, [OWN]: 100 } });
+    expect(made["power_level_content_override"]).toMatchObject({ users: { [PERSON]: 75, [OWN]: 100 } });
   });
 
   test.each<[string, JsonObject, Partial<Creation>, JsonObject]>([
@@ -66,7 +79,7 @@ describe("the room that a tenant has made", () => {
     ["its sender, in a version without makers' levels", {}, { creatorHasLevel: false }, { [TELEGRAM.sender]: 150 }],
   ])("is, to the tenant, made by %s, too", (_who, body, more, given) => {
     const made = creationOf(body, creation(more));
-    expect(made["power_level_content_override"]).toEqual({ [PERSONA_LEVELS]: { telegram: given } });
+    expect(made["power_level_content_override"]).toMatchObject({ [PERSONA_LEVELS]: { telegram: given } });
   });
 
   test("has no levels of ours where the preset's are right", () => {
@@ -99,7 +112,10 @@ describe("the room that a tenant has made", () => {
     );
     fc.assert(
       fc.property(body, (asked) => {
-        const made = creationOf(asked as JsonObject, creation());
+        const made = unlessRefused(() => creationOf(asked as JsonObject, creation()));
+        if (made === null) return;
+        const override = made["power_level_content_override"] ?? null;
+        if (override !== null) expect(ownerIn(override as JsonObject)).toEqual({ tenant: "telegram", persona: null });
         expect(ownerIn(made["creation_content"] as JsonObject)).toEqual({ tenant: "telegram", persona: null });
         const levels = made["power_level_content_override"];
         const users = typeof levels === "object" && levels !== null && !Array.isArray(levels) ? levels["users"] : {};
@@ -114,4 +130,67 @@ describe("the room that a tenant has made", () => {
       }),
     );
   });
+
+  test.each<[string, JsonObject, JsonObject]>([
+    ["what is not known", { "org.example.next": true, room_id: "!a:b", creation_content: {} }, {}],
+    [
+      "what an event of the first state has no use for",
+      { initial_state: [{ type: "com.example", sender: PERSON, event_id: "$x", content: { a: 1 } }] },
+      {
+        initial_state: [{ type: "com.example", state_key: "", content: { a: 1, [ON_BEHALF_OF]: "telegram" } }],
+      },
+    ],
+    [
+      "a forged mark of the power levels",
+      {
+        power_level_content_override: {
+          ban: 1,
+          [ON_BEHALF_OF]: "irc",
+          [PERSONA_LEVELS]: { irc: { "@_irc_1:x": 100 } },
+        },
+      },
+      { power_level_content_override: { ban: 1, [ON_BEHALF_OF]: "telegram" } },
+    ],
+    ["an empty list of addresses", { invite_3pid: [] }, {}],
+  ])("leaves %s behind", (_what, body, rest) => {
+    expect(creationOf(body, creation())).toEqual({ creation_content: { [ON_BEHALF_OF]: "telegram" }, ...rest });
+  });
+
+  test.each<[string, JsonObject, string]>([
+    ["addresses to invite", { invite_3pid: [{ id_server: "internal.host", medium: "email" }] }, "forbidden"],
+    ["addresses that are no list", { invite_3pid: { id_server: "internal.host" } }, "forbidden"],
+    ["another tenant's user to invite", { invite: ["@_irc_1:ours.example"] }, "forbidden"],
+    ["an object for a list of users", { invite: { "@_irc_1:ours.example": 1 } }, "bad-request"],
+    [
+      "another tenant's user as a creator",
+      { creation_content: { additional_creators: ["@_irc_1:ours.example"] } },
+      "forbidden",
+    ],
+    ["pairs for an object of levels", { power_level_content_override: [[ON_BEHALF_OF, "irc"]] }, "bad-request"],
+    ["an event for a name", { name: { [ON_BEHALF_OF]: "irc" } }, "bad-request"],
+    [
+      "a redaction as state",
+      { initial_state: [{ type: "m.room.redaction", content: { redacts: "$x" } }] },
+      "forbidden",
+    ],
+    ["an invite of an address as state", { initial_state: [{ type: "m.room.third_party_invite" }] }, "forbidden"],
+    ["a second first event", { initial_state: [{ type: "m.room.create", content: {} }] }, "forbidden"],
+    ["a type that is none", { initial_state: [{ type: ["m.room.create"], content: {} }] }, "bad-request"],
+    [
+      "an edit before there is anything",
+      {
+        initial_state: [
+          { type: "com.example", content: { "m.relates_to": { rel_type: "m.replace", event_id: "$x" } } },
+        ],
+      },
+      "forbidden",
+    ],
+  ])("%s: refused", (_what, body, code) => {
+    expect(() => creationOf(body, creation())).toThrow(expect.objectContaining({ code }) as Error);
+  });
+});
+
+test("an upgrade says the new version and its creators, and no more", () => {
+  const body = { new_version: "12", additional_creators: [PERSON, GHOST], "org.example.next": 1 };
+  expect(upgradeOf(body, creation())).toEqual({ new_version: "12", additional_creators: [PERSON] });
 });

@@ -183,7 +183,7 @@ describe("a bot that polls", () => {
   test.each(["s1", "e1", "e1_", "e-1_0", "e1_0 ", "", "e99999999999999999_0"])(
     "with the token %j is told that it is none",
     async (token) => {
-      await expect(scene().sync(token)).rejects.toMatchObject({ code: "bad-request" });
+      await expect(scene().sync(token)).rejects.toMatchObject({ code: "bad-parameter" });
     },
   );
 

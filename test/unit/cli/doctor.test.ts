@@ -108,7 +108,7 @@ async function serverOf(
 }
 
 function tenantOf(id: string): JsonObject {
-  const nothing = { users: null, grants: [], ephemeral: false, paused_at: null, delivery: null };
+  const nothing = { users: null, overlaps: [], grants: [], ephemeral: false, paused_at: null, delivery: null };
   return {
     id,
     sender: `@_emissary_${id}:example.org`,

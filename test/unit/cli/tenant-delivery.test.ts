@@ -17,6 +17,7 @@ const TENANT: JsonObject = {
   sender: "@_emissary_telegram:b",
   url: "http://127.0.0.1:29317",
   users: null,
+  overlaps: [],
   grants: [],
   ephemeral: true,
   paused_at: null,

@@ -20,6 +20,7 @@ const TENANT: JsonObject = {
   sender: "@_emissary_telegram:b",
   url: "http://127.0.0.1:29317",
   users: "^@_telegram_.*:b$",
+  overlaps: [],
   grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
   ephemeral: false,
   paused_at: null,
@@ -103,6 +104,24 @@ describe("tenant add", () => {
     const { config } = await daemon({ "POST /tenants": WITH_REGISTRATION });
     const { stderr } = await emissary(["tenant", "add", "telegram", "--users", users, ...config]);
     expect(stderr.includes("Warning")).toBe(warns);
+  });
+
+  test("warns, by name, of a tenant whose namespace may have the same users; and so does tenant show", async () => {
+    const overlaps = [{ tenant: "irc", user_id: null, theirs: true }];
+    const overlapping = { ...TENANT, overlaps };
+    const { config } = await daemon({
+      "POST /tenants": { ...WITH_REGISTRATION, tenant: overlapping },
+      "GET /tenants/telegram": { ...TENANT, overlaps: [{ tenant: "irc", user_id: "@_telegram_1:b", theirs: false }] },
+    });
+    const { exitCode, stderr } = await emissary(["tenant", "add", "telegram", "--users", "@_telegram_.*", ...config]);
+    expect([exitCode, stderr]).toEqual([
+      0,
+      expect.stringContaining(
+        "Warning: the namespace of telegram may have users in common with irc: they are of irc, which was added first.",
+      ),
+    ]);
+    const { stdout } = await emissary(["tenant", "show", "telegram", ...config]);
+    expect(stdout).toContain("has @_telegram_1:b in common with irc: they stay with this one");
   });
 
   test("tells all that is wrong with what was given before it asks the daemon", async () => {

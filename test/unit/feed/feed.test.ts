@@ -125,6 +125,7 @@ describe("what concerns a tenant", () => {
       tenant: TELEGRAM.id,
       user: CAT,
       isSender: false,
+      isPersona: () => true,
       profile,
       fallback: true,
     });

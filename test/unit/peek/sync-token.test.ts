@@ -49,6 +49,6 @@ describe("a sync token of a device that peeks", () => {
     ],
     ["much out of little", tokenLike({ since: "s".repeat(1_000_000), rooms: [] })],
   ])("that holds %s is refused", (_what, token) => {
-    expect(() => positionOf(token)).toThrow(expect.objectContaining({ code: "bad-request" }) as Error);
+    expect(() => positionOf(token)).toThrow(expect.objectContaining({ code: "bad-parameter" }) as Error);
   });
 });

@@ -2,22 +2,22 @@ import { ON_BEHALF_OF, ownerIn } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import type { Target } from "../../../model/outgoing.ts";
 import type { Tenant } from "../../../model/tenant.ts";
 import type { Upstream } from "../../../platform/http/upstream.ts";
 
 /**
  * The pseudouser is shared, and the homeserver lets it redact and edit whatever it sent. A tenant may so treat its own only,
  * whichever of its users sent it. One that the tenant has redacted no longer says whose it was, but the redaction does: it may
- * be asked for again, by a repeated request.
- * @throws EmissaryError `forbidden` where the event is not this tenant's, `not-found` where there is none that we can see.
+ * be asked for again, by a repeated request. What other people sent is not the pseudouser's to change, so it may be named.
+ * @throws EmissaryError `forbidden` where the event is another's, `not-found` where there is none that we can see.
  */
-export async function requireOwnEvent(
+export async function requireTarget(
   upstream: Upstream,
   own: UserId,
   tenant: Tenant,
   roomId: RoomId,
-  eventId: string,
-  doing: string,
+  { eventId, mustBe, doing }: Target,
 ): Promise<void> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
   const { status, body } = await upstream.answer("GET", path, null);
@@ -29,9 +29,10 @@ export async function requireOwnEvent(
   }
   const event = parsedObject(body);
   // It says whose the room is, and would not say so any more.
-  if (event["type"] === "m.room.create") {
+  if (mustBe === "own" && event["type"] === "m.room.create") {
     throw new EmissaryError("forbidden", `The event ${eventId} made the room ${roomId}, and cannot be ${doing}.`);
   }
+  if (mustBe === "not-anothers" && event["sender"] !== own) return;
   if (ownerIdOf(event, own) !== tenant.id) {
     throw new EmissaryError(
       "forbidden",

@@ -2,8 +2,9 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { txnIdAt } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isEventId, type RoomId, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
-import { dress, type Profile } from "../../../model/persona.ts";
+import { parsedObject, type JsonObject } from "../../../model/json.ts";
+import { noMembership, outgoing, redactedTarget, REDACTION, type Target, type Way } from "../../../model/outgoing.ts";
+import type { Profile } from "../../../model/persona.ts";
 import { isCreatorIn, levelsToSet, MAKER_LEVEL, POWER_LEVELS } from "../../../model/power-levels.ts";
 import type { Room } from "../../../model/room.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
@@ -13,7 +14,7 @@ import { requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { passAudited } from "../checks/audited.ts";
 import type { Caller } from "../caller.ts";
-import { requireFreeState, requireOwnEvent } from "../checks/ownership.ts";
+import { requireFreeState, requireTarget } from "../checks/ownership.ts";
 import { pathOf } from "../path.ts";
 import { stateEvent } from "./state-event.ts";
 
@@ -40,27 +41,31 @@ const send: ActHandler = async (parts, caller, request, reply) => {
       `The room ${roomId} is encrypted, and ${type} would go there in the clear: it is refused. Send m.room.encrypted, or use an unencrypted room.`,
     );
   }
+  if (type === REDACTION) await requireDeed(parts, caller, roomId, { action: "redact" });
   const allowed = await parametersFor(parts, caller, roomId, type, request);
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  const edited = editedEvent(content);
-  if (edited !== null) await requireOwnEvent(parts.upstream, parts.own, caller.tenant, roomId, edited, "edited");
-  if (type === "m.room.redaction") await requireOwnRedaction(parts, caller, roomId, stringAt(content, "redacts"));
   const path = pathOf(request, allowed, { txnId: txnIdOf(caller, request) });
-  return put(parts, caller, reply, { path, roomId, content, action: "event.send", type });
+  return put(parts, caller, reply, { way: "send", path, roomId, content, action: "event.send", type });
 };
 
 const redact: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  await requireOwnRedaction(parts, caller, roomId, param(request, "eventId"));
+  await requireDeed(parts, caller, roomId, { action: "redact" });
+  const redacts = param(request, "eventId");
+  if (!isEventId(redacts)) {
+    throw new EmissaryError("bad-parameter", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
+  }
+  const targets = [redactedTarget(redacts)];
   const path = pathOf(request, NONE, { txnId: txnIdOf(caller, request) });
-  return put(parts, caller, reply, { path, roomId, content, action: "event.redact", type: "m.room.redaction" });
+  const write = { path, roomId, content, action: "event.redact", type: REDACTION, targets } as const;
+  return put(parts, caller, reply, { way: "redact", ...write });
 };
 
 const setState: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   const type = param(request, "eventType");
-  if (type === "m.room.member") throw noMembershipAsState();
+  if (type === "m.room.member") throw noMembership();
   await requireDeed(parts, caller, roomId, { action: type.startsWith("m.room.") ? "room-state" : "state", type });
   const allowed = await parametersFor(parts, caller, roomId, type, request);
   const content = await readJson(request, EVENT_BODY_LIMIT);
@@ -70,8 +75,9 @@ const setState: ActHandler = async (parts, caller, request, reply) => {
   return parts.turns.take(state.replace(/\/$/, ""), async () => {
     await requireFreeState(parts.upstream, parts.own, caller.tenant, state);
     const isLevels = state.replace(/\/$/, "").endsWith(`/state/${POWER_LEVELS}`);
-    const set = isLevels ? await levelsFor(parts, caller, roomId, content) : content;
-    return put(parts, caller, reply, { path, roomId, content: set, action: "state.set", type });
+    const levels = isLevels ? await levelsFor(parts, caller, roomId) : null;
+    const write = { path, roomId, content, action: "state.set", type, ...(levels === null ? {} : { levels }) };
+    return put(parts, caller, reply, { way: "state", ...write });
   });
 };
 
@@ -80,8 +86,7 @@ async function levelsFor(
   { upstream, own, tenants }: ActParts,
   { tenant }: Caller,
   roomId: RoomId,
-  content: JsonObject,
-): Promise<JsonObject> {
+): Promise<(content: JsonObject) => JsonObject> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/${POWER_LEVELS}/`;
   const { status, body } = await upstream.answer("GET", path, null);
   const create = await stateEvent(upstream, roomId, "m.room.create", "");
@@ -92,17 +97,11 @@ async function levelsFor(
   const isPersona = (userId: UserId): boolean => tenants.isPersona(tenant, userId);
   // Without power levels a room's maker has what it had in the first (spec, "m.room.power_levels").
   const none = !isCreator && create.sender === own ? { users: { [own]: MAKER_LEVEL } } : {};
-  return levelsToSet(content, status === 404 ? none : parsedObject(body), { own, tenant, isPersona, isCreator });
+  const current = status === 404 ? none : parsedObject(body);
+  return (content) => levelsToSet(content, current, { own, tenant, isPersona, isCreator });
 }
 
-export function noMembershipAsState(): EmissaryError {
-  return new EmissaryError(
-    "forbidden",
-    "Memberships are not set as state: the pseudouser's belongs to attendance, and others' need their own calls.",
-  );
-}
-
-/** Saying when an event was sent (spec, AS API, "Timestamp massaging") needs a grant. @throws EmissaryError `forbidden`, `bad-request` */
+/** Saying when an event was sent (spec, AS API, "Timestamp massaging") needs a grant. @throws EmissaryError `forbidden`, `bad-parameter` */
 async function parametersFor(
   parts: ActParts,
   caller: Caller,
@@ -114,17 +113,21 @@ async function parametersFor(
   if (ts === undefined) return NONE;
   await requireDeed(parts, caller, roomId, { action: "timestamp", type });
   if (more.length > 0 || !/^\d{1,15}$/.test(ts)) {
-    throw new EmissaryError("bad-request", "ts is to be one number, of milliseconds since 1970.");
+    throw new EmissaryError("bad-parameter", "ts is to be one number, of milliseconds since 1970.");
   }
   return TIMESTAMP;
 }
 
 interface Write {
+  readonly way: Way;
   readonly path: string;
   readonly roomId: RoomId;
   readonly content: JsonObject;
   readonly action: string;
   readonly type: string;
+  /** What the call names, besides what its content does. */
+  readonly targets?: readonly Target[];
+  readonly levels?: (content: JsonObject) => JsonObject;
 }
 
 /** Sends an event as the pseudouser, marked as the tenant's and, for a persona, with its profile of this moment. */
@@ -132,43 +135,35 @@ async function put(
   parts: ActParts,
   { tenant, user }: Caller,
   reply: FastifyReply,
-  write: Write,
+  { way, path, roomId, content, action, type, targets = [], levels }: Write,
 ): Promise<FastifyReply> {
-  const { path, roomId, content, action, type } = write;
-  const body = dress(content, {
+  const isSender = user === tenant.sender;
+  const sent = outgoing(way, content, {
     type,
     tenant: tenant.id,
     user,
-    isSender: user === tenant.sender,
-    profile: user === tenant.sender ? NO_PROFILE : await parts.personas.profile(tenant.id, user),
+    isSender,
+    isPersona: (userId) => parts.tenants.isPersona(tenant, userId),
+    profile: isSender ? NO_PROFILE : await parts.personas.profile(tenant.id, user),
     fallback: parts.personaFallback,
+    ...(levels === undefined ? {} : { levels }),
   });
-  return passAudited(parts, tenant, reply, { method: "PUT", path, body, roomId, action, detail: { type } });
-}
-
-/** Redactions are sent by a call of their own, and by sending their event; either way they are of the tenant's own events. */
-async function requireOwnRedaction(
-  parts: ActParts,
-  caller: Caller,
-  roomId: RoomId,
-  redacts: string | null,
-): Promise<void> {
-  await requireDeed(parts, caller, roomId, { action: "redact" });
-  if (redacts === null || !isEventId(redacts)) {
-    throw new EmissaryError("bad-request", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
+  for (const target of [...targets, ...sent.targets]) {
+    await requireTarget(parts.upstream, parts.own, tenant, roomId, target);
   }
-  await requireOwnEvent(parts.upstream, parts.own, caller.tenant, roomId, redacts, "redacted");
+  return passAudited(parts, tenant, reply, {
+    method: "PUT",
+    path,
+    body: sent.content,
+    roomId,
+    action,
+    detail: { type },
+  });
 }
 
 function txnIdOf({ tenant, user }: Caller, request: FastifyRequest): string {
   const persona = user === tenant.sender ? null : user;
   return txnIdAt({ tenant: tenant.id, persona }, param(request, "txnId"));
-}
-
-/** The event that this content replaces (spec, "Event replacements"), or null. */
-function editedEvent(content: JsonObject): string | null {
-  const relation = content["m.relates_to"];
-  return isJsonObject(relation) && relation["rel_type"] === "m.replace" ? stringAt(relation, "event_id") : null;
 }
 
 /** From the ledger, or, while the room's state is still on its way there, from the homeserver. */

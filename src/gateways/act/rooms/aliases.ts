@@ -1,8 +1,7 @@
 import type { FastifyReply } from "fastify";
-import { ON_BEHALF_OF } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isRoomAlias, serverOf, type RoomAlias, type RoomId, type TenantId } from "../../../model/ids.ts";
-import { parsedObject, stringAt } from "../../../model/json.ts";
+import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
+import { only, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
@@ -10,6 +9,7 @@ import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import type { Caller } from "../caller.ts";
 import { passRead } from "../pass.ts";
+import { AliasMakers } from "./alias-makers.ts";
 import { pathOf } from "../path.ts";
 
 const BODY_LIMIT = 16 * 1024;
@@ -18,61 +18,79 @@ const NONE: ReadonlySet<string> = new Set();
 const setAlias: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
   const alias = ownAlias(parts, param(request, "alias"));
-  const roomId = roomIdFrom(stringAt(await readJson(request, BODY_LIMIT), "room_id") ?? "");
+  const roomId = bodyRoom(await readJson(request, BODY_LIMIT));
   await requireDeed(parts, caller, roomId, { action: "read" });
   const answer = parts.isReservedAlias(alias)
-    ? await parts.upstream.answer("PUT", pathOf(request, NONE), jsonOf({ room_id: roomId }))
+    ? await parts.turns.take(turnOf(alias), () => makeAlias(parts, caller, alias, roomId, pathOf(request, NONE)))
     : EXCLUSIVE;
-  if (answer.status === 200) await noteMaker(parts, alias, caller.tenant.id);
   const passed = await audited(parts, caller, { action: "alias.set", roomId, answer });
   if (isExclusive(answer)) throw notReserved(alias);
   return passBack(reply, passed);
 };
 
+/** An alias that is there is not asked for again: the homeserver would refuse it, or make it anew without a note of whose it is. */
+async function makeAlias(
+  parts: ActParts,
+  { tenant }: Caller,
+  alias: RoomAlias,
+  roomId: RoomId,
+  path: string,
+): Promise<Answer> {
+  const makers = new AliasMakers(parts);
+  const there = await parts.aliases.resolve(alias);
+  if (there !== null) {
+    const isDone = there.roomId === roomId && (await makers.of(alias, roomId)) === tenant.id;
+    return isDone ? DONE : TAKEN;
+  }
+  await makers.note(alias, tenant.id, roomId);
+  const answer = await parts.upstream.answer("PUT", path, jsonOf({ room_id: roomId }));
+  // Of a failure of the homeserver's own it is not known whether there is an alias now.
+  if (answer.status >= 400 && answer.status < 500) await makers.forget(alias);
+  return answer;
+}
+
 /** Aliases are the pseudouser's to the homeserver, and it removes any of them: whose it is has to be told here. */
 const removeAlias: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
   const alias = ownAlias(parts, param(request, "alias"));
-  const { roomId } = await resolveRoom(alias, [], parts.aliases);
-  const room = await requireDeed(parts, caller, roomId, { action: "read" });
-  const maker = (await makerOf(parts, alias)) ?? room.createdFor;
-  if (maker !== caller.tenant.id) {
-    throw new EmissaryError("forbidden", `The alias ${alias} was not made by tenant ${caller.tenant.id}.`);
-  }
-  const answer = await parts.upstream.answer("DELETE", pathOf(request, NONE), null);
-  if (answer.status === 200) await noteMaker(parts, alias, null);
-  return passBack(reply, await audited(parts, caller, { action: "alias.remove", roomId, answer }));
+  const path = pathOf(request, NONE);
+  return parts.turns.take(turnOf(alias), async () => {
+    const { roomId } = await resolveRoom(alias, [], parts.aliases);
+    const room = await requireDeed(parts, caller, roomId, { action: "read" });
+    const makers = new AliasMakers(parts);
+    const maker = (await makers.of(alias, roomId)) ?? room.createdFor;
+    if (maker !== caller.tenant.id) {
+      throw new EmissaryError("forbidden", `The alias ${alias} was not made by tenant ${caller.tenant.id}.`);
+    }
+    const answer = await parts.upstream.answer("DELETE", path, null);
+    if (answer.status === 200) await makers.forget(alias);
+    return passBack(reply, await audited(parts, caller, { action: "alias.remove", roomId, answer }));
+  });
 };
+
+/** Whoever looks at an alias and changes it is alone with it. */
+function turnOf(alias: RoomAlias): string {
+  return `alias ${alias}`;
+}
+
+function bodyRoom(body: JsonObject): RoomId {
+  const roomId = stringAt(body, "room_id") ?? "";
+  if (isRoomId(roomId)) return roomId;
+  throw new EmissaryError("bad-request", `${JSON.stringify(roomId)} is not a room ID.`);
+}
 
 const setListed: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "room-state" });
-  const body = await readJson(request, BODY_LIMIT);
+  const body = only(await readJson(request, BODY_LIMIT), "visibility");
   const answer = await parts.upstream.answer("PUT", pathOf(request, NONE), jsonOf(body));
   return passBack(reply, await audited(parts, caller, { action: "directory.list", roomId, answer }));
 };
 
 function ownAlias({ own }: ActParts, text: string): RoomAlias {
-  if (!isRoomAlias(text)) throw new EmissaryError("bad-request", `${JSON.stringify(text)} is not a room alias.`);
+  if (!isRoomAlias(text)) throw new EmissaryError("bad-parameter", `${JSON.stringify(text)} is not a room alias.`);
   if (serverOf(text) === serverOf(own)) return text;
-  throw new EmissaryError("bad-request", `The alias ${text} is another server's; ours end with :${serverOf(own)}.`);
-}
-
-/** Which tenant made an alias is kept in the pseudouser's own account data, beside the alias at the homeserver. */
-function makerPath({ own }: ActParts, alias: RoomAlias): string {
-  return `/_matrix/client/v3/user/${encodeURIComponent(own)}/account_data/${encodeURIComponent(`org.matrix.msc1777.alias:${alias}`)}`;
-}
-
-async function makerOf(parts: ActParts, alias: RoomAlias): Promise<string | null> {
-  const { status, body } = await parts.upstream.answer("GET", makerPath(parts, alias), null);
-  if (status === 200) return stringAt(parsedObject(body), ON_BEHALF_OF);
-  if (status === 404) return null;
-  throw new EmissaryError("homeserver-error", "Whose this alias is cannot be told now; try again.");
-}
-
-async function noteMaker(parts: ActParts, alias: RoomAlias, tenant: TenantId | null): Promise<void> {
-  const content = tenant === null ? {} : { [ON_BEHALF_OF]: tenant };
-  await parts.upstream.answer("PUT", makerPath(parts, alias), jsonOf(content));
+  throw new EmissaryError("bad-parameter", `The alias ${text} is another server's; ours end with :${serverOf(own)}.`);
 }
 
 type Answer = Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
@@ -106,6 +124,17 @@ export const EXCLUSIVE: Answer = {
   body: jsonOf({ errcode: "M_EXCLUSIVE", error: "This alias is not reserved for tenants." }),
 };
 
+const JSON_HEADERS = { "content-type": "application/json" };
+
+const DONE: Answer = { status: 200, headers: JSON_HEADERS, body: jsonOf({}) };
+
+/** What the homeserver answers where the alias is there already. */
+const TAKEN: Answer = {
+  status: 409,
+  headers: JSON_HEADERS,
+  body: jsonOf({ errcode: "M_UNKNOWN", error: "Room alias already exists" }),
+};
+
 /** What the tenant is told then: it can do nothing, but the operator can. */
 export function notReserved(alias: string): EmissaryError {
   return new EmissaryError(
@@ -117,6 +146,16 @@ export function notReserved(alias: string): EmissaryError {
 function jsonOf(value: object): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
+
+/** What a search of the directory says (spec, "publicRooms"). */
+const SEARCH_KEYS = ["limit", "since", "filter", "include_all_networks", "third_party_instance_id"] as const;
+
+const searchDirectory: ActHandler = async (parts, caller, request, reply) => {
+  requireAction(caller, "read");
+  const body = jsonOf(only(await readJson(request, BODY_LIMIT), ...SEARCH_KEYS));
+  const path = pathOf(request, SEARCH);
+  return parts.upstream.asPseudouser({ method: "POST", path, headers: JSON_HEADERS, body }, reply);
+};
 
 const SEARCH: ReadonlySet<string> = new Set(["limit", "since", "server"]);
 
@@ -149,7 +188,7 @@ export const aliasEndpoints: readonly Endpoint[] = [
     path: "/publicRooms",
     how: "passed",
     note: "the same, searched",
-    handler: passRead(SEARCH, "POST"),
+    handler: searchDirectory,
   },
   {
     method: "GET",

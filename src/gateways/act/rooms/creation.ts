@@ -1,61 +1,110 @@
-import { dress } from "../../../model/persona.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { isJsonObject, only, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { outgoing, type Way } from "../../../model/outgoing.ts";
 import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../../model/power-levels.ts";
-import type { Caller } from "../caller.ts";
+import { nobody, type Caller } from "../caller.ts";
 
 export interface Creation {
   readonly own: UserId;
   readonly caller: Caller;
   readonly isPersona: (userId: UserId) => boolean;
+  /** Whether a user is another tenant's: to this one, and to the homeserver, there is no such user. */
+  readonly isHidden: (userId: UserId) => boolean;
   /** From room version 12 on a creator's power is no number, and naming it in the power levels is an error (MSC4289). */
   readonly creatorHasLevel: boolean;
 }
 
+/** What a body says in one word each. Whatever else it holds, beside what `creationOf` writes anew, stays here. */
+const WORDS = ["visibility", "room_alias_name", "name", "topic", "room_version", "preset", "is_direct"] as const;
+
 /**
- * The body of a tenant's `createRoom` as it goes to the homeserver. The room and its first state bear the tenant's mark. Its own
- * users are nobody there, so they are not invited, and what power they were to have the pseudouser has.
- * @throws EmissaryError `forbidden` for memberships among the first state
+ * The body of a tenant's `createRoom` as it goes to the homeserver, written anew of what is known. The room and its first state bear the
+ * tenant's mark. Its own users are nobody there, so they are not invited, and what power they were to have the pseudouser has.
+ * @throws EmissaryError `forbidden` for what no tenant does with a room, `bad-request` for what cannot be read
  */
 export function creationOf(body: JsonObject, creation: Creation): JsonObject {
-  const made: JsonObject = { ...body };
-  const content = body["creation_content"];
-  made["creation_content"] = marked(
-    "m.room.create",
-    creatorsOf(isJsonObject(content) ? content : {}, creation),
-    creation,
-  );
-  if (Array.isArray(body["invite"])) made["invite"] = body["invite"].filter((user) => !isOurs(user, creation));
-  const override = body["power_level_content_override"] ?? {};
-  if (isJsonObject(override)) {
-    const levels = overrideOf(override, body, creation);
-    const isAsked = "power_level_content_override" in body;
-    if (isAsked || Object.keys(levels).length > 0) made["power_level_content_override"] = levels;
+  refuseAddresses(body["invite_3pid"]);
+  const words = Object.entries(only(body, ...WORDS)).filter(([, value]) => value !== null);
+  for (const [key, value] of words) {
+    // Synapse puts some of these into events as they are.
+    if (typeof value !== "string" && typeof value !== "boolean") throw misshapen(key, "a text, or true or false");
   }
-  if (Array.isArray(body["initial_state"])) {
+  const made: JsonObject = Object.fromEntries(words);
+  const content = objectIn(body, "creation_content") ?? {};
+  made["creation_content"] = sent("creation", "m.room.create", creatorsOf(content, creation), creation);
+  const invite = listIn(body, "invite");
+  if (invite !== null) made["invite"] = invite.filter((user) => isInvited(user, creation));
+  const asked = objectIn(body, "power_level_content_override");
+  const levels = (override: JsonObject): JsonObject => overrideOf(override, body, creation);
+  if (asked !== null || Object.keys(levels({})).length > 0) {
+    made["power_level_content_override"] = sent("first-state", POWER_LEVELS, asked ?? {}, creation, levels);
+  }
+  const state = listIn(body, "initial_state");
+  if (state !== null) {
     const makers = makersOf(body, creation);
-    made["initial_state"] = body["initial_state"].map((event) => firstState(event, makers, creation));
+    made["initial_state"] = state.map((event) => firstState(event, makers, creation));
   }
   return made;
 }
 
+/** The body of a tenant's `upgrade`, likewise. */
+export function upgradeOf(body: JsonObject, creation: Pick<Creation, "isPersona" | "isHidden">): JsonObject {
+  return creatorsOf(only(body, "new_version", "additional_creators"), creation);
+}
+
+/** An invite to an e-mail address has the homeserver call the identity server that the asker names (spec, "createRoom", `id_server`). */
+function refuseAddresses(invites: JsonValue | undefined): void {
+  if (invites === undefined || invites === null || (Array.isArray(invites) && invites.length === 0)) return;
+  throw new EmissaryError(
+    "forbidden",
+    "invite_3pid is not for tenants to use: it has the homeserver call a server of the asker's choice. Invite users by their ID.",
+  );
+}
+
 /** Without the tenant's own users among those who shall have a creator's power (MSC4289). */
-export function creatorsOf(content: JsonObject, creation: Pick<Creation, "isPersona">): JsonObject {
-  const creators = content["additional_creators"];
-  if (!Array.isArray(creators)) return content;
-  return { ...content, additional_creators: creators.filter((user) => !isOurs(user, creation)) };
+function creatorsOf(content: JsonObject, creation: Pick<Creation, "isPersona" | "isHidden">): JsonObject {
+  const creators = listIn(content, "additional_creators");
+  if (creators === null) return content;
+  return { ...content, additional_creators: creators.filter((user) => isInvited(user, creation)) };
+}
+
+/** Whether a user is one to the homeserver. @throws EmissaryError `forbidden` for one that nobody here can invite. */
+function isInvited(user: JsonValue, creation: Pick<Creation, "isPersona" | "isHidden">): boolean {
+  if (typeof user !== "string" || !isUserId(user)) {
+    throw new EmissaryError("bad-request", `${JSON.stringify(user)} is no user ID.`);
+  }
+  if (isOurs(user, creation)) return false;
+  if (creation.isHidden(user)) throw nobody(user);
+  return true;
 }
 
 function firstState(event: JsonValue, makers: Makers, creation: Creation): JsonValue {
-  if (!isJsonObject(event)) return event;
-  const type = stringAt(event, "type") ?? "";
-  if (type === "m.room.member") {
-    throw new EmissaryError("forbidden", "Memberships are not set as a room's first state: use `invite` for them.");
-  }
-  const content = isJsonObject(event["content"] ?? null) ? (event["content"] as JsonObject) : {};
-  const levels = type === POWER_LEVELS ? levelsOf(content, makers, creation) : content;
-  return { ...event, content: marked(type, levels, creation) };
+  if (!isJsonObject(event)) throw misshapen("initial_state", "a list of events");
+  const type = stringAt(event, "type");
+  const stateKey = event["state_key"] ?? "";
+  const content = objectIn(event, "content") ?? {};
+  if (type === null || typeof stateKey !== "string") throw misshapen("initial_state", "events with types and keys");
+  const levels = (asked: JsonObject): JsonObject => levelsOf(asked, makers, creation);
+  const hook = type === POWER_LEVELS ? levels : undefined;
+  return { type, state_key: stateKey, content: sent("first-state", type, content, creation, hook) };
+}
+
+function objectIn(body: JsonObject, key: string): JsonObject | null {
+  const value = Object.hasOwn(body, key) ? (body[key] ?? null) : null;
+  if (value === null || isJsonObject(value)) return value;
+  throw misshapen(key, "an object");
+}
+
+/** Synapse takes an object for the list of its keys. */
+function listIn(body: JsonObject, key: string): readonly JsonValue[] | null {
+  const value = Object.hasOwn(body, key) ? (body[key] ?? null) : null;
+  if (value === null || Array.isArray(value)) return value;
+  throw misshapen(key, "a list");
+}
+
+function misshapen(key: string, shape: string): EmissaryError {
+  return new EmissaryError("bad-request", `${key} is to be ${shape}.`);
 }
 
 /** What the preset says stands where the tenant says nothing of users. */
@@ -106,7 +155,15 @@ function isOurs(user: JsonValue, { isPersona }: Pick<Creation, "isPersona">): bo
 }
 
 /** State shows no author, so it takes the marks only. */
-function marked(type: string, content: JsonObject, { caller: { tenant, user } }: Creation): JsonObject {
+function sent(
+  way: Way,
+  type: string,
+  content: JsonObject,
+  { caller: { tenant, user }, isPersona }: Creation,
+  levels?: (content: JsonObject) => JsonObject,
+): JsonObject {
   const profile = { displayname: null, avatarUrl: null };
-  return dress(content, { type, tenant: tenant.id, user, isSender: user === tenant.sender, profile, fallback: false });
+  const isSender = user === tenant.sender;
+  const costume = { type, tenant: tenant.id, user, isSender, isPersona, profile, fallback: false };
+  return outgoing(way, content, { ...costume, ...(levels === undefined ? {} : { levels }) }).content;
 }

@@ -11,7 +11,7 @@ import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { EXCLUSIVE, isExclusive, notReserved } from "./aliases.ts";
 import { holderOf, type Caller } from "../caller.ts";
-import { creationOf, creatorsOf } from "./creation.ts";
+import { creationOf, upgradeOf } from "./creation.ts";
 import { pathOf } from "../path.ts";
 import { stateEvent } from "../events/state-event.ts";
 
@@ -33,6 +33,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
     own: parts.own,
     caller,
     isPersona: personaOf(parts, caller),
+    isHidden: hiddenOf(parts, caller),
     creatorHasLevel: !hasCreatorPower(stringAt(body, "room_version") ?? (await defaultVersion(parts))),
   });
   return parts.keeper.whileMaking(async () => {
@@ -58,7 +59,10 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   requireAction(caller, "create");
   await requireDeed(parts, caller, roomId, { action: "room-state", type: "m.room.tombstone" });
-  const body = creatorsOf(await readJson(request, UPGRADE_BODY_LIMIT), { isPersona: personaOf(parts, caller) });
+  const body = upgradeOf(await readJson(request, UPGRADE_BODY_LIMIT), {
+    isPersona: personaOf(parts, caller),
+    isHidden: hiddenOf(parts, caller),
+  });
   await requireSpace(parts, caller, "room.upgrade", roomId);
   return parts.keeper.whileMaking(async () => {
     const made = await make(parts, caller, {
@@ -146,6 +150,10 @@ async function hold(parts: ActParts, { tenant, user }: Caller, wish: LeaseWish, 
 
 function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boolean {
   return (userId) => parts.tenants.isPersona(tenant, userId);
+}
+
+function hiddenOf({ tenants }: ActParts, { tenant }: Caller): (userId: UserId) => boolean {
+  return (userId) => tenants.isOthers(tenant, userId);
 }
 
 /** The version that rooms have where none is asked for; a homeserver that does not say makes version 1 (spec, "m.room_versions capability"). */

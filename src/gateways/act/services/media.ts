@@ -2,12 +2,10 @@ import { requireAction } from "../access.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
 import { passRead, streamOf } from "../pass.ts";
 import { pathOf } from "../path.ts";
+import { FILE, laterUploadEndpoints, MEDIA_V3 } from "./later-uploads.ts";
 
-const MEDIA_V3: readonly string[] = ["/_matrix/media/v3", "/_matrix/media/r0"];
-const MEDIA_V1: readonly string[] = ["/_matrix/media/v1"];
 const CLIENT_MEDIA: readonly string[] = ["/_matrix/client/v1/media"];
 
-const FILE: ReadonlySet<string> = new Set(["filename"]);
 const NONE: ReadonlySet<string> = new Set();
 const FETCH = ["allow_remote", "allow_redirect", "timeout_ms"];
 const READS: readonly (readonly [path: string, parameters: ReadonlySet<string>, note: string])[] = [
@@ -23,13 +21,14 @@ const READS: readonly (readonly [path: string, parameters: ReadonlySet<string>, 
 ];
 
 /** Uploads of any size stream through: nothing of them is held here. */
-function upload(method: "POST" | "PUT"): ActHandler {
-  return async (parts, caller, request, reply) => {
-    requireAction(caller, "send");
-    const path = pathOf(request, FILE);
-    return parts.upstream.asPseudouser({ method, path, headers: request.headers, body: streamOf(request) }, reply);
-  };
-}
+const upload: ActHandler = async (parts, caller, request, reply) => {
+  requireAction(caller, "send");
+  const path = pathOf(request, FILE);
+  return parts.upstream.asPseudouser(
+    { method: "POST", path, headers: request.headers, body: streamOf(request) },
+    reply,
+  );
+};
 
 /** Homeservers give new media to nobody under the older path, which asks for no token (spec v1.11, MSC3916). */
 function authenticated(path: string): string {
@@ -44,24 +43,9 @@ export const mediaEndpoints: readonly Endpoint[] = [
     path: "/upload",
     how: "passed",
     note: "streams; with the send action",
-    handler: upload("POST"),
+    handler: upload,
   },
-  {
-    method: "POST",
-    under: MEDIA_V1,
-    path: "/create",
-    how: "passed",
-    note: "an address for a later upload; with the send action",
-    handler: upload("POST"),
-  },
-  {
-    method: "PUT",
-    under: MEDIA_V3,
-    path: "/upload/:serverName/:mediaId",
-    how: "passed",
-    note: "the later upload",
-    handler: upload("PUT"),
-  },
+  ...laterUploadEndpoints,
   ...READS.map(([path, parameters, note]): Endpoint => ({
     method: "GET",
     under: CLIENT_MEDIA,

@@ -21,7 +21,7 @@ export const syncEndpoints: readonly Endpoint[] = [
       const [since = null] = queryAll(request, "since");
       const [timeout = "0"] = queryAll(request, "timeout");
       if (!/^\d{1,9}$/.test(timeout)) {
-        throw new EmissaryError("bad-request", `timeout is ${JSON.stringify(timeout)} and is to be milliseconds.`);
+        throw new EmissaryError("bad-parameter", `timeout is ${JSON.stringify(timeout)} and is to be milliseconds.`);
       }
       return parts.sync.sync(caller.tenant, since, Number(timeout), gone.signal);
     },

@@ -47,7 +47,7 @@ export class TenantSync {
   /**
    * @param since a token of an earlier answer, or null for the beginning: then only where the tenant is now is told
    * @param wait how long to wait for news where there are none, milliseconds
-   * @throws EmissaryError `bad-request`, `limited`, or why the homeserver does not tell a room's state
+   * @throws EmissaryError `bad-parameter`, `limited`, or why the homeserver does not tell a room's state
    */
   async sync(tenant: Tenant, since: string | null, wait: number, gone: AbortSignal): Promise<JsonObject> {
     const from = since === null ? null : await this.#known(positionOf(since));

@@ -10,12 +10,12 @@ export function tokenOf({ seq, change }: SyncPosition): string {
   return `e${seq}_${change}`;
 }
 
-/** @throws EmissaryError `bad-request` for a token that is none of ours. */
+/** @throws EmissaryError `bad-parameter` for a token that is none of ours. */
 export function positionOf(token: string): SyncPosition {
   const found = /^e(\d{1,15})_(\d{1,15})$/.exec(token);
   if (found === null) {
     throw new EmissaryError(
-      "bad-request",
+      "bad-parameter",
       `${JSON.stringify(token)} is no sync token of Emissary's: sync without one.`,
     );
   }

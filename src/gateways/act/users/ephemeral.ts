@@ -1,3 +1,4 @@
+import { only } from "../../../model/json.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
@@ -16,15 +17,19 @@ async function passJson(
   reply: FastifyReply,
   method: "PUT" | "POST",
   path: string,
+  keys: readonly string[],
 ): Promise<FastifyReply> {
-  const body = Buffer.from(JSON.stringify(await readJson(request, SMALL_BODY_LIMIT)));
+  // Written anew: MSC4446's `com.beeper.allow_backward`, for one, would move a marker back for all tenants.
+  const body = Buffer.from(JSON.stringify(only(await readJson(request, SMALL_BODY_LIMIT), ...keys)));
   return parts.upstream.asPseudouser({ method, path, headers: { "content-type": "application/json" }, body }, reply);
 }
 
-const read: ActHandler = async (parts, caller, request, reply) => {
-  await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
-  return passJson(parts, request, reply, "POST", pathOf(request, NONE));
-};
+const read =
+  (...keys: readonly string[]): ActHandler =>
+  async (parts, caller, request, reply) => {
+    await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
+    return passJson(parts, request, reply, "POST", pathOf(request, NONE), keys);
+  };
 
 /**
  * A room sees one user type: whoever of all tenants' users stops typing, or says a shorter time, does so for all. It is left at
@@ -33,7 +38,7 @@ const read: ActHandler = async (parts, caller, request, reply) => {
 const typing: ActHandler = async (parts, caller, request, reply) => {
   await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "send" });
   requirePersona(parts.tenants, caller.tenant, param(request, "userId"));
-  return passJson(parts, request, reply, "PUT", pathOf(request, NONE, { userId: parts.own }));
+  return passJson(parts, request, reply, "PUT", pathOf(request, NONE, { userId: parts.own }), ["typing", "timeout"]);
 };
 
 /** What passes and leaves no event. All of it shows as the pseudouser's; a homeserver does not let receipts go backwards. */
@@ -43,14 +48,14 @@ export const ephemeralEndpoints: readonly Endpoint[] = [
     path: "/rooms/:roomId/receipt/:receiptType/:eventId",
     how: "passed",
     note: "as the pseudouser",
-    handler: read,
+    handler: read("thread_id"),
   },
   {
     method: "POST",
     path: "/rooms/:roomId/read_markers",
     how: "passed",
     note: "as the pseudouser",
-    handler: read,
+    handler: read("m.fully_read", "m.read", "m.read.private"),
   },
   {
     method: "PUT",

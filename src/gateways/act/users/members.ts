@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type RoomId, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { noMembership } from "../../../model/outgoing.ts";
 import type { PersonaInRoom } from "../../../model/persona.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
@@ -14,7 +15,6 @@ import { holderOf, type Caller } from "../caller.ts";
 import { pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 import { profileIn, profileJson } from "./profiles.ts";
-import { noMembershipAsState } from "../events/writes.ts";
 
 /** Bytes of a list of members: enough for a hundred thousand in the shorter form, 50,000 in the longer. */
 const LIST_LIMIT = 32 * 1024 * 1024;
@@ -128,7 +128,7 @@ const memberState: ActHandler = async (parts, caller, request, reply) => {
 const setMemberState: ActHandler = async (parts, { tenant }, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   const user = param(request, "userId");
-  if (!isUserId(user) || !parts.tenants.isPersona(tenant, user)) throw noMembershipAsState();
+  if (!isUserId(user) || !parts.tenants.isPersona(tenant, user)) throw noMembership();
   const content = await readJson(request, SMALL_BODY_LIMIT);
   const profile = profileIn(content);
   const membership = stringAt(content, "membership");

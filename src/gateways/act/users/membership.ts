@@ -8,6 +8,7 @@ import { param } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { leaveRoom } from "./attendance.ts";
+import { nobody } from "../caller.ts";
 import { passAudited } from "../checks/audited.ts";
 import { pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
@@ -61,9 +62,7 @@ function refuseHidden({ own, tenants }: ActParts, tenant: Tenant, target: UserId
       `Tenant ${tenant.id} cannot ${what} ${own}, which all tenants share: to come and go, its own users join and leave.`,
     );
   }
-  if (tenants.all().some((other) => tenants.isPersona(other, target))) {
-    throw new EmissaryError("forbidden", `${target} belongs to another tenant: tenant ${tenant.id} cannot ${what} it.`);
-  }
+  if (tenants.isOthers(tenant, target)) throw nobody(target);
 }
 
 const NOTES: Readonly<Record<Doing, string>> = {

@@ -46,7 +46,7 @@ function nameIn(body: JsonObject): string {
 function usernameAsked(request: FastifyRequest): string {
   const [name, ...more] = queryAll(request, "username");
   if (name === undefined || name === "" || more.length > 0) {
-    throw new EmissaryError("bad-request", "One username is to be asked about.");
+    throw new EmissaryError("bad-parameter", "One username is to be asked about.");
   }
   return name;
 }

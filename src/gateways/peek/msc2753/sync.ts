@@ -57,7 +57,7 @@ export class DeviceSync {
     for (const passing of this.#passing.get(key) ?? []) passing.abort();
   }
 
-  /** @throws EmissaryError `bad-request` for a token of ours that is none, and where the homeserver gives no answer */
+  /** @throws EmissaryError `bad-parameter` for a token of ours that is none, and where the homeserver gives no answer */
   async sync(asked: SyncRequest): Promise<void> {
     const { upstream, token, request, reply } = asked;
     const since = queryOf(request.path).get("since");

@@ -36,11 +36,11 @@ export function tokenOf({ since, places }: SyncPosition): string {
   return `${PREFIX}${deflateRawSync(JSON.stringify({ since, rooms })).toString("base64url")}`;
 }
 
-/** @throws EmissaryError `bad-request` for a token that is none of ours. */
+/** @throws EmissaryError `bad-parameter` for a token that is none of ours. */
 export function positionOf(token: string): SyncPosition {
   const position = isOurToken(token) && token.length <= MAX_TOKEN ? parsed(token.slice(PREFIX.length)) : null;
   if (position !== null) return position;
-  throw new EmissaryError("bad-request", "The sync token is none that was given out here: sync without one.");
+  throw new EmissaryError("bad-parameter", "The sync token is none that was given out here: sync without one.");
 }
 
 function parsed(text: string): SyncPosition | null {
