@@ -120,6 +120,8 @@ export class App {
       recorder: this.#recorder,
       tenants: this.#guard.tenants,
       desk: this.#guard.desk,
+      pointers: this.#guard.pointers,
+      routes: this.#guard.routes,
       keeper: this.#presence.keeper,
       couriers: this.#readers.couriers,
     });
@@ -129,7 +131,7 @@ export class App {
 
   #adminRoutes(tally: Tally): void {
     const { config, own, storage, directory, metrics, clock, random } = this.#shared;
-    const { tenants, desk } = this.#guard;
+    const { tenants, desk, pointers } = this.#guard;
     const { couriers, history, lists, invites, aliasOperator } = this.#readers;
     const delivery = () => this.#presence.delivery;
     const guard = this.#guard.view(
@@ -154,7 +156,7 @@ export class App {
       leases: storage.leases,
       desk,
       keeper: this.#presence.keeper,
-      aliases: directory,
+      aliases: pointers,
       keptAliases: aliasOperator,
       looker: directory,
       pinger: couriers,
@@ -234,6 +236,7 @@ export class App {
       onFailure: (sentence) => (this.#notReadyBecause = sentence),
     });
     if (!isSetUp) return;
+    this.#background.push(...(await this.#guard.watch()));
     this.#background.push(...(await this.#presence.start()));
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#background.push(...this.#readers.start());

@@ -122,6 +122,18 @@ export const tenant = z.looseObject({
       actions: z.array(z.string()),
       types: z.array(z.string()).nullable(),
       source: z.string(),
+      /** Of aliases: the rooms that they stand for, null for none. */
+      stands_for: z
+        .array(
+          z.looseObject({
+            alias: z.string(),
+            room_id: text,
+            since: number.nullable(),
+            moved_to: text,
+            moved_at: number.nullable(),
+          }),
+        )
+        .optional(),
     }),
   ),
   ephemeral: z.boolean(),
@@ -172,13 +184,31 @@ export const policyAnswer = guard.extend({
   refuse_versions: z.array(z.string()),
   own_invites: z.string(),
   lists: z.array(z.string()),
-  list_rooms: z.array(z.looseObject({ room_id: z.string(), read_at: number.nullable(), failures: number })),
+  list_rooms: z.array(
+    z.looseObject({
+      room_id: z.string(),
+      read_at: number.nullable(),
+      failures: number,
+      moved_to: text.optional(),
+      alias: text.optional(),
+    }),
+  ),
   rules: z.array(
     z.looseObject({
       source: z.string(),
       allow: number,
       deny: number,
-      rules: z.array(z.looseObject({ kind: z.string(), entity: z.string(), verdict, reason: text })),
+      rules: z.array(
+        z.looseObject({
+          kind: z.string(),
+          entity: z.string(),
+          verdict,
+          reason: text,
+          stands_for: text.optional(),
+          moved: z.boolean().optional(),
+          moved_to: text.optional(),
+        }),
+      ),
     }),
   ),
 });
@@ -203,7 +233,7 @@ export const explainAnswer = z.looseObject({
   ),
 });
 
-export const ruleSetAnswer = z.looseObject({ outcome: z.string() });
+export const ruleSetAnswer = z.looseObject({ outcome: z.string(), stands_for: z.string().optional() });
 
 export const ruleRemovedAnswer = z.looseObject({ removed: z.boolean() });
 

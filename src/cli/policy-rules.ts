@@ -23,7 +23,7 @@ export function addPolicyRules(group: Command, io: Io): void {
       .option("--reason <text>", "why; refusals quote it")
       .action(async (what: string[], { reason }: { reason?: string }, command: Command) => {
         const { kind, entity } = subjectOf(what);
-        const { outcome } = await adminClient(command, io).call({
+        const { outcome, stands_for } = await adminClient(command, io).call({
           method: "POST",
           path: ["policy", "rules"],
           body: { kind, entity, verdict, reason: reason ?? null },
@@ -32,6 +32,8 @@ export function addPolicyRules(group: Command, io: Io): void {
         const how =
           outcome === "changed" ? ", in place of the rule there was" : outcome === "unchanged" ? " already" : "";
         io.out(`The ${kind} ${neutral(entity)} is ${COMMANDS[verdict].done}${how}.`);
+        if (stands_for !== undefined)
+          io.out(`This is for ${neutral(stands_for)}, for as long as the alias points there.`);
       });
   }
 

@@ -10,6 +10,7 @@ import { facts, table, type Cell } from "./table.ts";
 import { moment, spoken } from "./text.ts";
 
 type PolicyAnswer = z.output<typeof policyAnswer>;
+type Rule = PolicyAnswer["rules"][number]["rules"][number];
 
 export function addPolicy(program: Command, io: Io): void {
   const group = program.command("policy").description("see, explain and change which rooms the pseudouser may be in");
@@ -38,6 +39,7 @@ function render(policy: PolicyAnswer, width: number | null): string {
     ...policy.budgets.flatMap(budgetFacts),
     ["policy lists", policy.lists.length === 0 ? "none" : policy.lists.join(", ")],
     ...policy.list_rooms.map(listFact),
+    ...policy.rules.flatMap(({ rules }) => rules.flatMap(exceptionFact)),
     ...policy.rules.map(({ source, allow, deny }) => ["rules", `${source}: ${deny} deny, ${allow} allow`] as const),
   ]);
   const rules = policy.rules.flatMap(({ source, rules: of }) =>
@@ -65,7 +67,29 @@ function budgetFacts({ budget, joins, per_ms, levels }: PolicyAnswer["budgets"][
   ];
 }
 
-function listFact({ room_id, read_at, failures }: PolicyAnswer["list_rooms"][number]): readonly [string, string] {
+/** What an exception by an alias counts for. */
+function exceptionFact({ entity, stands_for, moved, moved_to }: Rule): [string, string][] {
+  if (stands_for === undefined) return [];
+  const counts =
+    stands_for === null
+      ? "counts for no room: it is not known which one was meant (emissary policy allow)"
+      : moved === true
+        ? `counts for nothing: it was made for ${stands_for}, and points to ${moved_to ?? "no room"} now (emissary policy allow confirms it)`
+        : `counts for ${stands_for}, while it points there`;
+  return [["exception", `${entity} ${counts}`]];
+}
+
+function listFact({
+  room_id,
+  read_at,
+  failures,
+  alias,
+  moved_to,
+}: PolicyAnswer["list_rooms"][number]): readonly [string, string] {
   const read = read_at === null ? "not read yet" : `read at ${moment(read_at)}`;
-  return ["", `${room_id}: ${read}${failures === 0 ? "" : `; ${failures} tries failed since`}`];
+  const moved =
+    moved_to == null
+      ? ""
+      : `; ${alias ?? "its alias"} points to ${moved_to} now, which is no list until policy.lists names its ID`;
+  return ["", `${room_id}: ${read}${failures === 0 ? "" : `; ${failures} tries failed since`}${moved}`];
 }

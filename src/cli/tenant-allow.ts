@@ -5,7 +5,7 @@ import { adminClient } from "./admin-client.ts";
 import { tenant } from "./answers.ts";
 import { wrongUsage } from "./exit.ts";
 import type { Io } from "./io.ts";
-import { actionsIn, checkedId, grantTexts } from "./tenant-words.ts";
+import { actionsIn, checkedId, grantTexts, pinTexts } from "./tenant-words.ts";
 import { neutral } from "./text.ts";
 
 interface AllowOptions {
@@ -20,7 +20,10 @@ export function addTenantAllow(group: Command, io: Io): void {
     .command("allow")
     .description("allow a tenant something in some rooms, in addition to what it may")
     .argument("<id>")
-    .option("--room <pattern...>", "room IDs, aliases or globs; without it, every public room")
+    .option(
+      "--room <pattern...>",
+      "room IDs, aliases or globs; without it, every public room. An alias stands for the room that it points to now",
+    )
     .option("--action <list>", `what it may do there, of ${TENANT_ACTIONS.join(",")}`, DEFAULT_ACTIONS.join(","))
     .option("--type <glob...>", "the event types that send, state and room-state are for; without it, every type")
     .option("--only", "in place of all that it may, what invites gave it included")
@@ -30,6 +33,7 @@ export function addTenantAllow(group: Command, io: Io): void {
       const answer = await adminClient(command, io).call({ method: "POST", path, body, answer: tenant });
       io.out(`The tenant ${neutral(answer.id)} may now:`);
       for (const text of grantTexts(answer.grants)) io.out(`  ${neutral(text)}`);
+      for (const text of pinTexts(answer.id, answer.grants)) io.out(`  ${neutral(text)}`);
     });
 }
 

@@ -3,6 +3,7 @@ import { isTenantId } from "../model/ids.ts";
 import { ANY_ROOM, TENANT_ACTIONS } from "../model/tenant.ts";
 import type { TenantAnswer } from "./answers.ts";
 import { wrongUsage } from "./exit.ts";
+import { moment } from "./text.ts";
 
 type GrantAnswer = TenantAnswer["grants"][number];
 
@@ -30,6 +31,30 @@ export function grantTexts(grants: readonly GrantAnswer[]): string[] {
     const whence = grant.source === "invite" ? ", by an invite" : "";
     return `${grant.actions.join(", ")}${types} in ${roomsOf(grant)}${whence}`;
   });
+}
+
+/** Which rooms the aliases of grants stand for, each in a line of its own, and what the operator has to do. */
+export function pinTexts(tenant: string, grants: readonly GrantAnswer[]): string[] {
+  return grants.flatMap((grant) =>
+    (grant.stands_for ?? []).map(({ alias, room_id, moved_to, moved_at }) => {
+      const again = `emissary tenant allow ${tenant} ${optionsOf(grant)}`;
+      if (room_id === null) {
+        return `${alias} stands for no room, because it was granted before it was noted for which: ${again} confirms where it points`;
+      }
+      if (moved_to === null || moved_at === null) return `${alias} stands for ${room_id}`;
+      return (
+        `${alias} stands for ${room_id}, and was found to point to ${moved_to} at ${moment(moved_at)}, which is refused: ` +
+        `${again} confirms where it points`
+      );
+    }),
+  );
+}
+
+/** The options that make the same grant again. */
+function optionsOf({ rooms, actions, types }: GrantAnswer): string {
+  const quoted = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(" ");
+  const ofTypes = types === null ? "" : ` --type ${quoted(types)}`;
+  return `--room ${quoted(rooms)} --action ${actions.join(",")}${ofTypes}`;
 }
 
 const SHOWN_IN_SHORT = 2;

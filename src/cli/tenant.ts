@@ -15,7 +15,7 @@ import { facts, table } from "./table.ts";
 import { moment, neutral } from "./text.ts";
 import { addTenantAllow } from "./tenant-allow.ts";
 import { addTenantDelivery, deliveryFacts, tellPing } from "./tenant-delivery.ts";
-import { actionsIn, checkedId, grantsInShort, grantTexts, overlapTexts } from "./tenant-words.ts";
+import { actionsIn, checkedId, grantsInShort, grantTexts, overlapTexts, pinTexts } from "./tenant-words.ts";
 import { takeNewFile, writeTogether } from "./write-file.ts";
 
 const withRegistration = z.looseObject({ tenant, registration: registrationSchema });
@@ -203,6 +203,7 @@ function render(answer: TenantAnswer): string {
     ["personas", answer.users],
     ...overlapTexts(answer).map((text) => ["", neutral(text)] as const),
     ...grantTexts(answer.grants).map((text, index) => [index === 0 ? "may" : "", text] as const),
+    ...pinTexts(answer.id, answer.grants).map((text, index) => [index === 0 ? "aliases" : "", text] as const),
     ["leases", answer.leases],
     ["added", moment(answer.created_at)],
     ...deliveryFacts(answer.delivery),

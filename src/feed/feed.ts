@@ -114,7 +114,7 @@ export class JournalFeed implements Feed {
   }
 
   #isAddressed(tenant: Tenant, { room_id, content }: RoomEvent): boolean {
-    return addresseeOf(stringAt(content, "reason"), [room_id], this.#parts.tenants.all())?.id === tenant.id;
+    return addresseeOf(stringAt(content, "reason"), room_id, this.#parts.tenants.all())?.id === tenant.id;
   }
 }
 

@@ -1,4 +1,7 @@
 import { EmissaryError } from "../model/errors.ts";
+import type { Holder } from "../model/lease.ts";
+import { isVerdictCode } from "../model/verdict.ts";
+import type { LeaseDesk } from "./desk.ts";
 import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { mergeVia } from "../model/room.ts";
 
@@ -36,4 +39,25 @@ export async function resolveRoom(
   const target = await aliases.resolve(idOrAlias);
   if (target === null) throw new EmissaryError("not-found", `The alias ${idOrAlias} points to no room.`);
   return { roomId: target.roomId, via: mergeVia(named, mergeVia(target.via, [serverOf(idOrAlias)])) };
+}
+
+/**
+ * The same for a wish for a lease. Where policy refuses to ask for the alias, the wish is refused with it, and counted so.
+ * @throws EmissaryError as resolveRoom does
+ */
+export async function resolveWish(
+  { aliases, desk }: { readonly aliases: Aliases; readonly desk: Pick<LeaseDesk, "noteRefusal"> },
+  holder: Holder,
+  idOrAlias: string,
+  named: readonly ServerName[],
+): Promise<RoomTarget> {
+  try {
+    return await resolveRoom(idOrAlias, named, aliases);
+  } catch (error) {
+    const code = error instanceof EmissaryError && error.code === "refused-by-policy" ? error.reason : null;
+    if (code !== null && isVerdictCode(code) && isRoomAlias(idOrAlias)) {
+      await desk.noteRefusal({ roomId: null, holder, via: [serverOf(idOrAlias)] }, code);
+    }
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import { serverOf, type TenantId, type UserId } from "./ids.ts";
+import { serverOf, type RoomAlias, type RoomId, type TenantId, type UserId } from "./ids.ts";
 
 export const TENANT_ACTIONS = [
   "read",
@@ -24,10 +24,21 @@ export const DEFAULT_ACTIONS: readonly TenantAction[] = ["read", "send", "redact
 /** The pattern of all rooms. Alone among patterns it is not the operator's word for a private room. */
 export const ANY_ROOM = "*";
 
+/** The room that an alias of a grant was granted for. */
+export interface GrantPin {
+  readonly alias: RoomAlias;
+  readonly roomId: RoomId;
+  readonly at: number;
+  /** Where the alias was found to point instead when the tenant asked for it, and when that was; null where it was not. */
+  readonly moved: { readonly to: RoomId; readonly at: number } | null;
+}
+
 /** What the operator allows a tenant. A tenant may do what any one of its grants allows. */
 export interface Grant {
   /** ANY_ROOM alone, or room IDs, aliases, and globs (`*`, `?`) of either. */
   readonly rooms: readonly string[];
+  /** For aliases without a wildcard: one that is not among these covers nothing. */
+  readonly pins?: readonly GrantPin[];
   readonly actions: readonly TenantAction[];
   /** Event types or globs of them that `send`, `state` and `room-state` are for; null for every type. */
   readonly types: readonly string[] | null;

@@ -5,6 +5,8 @@ import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import { isRegex } from "../model/tenant.ts";
+import type { Pointers } from "../policy/pointers.ts";
+import type { Routes } from "../policy/routes.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import { AuditQueue } from "../gateways/act/checks/audit-queue.ts";
 import { WriteLanes } from "../gateways/act/checks/lane.ts";
@@ -32,14 +34,16 @@ export interface GatewayParts extends Shared {
   readonly recorder: Recorder;
   readonly tenants: Tenants;
   readonly desk: LeaseDesk;
+  readonly pointers: Pointers;
+  readonly routes: Routes;
   readonly keeper: Keeper;
   readonly couriers: Couriers;
 }
 
 /** Builds the gateway's two APIs and the door before them. */
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): void {
-  const { config, own, storage, client, directory, states, feed } = parts;
-  const { recorder, tenants, desk, keeper, couriers, metrics, clock, log, stopping } = parts;
+  const { config, own, storage, client, states, feed } = parts;
+  const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
   // As homeservers match: from the beginning, and to the end only where the expression says so.
   const reserved = config.registration.reservedAliases.filter(isRegex).map((regex) => new RegExp(`^(?:${regex})`));
   const audit = new AuditQueue(storage.audit, clock);
@@ -51,7 +55,8 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     leases: storage.leases,
     keeper,
     ledger: storage.ledger,
-    aliases: directory,
+    aliases: pointers,
+    routes: parts.routes,
     isReservedAlias: (alias) => reserved.some((regex) => regex.test(alias)),
     upstream,
     audit,
@@ -88,7 +93,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     },
     keeper,
     ledger: storage.ledger,
-    aliases: directory,
+    aliases: pointers,
     history: new HomeserverHistory(client),
     routes,
     options: config.peek,

@@ -6,8 +6,12 @@ import type { Config } from "../platform/config/config.ts";
 import { Budgets } from "../policy/budgets.ts";
 import { configuredRules } from "../policy/configured.ts";
 import { budgetsOf, type BudgetKind } from "../policy/payers.ts";
+import { ExceptionWatch } from "../policy/exception-watch.ts";
+import { Pointers } from "../policy/pointers.ts";
 import { Policy } from "../policy/policy.ts";
+import { Routes } from "../policy/routes.ts";
 import { Rules } from "../policy/rules.ts";
+import { ServerAcls } from "../policy/server-acl.ts";
 import { Tenants } from "../policy/tenants.ts";
 import type { Shared } from "./shared.ts";
 
@@ -15,6 +19,8 @@ import type { Shared } from "./shared.ts";
 export class Guard {
   readonly tenants: Tenants;
   readonly rules: Rules;
+  readonly pointers: Pointers;
+  readonly routes: Routes;
   readonly policy: Policy;
   readonly desk: LeaseDesk;
   readonly #shared: Shared;
@@ -31,8 +37,15 @@ export class Guard {
       clock,
       random,
     });
-    this.rules = new Rules(storage.rules, clock);
+    this.rules = new Rules(storage.rules, storage.pins, clock);
     this.rules.configure(configuredRules(config.policy));
+    this.routes = new Routes(this.rules.book, new ServerAcls());
+    this.pointers = new Pointers({
+      directory,
+      rules: this.rules.book,
+      server: config.homeserver.serverName,
+      clock,
+    });
     this.#budgets = new Budgets(budgetsOf(config.policy), clock);
     this.policy = new Policy({
       own,
@@ -41,6 +54,7 @@ export class Guard {
       attended: storage.attendance,
       tenants: this.tenants,
       rules: this.rules.book,
+      pointers: this.pointers,
       coolDowns: storage.coolDowns,
       budgets: this.#budgets,
       limits: config.policy,
@@ -65,6 +79,15 @@ export class Guard {
     await this.rules.start();
   }
 
+  /** Once the homeserver can be asked, and before anything is judged; then what it does in the background. */
+  async watch(): Promise<Promise<void>[]> {
+    const { clock, log, stopping } = this.#shared;
+    const { rules, pointers, tenants } = this;
+    const watch = new ExceptionWatch({ rules, pointers, tenants, clock, log });
+    await watch.start(stopping);
+    return [watch.run(stopping)];
+  }
+
   /** Goes by a configuration that was read anew. */
   configure(policy: Config["policy"]): void {
     this.policy.setLimits(policy);
@@ -75,7 +98,7 @@ export class Guard {
   /** What the operator is shown of it. */
   view(config: () => Config["policy"], lists: GuardParts["lists"]): GuardParts {
     const { attendance, coolDowns } = this.#shared.storage;
-    const { policy, rules } = this;
-    return { config, policy, rules, budgets: this.#budgets, attended: attendance, coolDowns, lists };
+    const { policy, rules, pointers } = this;
+    return { config, policy, rules, pointers, budgets: this.#budgets, attended: attendance, coolDowns, lists };
   }
 }

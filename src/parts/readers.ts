@@ -31,7 +31,7 @@ export class Readers {
 
   constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
     const { config, own, storage, client, directory, states, metrics, clock, random, log, stopping } = shared;
-    const { desk, rules, tenants } = guard;
+    const { desk, rules, tenants, policy } = guard;
     this.#shared = shared;
     this.feed = new JournalFeed({ journal: storage.journal, coverage: storage.coverage, tenants, own });
     this.#pusher = new Pusher(clock);
@@ -58,7 +58,8 @@ export class Readers {
     this.lists = new PolicyLists({
       lists: config.policy.lists,
       rules,
-      aliases: directory,
+      aliases: guard.pointers,
+      pins: storage.pins,
       desk,
       leases: storage.leases,
       ledger: storage.ledger,
@@ -93,7 +94,7 @@ export class Readers {
       desk,
       recorder,
       tenants,
-      rules: rules.book,
+      policy,
       permission: new HomeserverInvitePermission(client, stopping),
       ownSetting: config.policy.ownInvites,
       options: config.invites,

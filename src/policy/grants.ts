@@ -1,6 +1,7 @@
-import { isRoomAlias, isRoomId } from "../model/ids.ts";
-import { ANY_ROOM, type Grant } from "../model/tenant.ts";
+import { isRoomAlias, isRoomId, type RoomAlias } from "../model/ids.ts";
+import { ANY_ROOM, type Grant, type GrantPin } from "../model/tenant.ts";
 import { MAX_GLOB } from "./glob.ts";
+import { isOneAlias } from "./pins.ts";
 
 /** How many patterns of rooms, or of event types, one grant may have. */
 export const MAX_PATTERNS = 100;
@@ -24,6 +25,18 @@ export function faultsInTypes(types: readonly string[]): string[] {
 export function isSameGrant(one: Grant, other: Grant): boolean {
   const [a, b] = [one, other].map(({ rooms, actions, types }) => JSON.stringify([rooms, actions, types]));
   return a === b;
+}
+
+/** Whether the aliases of two grants stand for the same rooms, and none of the first one's was found to point elsewhere. */
+export function hasSamePins({ pins = [] }: Grant, { pins: others = [] }: Grant): boolean {
+  const isSame = (pin: GrantPin): boolean =>
+    pin.moved === null && others.some(({ alias, roomId }) => alias === pin.alias && roomId === pin.roomId);
+  return pins.length === others.length && pins.every(isSame);
+}
+
+/** The aliases of a grant that stand for no room, because nobody said for which. */
+export function unpinned({ rooms, pins = [] }: Grant): readonly RoomAlias[] {
+  return rooms.filter(isOneAlias).filter((name) => !pins.some(({ alias }) => alias === name));
 }
 
 function faultsInNumber(patterns: readonly string[]): string[] {

@@ -1,3 +1,4 @@
+import type { RoomId } from "../model/ids.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { wordFor } from "./permit.ts";
 
@@ -10,16 +11,13 @@ const BETWEEN_WORDS = /[^\p{L}\p{M}\p{N}@:._\-[\]]+/u;
 /**
  * The tenant that an invite of the pseudouser is for, or null where it is for none or for several. It is the one whose ID or sender
  * stands in the reason; where none does, the only one that a grant names this room to.
- * @param names what the room is known by. Not what the invite says of the room: that is the inviter's word.
+ * The room goes by its ID alone: what the invite says of it is the inviter's word.
  */
-export function addresseeOf(
-  reason: string | null,
-  names: readonly string[],
-  tenants: readonly Tenant[],
-): Tenant | null {
+export function addresseeOf(reason: string | null, roomId: RoomId, tenants: readonly Tenant[]): Tenant | null {
   const words = wordsOf((reason ?? "").slice(0, MAX_REASON));
   const named = tenants.filter(({ id, sender }) => words.has(id) || words.has(sender.toLowerCase()));
-  const meant = named.length > 0 ? named : tenants.filter((tenant) => wordFor(tenant, names) === "named");
+  const meant =
+    named.length > 0 ? named : tenants.filter((tenant) => wordFor(tenant, { id: roomId, alias: null }) === "named");
   return meant.length === 1 ? (meant[0] ?? null) : null;
 }
 

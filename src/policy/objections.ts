@@ -4,8 +4,9 @@ import type { Question } from "./question.ts";
 import { isOpen, isReadable } from "./openness.ts";
 import { mayPseudouserJoin } from "./peekable/may-pseudouser-join.ts";
 import { hasPeekableRule } from "./peekable/version.ts";
-import { denial, isListed, isOperators, payerWords, rulesOf } from "./rule-words.ts";
-import type { Standing } from "./rule.ts";
+import { denial, isListed, isOperators, payerWords, routeDenial, rulesOf } from "./rule-words.ts";
+import type { MovedAlias } from "./permit.ts";
+import type { PolicyRule, Standing } from "./rule.ts";
 
 type Refusal = Exclude<VerdictCode, "allowed">;
 
@@ -28,6 +29,11 @@ export const MAX_UPGRADES = 10;
 const BUSY_RETRY_MS = 5_000;
 
 const byOperator = ({ kind }: Question): string | null => (kind === "operator" ? "the operator asks for it" : null);
+/** No word makes a room reachable: it stands above what is said against the room, and a server that is denied is still not asked. */
+const unlessByRoute =
+  (whose: (rule: PolicyRule) => boolean) =>
+  (question: Question): string | null =>
+    routeDenial(question, whose) === null ? byOperatorOrAllowedRoom(question) : null;
 const byOperatorOrAllowedRoom = (question: Question): string | null =>
   byOperator(question) ?? (isRoomAllowed(question.standings) ? "the operator allows this room" : null);
 /** The invite of a local user alone opens no room to the pseudouser: the room's own rules let in only who is invited itself. */
@@ -45,21 +51,29 @@ const byGrant = ({ word }: Question): string | null =>
 export const OBJECTIONS: readonly Objection[] = [
   {
     code: "denied",
-    objection: (question) => denial(question, isOperators),
-    spares: byOperatorOrAllowedRoom,
-    inputs: (question) => ({ rules: rulesOf(question, isOperators) }),
+    objection: (question) => routeDenial(question, isOperators) ?? denial(question, isOperators),
+    spares: unlessByRoute(isOperators),
+    inputs: ({ standings, deniedRoutes, notExcepted }) => ({
+      rules: rulesOf(standings, isOperators),
+      ...(deniedRoutes.length === 0 ? {} : { denied_routes: rulesOf(deniedRoutes, () => true) }),
+      ...(notExcepted.length === 0 ? {} : { exceptions_that_do_not_count: [...notExcepted] }),
+    }),
   },
   {
     code: "not-allowed",
-    objection: ({ word }) =>
-      word === "none" ? "none of the tenant's grants covers this room (emissary tenant allow)" : null,
-    inputs: ({ word }) => ({ word }),
+    objection: ({ word, moved }) =>
+      word === "none" && moved === null
+        ? "none of the tenant's grants covers this room (emissary tenant allow)"
+        : moved === null
+          ? null
+          : movedClause(moved),
+    inputs: ({ word, moved }) => ({ word, ...(moved === null ? {} : { granted_for: moved.roomId }) }),
   },
   {
     code: "listed",
-    objection: (question) => denial(question, isListed),
-    spares: byOperatorOrAllowedRoom,
-    inputs: (question) => ({ policy_lists: rulesOf(question, isListed) }),
+    objection: (question) => routeDenial(question, isListed) ?? denial(question, isListed),
+    spares: unlessByRoute(isListed),
+    inputs: ({ standings }) => ({ policy_lists: rulesOf(standings, isListed) }),
   },
   {
     code: "server-acl",
@@ -177,6 +191,14 @@ export const OBJECTIONS: readonly Objection[] = [
     inputs: ({ shortage }) => ({ budget_used_up: shortage === null ? null : shortage.payer.kind }),
   },
 ];
+
+/** The alias that a tenant asked by is not what the operator granted. */
+function movedClause({ alias, roomId }: MovedAlias): string {
+  const confirm = "the operator has to confirm that (emissary tenant show, emissary tenant allow)";
+  return roomId === null
+    ? `it is not known for which room ${alias} was granted: ${confirm}`
+    : `${alias} pointed to ${roomId} when it was granted and points elsewhere now: ${confirm}`;
+}
 
 /** Whether the operator's rules name the room as an exception from all that is said against it, its size included. */
 export function isRoomAllowed(standings: readonly Standing[]): boolean {

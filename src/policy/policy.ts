@@ -1,10 +1,11 @@
-import type { RoomId, ServerName } from "../model/ids.ts";
+import type { RoomId, ServerName, UserId } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import type { RuleFinding, Verdict } from "../model/verdict.ts";
 import type { Budgets, Shortage } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
 import type { BudgetKind } from "./payers.ts";
 import type { Limits, Stage } from "./question.ts";
+import type { Standing } from "./rule.ts";
 import { Weighing, type Ask, type WeighingParts } from "./weighing.ts";
 
 export interface PolicyParts extends WeighingParts {
@@ -85,6 +86,11 @@ export class Policy {
   /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
   isExcepted(roomId: RoomId): Promise<boolean> {
     return this.#weighing.isExcepted(roomId);
+  }
+
+  /** What rules say of an invite of the pseudouser. */
+  ofInvite(roomId: RoomId, names: readonly string[], inviter: UserId): Promise<readonly Standing[]> {
+    return this.#weighing.ofInvite(roomId, names, inviter);
   }
 
   /** Those of a room's routes that may be asked for it now. */

@@ -4,7 +4,7 @@ import type { BudgetKind } from "./payers.ts";
 import type { Shortage } from "./budgets.ts";
 import type { CoolDown } from "./cool-downs.ts";
 import type { Openness } from "./openness.ts";
-import type { Word } from "./permit.ts";
+import type { MovedAlias, Word } from "./permit.ts";
 import type { Standing } from "./rule.ts";
 
 /** What is known of a room before the pseudouser is in it: from the ledger, or looked up over federation (room summary, MSC3266). */
@@ -32,6 +32,8 @@ export interface Question {
   readonly kind: HolderKind;
   /** For a tenant: what the operator said of this room. Null for other holders. */
   readonly word: Word | null;
+  /** The alias that a tenant asked by, where it was granted and points elsewhere now; null else. */
+  readonly moved: MovedAlias | null;
   readonly ownMembership: Membership | null;
   /** Null where the homeserver can tell nothing of the room. */
   readonly look: RoomLook | null;
@@ -39,6 +41,10 @@ export interface Question {
   readonly vouched: boolean;
   /** What rules say of the room, of who made it or invites, of their servers, and of the tenant. */
   readonly standings: readonly Standing[];
+  /** Exceptions by an alias that have to do with the room and do not count, each with why, for the operator. */
+  readonly notExcepted: readonly string[];
+  /** The rules against the servers that may be asked for the room, where these are all that are known and we need one; else empty. */
+  readonly deniedRoutes: readonly Standing[];
   /** Whether the room's own access list keeps our server out (`m.room.server_acl`); null where it is not known. */
   readonly aclDenies: boolean | null;
   readonly coolDown: CoolDown | null;

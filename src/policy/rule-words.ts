@@ -1,3 +1,4 @@
+import { EmissaryError } from "../model/errors.ts";
 import type { JsonValue } from "../model/json.ts";
 import type { Question } from "./question.ts";
 import type { PolicyRule, Standing } from "./rule.ts";
@@ -15,8 +16,35 @@ export function isListed(rule: PolicyRule): boolean {
 /** Why the first denying rule of those that are meant keeps us out; null where none does. */
 export function denial({ standings }: Question, whose: (rule: PolicyRule) => boolean): string | null {
   const found = standings.find(({ rule }) => rule.verdict === "deny" && whose(rule));
-  if (found === undefined) return null;
-  const { entity, rule } = found;
+  return found === undefined ? null : ruleClause(found);
+}
+
+/**
+ * Why nobody may be asked for the room, where all servers that are said to lead there are denied; null else. Under the code of the
+ * first rule's source.
+ */
+export function routeDenial({ deniedRoutes }: Question, whose: (rule: PolicyRule) => boolean): string | null {
+  const [first] = deniedRoutes;
+  if (first === undefined || !whose(first.rule)) return null;
+  const others =
+    deniedRoutes.length === 1 ? "" : `, and so with all ${deniedRoutes.length} servers that may be asked for this room`;
+  return `${ruleClause(first)}${others}`;
+}
+
+/** The code of a refusal by a rule. */
+export function ruleCode(rule: PolicyRule): "denied" | "listed" {
+  return isOperators(rule) ? "denied" : "listed";
+}
+
+/** A refusal before anything is known of a room. */
+export function refusedByRule(what: string, standing: Standing): EmissaryError {
+  return new EmissaryError("refused-by-policy", `${what}: ${ruleClause(standing)}.`, {
+    reason: ruleCode(standing.rule),
+  });
+}
+
+/** What a denying rule says, for the operator: with its source and reason. */
+export function ruleClause({ entity, rule }: Standing): string {
   const by =
     rule.source === "config"
       ? "the configuration"
@@ -27,7 +55,7 @@ export function denial({ standings }: Question, whose: (rule: PolicyRule) => boo
   return `the ${entity.kind} ${entity.text} is denied by ${by}, rule ${rule.hashed ? "by its hash" : rule.entity}${why}`;
 }
 
-export function rulesOf({ standings }: Question, whose: (rule: PolicyRule) => boolean): JsonValue {
+export function rulesOf(standings: readonly Standing[], whose: (rule: PolicyRule) => boolean): JsonValue {
   return standings.filter(({ rule }) => whose(rule)).map(ruleText);
 }
 

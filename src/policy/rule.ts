@@ -15,6 +15,8 @@ export interface PolicyRule {
   readonly hashed: boolean;
   readonly reason: string | null;
   readonly source: RuleSource;
+  /** Of an exception by one alias: the room that this stands for. Without it, it stands for none. */
+  readonly pin?: RoomId;
 }
 
 /** Something that a question is about, as rules know it. */

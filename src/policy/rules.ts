@@ -1,17 +1,19 @@
 import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
-import type { RoomId } from "../model/ids.ts";
+import type { RoomAlias, RoomId } from "../model/ids.ts";
 import { Signal } from "../model/signal.ts";
 import { faultInEntity } from "./entities.ts";
+import type { PinStore } from "./pins.ts";
 import type { EntityKind, PolicyRule } from "./rule.ts";
-import { RuleBook } from "./rule-book.ts";
+import { isByAlias, RuleBook } from "./rule-book.ts";
 
 /** How many rules the operator may make at run time. */
 export const MAX_OPERATOR_RULES = 10_000;
 /** A longer reason is nobody's reason. */
 const MAX_REASON = 1_000;
 
-export type OperatorRule = Pick<PolicyRule, "kind" | "entity" | "verdict" | "reason">;
+/** An exception by one alias has the room that this stands for (`pin`). */
+export type OperatorRule = Pick<PolicyRule, "kind" | "entity" | "verdict" | "reason" | "pin">;
 export type RuleChange = "added" | "changed" | "unchanged";
 
 /** What the rules need of storage: the operator's, and those of policy lists as they were last read. Every call is one commit. */
@@ -33,11 +35,16 @@ export class Rules {
   readonly book = new RuleBook();
 
   readonly #store: RuleStore;
+  readonly #pins: PinStore;
   readonly #clock: Clock;
+  #configured: readonly PolicyRule[] = [];
+  /** The rooms of the configuration's exceptions by an alias. */
+  readonly #configPins = new Map<string, RoomId>();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(store: RuleStore, clock: Clock) {
+  constructor(store: RuleStore, pins: PinStore, clock: Clock) {
     this.#store = store;
+    this.#pins = pins;
     this.#clock = clock;
   }
 
@@ -45,13 +52,45 @@ export class Rules {
   async start(): Promise<void> {
     const bySource = Map.groupBy(await this.#store.all(), ({ source }) => source);
     for (const [source, rules] of bySource) this.book.replace(source, rules);
-    this.changed.notify();
+    const pins = await this.#pins.of("config");
+    const wanted = new Set(this.#configured.filter(isByAlias).map(({ entity }) => entity));
+    for (const { alias, roomId } of pins) {
+      if (wanted.has(alias)) this.#configPins.set(alias, roomId);
+      else await this.#pins.unpin("config", alias);
+    }
+    this.configure(this.#configured);
   }
 
   /** Puts the configuration's rules in place of those that it had. */
   configure(rules: readonly PolicyRule[]): void {
-    this.book.replace("config", rules);
-    this.changed.notify();
+    this.#configured = rules;
+    const wanted = new Set(rules.filter(isByAlias).map(({ entity }) => entity));
+    for (const alias of this.#configPins.keys()) {
+      if (wanted.has(alias)) continue;
+      this.#configPins.delete(alias);
+      // Where it cannot be written, the next start does it.
+      void this.#inTurn(() => this.#pins.unpin("config", alias as RoomAlias)).catch(() => undefined);
+    }
+    this.#replace(
+      "config",
+      rules.map((rule) => this.#pinned(rule)),
+    );
+  }
+
+  /** Has an exception of the configuration's by an alias stand for a room from now on, where it stands for none yet. */
+  pinConfigured(alias: RoomAlias, roomId: RoomId): Promise<void> {
+    return this.#inTurn(async () => {
+      const isWanted = this.#configured.some((rule) => isByAlias(rule) && rule.entity === alias);
+      if (!isWanted || this.#configPins.has(alias)) return;
+      await this.#pins.pin("config", { alias, roomId, at: this.#clock.now() });
+      this.#configPins.set(alias, roomId);
+      this.configure(this.#configured);
+    });
+  }
+
+  #pinned(rule: PolicyRule): PolicyRule {
+    const pin = isByAlias(rule) ? this.#configPins.get(rule.entity) : undefined;
+    return pin === undefined ? rule : { ...rule, pin };
   }
 
   all(): readonly PolicyRule[] {
@@ -62,7 +101,7 @@ export class Rules {
    * Sets the operator's rule about an entity, in place of one that was there.
    * @throws EmissaryError `bad-request` where no entity of the kind can be meant, and where there are too many
    */
-  set({ kind, entity, verdict, reason }: OperatorRule): Promise<RuleChange> {
+  set({ kind, entity, verdict, reason, pin }: OperatorRule): Promise<RuleChange> {
     const fault = faultInEntity(kind, entity) ?? faultInReason(reason);
     if (fault !== null) return Promise.reject(new EmissaryError("bad-request", `This is no rule: ${fault}.`));
     const rule: PolicyRule = {
@@ -72,6 +111,7 @@ export class Rules {
       reason,
       hashed: false,
       source: "operator",
+      ...(pin !== undefined && isByAlias({ kind, entity, verdict }) ? { pin } : {}),
     };
     return this.#inTurn(async () => {
       const others = this.book.rules("operator").filter((had) => !isAbout(had, rule));

@@ -1,11 +1,12 @@
 import { createHmac, hash } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
-import { serverOf, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
+import { serverOf, type RoomAlias, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
 import { Signal } from "../model/signal.ts";
 import { ANY_ROOM, isNamed, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
-import { isSameGrant, MAX_GRANTS } from "./grants.ts";
 import { overlapOf, type Overlap } from "./namespaces.ts";
+import { hasSamePins, isSameGrant, MAX_GRANTS } from "./grants.ts";
+import { movedAlias } from "./permit.ts";
 
 /** A tenant as it is stored: of its tokens only what cannot be turned back into them. */
 export interface StoredTenant {
@@ -27,6 +28,13 @@ export interface TenantStore {
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
   /** Adds a grant, in place of all it had where `only` says so, with an audit row; false where there is no such tenant. */
   allow(id: TenantId, grant: Grant, only: boolean, at: number): Promise<boolean>;
+  /**
+   * Has an alias of all the tenant's grants that allow the same stand for these rooms, with an audit row; false where there is no such
+   * tenant, or no such grant.
+   */
+  repin(id: TenantId, grant: Grant, at: number): Promise<boolean>;
+  /** Notes where a granted alias was found to point instead of to the room that it was granted for. */
+  noteMoved(id: TenantId, alias: RoomAlias, to: RoomId, at: number): Promise<void>;
   /** Holds deliveries back from now on, or no longer, with an audit row; false where there is no such tenant. */
   pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean>;
   /** Removes the tenant and ends its leases, in one commit. Null where there is no such tenant. */
@@ -108,13 +116,17 @@ export class Tenants {
   }
 
   async start(): Promise<void> {
+    await this.#load();
+    this.changed.notify();
+  }
+
+  async #load(): Promise<void> {
     const all = await this.#store.all();
     this.#byHash = new Map(all.map(({ tenant, tokenHash }) => [tokenHash, tenant]));
     this.#all = all.map(({ tenant }) => tenant).sort((a, b) => (a.id < b.id ? -1 : 1));
     this.#senders = new Set(this.#all.map(({ sender }) => sender));
     this.#namespaces.clear();
     this.#salts = new Map(all.map(({ tenant, hsSalt }) => [tenant.id, hsSalt]));
-    this.changed.notify();
   }
 
   /** The tenant that a token belongs to. The table is asked by the token's hash, so that timing tells nothing of the token. */
@@ -175,12 +187,18 @@ export class Tenants {
   }
 
   /**
-   * Adds a grant, or has it replace all the tenant had. One that the tenant has already is not added again.
+   * Adds a grant, or has it replace all the tenant had. One that the tenant has already is not added again: its aliases stand for the
+   * rooms from now on that they are said to stand for (`pins`).
    * @throws EmissaryError `not-found`; `bad-request` where the tenant has as many as may be
    */
   async allow(id: string, grant: Grant, only = false): Promise<Tenant> {
     const tenant = this.#known(id);
-    if (!only && tenant.grants.some((had) => isSameGrant(had, grant))) return tenant;
+    const same = only ? undefined : tenant.grants.find((had) => isSameGrant(had, grant));
+    if (same !== undefined && hasSamePins(same, grant)) return tenant;
+    if (same !== undefined) {
+      await this.#store.repin(tenant.id, grant, this.#clock.now());
+      return this.#again(id);
+    }
     if (!only && tenant.grants.length >= MAX_GRANTS) {
       throw new EmissaryError(
         "bad-request",
@@ -199,6 +217,20 @@ export class Tenants {
     for (const grant of grants.filter(({ rooms }) => rooms.includes(ANY_ROOM))) {
       await this.allow(id, { ...grant, rooms: [roomId], source: "invite" });
     }
+  }
+
+  /**
+   * The directory says that an alias points to a room. Where the alias was granted to the tenant for others, that is written for the
+   * operator to see, before the tenant is told.
+   */
+  async noteTarget({ id }: Tenant, alias: RoomAlias, roomId: RoomId): Promise<void> {
+    const tenant = this.#known(id);
+    if (movedAlias(tenant, alias, roomId) === null) return;
+    const pins = tenant.grants.flatMap(({ pins: of = [] }) => of).filter((pin) => pin.alias === alias);
+    if (pins.every(({ moved }) => moved?.to === roomId)) return;
+    await this.#store.noteMoved(id, alias, roomId, this.#clock.now());
+    // What the tenants may do is as it was, so nothing is judged again.
+    await this.#load();
   }
 
   /** Holds the tenant's deliveries back, or no longer. @throws EmissaryError `not-found` */

@@ -10,9 +10,12 @@ import { isDenied, isRoomAllowed } from "./objections.ts";
 import { opennessOf } from "./openness.ts";
 import { hasPeekableRule, PEEKABLE } from "./peekable/version.ts";
 import { gainers, payersOf, type BudgetKind } from "./payers.ts";
-import { wordFor, type Word } from "./permit.ts";
+import { goesByAlias, movedAlias, wordFor, type MovedAlias, type Word } from "./permit.ts";
+import type { Pointers } from "./pointers.ts";
 import type { Limits, Question, RoomLook, Stage } from "./question.ts";
-import type { Entity } from "./rule.ts";
+import { RoomRules } from "./room-rules.ts";
+import { Routes } from "./routes.ts";
+import type { Entity, Standing } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 import { ServerAcls } from "./server-acl.ts";
 import type { Tenants } from "./tenants.ts";
@@ -53,6 +56,7 @@ export interface WeighingParts {
   readonly attended: AttendedRooms;
   readonly tenants: Pick<Tenants, "byId">;
   readonly rules: RuleBook;
+  readonly pointers: Pick<Pointers, "pointing">;
   readonly coolDowns: CoolDowns;
   readonly limits: Limits;
   readonly clock: Clock;
@@ -71,7 +75,9 @@ export class Weighing {
   readonly #parts: WeighingParts;
   readonly #server: ServerName;
   readonly #looks: Looks;
+  readonly #roomRules: RoomRules;
   readonly #acls = new ServerAcls();
+  readonly #routes: Routes;
   #limits: Limits;
 
   constructor(parts: WeighingParts) {
@@ -79,6 +85,8 @@ export class Weighing {
     this.#server = serverOf(parts.own);
     this.#limits = parts.limits;
     this.#looks = new Looks(parts.looker, parts.clock);
+    this.#routes = new Routes(parts.rules, this.#acls);
+    this.#roomRules = new RoomRules(parts.rules, parts.pointers);
   }
 
   /** Goes by other limits from now on. */
@@ -97,8 +105,8 @@ export class Weighing {
     const room = await ledger.room(roomId);
     const acl = room?.serverAcl ?? null;
     const isKnown = room !== null && room.ownMembership === "join" && room.load === "loaded";
-    const names = [roomId, alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
-    const word = this.#wordFor(holder, names, room);
+    const isHeld = room?.ownMembership === "join";
+    const granted = await this.#grantedTo(ask, room, stage);
     const invited = room?.ownMembership === "invite" ? await ledger.member(roomId, own) : null;
     const inviter = ask.inviter ?? invited?.sender ?? null;
     const routes = mergeVia(ask.via, room?.via ?? []);
@@ -111,31 +119,36 @@ export class Weighing {
       via: routes,
     };
     const servers = gainers(gain);
-    const standings = rules.standings([
-      ...names.map((text): Entity => ({ kind: "room", text })),
+    const names = [alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
+    const ofRoom = await this.#roomRules.of(roomId, names, isHeld);
+    const ofOthers = rules.standings([
       ...servers.map((text): Entity => ({ kind: "server", text })),
       ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
       ...tenantEntity(holder),
     ]);
+    const standings = [...ofRoom.standings, ...ofOthers];
+    const deniedRoutes = await this.#deniedRoutes(ask, room, fresh);
     // Neither the operator's word nor a denial depends on how the room looks, so the homeserver is not asked.
-    const isMoot = !fresh && (holder.kind === "operator" || isDenied(standings));
+    const isMoot = !fresh && (holder.kind === "operator" || isDenied(standings) || deniedRoutes.length > 0);
     const look = isKnown
       ? lookOf(room)
       : isMoot
         ? null
-        : ((await this.#looks.look(holder, roomId, this.#routes(routes, acl), fresh)) ?? ask.told ?? null);
+        : ((await this.#looks.look(holder, roomId, this.#routes.open(routes, acl), fresh)) ?? ask.told ?? null);
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
     return {
-      payers: causesJoin ? payersOf(holder, roomId, servers, word === "named") : [],
-      via: this.#routes(ask.via, acl),
+      payers: causesJoin ? payersOf(holder, roomId, servers, granted.word === "named") : [],
+      via: this.#routes.open(ask.via, acl),
       question: {
         ...this.#questionOf(stage, holder, counts),
-        word,
+        ...granted,
         ownMembership: room?.ownMembership ?? null,
         look,
         vouched: await this.#isVouchedFor(ask, room, look, fresh),
         standings,
+        notExcepted: ofRoom.notExcepted,
+        deniedRoutes,
         aclDenies: acl === null ? null : this.#acls.keepsOut(acl, this.#server),
         coolDown: await coolDowns.of(roomId, clock.now()),
         upgrades: ask.upgrades ?? 0,
@@ -155,24 +168,33 @@ export class Weighing {
 
   /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
   async isExcepted(roomId: RoomId): Promise<boolean> {
-    const alias = (await this.#parts.ledger.room(roomId))?.canonicalAlias ?? null;
-    const names = alias === null ? [roomId] : [roomId, alias];
-    return isRoomAllowed(this.#parts.rules.standings(names.map((text): Entity => ({ kind: "room", text }))));
+    const room = await this.#parts.ledger.room(roomId);
+    const names = room?.canonicalAlias == null ? [] : [room.canonicalAlias];
+    const { standings } = await this.#roomRules.of(roomId, names, room?.ownMembership === "join");
+    return isRoomAllowed(standings);
+  }
+
+  /** What rules say of an invite of the pseudouser. What it calls its room counts against it only. */
+  async ofInvite(roomId: RoomId, names: readonly string[], inviter: UserId): Promise<readonly Standing[]> {
+    const ofInviter = this.#parts.rules.standings([
+      { kind: "server", text: serverOf(inviter) },
+      { kind: "user", text: inviter },
+    ]);
+    return [...(await this.#roomRules.ofInvite(roomId, names)), ...ofInviter];
   }
 
   /** Those of a room's routes that may be asked for it now. */
   async routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
-    return this.#routes(via, (await this.#parts.ledger.room(roomId))?.serverAcl ?? null);
+    return this.#routes.open(via, (await this.#parts.ledger.room(roomId))?.serverAcl ?? null);
   }
 
-  /**
-   * Routes without servers that are denied, for to ask one of these for a room would be to have to do with it, and without those
-   * that the room's own access list keeps out, for they cannot lead there.
-   */
-  #routes(via: readonly ServerName[], acl: string | null): readonly ServerName[] {
-    const isDenied = (text: ServerName): boolean =>
-      this.#parts.rules.ruleFor({ kind: "server", text })?.verdict === "deny";
-    return via.filter((server) => !isDenied(server) && (acl === null || !this.#acls.keepsOut(acl, server)));
+  /** The rules against all routes of a room, where we need one; a homeserver whose users are in it tells of the room without. */
+  async #deniedRoutes({ roomId, holder, via }: Ask, room: Room | null, fresh: boolean): Promise<readonly Standing[]> {
+    // The homeserver knows who invited us, and asks that server.
+    if (room?.ownMembership === "join" || room?.ownMembership === "invite") return [];
+    const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], room?.serverAcl ?? null);
+    if (denied.length === 0) return [];
+    return (await this.#looks.look(holder, roomId, [], fresh)) === null ? denied : [];
   }
 
   /**
@@ -198,10 +220,13 @@ export class Weighing {
       stage,
       kind,
       word: null,
+      moved: null,
       ownMembership: null,
       look: null,
       vouched: false,
       standings: [],
+      notExcepted: [],
+      deniedRoutes: [],
       aclDenies: null,
       coolDown: null,
       upgrades: 0,
@@ -213,10 +238,23 @@ export class Weighing {
     };
   }
 
-  #wordFor({ kind, name }: Holder, names: readonly string[], room: Room | null): Word | null {
-    if (kind !== "tenant") return null;
-    const tenant = this.#parts.tenants.byId(name);
-    return tenant === null ? "none" : wordFor(tenant, names, room?.createdFor ?? null);
+  /** What the operator said of the room to the tenant that asks. */
+  async #grantedTo(
+    { roomId, holder, alias = null }: Ask,
+    room: Room | null,
+    stage: Stage,
+  ): Promise<{ readonly word: Word | null; readonly moved: MovedAlias | null }> {
+    if (holder.kind !== "tenant") return { word: null, moved: null };
+    const tenant = this.#parts.tenants.byId(holder.name);
+    if (tenant === null) return { word: "none", moved: null };
+    const points =
+      alias !== null &&
+      goesByAlias(tenant, alias) &&
+      (await this.#parts.pointers.pointing(alias, roomId, room?.ownMembership === "join")) === "there";
+    const word = wordFor(tenant, { id: roomId, alias: points ? alias : null }, room?.createdFor ?? null);
+    // Once the tenant is in the room, what matters is whether it may be there, and no more by which name it came.
+    const moved = word === "named" || alias === null || stage === "hold" ? null : movedAlias(tenant, alias, roomId);
+    return { word, moved };
   }
 }
 

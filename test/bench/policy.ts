@@ -20,6 +20,7 @@ import { ServerAcls } from "../../src/policy/server-acl.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
 import { SERVER } from "./homeserver.ts";
 import { populate } from "./populate.ts";
+import { NOWHERE } from "../support/pointers.ts";
 
 const ROOMS = 10_000;
 const RULES = 10_000;
@@ -129,6 +130,7 @@ function policyWith(storage: SqliteStorage, rules: RuleBook): Policy {
     attended: storage.attendance,
     tenants: { byId: () => null },
     rules,
+    pointers: NOWHERE,
     coolDowns: storage.coolDowns,
     budgets: new Budgets(
       budgetsOf({ joinsPerUser: PLENTY, joinsPerTenant: PLENTY, joinsPerServer: PLENTY, joinsInAll: PLENTY }),

@@ -13,8 +13,8 @@ function listed(entity: string, more: Partial<PolicyRule> = {}): PolicyRule {
   return { kind: "user", entity, verdict: "deny", hashed: false, reason: null, source: LIST, ...more };
 }
 
-async function rulesOver({ rules }: Stores): Promise<Rules> {
-  const made = new Rules(rules, new ManualClock());
+async function rulesOver({ rules, pins }: Stores): Promise<Rules> {
+  const made = new Rules(rules, pins, new ManualClock());
   await made.start();
   return made;
 }

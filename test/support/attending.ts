@@ -17,6 +17,7 @@ import { Policy } from "../../src/policy/policy.ts";
 import { ALICE, incoming, member, OWN } from "./events.ts";
 import { ANYBODY } from "./tenants.ts";
 import type { Stores } from "./storage.ts";
+import { NOWHERE } from "./pointers.ts";
 
 export const silent: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
@@ -254,6 +255,7 @@ export class Program {
       attended: stores.attendance,
       tenants: ANYBODY,
       rules: new RuleBook(),
+      pointers: NOWHERE,
       coolDowns: stores.coolDowns,
       budgets: new Budgets(PLENTY, this.#clock),
       limits: { ...NO_LIMITS, ...limits },

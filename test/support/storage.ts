@@ -20,6 +20,7 @@ import type { Journal } from "../../src/ledger/journal.ts";
 import type { Ledger, LedgerWriter, RoomLoads } from "../../src/ledger/ledger.ts";
 import type { CoolDowns } from "../../src/policy/cool-downs.ts";
 import type { AttendedRooms } from "../../src/policy/weighing.ts";
+import type { PinStore } from "../../src/policy/pins.ts";
 import type { RuleStore } from "../../src/policy/rules.ts";
 import type { TenantStore } from "../../src/policy/tenants.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
@@ -48,6 +49,7 @@ export interface Stores {
   readonly strangers: StrangerStore;
   readonly reviews: ReviewStore & FloodStore;
   readonly rules: RuleStore;
+  readonly pins: PinStore;
   close(): void;
 }
 
@@ -135,6 +137,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     strangers: slow(stores.strangers),
     reviews: slow(stores.reviews),
     rules: slow(stores.rules),
+    pins: slow(stores.pins),
     aliases: slow(stores.aliases),
     reconcile: slow(stores.reconcile),
     history: slow(stores.history),

@@ -1,17 +1,20 @@
 import { EmissaryError } from "../../model/errors.ts";
-import type { RoomId } from "../../model/ids.ts";
+import type { RoomAlias, RoomId } from "../../model/ids.ts";
 import type { Lease } from "../../model/lease.ts";
 import type { Room } from "../../model/room.ts";
 import type { Tenant, TenantAction } from "../../model/tenant.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseStore } from "../../leases/desk.ts";
-import { objectionTo } from "../../policy/permit.ts";
+import { isOpen, opennessOf } from "../../policy/openness.ts";
+import { goesByAlias, objectionTo } from "../../policy/permit.ts";
+import type { Pointers } from "../../policy/pointers.ts";
 import { holderOf, type Caller } from "./caller.ts";
 
 /** What a tenant's right to a room rests on. */
 export interface AccessParts {
   readonly leases: Pick<LeaseStore, "find" | "lastEnd">;
   readonly ledger: Pick<Ledger, "room">;
+  readonly aliases: Pick<Pointers, "pointing">;
 }
 
 /** What a caller wants to do in a room. */
@@ -35,7 +38,7 @@ export async function requireDeed(
   const { room, lease } = await requireRoom(parts, tenant, roomId);
   const objection = objectionTo(tenant, {
     action: deed.action,
-    names: [roomId, room.canonicalAlias, lease.alias].filter((name) => name !== null),
+    room: { id: roomId, alias: await askedBy(parts, tenant, lease), isPublic: isOpen(opennessOf(room)) },
     type: deed.type ?? null,
     createdFor: room.createdFor,
   });
@@ -45,8 +48,14 @@ export async function requireDeed(
 
 /** For deeds outside of rooms that are there: making them, their aliases. @throws EmissaryError `forbidden` */
 export function requireAction({ tenant }: Caller, action: TenantAction): void {
-  const objection = objectionTo(tenant, { action, names: [], type: null, createdFor: null });
+  const objection = objectionTo(tenant, { action, room: null, type: null, createdFor: null });
   if (objection !== null) throw notAllowed(tenant, action, "", objection);
+}
+
+/** The alias that the tenant asked for the room by, where it has a right by such an alias, and the alias still points there. */
+async function askedBy({ aliases }: AccessParts, tenant: Tenant, { roomId, alias }: Lease): Promise<RoomAlias | null> {
+  if (alias === null || !goesByAlias(tenant, alias)) return null;
+  return (await aliases.pointing(alias, roomId, true)) === "there" ? alias : null;
 }
 
 function notAllowed(tenant: Tenant, action: TenantAction, where: string, objection: string): EmissaryError {

@@ -4,8 +4,9 @@ import type { UserId } from "../../model/ids.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
-import type { Aliases } from "../../leases/target.ts";
 import type { Recorder } from "../../ledger/recorder.ts";
+import type { Pointers } from "../../policy/pointers.ts";
+import type { Routes } from "../../policy/routes.ts";
 import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 import type { AuditQueue } from "./checks/audit-queue.ts";
@@ -30,7 +31,8 @@ export interface ActParts {
   /** Messages of a persona carry its name in their text, too (gateway.persona_fallback). */
   readonly personaFallback: boolean;
   readonly clock: Clock;
-  readonly aliases: Aliases;
+  readonly aliases: Pick<Pointers, "resolve" | "pointing" | "requireAskable">;
+  readonly routes: Pick<Routes, "required">;
   /** Whether the registration keeps an alias for us: only such ones do tenants make. */
   readonly isReservedAlias: (alias: string) => boolean;
   readonly upstream: Upstream;

@@ -1,9 +1,10 @@
-import type { RoomId } from "../../model/ids.ts";
+import type { RoomAlias, RoomId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
 import type { Budget, Budgets } from "../../policy/budgets.ts";
 import type { CoolDowns } from "../../policy/cool-downs.ts";
 import type { Limits } from "../../policy/question.ts";
 import { BUDGET_KINDS, budgetsOf, type BudgetKind, type JoinBudgets } from "../../policy/payers.ts";
+import type { Pointers } from "../../policy/pointers.ts";
 import type { Policy } from "../../policy/policy.ts";
 import type { AttendedRooms } from "../../policy/weighing.ts";
 import type { Rules } from "../../policy/rules.ts";
@@ -29,7 +30,14 @@ export interface GuardParts {
   readonly attended: AttendedRooms;
   readonly coolDowns: CoolDownReads;
   /** The policy lists whose rooms are known, and when each was last read since the start. */
-  readonly lists: () => readonly { readonly room: RoomId; readonly readAt: number | null; readonly failures: number }[];
+  readonly lists: () => readonly {
+    readonly room: RoomId;
+    readonly readAt: number | null;
+    readonly failures: number;
+    /** Where the alias points by which it is configured, if elsewhere. */
+    readonly moved: { readonly alias: RoomAlias; readonly to: RoomId } | null;
+  }[];
+  readonly pointers: Pick<Pointers, "seen">;
 }
 
 /** Payers that are told of, by budget: those that have the least left. */

@@ -8,9 +8,11 @@ import { resolveRoom } from "../../leases/target.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, queryAll, serve } from "../../platform/http/server.ts";
 import { faultInEntity } from "../../policy/entities.ts";
+import { isByAlias } from "../../policy/rule-book.ts";
 import { ENTITY_KINDS, type EntityKind, type PolicyRule } from "../../policy/rule.ts";
 import type { AdminParts } from "./admin.ts";
 import { guardJson, type GuardParts } from "./guard.ts";
+import { roomToStandFor } from "./pins.ts";
 
 /** Rules of one source that are shown one by one. */
 const SHOWN_RULES = 500;
@@ -35,9 +37,13 @@ export function policyRoutes(server: FastifyInstance, base: string, parts: Admin
         refuse_versions: refuseVersions,
         own_invites: ownInvites,
         lists,
-        list_rooms: parts.guard
-          .lists()
-          .map(({ room, readAt, failures }) => ({ room_id: room, read_at: readAt, failures })),
+        list_rooms: parts.guard.lists().map(({ room, readAt, failures, moved }) => ({
+          room_id: room,
+          read_at: readAt,
+          failures,
+          alias: moved?.alias ?? null,
+          moved_to: moved?.to ?? null,
+        })),
         rules: rulesJson(parts.guard),
       };
     },
@@ -72,7 +78,11 @@ export function policyRoutes(server: FastifyInstance, base: string, parts: Admin
         const issues = body.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`);
         throw new EmissaryError("bad-request", `This is no rule: ${issues.join("; ")}.`);
       }
-      return { outcome: await parts.guard.rules.set(body.data) };
+      const { data: rule } = body;
+      const fault = faultInEntity(rule.kind, rule.entity);
+      if (fault !== null || !isByAlias(rule)) return { outcome: await parts.guard.rules.set(rule) };
+      const pin = await roomToStandFor(parts.aliases, rule.entity);
+      return { outcome: await parts.guard.rules.set({ ...rule, pin }), stands_for: pin };
     },
   });
 
@@ -143,7 +153,7 @@ function kindOf(text: string): EntityKind {
 }
 
 /** By source: how many rules there are, and the configuration's and the operator's themselves. */
-function rulesJson({ rules }: GuardParts): JsonObject[] {
+function rulesJson({ rules, pointers }: GuardParts): JsonObject[] {
   return [...Map.groupBy(rules.all(), ({ source }) => source)].map(([source, of]) => {
     const isOurs = source === "config" || source === "operator";
     const shown = isOurs ? of.slice(0, SHOWN_RULES) : [];
@@ -151,11 +161,17 @@ function rulesJson({ rules }: GuardParts): JsonObject[] {
       source,
       allow: of.filter(({ verdict }) => verdict === "allow").length,
       deny: of.filter(({ verdict }) => verdict === "deny").length,
-      rules: shown.map(ruleJson),
+      rules: shown.map((rule) => ruleJson(rule, pointers)),
     };
   });
 }
 
-function ruleJson({ kind, entity, verdict, reason }: PolicyRule): JsonObject {
-  return { kind, entity, verdict, reason };
+/** Of an exception by one alias also which room it stands for, and whether the alias points elsewhere by what was said last. */
+function ruleJson(rule: PolicyRule, pointers: GuardParts["pointers"]): JsonObject {
+  const { kind, entity, verdict, reason, pin } = rule;
+  const shown = { kind, entity, verdict, reason };
+  if (!isByAlias(rule) || !isRoomAlias(entity)) return shown;
+  const seen = pointers.seen(entity);
+  const isElsewhere = pin !== undefined && seen !== null && seen.roomId !== pin;
+  return { ...shown, stands_for: pin ?? null, moved: isElsewhere, moved_to: isElsewhere ? seen.roomId : null };
 }

@@ -6,7 +6,7 @@ import type { JsonObject } from "../../model/json.ts";
 import { holderText, type Holder } from "../../model/lease.ts";
 import { isMembership } from "../../model/membership.ts";
 import { isPseudouser } from "../../masking/masking.ts";
-import { resolveRoom } from "../../leases/target.ts";
+import { resolveRoom, resolveWish } from "../../leases/target.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, queryAll, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
@@ -54,7 +54,7 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
     POST: async (request, reply) => {
       const body = joinBody.safeParse(await readJson(request, 64 * 1024));
       if (!body.success) throw new EmissaryError("bad-request", "`via` is to be a list of server names.");
-      const { roomId, via } = await resolveRoom(param(request, "room"), body.data.via, parts.aliases);
+      const { roomId, via } = await resolveWish(parts, OPERATOR, param(request, "room"), body.data.via);
       const lease = await parts.desk.take({ roomId, holder: OPERATOR, via, ttl: null });
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort());

@@ -1,11 +1,13 @@
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
-import { ANY_ROOM, DEFAULT_ACTIONS, TENANT_ACTIONS } from "../../model/tenant.ts";
+import { ANY_ROOM, DEFAULT_ACTIONS, TENANT_ACTIONS, type Grant, type GrantPin } from "../../model/tenant.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, serve } from "../../platform/http/server.ts";
 import { faultsInRooms, faultsInTypes } from "../../policy/grants.ts";
+import { isOneAlias } from "../../policy/pins.ts";
 import type { AdminParts } from "./admin.ts";
+import { roomToStandFor } from "./pins.ts";
 import { tenantJson } from "./tenants.ts";
 
 /** Patterns for which `faultsIn` finds sentences of complaint. */
@@ -26,6 +28,15 @@ const grantBody = z.strictObject({
   only: z.boolean().default(false),
 });
 
+/** For each alias without a wildcard the room that it points to now. Nothing is granted where that is not known of one. */
+async function pinsOf({ aliases, clock }: AdminParts, rooms: readonly string[]): Promise<readonly GrantPin[]> {
+  const pins: GrantPin[] = [];
+  for (const alias of new Set(rooms.filter(isOneAlias))) {
+    pins.push({ alias, roomId: await roomToStandFor(aliases, alias), at: clock.now(), moved: null });
+  }
+  return pins;
+}
+
 /** What the operator allows a tenant, beside what it was added with. */
 export function tenantGrantRoutes(server: FastifyInstance, base: string, parts: AdminParts): void {
   serve(server, `${base}/tenants/:id/grants`, {
@@ -36,7 +47,9 @@ export function tenantGrantRoutes(server: FastifyInstance, base: string, parts: 
         throw new EmissaryError("bad-request", `A tenant cannot be allowed this: ${issues.join("; ")}.`);
       }
       const { only, ...grant } = body.data;
-      const tenant = await parts.tenants.allow(param(request, "id"), { ...grant, source: "operator" }, only);
+      const pins = await pinsOf(parts, grant.rooms);
+      const given: Grant = { ...grant, source: "operator", ...(pins.length === 0 ? {} : { pins }) };
+      const tenant = await parts.tenants.allow(param(request, "id"), given, only);
       return tenantJson(parts, tenant);
     },
   });

@@ -2,9 +2,10 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
 import { isTenantId } from "../../model/ids.ts";
-import { DEFAULT_ACTIONS, isRegex, TENANT_ACTIONS, type Tenant } from "../../model/tenant.ts";
+import { DEFAULT_ACTIONS, isRegex, TENANT_ACTIONS, type Grant, type Tenant } from "../../model/tenant.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, serve } from "../../platform/http/server.ts";
+import { unpinned } from "../../policy/grants.ts";
 import type { AdminParts } from "./admin.ts";
 import { deliveryJson } from "./tenant-delivery.ts";
 
@@ -69,7 +70,7 @@ export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Rea
     sender: tenant.sender,
     url: tenant.url,
     users: tenant.users,
-    grants: tenant.grants,
+    grants: tenant.grants.map(grantJson),
     // Users that another tenant's namespace has, too, or may have: they are of the tenant that was added first.
     overlaps: parts.tenants.overlapsOf(tenant).map(({ tenant: other, user, isFirst }) => ({
       tenant: other,
@@ -82,4 +83,19 @@ export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Rea
     leases: rooms.length,
     delivery: await deliveryJson(parts, tenant),
   };
+}
+
+/** Of a grant by aliases also which rooms these stand for (`stands_for`); one that stands for none covers nothing. */
+function grantJson(grant: Grant): Readonly<Record<string, unknown>> {
+  const { rooms, actions, types, source, pins = [] } = grant;
+  const standing = pins.map(({ alias, roomId, at, moved }) => ({
+    alias,
+    room_id: roomId,
+    since: at,
+    moved_to: moved?.to ?? null,
+    moved_at: moved?.at ?? null,
+  }));
+  const none = unpinned(grant).map((alias) => ({ alias, room_id: null, since: null, moved_to: null, moved_at: null }));
+  const all = [...standing, ...none];
+  return { rooms, actions, types, source, ...(all.length === 0 ? {} : { stands_for: all }) };
 }

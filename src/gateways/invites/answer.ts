@@ -3,7 +3,7 @@ import type { Tenant } from "../../model/tenant.ts";
 import type { Budgets, Payer } from "../../policy/budgets.ts";
 import { addresseeOf } from "../../policy/invites.ts";
 import { isDenied, isRoomAllowed } from "../../policy/objections.ts";
-import type { RuleBook } from "../../policy/rule-book.ts";
+import type { Standing } from "../../policy/rule.ts";
 import type { OwnInvite } from "./contracts.ts";
 
 /** What is done with an invite of the pseudouser. */
@@ -46,16 +46,16 @@ export interface AnswerParts {
   /** Whether local users' invites have us take part (invites.take_part). */
   readonly takesPart: boolean;
   readonly tenants: readonly Tenant[];
-  readonly rules: RuleBook;
+  /** What rules say of the room and of who invites. */
+  readonly standings: readonly Standing[];
   readonly budgets: Budgets<AnswerBudgetKind>;
 }
 
 /** Decides, and has the inviting server pay for what is done. An invite never leads to a join by itself. */
 export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): InviteAnswer {
-  const { setting, takesPart, tenants, rules, budgets } = parts;
+  const { setting, takesPart, tenants, standings, budgets } = parts;
   if (invite.isHeld) return { act: "wait", at: now + HELD_MS };
-  const { roomId, inviter, canonicalAlias, at } = invite;
-  const names = [roomId, canonicalAlias].filter((name) => name !== null);
+  const { roomId, inviter, at } = invite;
   const server = serverOf(inviter);
   const pay = (verb: "declined" | "waiting"): boolean => {
     const payers: readonly Payer<AnswerBudgetKind>[] = [
@@ -66,16 +66,11 @@ export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): In
     budgets.spend(payers);
     return true;
   };
-  const standings = rules.standings([
-    ...names.map((text) => ({ kind: "room", text }) as const),
-    { kind: "server", text: server },
-    { kind: "user", text: inviter },
-  ]);
   if (isDenied(standings)) {
     if (setting === "keep") return { act: "leave" };
     return pay("declined") ? { act: "decline", reason: DENIED_REASON } : { act: "leave" };
   }
-  const isAwaited = isRoomAllowed(standings) || addresseeOf(invite.reason, names, tenants) !== null;
+  const isAwaited = isRoomAllowed(standings) || addresseeOf(invite.reason, roomId, tenants) !== null;
   // An invite from the future is from before the clock was set back.
   const until = Math.min(at, now) + (isAwaited ? AWAITED_MS : takesPart ? TOGETHER_MS : 0);
   if (until > now) {

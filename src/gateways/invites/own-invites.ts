@@ -4,7 +4,7 @@ import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import { Budgets } from "../../policy/budgets.ts";
-import type { RuleBook } from "../../policy/rule-book.ts";
+import type { Policy } from "../../policy/policy.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
 import type { OwnInvite, OwnInviteStore } from "./contracts.ts";
@@ -27,7 +27,7 @@ export interface OwnInvitesParts {
   readonly keeper: Pick<Keeper, "decline">;
   readonly recorder: Pick<Recorder, "ownChanged">;
   readonly tenants: Pick<Tenants, "all">;
-  readonly rules: RuleBook;
+  readonly policy: Pick<Policy, "ofInvite">;
   readonly setting: () => AnswerParts["setting"];
   readonly takesPart: boolean;
   readonly clock: Clock;
@@ -71,12 +71,17 @@ export class OwnInvites {
 
   /** True where there were as many as one round takes. */
   async #round(abort: AbortSignal): Promise<boolean> {
-    const { own, store, setting, takesPart, tenants, rules, clock, count } = this.#parts;
+    const { own, store, setting, takesPart, tenants, policy, clock, count } = this.#parts;
     const now = clock.now();
     const due = await store.due(own, now, BATCH);
     if (due.length === 0) return false;
-    const known = { setting: setting(), takesPart, tenants: tenants.all(), rules, budgets: this.#budgets };
-    const answered = due.map((invite) => ({ invite, answer: answerTo(invite, now, known) }));
+    const known = { setting: setting(), takesPart, tenants: tenants.all(), budgets: this.#budgets };
+    const answered = [];
+    for (const invite of due) {
+      const { roomId, canonicalAlias, inviter } = invite;
+      const standings = await policy.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
+      answered.push({ invite, answer: answerTo(invite, now, { ...known, standings }) });
+    }
     await store.settle(
       answered.map(({ invite, answer }) => ({
         invite,

@@ -7,7 +7,7 @@ import { Signal } from "../../model/signal.ts";
 import { concernsRules } from "../../policy/policy-list.ts";
 import type { ListName } from "./contracts.ts";
 import { readList } from "./read.ts";
-import { Subscriptions, type Followed, type SubscriptionParts } from "./subscriptions.ts";
+import { Subscriptions, type Followed, type MovedList, type SubscriptionParts } from "./subscriptions.ts";
 
 export interface PolicyListsParts extends SubscriptionParts {
   readonly lists: readonly ListName[];
@@ -33,6 +33,8 @@ export interface ListStanding {
   readonly readAt: number | null;
   /** Reads that failed since. */
   readonly failures: number;
+  /** Where the alias points that it is configured by, if elsewhere. */
+  readonly moved: MovedList | null;
 }
 
 interface Reading {
@@ -77,7 +79,12 @@ export class PolicyLists {
 
   /** The lists whose rooms are known. */
   standings(): readonly ListStanding[] {
-    return [...this.#readings].map(([room, { readAt, failures }]) => ({ room, readAt, failures }));
+    return [...this.#readings].map(([room, { readAt, failures }]) => ({
+      room,
+      readAt,
+      failures,
+      moved: this.#subscriptions.movedFrom(room),
+    }));
   }
 
   /** Keeps the rules up to date until the signal aborts. */

@@ -6,6 +6,7 @@ import { sentenceOf } from "../../model/errors.ts";
 import { isRoomAlias, isRoomId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
 import type { Logger } from "../../model/logger.ts";
+import type { PinStore } from "../../policy/pins.ts";
 import type { Rules } from "../../policy/rules.ts";
 import type { ListLeases, ListName } from "./contracts.ts";
 
@@ -21,6 +22,7 @@ const MAX_UPGRADES = 10;
 export interface SubscriptionParts {
   readonly rules: Rules;
   readonly aliases: Aliases;
+  readonly pins: PinStore;
   readonly desk: LeaseDesk;
   readonly leases: ListLeases;
   readonly ledger: Pick<Ledger, "room">;
@@ -30,6 +32,12 @@ export interface SubscriptionParts {
 
 /** A list's room, and the rooms that it replaced: their rules hold until it was read. */
 export type Followed = ReadonlyMap<RoomId, readonly RoomId[]>;
+
+/** An alias of the configuration's that the directory points elsewhere than to the room that it was when it was first looked up. */
+export interface MovedList {
+  readonly alias: RoomAlias;
+  readonly to: RoomId;
+}
 
 interface Asked {
   readonly at: number;
@@ -41,9 +49,16 @@ export class Subscriptions {
   readonly #parts: SubscriptionParts;
   readonly #asked = new Map<RoomAlias, Asked>();
   readonly #taken = new Map<RoomId, number>();
+  /** By the rooms that are followed. */
+  readonly #moved = new Map<RoomId, MovedList>();
 
   constructor(parts: SubscriptionParts) {
     this.#parts = parts;
+  }
+
+  /** Where the alias of a list that is followed points now, if elsewhere; null else. */
+  movedFrom(room: RoomId): MovedList | null {
+    return this.#moved.get(room) ?? null;
   }
 
   /** Asks and takes anew what failed lately. */
@@ -55,16 +70,18 @@ export class Subscriptions {
   /** Sees to it that we go to each list's room, and to no other as a list, and that no other's rules hold. */
   async settle(names: readonly ListName[]): Promise<Followed> {
     const held = await this.#parts.leases.ofHolder(HOLDER);
+    const pinned = await this.#pinned(names);
     const followed = new Map<RoomId, readonly RoomId[]>();
     let isComplete = true;
     for (const name of names) {
-      const target = await this.#targetOf(name, held);
+      const target = await this.#targetOf(name, held, pinned);
       if (target === null) {
         isComplete = false;
         continue;
       }
       const chain = await this.#successorsOf(target.roomId);
       const [room = target.roomId, ...replaced] = chain.toReversed();
+      if (isRoomAlias(name)) this.#noteMoved(name, room, chain);
       followed.set(room, [...(followed.get(room) ?? []), ...replaced]);
       if (!held.some(({ roomId }) => roomId === room)) await this.#take(room, name, target.via);
     }
@@ -79,7 +96,8 @@ export class Subscriptions {
   /** Where no homeserver is needed to tell which rules are of no list any more, they go. */
   async removeOthers(names: readonly ListName[]): Promise<void> {
     const held = await this.#parts.leases.ofHolder(HOLDER);
-    const rooms = names.map((name) => (isRoomId(name) ? name : roomLeasedAs(name, held)));
+    const pinned = await this.#pinned(names);
+    const rooms = names.map((name) => (isRoomId(name) ? name : (pinned.get(name) ?? roomLeasedAs(name, held))));
     if (rooms.includes(null)) return;
     const followed = new Map<RoomId, readonly RoomId[]>();
     for (const room of rooms) if (room !== null) followed.set(room, await this.#successorsOf(room));
@@ -96,9 +114,35 @@ export class Subscriptions {
     }
   }
 
-  /** The room that a name means; where the homeserver cannot tell, the one that it meant when we went there. */
-  async #targetOf(name: ListName, held: readonly Lease[]): Promise<RoomTarget | null> {
+  /** The rooms that the aliases stand for; those that are configured no more stand for none. */
+  async #pinned(names: readonly ListName[]): Promise<ReadonlyMap<string, RoomId>> {
+    const all = await this.#parts.pins.of("lists");
+    const gone = all.filter(({ alias }) => !names.includes(alias));
+    for (const { alias } of gone) await this.#parts.pins.unpin("lists", alias);
+    return new Map(all.filter((pin) => !gone.includes(pin)).map(({ alias, roomId }) => [alias, roomId]));
+  }
+
+  /**
+   * The room that a name means. Who is denied here is not for the owner of an alias to say: it means the room that it pointed to when it
+   * was first looked up, and what replaced that, until it is configured anew.
+   */
+  async #targetOf(
+    name: ListName,
+    held: readonly Lease[],
+    pinned: ReadonlyMap<string, RoomId>,
+  ): Promise<RoomTarget | null> {
     if (!isRoomAlias(name)) return { roomId: name, via: [] };
+    const asked = await this.#asks(name);
+    const meant = pinned.get(name) ?? roomLeasedAs(name, held) ?? asked?.roomId ?? null;
+    if (meant === null) return null;
+    if (!pinned.has(name)) {
+      await this.#parts.pins.pin("lists", { alias: name, roomId: meant, at: this.#parts.clock.now() });
+    }
+    return { roomId: meant, via: asked?.roomId === meant ? asked.via : [] };
+  }
+
+  /** Where an alias points, as far as it was told lately. */
+  async #asks(name: RoomAlias): Promise<RoomTarget | null> {
     const { aliases, clock, log } = this.#parts;
     const earlier = this.#asked.get(name);
     const since = clock.now() - (earlier?.at ?? -Infinity);
@@ -113,8 +157,19 @@ export class Subscriptions {
       }
       this.#asked.set(name, { at: clock.now(), target });
     }
-    const leased = roomLeasedAs(name, held);
-    return this.#asked.get(name)?.target ?? (leased === null ? null : { roomId: leased, via: [] });
+    return this.#asked.get(name)?.target ?? null;
+  }
+
+  /** Says once when an alias points neither to the list's room nor to one that it replaced. */
+  #noteMoved(alias: RoomAlias, room: RoomId, chain: readonly RoomId[]): void {
+    const to = this.#asked.get(alias)?.target?.roomId;
+    if (to === undefined || chain.includes(to)) {
+      this.#moved.delete(room);
+      return;
+    }
+    const isNews = this.#moved.get(room)?.to !== to;
+    this.#moved.set(room, { alias, to });
+    if (isNews) this.#parts.log.warn("policy-list.moved", { list: alias, room, to });
   }
 
   /** The room, the one that replaced it, and so on. */

@@ -6,10 +6,11 @@ import type { Holder, Lease } from "../../model/lease.ts";
 import { mergeVia, type Room } from "../../model/room.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
-import { resolveRoom, type Aliases, type RoomTarget } from "../../leases/target.ts";
+import { resolveRoom, type RoomTarget } from "../../leases/target.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import { matchesGlob } from "../../policy/glob.ts";
 import { isOpen, isReadable, opennessOf } from "../../policy/openness.ts";
+import type { Pointers } from "../../policy/pointers.ts";
 import type { History, Identity } from "./contracts.ts";
 import { Openings } from "./openings.ts";
 import { remember } from "../../model/remember.ts";
@@ -31,7 +32,7 @@ export interface PeekerParts {
   readonly leases: Pick<LeaseStore, "find" | "countOf">;
   readonly keeper: Pick<Keeper, "untilPresent">;
   readonly ledger: Pick<Ledger, "room">;
-  readonly aliases: Aliases;
+  readonly aliases: Pick<Pointers, "resolve" | "pointing">;
   readonly history: History;
   readonly routes: RoutesMemory;
   readonly options: PeekOptions;
@@ -64,8 +65,8 @@ export class Peeker {
 
   /** The room that is meant, with all routes to it that are known. @throws EmissaryError as resolveRoom does */
   async resolve(idOrAlias: string, via: readonly ServerName[]): Promise<PeekTarget> {
-    const { aliases, routes, ledger } = this.#parts;
-    const { roomId, via: found } = await resolveRoom(idOrAlias, via, aliases);
+    const { routes, ledger } = this.#parts;
+    const { roomId, via: found } = await this.#find(idOrAlias, via);
     const alias = isRoomAlias(idOrAlias) ? idOrAlias : null;
     if (alias !== null) routes.learn(roomId, found, alias);
     const room = await ledger.room(roomId);
@@ -83,7 +84,7 @@ export class Peeker {
     const { desk, keeper, options, clock, routes } = this.#parts;
     const { roomId, alias } = target;
     const holder = this.holderOf(who);
-    const via = this.#listed(target);
+    const via = await this.#listed(target);
     const opening = await this.#openings.begin(holder, roomId);
     const limit = limitOf(clock, options.wait, gone);
     const taken = desk.take({ roomId, holder, alias, via, ttl: options.idle });
@@ -128,7 +129,7 @@ export class Peeker {
     const { roomId } = room;
     if (await this.#lengthen(who, roomId, during)) return;
     if (!isPeekable(room)) return;
-    const via = this.#listed({ roomId, via: room.via, alias: null });
+    const via = await this.#listed({ roomId, via: room.via, alias: null });
     const holder = this.holderOf(who);
     const opening = await this.#openings.begin(holder, roomId);
     try {
@@ -181,11 +182,11 @@ export class Peeker {
   }
 
   /** The routes that may be taken. @throws EmissaryError `refused-by-policy` where the operator's lists do not have the room. */
-  #listed({ roomId, via, alias }: PeekTarget): readonly ServerName[] {
+  async #listed({ roomId, via, alias }: PeekTarget): Promise<readonly ServerName[]> {
     const { routes, options } = this.#parts;
     const { servers, rooms } = options;
-    const names = [roomId, ...(alias === null ? [] : [alias]), ...routes.aliasesOf(roomId)];
-    if (rooms.length > 0 && !names.some((name) => matchesGlob(rooms, name))) {
+    const names = [...(alias === null ? [] : [alias]), ...routes.aliasesOf(roomId)];
+    if (rooms.length > 0 && !matchesGlob(rooms, roomId) && !(await this.#isListedAs(names, roomId))) {
       throw notListed("This room is not one that this server lets its users look into (peek.rooms).");
     }
     if (servers.length === 0) return via;
@@ -195,6 +196,27 @@ export class Peeker {
     throw notListed(
       "None of the servers of this room is one through which this server lets its users look into rooms (peek.servers).",
     );
+  }
+
+  /** Whether the list has an alias of the room, which still points there: it may have been said of it long ago. */
+  async #isListedAs(names: readonly RoomAlias[], roomId: RoomId): Promise<boolean> {
+    for (const name of new Set(names)) {
+      if (!matchesGlob(this.#parts.options.rooms, name)) continue;
+      if ((await this.#parts.aliases.pointing(name, roomId, true)) === "there") return true;
+    }
+    return false;
+  }
+
+  /** Whoever asks is told that a rule is against it, and not which: it may name others. */
+  async #find(idOrAlias: string, via: readonly ServerName[]): Promise<RoomTarget> {
+    try {
+      return await resolveRoom(idOrAlias, via, this.#parts.aliases);
+    } catch (error) {
+      if (!(error instanceof EmissaryError) || error.code !== "refused-by-policy") throw error;
+      throw new EmissaryError("refused-by-policy", "Rooms of this server are not looked into from here.", {
+        reason: error.reason ?? "denied",
+      });
+    }
   }
 
   /** Right after a join over federation a room has no history here. It is fetched once a stay, for all who wait for it. */

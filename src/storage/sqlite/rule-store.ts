@@ -1,9 +1,10 @@
 import type { Database, Statement } from "better-sqlite3";
-import { isRoomId, type RoomId } from "../../model/ids.ts";
+import { isRoomId, type RoomAlias, type RoomId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
 import type { EntityKind, PolicyRule, RuleSource } from "../../policy/rule.ts";
 import type { OperatorRule, RuleChange, RuleStore } from "../../policy/rules.ts";
 import type { AuditStore } from "./audit-store.ts";
+import type { SqlitePinStore } from "./pin-store.ts";
 
 interface Row {
   source: string;
@@ -12,20 +13,25 @@ interface Row {
   entity: string;
   hashed: number;
   reason: string | null;
+  pin: string | null;
 }
 
 export class SqliteRuleStore implements RuleStore {
   readonly #db: Database;
   readonly #audit: AuditStore;
+  readonly #pins: SqlitePinStore;
   readonly #all: Statement<[], Row>;
   readonly #find: Statement<[string, string], Row>;
   readonly #put: Statement;
   readonly #remove: Statement<[string, string, string, number]>;
 
-  constructor(db: Database, audit: AuditStore) {
+  constructor(db: Database, audit: AuditStore, pins: SqlitePinStore) {
     this.#db = db;
     this.#audit = audit;
-    const columns = "SELECT source, kind, verdict, entity, hashed, reason FROM policy_rules";
+    this.#pins = pins;
+    const columns =
+      "SELECT source, kind, verdict, entity, hashed, reason, (SELECT room_id FROM alias_pins p WHERE p.source = r.source " +
+      "AND p.alias = r.entity AND r.kind = 'room' AND r.verdict = 'allow') AS pin FROM policy_rules r";
     this.#all = db.prepare(`${columns} ORDER BY source, kind, entity, hashed`);
     this.#find = db.prepare(`${columns} WHERE source = 'operator' AND kind = ? AND entity = ? AND hashed = 0`);
     this.#put = db.prepare(
@@ -39,13 +45,16 @@ export class SqliteRuleStore implements RuleStore {
     return this.#all.all().map(ruleOf);
   }
 
-  async set({ kind, entity, verdict, reason }: OperatorRule, at: number): Promise<RuleChange> {
+  async set({ kind, entity, verdict, reason, pin }: OperatorRule, at: number): Promise<RuleChange> {
     return this.#db
       .transaction((): RuleChange => {
         const had = this.#find.get(kind, entity);
-        if (had?.verdict === verdict && had.reason === reason) return "unchanged";
+        if (had?.verdict === verdict && had.reason === reason && had.pin === (pin ?? null)) return "unchanged";
         this.#put.run("operator", kind, verdict, entity, 0, reason, at);
-        this.#note(`policy.${verdict}`, kind, entity, { reason }, at);
+        if (pin === undefined) this.#pins.drop("operator", entity);
+        else this.#pins.put("operator", { alias: entity as RoomAlias, roomId: pin, at });
+        const detail = pin === undefined ? {} : { stands_for: pin, stood_for: had?.pin ?? null };
+        this.#note(`policy.${verdict}`, kind, entity, { reason, ...detail }, at);
         return had === undefined ? "added" : "changed";
       })
       .immediate();
@@ -55,6 +64,7 @@ export class SqliteRuleStore implements RuleStore {
     return this.#db
       .transaction(() => {
         if (this.#remove.run("operator", kind, entity, 0).changes === 0) return false;
+        this.#pins.drop("operator", entity);
         this.#note("policy.remove", kind, entity, {}, at);
         return true;
       })
@@ -86,5 +96,6 @@ function ruleOf(row: Row): PolicyRule {
     hashed: row.hashed === 1,
     reason: row.reason,
     source: row.source as RuleSource,
+    ...(row.pin === null ? {} : { pin: row.pin as RoomId }),
   };
 }

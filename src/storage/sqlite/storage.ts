@@ -22,6 +22,7 @@ import { SqlitePeekStore } from "./peek-store.ts";
 import { SqlitePersonaStore } from "./persona-store.ts";
 import { SqliteReconcileStore } from "./reconcile-store.ts";
 import { SqliteInviteCursor, SqliteOwnInviteStore } from "./own-invite-store.ts";
+import { SqlitePinStore } from "./pin-store.ts";
 import { PseudouserStore } from "./pseudouser-store.ts";
 import { SqliteReviewStore } from "./review-store.ts";
 import { RetentionStore } from "./retention-store.ts";
@@ -46,6 +47,7 @@ export class SqliteStorage {
   readonly aliases: SqliteAliasStore;
   readonly reviews: SqliteReviewStore;
   readonly rules: SqliteRuleStore;
+  readonly pins: SqlitePinStore;
   readonly attendance: SqliteAttendanceStore;
   readonly tenants: SqliteTenantStore;
   readonly personas: SqlitePersonaStore;
@@ -90,7 +92,9 @@ export class SqliteStorage {
       new Memo(writes),
       new Memo(writes),
     );
-    this.rules = new SqliteRuleStore(db, this.audit);
+    const pins = new SqlitePinStore(db, this.audit);
+    this.pins = pins;
+    this.rules = new SqliteRuleStore(db, this.audit, pins);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
     this.personas = new SqlitePersonaStore(db, rooms, book);
     this.media = new SqliteMediaStore(db);

@@ -1,8 +1,9 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { TenantId, UserId } from "../../model/ids.ts";
-import type { Grant, TenantAction } from "../../model/tenant.ts";
+import type { RoomAlias, RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { Grant, GrantPin, TenantAction } from "../../model/tenant.ts";
 import type { StoredTenant, TenantStore } from "../../policy/tenants.ts";
 import type { AuditStore } from "./audit-store.ts";
+import { GrantPins } from "./grant-pins.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import { LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
 
@@ -19,6 +20,7 @@ interface Row {
 }
 
 interface GrantRow {
+  id: number;
   tenant: string;
   rooms: string;
   actions: string;
@@ -33,6 +35,7 @@ export class SqliteTenantStore implements TenantStore {
   readonly #all: Statement<[], Row>;
   readonly #grants: Statement<[], GrantRow>;
   readonly #add: Statement;
+  readonly #pins: GrantPins;
   readonly #allow: Statement;
   readonly #disallow: Statement<[string]>;
   readonly #pause: Statement<[number | null, string]>;
@@ -52,7 +55,8 @@ export class SqliteTenantStore implements TenantStore {
       "INSERT INTO tenants (id, sender, url, users, ephemeral, token_hash, hs_salt, created_at) " +
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     );
-    this.#grants = db.prepare("SELECT tenant, rooms, actions, types, source FROM tenant_grants ORDER BY id");
+    this.#grants = db.prepare("SELECT id, tenant, rooms, actions, types, source FROM tenant_grants ORDER BY id");
+    this.#pins = new GrantPins(db);
     this.#allow = db.prepare(
       "INSERT INTO tenant_grants (tenant, rooms, actions, types, source, created_at) VALUES (?, ?, ?, ?, ?, ?)",
     );
@@ -73,13 +77,14 @@ export class SqliteTenantStore implements TenantStore {
 
   async all(): Promise<readonly StoredTenant[]> {
     const grants = Map.groupBy(this.#grants.all(), ({ tenant }) => tenant);
+    const pins = this.#pins.all();
     return this.#all.all().map((row) => ({
       tenant: {
         id: row.id as TenantId,
         sender: row.sender as UserId,
         url: row.url,
         users: row.users,
-        grants: (grants.get(row.id) ?? []).map(grantOf),
+        grants: (grants.get(row.id) ?? []).map((grant) => grantOf(grant, pins.get(grant.id) ?? [])),
         ephemeral: row.ephemeral === 1,
         pausedAt: row.paused_at,
         createdAt: row.created_at,
@@ -121,10 +126,27 @@ export class SqliteTenantStore implements TenantStore {
         this.#grant(id, grant, at);
         const { rooms, actions, types, source } = grant;
         const detail = { rooms: [...rooms], actions: [...actions], types: types === null ? null : [...types], source };
-        this.#note("tenant.allow", id, at, { ...detail, only: String(only) });
+        this.#note("tenant.allow", id, at, { ...detail, ...standsFor(grant), only: String(only) });
         return true;
       })
       .immediate();
+  }
+
+  async repin(id: TenantId, grant: Grant, at: number): Promise<boolean> {
+    return this.#db
+      .transaction(() => {
+        const { rooms, actions, types } = grant;
+        const same = this.#grants.all().filter((row) => row.tenant === id && isSame(row, { rooms, actions, types }));
+        for (const row of same) this.#pins.replace(row.id, grant.pins ?? []);
+        if (same.length === 0) return false;
+        this.#note("tenant.confirm", id, at, { rooms: [...rooms], actions: [...actions], ...standsFor(grant) });
+        return true;
+      })
+      .immediate();
+  }
+
+  async noteMoved(id: TenantId, alias: RoomAlias, to: RoomId, at: number): Promise<void> {
+    this.#pins.noteMoved(id, alias, to, at);
   }
 
   async pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean> {
@@ -158,9 +180,10 @@ export class SqliteTenantStore implements TenantStore {
       .immediate();
   }
 
-  #grant(id: TenantId, { rooms, actions, types, source }: Grant, at: number): void {
+  #grant(id: TenantId, { rooms, actions, types, source, pins = [] }: Grant, at: number): void {
     const list = types === null ? null : JSON.stringify(types);
-    this.#allow.run(id, JSON.stringify(rooms), JSON.stringify(actions), list, source, at);
+    const { lastInsertRowid } = this.#allow.run(id, JSON.stringify(rooms), JSON.stringify(actions), list, source, at);
+    this.#pins.replace(Number(lastInsertRowid), pins);
   }
 
   #note(action: string, id: TenantId, at: number, detail: Record<string, string | number | null | string[]>): void {
@@ -171,11 +194,22 @@ export class SqliteTenantStore implements TenantStore {
   }
 }
 
-function grantOf(row: GrantRow): Grant {
+/** For the audit: which rooms a grant's aliases stand for. */
+function standsFor({ pins = [] }: Grant): Record<string, string[]> {
+  return pins.length === 0 ? {} : { stands_for: pins.map(({ alias, roomId }) => `${alias} ${roomId}`) };
+}
+
+function isSame(row: GrantRow, { rooms, actions, types }: Pick<Grant, "rooms" | "actions" | "types">): boolean {
+  const list = types === null ? null : JSON.stringify(types);
+  return row.rooms === JSON.stringify(rooms) && row.actions === JSON.stringify(actions) && row.types === list;
+}
+
+function grantOf(row: GrantRow, pins: readonly GrantPin[]): Grant {
   return {
     rooms: JSON.parse(row.rooms) as string[],
     actions: JSON.parse(row.actions) as TenantAction[],
     types: row.types === null ? null : (JSON.parse(row.types) as string[]),
     source: row.source as Grant["source"],
+    ...(pins.length === 0 ? {} : { pins }),
   };
 }

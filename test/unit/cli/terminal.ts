@@ -91,9 +91,9 @@ const UNKNOWN_TOKEN = refusal("unknown-token", "The token is not known.");
 const NOT_FOUND = refusal("not-found", "There is no such thing.");
 
 /** The path of a configuration that names this port. */
-export function configFor(port: number): string {
+export function configFor(port: number, token = ADMIN_TOKEN): string {
   const path = join(temporaryFolder(), "emissary.yaml");
-  writeFileSync(path, `admin: { listen: "127.0.0.1:${port}", token: ${ADMIN_TOKEN} }\n`);
+  writeFileSync(path, `admin: { listen: "127.0.0.1:${port}", token: ${token} }\n`);
   return path;
 }
 

@@ -10,10 +10,10 @@ import {
   type AnswerParts,
 } from "../../../src/gateways/invites/answer.ts";
 import type { OwnInvite } from "../../../src/gateways/invites/contracts.ts";
-import type { EventId, RoomId, UserId } from "../../../src/model/ids.ts";
+import { serverOf, type EventId, type RoomId, type UserId } from "../../../src/model/ids.ts";
 import { Budgets } from "../../../src/policy/budgets.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";
-import type { PolicyRule } from "../../../src/policy/rule.ts";
+import type { PolicyRule, Standing } from "../../../src/policy/rule.ts";
 import { ManualClock, START } from "../../support/clock.ts";
 import { ALICE, ROOM } from "../../support/events.ts";
 import { tenant } from "../../support/tenants.ts";
@@ -35,18 +35,23 @@ function parts(more: Partial<AnswerParts> = {}, clock = new ManualClock()): Answ
     setting: "decline",
     takesPart: false,
     tenants: [tenant("telegram")],
-    rules: new RuleBook(),
+    standings: [],
     budgets: new Budgets<AnswerBudgetKind>(ANSWER_BUDGETS, clock),
     ...more,
   };
 }
 
-function ruled(verdict: PolicyRule["verdict"], kind: PolicyRule["kind"], entity: string): RuleBook {
+/** What one rule says of INVITE. */
+function ruled(verdict: PolicyRule["verdict"], kind: PolicyRule["kind"], entity: string): readonly Standing[] {
   const rules = new RuleBook();
   rules.replace("operator", [{ kind, entity, verdict, hashed: false, reason: null, source: "operator" }]);
-  return rules;
+  return rules.standings([
+    { kind: "room", text: INVITE.roomId },
+    { kind: "server", text: serverOf(INVITE.inviter) },
+    { kind: "user", text: INVITE.inviter },
+  ]);
 }
-const denying = (kind: PolicyRule["kind"], entity: string): RuleBook => ruled("deny", kind, entity);
+const denying = (kind: PolicyRule["kind"], entity: string): readonly Standing[] => ruled("deny", kind, entity);
 
 const decline = (reason: string) => ({ act: "decline", reason });
 const wait = (at: number) => ({ act: "wait", at });
@@ -63,27 +68,27 @@ describe("an invite of the pseudouser", () => {
     [
       "into a room that the operator allows waits for the operator",
       INVITE,
-      { rules: ruled("allow", "room", ROOM) },
+      { standings: ruled("allow", "room", ROOM) },
       0,
       wait(START + AWAITED_MS),
     ],
     ["in a room where somebody has a lease is the keeper's", { ...INVITE, isHeld: true }, {}, 0, wait(START + 600_000)],
     ["may be one of several into a room", INVITE, { takesPart: true }, 0, wait(START + TOGETHER_MS)],
     ["that was the only one is declined a little later", INVITE, { takesPart: true }, TOGETHER_MS, decline(REASON)],
-    ["by a denied server", INVITE, { rules: denying("server", "remote.*") }, 0, decline(DENIED_REASON)],
-    ["by a denied user", INVITE, { rules: denying("user", ALICE) }, 0, decline(DENIED_REASON)],
-    ["into a denied room", INVITE, { rules: denying("room", ROOM) }, 0, decline(DENIED_REASON)],
+    ["by a denied server", INVITE, { standings: denying("server", "remote.*") }, 0, decline(DENIED_REASON)],
+    ["by a denied user", INVITE, { standings: denying("user", ALICE) }, 0, decline(DENIED_REASON)],
+    ["into a denied room", INVITE, { standings: denying("room", ROOM) }, 0, decline(DENIED_REASON)],
     [
       "by a denied server for a tenant",
       FOR_TELEGRAM,
-      { rules: denying("server", "remote.*") },
+      { standings: denying("server", "remote.*") },
       0,
       decline(DENIED_REASON),
     ],
     [
       "by a denied server, where all are left alone",
       INVITE,
-      { rules: denying("server", "*"), setting: "keep" },
+      { standings: denying("server", "*"), setting: "keep" },
       0,
       LEAVE,
     ],

@@ -17,6 +17,7 @@ import { ManualClock, settle, START } from "../../support/clock.ts";
 import { CollectedLog } from "../../support/service-app.ts";
 import { ANYBODY } from "../../support/tenants.ts";
 import { ALICE, CAROL, member, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../../support/events.ts";
+import { NOWHERE } from "../../support/pointers.ts";
 
 const WISH: LeaseWish = {
   roomId: ROOM,
@@ -50,6 +51,7 @@ function scene(
     attended: storage.attendance,
     tenants: ANYBODY,
     rules,
+    pointers: NOWHERE,
     coolDowns: storage.coolDowns,
     budgets: new Budgets({ ...PLENTY, ...budgets }, clock),
     limits,

@@ -39,7 +39,7 @@ test.each<[string, string | null, string | null]>([
   ["no reason", null, null],
   ["its ID after a book", `${"x ".repeat(250)}telegram`, null],
 ])("an invite that names %s: %#", (_what, reason, meant) => {
-  expect(addresseeOf(reason, [ROOM], TENANTS)?.id ?? null).toBe(meant);
+  expect(addresseeOf(reason, ROOM, TENANTS)?.id ?? null).toBe(meant);
 });
 
 test.each<[string, string | null, readonly Grant[], readonly Grant[], string | null]>([
@@ -53,5 +53,5 @@ test.each<[string, string | null, readonly Grant[], readonly Grant[], string | n
   ["nobody, where it names both", "irc, telegram", [grant(ROOM)], [], null],
 ])("an invite is for %s", (_what, reason, telegrams, ircs, meant) => {
   const tenants = [tenant("irc", { grants: ircs }), tenant("telegram", { grants: telegrams })];
-  expect(addresseeOf(reason, [ROOM], tenants)?.id ?? null).toBe(meant);
+  expect(addresseeOf(reason, ROOM, tenants)?.id ?? null).toBe(meant);
 });

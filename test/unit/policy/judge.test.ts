@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { RoomId } from "../../../src/model/ids.ts";
+import type { RoomAlias, RoomId } from "../../../src/model/ids.ts";
 import { HOLDER_KINDS, type HolderKind } from "../../../src/model/lease.ts";
 import { MEMBERSHIPS } from "../../../src/model/membership.ts";
 import type { VerdictCode } from "../../../src/model/verdict.ts";
@@ -36,6 +36,7 @@ const anyQuestion: fc.Arbitrary<Question> = fc.record({
   stage: fc.constantFrom("take", "join", "hold"),
   kind: fc.constantFrom(...HOLDER_KINDS),
   word: fc.constantFrom(null, "none", "any", "named"),
+  moved: fc.constant(null),
   ownMembership: fc.constantFrom(null, ...MEMBERSHIPS),
   look: fc.option(
     fc.record({
@@ -57,6 +58,8 @@ const anyQuestion: fc.Arbitrary<Question> = fc.record({
       { maxLength: 3 },
     )
     .map((all) => all.map(({ verdict, kind, isListed }) => says(verdict, kind, isListed ? LIST : "config"))),
+  notExcepted: fc.constant([]),
+  deniedRoutes: fc.constantFrom([], [says("deny", "server")], [says("deny", "server", LIST)]),
   aclDenies: fc.constantFrom(null, true, false),
   coolDown: fc.option(fc.constantFrom(...COOL_DOWN_CODES).map(coolDown)),
   upgrades: fc.constantFrom(0, 1, 11),
@@ -72,10 +75,13 @@ function question(more: Partial<Question> = {}): Question {
     stage: "take",
     kind: "tenant",
     word: null,
+    moved: null,
     ownMembership: null,
     look: OPEN,
     vouched: false,
     standings: [],
+    notExcepted: [],
+    deniedRoutes: [],
     aclDenies: null,
     coolDown: null,
     upgrades: 0,
@@ -282,10 +288,36 @@ describe("may the pseudouser be in the room?", () => {
     );
   });
 
+  test.each(HOLDER_KINDS)("nobody's word makes a server be asked that is denied: %s", (kind) => {
+    const excepted = [says("allow", "room")];
+    for (const [source, code] of [
+      ["config", "denied"],
+      ["operator", "denied"],
+      [LIST, "listed"],
+    ] as const) {
+      const deniedRoutes = [says("deny", "server", source)];
+      const refused = judge(
+        question({ kind, word: kind === "tenant" ? "named" : null, standings: excepted, deniedRoutes }),
+      );
+      expect(refused).toMatchObject({ allowed: false, code, reason: expect.stringContaining("rule the server") });
+    }
+  });
+
+  test("a tenant is told that an alias it was granted points elsewhere", () => {
+    const moved = { alias: "#a:b" as RoomAlias, roomId: "!then" as RoomId };
+    expect(judge(question({ word: "any", moved }))).toMatchObject({
+      code: "not-allowed",
+      reason: expect.stringContaining("#a:b pointed to !then when it was granted"),
+    });
+    expect(judge(question({ word: "none", moved: { ...moved, roomId: null } })).reason).toContain(
+      "not known for which",
+    );
+  });
+
   test("the operator is refused only what no word of the operator's can change", () => {
     fc.assert(
       fc.property(anyQuestion, (asked) => {
-        const { code } = judge({ ...asked, kind: "operator", word: null });
+        const { code } = judge({ ...asked, deniedRoutes: [], kind: "operator", word: null });
         expect(["allowed", "room-cap", "server-acl", "upgrade-chain"]).toContain(code);
       }),
     );

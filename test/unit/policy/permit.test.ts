@@ -1,18 +1,36 @@
 import { describe, expect, test } from "vitest";
-import type { TenantId } from "../../../src/model/ids.ts";
-import { TENANT_ACTIONS, type Grant, type Tenant, type TenantAction } from "../../../src/model/tenant.ts";
-import { objectionTo, wordFor, type Deed, type Word } from "../../../src/policy/permit.ts";
+import type { RoomAlias, RoomId, TenantId } from "../../../src/model/ids.ts";
+import {
+  TENANT_ACTIONS,
+  type Grant,
+  type GrantPin,
+  type Tenant,
+  type TenantAction,
+} from "../../../src/model/tenant.ts";
+import {
+  movedAlias,
+  objectionTo,
+  wordFor,
+  type Deed,
+  type GrantedRoom,
+  type Word,
+} from "../../../src/policy/permit.ts";
 import { tenant } from "../../support/tenants.ts";
 
-const ID = "!room:remote.example";
-const ALIAS = "#ops:remote.example";
+const ID = "!room:remote.example" as RoomId;
+const ALIAS = "#ops:remote.example" as RoomAlias;
+/** The room, asked for by its alias, which the directory points to it. */
+const HERE: GrantedRoom = { id: ID, alias: ALIAS, isPublic: true };
+const BY_ID: GrantedRoom = { ...HERE, alias: null };
+const PIN: GrantPin = { alias: ALIAS, roomId: ID, at: 0, moved: null };
 
 function may(...actions: TenantAction[]): Grant {
   return { rooms: ["*"], actions, types: null, source: "operator" };
 }
 
 function inRooms(rooms: readonly string[], ...actions: TenantAction[]): Grant {
-  return { ...may(...actions), rooms };
+  // Aliases are granted as the operator grants them: for the room that they point to then.
+  return { ...may(...actions), rooms, ...(rooms.includes(ALIAS) ? { pins: [PIN] } : {}) };
 }
 
 function ofTypes(types: readonly string[], ...actions: TenantAction[]): Grant {
@@ -24,34 +42,57 @@ function granted(...grants: Grant[]): Tenant {
 }
 
 function deed(action: TenantAction, more: Partial<Deed> = {}): Deed {
-  return { action, names: [ID, ALIAS], type: null, createdFor: null, ...more };
+  return { action, room: HERE, type: null, createdFor: null, ...more };
 }
 
 describe("in which rooms", () => {
-  test.each<[pattern: string, names: string[], covered: boolean]>([
-    ["*", [ID], true],
-    [ID, [ID], true],
-    [ID, [ID, ALIAS], true],
-    [ID, ["!other:remote.example"], false],
-    [ALIAS, [ID, ALIAS], true],
-    [ALIAS, [ID], false],
-    ["#ops:*", [ID, ALIAS], true],
-    ["#o?s:remote.example", [ID, ALIAS], true],
-    ["#ops", [ID, ALIAS], false],
-    ["!*", [ID], true],
-    ["!*:remote.example", [ID], true],
-    ["!*:remote.example", ["!room:remote.example.evil"], false],
-    ["!*:remote.example", ["!room:remoteXexample"], false],
-    ["*:remote.example", [ID], true],
-    ["#OPS:remote.example", [ID, ALIAS], false],
-  ])("%s covers %j: %s", (pattern, names, covered) => {
-    const objection = objectionTo(granted(inRooms([pattern], "send")), deed("send", { names }));
+  const other = "!other:remote.example" as RoomId;
+  test.each<[pattern: string, room: GrantedRoom, covered: boolean]>([
+    ["*", BY_ID, true],
+    [ID, BY_ID, true],
+    [ID, HERE, true],
+    [ID, { ...BY_ID, id: other }, false],
+    // An alias stands for the room that it was granted for, by whatever name that is asked for, and for no other.
+    [ALIAS, BY_ID, true],
+    [ALIAS, HERE, true],
+    [ALIAS, { ...HERE, id: other }, false],
+    ["#ops:*", HERE, true],
+    ["#ops:*", BY_ID, false],
+    ["#ops:*", { ...HERE, isPublic: false }, false],
+    ["#o?s:remote.example", HERE, true],
+    ["#ops", HERE, false],
+    ["!*", BY_ID, true],
+    ["!*", { ...BY_ID, isPublic: false }, true],
+    ["!*:remote.example", BY_ID, true],
+    ["!*:remote.example", { ...BY_ID, id: "!room:remote.example.evil" as RoomId }, false],
+    ["!*:remote.example", { ...BY_ID, id: "!room:remoteXexample" as RoomId }, false],
+    ["*:remote.example", BY_ID, true],
+    ["*:remote.example", { ...HERE, id: "!v12" as RoomId }, true],
+    ["*:remote.example", { ...HERE, id: "!v12" as RoomId, isPublic: false }, false],
+    ["#OPS:remote.example", HERE, false],
+  ])("%s covers %j: %s", (pattern, room, covered) => {
+    const objection = objectionTo(granted(inRooms([pattern], "send")), deed("send", { room }));
     expect(objection).toBe(covered ? null : "no grant covers this room");
   });
 
+  test("an alias that nobody noted the room of covers nothing", () => {
+    const grant: Grant = { rooms: [ALIAS], actions: ["send"], types: null, source: "operator" };
+    expect(objectionTo(granted(grant), deed("send"))).toBe("no grant covers this room");
+    expect(wordFor(granted(grant), HERE)).toBe("none");
+    expect(movedAlias(granted(grant), ALIAS, ID)).toEqual({ alias: ALIAS, roomId: null });
+  });
+
+  test("whether an alias moved goes by all grants of it", () => {
+    const two = granted(inRooms([ALIAS], "read"), { ...inRooms([ALIAS], "send"), pins: [{ ...PIN, roomId: other }] });
+    expect(movedAlias(two, ALIAS, ID)).toBeNull();
+    expect(movedAlias(two, ALIAS, other)).toBeNull();
+    expect(movedAlias(two, ALIAS, "!third" as RoomId)).toEqual({ alias: ALIAS, roomId: ID });
+    expect(movedAlias(two, "#x:y" as RoomAlias, ID)).toBeNull();
+  });
+
   test("what lies in no room yet needs the action alone", () => {
-    expect(objectionTo(granted(inRooms([ID], "create")), deed("create", { names: [] }))).toBeNull();
-    expect(objectionTo(granted(may("send")), deed("create", { names: [] }))).toContain("not create");
+    expect(objectionTo(granted(inRooms([ID], "create")), deed("create", { room: null }))).toBeNull();
+    expect(objectionTo(granted(may("send")), deed("create", { room: null }))).toContain("not create");
   });
 
   test("nowhere without grants", () => {
@@ -77,7 +118,9 @@ describe("which actions", () => {
     const both = granted(may("read"), inRooms([ID], "send"));
     expect(objectionTo(both, deed("send"))).toBeNull();
     expect(objectionTo(both, deed("read"))).toBeNull();
-    expect(objectionTo(both, deed("send", { names: ["!other:remote.example"] }))).toContain("not send");
+    expect(objectionTo(both, deed("send", { room: { ...BY_ID, id: "!other:remote.example" as RoomId } }))).toContain(
+      "not send",
+    );
   });
 });
 
@@ -156,21 +199,24 @@ describe("what the operator said of a room", () => {
     [[["*"], [ALIAS]], "named"],
     [[["*:remote.example"]], "named"],
     [[["!*"]], "named"],
+    // Whoever owns such aliases says which room they mean: it is never the operator's word for a private one.
+    [[["#ops:*"]], "any"],
+    [[["#*"], ["#elsewhere:a.example"]], "any"],
   ])("grants for %j: %s", (patterns, word) => {
     const grants = patterns.map((rooms) => inRooms(rooms, "read"));
-    expect(wordFor(granted(...grants), [ID, ALIAS])).toBe(word);
+    expect(wordFor(granted(...grants), HERE)).toBe(word);
   });
 
   test("a room of its own making is as if named, for as long as it may make rooms", () => {
     const own = "telegram" as TenantId;
-    expect(wordFor(granted(may("create")), [ID], own)).toBe("named");
-    expect(wordFor(granted(may("create")), [ID], "irc" as TenantId)).toBe("any");
-    expect(wordFor(granted(may("send")), [ID], own)).toBe("any");
-    expect(wordFor(granted(), [ID], own)).toBe("none");
+    expect(wordFor(granted(may("create")), BY_ID, own)).toBe("named");
+    expect(wordFor(granted(may("create")), BY_ID, "irc" as TenantId)).toBe("any");
+    expect(wordFor(granted(may("send")), BY_ID, own)).toBe("any");
+    expect(wordFor(granted(), BY_ID, own)).toBe("none");
   });
 
   test("an invite's grant is as good as the operator's", () => {
-    expect(wordFor(granted({ ...inRooms([ID], "read"), source: "invite" }), [ID])).toBe("named");
+    expect(wordFor(granted({ ...inRooms([ID], "read"), source: "invite" }), BY_ID)).toBe("named");
   });
 });
 
@@ -194,11 +240,11 @@ describe("in a room that was made for it", () => {
 
   test("the right ends when the tenant may make no more", () => {
     expect(objectionTo(granted(may("read")), deed("room-state", OWN))).not.toBeNull();
-    expect(wordFor(granted(may("read")), [ID], OWN.createdFor)).toBe("any");
+    expect(wordFor(granted(may("read")), BY_ID, OWN.createdFor)).toBe("any");
   });
 
   test("a private one is open to it as if it was named", () => {
-    expect(wordFor(granted(may("create")), [ID], OWN.createdFor)).toBe("named");
-    expect(wordFor(granted(may("create")), [ID], "other" as TenantId)).toBe("any");
+    expect(wordFor(granted(may("create")), BY_ID, OWN.createdFor)).toBe("named");
+    expect(wordFor(granted(may("create")), BY_ID, "other" as TenantId)).toBe("any");
   });
 });

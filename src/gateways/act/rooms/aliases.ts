@@ -1,10 +1,10 @@
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
+import { isRoomAlias, isRoomId, isServerName, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
 import { only, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
-import { param } from "../../../platform/http/server.ts";
+import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import type { Caller } from "../caller.ts";
@@ -150,11 +150,29 @@ function jsonOf(value: object): Buffer {
 /** What a search of the directory says (spec, "publicRooms"). */
 const SEARCH_KEYS = ["limit", "since", "filter", "include_all_networks", "third_party_instance_id"] as const;
 
+/** The list of another server is asked of that server. */
+function requireAskable({ routes }: ActParts, request: FastifyRequest): void {
+  routes.required(queryAll(request, "server").filter((server) => isServerName(server)));
+}
+
 const searchDirectory: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "read");
+  requireAskable(parts, request);
   const body = jsonOf(only(await readJson(request, BODY_LIMIT), ...SEARCH_KEYS));
   const path = pathOf(request, SEARCH);
   return parts.upstream.asPseudouser({ method: "POST", path, headers: JSON_HEADERS, body }, reply);
+};
+
+/** The homeserver asks the alias's server. */
+const lookUp: ActHandler = async (parts, caller, request, reply) => {
+  const alias = param(request, "alias");
+  if (isRoomAlias(alias)) parts.aliases.requireAskable(alias);
+  return passRead(NONE)(parts, caller, request, reply);
+};
+
+const listDirectory: ActHandler = async (parts, caller, request, reply) => {
+  requireAskable(parts, request);
+  return passRead(SEARCH)(parts, caller, request, reply);
 };
 
 const SEARCH: ReadonlySet<string> = new Set(["limit", "since", "server"]);
@@ -166,7 +184,7 @@ export const aliasEndpoints: readonly Endpoint[] = [
     path: "/directory/room/:alias",
     how: "passed",
     note: "where an alias points",
-    handler: passRead(NONE),
+    handler: lookUp,
   },
   {
     method: "PUT",
@@ -182,7 +200,7 @@ export const aliasEndpoints: readonly Endpoint[] = [
     note: "of the tenant's own making, or of a room that was made for it; with the create action",
     handler: removeAlias,
   },
-  { method: "GET", path: "/publicRooms", how: "passed", note: "the public rooms", handler: passRead(SEARCH) },
+  { method: "GET", path: "/publicRooms", how: "passed", note: "the public rooms", handler: listDirectory },
   {
     method: "POST",
     path: "/publicRooms",

@@ -1,4 +1,5 @@
 import { EmissaryError } from "../../../model/errors.ts";
+import type { ServerName } from "../../../model/ids.ts";
 import { stringAt } from "../../../model/json.ts";
 import type { Room } from "../../../model/room.ts";
 import { isOpen, isReadable, opennessOf } from "../../../policy/openness.ts";
@@ -14,7 +15,6 @@ import { pathOf } from "../path.ts";
 import { refused } from "../refused.ts";
 
 const NONE: ReadonlySet<string> = new Set();
-const VIA: ReadonlySet<string> = new Set(["via", "server_name"]);
 const PING_BODY_LIMIT = 4 * 1024;
 
 /** What a client-server API has for each way in which a tenant's call can fail (spec v1.7, "Pinging"). */
@@ -47,17 +47,26 @@ const ping: ActHandler = async (parts, { tenant }, request, reply) => {
 /** The homeserver tells the pseudouser more than the public: of a private room that it is in, or invited to, for somebody else. */
 const summary: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "read");
-  const { roomId } = await resolveRoom(param(request, "roomIdOrAlias"), viaOf(request), parts.aliases);
+  const via = parts.routes.required(viaOf(request));
+  const { roomId } = await resolveRoom(param(request, "roomIdOrAlias"), via, parts.aliases);
   const room = await parts.ledger.room(roomId);
   const holds = (await parts.leases.find(roomId, holderOf(caller.tenant))) !== null;
   if (!holds && room !== null && isIntimate(room)) {
     throw new EmissaryError("not-found", `There is nothing to tell of ${roomId} from outside.`);
   }
   return parts.upstream.asPseudouser(
-    { method: "GET", path: pathOf(request, VIA), headers: request.headers, body: null },
+    { method: "GET", path: `${pathOf(request, NONE)}${queryWith(via)}`, headers: request.headers, body: null },
     reply,
   );
 };
+
+/** Under both names (MSC4156), of which homeservers read the one that they know. */
+function queryWith(via: readonly ServerName[]): string {
+  if (via.length === 0) return "";
+  const query = new URLSearchParams();
+  for (const name of ["via", "server_name"]) for (const server of via) query.append(name, server);
+  return `?${query.toString()}`;
+}
 
 function isIntimate(room: Room): boolean {
   const { ownMembership } = room;

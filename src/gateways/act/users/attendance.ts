@@ -3,7 +3,7 @@ import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomAlias, type RoomAlias, type RoomId } from "../../../model/ids.ts";
 import type { Lease, LeaseWish } from "../../../model/lease.ts";
 import type { Room } from "../../../model/room.ts";
-import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
+import { resolveWish, roomIdFrom } from "../../../leases/target.ts";
 import { addresseeOf } from "../../../policy/invites.ts";
 import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
@@ -25,8 +25,11 @@ export async function joinRoom(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<RoomId> {
-  const { roomId, via } = await resolveRoom(idOrAlias, viaOf(request), parts.aliases);
-  const wish: LeaseWish = { roomId, holder: holderOf(tenant), alias: aliasOf(idOrAlias), via, ttl: null };
+  const holder = holderOf(tenant);
+  const { roomId, via } = await resolveWish(parts, holder, idOrAlias, viaOf(request));
+  const alias = aliasOf(idOrAlias);
+  if (alias !== null) await parts.tenants.noteTarget(tenant, alias, roomId);
+  const wish: LeaseWish = { roomId, holder, alias, via, ttl: null };
   const room = await parts.ledger.room(roomId);
   const held = await heldLease(parts, wish, room);
   if (held !== null && (await parts.personas.enter(tenant.id, roomId, user))) return roomId;
@@ -61,12 +64,11 @@ async function heldLease(
 async function allowIfInvited(
   parts: ActParts,
   tenantId: string,
-  { roomId, alias }: LeaseWish,
+  { roomId }: LeaseWish,
   room: Room | null,
 ): Promise<void> {
   if (room?.ownMembership !== "invite") return;
-  const names = [roomId, alias ?? null, room.canonicalAlias].filter((name) => name !== null);
-  const addressee = addresseeOf(room.ownReason, names, parts.tenants.all());
+  const addressee = addresseeOf(room.ownReason, roomId, parts.tenants.all());
   if (addressee?.id === tenantId) await parts.tenants.allowInvited(addressee, roomId);
 }
 

@@ -1,0 +1,148 @@
+import { limitOf, type Clock } from "../model/clock.ts";
+import { serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
+import { remember } from "../model/remember.ts";
+import { refusedByRule } from "./rule-words.ts";
+import type { Standing } from "./rule.ts";
+import type { RuleBook } from "./rule-book.ts";
+
+export interface Pointed {
+  readonly roomId: RoomId;
+  readonly via: readonly ServerName[];
+}
+
+/** Where aliases point, as the homeserver says. */
+export interface Directory {
+  /** Null where the alias is not known. @throws EmissaryError where the homeserver cannot tell now. */
+  resolve(alias: RoomAlias): Promise<Pointed | null>;
+}
+
+/** `unknown`: the directory cannot tell now, and has not told lately. */
+export type Pointing = "there" | "elsewhere" | "unknown";
+
+export interface Seen {
+  /** Null for nowhere. */
+  readonly roomId: RoomId | null;
+  readonly at: number;
+}
+
+export interface PointersParts {
+  readonly directory: Directory;
+  readonly rules: Pick<RuleBook, "ruleFor">;
+  readonly server: ServerName;
+  readonly clock: Clock;
+}
+
+/** What the directory said is gone by for so long. */
+const FRESH_MS = 5 * 60_000;
+/** For a room that we are in, while the directory cannot tell: that a homeserver is down for a while puts nobody out. */
+const HELD_MS = 60 * 60_000;
+/** One that could not tell is not asked again before this, and none is waited for longer than this. */
+const FAILED_MS = 30_000;
+const WAIT_MS = 10_000;
+/** Aliases of which it is known where they point, or that it could not be told: those asked for last. */
+const KEPT = 10_000;
+
+/**
+ * Where aliases point. The only door to the directory: the server of an alias is asked over federation, so an alias of a server that is
+ * denied is not asked for. A room's own claim to a name is never looked at.
+ */
+export class Pointers implements Directory {
+  readonly #parts: PointersParts;
+  readonly #seen = new Map<RoomAlias, Seen>();
+  readonly #failing = new Map<RoomAlias, { readonly since: number; readonly at: number }>();
+  readonly #asking = new Map<RoomAlias, Promise<Pointed | null>>();
+
+  constructor(parts: PointersParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Asks the directory now; those who ask for the same alias at once share the question.
+   * @throws EmissaryError `refused-by-policy` where the alias's server is denied; where the homeserver cannot tell, that
+   */
+  async resolve(alias: RoomAlias): Promise<Pointed | null> {
+    this.requireAskable(alias);
+    return this.#ask(alias);
+  }
+
+  /** @throws EmissaryError `refused-by-policy` where the alias's server is denied */
+  requireAskable(alias: RoomAlias): void {
+    const denial = this.#denialOf(alias);
+    if (denial !== null) throw refusedByRule(`The alias ${alias} is not asked for`, denial);
+  }
+
+  /** Whether an alias points to a room. @param isHeld whether this is about a room that we are in already */
+  async pointing(alias: RoomAlias, roomId: RoomId, isHeld: boolean): Promise<Pointing> {
+    if (this.#denialOf(alias) !== null) return "elsewhere";
+    const seen = this.#seen.get(alias);
+    if (seen === undefined || this.#age(seen.at) >= FRESH_MS) await this.#look(alias);
+    const found = this.#seen.get(alias);
+    const holds = isHeld ? HELD_MS : FRESH_MS;
+    if (found !== undefined && this.#age(found.at) < holds) return found.roomId === roomId ? "there" : "elsewhere";
+    const failing = this.#failing.get(alias);
+    return failing !== undefined && this.#age(failing.since) >= HELD_MS ? "elsewhere" : "unknown";
+  }
+
+  /** What the directory said last, without asking. */
+  seen(alias: RoomAlias): Seen | null {
+    return this.#seen.get(alias) ?? null;
+  }
+
+  #denialOf(alias: RoomAlias): Standing | null {
+    const text = serverOf(alias);
+    if (text === this.#parts.server) return null;
+    const entity = { kind: "server", text } as const;
+    const rule = this.#parts.rules.ruleFor(entity);
+    return rule?.verdict === "deny" ? { entity, rule } : null;
+  }
+
+  /** Asks where it is time to, and waits for a while. Never rejects. */
+  async #look(alias: RoomAlias): Promise<void> {
+    const failing = this.#failing.get(alias);
+    if (failing !== undefined && this.#age(failing.at) < FAILED_MS) return;
+    const asked = this.#ask(alias).then(
+      () => undefined,
+      () => undefined,
+    );
+    const limit = limitOf(this.#parts.clock, WAIT_MS, new AbortController().signal);
+    const isLate = new Promise<void>((resolve) => {
+      limit.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([asked, isLate]);
+    if (limit.signal.aborted) this.#fails(alias);
+    limit.free();
+  }
+
+  #ask(alias: RoomAlias): Promise<Pointed | null> {
+    const known = this.#asking.get(alias);
+    if (known !== undefined) return known;
+    const { directory, clock } = this.#parts;
+    const asked = directory
+      .resolve(alias)
+      .then(
+        (found) => {
+          remember(this.#seen, alias, { roomId: found?.roomId ?? null, at: clock.now() }, KEPT);
+          this.#failing.delete(alias);
+          return found;
+        },
+        (error: unknown) => {
+          this.#fails(alias);
+          throw error;
+        },
+      )
+      .finally(() => this.#asking.delete(alias));
+    this.#asking.set(alias, asked);
+    return asked;
+  }
+
+  #fails(alias: RoomAlias): void {
+    const at = this.#parts.clock.now();
+    remember(this.#failing, alias, { since: this.#failing.get(alias)?.since ?? at, at }, KEPT);
+  }
+
+  /** A clock that was set back makes nothing younger. */
+  #age(at: number): number {
+    const age = this.#parts.clock.now() - at;
+    return age < 0 ? Infinity : age;
+  }
+}

@@ -1,0 +1,78 @@
+import { isRoomAlias, type RoomAlias, type RoomId } from "../model/ids.ts";
+import { isOneAlias } from "./pins.ts";
+import type { Pointers } from "./pointers.ts";
+import type { Entity, PolicyRule, Standing } from "./rule.ts";
+import type { RuleBook } from "./rule-book.ts";
+
+export interface RoomStandings {
+  readonly standings: readonly Standing[];
+  /** Exceptions by an alias that have to do with the room and do not count, each with why. */
+  readonly notExcepted: readonly string[];
+}
+
+/** An exception that counts if the alias points to the room. */
+interface Candidate {
+  readonly alias: RoomAlias;
+  readonly rule: PolicyRule;
+}
+
+/**
+ * What rules say of a room. Names that it is asked for by, or calls itself by, count against it; for it they count only where the
+ * directory says the same: anybody may call a room anything.
+ */
+export class RoomRules {
+  readonly #rules: RuleBook;
+  readonly #pointers: Pick<Pointers, "pointing">;
+
+  constructor(rules: RuleBook, pointers: Pick<Pointers, "pointing">) {
+    this.#rules = rules;
+    this.#pointers = pointers;
+  }
+
+  /**
+   * @param names aliases that somebody gives the room
+   * @param isHeld whether we are in the room already: then an exception outlasts a directory that cannot tell for a while
+   */
+  async of(roomId: RoomId, names: readonly string[], isHeld: boolean): Promise<RoomStandings> {
+    const rules = this.#rules;
+    const standings = rules.standings([{ kind: "room", text: roomId }]).slice();
+    const notExcepted: string[] = [];
+    const candidates: Candidate[] = rules.pinnedTo(roomId).map((rule) => ({ alias: rule.entity as RoomAlias, rule }));
+    for (const name of new Set(names)) {
+      const entity: Entity = { kind: "room", text: name };
+      const rule = rules.ruleFor(entity);
+      if (rule === null) continue;
+      const denying = rule.verdict === "deny" ? rule : rules.denialOf(entity);
+      if (denying !== null) standings.push({ entity, rule: denying });
+      if (rule.verdict === "deny") continue;
+      if (!isOneAlias(rule.entity) && isRoomAlias(name)) candidates.push({ alias: name, rule });
+      else if (rule.pin !== roomId) notExcepted.push(`${rule.entity}: ${madeFor(rule)}`);
+    }
+    for (const { alias, rule } of candidates) {
+      const pointing = await this.#pointers.pointing(alias, roomId, isHeld);
+      // The room of a pin was looked at when the exception was made; of a glob's nothing is known but what the directory says.
+      if (pointing === "there" || (pointing === "unknown" && isHeld && rule.pin === roomId)) {
+        standings.push({ entity: { kind: "room", text: alias }, rule });
+      } else {
+        const why = pointing === "unknown" ? "it cannot be told now where it points" : "it does not point to this room";
+        notExcepted.push(`${alias}: ${why}`);
+      }
+    }
+    return { standings, notExcepted };
+  }
+
+  /** For an invite: names count against it only, and nobody is asked about them, since anybody can invite. */
+  async ofInvite(roomId: RoomId, names: readonly string[]): Promise<readonly Standing[]> {
+    const { standings } = await this.of(roomId, [], false);
+    const denied = names.flatMap((text): Standing[] => {
+      const entity: Entity = { kind: "room", text };
+      const rule = this.#rules.denialOf(entity);
+      return rule === null ? [] : [{ entity, rule }];
+    });
+    return [...standings, ...denied];
+  }
+}
+
+function madeFor({ pin }: PolicyRule): string {
+  return pin === undefined ? "it is not known which room it was made for" : `it was made for ${pin}`;
+}
