@@ -20,6 +20,8 @@ export interface LoaderParts {
   readonly log: Logger;
   /** Told how many rows of a room had to be put right when it was loaded again. */
   readonly repaired: (differences: number) => void;
+  /** Is fired when a room was loaded. */
+  readonly loaded: Signal;
   /** Fires when a room may have come to be wanted. */
   readonly stirred: Signal;
 }
@@ -96,8 +98,7 @@ export class RoomLoader {
     for await (const part of states.stream(roomId, this.#abort.signal)) {
       events += part.length;
       power = powerWith(power, part);
-      // Tombstones move leases when they arrive as events; a fetched one only says how the room stands.
-      const changes = part.flatMap((event) => foldEvent(event, own)).filter((change) => change.kind !== "upgrade");
+      const changes = part.flatMap((event) => foldEvent(event, own));
       differences += await loads.part(ticket, changes, clock.now());
       // What has come of a large room lies ready, piece after piece: without a pause nobody else would have a turn until it is all taken.
       if (part.length >= LARGE_PART) await clock.sleep(BREATH_MS, this.#abort.signal);
@@ -107,6 +108,7 @@ export class RoomLoader {
       log.warn("room.repaired", { room: roomId, differences });
       this.#parts.repaired(differences);
     }
+    this.#parts.loaded.notify();
     log.debug("room.loaded", { room: roomId, events });
     if (!ticket.again) await functionalMember.enlist(roomId, power, this.#abort.signal);
   }

@@ -1,11 +1,9 @@
 import { limitOf, type Clock, type Random } from "../model/clock.ts";
-import type { RoomId, ServerName } from "../model/ids.ts";
-import type { HolderKind, Lease } from "../model/lease.ts";
+import type { RoomId } from "../model/ids.ts";
+import type { HolderKind } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Membership } from "../model/membership.ts";
 import type { Recorder } from "../ledger/recorder.ts";
-import type { Shortage } from "../policy/budgets.ts";
-import type { BudgetKind } from "../policy/payers.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { AttendanceStore, MoveAnswer, PseudouserMoves, RoomSituation } from "./contracts.ts";
 import { objectionToAll } from "./objection.ts";
@@ -44,8 +42,6 @@ export interface MoverParts {
 const CONFIRM_MS = 30_000;
 /** If neither the answer nor an event has told the outcome of a move, it is made again after this; both moves may be repeated. */
 const UNCONFIRMED_MS = 10_000;
-const BUDGET_USED_UP =
-  "the room's leases came with an upgrade, and the budget for joins is used up (policy.joins_per_server)";
 
 /** Carries out joins and leaves, each within its time, and looks what became of them. */
 export class Mover {
@@ -68,11 +64,6 @@ export class Mover {
       return store.refuse(roomId, objection.code, objection.reason, clock.now(), newest);
     }
     if (objection !== null) return this.#putOff(roomId, { ...objection, retryAfter: null });
-    const shortage = attendance.phase === "joining" ? null : await this.#charge(leases, via);
-    if (shortage !== null) {
-      const { payer, retryAfter } = shortage;
-      return this.#putOff(roomId, { code: `budget-${payer.kind}`, reason: BUDGET_USED_UP, retryAfter });
-    }
     const earlier = attendance.tries > 0 ? {} : { code: null, reason: null };
     const now = clock.now();
     const nextAt = now + UNCONFIRMED_MS;
@@ -90,13 +81,6 @@ export class Mover {
     await store.noteDeed(roomId, "room.join", clock.now());
     log.info("room.joined", { room: roomId });
     if ((await this.look(roomId)) !== "join") await this.#notShown(roomId, "join");
-  }
-
-  /** Leases that were taken at the desk are paid for there; where all of them came with an upgrade, the join is paid for here. */
-  async #charge(leases: readonly Lease[], via: readonly ServerName[]): Promise<Shortage<BudgetKind> | null> {
-    const [lease] = leases;
-    if (lease === undefined || leases.some(({ upgrades }) => upgrades === 0)) return null;
-    return this.#parts.policy.charge({ ...lease, via });
   }
 
   async leave(roomId: RoomId, { attendance, stirs }: RoomSituation, turn: Turn): Promise<void> {

@@ -23,12 +23,17 @@ export function actionsIn(list: string): { readonly actions: readonly string[]; 
   return { actions: [...new Set(actions)], fault };
 }
 
+const WHENCE: ReadonlyMap<string, string> = new Map([
+  ["invite", ", by an invite"],
+  ["upgrade", ", which replaced a room that it was allowed in"],
+]);
+
 /** Each grant in a line of its own: what, of which types, where, and whence it is. */
 export function grantTexts(grants: readonly GrantAnswer[]): string[] {
   if (grants.length === 0) return ["nothing"];
   return grants.map((grant) => {
     const types = grant.types === null ? "" : ` (of the types ${grant.types.join(", ")})`;
-    const whence = grant.source === "invite" ? ", by an invite" : "";
+    const whence = WHENCE.get(grant.source) ?? "";
     return `${grant.actions.join(", ")}${types} in ${roomsOf(grant)}${whence}`;
   });
 }

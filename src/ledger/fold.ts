@@ -35,6 +35,8 @@ export type LedgerChange =
       readonly ends: LeaseEnd | null;
       /** For `own`: the reason that the event gives, cut to a bound. */
       readonly reason: string | null;
+      /** For `own`, where it is an invite: the room that the inviter says this one replaces. */
+      readonly claims: RoomId | null;
     }
   | {
       readonly kind: "state";
@@ -44,7 +46,7 @@ export type LedgerChange =
       readonly eventId: EventId;
       readonly replaces: EventId | null;
     }
-  /** The room was replaced: its leases move, and the upgrader's server is a route to the new room. */
+  /** The room says that another replaces it. The upgrader's server is a route to that one. */
   | {
       readonly kind: "upgrade";
       readonly roomId: RoomId;
@@ -59,7 +61,7 @@ const FIELDS_OF: Readonly<
   "m.room.create": (content, sender, own) => [
     ["version", stringAt(content, "room_version") ?? "1"],
     ["type", stringAt(content, "type")],
-    ["predecessor", isJsonObject(content["predecessor"]) ? stringAt(content["predecessor"], "room_id") : null],
+    ["predecessor", predecessorIn(content)],
     ["created_for", sender === own ? (ownerIn(content)?.tenant ?? null) : null],
     ["creator", sender],
   ],
@@ -131,9 +133,25 @@ function foldMember(event: RoomEvent, userId: string, own: UserId): readonly Led
       replaces: replacedBy(event),
       own: isOwn,
       reason: isOwn ? (stringAt(event.content, "reason")?.slice(0, MAX_REASON) ?? null) : null,
+      claims: isOwn && membership === "invite" ? claimedBy(event) : null,
       ends: putOut && membership === "ban" ? "banned" : putOut && membership === "leave" ? "kicked" : null,
     },
   ];
+}
+
+/** The predecessor in the m.room.create that an invite brings along (spec, "Stripped state"), be it a whole event (MSC4311) or not. */
+function claimedBy({ unsigned }: RoomEvent): RoomId | null {
+  const state = unsigned?.["invite_room_state"];
+  const entries = Array.isArray(state) ? state.filter((entry) => isJsonObject(entry)) : [];
+  const content = entries.find(({ type }) => type === "m.room.create")?.["content"] ?? null;
+  const claimed = isJsonObject(content) ? predecessorIn(content) : null;
+  return claimed !== null && isRoomId(claimed) ? claimed : null;
+}
+
+/** From room version 12 on it has no `event_id`; the room is all that is looked at (MSC4291). */
+function predecessorIn(content: JsonObject): string | null {
+  const predecessor = content["predecessor"];
+  return isJsonObject(predecessor) ? stringAt(predecessor, "room_id") : null;
 }
 
 function replacedBy(event: RoomEvent): EventId | null {

@@ -1,6 +1,7 @@
 import type { RoomAlias, RoomId, ServerName, UserId } from "./ids.ts";
 
-export const HOLDER_KINDS = ["tenant", "peek", "alias", "invite", "watch", "index", "operator"] as const;
+export const HOLDER_KINDS = ["tenant", "peek", "alias", "invite", "watch", "index", "upgrade", "operator"] as const;
+/** `upgrade`: the pseudouser is to find out whether a room truly replaces another, the one that is the holder's name. Nobody reads by it. */
 export type HolderKind = (typeof HOLDER_KINDS)[number];
 
 /** Who wants the pseudouser in a room: a kind and a name within it, for example tenant `telegram`. */
@@ -28,7 +29,7 @@ export interface Lease {
   /** The name by which the holder asked for the room, or null where it did by ID. */
   readonly alias: RoomAlias | null;
   readonly takenAt: number;
-  /** How many upgrades it has come through since its holder took or renewed it. */
+  /** How many upgrades lie between the room that its holder asked for and this one. */
   readonly upgrades: number;
   /** Milliseconds since the epoch, or null for a lease that lasts until it is released. */
   readonly expiresAt: number | null;
@@ -46,6 +47,8 @@ export interface LeaseWish {
   readonly via: readonly ServerName[];
   /** For a lease of an invited user: who invites it. */
   readonly inviter?: UserId | null;
+  /** How many upgrades lie between the room that was asked for and this one; none where it is left out. */
+  readonly upgrades?: number;
   /** Milliseconds from now until it expires; null for no end. */
   readonly ttl: number | null;
 }

@@ -42,8 +42,11 @@ export interface Grant {
   readonly actions: readonly TenantAction[];
   /** Event types or globs of them that `send`, `state` and `room-state` are for; null for every type. */
   readonly types: readonly string[] | null;
-  /** `invite`: made when the tenant was invited to the room and joined it. */
-  readonly source: "operator" | "invite";
+  /**
+   * `invite`: made when the tenant was invited to the room and joined it; `upgrade`: when its lease followed to a room that replaced one
+   * which a grant names.
+   */
+  readonly source: "operator" | "invite" | "upgrade";
 }
 
 /** An appservice or a bot that acts through the pseudouser. */

@@ -11,6 +11,7 @@ export const VERDICT_CODES = [
   "too-complex",
   "put-out",
   "upgrade-chain",
+  "no-predecessor",
   "room-cap",
   "busy",
   "not-visible",

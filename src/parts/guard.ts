@@ -23,6 +23,7 @@ export class Guard {
   readonly routes: Routes;
   readonly policy: Policy;
   readonly desk: LeaseDesk;
+  readonly refusals: LeaseRefusals;
   readonly #shared: Shared;
   readonly #budgets: Budgets<BudgetKind>;
 
@@ -60,14 +61,14 @@ export class Guard {
       limits: config.policy,
       clock,
     });
-    const refusals = new LeaseRefusals({
+    this.refusals = new LeaseRefusals({
       write: (entry) => storage.audit.noteAll([entry], clock.now()),
       refused: this.refused,
       clock,
       log,
       abort: stopping,
     });
-    this.desk = new LeaseDesk(storage.leases, this.policy, clock, refusals);
+    this.desk = new LeaseDesk(storage.leases, this.policy, clock, this.refusals);
   }
 
   /** Counts leases that were refused, or ended so. */

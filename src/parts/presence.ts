@@ -3,12 +3,16 @@ import { Keeper } from "../attendance/keeper.ts";
 import { RoomLoader } from "../attendance/loader.ts";
 import { HomeserverMoves } from "../homeserver/moves.ts";
 import { HomeserverServiceMembers } from "../homeserver/service-members.ts";
+import { HomeserverTombstones } from "../homeserver/tombstones.ts";
 import { HomeserverAnswers } from "../homeserver/word.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import { Floods } from "../leases/floods.ts";
+import { Followers } from "../leases/followers.ts";
 import { Reviewer } from "../leases/reviewer.ts";
 import { sweepLeases } from "../leases/sweeper.ts";
+import { Upgrades } from "../leases/upgrades.ts";
 import type { RoomEvent } from "../model/event.ts";
+import { Signal } from "../model/signal.ts";
 import type { Config } from "../platform/config/config.ts";
 import { FloodMeter } from "../policy/flood.ts";
 import { DeliveryWatch, type Delivery } from "../reconcile/delivery.ts";
@@ -22,6 +26,7 @@ export class Presence {
   readonly #shared: Shared;
   readonly #guard: Guard;
   readonly #reviewer: Reviewer;
+  readonly #upgrades: Upgrades;
   readonly #floods: Floods;
   readonly #loader: RoomLoader;
   readonly #watch: DeliveryWatch;
@@ -30,7 +35,7 @@ export class Presence {
   /** @param attendance the section as it is now */
   constructor(shared: Shared, guard: Guard, recorder: Recorder, attendance: () => Config["attendance"]) {
     const { config, own, storage, client, states, metrics, clock, random, log } = shared;
-    const { policy, rules, tenants, desk, refused } = guard;
+    const { policy, rules, tenants, desk, refusals, refused } = guard;
     this.#shared = shared;
     this.#guard = guard;
     const moves = new HomeserverMoves(client);
@@ -69,6 +74,26 @@ export class Presence {
       clock,
       log,
     });
+    const loaded = new Signal();
+    this.#upgrades = new Upgrades({
+      store: storage.upgrades,
+      ledger: storage.ledger,
+      tombstones: new HomeserverTombstones(client),
+      followers: new Followers({
+        store: storage.upgrades,
+        policy,
+        tenants,
+        refusals,
+        moved: desk.changed,
+        clock,
+        log,
+      }),
+      desk,
+      refusals,
+      signals: [recorder.ownChanged, loaded],
+      clock,
+      log,
+    });
     this.#loader = new RoomLoader({
       loads: storage.loads,
       states,
@@ -85,6 +110,7 @@ export class Presence {
       random,
       log,
       repaired: (differences) => metrics.repaired.inc({ what: "rows" }, differences),
+      loaded,
       stirred: stepped,
     });
     const word = new HomeserverAnswers(client, config.registration.id);
@@ -132,6 +158,7 @@ export class Presence {
     this.#loader.start();
     return [
       this.#reviewer.run(abort),
+      this.#upgrades.run(abort),
       sweepLeases({ store: storage.leases, changed: this.#guard.desk.changed, clock, log, abort }),
       reconcileForever(this.#reconciler, abort),
     ];

@@ -1,4 +1,4 @@
-import { isRoomAlias, isRoomId, type RoomAlias } from "../model/ids.ts";
+import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../model/ids.ts";
 import { ANY_ROOM, type Grant, type GrantPin } from "../model/tenant.ts";
 import { MAX_GLOB } from "./glob.ts";
 import { isOneAlias } from "./pins.ts";
@@ -19,6 +19,16 @@ export function faultsInRooms(rooms: readonly string[]): string[] {
 /** What is wrong with a grant's patterns of event types, likewise. */
 export function faultsInTypes(types: readonly string[]): string[] {
   return [...faultsInNumber(types), ...types.map(faultInLength).filter((fault) => fault !== null)];
+}
+
+/** Whether there is room for grants that name another room beside each that names this one. */
+export function haveSpaceFor(grants: readonly Grant[], roomId: RoomId): boolean {
+  return grants.length + grants.filter((grant) => namesRoom(grant, roomId)).length <= MAX_GRANTS;
+}
+
+/** Whether a grant names a room without a wildcard: by its ID, or by an alias that was granted for it. */
+export function namesRoom({ rooms, pins = [] }: Grant, id: RoomId): boolean {
+  return rooms.includes(id) || pins.some(({ alias, roomId }) => roomId === id && rooms.includes(alias));
 }
 
 /** Whether two grants allow the same, whoever gave them. */

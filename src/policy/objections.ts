@@ -23,17 +23,30 @@ export interface Objection {
   readonly inputs: (question: Question) => Readonly<Record<string, JsonValue>>;
 }
 
-/** A lease that has come through so many upgrades without being renewed comes through no more. */
+/** So many upgrades after the room that its holder asked for, a lease follows no more. */
 export const MAX_UPGRADES = 10;
 /** A place among the joins under way is commonly free again after this, milliseconds. */
 const BUSY_RETRY_MS = 5_000;
 
-const byOperator = ({ kind }: Question): string | null => (kind === "operator" ? "the operator asks for it" : null);
 /** No word makes a room reachable: it stands above what is said against the room, and a server that is denied is still not asked. */
 const unlessByRoute =
   (whose: (rule: PolicyRule) => boolean) =>
   (question: Question): string | null =>
     routeDenial(question, whose) === null ? byOperatorOrAllowedRoom(question) : null;
+const byOperator = ({ kind, upgrades }: Question): string | null =>
+  kind === "operator" && upgrades === 0 ? "the operator asks for it" : null;
+/** The operator named the room that this one replaces. That opens it as a grant would, and says nothing of what is against this one. */
+const byOperatorBefore = ({ kind, upgrades }: Question): string | null =>
+  kind === "operator" && upgrades > 0 ? "the operator asked for the room that this one replaces" : null;
+/** Whoever finds out whether an upgrade is genuine reads nothing to anybody, and goes where the room's own rules let it in. */
+const byWayIn = ({ kind, ownMembership, look }: Question): string | null => {
+  if (kind !== "upgrade") return null;
+  if (ownMembership === "join") return "the pseudouser is there already";
+  if (ownMembership === "invite") return "the pseudouser is invited";
+  return look?.joinRule === "restricted" || look?.joinRule === "knock_restricted"
+    ? "the room lets members of certain other rooms in, and its servers know which"
+    : null;
+};
 const byOperatorOrAllowedRoom = (question: Question): string | null =>
   byOperator(question) ?? (isRoomAllowed(question.standings) ? "the operator allows this room" : null);
 /** The invite of a local user alone opens no room to the pseudouser: the room's own rules let in only who is invited itself. */
@@ -132,7 +145,7 @@ export const OBJECTIONS: readonly Objection[] = [
   {
     code: "busy",
     objection: ({ stage, kind, ownMembership, joinsUnderWay, limits }) => {
-      const isWaitedFor = kind !== "invite" && kind !== "alias";
+      const isWaitedFor = kind !== "invite" && kind !== "alias" && kind !== "upgrade";
       const most = isWaitedFor ? limits.maxJoinsUnderWay : partOf(limits.maxJoinsUnderWay);
       return stage === "take" && ownMembership !== "join" && joinsUnderWay >= most
         ? `${joinsUnderWay} rooms wait to be joined, and no more than ${most} may${forKind(kind, most, limits.maxJoinsUnderWay)} (policy.max_joins_under_way)`
@@ -151,7 +164,12 @@ export const OBJECTIONS: readonly Objection[] = [
       look === null
         ? "the homeserver can tell nothing of this room: it is private, or none of the given servers (via) is in it"
         : null,
-    spares: (question) => byOperator(question) ?? byGrant(question) ?? byToldInvite(question),
+    spares: (question) =>
+      byOperator(question) ??
+      byOperatorBefore(question) ??
+      byGrant(question) ??
+      byToldInvite(question) ??
+      byWayIn(question),
     inputs: ({ look }) => ({ visible: look !== null }),
   },
   {
@@ -177,7 +195,13 @@ export const OBJECTIONS: readonly Objection[] = [
   {
     code: "join-rule",
     objection: byJoinRule,
-    spares: (question) => byOperator(question) ?? byGrant(question) ?? byInvite(question) ?? byStaying(question),
+    spares: (question) =>
+      byOperator(question) ??
+      byOperatorBefore(question) ??
+      byGrant(question) ??
+      byInvite(question) ??
+      byWayIn(question) ??
+      byStaying(question),
     inputs: ({ look, vouched }) => ({ join_rule: look?.joinRule ?? null, vouched }),
   },
   {

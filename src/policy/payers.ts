@@ -72,6 +72,9 @@ export function payersOf(
       return [room, { kind: "tenant", name }, ...(isNamed ? [] : gaining), all];
     case "alias":
       return [room, all];
+    case "upgrade":
+      // The holder is the old room: who can write its tombstone is not to send us about in other rooms.
+      return [room, { kind: "room", name }, ...gaining, all];
     case "peek":
       return [room, { kind: "user", name: peekingUser(name) }, ...gaining, all];
     default:

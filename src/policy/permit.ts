@@ -1,6 +1,7 @@
 import type { RoomAlias, RoomId, TenantId } from "../model/ids.ts";
 import { ANY_ROOM, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
 import { matchesGlob } from "./glob.ts";
+import { namesRoom } from "./grants.ts";
 
 /** A room, as far as a tenant's grants go by it. What the room calls itself is not among it: that is its own word. */
 export interface GrantedRoom {
@@ -51,7 +52,7 @@ export function objectionTo(tenant: Tenant, deed: Deed): string | null {
     createdFor !== null &&
     createdFor !== tenant.id &&
     POWERS.has(action) &&
-    !withType.some((grant) => namesItself(grant, room.id))
+    !withType.some((grant) => namesRoom(grant, room.id))
   ) {
     return "the room was created for another tenant, whose power it would use";
   }
@@ -100,14 +101,9 @@ export function goesByAlias({ grants }: Tenant, alias: RoomAlias): boolean {
 function reachOf(grant: Grant, { id, alias, isPublic }: GrantedRoom): Word {
   const { rooms } = grant;
   if (rooms.includes(ANY_ROOM)) return "any";
-  if (namesItself(grant, id) || matchesGlob(rooms, id)) return "named";
+  if (namesRoom(grant, id) || matchesGlob(rooms, id)) return "named";
   if (alias === null || !isPublic) return "none";
   return rooms.some((pattern) => isAliasGlob(pattern) && matchesGlob([pattern], alias)) ? "any" : "none";
-}
-
-/** One that names the room without a wildcard: by its ID, or by an alias that was granted for it. */
-function namesItself({ rooms, pins = [] }: Grant, id: RoomId): boolean {
-  return rooms.includes(id) || pins.some(({ alias, roomId }) => roomId === id && rooms.includes(alias));
 }
 
 /** A glob that an alias can match. */

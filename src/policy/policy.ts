@@ -1,7 +1,7 @@
 import type { RoomId, ServerName, UserId } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import type { RuleFinding, Verdict } from "../model/verdict.ts";
-import type { Budgets, Shortage } from "./budgets.ts";
+import type { Budgets } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
 import type { BudgetKind } from "./payers.ts";
 import type { Limits, Stage } from "./question.ts";
@@ -61,14 +61,6 @@ export class Policy {
       if (others === 0) this.#paid.delete(ask.roomId);
       else this.#paid.set(ask.roomId, others);
     }
-  }
-
-  /** Has those pay who gain by a join that nobody asked the desk for: a lease that came with an upgrade. Null where all could. */
-  async charge(ask: Ask): Promise<Shortage<BudgetKind> | null> {
-    const { payers } = await this.#weighing.weigh(ask, "join");
-    const shortage = this.#budgets.shortage(payers);
-    if (shortage === null) this.#budgets.spend(payers);
-    return shortage;
   }
 
   /** What every rule says to a wish, the homeserver asked anew. Nobody pays. @throws EmissaryError as judge does */

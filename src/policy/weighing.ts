@@ -5,6 +5,7 @@ import { mergeVia, type Room } from "../model/room.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Payer } from "./budgets.ts";
 import type { CoolDowns } from "./cool-downs.ts";
+import { namesRoom } from "./grants.ts";
 import { Looks, type RoomLooker } from "./looks.ts";
 import { isDenied, isRoomAllowed } from "./objections.ts";
 import { opennessOf } from "./openness.ts";
@@ -45,6 +46,8 @@ export interface Ask {
   readonly inviter?: UserId | null;
   /** How many upgrades the lease has come through. */
   readonly upgrades?: number;
+  /** The room that this one truly replaces, and where the lease is: a grant that names that counts as one that names this. */
+  readonly replaces?: RoomId | null;
   /** What an invite tells of the room, for where the homeserver can tell nothing. */
   readonly told?: RoomLook | null;
 }
@@ -240,13 +243,14 @@ export class Weighing {
 
   /** What the operator said of the room to the tenant that asks. */
   async #grantedTo(
-    { roomId, holder, alias = null }: Ask,
+    { roomId, holder, alias = null, replaces = null }: Ask,
     room: Room | null,
     stage: Stage,
   ): Promise<{ readonly word: Word | null; readonly moved: MovedAlias | null }> {
     if (holder.kind !== "tenant") return { word: null, moved: null };
     const tenant = this.#parts.tenants.byId(holder.name);
     if (tenant === null) return { word: "none", moved: null };
+    if (replaces !== null && tenant.grants.some((grant) => namesRoom(grant, replaces))) return { word: "named", moved: null };
     const points =
       alias !== null &&
       goesByAlias(tenant, alias) &&

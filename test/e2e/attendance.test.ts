@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MatrixUser } from "../../homeservers/synapse/client.ts";
 import { rows } from "../support/database.ts";
+import type { CommandResult } from "../support/emissary.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
 
 let stage: Stage;
@@ -84,6 +85,81 @@ describe("a moderator of the other server", () => {
     );
   });
 });
+
+describe("a tombstone", () => {
+  const say = async (roomId: string): Promise<void> => void (await bob.sendText(roomId, "the plan"));
+  const may = (roomId: string): Promise<CommandResult> =>
+    stage.emissary.run("tenant", "allow", "news", "--room", roomId, "--action", "read,send,redact,room-state");
+
+  it("to another tenant's private room opens nothing of it, though the pseudouser is there", async () => {
+    const [open, secret] = [
+      await bob.createRoom({ preset: "public_chat" }),
+      await bob.createRoom({ preset: "private_chat" }),
+    ];
+    const stranger = await stage.tenant("stranger", "--actions", "read,send,redact,room-state");
+    await stranger.join(open, [stage.theirs.serverName]);
+    await may(secret);
+    await bob.invite(secret, stage.pseudouser);
+    await tenant.join(secret, [stage.theirs.serverName]);
+    await say(secret);
+
+    await bob.sendState(open, "m.room.tombstone", { body: "", replacement_room: secret });
+
+    await until(
+      "the refusal",
+      () => codesIn(secret),
+      (codes) => codes.includes("no-predecessor"),
+    );
+    expect(await stranger.joinedRooms()).toEqual([open]);
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(secret)}`;
+    expect((await stranger.request("GET", `${path}/messages`, { dir: "b" })).status).toBe(403);
+    await expect(stranger.sendText(secret, "hello")).rejects.toMatchObject({ status: 403 });
+    await expect(stranger.sendState(secret, "m.room.topic", { topic: "mine" })).rejects.toMatchObject({ status: 403 });
+    await stranger.sendText(open, "still here");
+    await tenant.sendText(secret, "undisturbed");
+    expect((await show(secret)).leases.map(({ holder }) => holder)).toEqual(["tenant:news"]);
+  });
+
+  it("of a private room that is upgraded from version 11 to 12 brings its tenant along, once the pseudouser is invited again", async () => {
+    const old = await bob.createRoom({ preset: "private_chat", room_version: "11" });
+    await may(old);
+    await bob.invite(old, stage.pseudouser);
+    await tenant.join(old, [stage.theirs.serverName]);
+
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(old)}/upgrade`;
+    const { body } = await bob.request("POST", path, {}, { new_version: "12" });
+    const replacement = body["replacement_room"] as string;
+    await bob.invite(replacement, stage.pseudouser);
+
+    await until(
+      "the tenant's rooms",
+      () => tenant.joinedRooms(),
+      (joined) => joined.includes(replacement) && !joined.includes(old),
+    );
+    await say(replacement);
+    await until(
+      "what is said there",
+      () => tenant.messages(replacement),
+      (read) => JSON.stringify(read).includes("the plan"),
+    );
+    await tenant.sendText(replacement, "here");
+    const shown = await stage.emissary.run("tenant", "show", "news");
+    expect(shown.stdout).toContain(`read, send, redact, room-state in ${replacement}, which replaced a room`);
+    await until(
+      "the old room's members",
+      () => bob.joinedMembers(old),
+      (members) => !members.includes(stage.pseudouser),
+    );
+  });
+});
+
+async function codesIn(roomId: string): Promise<string[]> {
+  return rows<{ outcome: string }>(
+    stage.emissary.databasePath,
+    "SELECT outcome FROM audit WHERE action = 'lease.take' AND room_id = ?",
+    roomId,
+  ).map(({ outcome }) => outcome);
+}
 
 describe("a private room", () => {
   it("is refused to a tenant by policy, which says why, and nothing is joined", async () => {

@@ -15,7 +15,9 @@ buildBefore();
 test("a chain of a hundred upgrades is followed for a while and no further", async () => {
   const target = await Target.open();
   const token = await target.daemon.tenant("one");
-  const chain = numbers(100).map((nr) => target.room({ id: `!chain${nr}:evil.test`, creator: "@c:evil.test" }));
+  const chain = numbers(100).map((nr) =>
+    target.room({ id: `!chain${nr}:evil.test`, creator: "@c:evil.test", predecessor: `!chain${nr - 1}:evil.test` }),
+  );
   const { cost } = await target.during("a chain of 100 tombstones", async () => {
     await target.join(token, chain[0]!.id);
     for (const [nr, room] of chain.slice(0, -1).entries()) {
@@ -30,7 +32,10 @@ test("a chain of a hundred upgrades is followed for a while and no further", asy
 test("rooms that replace each other in a circle, or themselves, are entered a few times", async () => {
   const target = await Target.open();
   const token = await target.daemon.tenant("one");
-  const circle = numbers(2).map((nr) => target.room({ id: `!circle${nr}:evil.test`, creator: "@c:evil.test" }));
+  const nameOf = (nr: number): string => `!circle${nr}:evil.test`;
+  const circle = numbers(2).map((nr, at) =>
+    target.room({ id: nameOf(nr), creator: "@c:evil.test", predecessor: nameOf(numbers(2)[1 - at]!) }),
+  );
   const self = target.room({ id: "!self:evil.test", creator: "@c:evil.test" });
   const { cost } = await target.during("upgrades in a circle", async () => {
     await target.join(token, self.id);

@@ -188,7 +188,8 @@ test("an alias that leads nowhere yet is asked for until it does", async () => {
 
 test("a list that moves to another room is followed; the old rules hold until the new ones are known", async () => {
   const homeserver = await fakeHomeserver();
-  const [old, next] = [makeList(homeserver), makeList(homeserver)];
+  const old = makeList(homeserver);
+  const next = makeList(homeserver, { predecessor: old });
   says(homeserver, old, "user", { entity: "@old:x.test" });
   says(homeserver, next, "user", { entity: "@new:x.test" });
   const service = await goingBy(homeserver, [old.id]);

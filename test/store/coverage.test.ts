@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { RoomId, TenantId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
-import { ALICE, member, message, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";
+import { ALICE, member, message, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM } from "../support/events.ts";
+import { bringAll, replace } from "../support/upgrading.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 
 const TELEGRAM = "telegram" as TenantId;
@@ -106,16 +107,18 @@ describe.each(DATABASES)("what leases cover on $name", ({ make }) => {
     expect(await spans()).toEqual({ [ROOM]: [{ after: 0, upTo: 2 }] });
   });
 
-  test("a tombstone ends the span with itself, and what follows is covered in the new room", async () => {
-    const { spans, say, take, record } = open(make);
+  test("an upgrade ends the span when the lease follows, and what comes then is covered in the new room", async () => {
+    const { stores, spans, say, take } = open(make);
     await take();
     await say();
-    await record(state("m.room.tombstone", { replacement_room: NEW_ROOM }, { id: "tombstone" }));
+    await replace(stores, ROOM, NEW_ROOM);
+    await say(NEW_ROOM);
+    await bringAll(stores, ROOM, NEW_ROOM);
     await say(NEW_ROOM);
     await say();
     expect(await spans([ROOM, NEW_ROOM])).toEqual({
-      [ROOM]: [{ after: 0, upTo: 2 }],
-      [NEW_ROOM]: [{ after: 2, upTo: null }],
+      [ROOM]: [{ after: 0, upTo: 4 }],
+      [NEW_ROOM]: [{ after: 4, upTo: null }],
     });
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { RoomId, ServerName } from "../../src/model/ids.ts";
+import type { RoomId } from "../../src/model/ids.ts";
 import { HOLDER_KINDS, type Holder, type LeaseWish } from "../../src/model/lease.ts";
-import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, REMOTE, ROOM, state } from "../support/events.ts";
+import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM } from "../support/events.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 
 const TELEGRAM: Holder = { kind: "tenant", name: "telegram" };
@@ -12,10 +12,6 @@ const FOREVER = Number.MAX_SAFE_INTEGER;
 
 function wish(holder: Holder, ttl: number | null = null, roomId = ROOM): LeaseWish {
   return { roomId, holder, via: [], ttl };
-}
-
-function upgrade(from = ROOM, to: string = NEW_ROOM, id = "tombstone") {
-  return recordOf(id, [state("m.room.tombstone", { replacement_room: to }, { id, room: from })], { receivedAt: 500 });
 }
 
 async function holdersIn(stores: Stores, roomId: RoomId): Promise<string[]> {
@@ -195,51 +191,6 @@ describe.each(DATABASES)("leases on $name", ({ make }) => {
       const stores = make().open();
       await stores.ledger.record(recordOf("1", [member(OWN, "ban", { id: "ban", sender: ALICE })]));
       expect(await stores.leases.ofRoom(ROOM)).toEqual([]);
-    });
-  });
-
-  describe("when a room is replaced", () => {
-    test("its leases move to the new room, with the old routes and the upgrader's server", async () => {
-      const stores = make().open();
-      await stores.leases.book({ ...wish(TELEGRAM, 60_000), via: ["a.example" as ServerName] }, 100);
-      await stores.leases.book(wish(CLI), 100);
-      await stores.ledger.record(upgrade());
-      expect(await stores.leases.ofRoom(ROOM)).toEqual([]);
-      expect(await stores.leases.lastEnd(ROOM, TELEGRAM)).toBe("upgraded");
-      expect((await holdersIn(stores, NEW_ROOM)).sort()).toEqual(["cli", "telegram"]);
-      expect(await stores.leases.find(NEW_ROOM, TELEGRAM)).toMatchObject({ takenAt: 500, expiresAt: 60_100 });
-      expect(await stores.ledger.room(NEW_ROOM)).toMatchObject({ via: [REMOTE, "a.example"] });
-      expect([...(await stores.attendance.due(500, 10, NOBODY))].sort()).toEqual([NEW_ROOM, ROOM].sort());
-    });
-
-    test("a room without leases moves nothing, and a strange replacement is of no effect", async () => {
-      const stores = make().open();
-      await stores.ledger.record(upgrade());
-      expect(await stores.ledger.room(NEW_ROOM)).toBeNull();
-      await stores.leases.book(wish(TELEGRAM), 1);
-      for (const [index, to] of ["", "!", "#alias:remote.example", ROOM].entries()) {
-        await stores.ledger.record(upgrade(ROOM, to, `t${index}`));
-      }
-      expect(await holdersIn(stores, ROOM)).toEqual(["telegram"]);
-    });
-
-    test("rooms that name each other as replacement move the leases once for each word", async () => {
-      const stores = make().open();
-      await stores.leases.book(wish(TELEGRAM), 1);
-      await stores.ledger.record(upgrade(ROOM, OTHER_ROOM, "there"));
-      await stores.ledger.record(upgrade(OTHER_ROOM, ROOM, "back"));
-      expect(await holdersIn(stores, ROOM)).toEqual(["telegram"]);
-      expect(await stores.leases.ofRoom(OTHER_ROOM)).toEqual([]);
-    });
-
-    // A tenant stood in the new room for good and had a passing lease in the old one. The move gave the lasting lease the
-    // passing one's end, and the tenant lost its room minutes later.
-    test("a holder that has a lease in the new room keeps that as it is", async () => {
-      const stores = make().open();
-      await stores.leases.book(wish(TELEGRAM, 60_000), 100);
-      const lasting = await stores.leases.book(wish(TELEGRAM, null, NEW_ROOM), 200);
-      await stores.ledger.record(upgrade());
-      expect(await stores.leases.ofRoom(NEW_ROOM)).toEqual([lasting]);
     });
   });
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { RoomId, TenantId, UserId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
-import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";
+import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM } from "../support/events.ts";
+import { bringAll, replace } from "../support/upgrading.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 import { tenant } from "../support/tenants.ts";
 
@@ -146,9 +147,8 @@ describe.each(DATABASES)("personas on $name", ({ make }) => {
     await stores.personas.enter(IRC, NEW_ROOM, ANNA);
     for (const user of [ANNA, BERT]) await stores.personas.enter(IRC, ROOM, user);
     await stores.personas.enter(TELEGRAM, ROOM, ANNA);
-    await stores.ledger.record(
-      recordOf("t", [state("m.room.tombstone", { replacement_room: NEW_ROOM }, { id: "t" })], { receivedAt: 500 }),
-    );
+    await replace(stores, ROOM, NEW_ROOM);
+    await bringAll(stores, ROOM, NEW_ROOM);
     for (const id of [IRC, TELEGRAM]) expect(await usersIn(stores, id, ROOM)).toEqual([]);
     expect(await usersIn(stores, IRC, NEW_ROOM)).toEqual([ANNA, BERT]);
     expect(await usersIn(stores, TELEGRAM, NEW_ROOM)).toEqual([ANNA]);

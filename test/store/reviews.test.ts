@@ -4,6 +4,7 @@ import type { RoomAlias, RoomId } from "../../src/model/ids.ts";
 import type { JsonObject } from "../../src/model/json.ts";
 import { START } from "../support/clock.ts";
 import { ALICE, BOB, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";
+import { bringAll, replace } from "../support/upgrading.ts";
 import { DATABASES, type Stores, type TestDatabase } from "../support/storage.ts";
 
 const HOUR = 60 * 60_000;
@@ -80,7 +81,9 @@ describe.each(DATABASES)("reviews on $name", ({ make }) => {
       await enter(stores, NEW_ROOM);
       await stores.leases.book(wish("peek", "p"), START);
       for (const due of await stores.reviews.due(LATER, 10)) await stores.reviews.done(due, START);
-      await happen(stores, "m.room.tombstone", { replacement_room: NEW_ROOM });
+      await replace(stores, ROOM, NEW_ROOM, START);
+      for (const due of await stores.reviews.due(LATER, 10)) await stores.reviews.done(due, START);
+      expect(await bringAll(stores, ROOM, NEW_ROOM, START)).toBe(1);
       expect(await dueRooms(stores)).toEqual([NEW_ROOM]);
     });
 

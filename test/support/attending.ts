@@ -13,6 +13,7 @@ import type { Limits, RoomLook } from "../../src/policy/question.ts";
 import { Budgets, type Budget } from "../../src/policy/budgets.ts";
 import type { BudgetKind } from "../../src/policy/payers.ts";
 import { RuleBook } from "../../src/policy/rule-book.ts";
+import type { Tenants } from "../../src/policy/tenants.ts";
 import { Policy } from "../../src/policy/policy.ts";
 import { ALICE, incoming, member, OWN } from "./events.ts";
 import { ANYBODY } from "./tenants.ts";
@@ -224,6 +225,8 @@ export interface ProgramParts {
   readonly options?: Partial<KeeperOptions>;
   readonly limits?: Partial<Limits>;
   readonly look?: (roomId: RoomId) => Promise<RoomLook | null>;
+  readonly tenants?: Pick<Tenants, "byId">;
+  readonly rules?: RuleBook;
 }
 
 /** As much of the running program as attendance is made of: policy, desk, sweeper, recorder and keeper over a database. */
@@ -232,12 +235,13 @@ export class Program {
   readonly recorder: Recorder;
   readonly desk: LeaseDesk;
   readonly keeper: Keeper;
+  readonly policy: Policy;
   readonly #clock: Clock;
   readonly #sweeping = new AbortController();
   #isDead = false;
   #sweeper: Promise<void> = Promise.resolve();
 
-  constructor({ stores, rooms, clock, random, options, limits, look = async () => PUBLIC }: ProgramParts) {
+  constructor({ stores, rooms, clock, random, options, limits, look = async () => PUBLIC, ...more }: ProgramParts) {
     this.stores = stores;
     // A dead program sleeps for ever.
     this.#clock = {
@@ -248,24 +252,24 @@ export class Program {
       },
     };
     this.recorder = new Recorder(stores.ledger, OWN, this.#clock, random);
-    const policy = new Policy({
+    this.policy = new Policy({
       own: OWN,
       ledger: stores.ledger,
       looker: { look },
       attended: stores.attendance,
-      tenants: ANYBODY,
-      rules: new RuleBook(),
       pointers: NOWHERE,
+      tenants: more.tenants ?? ANYBODY,
+      rules: more.rules ?? new RuleBook(),
       coolDowns: stores.coolDowns,
       budgets: new Budgets(PLENTY, this.#clock),
       limits: { ...NO_LIMITS, ...limits },
       clock: this.#clock,
     });
-    this.desk = new LeaseDesk(stores.leases, policy, this.#clock, { note: async () => {} });
+    this.desk = new LeaseDesk(stores.leases, this.policy, this.#clock, { note: async () => {} });
     this.keeper = new Keeper({
       store: stores.attendance,
       moves: rooms.seenBy(() => this.#isDead),
-      policy,
+      policy: this.policy,
       desk: this.desk,
       recorder: this.recorder,
       clock: this.#clock,
@@ -292,6 +296,15 @@ export class Program {
     this.#sweeping.abort();
     await this.keeper.stop();
     await this.#sweeper;
+  }
+
+  /** The time as it passes for this program. */
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  get isDead(): boolean {
+    return this.#isDead;
   }
 
   /** From now on it does nothing more, and learns nothing more. */

@@ -19,6 +19,8 @@ export interface RoomOptions {
   readonly historyVisibility?: string;
   readonly encrypted?: boolean;
   readonly version?: string;
+  /** The room that it replaces. */
+  readonly predecessor?: FakeRoom | string;
   /** More that m.room.create says. */
   readonly creation?: JsonObject;
   /** Joined members beside the creator. */
@@ -49,7 +51,10 @@ export class FakeRoom {
     this.id = options.id ?? `!room${serial}:elsewhere.test`;
     this.version = options.version ?? "11";
     const creator = options.creator ?? "@creator:elsewhere.test";
-    this.append("m.room.create", creator, { ...options.creation, room_version: this.version }, "");
+    const { predecessor } = options;
+    const before = typeof predecessor === "string" ? predecessor : predecessor?.id;
+    const link = before === undefined ? {} : { predecessor: { room_id: before } };
+    this.append("m.room.create", creator, { ...link, ...options.creation, room_version: this.version }, "");
     this.append("m.room.member", creator, { membership: "join" }, creator);
     this.append("m.room.join_rules", creator, { join_rule: options.joinRule ?? "public" }, "");
     const visibility = options.historyVisibility ?? "shared";

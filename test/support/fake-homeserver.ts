@@ -519,11 +519,19 @@ export class FakeHomeserver {
     const membership = room.membership(user);
     if (membership === "ban") return [403, { errcode: "M_FORBIDDEN", error: "You are banned from this room" }];
     if (membership === "join") return [200, { room_id: room.id }];
-    if (room.joinRule !== "public" && membership !== "invite") {
+    if (room.joinRule !== "public" && membership !== "invite" && !this.#isAllowed(room, user)) {
       return [403, { errcode: "M_FORBIDDEN", error: "You are not invited to this room." }];
     }
     this.setMembership(room, user, "join");
     return [200, { room_id: room.id }];
+  }
+
+  /** By a restricted join rule (spec, room version 8): who is in a room that it names. */
+  #isAllowed(room: FakeRoom, user: string): boolean {
+    const allow = room.stateEvent("m.room.join_rules")?.content["allow"];
+    if (room.joinRule !== "restricted" || !Array.isArray(allow)) return false;
+    const named = allow.map((entry) => (isJsonObject(entry) ? (stringAt(entry, "room_id") ?? "") : ""));
+    return named.some((roomId) => this.rooms.get(roomId)?.membership(user) === "join");
   }
 
   #room(call: Call, room: FakeRoom): Reply {

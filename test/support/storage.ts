@@ -12,7 +12,9 @@ import type { DeliveryStore } from "../../src/gateways/delivery/contracts.ts";
 import type { ReconcileStore } from "../../src/reconcile/contracts.ts";
 import type { LeaseStore } from "../../src/leases/desk.ts";
 import type { FloodStore } from "../../src/leases/floods.ts";
+import type { FollowStore } from "../../src/leases/followers.ts";
 import type { ReviewStore } from "../../src/leases/reviewer.ts";
+import type { UpgradeStore } from "../../src/leases/upgrades.ts";
 import type { InviteCursor, OwnInviteStore } from "../../src/gateways/invites/contracts.ts";
 import type { StrangerStore } from "../../src/ledger/strangers.ts";
 import type { HistoryStore } from "../../src/ledger/retention.ts";
@@ -48,6 +50,7 @@ export interface Stores {
   readonly inviteCursor: InviteCursor;
   readonly strangers: StrangerStore;
   readonly reviews: ReviewStore & FloodStore;
+  readonly upgrades: UpgradeStore & FollowStore;
   readonly rules: RuleStore;
   readonly pins: PinStore;
   close(): void;
@@ -136,6 +139,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     inviteCursor: slow(stores.inviteCursor),
     strangers: slow(stores.strangers),
     reviews: slow(stores.reviews),
+    upgrades: slow(stores.upgrades),
     rules: slow(stores.rules),
     pins: slow(stores.pins),
     aliases: slow(stores.aliases),

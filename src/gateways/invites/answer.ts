@@ -31,6 +31,11 @@ export const ANSWER_BUDGETS = {
 
 /** How long an invite waits for the tenant that it is for, or for the operator who allows the room. */
 export const AWAITED_MS = 7 * 24 * HOUR_MS;
+/**
+ * How long an invite waits that comes with an upgrade. It may be here before the tombstone is; once both are, a lease of the upgrade's
+ * own answers it (leases/upgrades.ts).
+ */
+export const UPGRADE_AWAITED_MS = 24 * HOUR_MS;
 /** Whether somebody has a lease where we are invited is looked at again after this. */
 const HELD_MS = 10 * 60_000;
 /** Local users may be invited together with us, and a moment later: their lease needs our invite, so it is not declined at once. */
@@ -72,9 +77,10 @@ export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): In
   }
   const isAwaited = isRoomAllowed(standings) || addresseeOf(invite.reason, roomId, tenants) !== null;
   // An invite from the future is from before the clock was set back.
-  const until = Math.min(at, now) + (isAwaited ? AWAITED_MS : takesPart ? TOGETHER_MS : 0);
+  const patience = isAwaited ? AWAITED_MS : invite.isOfUpgrade ? UPGRADE_AWAITED_MS : takesPart ? TOGETHER_MS : 0;
+  const until = Math.min(at, now) + patience;
   if (until > now) {
-    if (!isAwaited) return { act: "wait", at: until };
+    if (!isAwaited && !invite.isOfUpgrade) return { act: "wait", at: until };
     return pay("waiting") ? { act: "wait", at: until } : { act: "leave" };
   }
   if (setting === "keep") return { act: "leave" };

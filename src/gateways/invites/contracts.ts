@@ -13,6 +13,8 @@ export interface OwnInvite {
   readonly at: number;
   /** Whether somebody has a lease there: then it is the keeper's. */
   readonly isHeld: boolean;
+  /** Whether a room with leases says that this one replaces it; or this one says so, which is the inviter's word. */
+  readonly isOfUpgrade: boolean;
 }
 
 /** When an invite is to be looked at again; null for never. */

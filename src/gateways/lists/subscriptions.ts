@@ -3,7 +3,7 @@ import type { LeaseDesk } from "../../leases/desk.ts";
 import { resolveRoom, type Aliases, type RoomTarget } from "../../leases/target.ts";
 import type { Clock } from "../../model/clock.ts";
 import { sentenceOf } from "../../model/errors.ts";
-import { isRoomAlias, isRoomId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
+import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { PinStore } from "../../policy/pins.ts";
@@ -80,10 +80,14 @@ export class Subscriptions {
         continue;
       }
       const chain = await this.#successorsOf(target.roomId);
-      const [room = target.roomId, ...replaced] = chain.toReversed();
+      // Our lease follows upgrades as others do: where policy lets it. Only where it is gone altogether do we ask for the newest room.
+      const place = chain.findLastIndex((each) => held.some(({ roomId }) => roomId === each));
+      const upgrades = place < 0 ? chain.length - 1 : place;
+      const room = chain[upgrades] ?? target.roomId;
       if (isRoomAlias(name)) this.#noteMoved(name, room, chain);
-      followed.set(room, [...(followed.get(room) ?? []), ...replaced]);
-      if (!held.some(({ roomId }) => roomId === room)) await this.#take(room, name, target.via);
+      const others = chain.filter((each) => each !== room);
+      followed.set(room, [...(followed.get(room) ?? []), ...others]);
+      if (place < 0) await this.#take({ roomId: room, via: target.via }, name, upgrades);
     }
     // While it is not known which room a name means, its rules may be among those that look superfluous.
     if (isComplete) {
@@ -172,20 +176,21 @@ export class Subscriptions {
     if (isNews) this.#parts.log.warn("policy-list.moved", { list: alias, room, to });
   }
 
-  /** The room, the one that replaced it, and so on. */
+  /** The room, the one that truly replaced it, and so on: each names the other. */
   async #successorsOf(roomId: RoomId): Promise<readonly RoomId[]> {
     const chain = [roomId];
     let last = roomId;
     while (chain.length <= MAX_UPGRADES) {
       const next = (await this.#parts.ledger.room(last))?.replacement ?? "";
       if (!isRoomId(next) || chain.includes(next)) break;
+      if ((await this.#parts.ledger.room(next))?.predecessor !== last) break;
       chain.push(next);
       last = next;
     }
     return chain;
   }
 
-  async #take(roomId: RoomId, name: ListName, via: readonly ServerName[]): Promise<void> {
+  async #take({ roomId, via }: RoomTarget, name: ListName, upgrades: number): Promise<void> {
     const { desk, leases, clock, log } = this.#parts;
     const takenAt = this.#taken.get(roomId);
     if (takenAt !== undefined && clock.now() - takenAt < TAKE_AGAIN_MS) return;
@@ -193,7 +198,7 @@ export class Subscriptions {
     const end = await leases.lastEnd(roomId, HOLDER);
     if (end !== null && end !== "released") log.warn("policy-list.put-out", { room: roomId, cause: end });
     try {
-      await desk.take({ roomId, holder: HOLDER, alias: isRoomAlias(name) ? name : null, via, ttl: null });
+      await desk.take({ roomId, holder: HOLDER, alias: isRoomAlias(name) ? name : null, via, upgrades, ttl: null });
     } catch (error) {
       log.warn("policy-list.refused", { room: roomId, cause: sentenceOf(error) });
     }

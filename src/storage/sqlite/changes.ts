@@ -7,6 +7,7 @@ import type { LeaseBook } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
 type MemberChange = Extract<LedgerChange, { kind: "member" }>;
+type UpgradeChange = Extract<LedgerChange, { kind: "upgrade" }>;
 type StateChange = Extract<LedgerChange, { kind: "state" }>;
 
 interface RoomRow {
@@ -41,7 +42,7 @@ export class ChangeWriter {
   readonly #state: Statement<[number, string], { event_id: string; value: string | null }>;
   readonly #putState: Statement;
   readonly #count: Statement<[number, number]>;
-  readonly #own: Statement<[string, string, string | null, number, string, number, number]>;
+  readonly #own: Statement<[string, string, string | null, number, string, number, string | null, number]>;
   readonly #stale: Statement<[number, number]>;
   readonly #ask: Statement<[number, number]>;
   /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its `apply`. */
@@ -69,7 +70,7 @@ export class ChangeWriter {
     this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
     this.#own = db.prepare(
       "UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ?, changed_at = ?, " +
-        "invite_at = CASE WHEN ? = 'invite' THEN ? END WHERE nr = ?",
+        "invite_at = CASE WHEN ? = 'invite' THEN ? END, claims = ? WHERE nr = ?",
     );
     this.#stale = db.prepare("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
     this.#ask = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = ?");
@@ -88,14 +89,21 @@ export class ChangeWriter {
           if (this.#applyState(change, seq, now)) doubted.add(change.roomId);
           break;
         case "upgrade":
-          this.#leases.move(change.roomId, change.replacement, change.via, now);
+          this.#replaced(change, now);
           break;
       }
     }
     return [...doubted];
   }
 
-  #applyMember({ member, replaces, own, ends, reason }: MemberChange, seq: number, now: number): boolean {
+  /** The upgrader's server is a route to the new room. */
+  #replaced({ roomId, replacement, via }: UpgradeChange, now: number): void {
+    const nr = this.#rooms.find(roomId);
+    if (nr === null || !this.#leases.replaced(nr, now)) return;
+    this.#rooms.learnVia(this.#rooms.take(replacement), [...via, ...this.#rooms.via(nr)]);
+  }
+
+  #applyMember({ member, replaces, own, ends, reason, claims }: MemberChange, seq: number, now: number): boolean {
     const room = this.#roomOf(member.roomId);
     const { nr } = room;
     const before = this.#member.get(nr, member.userId);
@@ -116,7 +124,7 @@ export class ChangeWriter {
     if (delta !== 0) this.#count.run(delta, nr);
     if (own) {
       this.#seen.delete(member.roomId);
-      this.#own.run(member.membership, member.eventId, reason, now, member.membership, now, nr);
+      this.#own.run(member.membership, member.eventId, reason, now, member.membership, now, claims, nr);
       if (member.membership === "join" && room.own_membership !== "join") {
         this.#ask.run(now, nr);
         this.#leases.entered(nr);
@@ -133,6 +141,7 @@ export class ChangeWriter {
       if (member.membership === "invite") this.#coolDowns.endNow(nr, "put-out", now);
       if (member.membership === "invite") this.#leases.wakeKnown(nr, now);
       else this.#leases.wake(nr, now);
+      this.#leases.mayReplace(member.roomId, now);
       if (member.membership !== "join") return false;
     } else if (isThere(member.membership) !== isThere(before?.membership)) {
       this.#leases.reviewVouchers(nr, now);

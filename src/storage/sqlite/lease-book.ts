@@ -1,10 +1,16 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { RoomId, ServerName } from "../../model/ids.ts";
+import type { RoomId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
 import { holderText, type LeaseEnd, type HolderKind } from "../../model/lease.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import type { RoomNumbers } from "./rooms.ts";
+
+/**
+ * Leases that an upgrade of the room may take along: an alias's goes where the directory says, and an upgrade's own is for finding out.
+ * As a condition on `leases l`.
+ */
+export const FOLLOWS = "l.ended_at IS NULL AND l.kind NOT IN ('alias', 'upgrade')";
 
 /** Holders that somebody stands behind who waits for the room. */
 export const WAITING_KINDS: readonly HolderKind[] = ["tenant", "peek", "operator"];
@@ -38,14 +44,21 @@ const REVIEW =
 /** What has every attended room's leases judged again; or those of the rooms that follow in a further condition. */
 export const REVIEW_ALL = `UPDATE rooms SET ${REVIEW}, weighed_at = @now WHERE own_membership = 'join'`;
 
+/** A room's upgrade is looked into at most once in this time, however many tombstones come. */
+export const UPGRADE_GAP_MS = 500;
+const UPGRADE_NEXT = `min(@now + ${UPGRADE_GAP_MS}, max(@now, upgraded_at + ${UPGRADE_GAP_MS}))`;
+const ASK_UPGRADE = `UPDATE rooms SET upgrade_at = coalesce(min(upgrade_at, ${UPGRADE_NEXT}), ${UPGRADE_NEXT}), upgrade_asks = upgrade_asks + 1`;
+const HAS_FOLLOWERS = `EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = nr AND ${FOLLOWS})`;
+
 const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
-const INSERT =
+/** Room, kind, holder, alias, time, upgrades and expiry are to be bound. */
+export const INSERT_LEASE =
   "INSERT INTO leases (room_nr, kind, holder, alias, taken_at, upgrades, from_seq, change, expires_at) " +
   `VALUES (?, ?, ?, ?, ?, ?, ${LAST_SEQ}, ${NEXT_CHANGE}, ?)`;
 
 /**
- * What several stores do to leases inside their own transactions: ending those of a room, moving them to its replacement, and
- * waking the room's attendance, so that a fact and what follows from it are one commit.
+ * What several stores do to leases inside their own transactions: ending those of a room, asking that they be
+ * judged or may follow an upgrade, and waking the room's attendance, so that a fact and what follows from it are one commit.
  */
 export class LeaseBook {
   readonly #rooms: RoomNumbers;
@@ -53,15 +66,15 @@ export class LeaseBook {
   readonly #live: Statement<[number], LeaseRow>;
   readonly #end: Statement<[number, string, number]>;
   readonly #put: Statement<[number, string, string, string | null, number, number, number | null]>;
-  readonly #putNew: Statement<[number, string, string, string | null, number, number, number | null]>;
   readonly #entered: Statement<[number]>;
-  readonly #takeAlong: Statement<[number, string, number]>;
   readonly #putOut: Statement<[string, number]>;
   readonly #wake: Statement<[number, number, number, number]>;
   readonly #wakeKnown: Statement<[number, number, number]>;
   readonly #mark: Statement<{ code: string; reason: string; now: number; leaveAt: number | null; nr: number }>;
   readonly #review: Statement<{ now: number; nr: number }>;
   readonly #reviewLate: Statement<{ now: number; nr: number }>;
+  readonly #replaced: Statement<{ now: number; nr: number }>;
+  readonly #replacing: Statement<{ now: number; roomId: string }>;
   readonly #version: Statement<[number], string | null>;
   readonly #roomId: Statement<[number], string>;
 
@@ -73,15 +86,10 @@ export class LeaseBook {
       `UPDATE leases SET ended_at = ?, end_reason = ?, to_seq = ${LAST_SEQ}, change = ${NEXT_CHANGE} WHERE id = ?`,
     );
     this.#put = db.prepare(
-      `${INSERT} ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET ` +
-        "expires_at = excluded.expires_at, upgrades = 0, alias = coalesce(excluded.alias, alias)",
+      `${INSERT_LEASE} ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET ` +
+        "expires_at = excluded.expires_at, upgrades = excluded.upgrades, alias = coalesce(excluded.alias, alias)",
     );
-    this.#putNew = db.prepare(`${INSERT} ON CONFLICT DO NOTHING`);
     this.#entered = db.prepare(`UPDATE leases SET change = ${NEXT_CHANGE} WHERE room_nr = ? AND ended_at IS NULL`);
-    this.#takeAlong = db.prepare(
-      "INSERT OR IGNORE INTO persona_rooms (tenant, room_nr, user_id) " +
-        "SELECT tenant, ?, user_id FROM persona_rooms WHERE tenant = ? AND room_nr = ?",
-    );
     this.#putOut = db.prepare("DELETE FROM persona_rooms WHERE tenant = ? AND room_nr = ?");
     this.#wake = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at, hurry) VALUES (?, 'absent', ?, ?, ?) " +
@@ -98,6 +106,13 @@ export class LeaseBook {
     this.#review = db.prepare(`${REVIEW_ALL} AND nr = @nr`);
     this.#reviewLate = db.prepare(
       `UPDATE rooms SET ${REVIEW} WHERE own_membership = 'join' AND nr = @nr AND weighed_at > @now - ${BOOKING_MS}`,
+    );
+    this.#replaced = db.prepare(
+      `${ASK_UPGRADE}, upgrade_since = @now, upgrade_tries = 0 WHERE nr = @nr AND ${HAS_FOLLOWERS}`,
+    );
+    this.#replacing = db.prepare(
+      `${ASK_UPGRADE}, upgrade_since = coalesce(upgrade_since, @now) WHERE nr IN ` +
+        `(SELECT room_nr FROM room_state WHERE field = 'replacement' AND value = @roomId) AND ${HAS_FOLLOWERS}`,
     );
     this.#version = db
       .prepare<[number], string | null>("SELECT value FROM room_state WHERE room_nr = ? AND field = 'version'")
@@ -140,8 +155,8 @@ export class LeaseBook {
     if (this.#version.get(nr)?.startsWith("org.matrix.msc1777.") === true) this.review(nr, now);
   }
 
-  put(lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "expires_at">, now: number): void {
-    this.#put.run(lease.room_nr, lease.kind, lease.holder, lease.alias, now, 0, lease.expires_at);
+  put(lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "upgrades" | "expires_at">, now: number): void {
+    this.#put.run(lease.room_nr, lease.kind, lease.holder, lease.alias, now, lease.upgrades, lease.expires_at);
     // It was judged before, and what it was judged by may have changed meanwhile.
     this.#reviewLate.run({ nr: lease.room_nr, now });
   }
@@ -183,23 +198,17 @@ export class LeaseBook {
     this.#mark.run({ code, reason, now, leaveAt: why.atOnce ? now : null, nr });
   }
 
-  /** Moves a room's leases, and tenants' users with them, to the room that replaced it; a holder that has one there keeps that. */
-  move(from: RoomId, to: RoomId, via: readonly ServerName[], now: number): void {
-    const nr = this.#rooms.find(from);
-    if (nr === null) return;
-    const leases = this.#live.all(nr);
-    if (leases.length === 0) return;
-    const target = this.#rooms.take(to);
-    this.#rooms.learnVia(target, [...via, ...this.#rooms.via(nr)]);
-    for (const lease of leases) {
-      if (lease.kind === "tenant") this.#takeAlong.run(target, lease.holder, nr);
-      this.endOne(lease, "upgraded", now);
-      this.#putNew.run(target, lease.kind, lease.holder, lease.alias, now, lease.upgrades + 1, lease.expires_at);
-    }
-    this.wake(nr, now);
-    this.wake(target, now);
-    // Into a room that we are in already nobody joins, so nothing else would judge them there.
-    this.review(target, now);
+  /**
+   * The room says that another replaces it. That is a reason to look, and no more: whether it is true, and who may go there, is found
+   * out later (leases/upgrades.ts). False where nobody is there who could.
+   */
+  replaced(nr: number, now: number): boolean {
+    return this.#replaced.run({ nr, now }).changes > 0;
+  }
+
+  /** Something changed about a room that others may name as their replacement: the look into their upgrade may tell more now. */
+  mayReplace(roomId: RoomId, now: number): void {
+    this.#replacing.run({ roomId, now });
   }
 
   #roomIdOf(nr: number): RoomId | null {

@@ -83,14 +83,14 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
   }
 
   async book(wish: LeaseWish, now: number): Promise<Lease> {
-    const { roomId, holder, alias = null, via, ttl } = wish;
+    const { roomId, holder, alias = null, via, upgrades = 0, ttl } = wish;
     return this.#db
       .transaction(() => {
         const nr = this.#rooms.take(roomId);
         this.#rooms.learnVia(nr, via);
         const renewed = this.#find.get(nr, holder.kind, holder.name) !== undefined;
         const expires_at = ttl === null ? null : now + ttl;
-        this.#book.put({ room_nr: nr, kind: holder.kind, holder: holder.name, alias, expires_at }, now);
+        this.#book.put({ room_nr: nr, kind: holder.kind, holder: holder.name, alias, upgrades, expires_at }, now);
         const row = this.#find.get(nr, holder.kind, holder.name);
         if (row === undefined) throw new Error("a lease that was just booked is not there");
         this.#audit.write(

@@ -123,6 +123,7 @@ export class LoadStore implements RoomLoads {
         const members = this.#dropMembers.run(nr, ticket.generation, ticket.fromSeq).changes;
         const fields = this.#dropState.run(nr, ticket.generation, ticket.fromSeq).changes;
         this.#close.run(ticket.asks, now, nr);
+        this.#leases.mayReplace(ticket.roomId, now);
         // Until now it was judged by how it looked from outside.
         if (!ticket.again || members + fields > 0) this.#leases.review(nr, now);
         return members + fields;
@@ -151,6 +152,7 @@ export class LoadStore implements RoomLoads {
       const before = this.#field.get(nr, change.field);
       const { field, value, eventId } = change;
       if (this.#putState.run(nr, field, value, eventId, fromSeq, generation).changes === 0) return false;
+      if (field === "replacement" && before !== eventId) this.#leases.replaced(nr, now);
       if (again && before !== eventId && WEIGHED.has(field)) this.#leases.review(nr, now);
       return before !== eventId;
     }

@@ -2,6 +2,7 @@ import type { Database, Statement } from "better-sqlite3";
 import type { NextLook, OwnInvite, OwnInviteStore, InviteCursor } from "../../gateways/invites/contracts.ts";
 import type { EventId, RoomId, UserId } from "../../model/ids.ts";
 import { LAST_SEQ } from "./journal-store.ts";
+import { FOLLOWS } from "./lease-book.ts";
 
 interface Row {
   room_id: string;
@@ -11,7 +12,13 @@ interface Row {
   sender: string;
   alias: string | null;
   held: number;
+  is_of_upgrade: number;
 }
+
+/** Whether a room `r` is said to replace one that has leases which could follow. */
+const IS_OF_UPGRADE =
+  "EXISTS (SELECT 1 FROM room_state o JOIN leases l ON l.room_nr = o.room_nr WHERE o.field = 'replacement' AND o.value = r.room_id " +
+  `AND ${FOLLOWS}) OR EXISTS (SELECT 1 FROM rooms o JOIN leases l ON l.room_nr = o.nr WHERE o.room_id = r.claims AND ${FOLLOWS})`;
 
 export class SqliteOwnInviteStore implements OwnInviteStore {
   readonly #db: Database;
@@ -24,7 +31,8 @@ export class SqliteOwnInviteStore implements OwnInviteStore {
     // The plus keeps SQLite from going through all invites, answered or not, instead of those that are due.
     this.#due = db.prepare(
       "SELECT r.room_id, r.own_event, r.own_reason, r.changed_at, m.sender, s.value AS alias, " +
-        "EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = r.nr AND l.ended_at IS NULL) AS held " +
+        "EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = r.nr AND l.ended_at IS NULL) AS held, " +
+        `${IS_OF_UPGRADE} AS is_of_upgrade ` +
         "FROM rooms r JOIN members m ON m.room_nr = r.nr AND m.user_id = ? " +
         "LEFT JOIN room_state s ON s.room_nr = r.nr AND s.field = 'alias' " +
         "WHERE r.invite_at <= ? AND +r.own_membership = 'invite' ORDER BY r.invite_at LIMIT ?",
@@ -46,6 +54,7 @@ export class SqliteOwnInviteStore implements OwnInviteStore {
       canonicalAlias: row.alias,
       at: row.changed_at,
       isHeld: row.held === 1,
+      isOfUpgrade: row.is_of_upgrade === 1,
     }));
   }
 

@@ -111,7 +111,8 @@ export class SqliteReviewStore implements ReviewStore, FloodStore {
           this.#coolDowns.strikeNow(nr, roomId, "flooded", reason, now);
         }
         const live = this.#book.liveOf(nr);
-        const ended = live.filter(({ kind }) => kind !== "operator");
+        // The operator's word is for the room that was named, and not for one that a lease followed to.
+        const ended = live.filter(({ kind, upgrades }) => kind !== "operator" || upgrades > 0);
         this.#book.refuse(nr, ended, { code: "flooded", reason, atOnce: true }, now);
         return { ended: ended.map((row) => leaseOf(roomId, row).holder.kind), isKept: ended.length < live.length };
       })

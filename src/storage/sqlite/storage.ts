@@ -30,6 +30,7 @@ import { RoomNumbers } from "./rooms.ts";
 import { SqliteRuleStore } from "./rule-store.ts";
 import { SqliteStrangerStore } from "./stranger-store.ts";
 import { SqliteTenantStore } from "./tenant-store.ts";
+import { SqliteUpgradeStore } from "./upgrade-store.ts";
 
 /** Every store over one SQLite file and one connection: one process writes, and each call is one transaction. */
 export class SqliteStorage {
@@ -46,6 +47,7 @@ export class SqliteStorage {
   readonly coolDowns: SqliteCoolDownStore;
   readonly aliases: SqliteAliasStore;
   readonly reviews: SqliteReviewStore;
+  readonly upgrades: SqliteUpgradeStore;
   readonly rules: SqliteRuleStore;
   readonly pins: SqlitePinStore;
   readonly attendance: SqliteAttendanceStore;
@@ -74,6 +76,7 @@ export class SqliteStorage {
     const changes = new ChangeWriter(db, rooms, book, this.coolDowns);
     this.ledger = new LedgerStore(db, rooms, changes, new Memo(writes));
     this.reviews = new SqliteReviewStore(db, rooms, book, this.coolDowns);
+    this.upgrades = new SqliteUpgradeStore(db, rooms, book, this.audit);
     this.journal = new JournalStore(db);
     this.loads = new LoadStore(db, rooms, book);
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));

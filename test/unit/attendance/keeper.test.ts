@@ -6,7 +6,7 @@ import type { Holder } from "../../../src/model/lease.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
 import { FakeRooms, OPTIONS, Program, PROMPT, PUBLIC, type ProgramParts } from "../../support/attending.ts";
 import { ManualClock, seededRandom, settle } from "../../support/clock.ts";
-import { NEW_ROOM, OTHER_ROOM, ROOM, incoming, state } from "../../support/events.ts";
+import { NEW_ROOM, OTHER_ROOM, ROOM } from "../../support/events.ts";
 import type { Stores } from "../../support/storage.ts";
 
 const TELEGRAM: Holder = { kind: "tenant", name: "telegram" };
@@ -482,17 +482,6 @@ describe("put out by somebody", () => {
     await here.clock.advance(2_000);
     expect(await here.stores.ledger.room(ROOM)).toMatchObject({ ownMembership: "leave" });
   });
-});
-
-test("a replaced room: the leases move and we follow them", async () => {
-  const here = await scene();
-  await here.program.keeper.untilPresent(await take(here), PATIENT, NEVER);
-  await here.program.recorder.record(
-    incoming("t", [state("m.room.tombstone", { replacement_room: NEW_ROOM }, { id: "tombstone" })]),
-  );
-  await here.clock.advance(10 * MINUTE);
-  expect(here.rooms.membership(NEW_ROOM)).toBe("join");
-  expect(here.rooms.membership(ROOM)).toBe("leave");
 });
 
 describe("whoever waits for presence", () => {

@@ -27,6 +27,7 @@ const INVITE: OwnInvite = {
   canonicalAlias: null,
   at: START,
   isHeld: false,
+  isOfUpgrade: false,
 };
 const FOR_TELEGRAM = { ...INVITE, reason: "for telegram, please" };
 

@@ -1,4 +1,5 @@
 import type { FastifyReply } from "fastify";
+import { limitOf } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, serverOf, type RoomId, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
@@ -54,7 +55,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
   });
 };
 
-/** The tenants' leases, and with them their users, move when the tombstone is known, which is learnt here and not waited for. */
+/** The tenants' leases, and with them their users, follow once the new room is known. The caller's is waited for. */
 const upgrade: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   requireAction(caller, "create");
@@ -75,6 +76,7 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
     if (made.roomId === null) return passBack(reply, made.answer);
     await learn(parts, made.roomId);
     await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.tombstone", ""));
+    await untilFollowed(parts, caller, made.roomId, reply);
     return passBack(reply, made.answer);
   });
 };
@@ -146,6 +148,27 @@ async function hold(parts: ActParts, { tenant, user }: Caller, wish: LeaseWish, 
   const gone = new AbortController();
   reply.raw.once("close", () => gone.abort());
   await parts.keeper.untilPresent(lease, PRESENT_WAIT_MS, gone.signal);
+}
+
+/** The room is there whatever comes of this, so the answer tells of it after a while, be the tenant there or not. */
+async function untilFollowed(
+  { desk, leases, clock }: ActParts,
+  { tenant }: Caller,
+  roomId: RoomId,
+  reply: FastifyReply,
+): Promise<void> {
+  const gone = new AbortController();
+  reply.raw.once("close", () => gone.abort());
+  const over = limitOf(clock, PRESENT_WAIT_MS, gone.signal);
+  try {
+    while (!over.signal.aborted) {
+      const changed = desk.changed.next(over.signal);
+      if ((await leases.find(roomId, holderOf(tenant))) !== null) return;
+      await changed;
+    }
+  } finally {
+    over.free();
+  }
 }
 
 function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boolean {
