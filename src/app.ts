@@ -7,6 +7,7 @@ import { HomeserverClient } from "./homeserver/client.ts";
 import { HomeserverDirectory } from "./homeserver/directory.ts";
 import { HomeserverStates } from "./homeserver/states.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
+import { Openings, type Opened } from "./ledger/openings.ts";
 import { Recorder } from "./ledger/recorder.ts";
 import type { Clock, Random } from "./model/clock.ts";
 import type { Logger } from "./model/logger.ts";
@@ -18,6 +19,8 @@ import { Readers } from "./parts/readers.ts";
 import type { Shared } from "./parts/shared.ts";
 import { changesBetween, type ConfigChanges } from "./platform/config/changes.ts";
 import type { Config } from "./platform/config/config.ts";
+import { DatabaseWatch } from "./parts/database-watch.ts";
+import { Misses } from "./parts/missed.ts";
 import { listen, makeServer } from "./platform/http/server.ts";
 import { makeMetrics } from "./platform/metrics.ts";
 import { makeTenantRegistration } from "./platform/registration.ts";
@@ -49,6 +52,9 @@ export class App {
   #config: Config;
   readonly #lock: InstanceLock;
   readonly #shared: Shared;
+  readonly #watch: DatabaseWatch;
+  readonly #opened: Opened;
+  readonly #misses: Misses;
   readonly #recorder: Recorder;
   readonly #guard: Guard;
   readonly #presence: Presence;
@@ -71,17 +77,22 @@ export class App {
     });
     const own = pseudouserOf(config.homeserver.serverName, config.pseudouser.localpart);
     this.#lock = takeInstanceLock(config.storage.sqlite, { command: "emissary run", since: this.#startedAt });
-    const storage = this.#open(config.storage);
+    const metrics = makeMetrics();
+    const isWritable = (writable: boolean): void => metrics.databaseWritable.set(writable ? 1 : 0);
+    this.#watch = new DatabaseWatch({ clock, log, isWritable });
+    const { storage, opened } = this.#open(config.storage, random);
+    this.#opened = opened;
+    this.#watch.tell(opened);
     const client = new HomeserverClient({
       url: new URL(config.homeserver.url),
       asToken: config.registration.asToken,
       own,
     });
-    const metrics = makeMetrics();
     const shared: Shared = {
       config,
       own,
       storage,
+      openings: new Openings(opened),
       client,
       directory: new HomeserverDirectory(client),
       states: new HomeserverStates(client),
@@ -97,6 +108,7 @@ export class App {
       this.#readers.heard(events);
     });
     this.#guard = new Guard(shared);
+    this.#misses = new Misses(this.#guard.tenants, metrics, clock, log);
     this.#presence = new Presence(shared, this.#guard, this.#recorder, () => this.#config.attendance);
     this.#readers = new Readers(shared, this.#guard, this.#presence.keeper, this.#recorder);
 
@@ -124,6 +136,7 @@ export class App {
       routes: this.#guard.routes,
       keeper: this.#presence.keeper,
       couriers: this.#readers.couriers,
+      missed: this.#misses.note,
     });
     this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
     this.#adminRoutes(tally);
@@ -147,7 +160,9 @@ export class App {
       homeserver: config.homeserver,
       clock,
       startedAt: this.#startedAt,
-      notReadyBecause: () => this.#notReadyBecause,
+      notReadyBecause: () => this.#notReadyBecause ?? this.#watch.fault,
+      restored: this.#opened.restored,
+      missedBy: this.#misses.of,
       intake: () => tally.intake,
       delivery,
       ownInvites: () => invites.treatment,
@@ -174,6 +189,7 @@ export class App {
    */
   async start(): Promise<void> {
     const { appservice, admin } = this.#config;
+    this.#background.push(this.#watch.run(this.#shared.storage.openings, this.#abort.signal));
     await this.#recorder.start();
     await this.#guard.start();
     await this.#readers.lists.start();
@@ -208,14 +224,25 @@ export class App {
     await Promise.all(this.#background);
     this.#readers.close();
     await this.#shared.client.close();
+    await this.#lastBeat();
     this.#shared.storage.close();
     this.#lock.release();
   }
 
+  /** So that a copy made of the database until now is known for one. On a full disk it is not. */
+  async #lastBeat(): Promise<void> {
+    const { storage, clock } = this.#shared;
+    await storage.openings.beat(clock.now()).catch(() => undefined);
+  }
+
   /** The database, which is let go of again where it cannot be opened. */
-  #open({ sqlite, durability }: Config["storage"]): SqliteStorage {
+  #open(
+    { sqlite, durability }: Config["storage"],
+    random: Random,
+  ): { readonly storage: SqliteStorage; readonly opened: Opened } {
     try {
-      return new SqliteStorage(sqlite, durability);
+      const storage = new SqliteStorage(sqlite, durability, this.#watch.faulted);
+      return { storage, opened: storage.openings.begin(this.#startedAt, random) };
     } catch (error) {
       this.#lock.release();
       throw error;

@@ -29,6 +29,7 @@ function render(status: z.output<typeof statusAnswer>): string {
   return facts([
     ["daemon", `Emissary ${status.version}, up ${spoken(status.uptime_ms)}`],
     ["ready", status.ready ? "yes" : `no: ${status.not_ready_because ?? "not said why"}`],
+    ...restoredLines(status.restored),
     ["pseudouser", status.pseudouser],
     ["homeserver", `${homeserver.server_name} at ${homeserver.url}`],
     ["rooms", counts({ present, joining, leaving, refused, "still loading": loading })],
@@ -43,6 +44,14 @@ function render(status: z.output<typeof statusAnswer>): string {
     ["delivery", deliverySentence(status.delivery)],
     ["events", counts({ received: intake.events, repeated: intake.duplicates, "set aside": intake.set_aside })],
   ]);
+}
+
+function restoredLines(restored: z.output<typeof statusAnswer>["restored"]): readonly [string, string][] {
+  if (restored === null) return [];
+  const { written_until: from, lost_until: lost } = restored;
+  const written = from === null ? "" : ` It was last written at ${moment(from)}`;
+  const until = from === null || lost === null ? "" : `; what came from then until ${moment(lost)} is lost`;
+  return [["database", `restored: it is not the one that ran here before.${written}${until}`]];
 }
 
 function deliverySentence({ state, since, cause }: z.output<typeof statusAnswer>["delivery"]): string {

@@ -206,6 +206,14 @@ function render(answer: TenantAnswer): string {
     ...pinTexts(answer.id, answer.grants).map((text, index) => [index === 0 ? "aliases" : "", text] as const),
     ["leases", answer.leases],
     ["added", moment(answer.created_at)],
+    ...syncAnewLines(answer.sync_anew),
     ...deliveryFacts(answer.delivery),
   ]);
+}
+
+/** That the tenant's `/sync` could not go on from its token. */
+function syncAnewLines(anew: TenantAnswer["sync_anew"]): readonly [string, string][] {
+  if (anew === null) return [];
+  const why = anew.why === "restored" ? "a backup was restored since" : "the journal no longer goes back so far";
+  return [["missed", `its sync began anew at ${moment(anew.at)}: ${why}, and what came after its token is lost to it`]];
 }

@@ -1,6 +1,6 @@
 /** Time and randomness, passed in so that a test decides them. The real ones are in src/platform/clock.ts. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch. May jump: use it for what is shown and stored, not to measure. */
+  /** Milliseconds since the Unix epoch. May jump ahead; goes back between two runs only (Opened.setBack). */
   now(): number;
   /** Resolves after `ms` milliseconds, or at once when the signal aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

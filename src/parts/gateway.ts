@@ -4,6 +4,7 @@ import type { Feed } from "../feed/feed.ts";
 import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
+import type { TenantId } from "../model/ids.ts";
 import { isRegex } from "../model/tenant.ts";
 import type { Pointers } from "../policy/pointers.ts";
 import type { Routes } from "../policy/routes.ts";
@@ -38,15 +39,23 @@ export interface GatewayParts extends Shared {
   readonly routes: Routes;
   readonly keeper: Keeper;
   readonly couriers: Couriers;
+  /** Told of a tenant that begins its sync anew. */
+  readonly missed: (tenant: TenantId, why: string) => void;
 }
 
 /** Builds the gateway's two APIs and the door before them. */
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): void {
-  const { config, own, storage, client, states, feed } = parts;
+  const { config, own, storage, openings, client, states, feed, missed } = parts;
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
   // As homeservers match: from the beginning, and to the end only where the expression says so.
   const reserved = config.registration.reservedAliases.filter(isRegex).map((regex) => new RegExp(`^(?:${regex})`));
-  const audit = new AuditQueue(storage.audit, clock);
+  const audit = new AuditQueue({
+    writer: storage.audit,
+    clock,
+    log,
+    late: (entries) => metrics.auditLate.set(entries),
+    abort: stopping,
+  });
   const upstream = new HomeserverUpstream(client);
   const act = actSurface({
     own,
@@ -74,6 +83,8 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
       feed,
       journal: storage.journal,
       changes: storage.leaseChanges,
+      openings,
+      missed,
       states,
       news: [recorder.committed, recorder.ownChanged, desk.changed],
       clock,
@@ -109,6 +120,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     devices: new DeviceSync({
       store: storage.peeks,
       rooms: peekedRooms,
+      openings,
       news: new RoomNews(storage.journal),
       desk,
       signals: [recorder.committed, recorder.ownChanged, desk.changed],

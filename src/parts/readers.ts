@@ -30,7 +30,7 @@ export class Readers {
   readonly #pusher: Pusher;
 
   constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
-    const { config, own, storage, client, directory, states, metrics, clock, random, log, stopping } = shared;
+    const { config, own, storage, openings, client, directory, states, metrics, clock, random, log, stopping } = shared;
     const { desk, rules, tenants, policy } = guard;
     this.#shared = shared;
     this.feed = new JournalFeed({ journal: storage.journal, coverage: storage.coverage, tenants, own });
@@ -39,6 +39,7 @@ export class Readers {
       tenants,
       feed: this.feed,
       store: storage.deliveries,
+      opening: openings.name,
       leases: storage.leases,
       pusher: this.#pusher,
       committed: recorder.committed,

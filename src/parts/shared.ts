@@ -1,5 +1,6 @@
 import type { HomeserverClient } from "../homeserver/client.ts";
 import type { HomeserverDirectory } from "../homeserver/directory.ts";
+import type { Openings } from "../ledger/openings.ts";
 import type { RoomStates } from "../attendance/contracts.ts";
 import type { Clock, Random } from "../model/clock.ts";
 import type { UserId } from "../model/ids.ts";
@@ -14,6 +15,7 @@ export interface Shared {
   readonly config: Config;
   readonly own: UserId;
   readonly storage: SqliteStorage;
+  readonly openings: Openings;
   readonly client: HomeserverClient;
   readonly directory: HomeserverDirectory;
   readonly states: RoomStates;

@@ -34,6 +34,9 @@ export interface Metrics {
   readonly journalLaggards: Gauge;
   readonly auditEntries: Gauge;
   readonly auditOldestAge: Gauge;
+  readonly databaseWritable: Gauge;
+  readonly tenantSyncAnew: Counter<"why">;
+  readonly auditLate: Gauge;
 }
 
 export function makeMetrics(): Metrics {
@@ -196,6 +199,22 @@ export function makeMetrics(): Metrics {
       registers,
       name: "emissary_audit_oldest_age_seconds",
       help: "How long ago the oldest of these entries was written",
+    }),
+    databaseWritable: new Gauge({
+      registers,
+      name: "emissary_database_writable",
+      help: "1 where the database can be written, 0 where the disk is full or fails",
+    }),
+    tenantSyncAnew: new Counter({
+      registers,
+      name: "emissary_tenant_sync_anew_total",
+      help: "Syncs of tenants that began anew because what came after their token is gone: restored, or too-old",
+      labelNames: ["why"],
+    }),
+    auditLate: new Gauge({
+      registers,
+      name: "emissary_audit_late_entries",
+      help: "Entries of the audit that the database did not take, and that are tried again",
     }),
   };
 }

@@ -138,14 +138,25 @@ test.each(FILLING_DISKS)(
   "%s that is full: the operator, the tenant and the log are told so in a sentence, and asking again later succeeds",
   async (_kind, make) => {
     const disk = make();
-    const { homeserver, room, daemon, pid, tenant } = await sceneOn(disk, 0);
+    const { homeserver, room, daemon, pid, admin, tenant } = await sceneOn(disk, 0);
     const wishes: readonly (() => Promise<Answer>)[] = [
       () => daemon.admin("POST", "/tenants", { id: "two" }),
-      () => tenant("PUT", "/send/m.room.message/1"),
       () => tenant("POST", "/leave"),
     ];
+    // What the homeserver has done is answered as it did it, and the row of the audit comes later.
+    const sent = await tenant("PUT", "/send/m.room.message/1");
+    const eventId = sent.body["event_id"];
+    expect(sent).toMatchObject({ status: 200, body: { event_id: expect.stringMatching(/^\$/) as string } });
+    expect((await tenant("PUT", "/send/m.room.message/1")).body).toEqual(sent.body);
+    const ready = async (): Promise<Answer> => ask(admin, "GET", "/ready");
+    expect(await ready()).toMatchObject({
+      status: 503,
+      body: { error: expect.stringMatching(/^Emissary cannot write its database.*: the disk/) as string },
+    });
+    const metrics = async (): Promise<string> => (await ask(admin, "GET", "/metrics")).raw.toString();
+    expect(await metrics()).toMatch(/^emissary_database_writable 0\n(.*\n)*emissary_audit_late_entries 2$/m);
     const sentence = expect.stringMatching(
-      /^Emissary cannot write its database \(storage\.sqlite\): the disk .*\. Nothing of this was kept/,
+      /^Emissary cannot write its database \(storage\.sqlite\): the disk .*\. What could not be written is not kept/,
     ) as string;
     for (const wish of wishes) {
       const { status, body } = await wish();
@@ -155,6 +166,9 @@ test.each(FILLING_DISKS)(
       });
     }
     const told = entries(daemon, "error");
+    for (const message of ["database.not-writable", "audit.late"]) {
+      expect(told).toContainEqual(expect.objectContaining({ message, error: sentence }));
+    }
     for (const listener of ["intake", "admin", "gateway"]) {
       expect(told).toContainEqual(expect.objectContaining({ message: "http.failed", listener, error: sentence }));
     }
@@ -162,6 +176,20 @@ test.each(FILLING_DISKS)(
     expect(daemon.log).not.toMatch(/"stack"/);
 
     disk.empty(pid);
+    await eventually("being ready again", async () => (await ready()).status === 200);
+    await eventually("the audit's being up to date", async () => (await metrics()).includes("audit_late_entries 0"));
+    const audit = (await daemon.admin("GET", "/audit")).body["entries"] as JsonObject[];
+    expect(audit.filter(({ action }) => action === "event.send")).toEqual([
+      expect.objectContaining({
+        outcome: "done",
+        detail: expect.objectContaining({ event_id: eventId }) as JsonObject,
+      }),
+      expect.objectContaining({
+        outcome: "done",
+        detail: expect.objectContaining({ event_id: eventId }) as JsonObject,
+      }),
+    ]);
+    expect(await metrics()).toContain("emissary_database_writable 1");
     for (const wish of wishes) expect((await wish()).status).toBe(200);
     await eventually("an idle homeserver", () => homeserver.sender.isIdle);
     // The tenant's message was sent at the first time, and the repetition is the same.

@@ -7,6 +7,8 @@ import { tenant } from "../support/tenants.ts";
 
 const TELEGRAM = "telegram" as TenantId;
 const IRC = "irc" as TenantId;
+/** The opening in which a transaction is begun. */
+const NOW = "now";
 const URL = "http://127.0.0.1:29317";
 
 async function add({ tenants }: Stores, id: string, url: string | null = URL): Promise<void> {
@@ -27,6 +29,7 @@ const step = (cursor: number, pendingTo: number | null, id = TELEGRAM, epoch = 1
   epoch,
   cursor,
   pendingTo,
+  opening: NOW,
 });
 
 describe.each(DATABASES)("deliveries on $name", ({ make }) => {
@@ -35,7 +38,7 @@ describe.each(DATABASES)("deliveries on $name", ({ make }) => {
     await write(stores, 2);
     await add(stores, "telegram");
     await add(stores, "irc", null);
-    expect(await stores.deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 4, pendingTo: null });
+    expect(await stores.deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 4, pendingTo: null, opening: "" });
     expect(await stores.deliveries.place(IRC)).toBeNull();
   });
 
@@ -46,10 +49,10 @@ describe.each(DATABASES)("deliveries on $name", ({ make }) => {
     await add(stores, "irc");
     await stores.deliveries.write([step(0, 2), step(5, null, IRC)]);
     const { deliveries } = database.openAfterCrash();
-    expect(await deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 0, pendingTo: 2 });
-    expect(await deliveries.place(IRC)).toEqual({ epoch: 1, cursor: 5, pendingTo: null });
+    expect(await deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 0, pendingTo: 2, opening: NOW });
+    expect(await deliveries.place(IRC)).toEqual({ epoch: 1, cursor: 5, pendingTo: null, opening: NOW });
     await deliveries.write([step(2, null)]);
-    expect(await deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 2, pendingTo: null });
+    expect(await deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 2, pendingTo: null, opening: NOW });
   });
 
   test("do not go back, and what is written of a tenant that is gone does not come to the next of its name", async () => {
@@ -57,14 +60,14 @@ describe.each(DATABASES)("deliveries on $name", ({ make }) => {
     await add(stores, "telegram");
     await stores.deliveries.write([step(9, null)]);
     await stores.deliveries.write([step(5, 7)]);
-    expect(await stores.deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 9, pendingTo: null });
+    expect(await stores.deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 9, pendingTo: null, opening: NOW });
     await stores.tenants.remove(TELEGRAM, START);
     await stores.deliveries.write([step(9, 12)]);
     expect(await stores.deliveries.place(TELEGRAM)).toBeNull();
     await write(stores, 10);
     await add(stores, "telegram");
     await stores.deliveries.write([step(9, 12)]);
-    expect(await stores.deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 20, pendingTo: null });
+    expect(await stores.deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 20, pendingTo: null, opening: "" });
   });
 
   test("a replay sets back, drops what was pending, and leaves nothing to what was decided before", async () => {
@@ -73,7 +76,7 @@ describe.each(DATABASES)("deliveries on $name", ({ make }) => {
     await write(stores, 3);
     await stores.deliveries.write([step(4, 6)]);
     expect(await stores.deliveries.replay(TELEGRAM, { seq: 3 }, START)).toEqual({ kind: "done", from: 3 });
-    const replayed = { epoch: 2, cursor: 2, pendingTo: null };
+    const replayed = { epoch: 2, cursor: 2, pendingTo: null, opening: NOW };
     expect(await stores.deliveries.place(TELEGRAM)).toEqual(replayed);
     await stores.deliveries.write([step(6, null)]);
     expect(await stores.deliveries.place(TELEGRAM)).toEqual(replayed);
@@ -110,7 +113,7 @@ describe.each(DATABASES)("deliveries on $name", ({ make }) => {
     expect(await deliveries.replay(TELEGRAM, { seq: 7 }, START)).toEqual({ kind: "not-yet", next: 7 });
     expect(await deliveries.replay(TELEGRAM, { at: START + 10 ** 9 }, START)).toEqual({ kind: "not-yet", next: 7 });
     expect(await deliveries.replay(IRC, { seq: 5 }, START)).toBeNull();
-    expect(await deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 6, pendingTo: null });
+    expect(await deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 6, pendingTo: null, opening: NOW });
   });
 
   test("a lag is how many events lie beyond, and when the first of them came", async () => {

@@ -408,6 +408,9 @@ export class Service {
   }
 }
 
+/** Each start draws others: a name that one start has given itself is not given again by the next. */
+let starts = 0;
+
 export async function fakeHomeserver(): Promise<FakeHomeserver> {
   const homeserver = await FakeHomeserver.start();
   onTestFinished(() => homeserver.close());
@@ -423,7 +426,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     config: configFor(homeserver.url, sqlite, options.settings),
     log: new CollectedLog(),
     clock: options.clock ?? new HastyClock(),
-    random: seededRandom(sqlite),
+    random: seededRandom(`${sqlite} ${(starts += 1)}`),
   });
   onTestFinished(() => service.app.stop());
   // A start-up that is refused is awaited by the test, or by nobody.

@@ -1,8 +1,9 @@
-import type { ServerName, UserId } from "../../model/ids.ts";
+import type { ServerName, TenantId, UserId } from "../../model/ids.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { Journal } from "../../ledger/journal.ts";
+import type { Restored } from "../../ledger/openings.ts";
 import type { History } from "../../ledger/retention.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
@@ -35,6 +36,10 @@ export interface AdminParts {
   readonly startedAt: number;
   /** Why we are not ready; null once we are. */
   readonly notReadyBecause: () => string | null;
+  /** What is known of a backup that was restored before this start; null for none. */
+  readonly restored: Restored | null;
+  /** When a tenant's sync last began anew, and why; null where it did not since the start. */
+  readonly missedBy: (tenant: TenantId) => { readonly at: number; readonly why: string } | null;
   readonly intake: () => IntakeTally;
   readonly delivery: () => Delivery;
   /** What holds for invites of the pseudouser that are for no tenant. */

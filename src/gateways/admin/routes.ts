@@ -80,6 +80,8 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
     not_ready_because: reason,
     uptime_ms: parts.clock.now() - parts.startedAt,
     homeserver: { url: parts.homeserver.url, server_name: parts.homeserver.serverName },
+    restored:
+      parts.restored === null ? null : { written_until: parts.restored.from, lost_until: parts.restored.lostUntil },
     rooms: {
       present: phases["present"] ?? 0,
       joining: phases["joining"] ?? 0,

@@ -81,6 +81,7 @@ export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Rea
     paused_at: tenant.pausedAt,
     created_at: tenant.createdAt,
     leases: rooms.length,
+    sync_anew: parts.missedBy(tenant.id),
     delivery: await deliveryJson(parts, tenant),
   };
 }

@@ -9,6 +9,8 @@ export interface Place {
   readonly cursor: number;
   /** The number up to which the transaction reaches that was begun; null for none. */
   readonly pendingTo: number | null;
+  /** The opening of the database in which that was begun (see Openings): its ID stays what it is. */
+  readonly opening: string;
 }
 
 export interface Step extends Place {

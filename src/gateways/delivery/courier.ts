@@ -19,6 +19,8 @@ export interface CourierParts {
   readonly mailbox: Pick<Mailbox, "put">;
   readonly feed: Feed;
   readonly store: Pick<DeliveryStore, "place">;
+  /** The name of this opening of the database. */
+  readonly opening: string;
   readonly commits: Pick<CommitQueue, "soon" | "done" | "idle">;
   readonly clock: Clock;
   readonly random: Random;
@@ -131,12 +133,13 @@ export class Courier {
     standing.cursor = place.cursor;
     if (place.pendingTo !== null) {
       const events = await this.#again(tenant, place.cursor, place.pendingTo);
-      return this.#deliver(tenant, place, place.pendingTo, transactionOf(place.epoch, events));
+      return this.#deliver(tenant, place, place.pendingTo, transactionOf(place, events));
     }
     const { events, upTo, isMore } = await feed.read(tenant, place.cursor, BATCH);
-    const transaction = transactionOf(place.epoch, events);
+    const { opening } = this.#parts;
+    const transaction = transactionOf({ ...place, opening }, events);
     if (transaction !== null) {
-      const begun = { ...place, pendingTo: upTo };
+      const begun = { ...place, pendingTo: upTo, opening };
       await this.#parts.commits.soon({ tenant: tenant.id, ...begun });
       this.#place = begun;
       return this.#deliver(tenant, begun, upTo, transaction);
@@ -176,7 +179,7 @@ export class Courier {
       standing.succeeded(clock.now());
     }
     standing.underWay = null;
-    const next = { epoch: place.epoch, cursor: pendingTo, pendingTo: null };
+    const next = { ...place, cursor: pendingTo, pendingTo: null };
     this.#place = next;
     standing.cursor = pendingTo;
     commits.done({ tenant: tenant.id, ...next });

@@ -22,6 +22,8 @@ export interface CouriersParts {
   readonly tenants: Pick<Tenants, "all" | "byId" | "hsTokenOf" | "changed">;
   readonly feed: Feed;
   readonly store: DeliveryStore;
+  /** The name of this opening of the database. */
+  readonly opening: string;
   readonly leases: Pick<LeaseStore, "find">;
   readonly pusher: Pick<Pusher, "push">;
   /** Fires when the journal has grown. */
@@ -198,7 +200,7 @@ export class Couriers implements TenantPinger {
   }
 
   #engage({ id, url }: Tenant): Courier {
-    const { tenants, pusher, feed, store, clock, random, log, count } = this.#parts;
+    const { tenants, pusher, feed, store, opening, clock, random, log, count } = this.#parts;
     const standing = this.#standings.get(id) ?? new Standing(id, log);
     this.#standings.set(id, standing);
     const courier = new Courier({
@@ -207,6 +209,7 @@ export class Couriers implements TenantPinger {
       mailbox: new Mailbox(pusher, url ?? "", tenants.hsTokenOf(id)),
       feed,
       store,
+      opening,
       commits: this.#commits,
       clock,
       random,

@@ -1,5 +1,6 @@
 import type { FeedPiece } from "../../feed/feed.ts";
 import type { JsonObject } from "../../model/json.ts";
+import type { Place } from "./contracts.ts";
 
 export interface Transaction {
   readonly txnId: string;
@@ -8,13 +9,19 @@ export interface Transaction {
   readonly first: number;
 }
 
-/** The transaction that these events make; null for none. The same events make the same one, whenever that is asked. */
-export function transactionOf(epoch: number, events: FeedPiece["events"]): Transaction | null {
+/**
+ * The transaction that these events make; null for none. The same events make the same one, whenever that is asked. Numbers come
+ * again with other events after a restore, and after a replay perhaps in other pieces: opening and epoch tell these apart.
+ */
+export function transactionOf(
+  { opening, epoch }: Pick<Place, "opening" | "epoch">,
+  events: FeedPiece["events"],
+): Transaction | null {
   const [first] = events;
   const last = events.at(-1);
   if (first === undefined || last === undefined) return null;
   return {
-    txnId: `${epoch}.${first.seq}-${last.seq}`,
+    txnId: `${opening}.${epoch}.${first.seq}-${last.seq}`,
     body: JSON.stringify({ events: events.map(({ event }) => event) }),
     first: first.seq,
   };

@@ -9,6 +9,7 @@ interface Row {
   epoch: number;
   cursor: number;
   pendingTo: number | null;
+  opening: string;
 }
 
 /** Where each tenant's deliveries stand: its cursor in the journal, and the transaction that it is being given. */
@@ -27,7 +28,7 @@ export class SqliteDeliveryStore implements DeliveryStore {
     this.#db = db;
     this.#audit = audit;
     this.#place = db.prepare(
-      "SELECT coalesce(d.epoch, 1) AS epoch, c.seq AS cursor, d.pending_to AS pendingTo " +
+      "SELECT coalesce(d.epoch, 1) AS epoch, c.seq AS cursor, d.pending_to AS pendingTo, coalesce(d.opening, '') AS opening " +
         "FROM cursors c LEFT JOIN deliveries d ON c.consumer = 'tenant:' || d.tenant WHERE c.consumer = 'tenant:' || ?",
     );
     this.#advance = db.prepare(
@@ -36,9 +37,9 @@ export class SqliteDeliveryStore implements DeliveryStore {
     );
     // A tenant's cursor comes and goes with it. A step of one that was removed and added again lies behind the new cursor.
     this.#pend = db.prepare(
-      "INSERT INTO deliveries (tenant, epoch, pending_to) SELECT @tenant, @epoch, @pendingTo " +
+      "INSERT INTO deliveries (tenant, epoch, pending_to, opening) SELECT @tenant, @epoch, @pendingTo, @opening " +
         "WHERE EXISTS (SELECT 1 FROM cursors WHERE consumer = 'tenant:' || @tenant AND seq <= @cursor) " +
-        "ON CONFLICT (tenant) DO UPDATE SET pending_to = excluded.pending_to WHERE epoch = excluded.epoch",
+        "ON CONFLICT (tenant) DO UPDATE SET pending_to = excluded.pending_to, opening = excluded.opening WHERE epoch = excluded.epoch",
     );
     this.#back = db.prepare("UPDATE cursors SET seq = @cursor WHERE consumer = 'tenant:' || @tenant");
     this.#renew = db.prepare(

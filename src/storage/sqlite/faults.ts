@@ -1,5 +1,11 @@
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 
+/** A fault of the disk, and the error that it becomes for who asked. */
+export interface DiskFault {
+  readonly cause: string;
+  readonly error: EmissaryError;
+}
+
 /** What the operating system or SQLite says of a disk that does not do its work, and what that means; by the code's beginning. */
 const MEANINGS: readonly (readonly [code: string, meaning: string])[] = [
   ["EROFS", "the disk is mounted for reading only"],
@@ -12,6 +18,8 @@ const MEANINGS: readonly (readonly [code: string, meaning: string])[] = [
   ["SQLITE_IOERR", "the disk fails, is gone, or a limit on this user or on the size of files is reached"],
   ["SQLITE_CANTOPEN", "a file beside it cannot be made"],
 ];
+
+type Method = (...args: unknown[]) => unknown;
 
 /** The cause as a clause, its meaning before the words of whoever noticed it. */
 export function causeOf(error: unknown): string {
@@ -27,32 +35,54 @@ function meaningOf(error: unknown): string | null {
 /**
  * The same store; only that a fault of the disk, which is nothing to be mended in the program, reaches log and caller as a
  * sentence and without a trace. The database is not named by its path: callers are told this, too.
+ *
+ * Behind it is a Proxy, so that nothing the store has can be missing; the store's own methods stand before that, made once, since
+ * these calls are on every hot path.
+ * @param noticed is told of every such fault
  */
-export function tellingFaults<Store extends object>(store: Store): Store {
-  // Made once, and not a Proxy: these calls are on every hot path.
-  const outward: Record<string, unknown> = {};
-  const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(store)).filter((name) => name !== "constructor");
-  for (const name of methods) {
-    const method = (store as Record<string, (...args: unknown[]) => unknown>)[name];
-    outward[name] = (...args: unknown[]): unknown => {
+export function tellingFaults<Store extends object>(
+  store: Store,
+  noticed: (fault: DiskFault) => void = () => {},
+): Store {
+  const fail = (error: unknown): never => tell(error, noticed);
+  const telling = (method: Method): Method => {
+    return (...args) => {
       try {
-        const answer = method?.apply(store, args);
-        return answer instanceof Promise ? answer.catch(tell) : answer;
+        const answer = method.apply(store, args);
+        return answer instanceof Promise ? answer.catch(fail) : answer;
       } catch (error) {
-        return tell(error);
+        return fail(error);
       }
     };
+  };
+  // With the store itself as the receiver: private fields are its own, and not the Proxy's.
+  const whole = new Proxy(store, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? telling(value as Method) : value;
+    },
+    set: (target, key, value, receiver) => Reflect.set(target, key, value, receiver === outward ? target : receiver),
+  });
+  const outward = Object.create(whole) as Store;
+  const own = Object.entries(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(store)));
+  for (const [name, { value }] of own as [string, PropertyDescriptor][]) {
+    if (name !== "constructor" && typeof value === "function") {
+      Object.defineProperty(outward, name, { value: telling(value as Method), configurable: true, writable: true });
+    }
   }
-  return outward as Store;
+  return outward;
 }
 
-function tell(error: unknown): never {
+function tell(error: unknown, noticed: (fault: DiskFault) => void): never {
   const meaning = error instanceof EmissaryError ? null : meaningOf(error);
   if (meaning === null) throw error;
-  throw new EmissaryError(
+  const cause = `${meaning} (${sentenceOf(error)})`;
+  const told = new EmissaryError(
     "internal",
-    `Emissary cannot write its database (storage.sqlite): ${meaning} (${sentenceOf(error)}). Nothing of this was kept; ` +
+    `Emissary cannot write its database (storage.sqlite): ${cause}. What could not be written is not kept; ` +
       "it can be tried again once the disk is writable and has room.",
     { cause: error },
   );
+  noticed({ cause, error: told });
+  throw told;
 }

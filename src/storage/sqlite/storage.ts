@@ -7,7 +7,7 @@ import { ChangeWriter } from "./changes.ts";
 import { SqliteCoolDownStore } from "./cool-down-store.ts";
 import { CoverageStore } from "./coverage-store.ts";
 import { SqliteDeliveryStore } from "./delivery-store.ts";
-import { tellingFaults } from "./faults.ts";
+import { tellingFaults, type DiskFault } from "./faults.ts";
 import { JournalStore } from "./journal-store.ts";
 import { LeaseBook } from "./lease-book.ts";
 import { LeaseChangesStore } from "./lease-changes-store.ts";
@@ -16,6 +16,7 @@ import { LedgerStore } from "./ledger-store.ts";
 import { LoadStore } from "./load-store.ts";
 import { openDatabase, type Durability } from "./open.ts";
 import { SqliteMediaStore } from "./media-store.ts";
+import { OpeningStore } from "./opening-store.ts";
 import { Memo, WriteCount } from "./memo.ts";
 import { OverviewStore } from "./overview-store.ts";
 import { SqlitePeekStore } from "./peek-store.ts";
@@ -61,10 +62,14 @@ export class SqliteStorage {
   readonly pseudousers: PseudouserStore;
   readonly history: RetentionStore;
   readonly backups: SqliteBackups;
+  readonly openings: OpeningStore;
   readonly #db: Database;
 
-  /** @throws EmissaryError `bad-config` where the file cannot be opened or is of a newer program. */
-  constructor(path: string, durability: Durability = "full") {
+  /**
+   * @param faulted is told whenever the disk did not do its work
+   * @throws EmissaryError `bad-config` where the file cannot be opened or is of a newer program.
+   */
+  constructor(path: string, durability: Durability = "full", faulted: (fault: DiskFault) => void = () => {}) {
     const db = openDatabase(path, durability);
     const rooms = new RoomNumbers(db);
     this.#db = db;
@@ -107,9 +112,10 @@ export class SqliteStorage {
     this.history = new RetentionStore(db);
     this.backups = new SqliteBackups(db, this.audit);
     this.reconcile = new SqliteReconcileStore(db, rooms, book);
+    this.openings = new OpeningStore(db, this.audit, path);
     // Outwards only: among themselves the stores are as they are.
     for (const [name, store] of Object.entries(this) as [string, object][]) {
-      Object.assign(this, { [name]: tellingFaults(store) });
+      Object.assign(this, { [name]: tellingFaults(store, faulted) });
     }
   }
 

@@ -8,6 +8,7 @@ import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomEvent, StateEvent } from "../../../src/model/event.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
+import { Openings } from "../../../src/ledger/openings.ts";
 import { Signal } from "../../../src/model/signal.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
 import { ALICE, member, message, OTHER_ROOM, OWN, ROOM, state } from "../../support/events.ts";
@@ -46,10 +47,18 @@ function scene() {
   };
   const bounds = async () => ({ first: journal.length === 0 ? 0 : 1, last: journal.length });
   const parts = { own: OWN, feed, journal: { bounds }, changes, states: roomStates, news: [news], clock };
-  const sync = new TenantSync({ ...parts, stopping: stopping.signal });
+  const openings = new Openings({ name: "now", earlier: [{ name: "before", end: { seq: 1, change: 1 } }] });
+  const missed: string[] = [];
+  const sync = new TenantSync({
+    ...parts,
+    openings,
+    missed: (_tenant, why) => missed.push(why),
+    stopping: stopping.signal,
+  });
   return {
     sync: (since: string | null, wait = 0, gone = NEVER) => sync.sync(BOT, since, wait, gone),
     clock,
+    missed,
     happens: (event: RoomEvent) => {
       journal.push(event);
       news.notify();
@@ -180,7 +189,7 @@ describe("a bot that polls", () => {
     expect(Object.keys(roomsOf(await sync(since), "join"))).toEqual([ROOM]);
   });
 
-  test.each(["s1", "e1", "e1_", "e-1_0", "e1_0 ", "", "e99999999999999999_0"])(
+  test.each(["s1", "e1", "e1_", "e-1_0", "e1_0 ", "", "e99999999999999999_0", "e1_0", "e1_0_", "e1_0_a/b"])(
     "with the token %j is told that it is none",
     async (token) => {
       await expect(scene().sync(token)).rejects.toMatchObject({ code: "bad-parameter" });
@@ -189,14 +198,31 @@ describe("a bot that polls", () => {
 
   // A backup that was restored knows less than the bot: waiting until the numbers come again would skip what happens meanwhile.
   test.each([
-    { seq: 7, change: 0 },
-    { seq: 0, change: 7 },
-  ])("with a token of a future that was lost begins anew: %j", async (position) => {
-    const { sync, enters } = scene();
+    ["of now, further than the journal", { opening: "now", seq: 7, change: 0 }],
+    ["of now, further than the leases", { opening: "now", seq: 0, change: 7 }],
+    ["of before, after where the copy was made", { opening: "before", seq: 2, change: 1 }],
+    ["of before, with a lease from after that", { opening: "before", seq: 1, change: 2 }],
+    ["of an opening that the copy has not seen", { opening: "lost", seq: 0, change: 0 }],
+  ])("with a token %s begins anew, and it is told that something was missed", async (_what, position) => {
+    const { sync, enters, happens, missed } = scene();
     enters(ROOM);
+    enters(OTHER_ROOM);
+    for (const id of ["1", "2", "3"]) happens(message({ id }));
     const answer = await sync(tokenOf(position));
-    expect(Object.keys(roomsOf(answer, "join"))).toEqual([ROOM]);
-    expect(positionOf(next(answer))).toEqual({ seq: 0, change: 1 });
+    expect(Object.keys(roomsOf(answer, "join")).sort()).toEqual([ROOM, OTHER_ROOM].sort());
+    expect(roomsOf(answer, "join")[ROOM]).toMatchObject({ timeline: { limited: true } });
+    expect(positionOf(next(answer))).toEqual({ opening: "now", seq: 3, change: 2 });
+    expect(missed).toEqual(["restored"]);
+  });
+
+  test("with a token of an earlier opening, of what is there still, goes on, and misses nothing", async () => {
+    const { sync, enters, happens, missed } = scene();
+    enters(ROOM);
+    for (const id of ["1", "2"]) happens(message({ id }));
+    const answer = await sync(tokenOf({ opening: "before", seq: 1, change: 1 }));
+    expect(timeline(roomsOf(answer, "join")[ROOM]).map(({ event_id }) => event_id)).toEqual(["$2"]);
+    expect(positionOf(next(answer))).toEqual({ opening: "now", seq: 2, change: 1 });
+    expect(missed).toEqual([]);
   });
 
   test("may wait eight times at once, not more", async () => {

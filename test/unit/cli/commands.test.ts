@@ -29,6 +29,7 @@ describe("status", () => {
     ready: false,
     not_ready_because: "the homeserver does not answer",
     uptime_ms: 61_000,
+    restored: null,
     homeserver: { url: "http://127.0.0.1:8008", server_name: "example.org" },
     rooms: { present: 3, joining: 1, leaving: 0, refused: 2, loading: 1 },
     leases: { tenant: 4, operator: 1 },

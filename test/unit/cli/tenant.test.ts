@@ -23,6 +23,7 @@ const TENANT: JsonObject = {
   overlaps: [],
   grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
   ephemeral: false,
+  sync_anew: null,
   paused_at: null,
   created_at: Date.UTC(2025, 0, 2, 3, 4, 5),
   leases: 2,

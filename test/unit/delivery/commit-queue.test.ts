@@ -22,6 +22,7 @@ const step = (tenant: string, cursor: number, pendingTo: number | null = null): 
   epoch: 1,
   cursor,
   pendingTo,
+  opening: "now",
 });
 
 test("steps of a hundred tenants in one turn are one commit, and each waits for it", async () => {

@@ -32,7 +32,7 @@ describe("a transaction", () => {
     await events(here, 250);
     here.courier.start();
     await calm();
-    expect(here.tenant.puts.map(({ txnId }) => txnId)).toEqual(["1.1-100", "1.101-200", "1.201-250"]);
+    expect(here.tenant.puts.map(({ txnId }) => txnId)).toEqual(["now.1.1-100", "now.1.101-200", "now.1.201-250"]);
     expect(here.tenant.events).toEqual(here.feed.wanted);
     await here.courier.stop();
   });
@@ -46,7 +46,7 @@ describe("a transaction", () => {
     expect(here.disk.commits).toBe(10);
     await here.clock.advance(100);
     expect(here.disk.commits).toBe(11);
-    expect(here.disk.at).toEqual({ epoch: 1, cursor: 1_000, pendingTo: null });
+    expect(here.disk.at).toEqual({ epoch: 1, cursor: 1_000, pendingTo: null, opening: "now" });
     await here.courier.stop();
   });
 
@@ -59,7 +59,7 @@ describe("a transaction", () => {
     expect(here.tenant.puts).toHaveLength(1);
     answer = TAKEN;
     await here.clock.advance(60_000);
-    expect(here.tenant.puts.map(({ txnId }) => txnId)).toEqual(["1.1-2", "1.1-2", "1.3-5"]);
+    expect(here.tenant.puts.map(({ txnId }) => txnId)).toEqual(["now.1.1-2", "now.1.1-2", "now.1.3-5"]);
     expect(new Set(here.tenant.puts.slice(0, 2).map(({ body }) => body)).size).toBe(1);
     await here.courier.stop();
   });
@@ -81,7 +81,7 @@ describe("a transaction", () => {
     });
     next.courier.start();
     await calm();
-    expect(here.tenant.puts.map(({ txnId }) => txnId)).toEqual(["1.1-2", "1.1-2", "1.3-5"]);
+    expect(here.tenant.puts.map(({ txnId }) => txnId)).toEqual(["now.1.1-2", "now.1.1-2", "now.1.3-5"]);
     await next.courier.stop();
   });
 });

@@ -43,7 +43,7 @@ function scene(tenants: Tenant[], answer: (push: Push) => Promise<PushAnswer> = 
     },
     feed,
     store: {
-      place: async (id) => places.get(id) ?? { epoch: 1, cursor: 0, pendingTo: null },
+      place: async (id) => places.get(id) ?? { epoch: 1, cursor: 0, pendingTo: null, opening: "" },
       write: async (steps) => {
         here.commits += 1;
         for (const step of steps) places.set(step.tenant, step);
@@ -51,6 +51,7 @@ function scene(tenants: Tenant[], answer: (push: Push) => Promise<PushAnswer> = 
       replay: async () => null,
       lag: async (after) => ({ events: feed.last - after, oldestAt: feed.last > after ? 7 : null }),
     },
+    opening: "now",
     leases: { find: async () => null },
     pusher: {
       push: async (push) => {
@@ -88,7 +89,7 @@ test("a transaction goes below the path of the tenant's URL, with its token in t
   here.couriers.start();
   await here.arrives();
   const [push] = here.pushed;
-  expect(push?.url.href).toBe("http://127.0.0.1:2/base/_matrix/app/v1/transactions/1.1-1");
+  expect(push?.url.href).toBe("http://127.0.0.1:2/base/_matrix/app/v1/transactions/now.1.1-1");
   expect(push?.token).toBe("token of t1");
   await here.couriers.stop();
 });

@@ -96,7 +96,7 @@ class World {
       this.kill();
       return forever;
     };
-    return makeCourier({ feed: this.feed, disk, put, clock: this.clock, seed: life + 1 });
+    return makeCourier({ feed: this.feed, disk, put, clock: this.clock, seed: life + 1, opening: `life-${life}` });
   }
 
   /** The next mishap, where it is one that can happen here. */
@@ -126,7 +126,7 @@ test("whatever fails and whenever the program is killed, a tenant that knows tra
       // Nothing is lost, nothing comes in two transactions, and the order is the journal's.
       expect(world.tenant.events).toEqual(world.feed.wanted);
       await world.clock.advance(20_000);
-      expect(world.disk.at).toEqual({ epoch: 1, cursor: world.feed.last, pendingTo: null });
+      expect(world.disk.at).toMatchObject({ epoch: 1, cursor: world.feed.last, pendingTo: null });
       await world.end();
     }),
     { numRuns: 150 },

@@ -61,7 +61,7 @@ export class FakeFeed implements Feed {
 
 /** What is on disk; outlives the process. */
 export class Disk implements Omit<DeliveryStore, "replay" | "lag"> {
-  at: Place = { epoch: 1, cursor: 0, pendingTo: null };
+  at: Place = { epoch: 1, cursor: 0, pendingTo: null, opening: "" };
   commits = 0;
 
   async place(): Promise<Place> {
@@ -70,8 +70,8 @@ export class Disk implements Omit<DeliveryStore, "replay" | "lag"> {
 
   async write(steps: readonly Step[]): Promise<void> {
     this.commits += 1;
-    for (const { epoch, cursor, pendingTo } of steps) {
-      if (epoch === this.at.epoch) this.at = { epoch, cursor: Math.max(cursor, this.at.cursor), pendingTo };
+    for (const { epoch, cursor, pendingTo, opening } of steps) {
+      if (epoch === this.at.epoch) this.at = { epoch, cursor: Math.max(cursor, this.at.cursor), pendingTo, opening };
     }
   }
 }
@@ -121,10 +121,11 @@ export interface WorldParts {
   readonly put: (put: Put) => Promise<Judgement>;
   readonly clock?: ManualClock;
   readonly seed?: number;
+  readonly opening?: string;
 }
 
 /** A courier with everything around it, as one process has it. */
-export function makeCourier({ feed, disk, put, clock = new ManualClock(), seed = 1 }: WorldParts) {
+export function makeCourier({ feed, disk, put, opening = "now", clock = new ManualClock(), seed = 1 }: WorldParts) {
   const log = new Told();
   const counts = { delivered: 0, failed: 0, "ephemeral-dropped": 0 };
   const standing = new Standing(TENANT.id, log);
@@ -135,6 +136,7 @@ export function makeCourier({ feed, disk, put, clock = new ManualClock(), seed =
     mailbox: { put: (txnId, body) => put({ txnId, body }) },
     feed,
     store: disk,
+    opening,
     commits,
     clock,
     random: seededRandom(seed),

@@ -15,10 +15,10 @@ describe("a sync token of a device that peeks", () => {
   test("has all that it was made of, and is told from a homeserver's", () => {
     fc.assert(
       fc.property(fc.string(), places, (since, at) => {
-        const token = tokenOf({ since, places: at });
+        const token = tokenOf({ since, opening: "now", places: at });
         expect(isOurToken(token)).toBe(true);
         expect(token).toMatch(/^[\w.-]+$/);
-        expect(positionOf(token)).toEqual({ since, places: at });
+        expect(positionOf(token)).toEqual({ since, opening: "now", places: at });
       }),
     );
     for (const other of ["s72595_4483_1934", "e5_7", "1"]) expect(isOurToken(other)).toBe(false);
@@ -32,22 +32,27 @@ describe("a sync token of a device that peeks", () => {
         .slice(0, 43)}` as RoomId,
       { change: 1000 + n, seq: 123_456 + n, from: stream(n) },
     ]);
-    expect(tokenOf({ since: stream(99), places: new Map(rooms) }).length).toBeLessThan(7_000);
+    expect(tokenOf({ since: stream(99), opening: "openingname1", places: new Map(rooms) }).length).toBeLessThan(7_000);
   });
 
   test.each([
     ["nothing", "peek1."],
     ["no compressed text", "peek1.abc"],
     ["no object", tokenLike(["s1"])],
-    ["no position of the homeserver's", tokenLike({ rooms: [] })],
-    ["no rooms", tokenLike({ since: "s1" })],
-    ["a room that is none", tokenLike({ since: "s1", rooms: [["square", 1, 2, "s1"]] })],
-    ["a number that is none", tokenLike({ since: "s1", rooms: [["!r", "1", 2, "s1"]] })],
+    ["no position of the homeserver's", tokenLike({ opening: "now", rooms: [] })],
+    ["no opening", tokenLike({ since: "s1", rooms: [] })],
+    ["no rooms", tokenLike({ since: "s1", opening: "now" })],
+    ["a room that is none", tokenLike({ since: "s1", opening: "now", rooms: [["square", 1, 2, "s1"]] })],
+    ["a number that is none", tokenLike({ since: "s1", opening: "now", rooms: [["!r", "1", 2, "s1"]] })],
     [
       "too many rooms",
-      tokenLike({ since: "s1", rooms: Array.from({ length: MAX_PLACES + 1 }, () => ["!r", 1, 2, "s"]) }),
+      tokenLike({
+        since: "s1",
+        opening: "now",
+        rooms: Array.from({ length: MAX_PLACES + 1 }, () => ["!r", 1, 2, "s"]),
+      }),
     ],
-    ["much out of little", tokenLike({ since: "s".repeat(1_000_000), rooms: [] })],
+    ["much out of little", tokenLike({ since: "s".repeat(1_000_000), opening: "now", rooms: [] })],
   ])("that holds %s is refused", (_what, token) => {
     expect(() => positionOf(token)).toThrow(expect.objectContaining({ code: "bad-parameter" }) as Error);
   });

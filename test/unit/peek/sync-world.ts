@@ -190,7 +190,7 @@ export class Device {
     }
     for (const roomId of joined) this.rooms.delete(roomId);
     for (const [roomId, told] of view.peek) this.#take(roomId, told["timeline"] as unknown as Timeline);
-    this.since = tokenOf({ since: next, places: view.places });
+    this.since = tokenOf({ since: next, opening: "now", places: view.places });
   }
 
   #take(roomId: RoomId, { events, limited, prev_batch }: Timeline): void {

@@ -26,7 +26,7 @@ export async function passAudited(
   const answer = await lanes.put(tenant.id, roomId, () => upstream.answer(method, path, bytes));
   const said = parsedObject(answer.body);
   const eventId = stringAt(said, "event_id");
-  await audit.note({
+  await audit.noteDone({
     actor: `tenant:${tenant.id}`,
     action,
     outcome: answer.status === 200 ? "done" : (stringAt(said, "errcode") ?? String(answer.status)),

@@ -104,7 +104,7 @@ interface Done {
 async function audited({ audit }: ActParts, { tenant }: Caller, { action, roomId, answer }: Done): Promise<Answer> {
   const { status, body } = answer;
   const outcome = status === 200 ? "done" : (stringAt(parsedObject(body), "errcode") ?? String(status));
-  await audit.note({ actor: `tenant:${tenant.id}`, action, outcome, roomId, detail: {} });
+  await audit.noteDone({ actor: `tenant:${tenant.id}`, action, outcome, roomId, detail: {} });
   return answer;
 }
 

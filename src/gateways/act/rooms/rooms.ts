@@ -49,8 +49,12 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
       if (alias !== null && isExclusive(made.answer)) throw notReserved(alias);
       return passBack(reply, made.answer);
     }
-    await learn(parts, made.roomId);
-    await hold(parts, caller, { roomId: made.roomId, holder, via: [], ttl: null }, reply);
+    try {
+      await learn(parts, made.roomId);
+      await hold(parts, caller, { roomId: made.roomId, holder, via: [], ttl: null }, reply);
+    } catch (error) {
+      throw notHeld(made.roomId, error);
+    }
     return passBack(reply, made.answer);
   });
 };
@@ -74,8 +78,13 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
       from: roomId,
     });
     if (made.roomId === null) return passBack(reply, made.answer);
-    await learn(parts, made.roomId);
-    await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.tombstone", ""));
+    try {
+      await learn(parts, made.roomId);
+      await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.tombstone", ""));
+    } catch (error) {
+      // The room is replaced, and the homeserver's transactions tell of it until they are taken.
+      if (!isOurFault(error)) throw error;
+    }
     await untilFollowed(parts, caller, made.roomId, reply);
     return passBack(reply, made.answer);
   });
@@ -122,7 +131,7 @@ async function make(
   const said = parsedObject(answer.body);
   const named = stringAt(said, field);
   const roomId = answer.status === 200 && named !== null && isRoomId(named) ? named : null;
-  await parts.audit.note({
+  await parts.audit.noteDone({
     actor: `tenant:${tenant.id}`,
     action,
     outcome: roomId !== null ? "done" : (stringAt(said, "errcode") ?? String(answer.status)),
@@ -169,6 +178,22 @@ async function untilFollowed(
   } finally {
     over.free();
   }
+}
+
+/** Whether it was not the homeserver that refused, but we that could not write. */
+function isOurFault(error: unknown): error is EmissaryError {
+  return error instanceof EmissaryError && error.code === "internal";
+}
+
+/** The room is there, whatever became of the lease: a caller who is told that nothing was kept would have another made. */
+function notHeld(roomId: RoomId, error: unknown): unknown {
+  if (!isOurFault(error)) return error;
+  return new EmissaryError(
+    "internal",
+    `The room ${roomId} was made, but Emissary cannot write down now that you are in it: join it by its ID soon, ` +
+      "or the pseudouser leaves it again.",
+    { cause: error },
+  );
 }
 
 function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boolean {

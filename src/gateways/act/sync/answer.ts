@@ -6,6 +6,8 @@ import type { LeaseChange } from "./contracts.ts";
 /** One step of a sync: what happened in a tenant's rooms between two positions. */
 export interface SyncStep {
   readonly user: UserId;
+  /** The name of this opening of the database. */
+  readonly opening: string;
   readonly next: string;
   readonly events: readonly RoomEvent[];
   readonly changes: readonly LeaseChange[];
@@ -22,16 +24,16 @@ interface JoinedRoom {
  * The answer to `GET /sync` (spec, CS API, "Syncing"). A tenant's user is in no room as far as Matrix goes, so its coming and going
  * are told by membership events that are made here, of the lease: without them an SDK does not notice either.
  */
-export function syncAnswer({ user, next, events, changes, states }: SyncStep): JsonObject {
+export function syncAnswer({ user, opening, next, events, changes, states }: SyncStep): JsonObject {
   const join: Record<string, JoinedRoom> = {};
   const leave: Record<string, JsonValue> = {};
   const invite: Record<string, JsonValue> = {};
   for (const change of changes) {
     if (change.ended === null) {
       const state = { events: states.get(change.roomId) ?? [] };
-      join[change.roomId] = { state, timeline: { events: [membershipOf(user, change)], limited: true } };
+      join[change.roomId] = { state, timeline: { events: [membershipOf(user, opening, change)], limited: true } };
     } else {
-      const timeline = { events: [membershipOf(user, change)], limited: false };
+      const timeline = { events: [membershipOf(user, opening, change)], limited: false };
       leave[change.roomId] = { state: { events: [] }, timeline };
     }
   }
@@ -65,14 +67,15 @@ function inviteState(event: RoomEvent): JsonValue[] {
   return [...(Array.isArray(given) ? given : []), event as unknown as JsonObject];
 }
 
-function membershipOf(user: UserId, { change, roomId, at, ended }: LeaseChange): JsonObject {
+/** Clients know events by their IDs, and a change's number may come again after a restore: so the opening is in it. */
+function membershipOf(user: UserId, opening: string, { change, roomId, at, ended }: LeaseChange): JsonObject {
   const membership = ended === null ? "join" : ended === "banned" ? "ban" : "leave";
   return {
     type: "m.room.member",
     state_key: user,
     sender: user,
     room_id: roomId,
-    event_id: `$emissary_lease_${change}`,
+    event_id: `$emissary_lease_${opening}_${change}`,
     origin_server_ts: at,
     content: ended === null ? { membership } : { membership, reason: ended },
     unsigned: {},

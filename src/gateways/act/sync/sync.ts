@@ -8,9 +8,10 @@ import { limitOf, type Clock } from "../../../model/clock.ts";
 import type { RoomStates } from "../../../attendance/contracts.ts";
 import type { Feed } from "../../../feed/feed.ts";
 import type { Journal } from "../../../ledger/journal.ts";
+import type { Openings, Position } from "../../../ledger/openings.ts";
 import { syncAnswer } from "./answer.ts";
 import type { LeaseChange, LeaseChanges } from "./contracts.ts";
-import { positionOf, tokenOf, type SyncPosition } from "./token.ts";
+import { positionOf, tokenOf } from "./token.ts";
 import type { JsonObject } from "../../../model/json.ts";
 
 export interface SyncParts {
@@ -18,13 +19,19 @@ export interface SyncParts {
   readonly feed: Feed;
   readonly journal: Pick<Journal, "bounds">;
   readonly changes: LeaseChanges;
+  readonly openings: Openings;
   readonly states: RoomStates;
+  /** Told of a tenant that begins anew although it had a token, since something after that is no longer to be had. */
+  readonly missed: (tenant: TenantId, why: Missed) => void;
   /** What can bring news: events, and leases. */
   readonly news: readonly Signal[];
   readonly clock: Clock;
   /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
+
+/** Why what lies after a token cannot be told: a copy of the database was restored, or the journal no longer goes back so far. */
+export type Missed = "restored" | "too-old";
 
 const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
 /** State told of a room that is new to the tenant; more than that it can ask for. */
@@ -50,8 +57,14 @@ export class TenantSync {
    * @throws EmissaryError `bad-parameter`, `limited`, or why the homeserver does not tell a room's state
    */
   async sync(tenant: Tenant, since: string | null, wait: number, gone: AbortSignal): Promise<JsonObject> {
-    const from = since === null ? null : await this.#known(positionOf(since));
-    if (from === null) return this.#beginning(tenant, gone);
+    const position = since === null ? null : positionOf(since);
+    if (position === null) return this.#beginning(tenant, gone);
+    const from = await this.#known(position);
+    if (typeof from === "string") {
+      const answer = await this.#beginning(tenant, gone);
+      this.#parts.missed(tenant.id, from);
+      return answer;
+    }
     if (wait === 0) return this.#untilNews(tenant, from, AbortSignal.abort(), gone);
     const waiting = this.#waiting.get(tenant.id) ?? 0;
     if (waiting >= MAX_WAITING) {
@@ -72,11 +85,13 @@ export class TenantSync {
     }
   }
 
-  /** A position that lies before what the journal still holds, or after its end (a restored backup), is no position. */
-  async #known(position: SyncPosition): Promise<SyncPosition | null> {
-    const { first, last } = await this.#parts.journal.bounds();
-    const isHeld = position.seq <= last && position.seq >= first - 1;
-    return isHeld && position.change <= (await this.#parts.changes.newest()) ? position : null;
+  /** Where to go on; or why that cannot be done, and the tenant begins anew. */
+  async #known(position: Position): Promise<Position | Missed> {
+    const { openings, journal, changes } = this.#parts;
+    const { first, last } = await journal.bounds();
+    if (!openings.has(position, { seq: last, change: await changes.newest() })) return "restored";
+    if (position.seq < first - 1) return "too-old";
+    return { ...position, opening: openings.name };
   }
 
   async #beginning(tenant: Tenant, gone: AbortSignal): Promise<JsonObject> {
@@ -85,10 +100,12 @@ export class TenantSync {
     const change = await this.#parts.changes.newest();
     const changes = await this.#parts.changes.since(tenant.id, null);
     const states = await this.#statesOf(tenant, changes, gone);
-    return syncAnswer({ user: tenant.sender, next: tokenOf({ seq: last, change }), events: [], changes, states });
+    const { name: opening } = this.#parts.openings;
+    const next = tokenOf({ opening, seq: last, change });
+    return syncAnswer({ user: tenant.sender, opening, next, events: [], changes, states });
   }
 
-  async #untilNews(tenant: Tenant, from: SyncPosition, until: AbortSignal, gone: AbortSignal): Promise<JsonObject> {
+  async #untilNews(tenant: Tenant, from: Position, until: AbortSignal, gone: AbortSignal): Promise<JsonObject> {
     let { seq } = from;
     for (;;) {
       const woken = new AbortController();
@@ -99,10 +116,11 @@ export class TenantSync {
         const piece = await this.#parts.feed.read(tenant, seq, LIMITS);
         seq = piece.upTo;
         if (piece.events.length > 0 || changes.length > 0 || until.aborted) {
-          const next = tokenOf({ seq, change });
+          const { opening } = from;
+          const next = tokenOf({ opening, seq, change });
           const states = await this.#statesOf(tenant, changes, gone);
           const events = piece.events.map(({ event }) => event);
-          return syncAnswer({ user: tenant.sender, next, events, changes, states });
+          return syncAnswer({ user: tenant.sender, opening, next, events, changes, states });
         }
         if (!piece.isMore) await Promise.race(news);
       } finally {

@@ -1,11 +1,12 @@
 import { hash } from "node:crypto";
 import type { FastifyReply } from "fastify";
+import type { Openings } from "../../../ledger/openings.ts";
 import type { UserId } from "../../../model/ids.ts";
 import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { PeekStore, PeekedRooms } from "./contracts.ts";
 import { Filters } from "./filters.ts";
 import { mergedSync, outlineOf } from "./merge.ts";
-import { isOurToken, positionOf, tokenOf, type Places, type SyncPosition } from "./token.ts";
+import { isOurToken, NOWHERE, positionOf, tokenOf, type Places, type SyncPosition } from "./token.ts";
 import { PeekView, type ViewParts } from "./view.ts";
 
 /** A device by the name of its leases, and whose it is. */
@@ -17,6 +18,7 @@ export interface Device {
 export interface DeviceSyncParts extends ViewParts {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
+  readonly openings: Openings;
   /** Whose a token is, as the homeserver says; null for nobody's. */
   readonly identify: (token: string) => Promise<Device | null>;
   /** Aborts when Emissary stops. */
@@ -65,7 +67,9 @@ export class DeviceSync {
     if (since !== null && isOurToken(since)) {
       const position = positionOf(since);
       const device = (await this.#parts.store.deviceOf(key)) ?? (await this.#identified(token, key));
-      if (device !== null) return this.#merged(asked, device, position);
+      if (device !== null) {
+        return this.#merged(asked, device, { since: position.since, places: await this.#known(position) });
+      }
       await upstream.asCaller(toHomeserver(request, position.since, null), reply);
       return;
     }
@@ -100,10 +104,21 @@ export class DeviceSync {
     return device.name;
   }
 
+  /** The places as they can be gone on from. One that lies in a lost time stays, so that the room's end is told; but it is nowhere. */
+  async #known({ opening, places }: SyncPosition): Promise<Places> {
+    const { openings, news, store } = this.#parts;
+    const held = { seq: await news.read(), change: await store.newest() };
+    const known = [...places].map(([roomId, place]) => {
+      const isHeld = openings.has({ opening, seq: place.seq, change: place.change }, held);
+      return [roomId, isHeld ? place : { ...place, seq: NOWHERE }] as const;
+    });
+    return new Map(known);
+  }
+
   async #merged(
     { upstream, token, request, reply }: SyncRequest,
     device: string,
-    { since, places }: Omit<SyncPosition, "since"> & { readonly since: string | null },
+    { since, places }: { readonly since: string | null; readonly places: Places },
   ): Promise<void> {
     const { stopping } = this.#parts;
     const gone = new AbortController();
@@ -125,7 +140,7 @@ export class DeviceSync {
       revise: async (body: Buffer): Promise<Buffer | null> => {
         over.abort();
         await watching;
-        return merged(body, view);
+        return merged(body, view, this.#parts.openings.name);
       },
     };
     try {
@@ -148,13 +163,13 @@ async function watch(view: PeekView, until: AbortSignal, heard: AbortController)
   if (view.isNews) heard.abort();
 }
 
-async function merged(body: Buffer, view: PeekView): Promise<Buffer | null> {
+async function merged(body: Buffer, view: PeekView, opening: string): Promise<Buffer | null> {
   const outline = outlineOf(body);
   if (outline === null) return null;
   await view.join(outline.joined);
   const { peek, places } = view;
   const isOurs = view.isPeeking || places.size > 0;
-  const next = isOurs ? tokenOf({ since: outline.nextBatch, places }) : outline.nextBatch;
+  const next = isOurs ? tokenOf({ since: outline.nextBatch, opening, places }) : outline.nextBatch;
   // Of a room that the homeserver tells of itself it is not said beside that it is gone.
   const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
   return mergedSync(body, outline, { next, peek, left });

@@ -13,11 +13,16 @@ export interface Place {
   readonly from: string;
 }
 
+/** Beyond whatever a journal holds: a place with this `seq` is not gone on from, and its room is told anew. */
+export const NOWHERE = Number.MAX_SAFE_INTEGER;
+
 export type Places = ReadonlyMap<RoomId, Place>;
 
 /** A `since` of ours: the homeserver's own, and the places in the peeked rooms. All of it is in the token, so it outlives us. */
 export interface SyncPosition {
   readonly since: string;
+  /** The opening of the database in which it was given out: of numbers after a restore it is not known whose they are. */
+  readonly opening: string;
   readonly places: Places;
 }
 
@@ -31,9 +36,9 @@ export function isOurToken(since: string): boolean {
   return since.startsWith(PREFIX);
 }
 
-export function tokenOf({ since, places }: SyncPosition): string {
+export function tokenOf({ since, opening, places }: SyncPosition): string {
   const rooms = [...places].map(([roomId, { change, seq, from }]) => [roomId, change, seq, from]);
-  return `${PREFIX}${deflateRawSync(JSON.stringify({ since, rooms })).toString("base64url")}`;
+  return `${PREFIX}${deflateRawSync(JSON.stringify({ since, opening, rooms })).toString("base64url")}`;
 }
 
 /** @throws EmissaryError `bad-parameter` for a token that is none of ours. */
@@ -48,8 +53,9 @@ function parsed(text: string): SyncPosition | null {
     const json = inflateRawSync(Buffer.from(text, "base64url"), { maxOutputLength: MAX_JSON });
     const value: unknown = JSON.parse(json.toString("utf8"));
     if (!isJsonObject(value)) return null;
-    const { since, rooms } = value;
-    if (typeof since !== "string" || !Array.isArray(rooms) || rooms.length > MAX_PLACES) return null;
+    const { since, opening, rooms } = value;
+    if (typeof since !== "string" || typeof opening !== "string") return null;
+    if (!Array.isArray(rooms) || rooms.length > MAX_PLACES) return null;
     const places = new Map<RoomId, Place>();
     for (const room of rooms) {
       if (!Array.isArray(room)) return null;
@@ -58,7 +64,7 @@ function parsed(text: string): SyncPosition | null {
       if (!Number.isSafeInteger(change) || !Number.isSafeInteger(seq)) return null;
       places.set(roomId, { change: change as number, seq: seq as number, from });
     }
-    return { since, places };
+    return { since, opening, places };
   } catch {
     return null;
   }

@@ -123,7 +123,7 @@ export class PeekView {
     return this.#parts.news.isAfter(roomId, place.seq);
   }
 
-  /** Where to read on; null where the room is to be told anew, also after a backup was restored that is older than the place. */
+  /** Where to read on; null where the room is to be told anew. */
   #placeOf({ roomId, change }: DevicePeek, last: number): Place | null {
     const place = this.#places.get(roomId);
     if (place === undefined || place.change !== change || place.seq > last) return null;
