@@ -122,7 +122,11 @@ test.each<[string, JsonObject]>([
   const one = await service.tenant("one", ACTIONS, `@_one_.*:${SERVER}`);
   const { body } = await one.as(CAT).ask("POST", "/createRoom", { room_version: version });
   const roomId = body["room_id"] as string;
-  expect(service.homeserver.rooms.get(roomId)!.stateEvent(TYPE)?.content ?? {}).toEqual(inRoom);
+  expect(service.homeserver.rooms.get(roomId)!.stateEvent(TYPE)!.content).toEqual({
+    ...inRoom,
+    [OWNER]: "one",
+    "org.matrix.msc1777.persona": CAT,
+  });
   const state = (await one.ask("GET", `/rooms/${encodeURIComponent(roomId)}/state`)).raw.toString("utf8");
   expect(usersIn(JSON.parse(state) as JsonValue)).toEqual(
     version === "12" ? [{ [CAT]: 150 }] : [{ [one.sender]: 100, [CAT]: 100 }],
