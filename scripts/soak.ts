@@ -13,6 +13,7 @@ const FILES = [
   "test/store/journal.test.ts",
   "test/store/retention.test.ts",
   "test/service/kill.test.ts",
+  "test/service/tenants-at-war.test.ts",
 ];
 
 const seconds = Number(process.argv[2] ?? 600);

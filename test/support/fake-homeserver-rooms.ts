@@ -43,6 +43,9 @@ export class FakeRoom {
   readonly version: string;
   readonly options: RoomOptions;
   readonly timeline: FakeEvent[] = [];
+  /** Whose receipt stands where, and who types. */
+  readonly receipts = new Map<string, string>();
+  readonly typing = new Set<string>();
   readonly #state = new Map<string, FakeEvent>();
 
   constructor(options: RoomOptions) {
@@ -118,6 +121,19 @@ export class FakeRoom {
     return stringAt(this.stateEvent("m.room.join_rules")?.content ?? {}, "join_rule") ?? "invite";
   }
 
+  /** What a room shows of itself from outside, where it has it. */
+  get shown(): JsonObject {
+    const fields = [
+      ["name", "m.room.name", "name"],
+      ["topic", "m.room.topic", "topic"],
+      ["canonical_alias", "m.room.canonical_alias", "alias"],
+    ] as const;
+    const texts = fields.map(
+      ([key, type, field]) => [key, stringAt(this.stateEvent(type)?.content ?? {}, field)] as const,
+    );
+    return Object.fromEntries(texts.filter(([, text]) => text !== null));
+  }
+
   context(eventId: string): JsonObject {
     const at = this.timeline.findIndex((event) => event.event_id === eventId);
     return {
@@ -140,6 +156,15 @@ export class FakeRoom {
       .toReversed();
   }
 
+  /**
+   * What clients show in an event's place: its newest edit. As Synapse takes it: of the same sender and type, and it does not ask
+   * whether the edit is state (storage/databases/main/relations.py, get_applicable_edits).
+   */
+  editOf(original: FakeEvent): FakeEvent | null {
+    const edits = this.relations(original.event_id, "m.replace", original.type);
+    return edits.find(({ sender }) => sender === original.sender) ?? null;
+  }
+
   /** Roots of threads, each with the newest event of its thread. */
   threads(): JsonObject[] {
     return this.timeline.flatMap((root) => {
@@ -160,6 +185,7 @@ export class FakeRoom {
     const isSeen = (room: FakeRoom): boolean => room.joinRule === "public" || room.membership(user) === "join";
     return [this, ...found].filter(isSeen).map((room) => ({
       room_id: room.id,
+      ...room.shown,
       join_rule: room.joinRule,
       children_state: room === this ? children.map(stripped) : [],
     }));
@@ -167,13 +193,17 @@ export class FakeRoom {
 
   /** What of an event remains after a redaction. */
   redact(eventId: string, sender: string, content: JsonObject): FakeEvent {
-    const target = this.event(eventId);
     const redaction = this.append("m.room.redaction", sender, { ...content, redacts: eventId });
-    if (target !== null) {
-      target.content = {};
-      target["unsigned"] = { redacted_because: redaction };
-    }
+    const target = this.empty(eventId);
+    if (target !== null) target["unsigned"] = { redacted_because: redaction };
     return redaction;
+  }
+
+  /** Takes an event's content away. */
+  empty(eventId: string | null): FakeEvent | null {
+    const target = eventId === null ? null : this.event(eventId);
+    if (target !== null) target.content = {};
+    return target;
   }
 }
 

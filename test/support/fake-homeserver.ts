@@ -9,6 +9,8 @@ import {
 } from "node:http";
 import type { AddressInfo } from "node:net";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
+import { FakeMedia } from "./fake-homeserver-media.ts";
+import { mayDo } from "./fake-homeserver-power.ts";
 import { FakeRoom, type FakeEvent, type RoomOptions } from "./fake-homeserver-rooms.ts";
 import { eventsAfter, messagesBefore, newestMessages, syncOf, type ToDevice } from "./fake-homeserver-sync.ts";
 import { TransactionSender } from "./fake-homeserver-sender.ts";
@@ -99,6 +101,13 @@ export class FakeHomeserver {
   readonly admins = new Set<string>();
   /** Whether the registration has the server's aliases: the appservice is then told of all rooms that one points to. */
   tellsOfAliases = false;
+  /** Whether the rooms' power levels are heeded. */
+  heedsPower = false;
+  readonly media = new FakeMedia(SERVER);
+  /** Rooms that were put into the directory of public ones, or taken out of it. */
+  readonly listed = new Map<string, boolean>();
+  /** Hosts that it was made to call: the identity servers of invites by address. */
+  readonly called: string[] = [];
   /** Bytes that were handed to the network for the newest large answer. */
   streamed = 0;
 
@@ -358,7 +367,7 @@ export class FakeHomeserver {
     }
     if (api === "client" && version === "versions") return [200, { versions: ["v1.1", "v1.17"] }];
     if (asker === null) return [401, { errcode: "M_MISSING_TOKEN", error: "Missing access token" }];
-    if (api === "media") return [200, { content_uri: `mxc://${SERVER}/${seen.digest.slice(0, 8)}`, size: seen.size }];
+    if (api === "media") return this.media.answer([version ?? "", ...rest], asker.user, seen);
     if (rest[0] === "register" && seen.method === "POST") return this.#register(seen.body);
     const isVirtual = asker.token === AS_TOKEN && seen.query.has("user_id");
     if (isVirtual && !this.registered.has(asker.user)) {
@@ -391,12 +400,17 @@ export class FakeHomeserver {
         this.profiles.set(first ?? "", stringAt(call.body, "displayname") ?? "");
         return [200, {}];
       case "GET directory": {
+        if (first === "list") return [200, { visibility: this.#isListed(segments[3] ?? "") ? "public" : "private" }];
         const roomId = this.aliases.get(second ?? "");
         const servers = this.rooms.get(roomId ?? "")?.options.servers ?? ["elsewhere.test"];
         return roomId === undefined ? NOT_FOUND : [200, { room_id: roomId, servers: [...servers] }];
       }
       case "PUT directory":
-        if (first === "list") return [200, {}];
+        if (first === "list") {
+          // `room/{roomId}`, and `appservice/{networkId}/{roomId}`.
+          this.listed.set(segments.at(-1) ?? "", stringAt(call.body, "visibility") !== "private");
+          return [200, {}];
+        }
         if (this.aliases.has(second ?? "")) return [409, { errcode: "M_UNKNOWN", error: "Room alias already exists" }];
         this.aliases.set(second ?? "", stringAt(call.body, "room_id") ?? "");
         return [200, {}];
@@ -408,7 +422,7 @@ export class FakeHomeserver {
         return [200, { capabilities: { "m.room_versions": { default: "11", available: { "11": "stable" } } } }];
       case "GET publicRooms":
       case "POST publicRooms": {
-        const listed = [...this.rooms.values()].filter(({ options }) => options.listed === true);
+        const listed = [...this.rooms.values()].filter(({ id }) => this.#isListed(id));
         const page = pageOf(listed, query, "since");
         return [200, { chunk: page.rooms, ...page.next, query: query.toString(), filter: call.body }];
       }
@@ -462,6 +476,9 @@ export class FakeHomeserver {
       return [400, { errcode: "M_BAD_JSON", error: `'users' is wrong about ${user}` }];
     }
     const name = stringAt(body, "room_alias_name");
+    if (name !== null && this.aliases.has(`#${name}:${SERVER}`)) {
+      return [400, { errcode: "M_ROOM_IN_USE", error: "Room alias already taken" }];
+    }
     const creation = body["creation_content"] ?? null;
     const room = this.#makeFor(user, {
       version,
@@ -481,14 +498,27 @@ export class FakeHomeserver {
         stringAt(state, "state_key") ?? "",
       );
     }
+    for (const [type, key] of [
+      ["m.room.name", "name"],
+      ["m.room.topic", "topic"],
+    ] as const) {
+      const text = stringAt(body, key);
+      if (text !== null) this.send(room, user, type, { [key]: text }, "");
+    }
     for (const invited of Array.isArray(body["invite"]) ? body["invite"] : []) {
       if (typeof invited === "string") this.setMembership(room, invited, "invite", user);
     }
+    for (const invited of Array.isArray(body["invite_3pid"]) ? body["invite_3pid"] : []) {
+      if (isJsonObject(invited)) this.called.push(stringAt(invited, "id_server") ?? "");
+    }
+    if (stringAt(body, "visibility") === "public") this.listed.set(room.id, true);
     return [200, { room_id: room.id }];
   }
 
   #makeFor(creator: string, options: RoomOptions): FakeRoom {
-    const room = this.makeRoom({ id: `!made${this.rooms.size}:${SERVER}`, creator, ...options });
+    // From version 12 on a room's ID has no server (MSC4291).
+    const id = `!made${this.rooms.size}${options.version === "12" ? "" : `:${SERVER}`}`;
+    const room = this.makeRoom({ id, creator, ...options });
     for (const event of room.timeline) this.sender.push(event);
     return room;
   }
@@ -504,6 +534,7 @@ export class FakeHomeserver {
       200,
       {
         room_id: room.id,
+        ...room.shown,
         join_rule: room.joinRule,
         world_readable:
           room.stateEvent("m.room.history_visibility")?.content["history_visibility"] === "world_readable",
@@ -553,6 +584,9 @@ export class FakeHomeserver {
     }
     // As Synapse: an event that one may not see is not there.
     if (!mayRead) return action === "event" ? NOT_FOUND : NOT_THERE;
+    if (this.heedsPower && !mayDo(room, user, method, segments.slice(2))) {
+      return [403, { errcode: "M_FORBIDDEN", error: "You don't have permission to do that" }];
+    }
     switch (`${method} ${action ?? ""}`) {
       case "GET initialSync":
         return [
@@ -591,12 +625,16 @@ export class FakeHomeserver {
         // In room version 11 an m.room.redaction that is sent like a message redacts what its content names.
         if (first === "m.room.redaction" && typeof body["redacts"] === "string") {
           const redacts = body["redacts"];
-          return this.#once(`${token} ${second}`, () => this.#pushed(room, room.redact(redacts, user, body)));
+          return this.#once(`${token} ${room.id} ${second}`, () =>
+            this.#pushed(room, room.redact(redacts, user, body)),
+          );
         }
-        return this.#once(`${token} ${second}`, () => this.send(room, user, first, body));
+        return this.#once(`${token} ${room.id} ${second}`, () => this.send(room, user, first, body));
       case "PUT redact":
-        return this.#once(`${token} ${second}`, () => this.#pushed(room, room.redact(first, user, body)));
+        return this.#redact(call, room);
       case "PUT state":
+        // A redaction redacts also where it is sent as state: its type is what counts.
+        if (first === "m.room.redaction") room.empty(stringAt(body, "redacts"));
         return [200, { event_id: this.send(room, user, first, body, second).event_id }];
       case "POST upgrade": {
         const version = stringAt(body, "new_version") ?? "";
@@ -607,7 +645,11 @@ export class FakeHomeserver {
       }
       case "POST receipt":
       case "POST read_markers":
+        room.receipts.set(user, second);
+        return [200, {}];
       case "PUT typing":
+        if (body["typing"] === true) room.typing.add(user);
+        else room.typing.delete(user);
         return [200, {}];
       case "POST invite":
       case "POST kick":
@@ -622,6 +664,28 @@ export class FakeHomeserver {
     }
   }
 
+  /** With `with_relations` also what relates to the event, as Synapse does where MSC3912 is switched on. */
+  #redact({ segments, body, user, token }: Call, room: FakeRoom): Reply {
+    const [, , , eventId = "", txnId = ""] = segments;
+    const { [WITH_RELATIONS]: types, ...content } = body;
+    if (content["redacts"] !== undefined && content["redacts"] !== eventId) {
+      return [
+        400,
+        { errcode: "M_INVALID_PARAM", error: "Cannot provide a redacts value incoherent with the event_id" },
+      ];
+    }
+    return this.#once(`${token} ${room.id} ${txnId}`, () => {
+      const related = Array.isArray(types) ? types.flatMap((type) => relatedTo(room, eventId, type)) : [];
+      const redaction = this.#pushed(room, room.redact(eventId, user, content));
+      for (const { event_id: id } of related) this.#pushed(room, room.redact(id, user, content));
+      return redaction;
+    });
+  }
+
+  #isListed(roomId: string): boolean {
+    return this.listed.get(roomId) ?? this.rooms.get(roomId)?.options.listed === true;
+  }
+
   /** Whether those who are not in the room may read it here: somebody of this server has to be in it. */
   #isPeekable(room: FakeRoom): boolean {
     const visibility = room.stateEvent("m.room.history_visibility")?.content["history_visibility"];
@@ -633,12 +697,19 @@ export class FakeHomeserver {
     return event;
   }
 
-  /** A transaction ID is the token's: with it, the same request has the same event (spec, "Transaction identifiers"). */
+  /** A transaction ID is the token's, in one room: with it, the same request has the same event (spec, "Transaction identifiers"). */
   #once(key: string, make: () => FakeEvent): Reply {
     const eventId = this.#sent.get(key) ?? make().event_id;
     this.#sent.set(key, eventId);
     return [200, { event_id: eventId }];
   }
+}
+
+const WITH_RELATIONS = "org.matrix.msc3912.with_relations";
+
+function relatedTo(room: FakeRoom, eventId: string, type: JsonValue): readonly FakeEvent[] {
+  if (typeof type !== "string") return [];
+  return room.relations(eventId, type === "*" ? undefined : type);
 }
 
 /** A page of a list of rooms: two at a time, so that there is a next one. */
