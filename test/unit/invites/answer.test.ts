@@ -7,6 +7,7 @@ import {
   AWAITED_MS,
   TOGETHER_MS,
   type AnswerBudgetKind,
+  UPGRADE_AWAITED_MS,
   type AnswerParts,
 } from "../../../src/gateways/invites/answer.ts";
 import type { OwnInvite } from "../../../src/gateways/invites/contracts.ts";
@@ -29,6 +30,7 @@ const INVITE: OwnInvite = {
   isHeld: false,
   isOfUpgrade: false,
 };
+const OF_UPGRADE = { ...INVITE, isOfUpgrade: true };
 const FOR_TELEGRAM = { ...INVITE, reason: "for telegram, please" };
 
 function parts(more: Partial<AnswerParts> = {}, clock = new ManualClock()): AnswerParts {
@@ -76,6 +78,15 @@ describe("an invite of the pseudouser", () => {
     ["in a room where somebody has a lease is the keeper's", { ...INVITE, isHeld: true }, {}, 0, wait(START + 600_000)],
     ["may be one of several into a room", INVITE, { takesPart: true }, 0, wait(START + TOGETHER_MS)],
     ["that was the only one is declined a little later", INVITE, { takesPart: true }, TOGETHER_MS, decline(REASON)],
+    ["that comes with an upgrade waits for the look into it", OF_UPGRADE, {}, 0, wait(START + UPGRADE_AWAITED_MS)],
+    ["that no upgrade explained is declined a day later", OF_UPGRADE, {}, DAY, decline(REASON)],
+    [
+      "that comes with an upgrade, by a denied server",
+      OF_UPGRADE,
+      { standings: denying("server", "remote.*") },
+      0,
+      decline(DENIED_REASON),
+    ],
     ["by a denied server", INVITE, { standings: denying("server", "remote.*") }, 0, decline(DENIED_REASON)],
     ["by a denied user", INVITE, { standings: denying("user", ALICE) }, 0, decline(DENIED_REASON)],
     ["into a denied room", INVITE, { standings: denying("room", ROOM) }, 0, decline(DENIED_REASON)],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { foldEvent, ROOM_FIELDS } from "../../../src/ledger/fold.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
-import type { EventId, UserId } from "../../../src/model/ids.ts";
+import type { EventId, RoomId, UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
 import { MEMBERSHIPS } from "../../../src/model/membership.ts";
 import { ALICE, BOB, member, message, NEW_ROOM, OWN, REMOTE, ROOM, state } from "../../support/events.ts";
@@ -123,8 +123,27 @@ describe("what a membership event tells", () => {
       replaces: "$1",
       own: false,
       reason: null,
+      claims: null,
       ends: null,
     });
+  });
+
+  test.each<[string, JsonObject, RoomId | null]>([
+    ["stripped", { type: "m.room.create", content: { predecessor: { room_id: NEW_ROOM } } }, NEW_ROOM],
+    [
+      "a whole event",
+      { ...state("m.room.create", { predecessor: { room_id: ROOM, event_id: "$1" } }, { id: "c" }) },
+      ROOM,
+    ],
+    ["of another type", { type: "m.room.name", content: { predecessor: { room_id: ROOM } } }, null],
+    ["with no room", { type: "m.room.create", content: { predecessor: { room_id: "nonsense" } } }, null],
+    ["with no object", { type: "m.room.create", content: { predecessor: [] } }, null],
+    ["without content", { type: "m.room.create" }, null],
+  ])("what our invite says that the room replaces, in m.room.create %s", (_what, entry, claims) => {
+    const unsigned = { invite_room_state: [7, entry] };
+    const invited = (user: UserId) => memberChange({ ...member(user, "invite", { id: "i", sender: BOB }), unsigned });
+    expect(invited(OWN)).toMatchObject({ own: true, claims });
+    expect(invited(ALICE)).toMatchObject({ own: false, claims: null });
   });
 
   test("a profile of other things than text is none", () => {
@@ -175,7 +194,7 @@ describe("what our own membership means for the leases of the room", () => {
 });
 
 describe("a tombstone", () => {
-  test("moves the room to its replacement, by the server of whoever put it up", () => {
+  test("is a word that another room replaces this, and the server of whoever put it up a route", () => {
     expect(foldEvent(state("m.room.tombstone", { replacement_room: NEW_ROOM }, { id: "1" }), OWN)).toContainEqual({
       kind: "upgrade",
       roomId: ROOM,

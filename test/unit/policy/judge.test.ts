@@ -317,10 +317,30 @@ describe("may the pseudouser be in the room?", () => {
   test("the operator is refused only what no word of the operator's can change", () => {
     fc.assert(
       fc.property(anyQuestion, (asked) => {
-        const { code } = judge({ ...asked, deniedRoutes: [], kind: "operator", word: null });
+        const { code } = judge({ ...asked, deniedRoutes: [], kind: "operator", word: null, upgrades: 0 });
         expect(["allowed", "room-cap", "server-acl", "upgrade-chain"]).toContain(code);
       }),
     );
+  });
+
+  test("the operator's lease that followed an upgrade has the right of a grant that names the room, and no more", () => {
+    fc.assert(
+      fc.property(anyQuestion, fc.integer({ min: 1, max: 20 }), (asked, upgrades) => {
+        const followed = judge({ ...asked, kind: "operator", word: null, upgrades });
+        const named = judge({ ...asked, kind: "tenant", word: "named", upgrades });
+        expect(followed.code).toBe(named.code);
+      }),
+    );
+  });
+
+  test.each<[string, Partial<Question>, string]>([
+    ["a private room", { look: { ...OPEN, joinRule: "invite" } }, "join-rule"],
+    ["a room of which nothing can be told", { look: null }, "not-visible"],
+    ["a private room that it is invited to", { look: null, ownMembership: "invite" }, "allowed"],
+    ["a private room that it is in", { look: { ...OPEN, joinRule: "invite" }, ownMembership: "join" }, "allowed"],
+    ["a room for members of others", { look: { ...OPEN, joinRule: "restricted" } }, "allowed"],
+  ])("finding out about an upgrade leads into %s: %s", (_what, more, code) => {
+    expect(judge(question({ kind: "upgrade", ...more })).code).toBe(code);
   });
 
   test("a peek is into rooms only whose history anybody may read", () => {

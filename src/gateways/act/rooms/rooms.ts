@@ -235,7 +235,7 @@ export const roomEndpoints: readonly Endpoint[] = [
     method: "POST",
     path: "/rooms/:roomId/upgrade",
     how: "passed",
-    note: "with the create and room-state actions; the leases of all tenants move to the new room",
+    note: "with the create and room-state actions; the leases of all tenants follow to the new room, as policy allows them there",
     handler: upgrade,
   },
 ];
