@@ -130,9 +130,11 @@ export class Weighing {
       ...tenantEntity(holder),
     ]);
     const standings = [...ofRoom.standings, ...ofOthers];
-    const deniedRoutes = await this.#deniedRoutes(ask, room, fresh);
+    // Where a rule denies the room already, nobody is asked whether its routes do, too.
+    const isSettled = !fresh && holder.kind !== "operator" && isDenied(standings);
+    const deniedRoutes = isSettled ? [] : await this.#deniedRoutes(ask, room, fresh);
     // Neither the operator's word nor a denial depends on how the room looks, so the homeserver is not asked.
-    const isMoot = !fresh && (holder.kind === "operator" || isDenied(standings) || deniedRoutes.length > 0);
+    const isMoot = !fresh && (holder.kind === "operator" || isSettled || deniedRoutes.length > 0);
     const look = isKnown
       ? lookOf(room)
       : isMoot

@@ -30,8 +30,9 @@ it("an alias of another server, pointed to another tenant's private room, is ref
   expect(await a.join(alias)).toBe(open);
 
   const secret = await mallory.createRoom({ preset: "private_chat" });
-  await mallory.invite(secret, stage.pseudouser);
+  // The grant first: an invite that is for nobody is declined.
   await stage.emissary.run("tenant", "allow", "b", "--room", secret);
+  await mallory.invite(secret, stage.pseudouser);
   await until(
     "the other tenant in its room",
     () => b.join(secret, [theirs]).catch(() => null),

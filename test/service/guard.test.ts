@@ -186,7 +186,7 @@ describe("when the operator changes his mind", () => {
     const { room } = await attended(service);
     const other = await service.tenant("other");
     await other.join(room.id);
-    const grant = { rooms: ["#none:elsewhere.test"], actions: ["read"], only: true };
+    const grant = { rooms: ["!none:elsewhere.test"], actions: ["read"], only: true };
     expect((await service.admin("POST", "/tenants/other/grants", grant)).status).toBe(200);
     await untilHolders(service, room, ["peek", "tenant"]);
     expect(refusals(service, room)).toEqual(["not-allowed"]);
