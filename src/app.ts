@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { FastifyInstance } from "fastify";
 import { keepSettingUp } from "./attendance/account.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
@@ -113,7 +114,7 @@ export class App {
     this.#readers = new Readers(shared, this.#guard, this.#presence.keeper, this.#recorder);
 
     const tally = new Tally(metrics, clock);
-    this.#intake = makeServer({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, log, random });
+    this.#intake = makeServer({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, audience: "operator", log, random });
     intakeRoutes(this.#intake, {
       recorder: this.#recorder,
       hsToken: config.registration.hsToken,
@@ -125,7 +126,7 @@ export class App {
       passed: (events) => this.#readers.couriers.ephemeral(events),
       pinged: (transactionId) => tally.pinged(transactionId),
     });
-    this.#gateway = makeServer({ name: "gateway", bodyLimit: null, log, random });
+    this.#gateway = makeServer({ name: "gateway", bodyLimit: null, audience: "strangers", log, random });
     gatewayRoutes(this.#gateway, {
       ...shared,
       feed: this.#readers.feed,
@@ -138,7 +139,7 @@ export class App {
       couriers: this.#readers.couriers,
       missed: this.#misses.note,
     });
-    this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, log, random });
+    this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, audience: "operator", log, random });
     this.#adminRoutes(tally);
   }
 
@@ -155,6 +156,7 @@ export class App {
     adminRoutes(this.#admin, {
       ...sources,
       token: config.admin.token,
+      hosts: [config.admin.listen.host, hostname()],
       version: programVersion(),
       own,
       homeserver: config.homeserver,

@@ -22,6 +22,8 @@ export async function ensurePackages({ root, node, nodeVersion, env }) {
     if (isCurrent()) return;
     // Before npm starts: a run that is cut short must not leave the stamp of an earlier one.
     fs.rmSync(stamp, { force: true });
+    // One that a pack which was cut short left behind would count in place of the lock file.
+    fs.rmSync(path.join(root, "npm-shrinkwrap.json"), { force: true });
     const npm = ["ci", "--no-audit", "--no-fund"];
     await runWithProgress("installing packages (npm ci)", "npm", npm, { cwd: root, env: withHeaders(env, node) });
     fs.writeFileSync(stamp, wanted);

@@ -1,4 +1,4 @@
-import { limitOf, type Clock, type Random } from "../model/clock.ts";
+import { withLimit, type Clock, type Random } from "../model/clock.ts";
 import type { RoomId } from "../model/ids.ts";
 import type { HolderKind } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
@@ -116,12 +116,13 @@ export class Mover {
     givesUp: AbortSignal,
   ): Promise<MoveAnswer | null> {
     const { clock, stopping } = this.#parts;
-    const limit = limitOf(clock, within, stopping);
-    const answer = await work(AbortSignal.any([limit.signal, givesUp]));
-    limit.free();
+    const { answer, isLate } = await withLimit(clock, within, stopping, async (limit) => ({
+      answer: await work(AbortSignal.any([limit, givesUp])),
+      isLate: limit.aborted,
+    }));
     if (stopping.aborted && answer.outcome === "retry") return null;
     if (answer.outcome !== "retry") return answer;
-    const reason = limit.signal.aborted
+    const reason = isLate
       ? `no answer within ${within / 1000} s (attendance.join_timeout)`
       : givesUp.aborted
         ? "no answer yet, while too many others wait for one, too"
@@ -135,9 +136,7 @@ export class Mover {
    */
   async look(roomId: RoomId): Promise<Membership | null> {
     const { moves, recorder, store, clock, stopping } = this.#parts;
-    const limit = limitOf(clock, CONFIRM_MS, stopping);
-    await recorder.observe(() => moves.ownMembership(roomId, limit.signal));
-    limit.free();
+    await withLimit(clock, CONFIRM_MS, stopping, (limit) => recorder.observe(() => moves.ownMembership(roomId, limit)));
     return (await store.situation(roomId)).ownMembership;
   }
 

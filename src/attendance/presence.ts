@@ -1,4 +1,4 @@
-import { limitOf, type Clock } from "../model/clock.ts";
+import { withLimit, type Clock } from "../model/clock.ts";
 import { clauseOf, EmissaryError } from "../model/errors.ts";
 import type { Lease } from "../model/lease.ts";
 import type { Signal } from "../model/signal.ts";
@@ -25,12 +25,10 @@ export class Presence {
    * @throws EmissaryError when the lease ended without that (refused, kicked, released …), or at the deadline `within` milliseconds from now.
    */
   async until(lease: Lease, within: number, abort: AbortSignal): Promise<void> {
-    const limit = limitOf(this.#parts.clock, within, AbortSignal.any([abort, this.#parts.stopping]));
-    try {
-      while (!(await this.#isPresent(lease, limit.signal)));
-    } finally {
-      limit.free();
-    }
+    const { clock, stopping } = this.#parts;
+    await withLimit(clock, within, AbortSignal.any([abort, stopping]), async (limit) => {
+      while (!(await this.#isPresent(lease, limit)));
+    });
   }
 
   /** Looks, and where the answer is "not yet" waits for the next change. */

@@ -27,6 +27,7 @@ export function failureOf(answer: Answer, doing: string): EmissaryError {
   if (answer.status === 429) {
     return new EmissaryError("limited", `The homeserver limits how often it may be asked to ${doing} (${word}).`, {
       ...(answer.retryAfter === null ? {} : { retryAfter: answer.retryAfter }),
+      told: "The homeserver limits how often it may be asked; try again later.",
     });
   }
   return new EmissaryError(

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Dispatcher } from "undici";
 import type { Revision, Upstream, UpstreamRequest, WholeAnswer } from "../platform/http/upstream.ts";
+import { tokenOf } from "../platform/http/bearer.ts";
 import { readWhole, unreachable, type HomeserverClient } from "./client.ts";
 import { gathered } from "./gather.ts";
 
@@ -28,9 +29,12 @@ const MAX_WHOLE_ANSWER_BYTES = 1024 * 1024;
 /** Streams requests to the homeserver over the client's pool. */
 export class HomeserverUpstream implements Upstream {
   readonly #client: HomeserverClient;
+  readonly #unknown: (token: string) => void;
 
-  constructor(client: HomeserverClient) {
+  /** @param unknown told of callers' tokens that the homeserver does not know */
+  constructor(client: HomeserverClient, unknown: (token: string) => void = () => undefined) {
     this.#client = client;
+    this.#unknown = unknown;
   }
 
   async asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -127,13 +131,18 @@ export class HomeserverUpstream implements Upstream {
   ): Promise<Dispatcher.ResponseData> {
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
-    return this.#request(pool, {
+    const response = await this.#request(pool, {
       method: request.method,
       path: this.#client.path(request.path),
       headers,
       body: request.body,
       signal: takenBack === undefined ? gone.signal : AbortSignal.any([gone.signal, takenBack]),
     });
+    if (response.statusCode === 401 && pool === this.#client.callers) {
+      const token = tokenOf({ raw: { headers: request.headers, url: request.path } });
+      if (token !== null) this.#unknown(token);
+    }
+    return response;
   }
 
   async #request(pool: Dispatcher, options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {

@@ -53,10 +53,10 @@ export class LeaseDesk {
    *   failures of the look.
    */
   async take(wish: LeaseWish & Pick<Ask, "told">): Promise<Lease> {
-    const { verdict, booked } = await this.#admit(wish);
+    const { verdict, told, booked } = await this.#admit(wish);
     if (booked === null) {
       await this.#refusals.note(wish, verdict);
-      throw refusal(`Policy refuses ${wish.roomId}`, verdict);
+      throw refusal(`Policy refuses ${wish.roomId}`, verdict, told);
     }
     this.changed.notify();
     return booked;
@@ -65,7 +65,7 @@ export class LeaseDesk {
   /** That the room could not even be looked at, because too many are, counts as a refusal, too. */
   async #admit(
     wish: LeaseWish & Pick<Ask, "told">,
-  ): Promise<{ readonly verdict: Verdict; readonly booked: Lease | null }> {
+  ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Lease | null }> {
     try {
       return await this.#policy.admit(wish, (via) => this.#store.book({ ...wish, via }, this.#clock.now()));
     } catch (error) {
@@ -99,7 +99,8 @@ export class LeaseDesk {
   }
 }
 
-function refusal(what: string, { code, reason, retryAfter }: Verdict): EmissaryError {
+function refusal(what: string, { code, reason, retryAfter }: Verdict, told: VerdictCode | null = null): EmissaryError {
+  if (told !== null) return new EmissaryError("refused-by-policy", `${what}: ${reason}.`, { reason: told });
   const details = { reason: code, ...(retryAfter === null ? {} : { retryAfter }) };
   return new EmissaryError(isPassing(code) ? "limited" : "refused-by-policy", `${what}: ${reason}.`, details);
 }

@@ -13,12 +13,24 @@ export interface Random {
   token(bytes: number): string;
 }
 
-/** A signal that aborts after `ms` milliseconds, or with its parent; `free` ends the wait when it is no longer needed. */
-export function limitOf(clock: Clock, ms: number, parent: AbortSignal): { readonly signal: AbortSignal; free(): void } {
+/**
+ * Does work with a signal that aborts after `ms` milliseconds, or with its parent. However the work ends, the wait ends with it: a
+ * timer and a place among the parent's listeners are not left behind by work that throws.
+ */
+export async function withLimit<Value>(
+  clock: Clock,
+  ms: number,
+  parent: AbortSignal,
+  work: (limit: AbortSignal) => Promise<Value>,
+): Promise<Value> {
   const own = new AbortController();
   const freed = new AbortController();
   void clock.sleep(ms, AbortSignal.any([freed.signal, parent])).then(() => {
     if (!freed.signal.aborted) own.abort();
   });
-  return { signal: own.signal, free: () => freed.abort() };
+  try {
+    return await work(own.signal);
+  } finally {
+    freed.abort();
+  }
 }

@@ -36,6 +36,8 @@ export interface ErrorDetails {
   readonly reason?: string;
   /** Milliseconds after which trying again can help. */
   readonly retryAfter?: number;
+  /** A sentence for strangers in place of the message, where that is the operator's (see told.ts). */
+  readonly told?: string;
   readonly cause?: unknown;
 }
 
@@ -45,12 +47,14 @@ export class EmissaryError extends Error {
   readonly code: ErrorCode;
   readonly reason: string | null;
   readonly retryAfter: number | null;
+  readonly told: string | null;
 
   constructor(code: ErrorCode, sentence: string, details: ErrorDetails = {}) {
     super(sentence, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.reason = details.reason ?? null;
     this.retryAfter = details.retryAfter ?? null;
+    this.told = details.told ?? null;
   }
 }
 

@@ -28,8 +28,11 @@ export class SharedAnswers<Value> {
 
   /** The answer that still holds, or else that to the question asked now. Rejects as `ask` does. */
   get(key: string, ask: () => Promise<Value | null>): Promise<Value | null> {
-    const held = this.held(key);
-    if (held !== null) return held;
+    return this.held(key) ?? this.renew(key, ask);
+  }
+
+  /** The answer to the question asked now, which holds from now on. Rejects as `ask` does. */
+  renew(key: string, ask: () => Promise<Value | null>): Promise<Value | null> {
     const answer = ask();
     const given = { at: this.#clock.now(), answer };
     remember(this.#given, key, given, this.#bounds.entries);
@@ -40,5 +43,9 @@ export class SharedAnswers<Value> {
       if (found === null) forget();
     }, forget);
     return answer;
+  }
+
+  forget(key: string): void {
+    this.#given.delete(key);
   }
 }

@@ -18,8 +18,9 @@ import { actSurface } from "../gateways/act/routes.ts";
 import { TenantSync } from "../gateways/act/sync/sync.ts";
 import { doorRoutes, passOnTo } from "../gateways/door/door.ts";
 import { hiddenOf } from "../gateways/peek/masked.ts";
+import type { Identity } from "../gateways/peek/contracts.ts";
 import { RoomNews } from "../gateways/peek/msc2753/news.ts";
-import { DeviceSync } from "../gateways/peek/msc2753/sync.ts";
+import { DeviceSync, type Device } from "../gateways/peek/msc2753/sync.ts";
 import { deviceKey, Peeker } from "../gateways/peek/peeker.ts";
 import { RoutesMemory } from "../gateways/peek/routes-memory.ts";
 import { peekSurface } from "../gateways/peek/routes.ts";
@@ -95,6 +96,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
   });
   const routes = new RoutesMemory();
   const users = new KnownUsers(new HomeserverTokenOwners(client), clock);
+  const usersUpstream = new HomeserverUpstream(client, (token) => users.forget(token));
   const peekedRooms = new HomeserverPeekedRooms(client);
   const peeker = new Peeker({
     desk,
@@ -111,10 +113,12 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     secret: config.registration.asToken,
     clock,
   });
+  const deviceOf = (identity: Identity | null): Device | null =>
+    identity === null ? null : { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
   const peek = peekSurface({
     own,
     hidden: hiddenOf(own, storage.pseudousers),
-    upstream,
+    upstream: usersUpstream,
     users,
     peeker,
     devices: new DeviceSync({
@@ -124,11 +128,8 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
       news: new RoomNews(storage.journal),
       desk,
       signals: [recorder.committed, recorder.ownChanged, desk.changed],
-      identify: async (token) => {
-        const identity = await users.identify(token);
-        if (identity === null) return null;
-        return { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
-      },
+      identify: async (token) => deviceOf(await users.identify(token)),
+      identifyNow: async (token) => deviceOf(await users.identifyNow(token)),
       clock,
       stopping,
     }),
@@ -141,6 +142,6 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
   doorRoutes(server, {
     tenants: act,
     users: peek,
-    passOn: config.gateway.frontDoor ? passOnTo(upstream) : null,
+    passOn: config.gateway.frontDoor ? passOnTo(usersUpstream) : null,
   });
 }

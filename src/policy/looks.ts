@@ -3,6 +3,7 @@ import { EmissaryError } from "../model/errors.ts";
 import type { RoomId, ServerName } from "../model/ids.ts";
 import { peekingUser, type Holder } from "../model/lease.ts";
 import { SharedAnswers } from "../model/shared-answers.ts";
+import { isShown } from "./openness.ts";
 import { Budgets } from "./budgets.ts";
 import type { RoomLook } from "./question.ts";
 
@@ -44,13 +45,24 @@ export class Looks {
   }
 
   /**
-   * @param fresh asks the homeserver, whatever was answered before
+   * @param how `fresh` asks the homeserver, whatever was answered before. `asStranger` sees no more than somebody whom the room does not
+   *   concern: the homeserver tells the pseudouser more than that, of rooms that it is in or invited to for others
    * @throws EmissaryError `limited` where the holder or all together look too often; else what the looker throws
    */
-  async look(holder: Holder, roomId: RoomId, via: readonly ServerName[], fresh = false): Promise<RoomLook | null> {
+  async look(
+    holder: Holder,
+    roomId: RoomId,
+    via: readonly ServerName[],
+    { fresh = false, asStranger = false }: { readonly fresh?: boolean; readonly asStranger?: boolean } = {},
+  ): Promise<RoomLook | null> {
     // A fresh look is the operator's own: no holder causes it at will, so none pays for it.
-    const ask = (): Promise<RoomLook | null> => this.#ask(fresh ? null : holder, roomId, via);
-    return fresh ? ask() : this.#answers.get([roomId, ...via].join(" "), ask);
+    if (fresh) return this.#ask(null, roomId, via);
+    if (!asStranger) return this.#answers.get([roomId, ...via].join(" "), () => this.#ask(holder, roomId, via));
+    // With answers of their own: what is kept, and so not paid for twice, is not to tell a room that is hidden from one that is not there.
+    return this.#answers.get(["stranger", roomId, ...via].join(" "), async () => {
+      const look = await this.#ask(holder, roomId, via);
+      return look !== null && isShown(look) ? look : null;
+    });
   }
 
   async #ask(payer: Holder | null, roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {

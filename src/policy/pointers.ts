@@ -1,4 +1,4 @@
-import { limitOf, type Clock } from "../model/clock.ts";
+import { withLimit, type Clock } from "../model/clock.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { remember } from "../model/remember.ts";
 import { refusedByRule } from "./rule-words.ts";
@@ -104,13 +104,11 @@ export class Pointers implements Directory {
       () => undefined,
       () => undefined,
     );
-    const limit = limitOf(this.#parts.clock, WAIT_MS, new AbortController().signal);
-    const isLate = new Promise<void>((resolve) => {
-      limit.signal.addEventListener("abort", () => resolve(), { once: true });
+    await withLimit(this.#parts.clock, WAIT_MS, new AbortController().signal, async (limit) => {
+      const isLate = new Promise<void>((resolve) => limit.addEventListener("abort", () => resolve(), { once: true }));
+      await Promise.race([asked, isLate]);
+      if (limit.aborted) this.#fails(alias);
     });
-    await Promise.race([asked, isLate]);
-    if (limit.signal.aborted) this.#fails(alias);
-    limit.free();
   }
 
   #ask(alias: RoomAlias): Promise<Pointed | null> {

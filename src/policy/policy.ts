@@ -1,6 +1,6 @@
 import type { RoomId, ServerName, UserId } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
-import type { RuleFinding, Verdict } from "../model/verdict.ts";
+import type { RuleFinding, Verdict, VerdictCode } from "../model/verdict.ts";
 import type { Budgets } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
 import type { BudgetKind } from "./payers.ts";
@@ -39,23 +39,24 @@ export class Policy {
   }
 
   /**
-   * Judges a wish for a lease. Where it is allowed and a join follows, that is paid for, and `book` is called with it paid.
+   * Judges a wish for a lease. Where it is allowed and a join follows, that is paid for, and `book` is called with it paid. `told` is the
+   * code by which whoever wishes is told of a refusal, where that is not the verdict's.
    * @throws EmissaryError where the homeserver cannot be asked; what `book` throws
    */
   async admit<Booked>(
     ask: Ask,
     book: (via: readonly ServerName[]) => Promise<Booked>,
-  ): Promise<{ readonly verdict: Verdict; readonly booked: Booked | null }> {
-    const { question, payers, via } = await this.#weighing.weigh(ask, "take");
+  ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Booked | null }> {
+    const { question, told, payers, via } = await this.#weighing.weigh(ask, "take");
     // What others have paid meanwhile counts: from here to the payment nothing else happens.
     const isPaid = payers.length === 0 || this.#paid.has(ask.roomId);
     const shortage = isPaid ? null : this.#budgets.shortage(payers);
     const verdict = judge({ ...question, shortage });
-    if (!verdict.allowed) return { verdict, booked: null };
+    if (!verdict.allowed) return { verdict, told, booked: null };
     if (!isPaid) this.#budgets.spend(payers);
     this.#paid.set(ask.roomId, (this.#paid.get(ask.roomId) ?? 0) + 1);
     try {
-      return { verdict, booked: await book(via) };
+      return { verdict, told, booked: await book(via) };
     } finally {
       const others = (this.#paid.get(ask.roomId) ?? 1) - 1;
       if (others === 0) this.#paid.delete(ask.roomId);

@@ -1,6 +1,7 @@
 import type { Clock } from "../model/clock.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
+import type { VerdictCode } from "../model/verdict.ts";
 import { mergeVia, type Room } from "../model/room.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Payer } from "./budgets.ts";
@@ -8,7 +9,7 @@ import type { CoolDowns } from "./cool-downs.ts";
 import { namesRoom } from "./grants.ts";
 import { Looks, type RoomLooker } from "./looks.ts";
 import { isDenied, isRoomAllowed } from "./objections.ts";
-import { opennessOf } from "./openness.ts";
+import { isShown, opennessOf, shownRoutes } from "./openness.ts";
 import { hasPeekableRule, PEEKABLE } from "./peekable/version.ts";
 import { gainers, payersOf, type BudgetKind } from "./payers.ts";
 import { goesByAlias, movedAlias, wordFor, type MovedAlias, type Word } from "./permit.ts";
@@ -67,6 +68,8 @@ export interface WeighingParts {
 
 export interface Weighed {
   readonly question: Question;
+  /** The code that a refusal is told by; null for that of the verdict. */
+  readonly told: VerdictCode | null;
   /** Who pays for the join that follows; empty where none does. */
   readonly payers: readonly Payer<BudgetKind>[];
   /** Those of the wish that may be asked for the room. */
@@ -129,20 +132,28 @@ export class Weighing {
       ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
       ...tenantEntity(holder),
     ]);
+    // Whom a room does not concern is to get the same answer of it, in the same way, whether we are in it, or it is there at all.
     const standings = [...ofRoom.standings, ...ofOthers];
+    const asStranger = stage === "take" && !fresh && isStranger(holder, granted.word);
+    const known = isKnown ? lookOf(room) : null;
+    const isSeen = known !== null && (!asStranger || isShown(known));
+    const named = asStranger ? standings.filter(({ entity }) => isNamedBy(ask, entity)) : standings;
     // Where a rule denies the room already, nobody is asked whether its routes do, too.
-    const isSettled = !fresh && holder.kind !== "operator" && isDenied(standings);
-    const deniedRoutes = isSettled ? [] : await this.#deniedRoutes(ask, room, fresh);
+    const isSettled = !fresh && holder.kind !== "operator" && isDenied(standings) && isDenied(named);
+    const deniedRoutes = isSettled ? [] : await this.#deniedRoutes(ask, asStranger && !isSeen ? null : room, fresh);
     // Neither the operator's word nor a denial depends on how the room looks, so the homeserver is not asked.
     const isMoot = !fresh && (holder.kind === "operator" || isSettled || deniedRoutes.length > 0);
-    const look = isKnown
-      ? lookOf(room)
+    const via = asStranger ? mergeVia(ask.via, shownRoutes(room)) : routes;
+    const look = isSeen
+      ? known
       : isMoot
         ? null
-        : ((await this.#looks.look(holder, roomId, this.#routes.open(routes, acl), fresh)) ?? ask.told ?? null);
+        : ((await this.#looks.look(holder, roomId, this.#routes.open(via, acl), { fresh, asStranger })) ?? ask.told ?? null);
+    const isHidden = asStranger && look === null && !isMoot;
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
     return {
+      told: !isHidden ? null : granted.word === "none" ? "not-allowed" : "not-visible",
       payers: causesJoin ? payersOf(holder, roomId, servers, granted.word === "named") : [],
       via: this.#routes.open(ask.via, acl),
       question: {
@@ -199,7 +210,7 @@ export class Weighing {
     if (room?.ownMembership === "join" || room?.ownMembership === "invite") return [];
     const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], room?.serverAcl ?? null);
     if (denied.length === 0) return [];
-    return (await this.#looks.look(holder, roomId, [], fresh)) === null ? denied : [];
+    return (await this.#looks.look(holder, roomId, [], { fresh })) === null ? denied : [];
   }
 
   /**
@@ -217,7 +228,7 @@ export class Weighing {
     if (look?.joinRule === "public" && !hasRule) return false;
     if (await this.#parts.ledger.hasMemberOf(roomId, this.#server)) return true;
     if (!hasRule || look?.joinRule === PEEKABLE || room?.ownMembership === "join") return false;
-    return (await this.#looks.look(holder, roomId, [], fresh)) !== null;
+    return (await this.#looks.look(holder, roomId, [], { fresh })) !== null;
   }
 
   #questionOf(stage: Stage, { kind }: Holder, counts: RoomCounts): Question {
@@ -262,6 +273,18 @@ export class Weighing {
     const moved = word === "named" || alias === null || stage === "hold" ? null : movedAlias(tenant, alias, roomId);
     return { word, moved };
   }
+}
+
+/** Whoever has neither the operator's word for the room nor a lease of the operator's own making. */
+function isStranger({ kind }: Holder, word: Word | null): boolean {
+  return kind === "peek" || (kind === "tenant" && word !== "named");
+}
+
+/** Whether a rule about the entity is a rule about what was asked for, whatever else is known of the room. */
+function isNamedBy({ roomId, alias = null }: Ask, { kind, text }: Entity): boolean {
+  if (kind === "room") return text === roomId || text === alias;
+  if (kind === "server") return roomId.endsWith(`:${text}`) || (alias !== null && serverOf(alias) === text);
+  return kind === "tenant";
 }
 
 function tenantEntity({ kind, name }: Holder): readonly Entity[] {

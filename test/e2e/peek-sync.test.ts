@@ -161,3 +161,47 @@ it("a peek ends by unpeek, and when the room is closed to strangers, and both ar
     (members) => !members.includes(stage.pseudouser),
   );
 }, 90_000);
+
+it("a token that was logged out at the homeserver begins no peek, though it was good a moment ago", async () => {
+  const [first, second] = [await peekable("12"), await peekable("12")];
+  const { userId, accessToken } = await stage.user(stage.ours, "carol");
+  const carol = new Client({ homeserverUrl: stage.emissary.gatewayUrl, userId, accessToken });
+  const begin = (roomId: string) =>
+    carol.request("POST", `${UNSTABLE}/peek/${encodeURIComponent(roomId)}`, {}, { servers: [stage.theirs.serverName] });
+  expect((await begin(first)).status).toBe(200);
+  const direct = new Client({ homeserverUrl: stage.ours.url, userId, accessToken });
+  expect((await direct.request("POST", "/_matrix/client/v3/logout", {}, {})).status).toBe(200);
+  expect(await begin(second)).toMatchObject({ status: 401, body: { errcode: "M_UNKNOWN_TOKEN" } });
+  expect(await begin(first)).toMatchObject({ status: 401, body: { errcode: "M_UNKNOWN_TOKEN" } });
+});
+
+it("a private room is answered the same, whether the pseudouser is in it or not, or it is not there", async () => {
+  const make = () => bob.createRoom({ preset: "private_chat", room_version: "10" });
+  const [inside, outside, none] = [await make(), await make(), `!none:${stage.theirs.serverName}`];
+  const friend = await stage.tenant("friend");
+  const invite = { user_id: stage.pseudouser, reason: "for friend" };
+  await bob.request("POST", `/_matrix/client/v3/rooms/${encodeURIComponent(inside)}/invite`, {}, invite);
+  await until(
+    "the pseudouser in the private room, for somebody else",
+    () => friend.request("POST", `/_matrix/client/v3/join/${encodeURIComponent(inside)}`, {}, {}),
+    ({ status }) => status === 200,
+  );
+  expect(await bob.joinedMembers(inside)).toContain(stage.pseudouser);
+  const tenant = await stage.tenant("curious");
+  const via = { via: stage.theirs.serverName };
+  const answers: Json[] = [];
+  for (const roomId of [inside, outside, none]) {
+    const room = encodeURIComponent(roomId);
+    const asked = [
+      await tenant.request("POST", `/_matrix/client/v3/join/${room}`, via, {}),
+      await tenant.request("GET", `/_matrix/client/v1/room_summary/${room}`, via),
+      await tenant.request("GET", `/_matrix/client/v3/directory/list/room/${room}`),
+      await tenant.request("GET", `/_matrix/client/v3/rooms/${room}/joined_members`),
+      await alice.request("GET", `/_matrix/client/v3/rooms/${room}/initialSync`, via),
+      await alice.request("POST", `${UNSTABLE}/peek/${room}`, via, {}),
+    ];
+    answers.push(JSON.parse(JSON.stringify(asked).replaceAll(roomId, "ROOM")) as Json);
+  }
+  expect(answers[0]).toEqual(answers[2]);
+  expect(answers[1]).toEqual(answers[2]);
+}, 60_000);

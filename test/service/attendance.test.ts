@@ -136,7 +136,7 @@ test("a join that the homeserver refuses answers 403 with its reason, and the le
   room.append("m.room.member", CREATOR, { membership: "ban" }, PSEUDOUSER);
   const answer = await one!.join(room.id);
   expect(refusal(answer)).toEqual([403, "M_FORBIDDEN", "M_FORBIDDEN"]);
-  expect(answer.body["error"]).toContain("You are banned from this room");
+  expect(answer.body["error"]).toBe("The homeserver refuses this (M_FORBIDDEN).");
   expect(await service.room(room.id)).toMatchObject({ phase: "refused", leases: [], code: "M_FORBIDDEN" });
   expect(joins(service.homeserver)).toBe(1);
   room.append("m.room.member", CREATOR, { membership: "leave" }, PSEUDOUSER);
@@ -238,9 +238,9 @@ test("policy refuses rooms that are private, unknown or too large, and says why"
   const { homeserver } = service;
   const [one] = await tenants(service, "one");
   const refused: [string, string][] = [
-    [homeserver.makeRoom({ joinRule: "invite" }).id, "join-rule"],
+    [homeserver.makeRoom({ joinRule: "invite" }).id, "not-visible"],
     [homeserver.makeRoom({ joinRule: "knock" }).id, "join-rule"],
-    [homeserver.makeRoom({ joinRule: "restricted" }).id, "join-rule"],
+    [homeserver.makeRoom({ joinRule: "restricted" }).id, "not-visible"],
     [homeserver.makeRoom({ summary: false }).id, "not-visible"],
     ["!unknown:elsewhere.test", "not-visible"],
     [homeserver.makeRoom({ summaryMembers: 11 }).id, "member-cap"],

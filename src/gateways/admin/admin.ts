@@ -29,6 +29,8 @@ export interface IntakeTally {
 /** What the admin API is built of. */
 export interface AdminParts {
   readonly token: string;
+  /** Names of this machine and of the listener. */
+  readonly hosts: readonly string[];
   readonly version: string;
   readonly own: UserId;
   readonly homeserver: { readonly url: string; readonly serverName: ServerName };

@@ -5,6 +5,7 @@ import { refusePath, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
 import { aliasRoutes } from "./aliases.ts";
 import { backupRoutes } from "./backup.ts";
+import { requireOwnHost } from "./hosts.ts";
 import { pageBefore, pageLimit } from "./page.ts";
 import { guardJson } from "./guard.ts";
 import { policyRoutes } from "./policy.ts";
@@ -23,8 +24,9 @@ const OPEN: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
 export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
   // By the route that was found, not by the spelling of the URL, and closed unless it is named here.
   server.addHook("onRequest", async (request) => {
-    if (OPEN.has(request.routeOptions.url ?? "")) return;
     const { header } = tokensOf(request.raw);
+    if (header === null || !isSameSecret(header, parts.token)) requireOwnHost(request, parts.hosts);
+    if (OPEN.has(request.routeOptions.url ?? "")) return;
     if (header === null) throw new EmissaryError("missing-token", "The request has no token: admin.token is expected.");
     if (!isSameSecret(header, parts.token)) throw new EmissaryError("unknown-token", "The token is not admin.token.");
   });

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import { isClientTarget } from "./client-target.ts";
 import { upstreamRequest, type Upstream } from "../../platform/http/upstream.ts";
 import { refuseMethod, refusePath, serve, type Handler, type Method } from "../../platform/http/server.ts";
 
@@ -40,6 +41,10 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: 
     for (const [name, value] of Object.entries(CORS)) if (!reply.hasHeader(name)) void reply.header(name, value);
     void reply.header(MARK.name, MARK.value);
     done();
+  });
+  server.addHook("onRequest", async (request, reply) => {
+    // Also where we know the path: in a room's ID there may be more than the router sees.
+    if (!tenants.isTheirs(request) && !isClientTarget(request.raw.url ?? "")) await refusePath(request, reply);
   });
   const others = (otherwise: Handler): Handler => passOn ?? otherwise;
   for (const path of new Set([...tenants.handlers.keys(), ...users.handlers.keys()])) {

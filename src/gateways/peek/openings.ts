@@ -73,7 +73,7 @@ export class Openings {
     const { roomsPerUser, idle } = this.#limits;
     return new EmissaryError(
       "limited",
-      `You look into ${roomsPerUser} rooms already, and one user may at once (peek.rooms_per_user); try again when you have left some.`,
+      `You look into ${roomsPerUser} rooms already, and one user may at once; try again when you have left some.`,
       { reason: "peek-cap", retryAfter: idle },
     );
   }

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { limitOf, type Clock } from "../../model/clock.ts";
+import { withLimit, type Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type EventId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
@@ -9,10 +9,10 @@ import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import { resolveRoom, type RoomTarget } from "../../leases/target.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import { matchesGlob } from "../../policy/glob.ts";
-import { isOpen, isReadable, opennessOf } from "../../policy/openness.ts";
 import type { Pointers } from "../../policy/pointers.ts";
+import { isOpen, isReadable, isShown, opennessOf, shownRoutes } from "../../policy/openness.ts";
 import type { History, Identity } from "./contracts.ts";
-import { Openings } from "./openings.ts";
+import { Openings, type Opening } from "./openings.ts";
 import { remember } from "../../model/remember.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
 
@@ -71,8 +71,9 @@ export class Peeker {
     if (alias !== null) routes.learn(roomId, found, alias);
     const room = await ledger.room(roomId);
     // Of a room that we are in the routes are known, and are not to be pushed out by what somebody names.
-    const isThere = room?.ownMembership === "join";
-    return { roomId, via: isThere ? room.via : mergeVia(found, mergeVia(routes.of(roomId), room?.via ?? [])), alias };
+    const isThere = room?.ownMembership === "join" && isShown(opennessOf(room));
+    const known = mergeVia(routes.of(roomId), shownRoutes(room));
+    return { roomId, via: isThere ? room.via : mergeVia(found, known), alias };
   }
 
   /**
@@ -81,12 +82,16 @@ export class Peeker {
    * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, why the homeserver refuses, …: then no lease is left behind
    */
   async open(who: string, target: PeekTarget, gone: AbortSignal): Promise<Lease> {
-    const { desk, keeper, options, clock, routes } = this.#parts;
-    const { roomId, alias } = target;
-    const holder = this.holderOf(who);
+    const { options, clock } = this.#parts;
     const via = await this.#listed(target);
-    const opening = await this.#openings.begin(holder, roomId);
-    const limit = limitOf(clock, options.wait, gone);
+    const opening = await this.#openings.begin(this.holderOf(who), target.roomId);
+    return withLimit(clock, options.wait, gone, (limit) => this.#opened(who, { ...target, via }, opening, limit));
+  }
+
+  async #opened(who: string, target: PeekTarget, opening: Opening, limit: AbortSignal): Promise<Lease> {
+    const { desk, keeper, options, clock, routes } = this.#parts;
+    const { roomId, alias, via } = target;
+    const holder = this.holderOf(who);
     const taken = desk.take({ roomId, holder, alias, via, ttl: options.idle });
     const taking = { isSettled: false };
     const settle = (): void => {
@@ -94,13 +99,13 @@ export class Peeker {
     };
     const settled = taken.then(settle, settle);
     try {
-      const lease = await before(limit.signal, taken);
+      const lease = await before(limit, taken);
       opening.booked();
-      await keeper.untilPresent(lease, options.wait, limit.signal);
+      await keeper.untilPresent(lease, options.wait, limit);
       opening.succeeded();
       remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle, REMEMBERED);
       routes.hint(roomId, via);
-      await this.#fetchHistory(roomId, limit.signal);
+      await this.#fetchHistory(roomId, limit);
       return lease;
     } catch (error) {
       const released = settled.then(async () => {
@@ -110,8 +115,6 @@ export class Peeker {
       // A lease that is booked after its user was answered is given back then. If that cannot be written, it expires.
       else released.catch(() => undefined);
       throw error;
-    } finally {
-      limit.free();
     }
   }
 
@@ -161,14 +164,20 @@ export class Peeker {
     return createHmac("sha256", this.#parts.secret).update(`peek\n${who}`).digest("base64url").slice(0, 22);
   }
 
+  /** Whether the user's lease was taken or renewed so lately that a read of `during` milliseconds does not lengthen it. */
+  isLongEnough(who: string, roomId: RoomId, during = 0): boolean {
+    const { clock, options } = this.#parts;
+    const known = this.#until.get(keyOf(this.holderOf(who), roomId));
+    return known !== undefined && clock.now() + during + options.idle - known < options.idle / 4;
+  }
+
   /** True where there is a lease that lasts long enough now. */
   async #lengthen(who: string, roomId: RoomId, during: number): Promise<boolean> {
     const { leases, desk, options, clock } = this.#parts;
     const holder = this.holderOf(who);
     const key = keyOf(holder, roomId);
     const until = clock.now() + options.idle + during;
-    const known = this.#until.get(key);
-    if (known !== undefined && until - known < options.idle / 4) return true;
+    if (this.isLongEnough(who, roomId, during)) return true;
     const lease = await leases.find(roomId, holder);
     if (lease === null) return false;
     try {

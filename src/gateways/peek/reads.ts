@@ -3,7 +3,7 @@ import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type RoomId, type UserId } from "../../model/ids.ts";
-import { isReadable, opennessOf } from "../../policy/openness.ts";
+import { isReadable, isShown, opennessOf } from "../../policy/openness.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { param, queryAll } from "../../platform/http/server.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type WholeAnswer,
 } from "../../platform/http/upstream.ts";
 import { viaOf } from "../../platform/http/via.ts";
+import type { Identity } from "./contracts.ts";
 import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
 
@@ -58,12 +59,13 @@ export async function readRoom(
   const read: Read = { ...manner, token, roomId, target, asked: upstreamRequest(request, path) };
   // While a poll waits, nothing else shows that its user is there.
   const isPoll = manner.poll !== undefined;
-  if (isPoll) void keep(parts, read);
+  if (isPoll) void keep(parts, read, () => parts.users.identifyNow(token));
   const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
   if (refusal !== null) return open(parts, read, refusal, request, reply);
   parts.count("passed");
-  // The answer goes first.
-  if (!isPoll) reply.raw.once("close", () => void keep(parts, read));
+  // The answer goes first; and it shows that the token is somebody's, so that a remembered owner is good enough.
+  const isAnswered = reply.statusCode < 300;
+  if (!isPoll && isAnswered) reply.raw.once("close", () => void keep(parts, read, () => parts.users.identify(token)));
   return reply;
 }
 
@@ -75,7 +77,7 @@ async function open(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { token, roomId, asked, revision } = read;
-  const identity = await parts.users.identify(token);
+  const identity = await parts.users.identifyNow(token);
   if (identity === null || (await isItsLastWord(parts, read, identity.userId, refusal.status))) {
     return answer(reply, refusal);
   }
@@ -90,7 +92,7 @@ async function open(
     throw error;
   }
   parts.count("opened");
-  if (read.poll !== undefined) void keep(parts, read);
+  if (read.poll !== undefined) void keep(parts, read, async () => identity);
   return parts.upstream.asCaller(asked, reply, revision);
 }
 
@@ -106,20 +108,32 @@ async function isItsLastWord(
     if (room.load !== "loaded") return false;
     // Where we are, all who may look in can. But we may have come since it was asked.
     const isMember = (await ledger.member(roomId, userId))?.membership === "join";
-    return isMember || !isReadable(opennessOf(room));
+    const openness = opennessOf(room);
+    if (isMember) return true;
+    // With a hidden room it goes on as with one that we are not in: policy gives the answer.
+    if (isShown(openness)) return !isReadable(openness);
   }
   // Not found can be the room, or what is asked for in it.
   return status === 404 && (await users.sees(token, roomId));
 }
 
-/** Has the pseudouser stay in the room while its user, who is not in it, reads. Nobody waits for this, so it fails in silence. */
-async function keep({ ledger, users, peeker }: PeekParts, { token, roomId, isPeek, poll }: Read): Promise<void> {
+/**
+ * Has the pseudouser stay in the room while its user, who is not in it, reads. Nobody waits for this, so it fails in silence.
+ * @param owner whose the token is, asked where a lease is taken or begins anew: most reads come while it lasts long enough
+ */
+async function keep(
+  { ledger, users, peeker }: PeekParts,
+  { token, roomId, isPeek = false, poll }: Read,
+  owner: () => Promise<Identity | null>,
+): Promise<void> {
   try {
     const room = await ledger.room(roomId);
     if (room?.ownMembership !== "join") return;
-    const identity = await (isPeek === true ? users.identify(token) : users.known(token));
+    const known = await users.known(token);
+    if (known !== null && peeker.isLongEnough(known.userId, roomId, poll)) return;
+    const identity = known === null && !isPeek ? null : await owner();
     if (identity === null || (await ledger.member(roomId, identity.userId))?.membership === "join") return;
-    if (isPeek === true) await peeker.keep(identity.userId, room, poll);
+    if (isPeek) await peeker.keep(identity.userId, room, poll);
     else await peeker.renew(identity.userId, roomId, poll);
   } catch {
     // The user has its answer. Where the lease is over before the next read, that one opens the room again.

@@ -5,6 +5,7 @@ import type { FastifyRequest } from "fastify";
 import { isRoomAlias, isRoomId, isServerName, type RoomId, type ServerName } from "../../model/ids.ts";
 import { parsedObject, stringAt } from "../../model/json.ts";
 import { mergeVia } from "../../model/room.ts";
+import { shownRoutes } from "../../policy/openness.ts";
 import { param } from "../../platform/http/server.ts";
 import { viaOf } from "../../platform/http/via.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
@@ -37,7 +38,7 @@ const join =
   };
 
 async function routesTo(parts: PeekParts, roomId: RoomId): Promise<readonly ServerName[]> {
-  return mergeVia(parts.routes.of(roomId), (await parts.ledger.room(roomId))?.via ?? []);
+  return mergeVia(parts.routes.of(roomId), shownRoutes(await parts.ledger.room(roomId)));
 }
 
 /** Under both names (MSC4156). */

@@ -4,11 +4,13 @@ import type { RoomId } from "../../model/ids.ts";
 import { SharedAnswers } from "../../model/shared-answers.ts";
 import type { Identity, TokenOwners } from "./contracts.ts";
 
-/** A user who logs out is to be a stranger within a minute. */
 const KEPT_MS = 60_000;
 const KEPT = 10_000;
 
-/** Users by their tokens, which the homeserver is asked about once a minute. Tokens are kept as hashes. */
+/**
+ * Users by their tokens. What is remembered spares questions where nothing new is given; whoever gives something (a lease, a place for a
+ * device) asks the homeserver anew, so that a token that was logged out gets nothing from that moment on. Tokens are kept as hashes.
+ */
 export class KnownUsers {
   readonly #owners: TokenOwners;
   readonly #known: SharedAnswers<Identity>;
@@ -23,6 +25,14 @@ export class KnownUsers {
     return this.#known.get(keyOf(token), () => this.#owners.ownerOf(token));
   }
 
+  /**
+   * Whose the token is now, by a question that is asked after this call: one that is under way may have been answered before a log-out.
+   * @throws EmissaryError as TokenOwners does
+   */
+  identifyNow(token: string): Promise<Identity | null> {
+    return this.#known.renew(keyOf(token), () => this.#owners.ownerOf(token));
+  }
+
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError as TokenOwners does */
   sees(token: string, roomId: RoomId): Promise<boolean> {
     return this.#owners.sees(token, roomId);
@@ -31,6 +41,11 @@ export class KnownUsers {
   /** Who asks, if that is known without asking; else null. */
   async known(token: string): Promise<Identity | null> {
     return (await this.#known.held(keyOf(token))?.catch(() => null)) ?? null;
+  }
+
+  /** The homeserver said that it does not know the token. */
+  forget(token: string): void {
+    this.#known.forget(keyOf(token));
   }
 }
 

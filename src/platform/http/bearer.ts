@@ -9,7 +9,10 @@ export interface RequestTokens {
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
-export function tokensOf(request: IncomingMessage): RequestTokens {
+/** What of a request may bear a token. */
+type TokenBearer = Pick<IncomingMessage, "headers" | "url">;
+
+export function tokensOf(request: TokenBearer): RequestTokens {
   const header = BEARER.exec(request.headers.authorization ?? "")?.[1] ?? null;
   const url = request.url ?? "";
   const at = url.indexOf("?");
@@ -18,7 +21,7 @@ export function tokensOf(request: IncomingMessage): RequestTokens {
 }
 
 /** The token that counts: the header's before the query's; null where there is none. */
-export function tokenOf({ raw }: { readonly raw: IncomingMessage }): string | null {
+export function tokenOf({ raw }: { readonly raw: TokenBearer }): string | null {
   const { header, query } = tokensOf(raw);
   return header ?? query;
 }

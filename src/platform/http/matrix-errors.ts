@@ -1,4 +1,5 @@
 import type { EmissaryError, ErrorCode } from "../../model/errors.ts";
+import { toldReason, toldSentence } from "../../model/told.ts";
 import type { JsonObject } from "../../model/json.ts";
 
 /** How each of our failures reads to a Matrix caller: HTTP status and errcode (spec, client-server API, "Standard error response"). */
@@ -30,13 +31,18 @@ export const MATRIX_ERRORS: Readonly<Record<ErrorCode, readonly [status: number,
   internal: [500, "M_UNKNOWN"],
 };
 
+/** Who reads the answers of a listener: the operator and the operator's homeserver, or whoever comes. */
+export type Audience = "operator" | "strangers";
+
 /** The body of an error for a Matrix caller. `code` is ours, for tools that want more than the errcode. */
-export function matrixErrorBody(error: EmissaryError): JsonObject {
+export function matrixErrorBody(error: EmissaryError, audience: Audience): JsonObject {
+  const isOperator = audience === "operator";
+  const reason = isOperator ? error.reason : toldReason(error);
   return {
     errcode: MATRIX_ERRORS[error.code][1],
-    error: error.message,
+    error: isOperator ? error.message : toldSentence(error),
     "org.matrix.msc1777.code": error.code,
-    ...(error.reason === null ? {} : { "org.matrix.msc1777.reason": error.reason }),
+    ...(reason === null ? {} : { "org.matrix.msc1777.reason": reason }),
     ...(error.retryAfter === null ? {} : { retry_after_ms: Math.ceil(error.retryAfter) }),
   };
 }

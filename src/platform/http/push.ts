@@ -1,6 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import { limitOf, type Clock } from "../../model/clock.ts";
+import { withLimit, type Clock } from "../../model/clock.ts";
 import { sentenceOf } from "../../model/errors.ts";
 
 /** So much of an answer is read: those that we wait for are `{}`. */
@@ -35,18 +35,15 @@ export class Pusher {
   }
 
   /** Never rejects; where the signal aborts, there is no answer. */
-  async push(push: Push, abort: AbortSignal): Promise<PushAnswer> {
-    const limit = limitOf(this.#clock, push.timeout, abort);
-    try {
-      const first = await this.#try(push, limit.signal);
+  push(push: Push, abort: AbortSignal): Promise<PushAnswer> {
+    return withLimit(this.#clock, push.timeout, abort, async (limit): Promise<PushAnswer> => {
+      const first = await this.#try(push, limit);
       // The other side closed an idle connection just when we took it; it never saw the request.
-      const answer = "isStale" in first ? await this.#try(push, limit.signal) : first;
-      if (answer.heard || !limit.signal.aborted) return answer;
+      const answer = "isStale" in first ? await this.#try(push, limit) : first;
+      if (answer.heard || !limit.aborted) return answer;
       if (abort.aborted) return { heard: false, isTimeout: false, why: "we stopped waiting" };
       return { heard: false, isTimeout: true, why: `it gave no answer within ${push.timeout / 1000} s` };
-    } finally {
-      limit.free();
-    }
+    });
   }
 
   close(): void {

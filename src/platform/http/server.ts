@@ -5,7 +5,7 @@ import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isJsonObject } from "../../model/json.ts";
 import type { Logger } from "../../model/logger.ts";
 import { pathForLog } from "./bearer.ts";
-import { MATRIX_ERRORS, matrixErrorBody } from "./matrix-errors.ts";
+import { MATRIX_ERRORS, matrixErrorBody, type Audience } from "./matrix-errors.ts";
 
 /** Percent-encoded identifiers of 255 bytes: fastify's own bound of 100 would answer 404 for them. */
 const MAX_PARAM_LENGTH = 1024;
@@ -15,6 +15,8 @@ export interface ServerOptions {
   readonly name: string;
   /** Bytes of a request body that is read whole; more is answered 413. Null: bodies are handed on as streams (see body.ts). */
   readonly bodyLimit: number | null;
+  /** Whom errors are told to. */
+  readonly audience: Audience;
   readonly log: Logger;
   readonly random: Random;
 }
@@ -23,7 +25,7 @@ export interface ServerOptions {
  * A fastify server that answers every failure as a Matrix error, hands bodies on unparsed, and logs each request
  * with an ID and without its query.
  */
-export function makeServer({ name, bodyLimit, log, random }: ServerOptions): FastifyInstance {
+export function makeServer({ name, bodyLimit, audience, log, random }: ServerOptions): FastifyInstance {
   const start = random.token(4);
   let requests = 0;
   const server = fastify({
@@ -37,7 +39,7 @@ export function makeServer({ name, bodyLimit, log, random }: ServerOptions): Fas
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Failures before a route is found, such as broken percent-encoding.
-    frameworkErrors: (error, _request, reply) => sendError(reply, asEmissaryError(error)),
+    frameworkErrors: (error, _request, reply) => sendError(reply, asEmissaryError(error), audience),
   });
   server.removeAllContentTypeParsers();
   if (bodyLimit === null) server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
@@ -45,7 +47,11 @@ export function makeServer({ name, bodyLimit, log, random }: ServerOptions): Fas
   server.setErrorHandler((error, request, reply) => {
     const known = asEmissaryError(error);
     if (known.code === "internal") log.error("http.failed", { listener: name, request: request.id, error });
-    sendError(reply, known);
+    // What is not told is the operator's, who finds it here.
+    else if (audience === "strangers") {
+      log.debug("http.refused", { listener: name, request: request.id, code: known.code, cause: known.message });
+    }
+    sendError(reply, known, audience);
   });
   server.addHook("onResponse", (request, reply, done) => {
     log.debug("http.request", {
@@ -61,10 +67,10 @@ export function makeServer({ name, bodyLimit, log, random }: ServerOptions): Fas
   return server;
 }
 
-export function sendError(reply: FastifyReply, error: EmissaryError): void {
+function sendError(reply: FastifyReply, error: EmissaryError, audience: Audience): void {
   void reply.code(MATRIX_ERRORS[error.code][0]);
   if (error.retryAfter !== null) void reply.header("retry-after", Math.ceil(error.retryAfter / 1000));
-  void reply.send(matrixErrorBody(error));
+  void reply.send(matrixErrorBody(error, audience));
 }
 
 /** Our own errors as they are; fastify's by their meaning; everything else is an internal failure without details for strangers. */

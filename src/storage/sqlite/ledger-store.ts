@@ -76,10 +76,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
       .prepare<[number, string], number>("SELECT seq FROM members WHERE room_nr = ? AND user_id = ?")
       .pluck();
     this.#hasMemberOf = db
-      .prepare<[number, string], number>(
-        "SELECT 1 FROM members WHERE room_nr = ? AND membership IN ('join', 'invite') " +
-          "AND user_id NOT LIKE '@:%' AND substr(user_id, instr(user_id, ':') + 1) = ? LIMIT 1",
-      )
+      .prepare<[number, string], number>("SELECT 1 FROM room_servers WHERE room_nr = ? AND server = ?")
       .pluck();
     this.#members = db.prepare(
       `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id > ? ORDER BY user_id LIMIT ?`,

@@ -15,7 +15,7 @@ describe("our failures, to a Matrix caller", () => {
   });
 
   test("are told with our own code, and with reason and time where there are some", () => {
-    expect(matrixErrorBody(new EmissaryError("not-found", "No such room."))).toEqual({
+    expect(matrixErrorBody(new EmissaryError("not-found", "No such room."), "operator")).toEqual({
       errcode: "M_NOT_FOUND",
       error: "No such room.",
       "org.matrix.msc1777.code": "not-found",
@@ -25,7 +25,7 @@ describe("our failures, to a Matrix caller", () => {
       retryAfter: 1_500.2,
       cause: new Error("x"),
     });
-    expect(matrixErrorBody(limited)).toEqual({
+    expect(matrixErrorBody(limited, "operator")).toEqual({
       errcode: "M_LIMIT_EXCEEDED",
       error: "Later.",
       "org.matrix.msc1777.code": "limited",

@@ -48,7 +48,7 @@ describe("looking at rooms from outside", () => {
     const first = looks.look(USER, room(1), through("a"));
     await answerAll();
     await first;
-    void looks.look(USER, room(1), through("a"), true);
+    void looks.look(USER, room(1), through("a"), { fresh: true });
     await settle();
     expect(asked).toHaveLength(2);
   });
@@ -56,7 +56,7 @@ describe("looking at rooms from outside", () => {
   test("a fresh one costs nobody, however often the operator asks", async () => {
     const { asked, looks } = scene();
     for (let nr = 0; nr < 400; nr += 1) {
-      const look = looks.look(USER, room(nr), through("a"), true);
+      const look = looks.look(USER, room(nr), through("a"), { fresh: true });
       await settle();
       asked.at(-1)?.answer(PUBLIC);
       await look;

@@ -46,7 +46,7 @@ export class TenantRates {
     if (bucket.left < cost) {
       throw new EmissaryError(
         "limited",
-        `Tenant ${tenant} asks for more than ${tenantRate} requests a second (gateway.tenant_rate); try again later.`,
+        `Tenant ${tenant} asks for more than ${tenantRate} requests a second; try again later.`,
         { reason: "tenant-rate", retryAfter: Math.ceil(((cost - bucket.left) * 1000) / tenantRate) },
       );
     }

@@ -1,6 +1,6 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
-import { isJsonObject, parsedObject, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
 import { param } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler } from "../act.ts";
@@ -9,6 +9,9 @@ import { echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
 import { pathOf } from "../path.ts";
 
 const PARAMETERS: ReadonlySet<string> = new Set(["from", "limit", "max_depth", "suggested_only"]);
+
+/** So often is it read on for a page that is full. */
+const MAX_PAGES = 50;
 
 /**
  * Join rules that let anybody see what a room is (spec, "Server behaviour" of spaces). A room that tells none is public. A peekable one
@@ -24,15 +27,27 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });
   const { tenant } = caller;
-  const { status, headers, body } = await parts.upstream.answer(
-    "GET",
-    pathOf(request, PARAMETERS),
-    null,
-    MAX_ECHO_BYTES,
-  );
+  const ask = (path: string) => parts.upstream.answer("GET", path, null, MAX_ECHO_BYTES);
+  const path = pathOf(request, PARAMETERS);
+  const { status, headers, body } = await ask(path);
   if (status !== 200) return reply.code(status).headers(headers).send(body);
-  const rooms = new Set<JsonValue>(await parts.leases.presentRoomsOf(holderOf(tenant)));
-  const seen = Buffer.from(JSON.stringify(visible(parsedObject(body), rooms)));
+  const own = new Set<JsonValue>(await parts.leases.presentRoomsOf(holderOf(tenant)));
+  const first = parsedObject(body);
+  const rooms = visible(first, own);
+  let hidden = listOf(first).length - rooms.length;
+  let next = stringAt(first, "next_batch");
+  // A page with gaps would tell how many rooms there are that are not told of.
+  for (let more = 0; hidden > 0 && next !== null && more < MAX_PAGES; more += 1) {
+    const answer = await ask(pageOf(path, next, hidden));
+    if (answer.status !== 200) return reply.code(answer.status).headers(answer.headers).send(answer.body);
+    const page = parsedObject(answer.body);
+    const found = visible(page, own);
+    rooms.push(...found);
+    hidden -= found.length;
+    next = stringAt(page, "next_batch");
+  }
+  const whole = { ...without(first, "next_batch"), rooms, ...(next === null ? {} : { next_batch: next }) };
+  const seen = Buffer.from(JSON.stringify(whole));
   // The length was that of the homeserver's text.
   delete headers["content-length"];
   return reply
@@ -41,12 +56,22 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
     .send(echoedEvents(seen, { own: parts.own, tenant }) ?? seen);
 };
 
-function visible(answer: JsonObject, own: ReadonlySet<JsonValue>): JsonObject {
-  const rooms = answer["rooms"];
-  if (!Array.isArray(rooms)) {
-    throw new EmissaryError("homeserver-error", "The homeserver's answer is no list of a space's rooms.");
-  }
-  return { ...answer, rooms: rooms.filter((room) => isJsonObject(room) && isVisible(room, own)) };
+function visible(answer: JsonObject, own: ReadonlySet<JsonValue>): JsonObject[] {
+  return listOf(answer).filter((room) => isJsonObject(room) && isVisible(room, own)) as JsonObject[];
+}
+
+function listOf({ rooms }: JsonObject): readonly JsonValue[] {
+  if (Array.isArray(rooms)) return rooms;
+  throw new EmissaryError("homeserver-error", "The homeserver's answer is no list of a space's rooms.");
+}
+
+/** The same question, for so many rooms from a page's end on. */
+function pageOf(path: string, from: string, limit: number): string {
+  const [base = "", query = ""] = path.split("?", 2);
+  const asked = new URLSearchParams(query);
+  asked.set("from", from);
+  asked.set("limit", String(limit));
+  return `${base}?${asked.toString()}`;
 }
 
 function isVisible(room: JsonObject, own: ReadonlySet<JsonValue>): boolean {

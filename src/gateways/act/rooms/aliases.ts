@@ -7,7 +7,7 @@ import { readJson } from "../../../platform/http/body.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
-import type { Caller } from "../caller.ts";
+import { holderOf, type Caller } from "../caller.ts";
 import { passRead } from "../pass.ts";
 import { AliasMakers } from "./alias-makers.ts";
 import { pathOf } from "../path.ts";
@@ -78,6 +78,19 @@ function bodyRoom(body: JsonObject): RoomId {
   if (isRoomId(roomId)) return roomId;
   throw new EmissaryError("bad-request", `${JSON.stringify(roomId)} is not a room ID.`);
 }
+/**
+ * Homeservers say `private` of rooms that they know, and not found of others: who is in none of them learns by that which rooms the
+ * server is in. To a tenant without a lease there every room that is not listed is private.
+ */
+const readListed: ActHandler = async (parts, caller, request, reply) => {
+  requireAction(caller, "read");
+  const roomId = roomIdFrom(param(request, "roomId"));
+  const answer = await parts.upstream.answer("GET", pathOf(request, NONE), null);
+  const isListed = answer.status === 200 && stringAt(parsedObject(answer.body), "visibility") === "public";
+  const isPassed = isListed || answer.status >= 500 || answer.status === 429;
+  if (isPassed || (await parts.leases.find(roomId, holderOf(caller.tenant))) !== null) return passBack(reply, answer);
+  return { visibility: "private" };
+};
 
 const setListed: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
@@ -213,7 +226,7 @@ export const aliasEndpoints: readonly Endpoint[] = [
     path: "/directory/list/room/:roomId",
     how: "passed",
     note: "whether a room is among the public ones",
-    handler: passRead(NONE),
+    handler: readListed,
   },
   {
     method: "PUT",

@@ -1,5 +1,5 @@
 import type { FastifyReply } from "fastify";
-import { limitOf } from "../../../model/clock.ts";
+import { withLimit } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, serverOf, type RoomId, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
@@ -168,16 +168,14 @@ async function untilFollowed(
 ): Promise<void> {
   const gone = new AbortController();
   reply.raw.once("close", () => gone.abort());
-  const over = limitOf(clock, PRESENT_WAIT_MS, gone.signal);
-  try {
-    while (!over.signal.aborted) {
-      const changed = desk.changed.next(over.signal);
+  await withLimit(clock, PRESENT_WAIT_MS, gone.signal, async (limit) => {
+    const over = AbortSignal.any([limit, gone.signal]);
+    while (!over.aborted) {
+      const changed = desk.changed.next(over);
       if ((await leases.find(roomId, holderOf(tenant))) !== null) return;
       await changed;
     }
-  } finally {
-    over.free();
-  }
+  });
 }
 
 /** Whether it was not the homeserver that refused, but we that could not write. */

@@ -4,7 +4,7 @@ import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
 import { undress } from "../../../model/persona.ts";
 import type { Signal } from "../../../model/signal.ts";
 import type { Tenant } from "../../../model/tenant.ts";
-import { limitOf, type Clock } from "../../../model/clock.ts";
+import { withLimit, type Clock } from "../../../model/clock.ts";
 import type { RoomStates } from "../../../attendance/contracts.ts";
 import type { Feed } from "../../../feed/feed.ts";
 import type { Journal } from "../../../ledger/journal.ts";
@@ -74,11 +74,11 @@ export class TenantSync {
     }
     this.#waiting.set(tenant.id, waiting + 1);
     const parent = AbortSignal.any([gone, this.#parts.stopping]);
-    const limit = limitOf(this.#parts.clock, Math.min(wait, MAX_WAIT_MS), parent);
     try {
-      return await this.#untilNews(tenant, from, limit.signal, gone);
+      return await withLimit(this.#parts.clock, Math.min(wait, MAX_WAIT_MS), parent, (limit) =>
+        this.#untilNews(tenant, from, limit, gone),
+      );
     } finally {
-      limit.free();
       const left = (this.#waiting.get(tenant.id) ?? 1) - 1;
       if (left === 0) this.#waiting.delete(tenant.id);
       else this.#waiting.set(tenant.id, left);

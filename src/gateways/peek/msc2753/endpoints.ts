@@ -27,7 +27,7 @@ interface Asker extends Identity {
 async function askerOf(parts: PeekParts, request: FastifyRequest): Promise<Asker> {
   const token = tokenOf(request);
   if (token === null) throw new EmissaryError("missing-token", "A token is needed to peek.");
-  const identity = await parts.users.identify(token);
+  const identity = await parts.users.identifyNow(token);
   if (identity === null) throw new EmissaryError("unknown-token", "The homeserver does not know this token.");
   return { ...identity, token, who: deviceKey(identity) };
 }

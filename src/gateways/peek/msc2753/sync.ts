@@ -21,6 +21,8 @@ export interface DeviceSyncParts extends ViewParts {
   readonly openings: Openings;
   /** Whose a token is, as the homeserver says; null for nobody's. */
   readonly identify: (token: string) => Promise<Device | null>;
+  /** The same, asked anew. */
+  readonly identifyNow: (token: string) => Promise<Device | null>;
   /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
@@ -98,7 +100,7 @@ export class DeviceSync {
 
   /** A token that we have not seen: a device may get another one at any time. */
   async #identified(token: string, key: string): Promise<string | null> {
-    const device = await this.#parts.identify(token);
+    const device = await this.#parts.identifyNow(token);
     if (device === null) return null;
     await this.#parts.store.remember(device.name, key);
     return device.name;
