@@ -37,6 +37,12 @@ export default tseslint.config(
       "no-restricted-syntax": [
         "error",
         { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: "Take a Clock instead." },
+        ...[":matches(NewExpression, CallExpression)[callee.name='RegExp'][arguments.0.type!='Literal']"].map(
+          (selector) => ({
+            selector,
+            message: "RegExp may take for ever where others wrote the expression: src/platform/expressions.ts.",
+          }),
+        ),
       ],
       "no-console": "error",
     },

@@ -126,7 +126,7 @@ export class App {
       passed: (events) => this.#readers.couriers.ephemeral(events),
       pinged: (transactionId) => tally.pinged(transactionId),
     });
-    this.#gateway = makeServer({ name: "gateway", bodyLimit: null, audience: "strangers", log, random });
+    this.#gateway = makeServer({ name: "gateway", bodyLimit: null, audience: "strangers", passesOn: true, log, random });
     gatewayRoutes(this.#gateway, {
       ...shared,
       feed: this.#readers.feed,

@@ -117,6 +117,7 @@ export const tenant = z.looseObject({
   url: text,
   users: text,
   overlaps: z.array(z.object({ tenant: z.string(), user_id: text, theirs: z.boolean() })),
+  users_fault: text.default(null),
   grants: z.array(
     z.object({
       rooms: z.array(z.string()),
@@ -211,6 +212,7 @@ export const policyAnswer = guard.extend({
           moved_to: text.optional(),
         }),
       ),
+      set_aside: number.default(0),
     }),
   ),
 });

@@ -40,7 +40,10 @@ function render(policy: PolicyAnswer, width: number | null): string {
     ["policy lists", policy.lists.length === 0 ? "none" : policy.lists.join(", ")],
     ...policy.list_rooms.map(listFact),
     ...policy.rules.flatMap(({ rules }) => rules.flatMap(exceptionFact)),
-    ...policy.rules.map(({ source, allow, deny }) => ["rules", `${source}: ${deny} deny, ${allow} allow`] as const),
+    ...policy.rules.map(({ source, allow, deny, set_aside }) => {
+      const aside = set_aside === 0 ? "" : `; ${set_aside} of them are not heeded: too many globs look alike`;
+      return ["rules", `${source}: ${deny} deny, ${allow} allow${aside}`] as const;
+    }),
   ]);
   const rules = policy.rules.flatMap(({ source, rules: of }) =>
     of.map(({ kind, entity, verdict, reason }): Cell[] => [verdict, kind, entity, source, reason]),

@@ -1,16 +1,17 @@
 /** Namespaces that Emissary's own registration keeps from people: the users of tenants exist inside Emissary only. */
 import { dirname, resolve } from "node:path";
 import { EmissaryError } from "../model/errors.ts";
-import { isRegex } from "../model/tenant.ts";
 import { isJsonObject, stringAt } from "../model/json.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
+import { faultInExpression } from "../platform/expressions.ts";
 import { isOfAliases, matchesUnlike, registrationSchema } from "../platform/registration.ts";
 import type { Io } from "./io.ts";
 import { neutral } from "./text.ts";
 
 /** What is wrong with an expression to be reserved, as the end of a sentence; null where nothing is. */
 export function faultInReserved(regex: string): string | null {
-  if (!isRegex(regex)) return "is no regular expression";
+  const fault = faultInExpression(regex);
+  if (fault !== null) return fault;
   if (!/^\^?\(*[@#]/.test(regex)) return "matches no user ID and no alias: these begin with @ and #";
   if (matchesAll(regex)) return "matches all there are, and nobody could have one any more";
   return null;

@@ -2,8 +2,9 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { z } from "zod";
 import { isJsonObject } from "../model/json.ts";
-import { isRegex, TENANT_ACTIONS } from "../model/tenant.ts";
+import { TENANT_ACTIONS } from "../model/tenant.ts";
 import { parseHttpUrl } from "../platform/config/values.ts";
+import { faultInExpression } from "../platform/expressions.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
 import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
 import { adminClient, configPath } from "./admin-client.ts";
@@ -158,7 +159,8 @@ function checkedOptions({ url, users, actions, ephemeral }: AddOptions) {
   const faults: string[] = [];
   if (url !== undefined && parseHttpUrl(url) === null)
     faults.push(`--url: ${JSON.stringify(url)} is no http:// or https:// address`);
-  if (users !== undefined && !isRegex(users)) faults.push(`--users: ${JSON.stringify(users)} is no regular expression`);
+  const fault = users === undefined ? null : faultInExpression(users);
+  if (fault !== null) faults.push(`--users: ${JSON.stringify(users)} ${fault}`);
   const list = actions === undefined ? null : actionsIn(actions);
   if (list !== null && list.fault !== null) faults.push(`--actions: ${list.fault}`);
   if (faults.length > 0) throw wrongUsage(faults.join("\n"));
@@ -200,7 +202,10 @@ function render(answer: TenantAnswer): string {
     ["tenant", answer.id],
     ["sender", answer.sender],
     ["url", answer.url],
-    ["personas", answer.users],
+    [
+      "personas",
+      answer.users_fault === null ? answer.users : `none: ${JSON.stringify(answer.users)} ${answer.users_fault}`,
+    ],
     ...overlapTexts(answer).map((text) => ["", neutral(text)] as const),
     ...grantTexts(answer.grants).map((text, index) => [index === 0 ? "may" : "", text] as const),
     ...pinTexts(answer.id, answer.grants).map((text, index) => [index === 0 ? "aliases" : "", text] as const),

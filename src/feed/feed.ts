@@ -1,7 +1,7 @@
 import type { Journal, JournalEntry } from "../ledger/journal.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isUserId, type RoomId, type UserId } from "../model/ids.ts";
-import { isDeeperThan, stringAt } from "../model/json.ts";
+import { shallow, stringAt, written } from "../model/json.ts";
 import { undress } from "../model/persona.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { addresseeOf } from "../policy/invites.ts";
@@ -41,16 +41,13 @@ export interface Feed {
 export interface FeedParts {
   readonly journal: Pick<Journal, "read">;
   readonly coverage: Coverage;
-  readonly tenants: Pick<Tenants, "all" | "isPersona">;
+  readonly tenants: Pick<Tenants, "all" | "isPersona" | "viewerOf">;
   readonly own: UserId;
 }
 
 /** Entries that one piece looks at, and after how many it lets others have their turn. */
 const MAX_LOOKED_AT = 5_000;
 const MAX_AT_ONCE = 200;
-
-/** An event that is nested deeper is nobody's news: it could not be written as JSON again, and who waits for it would wait for ever. */
-const MAX_NESTING = 500;
 
 /** The feed of all tenants. */
 export class JournalFeed implements Feed {
@@ -73,11 +70,11 @@ export class JournalFeed implements Feed {
       const spans = await this.#spansOf(tenant, entries);
       for (const { seq, event } of entries) {
         const seen = this.#asSeen(tenant, seq, event, spans.get(event.room_id));
-        if (seen !== null && !isDeeperThan(MAX_NESTING, seen)) {
+        if (seen !== null) {
           if (events.length >= limits.events) return { events, upTo, isMore: true };
-          bytes += JSON.stringify(seen).length;
+          bytes += written(seen).length;
           if (bytes > limits.bytes && events.length > 0) return { events, upTo, isMore: true };
-          events.push({ seq, event: seen });
+          events.push({ seq, event: shallow(seen) });
         }
         upTo = seq;
       }
@@ -101,15 +98,15 @@ export class JournalFeed implements Feed {
 
   /** The event as the tenant sees it; null where it does not concern the tenant. */
   #asSeen(tenant: Tenant, seq: number, event: RoomEvent, spans: readonly Span[] | undefined): RoomEvent | null {
-    const { own } = this.#parts;
+    const { own, tenants } = this.#parts;
     const invited = invitedBy(event);
     if (invited === own && this.#isAddressed(tenant, event)) {
-      return { ...undress(event, { own, tenant }), state_key: tenant.sender };
+      return { ...undress(event, tenants.viewerOf(tenant)), state_key: tenant.sender };
     }
     const isCovered = spans?.some((span) => span.after < seq && seq <= (span.upTo ?? seq)) ?? false;
-    const concerns = isCovered || (invited !== null && this.#parts.tenants.isPersona(tenant, invited));
+    const concerns = isCovered || (invited !== null && tenants.isPersona(tenant, invited));
     if (!concerns) return null;
-    const seen = undress(event, { own, tenant });
+    const seen = undress(event, tenants.viewerOf(tenant));
     return isPutOut(event, own) ? { ...seen, state_key: tenant.sender } : seen;
   }
 

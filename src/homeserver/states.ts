@@ -3,6 +3,7 @@ import type { RoomStates } from "../attendance/contracts.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomEvent, isStateEvent, type StateEvent } from "../model/event.ts";
 import type { RoomId } from "../model/ids.ts";
+import { shallow } from "../model/json.ts";
 import { answerOf, unreachable, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
@@ -36,7 +37,7 @@ export class HomeserverStates implements RoomStates {
       const event: unknown = value;
       if (!isRoomEvent(event) || !isStateEvent(event)) return;
       progress.created ||= event.type === "m.room.create";
-      part.push(event);
+      part.push(shallow(event));
     };
     parser.onEnd = () => {
       progress.ended = true;

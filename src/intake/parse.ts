@@ -1,6 +1,6 @@
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import { eventFault, isRoomEvent, type RoomEvent } from "../model/event.ts";
-import { isJsonObject, type JsonValue } from "../model/json.ts";
+import { isJsonObject, isTextDeeperThan, MAX_NESTING, shallow, type JsonValue } from "../model/json.ts";
 import type { SetAside } from "../ledger/ledger.ts";
 
 /** So much of a faulty event is kept. */
@@ -38,8 +38,10 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
 
   const events: RoomEvent[] = [];
   const setAside: SetAside[] = [];
+  // Looked for in the text first, since going through the values costs more, and hardly any transaction has such.
+  const isDeep = isTextDeeperThan(MAX_NESTING, body);
   for (const thing of given as unknown[]) {
-    if (isRoomEvent(thing)) events.push(thing);
+    if (isRoomEvent(thing)) events.push(isDeep ? withoutDepths(thing, setAside) : thing);
     else setAside.push({ fault: eventFault(thing) ?? "unknown", json: excerpt(thing) });
   }
   let ephemeral = 0;
@@ -53,9 +55,20 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
     events,
     setAside,
     ephemeral,
-    passing: Array.isArray(passing) ? passing : [],
+    passing: !Array.isArray(passing) ? [] : isDeep ? passing.map((event) => shallow(event)) : passing,
     plain: setAside.length === 0 && alone,
   };
+}
+
+/**
+ * An event that everything here can go through, and write again: what lies too deep in it is left out, and that is set aside. The event
+ * itself counts and is delivered as any other, or whoever put the pseudouser out in such a way would not have.
+ */
+function withoutDepths(event: RoomEvent, setAside: SetAside[]): RoomEvent {
+  const kept = shallow(event);
+  if (kept !== event)
+    setAside.push({ fault: "nested too deeply: so much of it is left out", json: `event ${event.event_id}` });
+  return kept;
 }
 
 /** Synapse sends the parts that it has nothing for as empty lists and objects. */

@@ -12,6 +12,8 @@ export interface RetentionLimits {
   /** The oldest rows go while all of them together are larger, bytes. */
   readonly journalMaxSize: number;
   readonly auditKeep: number;
+  /** The oldest entries go while all of them together are larger, bytes. */
+  readonly auditMaxSize: number;
   /** What the recorder reads back at a start: so many newest events and transactions stay whatever the other limits say. */
   readonly memory: { readonly events: number; readonly transactions: number };
 }

@@ -1,6 +1,7 @@
 import type { Clock, Random } from "../model/clock.ts";
 import type { RoomEvent } from "../model/event.ts";
 import type { EventId, UserId } from "../model/ids.ts";
+import { written } from "../model/json.ts";
 import { Signal } from "../model/signal.ts";
 import { foldEvent, type LedgerChange } from "./fold.ts";
 import type { LedgerWriter, Recorded, SetAside } from "./ledger.ts";
@@ -109,14 +110,10 @@ export class Recorder {
     const key = transactionKey(incoming.txnId, incoming.digest);
     if (this.#transactions.has(key)) return { repeated: true, fresh: 0, duplicates: 0, setAside: 0, doubted: 0 };
 
-    const unseen = this.#freshOf(incoming.events);
-    const whole = incoming.verbatim !== null && unseen.length === incoming.events.length;
-    const {
-      body,
-      events: fresh,
-      tooDeep,
-    } = whole ? { body: incoming.verbatim, events: unseen, tooDeep: [] } : serialise(unseen);
-    const setAside = [...incoming.setAside, ...tooDeep];
+    const fresh = this.#freshOf(incoming.events);
+    const isWhole = fresh.length === incoming.events.length;
+    const body = isWhole && incoming.verbatim !== null ? incoming.verbatim : Buffer.from(written({ events: fresh }));
+    const { setAside } = incoming;
     const changes: LedgerChange[] = [];
     for (const event of fresh) changes.push(...foldEvent(event, this.#own));
 
@@ -142,7 +139,7 @@ export class Recorder {
     return {
       repeated: false,
       fresh: fresh.length,
-      duplicates: incoming.events.length - unseen.length,
+      duplicates: incoming.events.length - fresh.length,
       setAside: setAside.length,
       doubted: recorded?.doubted.length ?? 0,
     };
@@ -155,37 +152,6 @@ export class Recorder {
       inThisOne.add(event.event_id);
       return true;
     });
-  }
-}
-
-/**
- * The events as a transaction's body. JSON.parse reads nesting of any depth and JSON.stringify does not write it: an event that
- * cannot be written is set aside.
- */
-function serialise(events: readonly RoomEvent[]): {
-  readonly body: Uint8Array;
-  readonly events: readonly RoomEvent[];
-  readonly tooDeep: readonly SetAside[];
-} {
-  try {
-    return { body: Buffer.from(JSON.stringify({ events })), events, tooDeep: [] };
-  } catch {
-    const sound = events.filter((event) => isWritable(event));
-    const deep = events.filter((event) => !sound.includes(event));
-    return {
-      body: Buffer.from(JSON.stringify({ events: sound })),
-      events: sound,
-      tooDeep: deep.map((event) => ({ fault: "nested too deeply to be written", json: `event ${event.event_id}` })),
-    };
-  }
-}
-
-function isWritable(event: RoomEvent): boolean {
-  try {
-    JSON.stringify(event);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
+import { AuditLimiter, type AuditEnd } from "./audit-cut.ts";
 import { BATCH, cutOf, type JournalEdges, type JournalRow, type RetentionLimits } from "./cut.ts";
 import { laggardsOf, tellLaggards, type Laggard, type Reader } from "./laggards.ts";
 
@@ -7,12 +8,14 @@ import { laggardsOf, tellLaggards, type Laggard, type Reader } from "./laggards.
 export interface HistoryExtent {
   /** When the oldest row of the journal came; null where there is none. */
   readonly journalOldestAt: number | null;
-  readonly auditEntries: number;
+  /** The IDs of its first and last entry; 0 where there is none. */
+  readonly auditFirst: number;
+  readonly auditLast: number;
   readonly auditOldestAt: number | null;
 }
 
 /** What of the database grows with time. Each call is one commit. */
-export interface HistoryStore {
+export interface HistoryStore extends AuditEnd {
   extent(): Promise<HistoryExtent>;
   /** Consumers that have something to read. */
   readers(): Promise<readonly Reader[]>;
@@ -21,13 +24,10 @@ export interface HistoryStore {
   edges(nthNewest: number): Promise<JournalEdges>;
   /** Removes rows whose last number is at most `through`, and no row that a consumer has yet to read. The rows removed. */
   trim(through: number): Promise<readonly JournalRow[]>;
-  /** Removes the oldest entries of the audit that are from before `before`, at most `limit`; how many. */
-  trimAudit(before: number, limit: number): Promise<number>;
 }
 
 /** Read at once to learn the journal's size. */
 const MEASURED = 1_000;
-const AUDIT_BATCH = 500;
 /** Between two steps where nothing more was to be done, and where there is more, milliseconds. */
 const ROUND_MS = 60_000;
 const PAUSE_MS = 20;
@@ -45,6 +45,10 @@ export interface History {
   extent(): Promise<HistoryExtent>;
   /** Of the journal as far as it is measured, bytes. */
   readonly bytes: number;
+  /** Likewise of the audit. */
+  readonly auditBytes: number;
+  /** How many entries the audit has, of which these are the ends. */
+  auditEntries(extent: HistoryExtent): number;
   readonly laggards: readonly Laggard[];
 }
 
@@ -56,6 +60,7 @@ export interface History {
 export class HistoryLimiter implements History {
   readonly #store: HistoryStore;
   readonly #limits: RetentionLimits;
+  readonly #audit: AuditLimiter;
   #bytes = 0;
   /** Where the last row begins that was measured. */
   #measured = 0;
@@ -64,10 +69,19 @@ export class HistoryLimiter implements History {
   constructor(store: HistoryStore, limits: RetentionLimits) {
     this.#store = store;
     this.#limits = limits;
+    this.#audit = new AuditLimiter(store, limits);
   }
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get auditBytes(): number {
+    return this.#audit.bytes;
+  }
+
+  auditEntries({ auditFirst, auditLast }: HistoryExtent): number {
+    return this.#audit.entries(auditFirst, auditLast);
   }
 
   /** As the newest step found them. */
@@ -82,8 +96,8 @@ export class HistoryLimiter implements History {
   async step(now: number): Promise<Removed> {
     const isMeasuring = await this.#measure();
     const journal = await this.#cutJournal(now);
-    const audit = await this.#store.trimAudit(now - this.#limits.auditKeep, AUDIT_BATCH);
-    return { journal, audit, isMore: isMeasuring || journal !== null || audit === AUDIT_BATCH };
+    const audit = await this.#audit.step(now);
+    return { journal, audit: audit.removed, isMore: isMeasuring || journal !== null || audit.isMore };
   }
 
   async #measure(): Promise<boolean> {

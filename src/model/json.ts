@@ -40,3 +40,64 @@ export function isDeeperThan(depth: number, value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return depth === 0 || Object.values(value).some((inner) => isDeeperThan(depth - 1, inner));
 }
+
+/**
+ * Lists and objects that may stand in each other. No event that means something has more than some ten; SQLite reads a thousand, and what
+ * goes through a value by itself, as JSON.stringify does, some thousands. Whoever writes deeper costs himself what lies there.
+ */
+export const MAX_NESTING = 500;
+
+/** The value without what lies deeper than may be: null stands there. The same value where nothing does. */
+export function shallow<T>(value: T, depth = MAX_NESTING): T {
+  return isDeeperThan(depth, value) ? (cut(value as JsonValue, depth) as T) : value;
+}
+
+function cut(value: JsonValue, depth: number): JsonValue {
+  if (typeof value !== "object" || value === null) return value;
+  if (depth === 0) return null;
+  if (Array.isArray(value)) return value.map((inner) => cut(inner, depth - 1));
+  // Not by assignment: `__proto__` may be a key like others.
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, cut(inner, depth - 1)]));
+}
+
+/** The value as JSON, for what may hold anything that others wrote: what is nested too deeply to be written is written shallow. */
+export function written(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return JSON.stringify(shallow(value));
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** The bit by which braces differ from brackets. */
+const BRACE = 0x20;
+
+/** Whether lists and objects stand more than so many deep in each other in a text that is JSON, told without reading it as such. */
+export function isTextDeeperThan(most: number, text: Uint8Array): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const byte = text[at] ?? 0;
+    if (byte === QUOTE) {
+      at = endOfString(text, at);
+    } else if ((byte | BRACE) === 0x7b) {
+      depth += 1;
+      if (depth > most) return true;
+    } else if ((byte | BRACE) === 0x7d) {
+      depth -= 1;
+    }
+  }
+  return false;
+}
+
+/** Where the string ends that begins at `from`: at the first quote with an even number of backslashes before it. */
+function endOfString(text: Uint8Array, from: number): number {
+  for (let at = text.indexOf(QUOTE, from + 1); at !== -1; at = text.indexOf(QUOTE, at + 1)) {
+    let backslashes = 0;
+    while (text[at - 1 - backslashes] === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return at;
+  }
+  return text.length;
+}

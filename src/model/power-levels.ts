@@ -1,6 +1,6 @@
 import { isUserId, type UserId } from "./ids.ts";
 import { isJsonObject, without, type JsonObject, type JsonValue } from "./json.ts";
-import { isNamed, type Tenant } from "./tenant.ts";
+import type { Tenant } from "./tenant.ts";
 
 export const POWER_LEVELS = "m.room.power_levels";
 
@@ -20,11 +20,12 @@ export const CREATOR_LEVEL = 150;
 /** Whose eyes power levels are seen with, and whose hand writes them. */
 export interface LevelsViewer {
   readonly own: UserId;
-  readonly tenant: Pick<Tenant, "id" | "sender" | "users">;
+  readonly tenant: Pick<Tenant, "id" | "sender">;
+  /** Whether a user is the tenant's to act as. */
+  readonly isPersona: (userId: UserId) => boolean;
 }
 
 export interface LevelsWriter extends LevelsViewer {
-  readonly isPersona: (userId: UserId) => boolean;
   /** The pseudouser has a creator's power (MSC4289): unlimited, and naming it in `users` is an error. */
   readonly isCreator: boolean;
 }
@@ -145,17 +146,12 @@ function keyWith(
 }
 
 /** Anybody with the power to can write the key: it says something of the tenant's own users only. */
-function givenIn(content: JsonObject, { own, tenant }: LevelsViewer): Readonly<Record<string, number>> {
-  const given = Object.entries(objectAt(objectAt(content, PERSONA_LEVELS), tenant.id));
-  return Object.fromEntries(
-    given.filter(
-      (one): one is [string, number] =>
-        isLevel(one[1]) && isUserId(one[0]) && one[0] !== own && isNamed(tenant, one[0]),
-    ),
-  );
+function givenIn(content: JsonObject, viewer: LevelsViewer): Readonly<Record<string, number>> {
+  const given = Object.entries(objectAt(objectAt(content, PERSONA_LEVELS), viewer.tenant.id));
+  return Object.fromEntries(given.filter((one): one is [string, number] => isLevel(one[1]) && isOurs(one[0], viewer)));
 }
 
-function isOurs(user: string, { own, isPersona }: LevelsWriter): boolean {
+function isOurs(user: string, { own, isPersona }: LevelsViewer): boolean {
   return user !== own && isUserId(user) && isPersona(user);
 }
 

@@ -1,4 +1,4 @@
-import { serverOf, type RoomAlias, type RoomId, type TenantId, type UserId } from "./ids.ts";
+import type { RoomAlias, RoomId, TenantId, UserId } from "./ids.ts";
 
 export const TENANT_ACTIONS = [
   "read",
@@ -64,20 +64,4 @@ export interface Tenant {
   /** Since when the operator has its deliveries held back, or null. */
   readonly pausedAt: number | null;
   readonly createdAt: number;
-}
-
-/** Whether a text is a regular expression, in the syntax that registrations are read with. */
-export function isRegex(text: string): boolean {
-  try {
-    new RegExp(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Whether a tenant's own words name a user: its sender, or of its namespace. Others may be excepted (policy/tenants.ts, `isPersona`). */
-export function isNamed({ sender, users }: Pick<Tenant, "sender" | "users">, userId: UserId): boolean {
-  if (userId === sender) return true;
-  return users !== null && serverOf(userId) === serverOf(sender) && new RegExp(`^(?:${users})`).test(userId);
 }

@@ -5,7 +5,6 @@ import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { TenantId } from "../model/ids.ts";
-import { isRegex } from "../model/tenant.ts";
 import type { Pointers } from "../policy/pointers.ts";
 import type { Routes } from "../policy/routes.ts";
 import type { Tenants } from "../policy/tenants.ts";
@@ -28,6 +27,7 @@ import { KnownUsers } from "../gateways/peek/users.ts";
 import { HomeserverPeekedRooms } from "../homeserver/peeked-rooms.ts";
 import { HomeserverUpstream } from "../homeserver/upstream.ts";
 import { HomeserverHistory, HomeserverTokenOwners } from "../homeserver/users.ts";
+import { compileExpression } from "../platform/expressions.ts";
 import type { Shared } from "./shared.ts";
 
 /** What the gateway shares with the rest of Emissary. */
@@ -49,13 +49,18 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
   const { config, own, storage, openings, client, states, feed, missed } = parts;
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
   // As homeservers match: from the beginning, and to the end only where the expression says so.
-  const reserved = config.registration.reservedAliases.filter(isRegex).map((regex) => new RegExp(`^(?:${regex})`));
   const audit = new AuditQueue({
     writer: storage.audit,
     clock,
     log,
     late: (entries) => metrics.auditLate.set(entries),
     abort: stopping,
+  });
+  const reserved = config.registration.reservedAliases.flatMap((regex) => {
+    const compiled = compileExpression(regex);
+    if ("expression" in compiled) return [compiled.expression];
+    log.warn("registration.namespace-unread", { regex, fault: compiled.fault });
+    return [];
   });
   const upstream = new HomeserverUpstream(client);
   const act = actSurface({
@@ -67,7 +72,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     ledger: storage.ledger,
     aliases: pointers,
     routes: parts.routes,
-    isReservedAlias: (alias) => reserved.some((regex) => regex.test(alias)),
+    isReservedAlias: (alias) => reserved.some(({ matches }) => matches(alias)),
     upstream,
     audit,
     refusals: new Refusals(audit, clock, log, stopping),
@@ -80,7 +85,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     personaFallback: config.gateway.personaFallback,
     pinger: couriers,
     sync: new TenantSync({
-      own,
+      tenants,
       feed,
       journal: storage.journal,
       changes: storage.leaseChanges,

@@ -3,6 +3,7 @@ import { LeaseDesk } from "../leases/desk.ts";
 import { LeaseRefusals } from "../leases/refusals.ts";
 import type { HolderKind } from "../model/lease.ts";
 import type { Config } from "../platform/config/config.ts";
+import { compileExpression } from "../platform/expressions.ts";
 import { Budgets } from "../policy/budgets.ts";
 import { configuredRules } from "../policy/configured.ts";
 import { budgetsOf, type BudgetKind } from "../policy/payers.ts";
@@ -34,6 +35,7 @@ export class Guard {
       store: storage.tenants,
       own,
       server: config.homeserver.serverName,
+      compile: compileExpression,
       secret: config.registration.asToken,
       clock,
       random,
@@ -77,6 +79,11 @@ export class Guard {
 
   async start(): Promise<void> {
     await this.tenants.start();
+    for (const tenant of this.tenants.all()) {
+      const fault = this.tenants.faultIn(tenant);
+      if (fault !== null)
+        this.#shared.log.warn("tenant.namespace-unread", { tenant: tenant.id, users: tenant.users, fault });
+    }
     await this.rules.start();
   }
 

@@ -7,8 +7,9 @@ import { z } from "zod";
 import type { Random } from "../model/clock.ts";
 import { localpartOf, type ServerName, type UserId } from "../model/ids.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
-import { isRegex, type Tenant } from "../model/tenant.ts";
+import type { Tenant } from "../model/tenant.ts";
 import { expecting } from "./config/values.ts";
+import { compileExpression, faultInExpression } from "./expressions.ts";
 
 const text = () => expecting("a text", z.string().min(1));
 const token = () =>
@@ -101,7 +102,7 @@ export function claimsAll(
   sigil: "@" | "#",
   server: ServerName,
 ): boolean {
-  return (sigil === "@" ? users : aliases).some(({ regex }) => isRegex(regex) && matchesUnlike(regex, sigil, server));
+  return (sigil === "@" ? users : aliases).some(({ regex }) => matchesUnlike(regex, sigil, server));
 }
 
 /** Localparts that have nothing in common, not even a length: what matches both matches any. */
@@ -109,11 +110,10 @@ const UNLIKE = ["q", "7_z=.k-v"];
 
 /**
  * Whether an expression takes in every name of a server. Homeservers match from the beginning and, unless the expression says so,
- * not to the end. Throws SyntaxError for an expression that is none.
+ * not to the end. What is no expression takes in nothing.
  */
 export function matchesUnlike(regex: string, sigil: "@" | "#", server: string): boolean {
-  const expression = new RegExp(`^(?:${regex})`);
-  return UNLIKE.every((localpart) => expression.test(`${sigil}${localpart}:${server}`));
+  return UNLIKE.every((localpart) => matchesExpression(regex, `${sigil}${localpart}:${server}`));
 }
 
 /** Whether an expression is for aliases, by the sigil that it begins with. */
@@ -162,12 +162,24 @@ function escaped(text: string): string {
 
 /**
  * Tells whether the registration lets its appservice act as the user. Homeservers match from the beginning and, unless
- * the expression says so, not to the end.
- * Throws SyntaxError for an expression that is none.
+ * the expression says so, not to the end. What is no expression claims nobody.
  */
 export function claimsUser(registration: Registration, userId: UserId, server: ServerName): boolean {
   if (userId === `@${registration.sender_localpart}:${server}`) return true;
-  return registration.namespaces.users.some(({ regex }) => new RegExp(`^(?:${regex})`).test(userId));
+  return registration.namespaces.users.some(({ regex }) => matchesExpression(regex, userId));
+}
+
+/** What is wrong with the expressions of a registration's users, each as a sentence without its full stop. */
+export function faultsInNamespaces({ namespaces }: Registration): string[] {
+  return namespaces.users.flatMap(({ regex }) => {
+    const fault = faultInExpression(regex);
+    return fault === null ? [] : [`${JSON.stringify(regex.slice(0, 80))} ${fault}`];
+  });
+}
+
+function matchesExpression(regex: string, text: string): boolean {
+  const compiled = compileExpression(regex);
+  return "expression" in compiled && compiled.expression.matches(text);
 }
 
 const NOTES: Readonly<Record<string, string>> = {

@@ -1,4 +1,4 @@
-import { matches } from "./glob.ts";
+import { matches, mostSteps, type Effort } from "./glob.ts";
 
 interface Pattern {
   readonly at: number;
@@ -7,26 +7,54 @@ interface Pattern {
   readonly literal: string;
 }
 
+/** Patterns that are tried together, and what that takes at most. */
+interface Bundle {
+  readonly patterns: Pattern[];
+  steps: number;
+}
+
 const GRAM = 3;
+/** A glob with more wildcards is nobody's, and merely to read a hundred thousand such would take seconds. */
+const MOST_WILDCARDS = 32;
+/** So many of a glob's grams are looked at for the one that it is filed by. */
+const GRAMS_LOOKED_AT = 16;
+
+/**
+ * What trying all of a bundle takes at most, in steps: of those that are filed by one gram, and of those that have none. A text of 255
+ * characters has 253 grams, so a look-up takes some six million steps at worst, and a hundredth of a second, whoever wrote globs and text.
+ * There is room for some ten `*word*` by each gram, and for hundreds of globs without any.
+ */
+export const MOST_STEPS = { byGram: 20_000, others: 500_000 } as const;
 
 /**
  * Finds the first of many globs that matches a text, without trying each. Most are names, or a name with a star before or after it:
- * these are looked up. Any other is tried only where three characters that it asks for are in the text.
+ * these are looked up. Any other is tried only where three characters that it asks for are in the text. Where more of these look
+ * alike than can be tried, the later ones are set aside: nothing matches them.
  */
 export class GlobIndex {
+  /** The places of the globs that are set aside, in order. */
+  readonly setAside: readonly number[];
+
   readonly #names = new Map<string, number>();
   readonly #beginnings = new Affixes();
   readonly #endings = new Affixes();
-  readonly #byGram = new Map<number, Pattern[]>();
-  readonly #others: Pattern[] = [];
+  readonly #byGram = new Map<number, Bundle>();
+  readonly #others: Bundle = { patterns: [], steps: 0 };
   #any = Infinity;
 
   constructor(globs: readonly string[]) {
-    globs.forEach((glob, at) => this.#add(glob, at));
+    const setAside: number[] = [];
+    globs.forEach((glob, at) => {
+      if (!this.#add(glob, at)) setAside.push(at);
+    });
+    this.setAside = setAside;
   }
 
-  /** The place of the first glob that matches, or Infinity. */
-  first(text: string): number {
+  /**
+   * The place of the first glob that matches, or Infinity.
+   * @param effort what this took is added to
+   */
+  first(text: string, effort: Effort = { steps: 0 }): number {
     let found = Math.min(this.#any, this.#names.get(text) ?? Infinity);
     found = Math.min(
       found,
@@ -36,23 +64,28 @@ export class GlobIndex {
       found,
       this.#endings.first(text, (length) => text.slice(text.length - length)),
     );
-    if (this.#byGram.size === 0 && this.#others.length === 0) return found;
+    if (this.#byGram.size === 0 && this.#others.patterns.length === 0) return found;
     const characters = Array.from(text);
-    const tryEach = (patterns: readonly Pattern[]): void => {
+    const tryEach = ({ patterns }: Bundle): void => {
       for (const { at, glob, literal } of patterns) {
         if (at >= found) break;
-        if (text.includes(literal) && matches(glob, characters)) found = at;
+        if (text.includes(literal) && matches(glob, characters, effort)) found = at;
       }
     };
-    for (let start = 0; start + GRAM <= text.length; start += 1) {
-      const patterns = this.#byGram.get(gramAt(text, start));
-      if (patterns !== undefined) tryEach(patterns);
+    // A text may have one gram again and again.
+    const grams = new Set<number>();
+    for (let start = 0; start + GRAM <= text.length; start += 1) grams.add(gramAt(text, start));
+    for (const gram of grams) {
+      const bundle = this.#byGram.get(gram);
+      if (bundle !== undefined) tryEach(bundle);
     }
     tryEach(this.#others);
     return found;
   }
 
-  #add(glob: string, at: number): void {
+  /** False where the glob is set aside. */
+  #add(glob: string, at: number): boolean {
+    if (wildcardsIn(glob) > MOST_WILDCARDS) return false;
     const literals = glob.split(/[*?]/);
     if (glob === "*") this.#any = Math.min(this.#any, at);
     else if (literals.length === 1) keepFirst(this.#names, glob, at);
@@ -61,27 +94,52 @@ export class GlobIndex {
       const [before = "", after = ""] = literals;
       if (after === "") this.#beginnings.add(before, at);
       else if (before === "") this.#endings.add(after, at);
-      else this.#file(glob, literals, at);
-    } else this.#file(glob, literals, at);
+      else return this.#file(glob, literals, at);
+    } else return this.#file(glob, literals, at);
+    return true;
   }
 
-  /** Files a glob by the one of its three characters in a row that fewest others are filed by. */
-  #file(glob: string, literals: readonly string[], at: number): void {
+  /** Files a glob by the one of its three characters in a row that the least is filed by. */
+  #file(glob: string, literals: readonly string[], at: number): boolean {
+    const steps = mostSteps(glob);
+    const gram = this.#leastFiled(literals);
+    const bundle = gram === null ? this.#others : (this.#byGram.get(gram) ?? { patterns: [], steps: 0 });
+    const most = gram === null ? MOST_STEPS.others : MOST_STEPS.byGram;
+    // One alone is tried in any case: it takes some 33,000 steps at most.
+    if (bundle.patterns.length > 0 && bundle.steps + steps > most) return false;
     const literal = literals.reduce((longest, other) => (other.length > longest.length ? other : longest), "");
-    const pattern = { at, glob: Array.from(glob), literal };
-    let fewest = Infinity;
+    bundle.patterns.push({ at, glob: Array.from(glob), literal });
+    bundle.steps += steps;
+    if (gram !== null) this.#byGram.set(gram, bundle);
+    return true;
+  }
+
+  #leastFiled(literals: readonly string[]): number | null {
+    let least = Infinity;
     let gram: number | null = null;
+    let looked = 0;
     for (const each of literals) {
-      for (let start = 0; start + GRAM <= each.length && fewest > 0; start += 1) {
-        const filed = this.#byGram.get(gramAt(each, start))?.length ?? 0;
-        if (filed < fewest) [fewest, gram] = [filed, gramAt(each, start)];
+      for (let start = 0; start + GRAM <= each.length && least > 0 && looked < GRAMS_LOOKED_AT; start += 1) {
+        const filed = this.#byGram.get(gramAt(each, start))?.steps ?? 0;
+        if (filed < least) [least, gram] = [filed, gramAt(each, start)];
+        looked += 1;
       }
     }
-    const filed = gram === null ? this.#others : (this.#byGram.get(gram) ?? []);
-    filed.push(pattern);
-    if (gram !== null) this.#byGram.set(gram, filed);
+    return gram;
   }
 }
+
+function wildcardsIn(glob: string): number {
+  let wildcards = 0;
+  for (let at = 0; at < glob.length; at += 1) {
+    const code = glob.charCodeAt(at);
+    if (code === STAR || code === QUESTION_MARK) wildcards += 1;
+  }
+  return wildcards;
+}
+
+const STAR = 0x2a;
+const QUESTION_MARK = 0x3f;
 
 /** Texts that others are to begin or to end with. */
 class Affixes {

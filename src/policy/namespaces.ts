@@ -1,5 +1,5 @@
 import { isUserId, serverOf, type UserId } from "../model/ids.ts";
-import { isNamed, type Tenant } from "../model/tenant.ts";
+import type { Tenant } from "../model/tenant.ts";
 
 /** That two namespaces have users in common, or may have. */
 export interface Overlap {
@@ -9,6 +9,9 @@ export interface Overlap {
 
 type Namespace = Pick<Tenant, "sender" | "users">;
 
+/** Whether a tenant's own words name a user: its sender, or one that its expression matches. */
+export type Names = (namespace: Namespace, userId: UserId) => boolean;
+
 /** What is tried after the text that an expression begins with. */
 const ENDINGS: readonly string[] = ["1", "a", "x", "_", "bot", "user1", "1234567890", "alice", ""];
 
@@ -17,7 +20,7 @@ const ENDINGS: readonly string[] = ["1", "a", "x", "_", "bot", "user1", "1234567
  * most namespaces have a beginning of their own (`@_telegram_.*`). Where one beginning continues the other, users are tried, and one that both
  * match shows that they overlap. Whether two expressions of another kind have a text in common is not worked out, so that they may is said.
  */
-export function overlapOf(one: Namespace, other: Namespace): Overlap | null {
+export function overlapOf(one: Namespace, other: Namespace, names: Names): Overlap | null {
   if (one.users === null || other.users === null) return null;
   const server = serverOf(one.sender);
   const [ones, others] = [beginningsOf(one.users), beginningsOf(other.users)];
@@ -27,7 +30,7 @@ export function overlapOf(one: Namespace, other: Namespace): Overlap | null {
       if (!first.startsWith(second) && !second.startsWith(first)) continue;
       isOpen = true;
       const longer = first.length > second.length ? first : second;
-      const user = usersLike(longer, server).find((candidate) => isNamed(one, candidate) && isNamed(other, candidate));
+      const user = usersLike(longer, server).find((candidate) => names(one, candidate) && names(other, candidate));
       if (user !== undefined) return { user };
     }
   }

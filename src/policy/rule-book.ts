@@ -48,6 +48,11 @@ export class RuleBook {
       : (this.#bySource.get(source)?.rules ?? []);
   }
 
+  /** How many of a source's rules are set aside, so that looking one up stays cheap: nothing matches them. */
+  setAside(source: RuleSource): number {
+    return this.#bySource.get(source)?.index.setAside ?? 0;
+  }
+
   /** The sources that have rules. */
   sources(): readonly RuleSource[] {
     return [...this.#bySource.keys()];

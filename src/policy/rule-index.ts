@@ -38,11 +38,14 @@ interface Part {
 
 /** One source's rules, to be found by what they are about. */
 export class RuleIndex {
+  /** How many rules are set aside, because their globs look alike by the thousand (GlobIndex). */
+  readonly setAside: number;
   readonly #parts: ReadonlyMap<string, Part>;
 
   constructor(rules: readonly PolicyRule[]) {
     const parts = Map.groupBy(rules, ({ kind, verdict }) => partOf(kind, verdict));
     this.#parts = new Map([...parts].map(([key, some]) => [key, indexed(some)]));
+    this.setAside = [...this.#parts.values()].reduce((sum, { globs }) => sum + globs.setAside.length, 0);
   }
 
   /** The first rule with this verdict about an entity; rules by hash come after the others. Null for none. */

@@ -1,10 +1,12 @@
 import { createHmac, hash } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
+import { MATCHES_NOTHING, type Compile, type Compiled } from "../model/expression.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
+import type { Viewer } from "../model/persona.ts";
 import { Signal } from "../model/signal.ts";
-import { ANY_ROOM, isNamed, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
-import { overlapOf, type Overlap } from "./namespaces.ts";
+import { ANY_ROOM, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
+import { overlapOf, type Names, type Overlap } from "./namespaces.ts";
 import { hasSamePins, isSameGrant, MAX_GRANTS, namesRoom } from "./grants.ts";
 import { movedAlias } from "./permit.ts";
 
@@ -96,13 +98,16 @@ export class Tenants {
   #byHash = new Map<string, Tenant>();
   #salts = new Map<TenantId, string>();
   #senders = new Set<UserId>();
-  readonly #namespaces = new Map<string, RegExp>();
+  readonly #compile: Compile;
+  readonly #namespaces = new Map<string, Compiled>();
 
   /** @param secret what hs_tokens are derived with: known to this installation, and not in the database. */
   constructor(parts: {
     store: TenantStore;
     own: UserId;
     server: ServerName;
+    /** Reads the expressions of tenants' namespaces. */
+    compile: Compile;
     secret: string;
     clock: Clock;
     random: Random;
@@ -110,6 +115,7 @@ export class Tenants {
     this.#store = parts.store;
     this.#own = parts.own;
     this.#server = parts.server;
+    this.#compile = parts.compile;
     this.#secret = parts.secret;
     this.#clock = parts.clock;
     this.#random = parts.random;
@@ -272,7 +278,7 @@ export class Tenants {
   /** What is known of a tenant's namespace and those of the other tenants, in the order of their IDs. */
   overlapsOf(tenant: Tenant): readonly TenantOverlap[] {
     return this.#others(tenant).flatMap((other): TenantOverlap[] => {
-      const overlap = overlapOf(tenant, other);
+      const overlap = overlapOf(tenant, other, this.#names);
       return overlap === null ? [] : [{ tenant: other.id, isFirst: isBefore(other, tenant), ...overlap }];
     });
   }
@@ -283,14 +289,25 @@ export class Tenants {
 
   /** Whether a tenant's namespace has a user, also where another's has it, too. */
   #matches(tenant: Tenant, userId: UserId): boolean {
-    if (tenant.users === null || userId === this.#own || serverOf(userId) !== this.#server) return false;
-    if (this.#senders.has(userId)) return false;
-    let expression = this.#namespaces.get(tenant.users);
-    if (expression === undefined) {
-      expression = new RegExp(`^(?:${tenant.users})`);
-      this.#namespaces.set(tenant.users, expression);
-    }
-    return expression.test(userId);
+    return userId !== this.#own && !this.#senders.has(userId) && this.#names(tenant, userId);
+  }
+
+  readonly #names: Names = ({ sender, users }, userId) => {
+    if (userId === sender) return true;
+    if (users === null || serverOf(userId) !== this.#server) return false;
+    const namespace = this.#namespaceOf(users);
+    return ("expression" in namespace ? namespace.expression : MATCHES_NOTHING).matches(userId);
+  };
+
+  /** Why a tenant has no personas, although it was to have some; null where its namespace can be read. */
+  faultIn({ users }: Pick<Tenant, "users">): string | null {
+    const namespace = users === null ? null : this.#namespaceOf(users);
+    return namespace !== null && "fault" in namespace ? namespace.fault : null;
+  }
+
+  /** Whose eyes events are seen with that go to a tenant. */
+  viewerOf(tenant: Tenant): Viewer {
+    return { own: this.#own, tenant, isPersona: (userId) => this.isPersona(tenant, userId) };
   }
 
   /**
@@ -304,9 +321,9 @@ export class Tenants {
 
   async #requireApart(tenant: Tenant): Promise<void> {
     for (const other of this.#others(tenant)) {
-      const shared = overlapOf(tenant, other)?.user ?? (isNamed(tenant, other.sender) ? other.sender : null);
+      const shared = overlapOf(tenant, other, this.#names)?.user ?? (this.#names(tenant, other.sender) ? other.sender : null);
       // Its sender may be one that the other has registered.
-      const known = shared ?? (await this.#store.personaIn(other.id, (userId) => isNamed(tenant, userId)));
+      const known = shared ?? (await this.#store.personaIn(other.id, (userId) => this.#names(tenant, userId)));
       if (known !== null) {
         throw new EmissaryError(
           "in-use",
@@ -314,6 +331,12 @@ export class Tenants {
         );
       }
     }
+  }
+
+  #namespaceOf(users: string): Compiled {
+    const known = this.#namespaces.get(users) ?? this.#compile(users);
+    this.#namespaces.set(users, known);
+    return known;
   }
 
   async #again(id: string): Promise<Tenant> {

@@ -108,7 +108,7 @@ test("faulty events are set aside and their neighbours kept", async () => {
   expect(body["intake"]).toMatchObject({ events: 2, set_aside: faulty.length });
 });
 
-test("an event nested too deeply to be written again is set aside, its neighbours kept", async () => {
+test("a thing nested too deeply to be written again that is no event is set aside, its neighbours kept", async () => {
   const service = await startService();
   const deep = `${"[".repeat(200_000)}${"]".repeat(200_000)}`;
   const body = `{"events":[${JSON.stringify(message("a"))},{"event_id":"$deep","x":${deep}},${JSON.stringify(message("b"))}]}`;

@@ -209,11 +209,13 @@ describe.each(DATABASES)("leases on $name", ({ make }) => {
   });
 
   describe("in the audit", () => {
-    test("taking, renewing and ending each leave a row in the holder's name", async () => {
+    test("taking and ending each leave a row in the holder's name, and renewing one where it changes more than the time", async () => {
       const { leases, audit } = make().open();
       for (const holder of [TELEGRAM, CLI]) {
         await leases.book(wish(holder), 1);
-        await leases.book(wish(holder), 2);
+        for (let time = 0; time < 300; time += 1) await leases.book(wish(holder), 2);
+        await leases.book({ ...wish(holder), ttl: 1_000 }, 2);
+        for (let time = 0; time < 300; time += 1) await leases.book({ ...wish(holder), ttl: 1_000 + time }, 2);
         await leases.end(ROOM, holder, "released", 3);
       }
       const rows = (await audit.newest(null, 10)).toReversed();

@@ -33,6 +33,21 @@ describe.each(DATABASES)("comparing with the homeserver, on $name", ({ make }) =
     expect(await stores.reconcile.liveliest(1)).toEqual([ROOM]);
   });
 
+  test.each([10, 999, 1_001, 5_000, 20_000, 100_000])(
+    "the liveliest are found with an event among the newest that is nested %i deep",
+    async (depth) => {
+      const stores = make().open();
+      await enter(stores, OTHER_ROOM, "1");
+      await enter(stores, ROOM, "2");
+      // As a journal from before may hold one: intake leaves out what lies so deep.
+      const record = recordOf("3", [member(ALICE, "join", { id: "3", room: ROOM })]);
+      const deep = `{"deep":${"[".repeat(depth)}${"]".repeat(depth)},`;
+      const body = Buffer.from(Buffer.from(record.body).toString("utf8").replace('{"events":[{', `{"events":[${deep}`));
+      await stores.ledger.record({ ...record, body });
+      expect(await stores.reconcile.liveliest(5)).toEqual([ROOM, OTHER_ROOM]);
+    },
+  );
+
   test("a room is compared again when its newest comparison is old enough, one at a time, the oldest first", async () => {
     const stores = make().open();
     for (const [roomId, at] of [[ROOM, 10] as const, [OTHER_ROOM, 20] as const]) {

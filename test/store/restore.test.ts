@@ -15,8 +15,8 @@ import type { TenantId } from "../../src/model/ids.ts";
 import type { JsonObject } from "../../src/model/json.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
 import { ManualClock, START } from "../support/clock.ts";
-import { message, OWN, recordOf, ROOM } from "../support/events.ts";
-import { tenant } from "../support/tenants.ts";
+import { message, recordOf, ROOM } from "../support/events.ts";
+import { tenant, viewer } from "../support/tenants.ts";
 
 const BOT = tenant("bot", { url: "http://127.0.0.1:1" });
 const ID = "bot" as TenantId;
@@ -223,7 +223,7 @@ class World {
     const { journal, leaseChanges } = this.#storage;
     const misses: string[] = [];
     const sync = new TenantSync({
-      own: OWN,
+      tenants: { viewerOf: viewer },
       feed: this.#feed,
       journal,
       changes: leaseChanges,

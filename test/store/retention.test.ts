@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { RetentionLimits } from "../../src/ledger/cut.ts";
 import { HistoryLimiter } from "../../src/ledger/retention.ts";
 import type { AuditEntry } from "../../src/model/audit.ts";
+import type { RoomId } from "../../src/model/ids.ts";
 import { ManualClock } from "../support/clock.ts";
 import { message, recordOf } from "../support/events.ts";
 import { DATABASES } from "../support/storage.ts";
@@ -12,6 +13,7 @@ const LIMITS: RetentionLimits = {
   journalKeep: 40_000,
   journalMaxSize: 6_000,
   auditKeep: 60_000,
+  auditMaxSize: 1e9,
   memory: { events: 5, transactions: 3 },
 };
 
@@ -159,7 +161,7 @@ describe.each(DATABASES)("the history on $name", ({ make }) => {
 
   test("tells what both hold, and who has yet to read", async () => {
     const { ledger, journal, history, audit } = make().open();
-    expect(await history.extent()).toEqual({ journalOldestAt: null, auditEntries: 0, auditOldestAt: null });
+    expect(await history.extent()).toEqual({ journalOldestAt: null, auditFirst: 0, auditLast: 0, auditOldestAt: null });
     await journal.advance("early", 0);
     expect(await history.readers()).toEqual([]);
 
@@ -171,7 +173,7 @@ describe.each(DATABASES)("the history on $name", ({ make }) => {
     for (const at of [50, 60, 70]) await audit.noteAll([entry], at);
     for (const [consumer, seq] of Object.entries({ "at-3": 3, "at-4": 4, all: 9 }))
       await journal.advance(consumer, seq);
-    expect(await history.extent()).toEqual({ journalOldestAt: 1_000, auditEntries: 3, auditOldestAt: 50 });
+    expect(await history.extent()).toEqual({ journalOldestAt: 1_000, auditFirst: 1, auditLast: 3, auditOldestAt: 50 });
     expect(await history.readers()).toEqual([
       { consumer: "early", seq: 0, unreadAt: 1_000, unreadRowEnd: 3 },
       { consumer: "at-3", seq: 3, unreadAt: 2_000, unreadRowEnd: 6 },
@@ -182,7 +184,7 @@ describe.each(DATABASES)("the history on $name", ({ make }) => {
     await history.trim(9);
     await journal.advance("late", 0);
     await history.trimAudit(55, 10);
-    expect(await history.extent()).toEqual({ journalOldestAt: 2_000, auditEntries: 2, auditOldestAt: 60 });
+    expect(await history.extent()).toEqual({ journalOldestAt: 2_000, auditFirst: 2, auditLast: 3, auditOldestAt: 60 });
     // Of what is gone nothing is to be had: the oldest that is left is the next to read.
     expect((await history.readers())[0]).toEqual({ consumer: "late", seq: 0, unreadAt: 2_000, unreadRowEnd: 6 });
   });
@@ -193,8 +195,73 @@ describe.each(DATABASES)("the history on $name", ({ make }) => {
     const old = clock.now() - LIMITS.auditKeep - 1_000;
     await stores.audit.noteAll(Array<AuditEntry>(1_234).fill(entry), old);
     await stores.audit.noteAll([entry, entry], clock.now());
-    expect(await stores.history.trimAudit(clock.now() - LIMITS.auditKeep, 100)).toBe(100);
+    expect(await stores.history.trimAudit(clock.now() - LIMITS.auditKeep, 100)).toHaveLength(100);
     await apply(new HistoryLimiter(stores.history, LIMITS), clock.now());
     expect((await stores.audit.newest(null, 10)).map(({ id }) => id)).toEqual([1_236, 1_235]);
   });
+
+  test("the audit is cut to its size, the oldest first, and of others' rows before the operator's", async () => {
+    const row = fc.record({
+      actor: fc.constantFrom("operator", "tenant:a", "tenant:b", "emissary"),
+      letters: fc.integer({ min: 0, max: 200 }),
+      isRoom: fc.boolean(),
+    });
+    const act = fc.oneof(
+      { weight: 4, arbitrary: fc.array(row, { minLength: 1, maxLength: 12 }) },
+      { weight: 2, arbitrary: fc.constant("limit" as const) },
+      { weight: 1, arbitrary: fc.constant("crash" as const) },
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(act, { maxLength: 30, size: "max" }),
+        fc.integer({ min: 0, max: 6_000 }),
+        async (acts, most) => {
+          const database = make();
+          let stores = database.open();
+          const limits = { ...LIMITS, auditMaxSize: most };
+          let limiter = new HistoryLimiter(stores.history, limits);
+          let kept: AuditEntry[] = [];
+          const isOperators = ({ actor }: AuditEntry): boolean => actor === "operator";
+          const bytesOf = (entries: readonly AuditEntry[]): number =>
+            entries.reduce(
+              (sum, { actor, action, outcome, roomId, detail }) =>
+                sum + 24 + [actor, action, outcome, roomId ?? "", JSON.stringify(detail)].join("").length,
+              0,
+            );
+          const cut = (): void => {
+            while (bytesOf(kept) > most) {
+              const others = kept.filter((one) => !isOperators(one));
+              const gone = bytesOf(others) > most / 2 ? others[0] : kept.find(isOperators);
+              kept = kept.filter((one) => one !== gone);
+            }
+          };
+          for (const step of acts) {
+            if (step === "crash") {
+              stores = database.openAfterCrash();
+              limiter = new HistoryLimiter(stores.history, limits);
+            } else if (step === "limit") {
+              await apply(limiter, 1);
+              cut();
+              expect(limiter.auditBytes).toBe(bytesOf(kept));
+              const extent = await stores.history.extent();
+              expect(limiter.auditEntries(extent)).toBe(kept.length);
+            } else {
+              const entries = step.map(({ actor, letters, isRoom }): AuditEntry => {
+                const roomId = isRoom ? ("!r:x.example" as RoomId) : null;
+                return { actor, action: "test", outcome: "done", roomId, detail: { x: "x".repeat(letters) } };
+              });
+              await stores.audit.noteAll(entries, 1);
+              kept.push(...entries);
+            }
+            const rows = (await stores.audit.newest(null, 1_000)).toReversed();
+            expect(rows.map(({ actor, detail }) => [actor, detail])).toEqual(
+              kept.map(({ actor, detail }) => [actor, detail]),
+            );
+          }
+          database.remove();
+        },
+      ),
+      { seed: seedOf(20_260_102), numRuns: roundsOf(30) },
+    );
+  }, 60_000);
 });

@@ -17,6 +17,7 @@ import { EmissaryError } from "../../src/model/errors.ts";
 import type { ServerName, TenantId } from "../../src/model/ids.ts";
 import { Tenants } from "../../src/policy/tenants.ts";
 import { migrate, readMigrations, type Migration } from "../../src/storage/sqlite/migrate.ts";
+import { compileExpression } from "../../src/platform/expressions.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
 import { ManualClock, seededRandom } from "../support/clock.ts";
 import { member, message, OWN, recordOf, ROOM, state } from "../support/events.ts";
@@ -248,6 +249,7 @@ function tenantsOf(storage: SqliteStorage): Tenants {
     store: storage.tenants,
     own: OWN,
     server: "ours.example" as ServerName,
+    compile: compileExpression,
     secret: "the-as-token-of-our-registration",
     clock: new ManualClock(),
     random: seededRandom(1),

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { RoomId, UserId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
+import { compileExpression } from "../../src/platform/expressions.ts";
 import { Tenants } from "../../src/policy/tenants.ts";
 import type { PolicyRule } from "../../src/policy/rule.ts";
 import { ManualClock, seededRandom, settle } from "../support/clock.ts";
@@ -156,7 +157,8 @@ class World {
     const clock = this.#clock;
     const server = "ours.example" as never;
     const random = seededRandom(1);
-    const tenants = new Tenants({ store: this.#stores.tenants, own: OWN, server, secret: "s", clock, random });
+    const parts = { store: this.#stores.tenants, own: OWN, server, secret: "s", compile: compileExpression };
+    const tenants = new Tenants({ ...parts, clock, random });
     await tenants.start();
     this.#program = new TownProgram({ stores: this.#stores, town: this.#town, clock, tenants, rules: RULES });
     await this.#program.start();

@@ -8,7 +8,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
-import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
+import { isJsonObject, shallow, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
 import { FakeMedia } from "./fake-homeserver-media.ts";
 import { mayDo } from "./fake-homeserver-power.ts";
 import { FakeRoom, type FakeEvent, type RoomOptions } from "./fake-homeserver-rooms.ts";
@@ -745,7 +745,7 @@ async function readBody(request: IncomingMessage, seen: SeenRequest): Promise<vo
   }
   seen.digest = hash.digest("hex");
   try {
-    const value: unknown = JSON.parse(Buffer.concat(kept).toString("utf8"));
+    const value: unknown = shallow(JSON.parse(Buffer.concat(kept).toString("utf8")) as JsonValue);
     if (isJsonObject(value)) seen.body = value;
   } catch {
     // Not every body is JSON.

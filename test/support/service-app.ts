@@ -218,6 +218,7 @@ export function configFor(homeserverUrl: string, sqlite: string, settings: Setti
       journalKeep: 604_800_000,
       journalMaxSize: 2 ** 30,
       auditKeep: 7_776_000_000,
+      auditMaxSize: 2 ** 30,
       ...settings.storage,
     },
     attendance: {

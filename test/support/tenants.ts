@@ -1,5 +1,7 @@
 import type { TenantId, UserId } from "../../src/model/ids.ts";
+import type { Viewer } from "../../src/model/persona.ts";
 import { ANY_ROOM, DEFAULT_ACTIONS, type Tenant } from "../../src/model/tenant.ts";
+import { OWN } from "./events.ts";
 
 /** A tenant of ours.example that may read and write in public rooms. */
 export function tenant(id: string, more: Partial<Tenant> = {}): Tenant {
@@ -14,6 +16,11 @@ export function tenant(id: string, more: Partial<Tenant> = {}): Tenant {
     createdAt: 0,
     ...more,
   };
+}
+
+/** Eyes of a tenant that has no users but its sender and those that are named. */
+export function viewer(of: Tenant, personas: readonly UserId[] = []): Viewer {
+  return { own: OWN, tenant: of, isPersona: (user) => user === of.sender || personas.includes(user) };
 }
 
 /** Whoever is asked for is a tenant, and may do what is the default. */

@@ -13,6 +13,14 @@ export const tenants: Check = async (context) => {
   if (state.status.tenants === 0) return aboutTenants.ok("there are none");
   const { client } = state;
   const all = (await client.call({ path: ["tenants"], answer: tenantsAnswer })).tenants;
+  const unread = all.filter(({ users_fault }) => users_fault !== null);
+  if (unread.length > 0) {
+    return aboutTenants.warning({
+      what: `Of ${all.length} tenants, ${unread.length} have a namespace that is not read: ${unread.map((tenant) => `${tenant.id}: ${quoted(tenant.users ?? "")} ${tenant.users_fault ?? ""}.`).join(" ")}`,
+      why: "It was accepted by an earlier version. Such a tenant has no users but its sender.",
+      do: "Remove the tenant and add it anew with an expression that is read (emissary tenant remove, tenant add --users).",
+    });
+  }
   const called = all.filter(({ url, paused_at }) => url !== null && paused_at === null);
   const faults = (await Promise.all(called.map((tenant) => faultOf(client, tenant)))).filter((fault) => fault !== null);
   if (faults.length > 0) {

@@ -162,6 +162,7 @@ function rulesJson({ rules, pointers }: GuardParts): JsonObject[] {
       allow: of.filter(({ verdict }) => verdict === "allow").length,
       deny: of.filter(({ verdict }) => verdict === "deny").length,
       rules: shown.map((rule) => ruleJson(rule, pointers)),
+      set_aside: rules.book.setAside(source),
     };
   });
 }

@@ -71,7 +71,7 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
 async function status(parts: AdminParts): Promise<Readonly<Record<string, unknown>>> {
   const { phases, leases, loading } = await parts.overview.totals();
   const { first, last } = await parts.journal.bounds();
-  const { journalOldestAt, auditEntries, auditOldestAt } = await parts.history.extent();
+  const extent = await parts.history.extent();
   const intake = parts.intake();
   const reason = parts.notReadyBecause();
   const delivery = parts.delivery();
@@ -95,7 +95,7 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
     journal: {
       ...(last === 0 ? { first_seq: null, last_seq: null } : { first_seq: first, last_seq: last }),
       bytes: parts.history.bytes,
-      oldest_at: journalOldestAt,
+      oldest_at: extent.journalOldestAt,
       held_by: parts.history.laggards.map(({ consumer, seq, behind, since }) => ({
         consumer,
         seq,
@@ -103,7 +103,11 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
         unread_since: since,
       })),
     },
-    audit: { entries: auditEntries, oldest_at: auditOldestAt },
+    audit: {
+      entries: parts.history.auditEntries(extent),
+      bytes: parts.history.auditBytes,
+      oldest_at: extent.auditOldestAt,
+    },
     intake: {
       transactions: intake.transactions,
       events: intake.events,

@@ -71,15 +71,15 @@ export async function metricsText(
   for (const [kind, held] of Object.entries(leases)) metrics.leases.set({ kind }, held);
   metrics.deliveryStalled.set(delivery().state === "stalled" ? 1 : 0);
   const { first, last } = await journal.bounds();
-  const { journalOldestAt, auditEntries, auditOldestAt } = await history.extent();
+  const extent = await history.extent();
   const age = (at: number | null): number => (at === null ? 0 : Math.max(0, clock.now() - at) / 1000);
   metrics.journalEnd.set(last);
   metrics.journalEvents.set(first === 0 ? 0 : last - first + 1);
   metrics.journalBytes.set(history.bytes);
-  metrics.journalOldestAge.set(age(journalOldestAt));
+  metrics.journalOldestAge.set(age(extent.journalOldestAt));
   metrics.journalLaggards.set(history.laggards.length);
-  metrics.auditEntries.set(auditEntries);
-  metrics.auditOldestAge.set(age(auditOldestAt));
+  metrics.auditEntries.set(history.auditEntries(extent));
+  metrics.auditOldestAge.set(age(extent.auditOldestAt));
   metrics.tenantLag.reset();
   metrics.tenantOldestAge.reset();
   for (const tenant of tenants.all()) {

@@ -2,7 +2,8 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
 import { isTenantId } from "../../model/ids.ts";
-import { DEFAULT_ACTIONS, isRegex, TENANT_ACTIONS, type Grant, type Tenant } from "../../model/tenant.ts";
+import { DEFAULT_ACTIONS, TENANT_ACTIONS, type Grant, type Tenant } from "../../model/tenant.ts";
+import { faultInExpression } from "../../platform/expressions.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, serve } from "../../platform/http/server.ts";
 import { unpinned } from "../../policy/grants.ts";
@@ -20,7 +21,15 @@ const tenantBody = z.strictObject({
     .url({ protocol: /^https?$/ })
     .nullable()
     .default(null),
-  users: z.string().min(1).max(1_000).refine(isRegex, "is not a regular expression").nullable().default(null),
+  users: z
+    .string()
+    .min(1)
+    .superRefine((users, context) => {
+      const fault = faultInExpression(users);
+      if (fault !== null) context.addIssue({ code: "custom", message: fault });
+    })
+    .nullable()
+    .default(null),
   actions: z
     .array(z.enum(TENANT_ACTIONS))
     .min(1)
@@ -77,6 +86,7 @@ export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Rea
       user_id: user,
       theirs: isFirst,
     })),
+    users_fault: parts.tenants.faultIn(tenant),
     ephemeral: tenant.ephemeral,
     paused_at: tenant.pausedAt,
     created_at: tenant.createdAt,

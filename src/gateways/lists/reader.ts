@@ -165,6 +165,8 @@ export class PolicyLists {
     await rules.replaceList(room, found);
     for (const earlier of replaced) if (!this.#followed.has(earlier)) await rules.replaceList(earlier, []);
     log.debug("policy-list.read", { room, rules: found.length });
+    const setAside = rules.book.setAside(room);
+    if (setAside > 0) log.warn("policy-list.globs-set-aside", { room, rules: found.length, set_aside: setAside });
     if (leftOut > 0) log.warn("policy-list.cut", { room, rules: found.length, left_out: leftOut });
     const now = clock.now();
     const { atMost, timesAsLong, atLeast } = READ_AGAIN_MS;

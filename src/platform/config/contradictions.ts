@@ -1,6 +1,6 @@
 import type { ServerName, UserId } from "../../model/ids.ts";
 import { pseudouserOf } from "../../model/pseudouser.ts";
-import { claimsUser, SAMPLE_TOKENS, type Registration } from "../registration.ts";
+import { claimsUser, faultsInNamespaces, SAMPLE_TOKENS, type Registration } from "../registration.ts";
 import { SAMPLE_ADMIN_TOKEN } from "./admin.ts";
 import type { Config } from "./config.ts";
 import { formatListen, parseHttpUrl, type ListenAddress } from "./values.ts";
@@ -76,12 +76,9 @@ function registrationFaults({ homeserver, pseudouser, appservice, registration }
 }
 
 function claimFault(registration: Registration, user: UserId, server: ServerName): string[] {
-  try {
-    if (claimsUser(registration, user, server)) return [];
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return [`the registration's namespaces.users: ${error.message}`];
-  }
+  if (claimsUser(registration, user, server)) return [];
+  const faults = faultsInNamespaces(registration);
+  if (faults.length > 0) return faults.map((fault) => `the registration's namespaces.users: ${fault}`);
   return [
     `the registration's namespaces.users do not match the pseudouser ${user}: the homeserver would not let Emissary act as it; \`emissary register --force\` writes one that does`,
   ];

@@ -20,5 +20,10 @@ export const storage = z
       .prefault("1GiB")
       .describe("While the received events take more than this, the oldest go sooner. The same ones stay."),
     audit_keep: duration().prefault("90d").describe("How long the audit is kept."),
+    audit_max_size: size()
+      .prefault("1GiB")
+      .describe(
+        "While the audit takes more than this, its oldest entries go sooner. Half of it is for the operator's own, which no others displace.",
+      ),
   })
   .describe("What Emissary remembers.");

@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
-import { isJsonObject, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, isTextDeeperThan, MAX_NESTING, type JsonObject } from "../../model/json.ts";
 
 /** Reads a streamed body whole, up to a limit in bytes. @throws EmissaryError `too-large` */
 export async function readBody(request: FastifyRequest, limit: number): Promise<Buffer> {
@@ -36,6 +36,9 @@ export async function readJson(request: FastifyRequest, limit: number): Promise<
     value = JSON.parse(raw.toString("utf8"));
   } catch (error) {
     throw new EmissaryError("not-json", `The body is not JSON: ${sentenceOf(error)}.`);
+  }
+  if (isTextDeeperThan(MAX_NESTING, raw)) {
+    throw new EmissaryError("bad-request", `The body is nested more than ${MAX_NESTING} deep.`);
   }
   if (!isJsonObject(value)) throw new EmissaryError("bad-request", "The body is not a JSON object.");
   return value;

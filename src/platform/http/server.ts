@@ -6,6 +6,7 @@ import { isJsonObject } from "../../model/json.ts";
 import type { Logger } from "../../model/logger.ts";
 import { pathForLog } from "./bearer.ts";
 import { MATRIX_ERRORS, matrixErrorBody, type Audience } from "./matrix-errors.ts";
+import { faultInTarget } from "./target.ts";
 
 /** Percent-encoded identifiers of 255 bytes: fastify's own bound of 100 would answer 404 for them. */
 const MAX_PARAM_LENGTH = 1024;
@@ -17,6 +18,8 @@ export interface ServerOptions {
   readonly bodyLimit: number | null;
   /** Whom errors are told to. */
   readonly audience: Audience;
+  /** Requests may go on to the homeserver by the path that they came with. */
+  readonly passesOn?: boolean;
   readonly log: Logger;
   readonly random: Random;
 }
@@ -25,7 +28,8 @@ export interface ServerOptions {
  * A fastify server that answers every failure as a Matrix error, hands bodies on unparsed, and logs each request
  * with an ID and without its query.
  */
-export function makeServer({ name, bodyLimit, audience, log, random }: ServerOptions): FastifyInstance {
+export function makeServer(options: ServerOptions): FastifyInstance {
+  const { name, bodyLimit, audience, passesOn = false, log, random } = options;
   const start = random.token(4);
   let requests = 0;
   const server = fastify({
@@ -40,6 +44,11 @@ export function makeServer({ name, bodyLimit, audience, log, random }: ServerOpt
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Failures before a route is found, such as broken percent-encoding.
     frameworkErrors: (error, _request, reply) => sendError(reply, asEmissaryError(error), audience),
+  });
+  // The first of all hooks, before anybody's token is looked at.
+  server.addHook("onRequest", (request, _reply, done) => {
+    const fault = faultInTarget(request.raw.url ?? "", passesOn);
+    done(fault === null ? undefined : new EmissaryError("bad-request", `The request is malformed: ${fault}.`));
   });
   server.removeAllContentTypeParsers();
   if (bodyLimit === null) server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));

@@ -88,21 +88,19 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
       .transaction(() => {
         const nr = this.#rooms.take(roomId);
         this.#rooms.learnVia(nr, via);
-        const renewed = this.#find.get(nr, holder.kind, holder.name) !== undefined;
+        const before = this.#find.get(nr, holder.kind, holder.name);
         const expires_at = ttl === null ? null : now + ttl;
         this.#book.put({ room_nr: nr, kind: holder.kind, holder: holder.name, alias, upgrades, expires_at }, now);
         const row = this.#find.get(nr, holder.kind, holder.name);
         if (row === undefined) throw new Error("a lease that was just booked is not there");
-        this.#audit.write(
-          {
-            actor: holderText(holder),
-            action: renewed ? "lease.renew" : "lease.take",
-            outcome: "done",
-            roomId,
-            detail: { via: [...via], ttl },
-          },
-          now,
-        );
+        // Holders renew as often as they read or ask again, and a row for each would say what the first one said.
+        if (before === undefined || isOtherwise(before, row)) {
+          const action = before === undefined ? "lease.take" : "lease.renew";
+          this.#audit.write(
+            { actor: holderText(holder), action, outcome: "done", roomId, detail: { via: [...via], ttl } },
+            now,
+          );
+        }
         this.#book.wake(nr, now, WAITING_KINDS.includes(holder.kind));
         return leaseOf(roomId, row);
       })
@@ -169,6 +167,11 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
   async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {
     return this.#presentRooms.all(holder.kind, holder.name) as RoomId[];
   }
+}
+
+/** Whether a renewal changed more of a lease than when it ends. */
+function isOtherwise(before: LeaseRow, after: LeaseRow): boolean {
+  return before.alias !== after.alias || (before.expires_at === null) !== (after.expires_at === null);
 }
 
 export function leaseOf(roomId: RoomId, row: LeaseRow): Lease {

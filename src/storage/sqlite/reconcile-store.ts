@@ -1,4 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
+import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { ReconcileStore } from "../../reconcile/contracts.ts";
 import type { LeaseBook } from "./lease-book.ts";
@@ -13,7 +14,8 @@ export class SqliteReconcileStore implements ReconcileStore {
   readonly #leases: LeaseBook;
   readonly #attended: Statement<[], string>;
   readonly #setAbsent: Statement<[number, number]>;
-  readonly #lively: Statement<[number, number], string>;
+  readonly #newest: Statement<[number], Buffer>;
+  readonly #isAttended: Statement<[string], number>;
   readonly #recheck: Statement<[number, number], string>;
 
   constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook) {
@@ -24,12 +26,9 @@ export class SqliteReconcileStore implements ReconcileStore {
     this.#setAbsent = db.prepare(
       "UPDATE rooms SET own_membership = 'leave', own_event = NULL, load = 'stale', load_at = ? WHERE nr = ? AND own_membership = 'join'",
     );
-    this.#lively = db
-      .prepare<[number, number], string>(
-        "SELECT r.room_id FROM (SELECT CAST(body AS TEXT) AS body, first_seq FROM journal ORDER BY first_seq DESC LIMIT ?) AS newest, " +
-          "json_each(newest.body, '$.events') AS event JOIN rooms r ON r.room_id = event.value ->> '$.room_id' " +
-          "WHERE r.own_membership = 'join' GROUP BY r.room_id ORDER BY max(newest.first_seq) DESC LIMIT ?",
-      )
+    this.#newest = db.prepare<[number], Buffer>("SELECT body FROM journal ORDER BY first_seq DESC LIMIT ?").pluck();
+    this.#isAttended = db
+      .prepare<[string], number>("SELECT 1 FROM rooms WHERE room_id = ? AND own_membership = 'join'")
       .pluck();
     this.#recheck = db
       .prepare<[number, number], string>(
@@ -53,7 +52,19 @@ export class SqliteReconcileStore implements ReconcileStore {
   }
 
   async liveliest(limit: number): Promise<readonly RoomId[]> {
-    return this.#lively.all(JOURNAL_ROWS, limit) as RoomId[];
+    const rooms = new Set<RoomId>();
+    const looked = new Set<string>();
+    // Read here and not by SQLite, which gives up on the whole where one stranger's event is nested a thousand deep.
+    for (const body of this.#newest.iterate(JOURNAL_ROWS)) {
+      const { events } = JSON.parse(body.toString("utf8")) as { readonly events: readonly RoomEvent[] };
+      for (const { room_id: roomId } of events) {
+        if (rooms.size >= limit) return [...rooms];
+        if (looked.has(roomId)) continue;
+        looked.add(roomId);
+        if (this.#isAttended.get(roomId) !== undefined) rooms.add(roomId);
+      }
+    }
+    return [...rooms];
   }
 
   async recheckOne(before: number, now: number): Promise<RoomId | null> {

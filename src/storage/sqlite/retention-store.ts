@@ -1,4 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
+import type { AuditSize } from "../../ledger/audit-cut.ts";
 import type { JournalEdges, JournalRow } from "../../ledger/cut.ts";
 import type { Reader } from "../../ledger/laggards.ts";
 import type { HistoryExtent, HistoryStore } from "../../ledger/retention.ts";
@@ -8,6 +9,16 @@ import { LAST_SEQ } from "./journal-store.ts";
 const ROW =
   "first_seq AS firstSeq, events, received_at AS receivedAt, octet_length(body) + octet_length(event_ids) AS bytes";
 
+/** What a row takes, about: its texts, and what SQLite has beside them. */
+const AUDIT_SIZE =
+  "id, 24 + octet_length(actor) + octet_length(action) + octet_length(outcome) + coalesce(octet_length(room_id), 0) + " +
+  "octet_length(detail) AS bytes, actor = 'operator' AS isOperators";
+
+/** SQLite has no booleans. */
+interface AuditSizeRow extends Omit<AuditSize, "isOperators"> {
+  readonly isOperators: 0 | 1;
+}
+
 /** The end of the journal and of the audit where they are cut. */
 export class RetentionStore implements HistoryStore {
   readonly #db: Database;
@@ -16,7 +27,10 @@ export class RetentionStore implements HistoryStore {
   readonly #extent: Statement<[], HistoryExtent>;
   readonly #readers: Statement<[], Reader>;
   readonly #trim: Statement<[{ through: number }], JournalRow>;
-  readonly #trimAudit: Statement<[{ before: number; limit: number }]>;
+  readonly #auditRows: Statement<[number, number], AuditSizeRow>;
+  readonly #auditRowsOf: Statement<[number, 0 | 1, number], AuditSizeRow>;
+  readonly #trimAudit: Statement<[{ before: number; limit: number }], AuditSizeRow>;
+  readonly #trimAuditOf: Statement<[number, number, 0 | 1]>;
 
   constructor(db: Database) {
     this.#db = db;
@@ -26,11 +40,10 @@ export class RetentionStore implements HistoryStore {
         "coalesce((SELECT first_seq FROM journal ORDER BY first_seq DESC LIMIT 1 OFFSET ?), 0) AS recentFrom, " +
         "(SELECT min(seq) FROM cursors) AS lowestCursor",
     );
-    // Each of these is the first or last entry of a key. IDs of the audit have no gaps, unless a clock was set back and the
-    // entries that it misdated went before their neighbours.
+    // Each of these is the first or last entry of a key.
     this.#extent = db.prepare(
       "SELECT (SELECT received_at FROM journal ORDER BY first_seq LIMIT 1) AS journalOldestAt, " +
-        "coalesce((SELECT max(id) FROM audit) - (SELECT min(id) FROM audit) + 1, 0) AS auditEntries, " +
+        "coalesce((SELECT min(id) FROM audit), 0) AS auditFirst, coalesce((SELECT max(id) FROM audit), 0) AS auditLast, " +
         "(SELECT at FROM audit ORDER BY id LIMIT 1) AS auditOldestAt",
     );
     // The row of the next event is the last that begins at or before it; for a cursor of what is gone already, the oldest.
@@ -49,8 +62,14 @@ export class RetentionStore implements HistoryStore {
     );
     // Entries are in the order of time, but for a clock that was set: so the oldest are looked at, and need no index of times.
     this.#trimAudit = db.prepare(
-      "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT @limit) WHERE at < @before)",
+      "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT @limit) WHERE at < @before) " +
+        `RETURNING ${AUDIT_SIZE}`,
     );
+    this.#auditRows = db.prepare(`SELECT ${AUDIT_SIZE} FROM audit WHERE id > ? ORDER BY id LIMIT ?`);
+    this.#auditRowsOf = db.prepare(
+      `SELECT ${AUDIT_SIZE} FROM audit WHERE id > ? AND (actor = 'operator') = ? ORDER BY id LIMIT ?`,
+    );
+    this.#trimAuditOf = db.prepare("DELETE FROM audit WHERE id > ? AND id <= ? AND (actor = 'operator') = ?");
   }
 
   async rows(after: number, limit: number): Promise<readonly JournalRow[]> {
@@ -77,7 +96,23 @@ export class RetentionStore implements HistoryStore {
     return this.#db.transaction(() => this.#trim.all({ through })).immediate();
   }
 
-  async trimAudit(before: number, limit: number): Promise<number> {
-    return this.#trimAudit.run({ before, limit }).changes;
+  async auditRows(after: number, limit: number, isOperators?: boolean): Promise<readonly AuditSize[]> {
+    if (isOperators === undefined) return this.#auditRows.all(after, limit).map(sizeOf);
+    return this.#auditRowsOf.all(after, isOperators ? 1 : 0, limit).map(sizeOf);
   }
+
+  async trimAudit(before: number, limit: number): Promise<readonly AuditSize[]> {
+    return this.#db
+      .transaction(() => this.#trimAudit.all({ before, limit }))
+      .immediate()
+      .map(sizeOf);
+  }
+
+  async trimAuditOf(isOperators: boolean, after: number, through: number): Promise<void> {
+    this.#trimAuditOf.run(after, through, isOperators ? 1 : 0);
+  }
+}
+
+function sizeOf({ id, bytes, isOperators }: AuditSizeRow): AuditSize {
+  return { id, bytes, isOperators: isOperators === 1 };
 }

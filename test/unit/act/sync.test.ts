@@ -10,9 +10,10 @@ import type { RoomId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
 import { Openings } from "../../../src/ledger/openings.ts";
 import { Signal } from "../../../src/model/signal.ts";
+import type { Tenant } from "../../../src/model/tenant.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
-import { ALICE, member, message, OTHER_ROOM, OWN, ROOM, state } from "../../support/events.ts";
-import { tenant } from "../../support/tenants.ts";
+import { ALICE, member, message, OTHER_ROOM, ROOM, state } from "../../support/events.ts";
+import { tenant, viewer } from "../../support/tenants.ts";
 
 const BOT = tenant("bot");
 const NEVER = new AbortController().signal;
@@ -46,7 +47,8 @@ function scene() {
     },
   };
   const bounds = async () => ({ first: journal.length === 0 ? 0 : 1, last: journal.length });
-  const parts = { own: OWN, feed, journal: { bounds }, changes, states: roomStates, news: [news], clock };
+  const tenants = { viewerOf: (of: Tenant) => viewer(of) };
+  const parts = { tenants, feed, journal: { bounds }, changes, states: roomStates, news: [news], clock };
   const openings = new Openings({ name: "now", earlier: [{ name: "before", end: { seq: 1, change: 1 } }] });
   const missed: string[] = [];
   const sync = new TenantSync({

@@ -26,9 +26,10 @@ const POLICY: JsonObject = {
       source: "operator",
       allow: 0,
       deny: 1,
+      set_aside: 0,
       rules: [{ kind: "server", entity: "*.evil\u001b[2J", verdict: "deny", reason: "spam\u202e" }],
     },
-    { source: "!bans:example.org", allow: 0, deny: 5000, rules: [] },
+    { source: "!bans:example.org", allow: 0, deny: 5000, set_aside: 0, rules: [] },
   ],
 };
 

@@ -21,6 +21,7 @@ const TENANT: JsonObject = {
   url: "http://127.0.0.1:29317",
   users: "^@_telegram_.*:b$",
   overlaps: [],
+  users_fault: null,
   grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
   ephemeral: false,
   sync_anew: null,

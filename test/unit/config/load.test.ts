@@ -44,6 +44,7 @@ describe("an operator who gives the required keys only", () => {
         journalKeep: 604_800_000,
         journalMaxSize: 1_073_741_824,
         auditKeep: 7_776_000_000,
+        auditMaxSize: 2 ** 30,
       },
       attendance: {
         linger: 600_000,

@@ -9,7 +9,7 @@ import type { JsonValue } from "../../../src/model/json.ts";
 import { dress } from "../../../src/model/persona.ts";
 import type { Tenant } from "../../../src/model/tenant.ts";
 import { ALICE, member, message, NEW_ROOM, OTHER_ROOM, OWN, ROOM } from "../../support/events.ts";
-import { tenant } from "../../support/tenants.ts";
+import { tenant, viewer } from "../../support/tenants.ts";
 
 const TELEGRAM = tenant("telegram", { users: "@telegram_" });
 const IRC = tenant("irc", { users: "@irc_" });
@@ -41,6 +41,7 @@ function scene(events: readonly RoomEvent[], leases: readonly Lease[], first = 1
   const tenants = {
     all: () => [IRC, TELEGRAM],
     isPersona: ({ sender, users }: Tenant, user: UserId) => user === sender || user.startsWith(users ?? "no user"),
+    viewerOf: (of: Tenant) => viewer(of),
   };
   const feed = new JournalFeed({ journal: { read }, coverage, tenants, own: OWN });
   const happens = (event: RoomEvent): void => {
@@ -139,11 +140,13 @@ describe("what concerns a tenant", () => {
 });
 
 // A homeserver that passes such events on may be found; a transaction with one could never be written, nor the next be sent.
-test("an event whose JSON is nested without an end stops nobody: it is left out", async () => {
+test("an event whose JSON is nested without an end stops nobody: what lies too deep in it is left out", async () => {
   const nested = JSON.parse(`${"[".repeat(20_000)}${"]".repeat(20_000)}`) as JsonValue;
   const deep = { ...message({ id: "2" }), content: { nested } };
   const { feed } = scene([message({ id: "1" }), deep, message({ id: "3" })], [always(TELEGRAM, ROOM)]);
-  expect(seqs(await feed.read(TELEGRAM, 0, NO_LIMITS))).toEqual([1, 3]);
+  expect(seqs(await feed.read(TELEGRAM, 0, NO_LIMITS))).toEqual([1, 2, 3]);
+  const [, { event } = { event: deep }] = (await feed.read(TELEGRAM, 0, NO_LIMITS)).events;
+  expect(JSON.stringify(event)).toContain(`{"nested":${"[".repeat(400)}`);
 });
 
 describe("a piece", () => {
@@ -223,7 +226,7 @@ describe("many tenants", () => {
     const coverage: Coverage = {
       spansOf: async (_tenant, rooms) => new Map(rooms.map((room) => [room, [{ after: 0, upTo: null }]])),
     };
-    const tenants = { all: () => [], isPersona: () => false };
+    const tenants = { all: () => [], isPersona: () => false, viewerOf: (of: Tenant) => viewer(of) };
     const feed = new JournalFeed({ journal: { read }, coverage, tenants, own: OWN });
     const early = feed.read(TELEGRAM, 0, NO_LIMITS);
     entries.push({ seq: 1, receivedAt: 0, event: message({ id: "1" }) });

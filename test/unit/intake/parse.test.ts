@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseTransaction } from "../../../src/intake/parse.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
+import { isDeeperThan } from "../../../src/model/json.ts";
 import { ALICE, member, message } from "../../support/events.ts";
 
 const a = message({ id: "a" });
@@ -73,6 +74,19 @@ describe("a thing among the events that is none", () => {
     const parsed = parse(`{"events": [${JSON.stringify(a)}, ${deep}, {"deep": ${deep}}]}`);
     expect(parsed.events).toEqual([a]);
     expect(parsed.setAside.map(({ fault }) => fault)).toEqual(["not an object", "event_id is missing or malformed"]);
+  });
+
+  test.each([498, 500, 501, 999, 1_001, 5_000, 20_000, 100_000])("in an event goes as deep as 500: %i", (depth) => {
+    const deep = `${"[".repeat(depth - 2)}"]"${"]".repeat(depth - 2)}`;
+    const event = `{"event_id":"$deep","room_id":"!r:x.example","type":"m.room.member","sender":"@x:x.example","state_key":"@y:x.example","content":{"membership":"ban","__proto__":{"x":1},"deep":${deep}},"origin_server_ts":1}`;
+    const parsed = parse(`{"events": [${JSON.stringify(a)}, ${event}, ${JSON.stringify(b)}]}`);
+    expect(parsed.events.map(({ event_id }) => event_id)).toEqual([a.event_id, "$deep", b.event_id]);
+    expect(parsed.events[1]).toMatchObject({ state_key: "@y:x.example", content: { membership: "ban" } });
+    expect(Object.keys(parsed.events[1]!.content)).toEqual(["membership", "__proto__", "deep"]);
+    const isKept = depth <= 500;
+    expect(JSON.stringify(parsed.events[1]) === event).toBe(isKept);
+    expect([parsed.plain, parsed.setAside.map(({ json }) => json)]).toEqual([isKept, isKept ? [] : ["event $deep"]]);
+    expect(isDeeperThan(500, parsed.events[1])).toBe(false);
   });
 
   test("with a prototype's names harms nobody", () => {

@@ -9,6 +9,7 @@ const LIMITS: RetentionLimits = {
   journalKeep: 1_000,
   journalMaxSize: 1_000,
   auditKeep: 5_000,
+  auditMaxSize: 1e9,
   memory: { events: 3, transactions: 2 },
 };
 
@@ -139,18 +140,20 @@ describe("limiting what grows", () => {
         recentFrom: rows.at(-nth)?.firstSeq ?? 0,
         lowestCursor: cursors.size === 0 ? null : Math.min(...cursors.values()),
       }),
-      extent: async () => ({ journalOldestAt: null, auditEntries: audit.left, auditOldestAt: null }),
+      extent: async () => ({ journalOldestAt: null, auditFirst: 1, auditLast: audit.left, auditOldestAt: null }),
       readers: async () =>
         [...cursors].map(([consumer, seq]) => {
           const next = rows.find(({ firstSeq }) => firstSeq > seq);
           return { consumer, seq, unreadAt: next?.receivedAt ?? 0, unreadRowEnd: seq + 1 };
         }),
       trim: async (through) => rows.splice(0, rows.filter(({ firstSeq }) => firstSeq <= through).length),
+      auditRows: async () => [],
       trimAudit: async (_before, limit) => {
         const gone = Math.min(limit, audit.left);
         audit.left -= gone;
-        return gone;
+        return Array.from({ length: gone }, (_, index) => ({ id: index + 1, bytes: 1, isOperators: false }));
       },
+      trimAuditOf: async () => {},
     };
     const limiter = new HistoryLimiter(store, LIMITS);
     const done = limitHistory({ limiter, clock, log, abort: abort.signal });

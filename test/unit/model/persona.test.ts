@@ -7,7 +7,7 @@ import { isJsonObject, stringAt, without, type JsonObject, type JsonValue } from
 import { MESSAGE_PROFILE } from "../../../src/model/message-profile.ts";
 import { dress, undress, type Costume, type Profile } from "../../../src/model/persona.ts";
 import { ALICE, message, OWN } from "../../support/events.ts";
-import { tenant } from "../../support/tenants.ts";
+import { tenant, viewer } from "../../support/tenants.ts";
 
 const TELEGRAM = tenant("telegram");
 const IRC = tenant("irc");
@@ -27,8 +27,8 @@ function sent(content: JsonObject, more: Partial<RoomEvent> = {}): RoomEvent {
   return { ...message({ id: "sent", sender: OWN }), content, ...more };
 }
 
-const asTelegram = (event: RoomEvent): RoomEvent => undress(event, { own: OWN, tenant: TELEGRAM });
-const asIrc = (event: RoomEvent): RoomEvent => undress(event, { own: OWN, tenant: IRC });
+const asTelegram = (event: RoomEvent): RoomEvent => undress(event, viewer(TELEGRAM));
+const asIrc = (event: RoomEvent): RoomEvent => undress(event, viewer(IRC));
 
 const TEXT: JsonObject = { msgtype: "m.text", body: "meow" };
 const HTML: JsonObject = { ...TEXT, format: "org.matrix.custom.html", formatted_body: "<p>meow</p>" };

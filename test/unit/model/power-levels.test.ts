@@ -12,19 +12,18 @@ import {
   type LevelsWriter,
 } from "../../../src/model/power-levels.ts";
 import { ALICE, BOB, message, OWN } from "../../support/events.ts";
-import { tenant } from "../../support/tenants.ts";
+import { tenant, viewer } from "../../support/tenants.ts";
 
 const TELEGRAM = tenant("telegram", { users: "@telegram_.*" });
 const IRC = tenant("irc", { users: "@irc_.*" });
 const BOT = TELEGRAM.sender;
 const CAT = "@telegram_cat:ours.example" as UserId;
 const DOG = "@telegram_dog:ours.example" as UserId;
-const VIEWER = { own: OWN, tenant: TELEGRAM };
-const isPersona = (user: UserId): boolean => [BOT, CAT, DOG].includes(user);
+const VIEWER = viewer(TELEGRAM, [CAT, DOG]);
 
 const seen = (content: JsonObject): JsonObject => levelsSeen(content, VIEWER);
 const set = (written: JsonObject, current: JsonObject, more: Partial<LevelsWriter> = {}): JsonObject =>
-  levelsToSet(written, current, { ...VIEWER, isPersona, isCreator: false, ...more });
+  levelsToSet(written, current, { ...VIEWER, isCreator: false, ...more });
 const given = (levels: JsonObject): JsonObject => ({ [PERSONA_LEVELS]: { telegram: levels } });
 
 describe("power levels as a tenant sees them", () => {
@@ -199,7 +198,7 @@ describe("who made a room in which makers' power has no level", () => {
 
   test("is, to each tenant, its sender, for it has that power", () => {
     expect(undress(create({ room_version: "12" }), VIEWER).sender).toBe(BOT);
-    expect(undress(create({ room_version: "12" }), { own: OWN, tenant: IRC }).sender).toBe(IRC.sender);
+    expect(undress(create({ room_version: "12" }), viewer(IRC)).sender).toBe(IRC.sender);
     const more = create({ room_version: "12", additional_creators: [BOB, OWN] }, ALICE);
     const { sender, content } = undress(more, VIEWER);
     expect([sender, content["additional_creators"]]).toEqual([ALICE, [BOB, BOT]]);

@@ -1,8 +1,9 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { ServerName, TenantId } from "../../../src/model/ids.ts";
+import type { ServerName, TenantId, UserId } from "../../../src/model/ids.ts";
 import type { Grant } from "../../../src/model/tenant.ts";
 import { MAX_GRANTS } from "../../../src/policy/grants.ts";
 import { Tenants, type TenantWish } from "../../../src/policy/tenants.ts";
+import { compileExpression } from "../../../src/platform/expressions.ts";
 import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
 import { ManualClock, seededRandom, START } from "../../support/clock.ts";
 import { OTHER_ROOM, OWN, ROOM } from "../../support/events.ts";
@@ -25,6 +26,7 @@ async function scene(secret = "the installation's own secret", seed = 1) {
       store: storage.tenants,
       own: OWN,
       server,
+      compile: compileExpression,
       secret,
       clock: new ManualClock(),
       random: seededRandom(seed),
@@ -157,4 +159,16 @@ describe("a tenant", () => {
     expect(tenants.byId("irc")).toMatchObject({ id: "irc" });
     expect(tenants.byId("constructor")).toBeNull();
   });
+});
+
+test("a tenant from before whose namespace is not read has its sender, and nobody else", async () => {
+  const { tenants } = await scene();
+  const { tenant } = await tenants.add({ ...TELEGRAM, users: "@telegram_(?!admin).*" });
+  const { tenant: sound } = await tenants.add({ ...IRC, users: "@(i+)+rc_.*" });
+  expect(tenants.faultIn(tenant)).toMatch(/^looks around/);
+  expect(tenants.faultIn(sound)).toBeNull();
+  expect(tenants.isPersona(tenant, tenant.sender)).toBe(true);
+  expect(tenants.isPersona(tenant, "@telegram_cat:ours.example" as UserId)).toBe(false);
+  expect(tenants.isPersona(sound, "@iirc_cat:ours.example" as UserId)).toBe(true);
+  expect(tenants.isPersona(sound, `@${"i".repeat(200)}:ours.example` as UserId)).toBe(false);
 });

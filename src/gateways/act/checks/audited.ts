@@ -1,6 +1,6 @@
 import type { FastifyReply } from "fastify";
 import type { RoomId } from "../../../model/ids.ts";
-import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { parsedObject, stringAt, written, type JsonObject } from "../../../model/json.ts";
 import type { Tenant } from "../../../model/tenant.ts";
 import type { ActParts } from "../act.ts";
 
@@ -22,7 +22,7 @@ export async function passAudited(
   reply: FastifyReply,
   { method, path, body, roomId, action, detail }: AuditedDeed,
 ): Promise<FastifyReply> {
-  const bytes = Buffer.from(JSON.stringify(body));
+  const bytes = Buffer.from(written(body));
   const answer = await lanes.put(tenant.id, roomId, () => upstream.answer(method, path, bytes));
   const said = parsedObject(answer.body);
   const eventId = stringAt(said, "event_id");

@@ -1,5 +1,5 @@
 import { ON_BEHALF_OF } from "../../../model/attribution.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { isJsonObject, written, type JsonObject, type JsonValue } from "../../../model/json.ts";
 import { undressJson, undressState, type Viewer } from "../../../model/persona.ts";
 
 /**
@@ -31,9 +31,9 @@ function revised(body: Buffer, change: (answer: JsonValue) => JsonValue): Buffer
   try {
     const answer = JSON.parse(body.toString("utf8")) as JsonValue;
     const next = change(answer);
-    return next === answer ? null : Buffer.from(JSON.stringify(next));
+    return next === answer ? null : Buffer.from(written(next));
   } catch {
-    // No JSON, or none that can be written again: thousands of brackets in each other, which an event from elsewhere may hold.
+    // No JSON.
     return null;
   }
 }

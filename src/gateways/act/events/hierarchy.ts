@@ -1,6 +1,6 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
-import { isJsonObject, parsedObject, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, without, written, type JsonObject, type JsonValue } from "../../../model/json.ts";
 import { param } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler } from "../act.ts";
@@ -47,13 +47,13 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
     next = stringAt(page, "next_batch");
   }
   const whole = { ...without(first, "next_batch"), rooms, ...(next === null ? {} : { next_batch: next }) };
-  const seen = Buffer.from(JSON.stringify(whole));
+  const seen = Buffer.from(written(whole));
   // The length was that of the homeserver's text.
   delete headers["content-length"];
   return reply
     .code(200)
     .headers(headers)
-    .send(echoedEvents(seen, { own: parts.own, tenant }) ?? seen);
+    .send(echoedEvents(seen, parts.tenants.viewerOf(tenant)) ?? seen);
 };
 
 function visible(answer: JsonObject, own: ReadonlySet<JsonValue>): JsonObject[] {

@@ -19,7 +19,7 @@ const NONE: ReadonlySet<string> = new Set();
 function read(allowed: ReadonlySet<string>, isContent: (request: FastifyRequest) => boolean = () => false): ActHandler {
   return async (parts, caller, request, reply) => {
     await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
-    const viewer = { own: parts.own, tenant: caller.tenant };
+    const viewer = parts.tenants.viewerOf(caller.tenant);
     const type = isContent(request) ? param(request, "eventType") : null;
     return parts.upstream.revised(
       { method: "GET", path: pathOf(request, allowed), headers: request.headers, body: null },

@@ -2,7 +2,7 @@ import type { FastifyReply } from "fastify";
 import { withLimit } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, serverOf, type RoomId, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject, written } from "../../../model/json.ts";
 import type { LeaseWish } from "../../../model/lease.ts";
 import { hasCreatorPower } from "../../../model/power-levels.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
@@ -127,7 +127,7 @@ async function make(
   { tenant }: Caller,
   { path, body, action, field, from, refusal }: Making,
 ): Promise<{ readonly answer: Answer; readonly roomId: RoomId | null }> {
-  const answer = refusal ?? (await parts.upstream.answer("POST", path, Buffer.from(JSON.stringify(body))));
+  const answer = refusal ?? (await parts.upstream.answer("POST", path, Buffer.from(written(body))));
   const said = parsedObject(answer.body);
   const named = stringAt(said, field);
   const roomId = answer.status === 200 && named !== null && isRoomId(named) ? named : null;

@@ -1,6 +1,6 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomEvent } from "../../../model/event.ts";
-import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
+import type { RoomId, TenantId } from "../../../model/ids.ts";
 import { undress } from "../../../model/persona.ts";
 import type { Signal } from "../../../model/signal.ts";
 import type { Tenant } from "../../../model/tenant.ts";
@@ -9,13 +9,14 @@ import type { RoomStates } from "../../../attendance/contracts.ts";
 import type { Feed } from "../../../feed/feed.ts";
 import type { Journal } from "../../../ledger/journal.ts";
 import type { Openings, Position } from "../../../ledger/openings.ts";
+import type { Tenants } from "../../../policy/tenants.ts";
 import { syncAnswer } from "./answer.ts";
 import type { LeaseChange, LeaseChanges } from "./contracts.ts";
 import { positionOf, tokenOf } from "./token.ts";
 import type { JsonObject } from "../../../model/json.ts";
 
 export interface SyncParts {
-  readonly own: UserId;
+  readonly tenants: Pick<Tenants, "viewerOf">;
   readonly feed: Feed;
   readonly journal: Pick<Journal, "bounds">;
   readonly changes: LeaseChanges;
@@ -155,7 +156,7 @@ export class TenantSync {
           if (event.type === "m.room.member") continue;
           bytes += JSON.stringify(event).length;
           if (events.length >= MAX_STATE.events || bytes > MAX_STATE.bytes) return events;
-          events.push(undress(event, { own: this.#parts.own, tenant }));
+          events.push(undress(event, this.#parts.tenants.viewerOf(tenant)));
         }
       }
     } catch (error) {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type RoomId, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, written, type JsonObject } from "../../../model/json.ts";
 import { noMembership } from "../../../model/outgoing.ts";
 import type { PersonaInRoom } from "../../../model/persona.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
@@ -38,7 +38,7 @@ async function listed(
   const headers = { ...answer.headers };
   // That of the homeserver's text.
   delete headers["content-length"];
-  const body = answer.status === 200 ? Buffer.from(JSON.stringify(change(parsedObject(answer.body)))) : answer.body;
+  const body = answer.status === 200 ? Buffer.from(written(change(parsedObject(answer.body)))) : answer.body;
   return reply.code(answer.status).headers(headers).send(body);
 }
 

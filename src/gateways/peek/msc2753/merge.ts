@@ -1,5 +1,5 @@
 import { isRoomId, type RoomId } from "../../../model/ids.ts";
-import type { JsonObject } from "../../../model/json.ts";
+import { written, type JsonObject } from "../../../model/json.ts";
 import { eachMember, endOfValue, isObjectAt, skipSpace, stringAt } from "../../../masking/json-bytes.ts";
 
 const CLOSE_OBJECT = 0x7d;
@@ -101,7 +101,7 @@ interface Splice {
 }
 
 function member(key: string, value: unknown): string {
-  return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+  return `${JSON.stringify(key)}:${written(value)}`;
 }
 
 function insertion({ begin, isEmpty }: Members, members: readonly string[]): Splice {

@@ -1,0 +1,37 @@
+/** What stands for itself in a target, and needs no look at what it may be decoded to. */
+const PLAIN = /^(?:\/[A-Za-z0-9_!$@:=~-][A-Za-z0-9_!$@:.=~-]*)+\/?(?:\?[\x21\x22\x24-\x7e]*)?$/;
+
+/**
+ * What is wrong with a request's target, as a sentence without its full stop; null where nothing is. Listeners refuse all but plain
+ * paths before anybody looks at them: a whole address, dots, or a second slash are read in one way here and in another by
+ * the homeserver or a proxy on the way, and what was checked would not be what is asked. A slash inside a segment, encoded, is
+ * common: event IDs and state keys have them.
+ * @param isPassedOn it may go on to the homeserver: what its segments hold once decoded counts, too
+ */
+export function faultInTarget(target: string, isPassedOn: boolean): string | null {
+  if (PLAIN.test(target)) return null;
+  if (!target.startsWith("/")) return "it is to be asked for by its path, which begins with a slash";
+  const [path = ""] = target.split("?", 1);
+  if (/[^\x21-\x7e]|#/.test(target) || path.includes("\\"))
+    return "its target has characters that are to be percent-encoded";
+  const segments = path.slice(1).split("/");
+  for (const [at, segment] of segments.entries()) {
+    const isLast = at === segments.length - 1;
+    if (segment === "" && !isLast) return "its path has two slashes in a row";
+    const text = decoded(segment);
+    if (text === null) return "its path is not percent-encoded UTF-8";
+    if (text === "." || text === "..") return "its path has dots for a folder";
+    if (!isPassedOn) continue;
+    if (text.includes("\0")) return "its path has a NUL in it";
+    if (text.split(/[/\\]/).includes("..")) return "its path has dots for a folder";
+  }
+  return null;
+}
+
+function decoded(segment: string): string | null {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return null;
+  }
+}
