@@ -1,5 +1,6 @@
 import path from "node:path";
 import { expect, test } from "vitest";
+import { stringAt } from "../../src/model/json.ts";
 import type { Clock } from "../../src/model/clock.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
@@ -92,7 +93,7 @@ test("a token that was replaced and logged out becomes no device's", async () =>
   const square = room();
   await peek(service, square);
   const synced = await ask(service, "GET", `${V3}/sync?timeout=0`);
-  const since = String(synced.body["next_batch"]);
+  const since = stringAt(synced.body, "next_batch") ?? "";
   const second = "second-of-alice";
   homeserver.tokens.set(second, `@alice:${SERVER}`);
   const read = (token: string, target: string): Promise<Answer> => service.gateway("GET", target, { token });

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import DatabaseConstructor, { type Database } from "better-sqlite3";
+import DatabaseConstructor from "better-sqlite3";
 import fc from "fast-check";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { foldEvent, type LedgerChange } from "../../src/ledger/fold.ts";
@@ -31,7 +31,7 @@ function changesOf(room: RoomId, memberships: Iterable<readonly [UserId, Members
 
 /** How SQLite goes about each statement that asks for servers of rooms. */
 function plansOf(path: string): readonly string[] {
-  const prepare = vi.spyOn(DatabaseConstructor.prototype as Database, "prepare");
+  const prepare = vi.spyOn(DatabaseConstructor.prototype, "prepare");
   open(path);
   const asked = prepare.mock.calls.map(([sql]) => sql).filter((sql) => /^SELECT .*room_servers/.test(sql));
   prepare.mockRestore();

@@ -85,7 +85,8 @@ export async function daemon(answers: Readonly<Record<string, Answer>>, token = 
   return { config: ["--config", configFor(port)], asked };
 }
 
-export const refusal = (code: ErrorCode, error: string): JsonValue => matrixErrorBody(new EmissaryError(code, error), "operator");
+export const refusal = (code: ErrorCode, error: string): JsonValue =>
+  matrixErrorBody(new EmissaryError(code, error), "operator");
 
 const UNKNOWN_TOKEN = refusal("unknown-token", "The token is not known.");
 const NOT_FOUND = refusal("not-found", "There is no such thing.");

@@ -1,10 +1,9 @@
-import type { IncomingMessage } from "node:http";
 import { describe, expect, test } from "vitest";
 import { isSameSecret, pathForLog, tokensOf } from "../../../src/platform/http/bearer.ts";
 
 function tokens(authorization: string | undefined, url = "/x"): (string | null)[] {
   const headers = authorization === undefined ? {} : { authorization };
-  const { header, query } = tokensOf({ headers, url } as IncomingMessage);
+  const { header, query } = tokensOf({ headers, url });
   return [header, query];
 }
 
