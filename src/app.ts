@@ -7,6 +7,7 @@ import { HomeserverAccount } from "./homeserver/account.ts";
 import { HomeserverClient } from "./homeserver/client.ts";
 import { HomeserverDirectory } from "./homeserver/directory.ts";
 import { HomeserverStates } from "./homeserver/states.ts";
+import { AliasLookups } from "./leases/lookups.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
 import { Openings, type Opened } from "./ledger/openings.ts";
 import { Recorder } from "./ledger/recorder.ts";
@@ -22,7 +23,7 @@ import { changesBetween, type ConfigChanges } from "./platform/config/changes.ts
 import type { Config } from "./platform/config/config.ts";
 import { DatabaseWatch } from "./parts/database-watch.ts";
 import { Misses } from "./parts/missed.ts";
-import { listen, makeServer } from "./platform/http/server.ts";
+import { listen, makeServer, type ServerOptions } from "./platform/http/server.ts";
 import { makeMetrics } from "./platform/metrics.ts";
 import { makeTenantRegistration } from "./platform/registration.ts";
 import { programVersion } from "./platform/version.ts";
@@ -89,13 +90,15 @@ export class App {
       asToken: config.registration.asToken,
       own,
     });
+    const directory = new HomeserverDirectory(client.of("looks"));
     const shared: Shared = {
       config,
       own,
       storage,
       openings: new Openings(opened),
       client,
-      directory: new HomeserverDirectory(client),
+      directory,
+      aliases: new AliasLookups(directory, clock, () => metrics.noPlace.inc({ who: "any", kind: "alias" })),
       states: new HomeserverStates(client),
       metrics,
       clock,
@@ -114,7 +117,11 @@ export class App {
     this.#readers = new Readers(shared, this.#guard, this.#presence.keeper, this.#recorder);
 
     const tally = new Tally(metrics, clock);
-    this.#intake = makeServer({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, audience: "operator", log, random });
+    const listener = (options: Pick<ServerOptions, "name" | "bodyLimit" | "audience" | "passesOn">): FastifyInstance => {
+      const cut: ServerOptions["cut"] = (body) => metrics.cutOff.inc({ listener: options.name, body });
+      return makeServer({ ...options, log, clock, random, cut });
+    };
+    this.#intake = listener({ name: "intake", bodyLimit: INTAKE_BODY_LIMIT, audience: "operator" });
     intakeRoutes(this.#intake, {
       recorder: this.#recorder,
       hsToken: config.registration.hsToken,
@@ -126,7 +133,7 @@ export class App {
       passed: (events) => this.#readers.couriers.ephemeral(events),
       pinged: (transactionId) => tally.pinged(transactionId),
     });
-    this.#gateway = makeServer({ name: "gateway", bodyLimit: null, audience: "strangers", passesOn: true, log, random });
+    this.#gateway = listener({ name: "gateway", bodyLimit: null, audience: "strangers", passesOn: true });
     gatewayRoutes(this.#gateway, {
       ...shared,
       feed: this.#readers.feed,
@@ -139,7 +146,7 @@ export class App {
       couriers: this.#readers.couriers,
       missed: this.#misses.note,
     });
-    this.#admin = makeServer({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, audience: "operator", log, random });
+    this.#admin = listener({ name: "admin", bodyLimit: ADMIN_BODY_LIMIT, audience: "operator" });
     this.#adminRoutes(tally);
   }
 

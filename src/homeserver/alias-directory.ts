@@ -2,8 +2,8 @@ import type { AliasDirectory, RoomPage } from "../gateways/alias/contracts.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import type { Aliases } from "../leases/target.ts";
 import type { CallOptions, HomeserverClient } from "./client.ts";
-import type { HomeserverDirectory } from "./directory.ts";
 import { failureOf, isWorthRetrying } from "./errors.ts";
 
 const PAGE = 100;
@@ -14,9 +14,9 @@ export class HomeserverAliasDirectory implements AliasDirectory {
   readonly all: AliasDirectory["all"];
   readonly #client: HomeserverClient;
 
-  constructor(client: HomeserverClient, directory: HomeserverDirectory, adminToken: string | null) {
+  constructor(client: HomeserverClient, aliases: Aliases, adminToken: string | null) {
     this.#client = client;
-    this.resolve = (alias) => directory.resolve(alias);
+    this.resolve = (alias) => aliases.resolve(alias);
     if (adminToken === null) {
       this.all = null;
       return;

@@ -1,6 +1,7 @@
 import { Pool, type Dispatcher } from "undici";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import { parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import type { Hold } from "../model/bytes-held.ts";
 import type { UserId } from "../model/ids.ts";
 
 /** Answers of the control plane are small; a homeserver, or what stands in its place, does not get to fill our memory. */
@@ -30,25 +31,59 @@ export interface Answer {
   readonly retryAfter: number | null;
 }
 
-/** One homeserver, spoken to as its appservice: small JSON calls here, streams in upstream.ts, over one pool of connections. */
+/**
+ * What is asked for, and how many connections it has at most. Nothing that somebody outside causes is asked over those of our own work.
+ * Tenants and users have a place at the gateway for all that they ask at once (gateways/door/admission.ts), so these never wait here.
+ */
+const CONNECTIONS = {
+  /** Joins and leaves, loading, the account, comparing, invites, aliases: each has a bound of its own. */
+  control: 64,
+  /** Looks at rooms and look-ups of aliases, which wait on other servers. */
+  looks: 128,
+  tenants: 2_048,
+  users: 8_192,
+} as const;
+export type Purpose = keyof typeof CONNECTIONS;
+
+interface ClientParts {
+  readonly url: URL;
+  readonly asToken: string;
+  readonly own: UserId;
+  /** In place of what our own work has. */
+  readonly connections?: number;
+}
+
+/** One homeserver, spoken to as its appservice: small JSON calls here, streams in upstream.ts, over a pool for each purpose. */
 export class HomeserverClient {
   readonly pool: Pool;
-  /**
-   * For what users ask with their own tokens: as many connections as they have themselves. Each may wait for half a minute, and then
-   * nothing of ours is to wait behind it.
-   */
-  readonly callers: Pool;
   readonly own: UserId;
   readonly #base: string;
   readonly #token: string;
+  readonly #parts: ClientParts;
+  readonly #others: Map<Purpose, HomeserverClient>;
 
-  constructor(parts: { url: URL; asToken: string; own: UserId; connections?: number }) {
+  constructor(
+    parts: ClientParts,
+    connections: number = parts.connections ?? CONNECTIONS.control,
+    others = new Map<Purpose, HomeserverClient>(),
+  ) {
     const options = { headersTimeout: 0, bodyTimeout: 60_000, keepAliveTimeout: 30_000 };
-    this.pool = new Pool(parts.url.origin, { ...options, connections: parts.connections ?? 64 });
-    this.callers = new Pool(parts.url.origin, options);
+    this.pool = new Pool(parts.url.origin, { ...options, connections });
     this.#base = parts.url.pathname.replace(/\/+$/, "");
     this.#token = parts.asToken;
+    this.#parts = parts;
+    this.#others = others;
     this.own = parts.own;
+  }
+
+  /** The same homeserver over connections for another purpose. */
+  of(purpose: Exclude<Purpose, "control">): HomeserverClient {
+    let client = this.#others.get(purpose);
+    if (client === undefined) {
+      client = new HomeserverClient(this.#parts, CONNECTIONS[purpose], this.#others);
+      this.#others.set(purpose, client);
+    }
+    return client;
   }
 
   /** The address of a path on this homeserver, for the pool. */
@@ -92,7 +127,7 @@ export class HomeserverClient {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.pool.destroy(), this.callers.destroy()]);
+    await Promise.all([this, ...this.#others.values()].map(({ pool }) => pool.destroy()));
   }
 }
 
@@ -111,8 +146,8 @@ export function tooLarge(limit: number): EmissaryError {
   );
 }
 
-/** @throws EmissaryError where the answer breaks off, or is larger than `limit` bytes. */
-export async function readWhole(response: Dispatcher.ResponseData, limit: number): Promise<Buffer> {
+/** @throws EmissaryError where the answer breaks off, or is larger than `limit` bytes; what `hold` throws. */
+export async function readWhole(response: Dispatcher.ResponseData, limit: number, hold?: Hold): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
@@ -121,6 +156,7 @@ export async function readWhole(response: Dispatcher.ResponseData, limit: number
       if (size > limit) {
         throw tooLarge(limit);
       }
+      await hold?.add(chunk.length);
       chunks.push(chunk);
     }
   } catch (error) {

@@ -6,6 +6,9 @@ import type { RoomLooker } from "../policy/looks.ts";
 import type { HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
+/** Synapse gives another server ten seconds to tell where its alias points. */
+const RESOLVE_TIMEOUT_MS = 15_000;
+
 /** Where an alias points, and who is there. */
 export interface AliasTarget {
   readonly roomId: RoomId;
@@ -21,8 +24,12 @@ export class HomeserverDirectory implements RoomLooker {
   }
 
   /** Null where the alias is not known. @throws EmissaryError where the homeserver cannot tell now. */
-  async resolve(alias: RoomAlias): Promise<AliasTarget | null> {
-    const answer = await this.#client.call("GET", `/_matrix/client/v3/directory/room/${encodeURIComponent(alias)}`);
+  async resolve(alias: RoomAlias, abort?: AbortSignal): Promise<AliasTarget | null> {
+    const path = `/_matrix/client/v3/directory/room/${encodeURIComponent(alias)}`;
+    const answer = await this.#client.call("GET", path, {
+      timeout: RESOLVE_TIMEOUT_MS,
+      ...(abort === undefined ? {} : { abort }),
+    });
     if (answer.status === 404) return null;
     const roomId = stringAt(answer.body, "room_id");
     if (answer.status !== 200 || roomId === null || !isRoomId(roomId)) throw failureOf(answer, "resolve an alias");

@@ -2,6 +2,7 @@ import type { EventsPage, PagePosition, PeekedRooms, RoomBeginning } from "../ga
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomId, UserId } from "../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import type { BytesHeld } from "../model/bytes-held.ts";
 import { answerOf, readWhole, type Answer, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
@@ -15,9 +16,12 @@ const CLIENT = "/_matrix/client/v3";
 /** Rooms as the homeserver shows them over its older API for peeking. */
 export class HomeserverPeekedRooms implements PeekedRooms {
   readonly #client: HomeserverClient;
+  readonly #held: BytesHeld;
 
-  constructor(client: HomeserverClient) {
+  /** @param held what answers that are held whole take together */
+  constructor(client: HomeserverClient, held: BytesHeld) {
     this.#client = client;
+    this.#held = held;
   }
 
   async beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone"> {
@@ -82,7 +86,15 @@ export class HomeserverPeekedRooms implements PeekedRooms {
     const options = { token, asPseudouser: false, query, abort, timeout: TIMEOUT_MS };
     const response = await this.#client.open("GET", path, options);
     if (response.statusCode !== 200) return { failure: await answerOf(response) };
-    return { chunk: parsedObject(await readWhole(response, bytes)) };
+    // Until the device has its answer: what is made of it is of this size. The answer itself is held, too, and can be ended.
+    const hold = this.#held.open(token, abort, null);
+    try {
+      const whole = await readWhole(response, bytes, hold);
+      return { chunk: parsedObject(whole) };
+    } catch (error) {
+      hold.free();
+      throw error;
+    }
   }
 }
 

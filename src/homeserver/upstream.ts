@@ -2,9 +2,12 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Dispatcher } from "undici";
-import type { Revision, Upstream, UpstreamRequest, WholeAnswer } from "../platform/http/upstream.ts";
 import { tokenOf } from "../platform/http/bearer.ts";
-import { readWhole, unreachable, type HomeserverClient } from "./client.ts";
+import type { BytesHeld, Hold } from "../model/bytes-held.ts";
+import { askerOf, goneOf } from "../platform/http/callers.ts";
+import type { Revision, Rewriting, Upstream, UpstreamRequest, WholeAnswer } from "../platform/http/upstream.ts";
+import { readWhole, tooLarge, unreachable, type HomeserverClient } from "./client.ts";
+import { EntryRewriter, rewrittenPieces } from "./entries.ts";
 import { gathered } from "./gather.ts";
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
@@ -25,31 +28,65 @@ const HOP_BY_HOP = new Set([
 /** A long-polling answer may take this long to begin, and pause this long within, milliseconds. */
 const ANSWER_TIMEOUT_MS = 5 * 60_000;
 const MAX_WHOLE_ANSWER_BYTES = 1024 * 1024;
+/** Within so many bytes a list is to begin whose entries are changed. */
+const MAX_HEAD_BYTES = 64 * 1024;
 
 /** Streams requests to the homeserver over the client's pool. */
 export class HomeserverUpstream implements Upstream {
   readonly #client: HomeserverClient;
+  readonly #held: BytesHeld;
   readonly #unknown: (token: string) => void;
 
-  /** @param unknown told of callers' tokens that the homeserver does not know */
-  constructor(client: HomeserverClient, unknown: (token: string) => void = () => undefined) {
+  /**
+   * @param held what answers that are held whole take together
+   * @param unknown told of callers' tokens that the homeserver does not know
+   */
+  constructor(client: HomeserverClient, held: BytesHeld, unknown: (token: string) => void = () => undefined) {
     this.#client = client;
+    this.#held = held;
     this.#unknown = unknown;
   }
 
   async asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply> {
-    return pass(await this.#open(this.#client.pool, ...this.#ours(request), reply), reply);
+    return pass(await this.#open(...this.#ours(request), reply), reply);
   }
 
   async revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply> {
     const [ours, headers] = this.#ours(request);
-    return passRevised(await this.#open(this.#client.pool, ours, readable(headers), reply), reply, revision);
+    return this.#passRevised(await this.#open(ours, readable(headers), reply), reply, revision);
+  }
+
+  async rewritten(request: UpstreamRequest, reply: FastifyReply, rewriting: Rewriting): Promise<FastifyReply> {
+    const [ours, headers] = this.#ours(request);
+    const response = await this.#open(ours, readable(headers), reply);
+    if (response.statusCode !== 200) return pass(response, reply);
+    const rewriter = new EntryRewriter(rewriting);
+    const pieces = (response.body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    const head: Buffer[] = [];
+    let size = 0;
+    // The status goes out once it is known that the answer is one.
+    while (!rewriter.isFound && size < MAX_HEAD_BYTES) {
+      const next = await pieces.next().catch((error: unknown) => {
+        throw unreachable(error);
+      });
+      if (next.done === true) break;
+      size += next.value.length;
+      head.push(rewriter.push(next.value));
+    }
+    if (!rewriter.isFound && rewriting.unreadable !== null) {
+      response.body.on("error", () => undefined).destroy();
+      throw rewriting.unreadable();
+    }
+    const headers200 = passedOn(response.headers);
+    delete headers200["content-length"];
+    const body = Readable.from(rewrittenPieces(rewriter, Buffer.concat(head), pieces), { objectMode: false });
+    return reply.code(200).headers(headers200).send(body);
   }
 
   async asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply> {
     const headers = passedOn(request.headers);
-    if (revision === undefined) return pass(await this.#open(this.#client.callers, request, headers, reply), reply);
-    return passRevised(await this.#open(this.#client.callers, request, readable(headers), reply), reply, revision);
+    if (revision === undefined) return pass(await this.#open(request, headers, reply), reply);
+    return this.#passRevised(await this.#open(request, readable(headers), reply), reply, revision);
   }
 
   async asCallerUntil(
@@ -66,14 +103,14 @@ export class HomeserverUpstream implements Upstream {
     abort.addEventListener("abort", takeBack, { once: true });
     try {
       const asked = revision === undefined ? headers : readable(headers);
-      const response = await this.#open(this.#client.callers, request, asked, reply, takenBack.signal);
+      const response = await this.#open(request, asked, reply, takenBack.signal);
       if (takenBack.signal.aborted) {
         response.body.on("error", () => undefined).destroy();
         return false;
       }
       abort.removeEventListener("abort", takeBack);
       if (revision === undefined) pass(response, reply);
-      else await passRevised(response, reply, revision);
+      else await this.#passRevised(response, reply, revision);
       return true;
     } catch (error) {
       if (takenBack.signal.aborted) return false;
@@ -89,10 +126,10 @@ export class HomeserverUpstream implements Upstream {
     reply: FastifyReply,
     revision?: Revision,
   ): Promise<WholeAnswer | null> {
-    const response = await this.#open(this.#client.callers, request, readable(passedOn(request.headers)), reply);
+    const response = await this.#open(request, readable(passedOn(request.headers)), reply);
     if (statuses.has(response.statusCode)) return wholeAnswer(response, MAX_WHOLE_ANSWER_BYTES);
     if (revision === undefined) pass(response, reply);
-    else await passRevised(response, reply, revision);
+    else await this.#passRevised(response, reply, revision);
     return null;
   }
 
@@ -123,31 +160,29 @@ export class HomeserverUpstream implements Upstream {
 
   /** Asks, and stops asking when whoever waits for the answer goes away. */
   async #open(
-    pool: Dispatcher,
     request: UpstreamRequest,
     headers: IncomingHttpHeaders,
     reply: FastifyReply,
     takenBack?: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const gone = new AbortController();
-    reply.raw.once("close", () => gone.abort());
-    const response = await this.#request(pool, {
+    const gone = goneOf(reply);
+    const response = await this.#request({
       method: request.method,
       path: this.#client.path(request.path),
       headers,
       body: request.body,
-      signal: takenBack === undefined ? gone.signal : AbortSignal.any([gone.signal, takenBack]),
+      signal: takenBack === undefined ? gone : AbortSignal.any([gone, takenBack]),
     });
-    if (response.statusCode === 401 && pool === this.#client.callers) {
+    if (response.statusCode === 401) {
       const token = tokenOf({ raw: { headers: request.headers, url: request.path } });
       if (token !== null) this.#unknown(token);
     }
     return response;
   }
 
-  async #request(pool: Dispatcher, options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
+  async #request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {
     try {
-      return await pool.request({
+      return await this.#client.pool.request({
         headersTimeout: ANSWER_TIMEOUT_MS,
         bodyTimeout: ANSWER_TIMEOUT_MS,
         ...options,
@@ -156,26 +191,42 @@ export class HomeserverUpstream implements Upstream {
       throw unreachable(error);
     }
   }
+
+  async #passRevised(
+    response: Dispatcher.ResponseData,
+    reply: FastifyReply,
+    revision: Revision,
+  ): Promise<FastifyReply> {
+    if (response.statusCode !== 200) return pass(response, reply);
+    const { body, isRevised } = await this.#revised(response, reply, revision);
+    const passed = passedOn(response.headers);
+    if (isRevised) delete passed["content-length"];
+    return reply.code(200).headers(passed).send(body);
+  }
+
+  /** The body as it is to be sent. What is held of it is held until its caller has it. */
+  async #revised(
+    response: Dispatcher.ResponseData,
+    reply: FastifyReply,
+    { limit, isRequired = false, revise }: Revision,
+  ): Promise<{ readonly body: Buffer | Readable; readonly isRevised: boolean }> {
+    const { name, abort } = askerOf(reply);
+    const hold = this.#held.open(name, abort, () => reply.raw.destroy());
+    try {
+      const { whole, body } = await readUpTo(response, limit, hold);
+      if (whole === null && isRequired) throw tooLarge(limit);
+      const revision = whole === null ? null : await revise(whole);
+      return { body: revision ?? body, isRevised: revision !== null };
+    } catch (error) {
+      hold.free();
+      response.body.on("error", () => undefined).destroy();
+      throw error;
+    }
+  }
 }
 
 function pass(response: Dispatcher.ResponseData, reply: FastifyReply): FastifyReply {
   return reply.code(response.statusCode).headers(passedOn(response.headers)).send(response.body);
-}
-
-async function passRevised(
-  response: Dispatcher.ResponseData,
-  reply: FastifyReply,
-  { limit, revise }: Revision,
-): Promise<FastifyReply> {
-  if (response.statusCode !== 200) return pass(response, reply);
-  const { whole, body } = await readUpTo(response, limit);
-  const revision = whole === null ? null : await revise(whole);
-  const passed = passedOn(response.headers);
-  if (revision !== null) delete passed["content-length"];
-  return reply
-    .code(200)
-    .headers(passed)
-    .send(revision ?? body);
 }
 
 async function wholeAnswer(response: Dispatcher.ResponseData, limit: number): Promise<WholeAnswer> {
@@ -197,6 +248,7 @@ function readable(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 async function readUpTo(
   response: Dispatcher.ResponseData,
   limit: number,
+  hold: Hold,
 ): Promise<{ readonly whole: Buffer | null; readonly body: Buffer | Readable }> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -210,6 +262,7 @@ async function readUpTo(
       const whole = Buffer.concat(chunks, size);
       return { whole, body: whole };
     }
+    await hold.add(next.value.length);
     chunks.push(next.value);
     size += next.value.length;
   }

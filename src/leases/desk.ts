@@ -76,11 +76,11 @@ export class LeaseDesk {
   }
 
   /**
-   * For a room that is yet to be made, before it is.
-   * @throws EmissaryError `refused-by-policy` where there may be no more rooms.
+   * For a room that is yet to be made, before it is: who makes it pays for it as for a join.
+   * @throws EmissaryError `refused-by-policy` where there may be no more rooms, `limited` where its budget is used up
    */
   async requireSpace(holder: Holder): Promise<void> {
-    const verdict = await this.#policy.judgeOneMore(holder);
+    const verdict = await this.#policy.admitOneMore(holder);
     if (verdict.allowed) return;
     await this.#refusals.note({ roomId: null, holder, via: [] }, verdict);
     throw refusal("Policy refuses another room", verdict);
@@ -107,5 +107,5 @@ function refusal(what: string, { code, reason, retryAfter }: Verdict, told: Verd
 
 /** Refusals that soon pass, and say nothing against the room. */
 function isPassing(code: VerdictCode): boolean {
-  return code === "busy" || code.startsWith("budget-");
+  return code.startsWith("busy") || code.startsWith("budget-");
 }

@@ -1,3 +1,4 @@
+import type { Asker } from "../model/asker.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { Holder } from "../model/lease.ts";
 import { isVerdictCode } from "../model/verdict.ts";
@@ -13,7 +14,7 @@ export interface RoomTarget {
 
 export interface Aliases {
   /** Where an alias points; null where it is not known. @throws EmissaryError where the homeserver cannot tell now. */
-  resolve(alias: RoomAlias): Promise<RoomTarget | null>;
+  resolve(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null>;
 }
 
 /** @throws EmissaryError `bad-parameter` where it is no room ID. */
@@ -31,12 +32,13 @@ export async function resolveRoom(
   idOrAlias: string,
   named: readonly ServerName[],
   aliases: Aliases,
+  asker?: Asker,
 ): Promise<RoomTarget> {
   if (isRoomId(idOrAlias)) return { roomId: idOrAlias, via: named };
   if (!isRoomAlias(idOrAlias)) {
     throw new EmissaryError("bad-parameter", `${JSON.stringify(idOrAlias)} is neither a room ID nor a room alias.`);
   }
-  const target = await aliases.resolve(idOrAlias);
+  const target = await aliases.resolve(idOrAlias, asker);
   if (target === null) throw new EmissaryError("not-found", `The alias ${idOrAlias} points to no room.`);
   return { roomId: target.roomId, via: mergeVia(named, mergeVia(target.via, [serverOf(idOrAlias)])) };
 }
@@ -50,9 +52,10 @@ export async function resolveWish(
   holder: Holder,
   idOrAlias: string,
   named: readonly ServerName[],
+  asker?: Asker,
 ): Promise<RoomTarget> {
   try {
-    return await resolveRoom(idOrAlias, named, aliases);
+    return await resolveRoom(idOrAlias, named, aliases, asker);
   } catch (error) {
     const code = error instanceof EmissaryError && error.code === "refused-by-policy" ? error.reason : null;
     if (code !== null && isVerdictCode(code) && isRoomAlias(idOrAlias)) {

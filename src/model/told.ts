@@ -18,6 +18,8 @@ export const TOLD_VERDICTS: Readonly<Record<VerdictCode, string>> = {
   "upgrade-chain": "This room was upgraded too often to be followed.",
   "no-predecessor": "This room does not replace the one that names it as its replacement.",
   "room-cap": "This server takes part in no more rooms now.",
+  "room-share": "You have as many rooms as one tenant may.",
+  "busy-share": "Too many of your rooms are being joined now; try again soon.",
   busy: "Too many rooms are being joined now; try again soon.",
   "not-visible": "There is no such room, it is private, or none of the servers named (via) is in it.",
   "not-peekable": "The room's history is not world-readable, so nobody may look into it from outside.",

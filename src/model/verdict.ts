@@ -13,6 +13,8 @@ export const VERDICT_CODES = [
   "upgrade-chain",
   "no-predecessor",
   "room-cap",
+  "room-share",
+  "busy-share",
   "busy",
   "not-visible",
   "not-peekable",

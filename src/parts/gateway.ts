@@ -4,6 +4,7 @@ import type { Feed } from "../feed/feed.ts";
 import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
+import { BytesHeld } from "../model/bytes-held.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Pointers } from "../policy/pointers.ts";
 import type { Routes } from "../policy/routes.ts";
@@ -15,6 +16,7 @@ import { Refusals } from "../gateways/act/checks/refusals.ts";
 import { Turns } from "../gateways/act/checks/turns.ts";
 import { actSurface } from "../gateways/act/routes.ts";
 import { TenantSync } from "../gateways/act/sync/sync.ts";
+import { Admission } from "../gateways/door/admission.ts";
 import { doorRoutes, passOnTo } from "../gateways/door/door.ts";
 import { hiddenOf } from "../gateways/peek/masked.ts";
 import type { Identity } from "../gateways/peek/contracts.ts";
@@ -25,6 +27,7 @@ import { RoutesMemory } from "../gateways/peek/routes-memory.ts";
 import { peekSurface } from "../gateways/peek/routes.ts";
 import { KnownUsers } from "../gateways/peek/users.ts";
 import { HomeserverPeekedRooms } from "../homeserver/peeked-rooms.ts";
+import { HomeserverStates } from "../homeserver/states.ts";
 import { HomeserverUpstream } from "../homeserver/upstream.ts";
 import { HomeserverHistory, HomeserverTokenOwners } from "../homeserver/users.ts";
 import { compileExpression } from "../platform/expressions.ts";
@@ -44,9 +47,16 @@ export interface GatewayParts extends Shared {
   readonly missed: (tenant: TenantId, why: string) => void;
 }
 
+const MIB = 1024 * 1024;
+/** What answers that are held to be looked through take in memory together. */
+const HELD = {
+  tenants: { common: 24 * MIB, each: 8 * MIB },
+  users: { common: 32 * MIB, each: 8 * MIB },
+} as const;
+
 /** Builds the gateway's two APIs and the door before them. */
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): void {
-  const { config, own, storage, openings, client, states, feed, missed } = parts;
+  const { config, own, storage, openings, client, feed, missed } = parts;
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
   // As homeservers match: from the beginning, and to the end only where the expression says so.
   const audit = new AuditQueue({
@@ -62,7 +72,10 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     log.warn("registration.namespace-unread", { regex, fault: compiled.fault });
     return [];
   });
-  const upstream = new HomeserverUpstream(client);
+  const noPlace = (who: string, kind: string) => () => metrics.noPlace.inc({ who, kind });
+  const forTenants = client.of("tenants");
+  const tenantsHeld = new BytesHeld(HELD.tenants, clock, noPlace("tenant", "memory"));
+  const upstream = new HomeserverUpstream(forTenants, tenantsHeld);
   const act = actSurface({
     own,
     tenants,
@@ -91,18 +104,21 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
       changes: storage.leaseChanges,
       openings,
       missed,
-      states,
+      states: new HomeserverStates(forTenants),
       news: [recorder.committed, recorder.ownChanged, desk.changed],
       clock,
       stopping,
     }),
+    held: tenantsHeld,
     recorder,
     clock,
   });
   const routes = new RoutesMemory();
-  const users = new KnownUsers(new HomeserverTokenOwners(client), clock);
-  const usersUpstream = new HomeserverUpstream(client, (token) => users.forget(token));
-  const peekedRooms = new HomeserverPeekedRooms(client);
+  const forUsers = client.of("users");
+  const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
+  const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);
+  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, (token) => users.forget(token));
+  const peekedRooms = new HomeserverPeekedRooms(forUsers, usersHeld);
   const peeker = new Peeker({
     desk,
     leases: {
@@ -112,7 +128,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     keeper,
     ledger: storage.ledger,
     aliases: pointers,
-    history: new HomeserverHistory(client),
+    history: new HomeserverHistory(forUsers),
     routes,
     options: config.peek,
     secret: config.registration.asToken,
@@ -148,5 +164,11 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     tenants: act,
     users: peek,
     passOn: config.gateway.frontDoor ? passOnTo(usersUpstream) : null,
+    admission: new Admission({
+      own: config.homeserver.serverName,
+      clock,
+      userOf: async (token) => (await users.identify(token))?.userId ?? null,
+      refused: (who, kind) => metrics.noPlace.inc({ who, kind }),
+    }),
   });
 }

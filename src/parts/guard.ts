@@ -29,7 +29,7 @@ export class Guard {
   readonly #budgets: Budgets<BudgetKind>;
 
   constructor(shared: Shared) {
-    const { config, own, storage, directory, clock, random, log, stopping } = shared;
+    const { config, own, storage, directory, aliases, clock, random, log, stopping } = shared;
     this.#shared = shared;
     this.tenants = new Tenants({
       store: storage.tenants,
@@ -44,7 +44,7 @@ export class Guard {
     this.rules.configure(configuredRules(config.policy));
     this.routes = new Routes(this.rules.book, new ServerAcls());
     this.pointers = new Pointers({
-      directory,
+      directory: aliases,
       rules: this.rules.book,
       server: config.homeserver.serverName,
       clock,

@@ -30,7 +30,7 @@ export class Readers {
   readonly #pusher: Pusher;
 
   constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
-    const { config, own, storage, openings, client, directory, states, metrics, clock, random, log, stopping } = shared;
+    const { config, own, storage, openings, client, aliases, states, metrics, clock, random, log, stopping } = shared;
     const { desk, rules, tenants, policy } = guard;
     this.#shared = shared;
     this.feed = new JournalFeed({ journal: storage.journal, coverage: storage.coverage, tenants, own });
@@ -73,7 +73,7 @@ export class Readers {
     const aliasParts: AliasParts = {
       own,
       store: storage.aliases,
-      directory: new HomeserverAliasDirectory(client, directory, config.homeserver.adminToken ?? null),
+      directory: new HomeserverAliasDirectory(client, aliases, config.homeserver.adminToken ?? null),
       desk,
       keeper,
       clock,

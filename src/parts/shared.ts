@@ -1,6 +1,7 @@
 import type { HomeserverClient } from "../homeserver/client.ts";
 import type { HomeserverDirectory } from "../homeserver/directory.ts";
 import type { Openings } from "../ledger/openings.ts";
+import type { Aliases } from "../leases/target.ts";
 import type { RoomStates } from "../attendance/contracts.ts";
 import type { Clock, Random } from "../model/clock.ts";
 import type { UserId } from "../model/ids.ts";
@@ -18,6 +19,8 @@ export interface Shared {
   readonly openings: Openings;
   readonly client: HomeserverClient;
   readonly directory: HomeserverDirectory;
+  /** Where aliases point: look-ups that are shared, and bounded. */
+  readonly aliases: Aliases;
   readonly states: RoomStates;
   readonly metrics: Metrics;
   readonly clock: Clock;

@@ -16,6 +16,8 @@ export interface Metrics {
   readonly deliveryStalled: Gauge;
   readonly actRequests: Counter<"outcome">;
   readonly peekRequests: Counter<"outcome">;
+  readonly noPlace: Counter<"who" | "kind">;
+  readonly cutOff: Counter<"listener" | "body">;
   readonly tenantTransactions: Counter<"tenant" | "outcome">;
   readonly tenantEphemeralDropped: Counter<"tenant">;
   readonly tenantLag: Gauge<"tenant">;
@@ -87,6 +89,18 @@ export function makeMetrics(): Metrics {
       registers,
       name: "emissary_delivery_stalled",
       help: "1 while things happen in rooms and the homeserver does not send them, else 0",
+    }),
+    noPlace: new Counter({
+      registers,
+      name: "emissary_no_place_total",
+      help: "Requests that got no place, or no memory, because too many of their kind were under way",
+      labelNames: ["who", "kind"],
+    }),
+    cutOff: new Counter({
+      registers,
+      name: "emissary_cut_off_total",
+      help: "Connections that were cut off because a body was sent, or taken, too slowly",
+      labelNames: ["listener", "body"],
     }),
     peekRequests: new Counter({
       registers,

@@ -143,6 +143,32 @@ export const OBJECTIONS: readonly Objection[] = [
     }),
   },
   {
+    code: "room-share",
+    objection: ({ stage, kind, ownMembership, held, limits }) => {
+      const most = partOf(limits.maxRooms);
+      return kind === "tenant" && stage !== "hold" && ownMembership !== "join" && held.rooms >= most
+        ? `the tenant holds ${held.rooms} rooms, and one tenant may hold half of ${limits.maxRooms} (policy.max_rooms)`
+        : null;
+    },
+    spares: byOperatorOrAllowedRoom,
+    inputs: ({ held, limits }) => ({ rooms_held: held.rooms, max_rooms: limits.maxRooms }),
+  },
+  {
+    code: "busy-share",
+    objection: ({ stage, kind, ownMembership, held, joinsUnderWay, limits }) => {
+      const free = Math.max(1, limits.maxJoinsUnderWay - joinsUnderWay);
+      return kind === "tenant" && stage === "take" && ownMembership !== "join" && held.underWay >= free
+        ? `${held.underWay} rooms of the tenant wait to be joined, and no more may than there are places left for others (policy.max_joins_under_way)`
+        : null;
+    },
+    retryAfter: () => BUSY_RETRY_MS,
+    inputs: ({ held, joinsUnderWay, limits }) => ({
+      own_joins_under_way: held.underWay,
+      joins_under_way: joinsUnderWay,
+      max_joins_under_way: limits.maxJoinsUnderWay,
+    }),
+  },
+  {
     code: "busy",
     objection: ({ stage, kind, ownMembership, joinsUnderWay, limits }) => {
       const isWaitedFor = kind !== "invite" && kind !== "alias" && kind !== "upgrade";

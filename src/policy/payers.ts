@@ -82,6 +82,16 @@ export function payersOf(
   }
 }
 
+/** Who pays for a room that is made: nobody else gains by it. */
+export function makersOf({ kind, name }: Holder): readonly Payer<BudgetKind>[] {
+  return kind === "tenant"
+    ? [
+        { kind, name },
+        { kind: "all", name: "" },
+      ]
+    : [];
+}
+
 function serverInRoomId(roomId: RoomId): ServerName | null {
   const colon = roomId.indexOf(":");
   const server = roomId.slice(colon + 1);

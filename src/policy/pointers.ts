@@ -1,4 +1,6 @@
+import type { Asker } from "../model/asker.ts";
 import { withLimit, type Clock } from "../model/clock.ts";
+import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { remember } from "../model/remember.ts";
 import { refusedByRule } from "./rule-words.ts";
@@ -12,8 +14,11 @@ export interface Pointed {
 
 /** Where aliases point, as the homeserver says. */
 export interface Directory {
-  /** Null where the alias is not known. @throws EmissaryError where the homeserver cannot tell now. */
-  resolve(alias: RoomAlias): Promise<Pointed | null>;
+  /**
+   * Null where the alias is not known. Those who ask for the same alias at once share the question.
+   * @throws EmissaryError where the homeserver cannot tell now, or too many ask
+   */
+  resolve(alias: RoomAlias, asker?: Asker): Promise<Pointed | null>;
 }
 
 /** `unknown`: the directory cannot tell now, and has not told lately. */
@@ -50,19 +55,25 @@ export class Pointers implements Directory {
   readonly #parts: PointersParts;
   readonly #seen = new Map<RoomAlias, Seen>();
   readonly #failing = new Map<RoomAlias, { readonly since: number; readonly at: number }>();
-  readonly #asking = new Map<RoomAlias, Promise<Pointed | null>>();
 
   constructor(parts: PointersParts) {
     this.#parts = parts;
   }
 
   /**
-   * Asks the directory now; those who ask for the same alias at once share the question.
+   * Asks the directory now.
    * @throws EmissaryError `refused-by-policy` where the alias's server is denied; where the homeserver cannot tell, that
    */
-  async resolve(alias: RoomAlias): Promise<Pointed | null> {
+  async resolve(alias: RoomAlias, asker?: Asker): Promise<Pointed | null> {
     this.requireAskable(alias);
-    return this.#ask(alias);
+    try {
+      return await this.#ask(alias, asker);
+    } catch (error) {
+      // That one asker has gone, or asks too much, says nothing of the directory.
+      const isOfAsker = error instanceof EmissaryError && (error.code === "limited" || error.code === "timeout");
+      if (!isOfAsker) this.#fails(alias);
+      throw error;
+    }
   }
 
   /** @throws EmissaryError `refused-by-policy` where the alias's server is denied */
@@ -102,7 +113,7 @@ export class Pointers implements Directory {
     if (failing !== undefined && this.#age(failing.at) < FAILED_MS) return;
     const asked = this.#ask(alias).then(
       () => undefined,
-      () => undefined,
+      () => this.#fails(alias),
     );
     await withLimit(this.#parts.clock, WAIT_MS, new AbortController().signal, async (limit) => {
       const isLate = new Promise<void>((resolve) => limit.addEventListener("abort", () => resolve(), { once: true }));
@@ -111,26 +122,11 @@ export class Pointers implements Directory {
     });
   }
 
-  #ask(alias: RoomAlias): Promise<Pointed | null> {
-    const known = this.#asking.get(alias);
-    if (known !== undefined) return known;
-    const { directory, clock } = this.#parts;
-    const asked = directory
-      .resolve(alias)
-      .then(
-        (found) => {
-          remember(this.#seen, alias, { roomId: found?.roomId ?? null, at: clock.now() }, KEPT);
-          this.#failing.delete(alias);
-          return found;
-        },
-        (error: unknown) => {
-          this.#fails(alias);
-          throw error;
-        },
-      )
-      .finally(() => this.#asking.delete(alias));
-    this.#asking.set(alias, asked);
-    return asked;
+  async #ask(alias: RoomAlias, asker?: Asker): Promise<Pointed | null> {
+    const found = await this.#parts.directory.resolve(alias, asker);
+    remember(this.#seen, alias, { roomId: found?.roomId ?? null, at: this.#parts.clock.now() }, KEPT);
+    this.#failing.delete(alias);
+    return found;
   }
 
   #fails(alias: RoomAlias): void {

@@ -3,7 +3,7 @@ import type { Holder } from "../model/lease.ts";
 import type { RuleFinding, Verdict, VerdictCode } from "../model/verdict.ts";
 import type { Budgets } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
-import type { BudgetKind } from "./payers.ts";
+import { makersOf, type BudgetKind } from "./payers.ts";
 import type { Limits, Stage } from "./question.ts";
 import type { Standing } from "./rule.ts";
 import { Weighing, type Ask, type WeighingParts } from "./weighing.ts";
@@ -71,9 +71,16 @@ export class Policy {
     return { verdict: judge(asked), findings: findings(asked) };
   }
 
-  /** Whether one more room may be made: of a room that is not there yet, the number of rooms is all there is to judge. */
-  async judgeOneMore(holder: Holder): Promise<Verdict> {
-    return judge(await this.#weighing.oneMore(holder));
+  /**
+   * Whether one more room may be made, which is paid for like a join: of a room that is not there yet, the number of rooms is all there
+   * is to judge.
+   */
+  async admitOneMore(holder: Holder): Promise<Verdict> {
+    const question = await this.#weighing.oneMore(holder);
+    const payers = makersOf(holder);
+    const verdict = judge({ ...question, shortage: this.#budgets.shortage(payers) });
+    if (verdict.allowed) this.#budgets.spend(payers);
+    return verdict;
   }
 
   /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */

@@ -52,6 +52,8 @@ export interface Question {
   readonly upgrades: number;
   readonly roomsAttended: number;
   readonly joinsUnderWay: number;
+  /** Rooms in which this holder has a lease, and of these how many are wanted and not yet joined; this one left out. */
+  readonly held: { readonly rooms: number; readonly underWay: number };
   /** Whose budget is used up; null where none is, or where no join follows. */
   readonly shortage: Shortage<BudgetKind> | null;
   readonly now: number;

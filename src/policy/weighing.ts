@@ -25,6 +25,14 @@ import type { Tenants } from "./tenants.ts";
 export interface AttendedRooms {
   /** How things stand with rooms; null for a room that is yet to be made. */
   counts(roomId: RoomId | null): Promise<RoomCounts>;
+  /** How many live leases a holder has, in this room none counted. */
+  heldBy(holder: Holder, except: RoomId | null): Promise<HeldRooms>;
+}
+
+export interface HeldRooms {
+  readonly rooms: number;
+  /** Those whose room is wanted and not yet joined. */
+  readonly underWay: number;
 }
 
 export interface RoomCounts {
@@ -52,6 +60,8 @@ export interface Ask {
   /** What an invite tells of the room, for where the homeserver can tell nothing. */
   readonly told?: RoomLook | null;
 }
+
+const NOTHING_HELD: HeldRooms = { rooms: 0, underWay: 0 };
 
 export interface WeighingParts {
   readonly own: UserId;
@@ -157,7 +167,7 @@ export class Weighing {
       payers: causesJoin ? payersOf(holder, roomId, servers, granted.word === "named") : [],
       via: this.#routes.open(ask.via, acl),
       question: {
-        ...this.#questionOf(stage, holder, counts),
+        ...this.#questionOf(stage, holder, counts, await this.#heldBy(holder, roomId)),
         ...granted,
         ownMembership: room?.ownMembership ?? null,
         look,
@@ -176,7 +186,7 @@ export class Weighing {
   async oneMore(holder: Holder): Promise<Question> {
     const counts = await this.#parts.attended.counts(null);
     return {
-      ...this.#questionOf("join", holder, counts),
+      ...this.#questionOf("join", holder, counts, await this.#heldBy(holder, null)),
       word: "named",
       standings: this.#parts.rules.standings(tenantEntity(holder)),
     };
@@ -231,7 +241,12 @@ export class Weighing {
     return (await this.#looks.look(holder, roomId, [], { fresh })) !== null;
   }
 
-  #questionOf(stage: Stage, { kind }: Holder, counts: RoomCounts): Question {
+  /** A tenant's alone: what others may have of the rooms is said by kind, and by budgets. */
+  async #heldBy(holder: Holder, except: RoomId | null): Promise<HeldRooms> {
+    return holder.kind === "tenant" ? this.#parts.attended.heldBy(holder, except) : NOTHING_HELD;
+  }
+
+  #questionOf(stage: Stage, { kind }: Holder, counts: RoomCounts, held: HeldRooms): Question {
     return {
       stage,
       kind,
@@ -248,6 +263,7 @@ export class Weighing {
       upgrades: 0,
       roomsAttended: counts.others,
       joinsUnderWay: counts.isUnderWay ? 0 : counts.underWay,
+      held: counts.isUnderWay ? { ...held, underWay: 0 } : held,
       shortage: null,
       now: this.#parts.clock.now(),
       limits: this.#limits,

@@ -147,13 +147,16 @@ describe("a peek", () => {
 });
 
 describe("a sync", () => {
-  test("of a user with no peek passes through as it is, and nobody is asked who it is", async () => {
+  test("of a user with no peek passes through as it is, once it is known who it is", async () => {
     const { homeserver, service, client } = await setUp();
     makeRoom(homeserver, { members: [ALICE] });
     const before = homeserver.requests.length;
     const answer = await service.gateway("GET", "/_matrix/client/v3/sync?timeout=0", { token: client.token });
     const asked = homeserver.requests.slice(before).map(({ url }) => url);
-    expect(asked).toEqual(["/_matrix/client/v3/sync?timeout=0"]);
+    expect(asked).toEqual(["/_matrix/client/v3/account/whoami", "/_matrix/client/v3/sync?timeout=0"]);
+    await service.gateway("GET", "/_matrix/client/v3/sync?timeout=0", { token: client.token });
+    const asUser = homeserver.seen("GET", /whoami$/).filter(({ query }) => !query.has("user_id"));
+    expect(asUser).toHaveLength(1);
     expect(stringAt(answer.body, "next_batch")).toMatch(/^s\d+_0$/);
   });
 

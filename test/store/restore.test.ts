@@ -12,7 +12,7 @@ import { Openings, type Opened } from "../../src/ledger/openings.ts";
 import type { Random } from "../../src/model/clock.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { TenantId } from "../../src/model/ids.ts";
-import type { JsonObject } from "../../src/model/json.ts";
+import { parsedObject, type JsonObject } from "../../src/model/json.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
 import { ManualClock, START } from "../support/clock.ts";
 import { message, recordOf, ROOM } from "../support/events.ts";
@@ -234,7 +234,8 @@ class World {
       clock: new ManualClock(),
       stopping: NEVER,
     });
-    const answer = await sync.sync(BOT, token?.text ?? null, 0, NEVER);
+    const hold = { add: async () => {}, free: () => {} };
+    const answer = parsedObject(await sync.sync(BOT, token?.text ?? null, 0, NEVER, hold));
     const text = answer["next_batch"] as string;
     if (token === null || misses.length > 0) {
       this.missed += misses.length;

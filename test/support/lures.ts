@@ -79,14 +79,23 @@ export class Target {
   /**
    * @param settings more sections of emissary.yaml
    * @param prepare makes what is there before Emissary starts
+   * @param gateway more keys of that section
    */
-  static async open(settings = "", prepare: (homeserver: FakeHomeserver) => void = () => {}): Promise<Target> {
+  static async open(
+    settings = "",
+    prepare: (homeserver: FakeHomeserver) => void = () => {},
+    gateway?: string,
+  ): Promise<Target> {
     const homeserver = await fakeHomeserver();
     prepare(homeserver);
     const folder = temporaryFolder();
     // Commands read where the daemon listens in its configuration.
     const [admin = 0] = await freePorts(1);
-    const daemon = new Daemon(folder, homeserver, { config: settings, ports: { admin } });
+    const daemon = new Daemon(folder, homeserver, {
+      config: settings,
+      ports: { admin },
+      ...(gateway === undefined ? {} : { gateway }),
+    });
     const target = new Target(homeserver, folder, settings, daemon, await daemon.ready());
     await target.#read(target.#square.id);
     return target;
@@ -99,6 +108,10 @@ export class Target {
     const ports = { admin: this.#ports.admin };
     this.daemon = new Daemon(this.folder, this.homeserver, { config: this.#settings, ports });
     this.#ports = await this.daemon.ready();
+  }
+
+  get gatewayPort(): number {
+    return this.#ports.gateway;
   }
 
   room(options: RoomOptions = {}): FakeRoom {

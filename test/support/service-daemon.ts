@@ -15,6 +15,8 @@ const APPSERVICE_URL = "http://127.0.0.1:1";
 export interface DaemonOptions {
   /** In place of any free ones. */
   readonly ports?: Partial<Record<"appservice" | "gateway" | "admin", number>>;
+  /** More keys of the section `gateway`. */
+  readonly gateway?: string;
   /** More sections of emissary.yaml. */
   readonly config?: string;
   readonly nodeOptions?: string;
@@ -37,7 +39,7 @@ export class Daemon {
     const config = `
 homeserver: { url: "${homeserver.url}", server_name: ${SERVER} }
 appservice: { listen: "127.0.0.1:${appservice}", url: "${APPSERVICE_URL}" }
-gateway: { listen: "127.0.0.1:${gateway}" }
+gateway: { listen: "127.0.0.1:${gateway}"${options.gateway === undefined ? "" : `, ${options.gateway}`} }
 admin: { listen: "127.0.0.1:${admin}", token: ${ADMIN_TOKEN} }
 log: { level: info, format: json }
 ${options.config ?? ""}`;

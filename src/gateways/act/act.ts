@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { BytesHeld } from "../../model/bytes-held.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
@@ -39,6 +40,8 @@ export interface ActParts {
   readonly recorder: Pick<Recorder, "observe">;
   readonly pinger: TenantPinger;
   readonly sync: TenantSync;
+  /** What answers that are held whole take in memory. */
+  readonly held: BytesHeld;
   readonly audit: AuditQueue;
   readonly refusals: Refusals;
   readonly rates: TenantRates;

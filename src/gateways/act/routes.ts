@@ -73,8 +73,7 @@ export function actSurface(parts: ActParts) {
       `${request.method} ${pathForLog(request.url)} is not part of what a tenant (${tenant.id}) may ask.`,
     );
   };
-  const isTheirs = (request: FastifyRequest): boolean => whose(request) !== null;
-  return { handlers, isTheirs, refuse: { path, method } };
+  return { handlers, whose: (request: FastifyRequest) => whose(request)?.id ?? null, refuse: { path, method } };
 }
 
 type Whose = (request: FastifyRequest) => Tenant | null;

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { isClientTarget } from "./client-target.ts";
 import { upstreamRequest, type Upstream } from "../../platform/http/upstream.ts";
+import type { Admission } from "./admission.ts";
 import { refuseMethod, refusePath, serve, type Handler, type Method } from "../../platform/http/server.ts";
 
 /** One API of the gateway: what some of those who come in may ask. */
@@ -12,7 +13,8 @@ export interface Surface {
 export interface DoorParts {
   /** For tenants, and for whoever has no token that anybody knows. */
   readonly tenants: Surface & {
-    readonly isTheirs: (request: FastifyRequest) => boolean;
+    /** The tenant that asks, by its ID; null for whoever is none. */
+    readonly whose: (request: FastifyRequest) => string | null;
     /** For what a tenant may not ask: paths that are not there, methods that they do not have. */
     readonly refuse: { readonly path: Handler; readonly method: Handler };
   };
@@ -20,6 +22,7 @@ export interface DoorParts {
   readonly users: Surface;
   /** For what is neither: on to the homeserver, or null where such requests are refused. */
   readonly passOn: Handler | null;
+  readonly admission: Admission;
 }
 
 /** Set in every answer: by it `emissary doctor` sees which of the homeserver's public paths come here. */
@@ -36,7 +39,7 @@ const CORS = {
  * The gateway: the client-server API on one port. The token tells whose a request is, and so which of its APIs it is for. A user's
  * request for a path that users have no API for, which the reverse proxy should not have sent here, is passed on or refused.
  */
-export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: DoorParts): void {
+export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, admission }: DoorParts): void {
   server.addHook("onSend", (_request, reply, _payload, done) => {
     for (const [name, value] of Object.entries(CORS)) if (!reply.hasHeader(name)) void reply.header(name, value);
     void reply.header(MARK.name, MARK.value);
@@ -44,9 +47,10 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: 
   });
   server.addHook("onRequest", async (request, reply) => {
     // Also where we know the path: in a room's ID there may be more than the router sees.
-    if (!tenants.isTheirs(request) && !isClientTarget(request.raw.url ?? "")) await refusePath(request, reply);
+    if (tenants.whose(request) === null && !isClientTarget(request.raw.url ?? "")) await refusePath(request, reply);
   });
-  const others = (otherwise: Handler): Handler => passOn ?? otherwise;
+  const onward = passOn === null ? null : admission.other(passOn);
+  const others = (otherwise: Handler): Handler => onward ?? otherwise;
   for (const path of new Set([...tenants.handlers.keys(), ...users.handlers.keys()])) {
     const forTenants = handlersAt(tenants, path);
     const forUsers = handlersAt(users, path);
@@ -54,20 +58,27 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn }: 
     for (const method of new Set([...methodsOf(forTenants), ...methodsOf(forUsers)])) {
       const tenant = forTenants?.[method] ?? (forTenants === undefined ? tenants.refuse.path : tenants.refuse.method);
       // A user is not told that its token is unknown, where a proxy sends too much here: clients log out at that.
-      const user = forUsers?.[method] ?? others(forUsers === undefined ? tenant : refuseMethod);
-      handlers[method] = (request, reply) => (tenants.isTheirs(request) ? tenant : user)(request, reply);
+      const own = forUsers?.[method];
+      const user = own === undefined ? others(forUsers === undefined ? tenant : refuseMethod) : admission.other(own);
+      handlers[method] = (request, reply) => {
+        const id = tenants.whose(request);
+        return id === null ? user(request, reply) : admission.tenant(id, tenant, request, reply);
+      };
     }
     const { method: refuse } = tenants.refuse;
     const notTheirs = others(forUsers === undefined ? refuse : refuseMethod);
-    serve(server, path, handlers, (request, reply) => (tenants.isTheirs(request) ? refuse : notTheirs)(request, reply));
+    serve(server, path, handlers, (request, reply) =>
+      (tenants.whose(request) === null ? notTheirs : refuse)(request, reply),
+    );
   }
   // Looked for without a token, and best not there: who is to come here is given the gateway's address.
   serve(server, "/.well-known/matrix/client", { GET: others(refusePath) });
   server.setNotFoundHandler((request, reply) => {
     const { path: refuse } = tenants.refuse;
-    if (tenants.isTheirs(request)) return refuse(request, reply);
-    if (passOn !== null) return passOn(request, reply);
+    // A browser's, before any request to us: it has no token, and the homeserver has nothing to add.
     if (request.method === "OPTIONS") return reply.code(204).send();
+    if (tenants.whose(request) !== null) return refuse(request, reply);
+    if (onward !== null) return onward(request, reply);
     return refuse(request, reply);
   });
 }

@@ -80,6 +80,7 @@ function masking(upstream: Upstream, kind: AnswerKind, hidden: Hidden): Upstream
   return {
     asPseudouser: (request, reply) => upstream.asPseudouser(request, reply),
     revised: (request, reply, revision) => upstream.revised(request, reply, revisionOf(revision)),
+    rewritten: (request, reply, rewriting) => upstream.rewritten(request, reply, rewriting),
     asCaller: (request, reply, revision) => upstream.asCaller(request, reply, revisionOf(revision)),
     asCallerUntil: (abort, request, reply, revision) =>
       upstream.asCallerUntil(abort, request, reply, revisionOf(revision)),

@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import type { Asker } from "../../model/asker.ts";
 import { withLimit, type Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type EventId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
@@ -64,9 +65,9 @@ export class Peeker {
   }
 
   /** The room that is meant, with all routes to it that are known. @throws EmissaryError as resolveRoom does */
-  async resolve(idOrAlias: string, via: readonly ServerName[]): Promise<PeekTarget> {
+  async resolve(idOrAlias: string, via: readonly ServerName[], asker?: Asker): Promise<PeekTarget> {
     const { routes, ledger } = this.#parts;
-    const { roomId, via: found } = await this.#find(idOrAlias, via);
+    const { roomId, via: found } = await this.#find(idOrAlias, via, asker);
     const alias = isRoomAlias(idOrAlias) ? idOrAlias : null;
     if (alias !== null) routes.learn(roomId, found, alias);
     const room = await ledger.room(roomId);
@@ -217,9 +218,9 @@ export class Peeker {
   }
 
   /** Whoever asks is told that a rule is against it, and not which: it may name others. */
-  async #find(idOrAlias: string, via: readonly ServerName[]): Promise<RoomTarget> {
+  async #find(idOrAlias: string, via: readonly ServerName[], asker?: Asker): Promise<RoomTarget> {
     try {
-      return await resolveRoom(idOrAlias, via, this.#parts.aliases);
+      return await resolveRoom(idOrAlias, via, this.#parts.aliases, asker);
     } catch (error) {
       if (!(error instanceof EmissaryError) || error.code !== "refused-by-policy") throw error;
       throw new EmissaryError("refused-by-policy", "Rooms of this server are not looked into from here.", {

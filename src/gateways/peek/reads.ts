@@ -1,5 +1,6 @@
 import { tokenOf } from "../../platform/http/bearer.ts";
 import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
+import { askerOf, goneOf } from "../../platform/http/callers.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type RoomId, type UserId } from "../../model/ids.ts";
@@ -53,7 +54,7 @@ export async function readRoom(
 ): Promise<FastifyReply> {
   const token = tokenOf(request);
   if (token === null) return parts.upstream.asCaller(upstreamRequest(request), reply, manner.revision);
-  const target = isRoomAlias(idOrAlias) ? await parts.peeker.resolve(idOrAlias, viaOf(request)) : null;
+  const target = isRoomAlias(idOrAlias) ? await parts.peeker.resolve(idOrAlias, viaOf(request), askerOf(reply)) : null;
   const roomId = target?.roomId ?? roomIdFrom(idOrAlias);
   const path = target === null ? undefined : pathWith(request, "roomId", roomId);
   const read: Read = { ...manner, token, roomId, target, asked: upstreamRequest(request, path) };
@@ -81,12 +82,9 @@ async function open(
   if (identity === null || (await isItsLastWord(parts, read, identity.userId, refusal.status))) {
     return answer(reply, refusal);
   }
-  const gone = new AbortController();
-  reply.raw.once("close", () => gone.abort());
-  if (reply.raw.destroyed) gone.abort();
   try {
     const target = read.target ?? (await parts.peeker.resolve(roomId, viaOf(request)));
-    await parts.peeker.open(identity.userId, target, gone.signal);
+    await parts.peeker.open(identity.userId, target, goneOf(reply));
   } catch (error) {
     if (error instanceof EmissaryError) parts.count("refused");
     throw error;

@@ -1,11 +1,15 @@
 import { hash } from "node:crypto";
 import type { Clock } from "../../model/clock.ts";
 import type { RoomId } from "../../model/ids.ts";
+import { remember } from "../../model/remember.ts";
 import { SharedAnswers } from "../../model/shared-answers.ts";
+import { Shares } from "../../model/shares.ts";
 import type { Identity, TokenOwners } from "./contracts.ts";
 
 const KEPT_MS = 60_000;
 const KEPT = 10_000;
+/** Questions about tokens under way; a flood of made-up ones takes only the places of those that were never anybody's. */
+const QUESTIONS = { common: 0, each: 32, own: 32, waitingEach: 1_000, waiting: 2_000, wait: 120_000 } as const;
 
 /**
  * Users by their tokens. What is remembered spares questions where nothing new is given; whoever gives something (a lease, a place for a
@@ -14,15 +18,33 @@ const KEPT = 10_000;
 export class KnownUsers {
   readonly #owners: TokenOwners;
   readonly #known: SharedAnswers<Identity>;
+  /** Tokens that were somebody's when they were asked about last. */
+  readonly #seen = new Map<string, true>();
+  readonly #questions: Shares;
 
   constructor(owners: TokenOwners, clock: Clock) {
     this.#owners = owners;
     this.#known = new SharedAnswers(clock, { ms: KEPT_MS, entries: KEPT });
+    this.#questions = new Shares("questions about tokens", QUESTIONS, clock);
   }
 
-  /** Null for a token that is nobody's. Many who ask at once share one question. @throws EmissaryError as TokenOwners does */
+  /**
+   * Null for a token that is nobody's. Many who ask at once share one question.
+   * @throws EmissaryError as TokenOwners does; `limited` where too many tokens are asked about
+   */
   identify(token: string): Promise<Identity | null> {
-    return this.#known.get(keyOf(token), () => this.#owners.ownerOf(token));
+    const key = keyOf(token);
+    return this.#known.get(key, async () => {
+      const place = await this.#questions.take(this.#seen.has(key) ? "seen" : "new");
+      try {
+        const identity = await this.#owners.ownerOf(token);
+        if (identity === null) this.#seen.delete(key);
+        else remember(this.#seen, key, true, KEPT);
+        return identity;
+      } finally {
+        place.free();
+      }
+    });
   }
 
   /**

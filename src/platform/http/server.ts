@@ -1,15 +1,21 @@
 import type { AddressInfo } from "node:net";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import type { Random } from "../../model/clock.ts";
+import type { Clock, Random } from "../../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isJsonObject } from "../../model/json.ts";
 import type { Logger } from "../../model/logger.ts";
 import { pathForLog } from "./bearer.ts";
+import { boundConnections } from "./connections.ts";
 import { MATRIX_ERRORS, matrixErrorBody, type Audience } from "./matrix-errors.ts";
+import { Pace, type Direction } from "./pace.ts";
+import { inPieces, isLarge } from "./pieces.ts";
 import { faultInTarget } from "./target.ts";
 
 /** Percent-encoded identifiers of 255 bytes: fastify's own bound of 100 would answer 404 for them. */
 const MAX_PARAM_LENGTH = 1024;
+/** Within this a request's headers are to be here, and what is too late is looked for so often, milliseconds. */
+const HEADERS_MS = 30_000;
+const LATE_LOOK_MS = 5_000;
 
 export interface ServerOptions {
   /** Names the listener in the log: `intake`, `gateway`, `admin`. */
@@ -21,7 +27,10 @@ export interface ServerOptions {
   /** Requests may go on to the homeserver by the path that they came with. */
   readonly passesOn?: boolean;
   readonly log: Logger;
+  readonly clock: Clock;
   readonly random: Random;
+  /** Told of each connection that is cut off because its caller sends, or takes, too slowly. */
+  readonly cut?: (direction: Direction) => void;
 }
 
 /**
@@ -29,7 +38,7 @@ export interface ServerOptions {
  * with an ID and without its query.
  */
 export function makeServer(options: ServerOptions): FastifyInstance {
-  const { name, bodyLimit, audience, passesOn = false, log, random } = options;
+  const { name, bodyLimit, audience, passesOn = false, log, clock, random, cut } = options;
   const start = random.token(4);
   let requests = 0;
   const server = fastify({
@@ -37,7 +46,8 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     logger: false,
     exposeHeadRoutes: false,
     genReqId: () => `${start}-${(requests += 1).toString(36)}`,
-    // A streamed body, such as an upload through the front door, takes as long as it takes.
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LATE_LOOK_MS },
+    // A streamed body, such as an upload, takes as long as it takes at a fair pace (pace.ts).
     requestTimeout: bodyLimit === null ? 0 : 120_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: "idle",
@@ -49,6 +59,24 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   server.addHook("onRequest", (request, _reply, done) => {
     const fault = faultInTarget(request.raw.url ?? "", passesOn);
     done(fault === null ? undefined : new EmissaryError("bad-request", `The request is malformed: ${fault}.`));
+  });
+  boundConnections(server.server);
+  const pace = new Pace(clock, (direction) => {
+    cut?.(direction);
+    log.debug("http.cut-off", { listener: name, body: direction });
+  });
+  server.addHook("onRequest", (request, reply, done) => {
+    pace.watch(request.raw, reply.raw);
+    done();
+  });
+  server.addHook("onSend", (_request, reply, payload, done) => {
+    if (!isLarge(payload)) {
+      done(null, payload);
+      return;
+    }
+    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+    void reply.header("content-length", bytes.length);
+    done(null, inPieces(bytes));
   });
   server.removeAllContentTypeParsers();
   if (bodyLimit === null) server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));

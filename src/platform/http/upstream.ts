@@ -25,7 +25,21 @@ export function upstreamRequest(request: FastifyRequest, path = request.raw.url 
 export interface Revision {
   /** Bytes. */
   readonly limit: number;
+  /** A larger answer is an error, and does not go on as it is: what is left out of it is not for the caller. */
+  readonly isRequired?: boolean;
   readonly revise: (body: Buffer) => Buffer | null | Promise<Buffer | null>;
+}
+
+/** How the entries of one list or object of an answer are changed while it streams. */
+export interface Rewriting {
+  /** Its key in the answer; null where the answer is the list. */
+  readonly within: string | null;
+  /** An entry as it is to be sent, or null for none; those of an object are `"key":value`. */
+  readonly change: (entry: Buffer) => Buffer | null;
+  /** Entries to add. */
+  readonly more: () => readonly Buffer[];
+  /** Thrown where the answer has no such list; null where it then goes on as it is. */
+  readonly unreadable: (() => Error) | null;
 }
 
 /** An answer that was read to its end. */
@@ -45,6 +59,11 @@ export interface Upstream {
    * @throws EmissaryError likewise, and where the answer breaks off before it goes on.
    */
   revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
+  /**
+   * As the pseudouser, where of a large list some entries are to be others. A successful answer streams, one entry at a time held.
+   * @throws EmissaryError likewise; what `unreadable` makes
+   */
+  rewritten(request: UpstreamRequest, reply: FastifyReply, rewriting: Rewriting): Promise<FastifyReply>;
   /** As whoever asks, with the caller's own authorization. @throws EmissaryError likewise. */
   asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
   /**

@@ -2,10 +2,10 @@ import type { Database, Statement } from "better-sqlite3";
 import type { AttendanceStore, LeaseProgress, OwnDeed, RoomSituation } from "../../attendance/contracts.ts";
 import type { Attendance, Phase } from "../../model/attendance.ts";
 import type { RoomId } from "../../model/ids.ts";
-import type { LeaseEnd } from "../../model/lease.ts";
+import type { Holder, LeaseEnd } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
 import { Rota, type Waiting } from "../../model/rota.ts";
-import type { AttendedRooms, RoomCounts } from "../../policy/weighing.ts";
+import type { AttendedRooms, HeldRooms, RoomCounts } from "../../policy/weighing.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { SqliteCoolDownStore } from "./cool-down-store.ts";
 import { WAITING_KINDS, type LeaseBook } from "./lease-book.ts";
@@ -69,6 +69,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   readonly #progress: Statement<[number], ProgressRow>;
   readonly #counts: Statement<[], { rooms: number; under_way: number }>;
   readonly #standing: Statement<[string], Counted>;
+  readonly #held: Statement<[string, string, string], { rooms: number; under_way: number | null }>;
   readonly #counted: Memo<{ readonly rooms: number; readonly under_way: number }>;
   readonly #standings: Memo<Counted | null>;
 
@@ -136,6 +137,11 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     this.#standing = db.prepare(
       `SELECT r.own_membership = 'join' OR a.phase = 'joining' AS is_there, ${underWay} AS is_under_way ` +
         "FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr WHERE r.room_id = ?",
+    );
+    this.#held = db.prepare(
+      "SELECT count(*) AS rooms, sum(r.own_membership IS NOT 'join' AND a.next_at IS NOT NULL) AS under_way " +
+        "FROM leases l JOIN rooms r ON r.nr = l.room_nr LEFT JOIN attendance a ON a.room_nr = l.room_nr " +
+        "WHERE l.ended_at IS NULL AND l.kind = ? AND l.holder = ? AND r.room_id <> ?",
     );
   }
 
@@ -224,5 +230,10 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       underWay: counts.under_way - (isUnderWay ? 1 : 0),
       isUnderWay,
     };
+  }
+
+  async heldBy({ kind, name }: Holder, except: RoomId | null): Promise<HeldRooms> {
+    const held = this.#held.get(kind, name, except ?? "");
+    return { rooms: held?.rooms ?? 0, underWay: held?.under_way ?? 0 };
   }
 }

@@ -7,8 +7,8 @@ import { positionOf, tokenOf } from "../../../src/gateways/act/sync/token.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomEvent, StateEvent } from "../../../src/model/event.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
-import type { JsonObject } from "../../../src/model/json.ts";
 import { Openings } from "../../../src/ledger/openings.ts";
+import { parsedObject, type JsonObject } from "../../../src/model/json.ts";
 import { Signal } from "../../../src/model/signal.ts";
 import type { Tenant } from "../../../src/model/tenant.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
@@ -17,6 +17,7 @@ import { tenant, viewer } from "../../support/tenants.ts";
 
 const BOT = tenant("bot");
 const NEVER = new AbortController().signal;
+const HOLD = { add: async () => {}, free: () => {} };
 
 /** A journal whose every event concerns the tenant, and leases that change as the test says. */
 function scene() {
@@ -58,7 +59,8 @@ function scene() {
     stopping: stopping.signal,
   });
   return {
-    sync: (since: string | null, wait = 0, gone = NEVER) => sync.sync(BOT, since, wait, gone),
+    sync: async (since: string | null, wait = 0, gone = NEVER): Promise<JsonObject> =>
+      parsedObject(await sync.sync(BOT, since, wait, gone, HOLD)),
     clock,
     missed,
     happens: (event: RoomEvent) => {

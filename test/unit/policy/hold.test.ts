@@ -19,6 +19,7 @@ const HOLD: Question = {
   upgrades: 0,
   roomsAttended: 100,
   joinsUnderWay: 100,
+  held: { rooms: 100, underWay: 100 },
   shortage: null,
   now: 0,
   limits: { maxRooms: 1, maxMembers: 1, maxJoinsUnderWay: 1, refuseVersions: [] },

@@ -3,8 +3,8 @@ import { isJsonObject, written, type JsonObject, type JsonValue } from "../../..
 import { undressJson, undressState, type Viewer } from "../../../model/persona.ts";
 
 /**
- * Bytes of an answer that is held to be looked through. A larger one, such as the state of a room with tens of thousands of
- * members, passes as it is, with the pseudouser as sender of the tenant's events.
+ * Bytes of an answer that is held to be looked through. A larger one passes as it is, with the pseudouser as sender of the tenant's
+ * events. The whole state of a room is looked through event by event, whatever its size.
  */
 export const MAX_ECHO_BYTES = 16 * 1024 * 1024;
 

@@ -32,6 +32,17 @@ function read(allowed: ReadonlySet<string>, isContent: (request: FastifyRequest)
   };
 }
 
+/** The whole state, of which one event at a time is held: a room may have a hundred thousand members. */
+const readWholeState: ActHandler = async (parts, caller, request, reply) => {
+  await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
+  const viewer = parts.tenants.viewerOf(caller.tenant);
+  return parts.upstream.rewritten(
+    { method: "GET", path: pathOf(request, PAGES), headers: request.headers, body: null },
+    reply,
+    { within: null, change: (event) => echoedEvents(event, viewer) ?? event, more: () => [], unreadable: null },
+  );
+};
+
 /** One state event is its content, or all of it where that is asked for. */
 const readState = read(PAGES, (request) => !queryAll(request, "format").includes("event"));
 const readPages = read(PAGES);
@@ -40,7 +51,7 @@ const readRelations = read(RELATIONS);
 type Read = readonly [path: string, note: string, handler: ActHandler];
 
 const READS: readonly Read[] = [
-  ["/rooms/:roomId/state", "the whole state", readPages],
+  ["/rooms/:roomId/state", "the whole state", readWholeState],
   ["/rooms/:roomId/state/:eventType", "one state event's content", readState],
   ["/rooms/:roomId/state/:eventType/:stateKey", "one state event's content", readState],
   ["/rooms/:roomId/messages", "history", readPages],

@@ -4,6 +4,7 @@ import { isRoomAlias, isRoomId, isServerName, serverOf, type RoomAlias, type Roo
 import { only, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
+import { askerOf } from "../../../platform/http/callers.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
@@ -55,7 +56,7 @@ const removeAlias: ActHandler = async (parts, caller, request, reply) => {
   const alias = ownAlias(parts, param(request, "alias"));
   const path = pathOf(request, NONE);
   return parts.turns.take(turnOf(alias), async () => {
-    const { roomId } = await resolveRoom(alias, [], parts.aliases);
+    const { roomId } = await resolveRoom(alias, [], parts.aliases, askerOf(reply));
     const room = await requireDeed(parts, caller, roomId, { action: "read" });
     const makers = new AliasMakers(parts);
     const maker = (await makers.of(alias, roomId)) ?? room.createdFor;

@@ -4,6 +4,7 @@ import { parsedObject, stringAt, without, type JsonObject } from "../../../model
 import { isShown, type Openness } from "../../../policy/openness.ts";
 import { resolveRoom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
+import { askerOf } from "../../../platform/http/callers.ts";
 import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
 import { requireAction } from "../access.ts";
@@ -50,7 +51,7 @@ const ping: ActHandler = async (parts, { tenant }, request, reply) => {
 const summary: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "read");
   const via = parts.routes.required(viaOf(request));
-  const { roomId } = await resolveRoom(param(request, "roomIdOrAlias"), via, parts.aliases);
+  const { roomId } = await resolveRoom(param(request, "roomIdOrAlias"), via, parts.aliases, askerOf(reply));
   const holds = (await parts.leases.find(roomId, holderOf(caller.tenant))) !== null;
   const { status, headers, body } = await parts.upstream.answer("GET", `${pathOf(request, NONE)}${queryWith(via)}`, null);
   if (holds || status >= 500 || status === 429) return reply.code(status).headers(headers).send(body);

@@ -1,4 +1,5 @@
 import { EmissaryError } from "../../../model/errors.ts";
+import { askerOf } from "../../../platform/http/callers.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { queryAll } from "../../../platform/http/server.ts";
 import { requireAction } from "../access.ts";
@@ -16,14 +17,15 @@ export const syncEndpoints: readonly Endpoint[] = [
     note: "the tenant's rooms, events and invites; waits for news up to `timeout` (60 s at most)",
     handler: async (parts, caller, request, reply) => {
       requireAction(caller, "read");
-      const gone = new AbortController();
-      reply.raw.once("close", () => gone.abort());
+      const { name, abort } = askerOf(reply);
       const [since = null] = queryAll(request, "since");
       const [timeout = "0"] = queryAll(request, "timeout");
       if (!/^\d{1,9}$/.test(timeout)) {
         throw new EmissaryError("bad-parameter", `timeout is ${JSON.stringify(timeout)} and is to be milliseconds.`);
       }
-      return parts.sync.sync(caller.tenant, since, Number(timeout), gone.signal);
+      const hold = parts.held.open(name, abort, () => reply.raw.destroy());
+      const answer = await parts.sync.sync(caller.tenant, since, Number(timeout), abort, hold);
+      return reply.type("application/json").send(answer);
     },
   },
   {

@@ -5,6 +5,7 @@ import type { Lease, LeaseWish } from "../../../model/lease.ts";
 import type { Room } from "../../../model/room.ts";
 import { resolveWish, roomIdFrom } from "../../../leases/target.ts";
 import { addresseeOf } from "../../../policy/invites.ts";
+import { askerOf } from "../../../platform/http/callers.ts";
 import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
 import type { ActParts, Endpoint } from "../act.ts";
@@ -26,7 +27,8 @@ export async function joinRoom(
   reply: FastifyReply,
 ): Promise<RoomId> {
   const holder = holderOf(tenant);
-  const { roomId, via } = await resolveWish(parts, holder, idOrAlias, viaOf(request));
+  const asker = askerOf(reply);
+  const { roomId, via } = await resolveWish(parts, holder, idOrAlias, viaOf(request), asker);
   const alias = aliasOf(idOrAlias);
   if (alias !== null) await parts.tenants.noteTarget(tenant, alias, roomId);
   const wish: LeaseWish = { roomId, holder, alias, via, ttl: null };
@@ -37,9 +39,7 @@ export async function joinRoom(
   let lease = await parts.desk.take(wish);
   // Another of the tenant's users may leave as the last one just now, and give the lease back.
   while (!(await parts.personas.enter(tenant.id, roomId, user))) lease = await parts.desk.take(wish);
-  const gone = new AbortController();
-  reply.raw.once("close", () => gone.abort());
-  await parts.keeper.untilPresent(lease, JOIN_WAIT_MS, gone.signal);
+  await parts.keeper.untilPresent(lease, JOIN_WAIT_MS, asker.abort);
   return roomId;
 }
 

@@ -2,12 +2,13 @@ import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type RoomId, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, written, type JsonObject } from "../../../model/json.ts";
+import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { noMembership } from "../../../model/outgoing.ts";
 import type { PersonaInRoom } from "../../../model/persona.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
+import type { Rewriting } from "../../../platform/http/upstream.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { joinRoom, leaveRoom } from "./attendance.ts";
@@ -16,30 +17,24 @@ import { pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 import { profileIn, profileJson } from "./profiles.ts";
 
-/** Bytes of a list of members: enough for a hundred thousand in the shorter form, 50,000 in the longer. */
-const LIST_LIMIT = 32 * 1024 * 1024;
-
 const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not_membership"]);
 const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
 const NONE: ReadonlySet<string> = new Set();
 
 /**
  * The homeserver's list with a tenant's own users in place of the pseudouser. Bridges take every member that is neither their bot
- * nor one of their ghosts for a person, and would make a puppet of the pseudouser on the other side.
+ * nor one of their ghosts for a person, and would make a puppet of the pseudouser on the other side. It streams: a room may have a
+ * hundred thousand members.
  */
-async function listed(
+function listed(
   parts: ActParts,
   request: FastifyRequest,
   reply: FastifyReply,
   allowed: ReadonlySet<string>,
-  change: (list: JsonObject) => JsonObject,
+  rewriting: Pick<Rewriting, "within" | "change" | "more">,
 ): Promise<FastifyReply> {
-  const answer = await parts.upstream.answer("GET", pathOf(request, allowed), null, LIST_LIMIT);
-  const headers = { ...answer.headers };
-  // That of the homeserver's text.
-  delete headers["content-length"];
-  const body = answer.status === 200 ? Buffer.from(written(change(parsedObject(answer.body)))) : answer.body;
-  return reply.code(answer.status).headers(headers).send(body);
+  const asked = { method: "GET", path: pathOf(request, allowed), headers: request.headers, body: null } as const;
+  return parts.upstream.rewritten(asked, reply, { ...rewriting, unreadable });
 }
 
 /** An empty list would tell a bridge that everybody has left. */
@@ -51,16 +46,18 @@ const joinedMembers: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });
   const personas = await parts.personas.inRoom(caller.tenant.id, roomId);
-  return listed(parts, request, reply, NONE, (list) => {
-    if (!isJsonObject(list["joined"])) throw unreadable();
-    const joined = Object.fromEntries(Object.entries(list["joined"]).filter(([userId]) => userId !== parts.own));
-    for (const { userId, displayname, avatarUrl } of personas) {
-      joined[userId] = {
-        ...(displayname === null ? {} : { display_name: displayname }),
-        ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),
-      };
-    }
-    return { ...list, joined };
+  const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
+  return listed(parts, request, reply, NONE, {
+    within: "joined",
+    change: (entry) => (hidden.has(keyOf(entry)) ? null : entry),
+    more: () =>
+      personas.map(({ userId, displayname, avatarUrl }) => {
+        const shown = {
+          ...(displayname === null ? {} : { display_name: displayname }),
+          ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),
+        };
+        return Buffer.from(`${JSON.stringify(userId)}:${JSON.stringify(shown)}`);
+      }),
   });
 };
 
@@ -72,14 +69,20 @@ const members: ActHandler = async (parts, caller, request, reply) => {
     (wanted.length === 0 || wanted.includes("join")) && !queryAll(request, "not_membership").includes("join");
   const personas = isAsked ? await parts.personas.inRoom(caller.tenant.id, roomId) : [];
   const since = await takenAt(parts, caller, roomId);
-  const ours = personas.map((persona) => memberEvent(roomId, persona, since));
   const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
-  return listed(parts, request, reply, MEMBER_PARAMETERS, (list) => {
-    if (!Array.isArray(list["chunk"])) throw unreadable();
-    const others = list["chunk"].filter((event) => !isJsonObject(event) || !hidden.has(event["state_key"]));
-    return { ...list, chunk: [...others, ...ours] };
+  return listed(parts, request, reply, MEMBER_PARAMETERS, {
+    within: "chunk",
+    change: (entry) => (hidden.has(parsedObject(entry)["state_key"]) ? null : entry),
+    more: () => personas.map((persona) => Buffer.from(JSON.stringify(memberEvent(roomId, persona, since)))),
   });
 };
+
+/** The key of an object's entry. */
+function keyOf(entry: Buffer): unknown {
+  const text = entry.toString("utf8");
+  const key = /^\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
+  return key === undefined ? null : (JSON.parse(key) as unknown);
+}
 
 /** A membership event as the homeserver would have one, had the user joined when the tenant did. There is none in the room. */
 function memberEvent(roomId: RoomId, { userId, ...profile }: PersonaInRoom, at: number): JsonObject {

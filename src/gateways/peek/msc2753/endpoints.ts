@@ -1,5 +1,6 @@
 import { upstreamRequest } from "../../../platform/http/upstream.ts";
 import { tokenOf } from "../../../platform/http/bearer.ts";
+import { askerOf as callerOf, goneOf } from "../../../platform/http/callers.ts";
 import { CLIENT_V3 } from "../../../platform/http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
@@ -41,14 +42,13 @@ const peek: PeekHandler = async (parts, request, reply) => {
     viaOf(request),
     named.filter((name) => isServerName(name)),
   );
-  const target = await parts.peeker.resolve(param(request, "roomIdOrAlias"), via);
-  const gone = new AbortController();
-  reply.raw.once("close", () => gone.abort());
-  await requireNotJoined(parts, asker, target.roomId, gone.signal);
+  const target = await parts.peeker.resolve(param(request, "roomIdOrAlias"), via, callerOf(reply));
+  const gone = goneOf(reply);
+  await requireNotJoined(parts, asker, target.roomId, gone);
   await requirePlace(parts, asker, target.roomId);
   let lease: Lease;
   try {
-    lease = await parts.peeker.open(asker.who, target, gone.signal);
+    lease = await parts.peeker.open(asker.who, target, gone);
   } catch (error) {
     if (error instanceof EmissaryError) parts.count("refused");
     throw error;
