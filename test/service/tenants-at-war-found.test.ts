@@ -37,7 +37,7 @@ async function asks(scene: Scene, method: string, target: string, body?: JsonObj
   const answer = await scene.raider.client.ask(method, target, body);
   nothingTold(scene, answer, `${method} ${target}`);
   const room = scene.homeserver.rooms.get(decodeURIComponent(/^\/rooms\/([^/]+)/.exec(target)?.[1] ?? ""));
-  if (room !== undefined) scene.truth.sent("raider", room, answer);
+  if (room !== undefined && method === "PUT") scene.truth.sent("raider", room, answer);
   return answer;
 }
 

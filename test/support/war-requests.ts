@@ -63,7 +63,8 @@ export class Requests {
     if (answer.status !== 200) return answer;
     this.done.set(way.name, (this.done.get(way.name) ?? 0) + 1);
     const room = homeserver.rooms.get(chosen.params.get("roomId") ?? "");
-    if (room !== undefined) truth.sent("raider", room, answer);
+    // Reads name events, too, which are others'.
+    if (room !== undefined && way.endpoint.method === "PUT") truth.sent("raider", room, answer);
     const user = bodyText(body, "user_id");
     if (room !== undefined && /\/(?:invite|kick|ban|unban)$/.test(way.path)) truth.asked(room, user);
     const made = stringAt(answer.body, way.path.endsWith("/upgrade") ? "replacement_room" : "room_id") ?? "";
