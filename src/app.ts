@@ -117,7 +117,9 @@ export class App {
     this.#readers = new Readers(shared, this.#guard, this.#presence.keeper, this.#recorder);
 
     const tally = new Tally(metrics, clock);
-    const listener = (options: Pick<ServerOptions, "name" | "bodyLimit" | "audience" | "passesOn">): FastifyInstance => {
+    const listener = (
+      options: Pick<ServerOptions, "name" | "bodyLimit" | "audience" | "passesOn">,
+    ): FastifyInstance => {
       const cut: ServerOptions["cut"] = (body) => metrics.cutOff.inc({ listener: options.name, body });
       return makeServer({ ...options, log, clock, random, cut });
     };

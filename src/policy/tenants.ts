@@ -321,7 +321,8 @@ export class Tenants {
 
   async #requireApart(tenant: Tenant): Promise<void> {
     for (const other of this.#others(tenant)) {
-      const shared = overlapOf(tenant, other, this.#names)?.user ?? (this.#names(tenant, other.sender) ? other.sender : null);
+      const shared =
+        overlapOf(tenant, other, this.#names)?.user ?? (this.#names(tenant, other.sender) ? other.sender : null);
       // Its sender may be one that the other has registered.
       const known = shared ?? (await this.#store.personaIn(other.id, (userId) => this.#names(tenant, userId)));
       if (known !== null) {

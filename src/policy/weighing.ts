@@ -158,7 +158,9 @@ export class Weighing {
       ? known
       : isMoot
         ? null
-        : ((await this.#looks.look(holder, roomId, this.#routes.open(via, acl), { fresh, asStranger })) ?? ask.told ?? null);
+        : ((await this.#looks.look(holder, roomId, this.#routes.open(via, acl), { fresh, asStranger })) ??
+          ask.told ??
+          null);
     const isHidden = asStranger && look === null && !isMoot;
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
@@ -279,7 +281,8 @@ export class Weighing {
     if (holder.kind !== "tenant") return { word: null, moved: null };
     const tenant = this.#parts.tenants.byId(holder.name);
     if (tenant === null) return { word: "none", moved: null };
-    if (replaces !== null && tenant.grants.some((grant) => namesRoom(grant, replaces))) return { word: "named", moved: null };
+    if (replaces !== null && tenant.grants.some((grant) => namesRoom(grant, replaces)))
+      return { word: "named", moved: null };
     const points =
       alias !== null &&
       goesByAlias(tenant, alias) &&

@@ -36,7 +36,10 @@ describe("two namespaces", () => {
     ["@_a_[a-z]+", "@_a_.*"],
     ["@bot", "@bot:ours\\.example"],
   ])("%s and %s have users in common, and one is named", (one, other) => {
-    for (const overlap of [overlapOf(having(one), having(other), isNamed), overlapOf(having(other), having(one), isNamed)]) {
+    for (const overlap of [
+      overlapOf(having(one), having(other), isNamed),
+      overlapOf(having(other), having(one), isNamed),
+    ]) {
       const user = overlap?.user as UserId;
       expect([isNamed(having(one), user), isNamed(having(other), user)]).toEqual([true, true]);
     }

@@ -1,6 +1,14 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
-import { isJsonObject, parsedObject, stringAt, without, written, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import {
+  isJsonObject,
+  parsedObject,
+  stringAt,
+  without,
+  written,
+  type JsonObject,
+  type JsonValue,
+} from "../../../model/json.ts";
 import { param } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler } from "../act.ts";

@@ -53,7 +53,11 @@ const summary: ActHandler = async (parts, caller, request, reply) => {
   const via = parts.routes.required(viaOf(request));
   const { roomId } = await resolveRoom(param(request, "roomIdOrAlias"), via, parts.aliases, askerOf(reply));
   const holds = (await parts.leases.find(roomId, holderOf(caller.tenant))) !== null;
-  const { status, headers, body } = await parts.upstream.answer("GET", `${pathOf(request, NONE)}${queryWith(via)}`, null);
+  const { status, headers, body } = await parts.upstream.answer(
+    "GET",
+    `${pathOf(request, NONE)}${queryWith(via)}`,
+    null,
+  );
   if (holds || status >= 500 || status === 429) return reply.code(status).headers(headers).send(body);
   const told = parsedObject(body);
   if (status !== 200 || !isShown(opennessIn(told))) {
