@@ -20,27 +20,33 @@ const MOST_DECODINGS = 4;
 export function isClientTarget(target: string): boolean {
   const [path = ""] = target.split(/[?#]/, 1);
   if (!FOR_CLIENTS.some((beginning) => beginning.test(path))) return false;
+  // Where the encoding is broken readers differ.
+  if (!isDecodable(path)) return false;
   let seen = path;
   for (let times = 0; times <= MOST_DECODINGS; times += 1) {
-    if (leadsElsewhere(seen)) return false;
+    if (hasDotSegment(seen)) return false;
     const decoded = decodedOnce(seen);
-    if (decoded === null) return false;
     if (decoded === seen) return true;
     seen = decoded;
   }
   return false;
 }
 
-/** Dot segments, and what some readers take for a slash or the end of a path. */
-function leadsElsewhere(path: string): boolean {
-  return /(?:^|[/\\])\.{1,2}(?:[/\\;]|$)/.test(path) || /[\0-\x1f\x7f]/.test(path);
+/** Also between what some readers take for a slash, and before path parameters. */
+function hasDotSegment(path: string): boolean {
+  return /(?:^|[/\\])\.{1,2}(?:[/\\;]|$)/.test(path);
 }
 
-/** Null where the encoding is broken. */
-function decodedOnce(path: string): string | null {
+/** Byte by byte, leaving what is no encoding: what is looked for is ASCII. */
+function decodedOnce(path: string): string {
+  return path.replaceAll(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+}
+
+function isDecodable(path: string): boolean {
   try {
-    return decodeURIComponent(path);
+    decodeURIComponent(path);
+    return true;
   } catch {
-    return null;
+    return false;
   }
 }

@@ -78,7 +78,8 @@ async function open(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { token, roomId, asked, revision } = read;
-  const identity = await parts.users.identifyNow(token);
+  // The homeserver has just refused the room and not the token, so that a remembered owner is good enough.
+  const identity = await parts.users.identify(token);
   if (identity === null || (await isItsLastWord(parts, read, identity.userId, refusal.status))) {
     return answer(reply, refusal);
   }

@@ -8,6 +8,8 @@ const PASSED = [
   "/_matrix/client/v3/rooms/!a:b/state/m.room.topic/",
   "/_matrix/client/v3/profile/%40a..b%3Aexample.org",
   "/_matrix/client/v3/directory/room/%2523:b",
+  `/_matrix/client/v3/rooms/!a/state/t/${encodeURIComponent("a/b?c%d#e+f ä€..//")}`,
+  "/_matrix/client/v3/rooms/!a/state/t/%0A",
   "/_matrix/media/v3/download/example.org/abc",
   "/_matrix/static/client/login/",
   "/_matrix/consent?u=alice",
@@ -45,7 +47,10 @@ const DISGUISES: readonly (readonly [how: string, disguise: (path: string) => st
   ["likewise, with encoded backslashes", (path) => `/_matrix/client/..%5c..${path}`],
   ["likewise, with path parameters", (path) => `/_matrix/client/..;a/..;b${path}`],
   ["after a beginning that only looks allowed", (path) => `/_matrix/clientx${path}`],
-  ["after a line's end", (path) => `/_matrix/client/%0d%0a${path}`],
+  [
+    "likewise, encoded twice beside what is broken then",
+    (path) => `/_matrix/client/%25zz/%252e%252e/%252e%252e${path}`,
+  ],
   ["with broken encoding", (path) => `/_matrix/client/%${path}`],
 ];
 
