@@ -22,6 +22,8 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
   policy_rules: ["at"],
   tenants: ["paused_at", "created_at"],
   tenant_grants: ["created_at"],
+  alias_pins: ["at"],
+  grant_pins: ["at", "moved_at"],
   openings: ["at"],
   heartbeat: ["at"],
 };
@@ -40,7 +42,7 @@ test("every column that holds a time is one that goes back with the clock, or is
   const columns = db
     .prepare<[], { at: string }>(
       "SELECT m.name || '.' || c.name AS at FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' " +
-        "AND c.type = 'INTEGER' AND (c.name GLOB '*_at' OR c.name IN ('at', 'until', 'since', 'empty_since')) ORDER BY 1",
+        "AND c.type = 'INTEGER' AND (c.name GLOB '*_at' OR c.name IN ('at', 'until', 'since', 'empty_since', 'upgrade_since')) ORDER BY 1",
     )
     .all()
     .map(({ at }) => at);
@@ -75,6 +77,8 @@ test.each(JUMPS)("where the clock is set %s nothing is further away than it was"
     INSERT INTO leases (room_nr, kind, holder, taken_at, upgrades, from_seq, change) VALUES (1, 'peek', 'h', 0, 0, 0, 1);
     INSERT INTO attendance (room_nr, phase, since) VALUES (1, 'present', 0);
     INSERT INTO cool_downs VALUES (1, 'flooded', '', 1, 0, 0);
+    INSERT INTO tenants (id, sender, ephemeral, token_hash, hs_salt, created_at) VALUES ('t', '@t:x', 0, '', '', 0);
+    INSERT INTO media_reservations VALUES ('m', 't', 0);
     INSERT INTO aliases VALUES ('#a:x', '!r:x', 'kept', NULL, NULL, 0, 0, NULL, NULL);`);
   for (const jump of jumps) {
     // As the program does while it runs: it is due within its pause, by the clock of then.

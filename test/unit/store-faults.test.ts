@@ -25,6 +25,9 @@ class Store extends Base {
   call(): string {
     return this.#text;
   }
+  get broken(): never {
+    return this.full();
+  }
   full(): never {
     throw Object.assign(new Error("database or disk is full"), { code: "SQLITE_FULL" });
   }
@@ -59,11 +62,12 @@ describe("a store that tells of faults", () => {
     const message = expect.stringMatching("the disk is full") as string;
     const full = { code: "internal", message };
     expect(() => store.full()).toThrow(EmissaryError);
+    expect(() => store.broken).toThrow(EmissaryError);
     await expect(store.fullLater()).rejects.toMatchObject(full);
-    expect(told).toHaveLength(2);
+    expect(told).toHaveLength(3);
     expect(told[0]).toMatchObject({ cause: "the disk is full (database or disk is full)" });
     expect(told[0]?.error).toMatchObject(full);
     expect(() => store.wrong()).toThrow(TypeError);
-    expect(told).toHaveLength(2);
+    expect(told).toHaveLength(3);
   });
 });

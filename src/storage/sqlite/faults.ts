@@ -58,7 +58,7 @@ export function tellingFaults<Store extends object>(
   // With the store itself as the receiver: private fields are its own, and not the Proxy's.
   const whole = new Proxy(store, {
     get: (target, key) => {
-      const value: unknown = Reflect.get(target, key, target);
+      const value = telling(() => Reflect.get(target, key, target))();
       return typeof value === "function" ? telling(value as Method) : value;
     },
     set: (target, key, value, receiver) => Reflect.set(target, key, value, receiver === outward ? target : receiver),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { AliasLookups } from "../../../src/leases/lookups.ts";
 import type { RoomAlias, RoomId, ServerName } from "../../../src/model/ids.ts";
 import { Pointers } from "../../../src/policy/pointers.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";
@@ -11,7 +12,9 @@ const MINUTE = 60_000;
 
 function scene() {
   const [directory, clock, rules] = [new FakeDirectory(), new ManualClock(), new RuleBook()];
-  const pointers = new Pointers({ directory, rules, server: "ours.example" as ServerName, clock });
+  // As the program has it: those who ask at once share a look-up.
+  const lookups = new AliasLookups(directory, clock);
+  const pointers = new Pointers({ directory: lookups, rules, server: "ours.example" as ServerName, clock });
   directory.points.set(ALIAS, HERE);
   return { directory, clock, rules, pointers };
 }

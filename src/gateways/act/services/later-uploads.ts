@@ -58,7 +58,7 @@ const uploadTo: ActHandler = async (parts, caller, request, reply) => {
   if (owner !== caller.tenant.id) {
     throw new EmissaryError(
       "forbidden",
-      `mxc://${server}/${mediaId} is not reserved for tenant ${caller.tenant.id}: it was not given it, has uploaded to it, or it has run out.`,
+      `The media address ${mediaId} of ${server} is not reserved for tenant ${caller.tenant.id}: it was not given it, has uploaded to it, or it has run out.`,
     );
   }
   const path = pathOf(request, FILE);
