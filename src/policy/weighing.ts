@@ -165,7 +165,8 @@ export class Weighing {
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
     return {
-      told: !isHidden ? null : granted.word === "none" ? "not-allowed" : "not-visible",
+      // That an alias was pointed elsewhere tells nothing of the room: the directory says it to everybody.
+      told: !isHidden ? null : granted.word === "none" || granted.moved !== null ? "not-allowed" : "not-visible",
       payers: causesJoin ? payersOf(holder, roomId, servers, granted.word === "named") : [],
       via: this.#routes.open(ask.via, acl),
       question: {

@@ -82,7 +82,7 @@ test("an alias that was granted and then pointed to another tenant's private roo
   homeserver.aliases.set(COMM, secret);
   const refused = await tenant.join(COMM);
   expect(refusal(refused)).toEqual([403, "M_FORBIDDEN", "not-allowed"]);
-  expect(refused.body["error"]).toContain(`${COMM} pointed to ${open.id} when it was granted and points elsewhere now`);
+  expect(refused.body["error"]).toContain("its alias points elsewhere than when it was granted");
   const state = `/rooms/${encodeURIComponent(secret)}/state`;
   expect(refusal(await tenant.ask("GET", state))[0]).toBe(403);
   // What was granted stays granted.
@@ -160,7 +160,7 @@ test("a glob of aliases opens public rooms only, lends no other tenant's power, 
 
   const secret = await privateRoom(service);
   homeserver.aliases.set("#game2:evil.test", secret);
-  expect(refusal(await tenant.join("#game2:evil.test"))).toEqual([403, "M_FORBIDDEN", "join-rule"]);
+  expect(refusal(await tenant.join("#game2:evil.test"))).toEqual([403, "M_FORBIDDEN", "not-visible"]);
   // Also where the tenant is in the room by a grant that allows less.
   await allow(service, [secret], ["read"]);
   expect((await tenant.join("#game2:evil.test")).status).toBe(200);

@@ -166,6 +166,7 @@ test("rules are there after a stop and a start", async () => {
       source: "operator",
       allow: 0,
       deny: 1,
+      set_aside: 0,
       rules: [{ kind: "user", entity: "@spam*:*", verdict: "deny", reason: "spam" }],
     },
   ]);

@@ -233,8 +233,9 @@ test.each([
   const asked = service.homeserver.requests.length;
   const head = `GET ${target} HTTP/1.1\r\nHost: hs.test\r\nAuthorization: Bearer token-of-alice`;
   const answer = await raw(service.app.ports.gateway, head);
-  expect(answer.split(" ")[1]).toBe("404");
-  expect(answer).toContain("M_UNRECOGNIZED");
+  // What no client writes so is malformed to begin with.
+  const isOdd = /^http|\/\/|\.\.|%2e/i.test(target);
+  expect([answer.split(" ")[1], answer.includes("M_UNRECOGNIZED")]).toEqual(isOdd ? ["400", false] : ["404", true]);
   expect(service.homeserver.requests.slice(asked).map(({ url }) => url)).toEqual([]);
 });
 

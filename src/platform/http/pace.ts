@@ -14,6 +14,8 @@ const LOOKS = 6;
 interface Watched {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** Kept here: a request that is over may have been parted from it. */
+  readonly socket: Socket;
   readonly sent: Progress;
   readonly taken: Progress;
 }
@@ -46,6 +48,7 @@ export class Pace {
     const watched: Watched = {
       request,
       response,
+      socket,
       sent: { from: socket.bytesRead, looks: 0 },
       taken: { from: takenBy(socket), looks: 0 },
     };
@@ -67,8 +70,7 @@ export class Pace {
   }
 
   #judge(watched: Watched): void {
-    const { request, response, sent, taken } = watched;
-    const { socket } = request;
+    const { request, response, socket, sent, taken } = watched;
     if (response.closed && (request.complete || socket.destroyed)) {
       this.#watched.delete(watched);
       return;
