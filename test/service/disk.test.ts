@@ -191,7 +191,7 @@ test.each(FILLING_DISKS)(
       }),
     ]);
     expect(await metrics()).toContain("emissary_database_writable 1");
-    for (const wish of wishes) expect((await wish()).status).toBe(200);
+    for (const [wish] of wishes) expect((await wish()).status).toBe(200);
     await eventually("an idle homeserver", () => homeserver.sender.isIdle);
     // The tenant's message was sent at the first time, and the repetition is the same.
     expect(homeserver.seen("PUT", /\/send\//)).toHaveLength(2);
