@@ -4,6 +4,15 @@ import { z } from "zod";
 const text = z.string().nullable();
 const number = z.number();
 
+const stuck = z.looseObject({
+  seq: number,
+  event_id: z.string(),
+  room_id: z.string(),
+  type: z.string(),
+  bytes: number,
+  since: number,
+});
+
 const delivery = z.looseObject({
   state: z.string(),
   lag_events: number,
@@ -11,6 +20,7 @@ const delivery = z.looseObject({
   last_success_at: number.nullable(),
   last_error_at: number.nullable(),
   last_error: text,
+  stuck: stuck.nullable(),
   paused_at: number.nullable(),
 });
 
@@ -140,6 +150,8 @@ export const tenant = z.looseObject({
   ),
   ephemeral: z.boolean(),
   sync_anew: z.looseObject({ at: z.number(), why: z.string() }).nullable().default(null),
+  max_transaction: number.nullable(),
+  ca: text,
   paused_at: z.number().nullable(),
   created_at: number,
   leases: number,
@@ -151,6 +163,8 @@ export type TenantAnswer = z.output<typeof tenant>;
 export const tenantsAnswer = z.looseObject({ tenants: z.array(tenant) });
 
 export const pausedAnswer = z.looseObject({ tenant: z.string(), paused_at: number.nullable() });
+
+export const skippedAnswer = z.looseObject({ tenant: z.string(), skipped: stuck });
 
 export const replayedAnswer = z.looseObject({ tenant: z.string(), from_seq: number });
 

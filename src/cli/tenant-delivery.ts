@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, type AdminClient } from "./admin-client.ts";
-import { pausedAnswer, pingAnswer, replayedAnswer, type TenantAnswer } from "./answers.ts";
+import { pausedAnswer, pingAnswer, replayedAnswer, skippedAnswer, type TenantAnswer } from "./answers.ts";
 import { isForeseen, wrongUsage } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { moment, neutral } from "./text.ts";
@@ -41,6 +41,28 @@ export function addTenantDelivery(group: Command, io: Io): void {
       const { from_seq: from } = await client.call({ method: "POST", path, body, answer: replayedAnswer });
       io.out(`The tenant ${id} is given again what concerns it, beginning with number ${from} of the journal.`);
     });
+
+  group
+    .command("skip")
+    .description("have a tenant do without the one event that it is stuck at, and go on with the next")
+    .argument("<id>")
+    .argument("<event>", "the event's ID, as tenant show names it")
+    .action(async (id: string, event: string, _options: object, command: Command) => {
+      const path = pathTo(id, "skip");
+      const client = adminClient(command, io);
+      const { skipped } = await client.call({ method: "POST", path, body: { event_id: event }, answer: skippedAnswer });
+      io.out(
+        `The tenant ${id} never gets ${neutral(skipped.event_id)} (number ${skipped.seq} of the journal); what follows is on its way.`,
+      );
+    });
+}
+
+/** The one event that stops a tenant's deliveries: which, and what to do. */
+function stuckText(id: string, { event_id, room_id, type, bytes, since }: NonNullable<Delivery["stuck"]>): string {
+  return (
+    `since ${moment(since)} at ${event_id} (${type}, ${bytes} bytes) in ${room_id}: mend the tenant, ` +
+    `or have it do without this event (emissary tenant skip ${id} '${event_id}')`
+  );
 }
 
 /** Pings a tenant that was just added, and says what came of it: it need not run yet. */
@@ -57,14 +79,15 @@ export async function tellPing(client: AdminClient, io: Io, { id, url }: TenantA
 }
 
 /** The lines of `tenant show` about its deliveries. */
-export function deliveryFacts(delivery: TenantAnswer["delivery"]): [string, string | number | null][] {
+export function deliveryFacts({ id, delivery }: TenantAnswer): [string, string | number | null][] {
   if (delivery === null) return [];
-  const { state, lag_events, oldest_at, last_success_at, last_error_at, last_error, paused_at } = delivery;
+  const { stuck, state, lag_events, oldest_at, last_success_at, last_error_at, last_error, paused_at } = delivery;
   const since = paused_at === null ? "" : ` since ${moment(paused_at)}`;
   const oldest = oldest_at === null ? "" : `, the oldest came at ${moment(oldest_at)}`;
   return [
     ["deliveries", `${state}${since}`],
     ["behind", `${lag_events} events${oldest}`],
+    ...(stuck === null ? [] : [["stuck", stuckText(id, stuck)] as [string, string]]),
     ["last taken", last_success_at === null ? "none since the start" : moment(last_success_at)],
     ["last error", last_error_at === null ? "none since the start" : `${moment(last_error_at)}: ${last_error ?? ""}`],
   ];
@@ -73,11 +96,13 @@ export function deliveryFacts(delivery: TenantAnswer["delivery"]): [string, stri
 /** A line of `status` for each tenant that is behind. */
 export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant: string })[]): [string, string][] {
   return deliveries.flatMap((delivery): [string, string][] => {
-    const { tenant, state, lag_events, oldest_at, last_error } = delivery;
+    const { tenant, state, lag_events, oldest_at, last_error, stuck } = delivery;
     if (state === "flowing" && lag_events === 0) return [];
     const oldest = oldest_at === null ? "" : ` since ${moment(oldest_at)}`;
-    const why = state === "failing" && last_error !== null ? `: ${last_error}` : "";
-    return [["tenant", `${tenant} ${state}, ${lag_events} events behind${oldest}${why}`]];
+    const isFailing = state === "failing" || state === "stuck";
+    const why = isFailing && last_error !== null ? `: ${last_error}` : "";
+    const line = `${tenant} ${state}, ${lag_events} events behind${oldest}${why}`;
+    return [["tenant", line], ...(stuck === null ? [] : [["", stuckText(tenant, stuck)] as [string, string]])];
   });
 }
 

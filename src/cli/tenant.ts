@@ -3,19 +3,18 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
-import { parseHttpUrl } from "../platform/config/values.ts";
-import { faultInExpression } from "../platform/expressions.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
 import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
 import { adminClient, configPath } from "./admin-client.ts";
 import { removedAnswer, tenant, tenantsAnswer, type TenantAnswer } from "./answers.ts";
-import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
+import { CommandFailed, EXIT } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
 import { coversOrdinaryUsers, isReserved } from "./reserved.ts";
 import { facts, table } from "./table.ts";
 import { moment, neutral } from "./text.ts";
 import { addTenantAllow } from "./tenant-allow.ts";
 import { addTenantDelivery, deliveryFacts, tellPing } from "./tenant-delivery.ts";
+import { addTenantSet, bytesOf, CA, checkedSettings, MAX_TRANSACTION, type SettingOptions } from "./tenant-set.ts";
 import { actionsIn, checkedId, grantsInShort, grantTexts, overlapTexts, pinTexts } from "./tenant-words.ts";
 import { takeNewFile, writeTogether } from "./write-file.ts";
 
@@ -24,11 +23,8 @@ const withRegistration = z.looseObject({ tenant, registration: registrationSchem
 const HEADING = `Emissary's registration for one of its tenants. Load it as the appservice's registration file, and give the appservice
 the address of Emissary's gateway as its homeserver's.`;
 
-interface AddOptions {
-  url?: string;
-  users?: string;
+interface AddOptions extends SettingOptions {
   actions?: string;
-  ephemeral?: true;
   out?: string;
 }
 
@@ -45,6 +41,8 @@ export function addTenant(program: Command, io: Io): void {
     .option("--users <regex>", "the user IDs of its personas")
     .option("--actions <list>", `what it may do in public rooms, of ${TENANT_ACTIONS.join(",")}`)
     .option("--ephemeral", "it wants typing and receipts, too")
+    .option(...MAX_TRANSACTION, bytesOf)
+    .option(...CA)
     .option("--out <file>", "write the registration to a new file instead of standard output")
     .action(async (id: string, options: AddOptions, command: Command) => {
       const body = { id: checkedId(id), ...checkedOptions(options) };
@@ -66,12 +64,12 @@ export function addTenant(program: Command, io: Io): void {
       for (const text of overlapTexts(answer.tenant)) {
         io.err(`Warning: the namespace of ${neutral(answer.tenant.id)} ${neutral(text)}.`);
       }
-      if (body.users !== null && coversOrdinaryUsers(body.users)) {
+      if (typeof body.users === "string" && coversOrdinaryUsers(body.users)) {
         io.err(
           `Warning: --users ${neutral(body.users)} does not begin with @_ and may match ordinary users, whose IDs the tenant could then use for its personas.`,
         );
       }
-      if (body.users !== null && isReserved(body.users, configPath(command)) === false) {
+      if (typeof body.users === "string" && isReserved(body.users, configPath(command)) === false) {
         io.err(
           `Warning: nothing at the homeserver reserves the IDs that --users ${neutral(body.users)} matches: people or other appservices may take them. To prevent it: emissary register --force --reserve '${neutral(body.users)}', and restart the homeserver.`,
         );
@@ -101,6 +99,7 @@ export function addTenant(program: Command, io: Io): void {
     });
 
   addTenantAllow(group, io);
+  addTenantSet(group, io);
   addTenantDelivery(group, io);
 
   group
@@ -155,21 +154,11 @@ function sayWhere(io: Io, out: string | undefined): void {
   io.err(`Load ${where} in the appservice, and set its homeserver address to the gateway (gateway.listen).`);
 }
 
-function checkedOptions({ url, users, actions, ephemeral }: AddOptions) {
-  const faults: string[] = [];
-  if (url !== undefined && parseHttpUrl(url) === null)
-    faults.push(`--url: ${JSON.stringify(url)} is no http:// or https:// address`);
-  const fault = users === undefined ? null : faultInExpression(users);
-  if (fault !== null) faults.push(`--users: ${JSON.stringify(users)} ${fault}`);
+function checkedOptions(options: AddOptions) {
+  const { actions } = options;
   const list = actions === undefined ? null : actionsIn(actions);
-  if (list !== null && list.fault !== null) faults.push(`--actions: ${list.fault}`);
-  if (faults.length > 0) throw wrongUsage(faults.join("\n"));
-  return {
-    url: url ?? null,
-    users: users ?? null,
-    ...(list && { actions: list.actions }),
-    ...(ephemeral && { ephemeral }),
-  };
+  const given = checkedSettings(options, list?.fault == null ? [] : [`--actions: ${list.fault}`]);
+  return { ...given, ...(list && { actions: list.actions }) };
 }
 
 function isRegistrationOf(path: string, id: string): boolean {
@@ -209,10 +198,12 @@ function render(answer: TenantAnswer): string {
     ...overlapTexts(answer).map((text) => ["", neutral(text)] as const),
     ...grantTexts(answer.grants).map((text, index) => [index === 0 ? "may" : "", text] as const),
     ...pinTexts(answer.id, answer.grants).map((text, index) => [index === 0 ? "aliases" : "", text] as const),
+    ...(answer.max_transaction === null ? [] : [["transactions", `${answer.max_transaction} bytes at most`] as const]),
+    ...(answer.ca === null ? [] : [["vouched for", "by its own authority (--ca)"] as const]),
     ["leases", answer.leases],
     ["added", moment(answer.created_at)],
     ...syncAnewLines(answer.sync_anew),
-    ...deliveryFacts(answer.delivery),
+    ...deliveryFacts(answer),
   ]);
 }
 

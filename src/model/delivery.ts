@@ -1,3 +1,17 @@
+import type { EventId, RoomId } from "./ids.ts";
+
+/** The one event that a tenant does not take, so that nothing after it arrives. */
+export interface Stuck {
+  /** Its number in the journal. */
+  readonly seq: number;
+  readonly eventId: EventId;
+  readonly roomId: RoomId;
+  readonly type: string;
+  /** Of the transaction that has this event alone. */
+  readonly bytes: number;
+  readonly since: number;
+}
+
 /** How the delivery of events to a tenant's own server stands. */
 export interface DeliveryReport {
   /** Events of the journal that deliveries have yet to pass, whether they concern the tenant or not. */
@@ -9,6 +23,8 @@ export interface DeliveryReport {
   readonly lastFailure: { readonly at: number; readonly sentence: string } | null;
   /** True while the newest try failed. */
   readonly isFailing: boolean;
+  /** Null where no single event is known to stop the others. */
+  readonly stuck: Stuck | null;
 }
 
 /** Where a replay is to begin: at a number of the journal, or with what came at a moment or later. */

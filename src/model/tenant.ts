@@ -61,6 +61,10 @@ export interface Tenant {
   readonly grants: readonly Grant[];
   /** Whether it wants typing, receipts and presence, too (MSC2409). */
   readonly ephemeral: boolean;
+  /** Bytes that a transaction for it may have, where it has more than one event; null for as many as usual. */
+  readonly maxTransaction: number | null;
+  /** Certificates in PEM that alone vouch for the server at its URL; null for the public authorities. */
+  readonly ca: string | null;
   /** Since when the operator has its deliveries held back, or null. */
   readonly pausedAt: number | null;
   readonly createdAt: number;

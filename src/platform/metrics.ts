@@ -22,6 +22,7 @@ export interface Metrics {
   readonly tenantEphemeralDropped: Counter<"tenant">;
   readonly tenantLag: Gauge<"tenant">;
   readonly tenantOldestAge: Gauge<"tenant">;
+  readonly tenantStuck: Gauge<"tenant">;
   readonly policyRefusals: Counter<"code" | "holder">;
   readonly roomsFlooded: Counter;
   readonly budgetLeft: Gauge<"budget">;
@@ -136,6 +137,12 @@ export function makeMetrics(): Metrics {
       registers,
       name: "emissary_tenant_oldest_age_seconds",
       help: "How long ago the oldest of these events came",
+      labelNames: ["tenant"],
+    }),
+    tenantStuck: new Gauge({
+      registers,
+      name: "emissary_tenant_stuck",
+      help: "1 while one event that the tenant does not take stops its deliveries, else 0",
       labelNames: ["tenant"],
     }),
     policyRefusals: new Counter({

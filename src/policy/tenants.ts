@@ -19,6 +19,9 @@ export interface StoredTenant {
   readonly hsSalt: string;
 }
 
+/** What of a tenant the operator can change while it runs. */
+export type TenantSettings = Pick<Tenant, "url" | "users" | "ephemeral" | "maxTransaction" | "ca">;
+
 export interface TenantStore {
   /** Every tenant, in the order of their IDs. */
   all(): Promise<readonly StoredTenant[]>;
@@ -26,6 +29,8 @@ export interface TenantStore {
   add(stored: StoredTenant, at: number): Promise<boolean>;
   /** The first user that is known of a tenant, in the order of their IDs, for which the question is answered with yes; or null. */
   personaIn(id: TenantId, isMeant: (userId: UserId) => boolean): Promise<UserId | null>;
+  /** Changes settings, with an audit row; leases and tokens stay. False where there is no such tenant. */
+  set(id: TenantId, settings: TenantSettings, at: number): Promise<boolean>;
   /** Gives new tokens; false where there is no such tenant. */
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
   /** Adds a grant, in place of all it had where `only` says so, with an audit row; false where there is no such tenant. */
@@ -56,13 +61,10 @@ export interface TenantTokens {
 }
 
 /** A new tenant as the operator asks for it. */
-export interface TenantWish {
+export interface TenantWish extends TenantSettings {
   readonly id: TenantId;
-  readonly url: string | null;
-  readonly users: string | null;
   /** What it may do in public rooms. */
   readonly actions: readonly TenantAction[];
-  readonly ephemeral: boolean;
 }
 
 /** What came of calling a tenant (spec v1.7, AS API, "Pinging"; MSC2659). */
@@ -173,6 +175,15 @@ export class Tenants {
     }
     await this.start();
     return { tenant, tokens: { asToken, hsToken: this.hsTokenOf(tenant.id) } };
+  }
+
+  /** Changes what is named and leaves the rest: its leases and tokens, too. @throws EmissaryError `not-found`; `in-use` as add does */
+  async set(id: string, changes: Partial<TenantSettings>): Promise<Tenant> {
+    const tenant = this.#known(id);
+    const changed = { ...tenant, ...changes };
+    if (changed.users !== tenant.users) await this.#requireApart(changed);
+    await this.#store.set(tenant.id, changed, this.#clock.now());
+    return this.#again(id);
   }
 
   /** @throws EmissaryError `not-found` */

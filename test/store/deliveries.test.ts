@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { TenantId } from "../../src/model/ids.ts";
+import type { EventId, TenantId } from "../../src/model/ids.ts";
 import { START } from "../support/clock.ts";
-import { message, recordOf } from "../support/events.ts";
+import { message, recordOf, ROOM } from "../support/events.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 import { tenant } from "../support/tenants.ts";
 
@@ -99,6 +99,27 @@ describe.each(DATABASES)("deliveries on $name", ({ make }) => {
     await write(stores, 3);
     await stores.deliveries.write([step(6, null)]);
     expect(await stores.deliveries.replay(TELEGRAM, { at: START + after }, START)).toEqual({ kind: "done", from });
+  });
+
+  test("a skip moves past the event that is alone in what is pending, and past no other", async () => {
+    const stores = make().open();
+    const { deliveries, audit } = stores;
+    await add(stores, "telegram");
+    const stuck = { seq: 4, eventId: "$4" as EventId, roomId: ROOM, type: "m.room.message", bytes: 9, since: START };
+    await deliveries.write([step(3, 6)]);
+    expect(await deliveries.skip(TELEGRAM, stuck, START)).toBe(false);
+    await deliveries.write([step(3, 4)]);
+    expect(await deliveries.skip(TELEGRAM, stuck, START)).toBe(true);
+    expect(await deliveries.place(TELEGRAM)).toEqual({ epoch: 1, cursor: 4, pendingTo: null });
+    expect(await deliveries.skip(TELEGRAM, stuck, START)).toBe(false);
+    expect(await audit.newest(null, 1)).toMatchObject([
+      {
+        actor: "operator",
+        action: "tenant.skip",
+        roomId: ROOM,
+        detail: { tenant: "telegram", event_id: "$4", seq: 4 },
+      },
+    ]);
   });
 
   test("a replay gives nothing that is gone, or has yet to be given", async () => {

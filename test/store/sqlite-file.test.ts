@@ -242,7 +242,15 @@ describe("the schema", () => {
   });
 });
 
-const WISH = { id: "telegram" as TenantId, url: null, users: null, actions: ["read"] as const, ephemeral: false };
+const WISH = {
+  id: "telegram" as TenantId,
+  url: null,
+  users: null,
+  actions: ["read"] as const,
+  ephemeral: false,
+  maxTransaction: null,
+  ca: null,
+};
 
 function tenantsOf(storage: SqliteStorage): Tenants {
   return new Tenants({

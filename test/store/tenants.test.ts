@@ -14,6 +14,8 @@ function stored(id: string, more: Partial<StoredTenant["tenant"]> = {}): StoredT
       users: "@telegram_.*:ours\\.example",
       grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
       ephemeral: false,
+      maxTransaction: null,
+      ca: null,
       pausedAt: null,
       createdAt: 5,
       ...more,
@@ -103,6 +105,22 @@ describe.each(DATABASES)("tenants on $name", ({ make }) => {
     await stores.tenants.remove(TELEGRAM, 6);
     await stores.tenants.add(stored("telegram", { grants: [] }), 7);
     expect(await grantsOf(stores, "telegram")).toEqual([]);
+  });
+
+  test("settings are changed together, and tokens, grants and the place of deliveries stay", async () => {
+    const { tenants, deliveries, audit } = make().open();
+    await tenants.add(stored("telegram"), 5);
+    const place = await deliveries.place(TELEGRAM);
+    const settings = { url: "https://new:1", users: null, ephemeral: true, maxTransaction: 100_000, ca: "PEM" };
+    expect(await tenants.set(TELEGRAM, settings, 6)).toBe(true);
+    expect(await tenants.all()).toEqual([stored("telegram", settings)]);
+    expect(await deliveries.place(TELEGRAM)).toEqual(place);
+    expect(await audit.newest(null, 1)).toMatchObject([
+      { action: "tenant.set", detail: { url: "https://new:1", ca: "its own" } },
+    ]);
+    await tenants.set(TELEGRAM, { ...settings, url: null }, 7);
+    expect(await deliveries.place(TELEGRAM)).toBeNull();
+    expect(await tenants.set("nobody" as TenantId, settings, 8)).toBe(false);
   });
 
   test("pausing notes since when, resuming forgets it, and both are in the audit", async () => {

@@ -12,6 +12,8 @@ export function tenant(id: string, more: Partial<Tenant> = {}): Tenant {
     users: null,
     grants: [{ rooms: [ANY_ROOM], actions: DEFAULT_ACTIONS, types: null, source: "operator" }],
     ephemeral: false,
+    maxTransaction: null,
+    ca: null,
     pausedAt: null,
     createdAt: 0,
     ...more,

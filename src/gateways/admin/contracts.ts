@@ -1,8 +1,8 @@
 import type { AliasRepair, AliasView, SweepProgress } from "../../model/alias.ts";
 import type { AuditRow } from "../../model/audit.ts";
 import type { Phase } from "../../model/attendance.ts";
-import type { DeliveryReport, Replayed, ReplayFrom } from "../../model/delivery.ts";
-import type { RoomAlias, RoomId } from "../../model/ids.ts";
+import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "../../model/delivery.ts";
+import type { EventId, RoomAlias, RoomId } from "../../model/ids.ts";
 import type { Lease } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
 import type { LoadState } from "../../model/room.ts";
@@ -14,6 +14,8 @@ export interface TenantDeliveries {
   report(tenant: Tenant): Promise<DeliveryReport | null>;
   /** Has the tenant given again what came since; null for one without a URL. */
   replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null>;
+  /** Goes on past the event that the tenant is stuck at; null where it is stuck at another, or at none. */
+  skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null>;
 }
 
 export interface AuditReads {

@@ -82,11 +82,13 @@ export async function metricsText(
   metrics.auditOldestAge.set(age(extent.auditOldestAt));
   metrics.tenantLag.reset();
   metrics.tenantOldestAge.reset();
+  metrics.tenantStuck.reset();
   for (const tenant of tenants.all()) {
     const report = await deliveries.report(tenant);
     if (report === null) continue;
     metrics.tenantLag.set({ tenant: tenant.id }, report.lag);
     metrics.tenantOldestAge.set({ tenant: tenant.id }, age(report.oldestAt));
+    metrics.tenantStuck.set({ tenant: tenant.id }, report.stuck === null ? 0 : 1);
   }
   for (const [budget, left] of budgetsLeft(guard.budgets)) metrics.budgetLeft.set({ budget }, left);
   const rules = Map.groupBy(guard.rules.all(), ({ source }) =>

@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
-import type { DeliveryReport, ReplayFrom } from "../../model/delivery.ts";
+import type { DeliveryReport, ReplayFrom, Stuck } from "../../model/delivery.ts";
 import { EmissaryError } from "../../model/errors.ts";
+import { isEventId } from "../../model/ids.ts";
+import { stringAt } from "../../model/json.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { readJson } from "../../platform/http/body.ts";
 import { param, serve } from "../../platform/http/server.ts";
@@ -48,6 +50,22 @@ export function tenantDeliveryRoutes(server: FastifyInstance, base: string, part
     },
   });
 
+  serve(server, `${base}/tenants/:id/skip`, {
+    POST: async (request) => {
+      const tenant = reachable(parts, request);
+      const eventId = stringAt(await readJson(request, 64 * 1024), "event_id") ?? "";
+      const skipped = isEventId(eventId) ? await parts.deliveries.skip(tenant, eventId) : null;
+      if (skipped !== null) return { tenant: tenant.id, skipped: stuckJson(skipped) };
+      const stuck = (await parts.deliveries.report(tenant))?.stuck ?? null;
+      throw new EmissaryError(
+        "bad-request",
+        stuck === null
+          ? `The tenant ${tenant.id} is stuck at no event that could be skipped.`
+          : `The tenant ${tenant.id} is stuck at ${stuck.eventId}, and not at ${JSON.stringify(eventId)}.`,
+      );
+    },
+  });
+
   serve(server, `${base}/tenants/:id/ping`, {
     POST: async (request) => {
       const outcome = await parts.pinger.ping(reachable(parts, request), null);
@@ -65,7 +83,7 @@ export async function deliveryJson(
 ): Promise<Readonly<Record<string, unknown>> | null> {
   const report = await deliveries.report(tenant);
   if (report === null) return null;
-  const { lag, oldestAt, lastSuccessAt, lastFailure } = report;
+  const { lag, oldestAt, lastSuccessAt, lastFailure, stuck } = report;
   return {
     state: stateOf(tenant, report),
     lag_events: lag,
@@ -73,8 +91,13 @@ export async function deliveryJson(
     last_success_at: lastSuccessAt,
     last_error_at: lastFailure?.at ?? null,
     last_error: lastFailure?.sentence ?? null,
+    stuck: stuck === null ? null : stuckJson(stuck),
     paused_at: tenant.pausedAt,
   };
+}
+
+function stuckJson({ seq, eventId, roomId, type, bytes, since }: Stuck): Readonly<Record<string, unknown>> {
+  return { seq, event_id: eventId, room_id: roomId, type, bytes, since };
 }
 
 /** The deliveries of all tenants, for the status. */
@@ -85,8 +108,11 @@ export async function allDeliveriesJson(parts: AdminParts): Promise<readonly Rea
   return all.flatMap(({ tenant, delivery }) => (delivery === null ? [] : [{ tenant, ...delivery }]));
 }
 
-function stateOf({ pausedAt }: Tenant, { isFailing }: DeliveryReport): "paused" | "failing" | "flowing" {
+type DeliveryState = "paused" | "stuck" | "failing" | "flowing";
+
+function stateOf({ pausedAt }: Tenant, { isFailing, stuck }: DeliveryReport): DeliveryState {
   if (pausedAt !== null) return "paused";
+  if (stuck !== null) return "stuck";
   return isFailing ? "failing" : "flowing";
 }
 

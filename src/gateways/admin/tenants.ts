@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
@@ -10,17 +11,22 @@ import { unpinned } from "../../policy/grants.ts";
 import type { AdminParts } from "./admin.ts";
 import { deliveryJson } from "./tenant-delivery.ts";
 
-const tenantBody = z.strictObject({
-  id: z
-    .string()
-    .refine(
-      isTenantId,
-      "is to begin with a letter or digit and to have lower-case letters, digits, `-`, `_` and `.` only, at most 63",
-    ),
-  url: z
-    .url({ protocol: /^https?$/ })
-    .nullable()
-    .default(null),
+/** Bytes. An event alone has 64 KiB at most, and more as JSON of a transaction; a smaller bound would be one event each. */
+const SMALLEST_TRANSACTION = 100_000;
+const LARGEST_TRANSACTION = 4 * 1024 * 1024;
+const MAX_CA = 48 * 1024;
+
+/** What `createSecureContext` would take, too, but not understand: it reads what certificates it finds and passes over the rest. */
+function hasCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== "";
+  } catch {
+    return false;
+  }
+}
+
+const settings = {
+  url: z.url({ protocol: /^https?$/ }).nullable(),
   users: z
     .string()
     .min(1)
@@ -28,25 +34,39 @@ const tenantBody = z.strictObject({
       const fault = faultInExpression(users);
       if (fault !== null) context.addIssue({ code: "custom", message: fault });
     })
-    .nullable()
-    .default(null),
+    .nullable(),
+  ephemeral: z.boolean(),
+  max_transaction: z.int().min(SMALLEST_TRANSACTION).max(LARGEST_TRANSACTION).nullable(),
+  ca: z.string().max(MAX_CA).refine(hasCertificate, "has no certificate in PEM").nullable(),
+};
+
+const tenantBody = z.strictObject({
+  id: z
+    .string()
+    .refine(
+      isTenantId,
+      "is to begin with a letter or digit and to have lower-case letters, digits, `-`, `_` and `.` only, at most 63",
+    ),
+  url: settings.url.default(null),
+  users: settings.users.default(null),
   actions: z
     .array(z.enum(TENANT_ACTIONS))
     .min(1)
     .default([...DEFAULT_ACTIONS]),
-  ephemeral: z.boolean().default(false),
+  ephemeral: settings.ephemeral.default(false),
+  max_transaction: settings.max_transaction.default(null),
+  ca: settings.ca.default(null),
 });
+const settingsBody = z.strictObject(settings).partial();
 
 export function tenantRoutes(server: FastifyInstance, base: string, parts: AdminParts): void {
   serve(server, `${base}/tenants`, {
     GET: async () => ({ tenants: await Promise.all(parts.tenants.all().map((tenant) => tenantJson(parts, tenant))) }),
     POST: async (request) => {
       const body = tenantBody.safeParse(await readJson(request, 64 * 1024));
-      if (!body.success) {
-        const issues = body.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`);
-        throw new EmissaryError("bad-request", `A tenant cannot be made of this: ${issues.join("; ")}.`);
-      }
-      const { tenant, tokens } = await parts.tenants.add(body.data);
+      if (!body.success) throw faultsIn("A tenant cannot be made of this", body.error);
+      const { max_transaction: maxTransaction, ...wish } = body.data;
+      const { tenant, tokens } = await parts.tenants.add({ ...wish, maxTransaction });
       return { tenant: await tenantJson(parts, tenant), registration: parts.registrationOf(tenant, tokens) };
     },
   });
@@ -64,12 +84,33 @@ export function tenantRoutes(server: FastifyInstance, base: string, parts: Admin
     },
   });
 
+  serve(server, `${base}/tenants/:id/set`, {
+    POST: async (request) => {
+      const body = settingsBody.safeParse(await readJson(request, 64 * 1024));
+      if (!body.success) throw faultsIn("This cannot be set", body.error);
+      const { max_transaction: maxTransaction, ...changes } = body.data;
+      const more = maxTransaction === undefined ? {} : { maxTransaction };
+      return tenantJson(parts, await parts.tenants.set(param(request, "id"), { ...defined(changes), ...more }));
+    },
+  });
+
   serve(server, `${base}/tenants/:id/rotate`, {
     POST: async (request) => {
       const { tenant, tokens } = await parts.tenants.rotate(param(request, "id"));
       return { tenant: await tenantJson(parts, tenant), registration: parts.registrationOf(tenant, tokens) };
     },
   });
+}
+
+function faultsIn(what: string, { issues }: z.ZodError): EmissaryError {
+  const faults = issues.map(({ path, message }) => `${path.join(".")} ${message}`);
+  return new EmissaryError("bad-request", `${what}: ${faults.join("; ")}.`);
+}
+
+/** Without the keys that are there and undefined. */
+function defined<T extends object>(given: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [Key in keyof T]?: Exclude<T[Key], undefined> };
 }
 
 export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Readonly<Record<string, unknown>>> {
@@ -88,6 +129,8 @@ export async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<Rea
     })),
     users_fault: parts.tenants.faultIn(tenant),
     ephemeral: tenant.ephemeral,
+    max_transaction: tenant.maxTransaction,
+    ca: tenant.ca,
     paused_at: tenant.pausedAt,
     created_at: tenant.createdAt,
     leases: rooms.length,

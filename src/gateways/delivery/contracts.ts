@@ -1,4 +1,4 @@
-import type { Replayed, ReplayFrom } from "../../model/delivery.ts";
+import type { Replayed, ReplayFrom, Stuck } from "../../model/delivery.ts";
 import type { TenantId } from "../../model/ids.ts";
 
 /** How far a tenant has been given its events, as storage has it. */
@@ -32,5 +32,10 @@ export interface DeliveryStore {
   write(steps: readonly Step[]): Promise<void>;
   /** Sets the cursor back, drops what is pending and begins an epoch, with an audit row; null where there is no such tenant. */
   replay(tenant: TenantId, from: ReplayFrom, at: number): Promise<Replayed | null>;
+  /**
+   * Moves the cursor past an event that the tenant does not take, with an audit row.
+   * @returns false where there is no such tenant, or its cursor does not stand right before that event's transaction
+   */
+  skip(tenant: TenantId, stuck: Stuck, at: number): Promise<boolean>;
   lag(after: number): Promise<Lag>;
 }

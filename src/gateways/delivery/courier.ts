@@ -10,7 +10,8 @@ import type { DeliveryStore, Place } from "./contracts.ts";
 import type { Judgement } from "./judge.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Standing } from "./standing.ts";
-import { ephemeralBody, transactionOf, type Transaction } from "./transaction.ts";
+import { LARGEST, PieceSize } from "./piece.ts";
+import { ephemeralBody, type Transaction } from "./transaction.ts";
 
 export interface CourierParts {
   /** The tenant as it is now; null once it is gone. */
@@ -28,13 +29,14 @@ export interface CourierParts {
   readonly count: (what: "delivered" | "failed" | "ephemeral-dropped", by: number) => void;
 }
 
-const BATCH = { events: 100, bytes: 4 * 1024 * 1024 };
 /** For the whole answer to a transaction, and to one of ephemeral events, which is not worth the wait. */
 const TIMEOUT_MS = 60_000;
 const EPHEMERAL_TIMEOUT_MS = 10_000;
 /** The longest pause after a failure: a tenant that is back is to hear of it soon. */
 const LONGEST_PAUSE_MS = 60_000;
 const EPHEMERAL_KEPT = 100;
+/** Between two tries that look for the event at which a tenant fails, milliseconds. */
+const SEARCH_PAUSE_MS = 1_000;
 /** How long ephemeral events are dropped after the tenant did not take some. */
 const EPHEMERAL_PAUSE_MS = 10_000;
 
@@ -50,6 +52,7 @@ export class Courier {
   readonly #parts: CourierParts;
   readonly #abort = new AbortController();
   readonly #bell = new Bell();
+  #size = new PieceSize(false);
   #place: Place | null = null;
   #ephemeral: JsonObject[] = [];
   #ephemeralFrom = 0;
@@ -128,22 +131,30 @@ export class Courier {
     const { tenant: current, store, standing, feed } = this.#parts;
     const tenant = current();
     if (tenant === null) return "for-news";
-    const place = (this.#place ??= await store.place(tenant.id));
+    if (this.#place === null) {
+      this.#place = await store.place(tenant.id);
+      this.#size = new PieceSize(this.#place?.pendingTo != null);
+    }
+    const place = this.#place;
     if (place === null) throw new Error(`there is no cursor of the tenant ${tenant.id}`);
     standing.cursor = place.cursor;
-    if (place.pendingTo !== null) {
-      const events = await this.#again(tenant, place.cursor, place.pendingTo);
-      return this.#deliver(tenant, place, place.pendingTo, transactionOf(place, events));
-    }
-    const { events, upTo, isMore } = await feed.read(tenant, place.cursor, BATCH);
-    const { opening } = this.#parts;
-    const transaction = transactionOf({ ...place, opening }, events);
-    if (transaction !== null) {
-      const begun = { ...place, pendingTo: upTo, opening };
-      await this.#parts.commits.soon({ tenant: tenant.id, ...begun });
+    const limits = this.#size.limits(tenant.maxTransaction);
+    const { events, upTo, isMore } =
+      place.pendingTo === null
+        ? await feed.read(tenant, place.cursor, limits)
+        : await this.#again(tenant, place.cursor, place.pendingTo);
+    // What was begun before a restart keeps the name of the opening that it was begun in.
+    const opening = place.pendingTo === null ? this.#parts.opening : place.opening;
+    const cut = this.#size.cut({ ...place, opening }, events, tenant.maxTransaction);
+    const last = cut.events.at(-1);
+    if (cut.made !== null && last !== undefined) {
+      const pendingTo = cut.events.length < events.length ? last.seq : upTo;
+      const begun = { ...place, pendingTo, opening };
+      if (pendingTo !== place.pendingTo) await this.#parts.commits.soon({ tenant: tenant.id, ...begun });
       this.#place = begun;
-      return this.#deliver(tenant, begun, upTo, transaction);
+      return this.#deliver(tenant, begun, pendingTo, cut.events, cut.made);
     }
+    if (place.pendingTo !== null) return this.#passed(tenant, place, place.pendingTo);
     if (upTo > place.cursor) {
       const next = { ...place, cursor: upTo };
       this.#parts.commits.idle({ tenant: tenant.id, ...next });
@@ -155,29 +166,40 @@ export class Courier {
   }
 
   /** The events of a transaction that was begun: all that lie in it, whatever a batch would hold now. */
-  async #again(tenant: Tenant, cursor: number, pendingTo: number): Promise<FeedPiece["events"]> {
+  async #again(tenant: Tenant, cursor: number, pendingTo: number): Promise<FeedPiece> {
     const events: FeedPiece["events"][number][] = [];
     let at = cursor;
     while (at < pendingTo) {
-      const piece = await this.#parts.feed.read(tenant, at, BATCH, pendingTo);
+      const piece = await this.#parts.feed.read(tenant, at, LARGEST, pendingTo);
       events.push(...piece.events);
       // The end of the journal lies before it only where the journal was lost.
       if (piece.upTo <= at) break;
       at = piece.upTo;
     }
-    return events;
+    return { events, upTo: pendingTo, isMore: false };
   }
 
-  async #deliver(tenant: Tenant, place: Place, pendingTo: number, transaction: Transaction | null): Promise<Wait> {
-    const { mailbox, standing, clock, commits, count } = this.#parts;
+  async #deliver(
+    tenant: Tenant,
+    place: Place,
+    pendingTo: number,
+    events: FeedPiece["events"],
+    { txnId, body, first }: Transaction,
+  ): Promise<Wait> {
+    const { mailbox, standing, clock, count } = this.#parts;
     const abort = this.#abort.signal;
-    if (transaction !== null) {
-      standing.underWay = transaction.first;
-      const judgement = await mailbox.put(transaction.txnId, transaction.body, TIMEOUT_MS, abort);
-      if (judgement.kind === "not-taken") return abort.aborted ? 0 : this.#failed(judgement);
-      count("delivered", 1);
-      standing.succeeded(clock.now());
-    }
+    standing.underWay = first;
+    const judgement = await mailbox.put(txnId, body, TIMEOUT_MS, abort);
+    if (judgement.kind === "not-taken") return abort.aborted ? 0 : this.#failed(judgement, events, body);
+    this.#size.taken();
+    count("delivered", 1);
+    standing.succeeded(clock.now());
+    return this.#passed(tenant, place, pendingTo);
+  }
+
+  /** Nothing up to there has to be given any more. */
+  #passed(tenant: Tenant, place: Place, pendingTo: number): Wait {
+    const { standing, commits } = this.#parts;
     standing.underWay = null;
     const next = { ...place, cursor: pendingTo, pendingTo: null };
     this.#place = next;
@@ -186,13 +208,20 @@ export class Courier {
     return 0;
   }
 
-  #failed(judgement: Extract<Judgement, { kind: "not-taken" }>): number {
+  #failed(judgement: Extract<Judgement, { kind: "not-taken" }>, events: FeedPiece["events"], body: string): number {
     const { standing, clock, random, count } = this.#parts;
+    const bytes = Buffer.byteLength(body);
+    const next = this.#size.failed(judgement, { events: events.length, bytes });
     standing.tries += 1;
     count("failed", 1);
     this.#clear();
-    const wait = backoff(standing.tries, random, 1_000, LONGEST_PAUSE_MS);
+    const wait = next === "smaller" ? SEARCH_PAUSE_MS : backoff(standing.tries, random, 1_000, LONGEST_PAUSE_MS);
     standing.failed(judgement, clock.now(), wait);
+    const [one] = events;
+    if (next === "stuck" && one !== undefined) {
+      const { event_id: eventId, room_id: roomId, type } = one.event;
+      standing.stops({ seq: one.seq, eventId, roomId, type, bytes }, clock.now(), judgement.sentence);
+    }
     return wait;
   }
 

@@ -1,8 +1,8 @@
 import type { LeaseStore } from "../../leases/desk.ts";
 import type { Feed } from "../../feed/feed.ts";
 import type { Clock, Random } from "../../model/clock.ts";
-import type { DeliveryReport, Replayed, ReplayFrom } from "../../model/delivery.ts";
-import type { RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "../../model/delivery.ts";
+import type { EventId, RoomId, TenantId, UserId } from "../../model/ids.ts";
 import { stringAt, type JsonValue } from "../../model/json.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../model/signal.ts";
@@ -86,6 +86,7 @@ export class Couriers implements TenantPinger {
       lastSuccessAt: standing?.lastSuccessAt ?? null,
       lastFailure: standing?.lastFailure ?? null,
       isFailing: (standing?.tries ?? 0) > 0,
+      stuck: standing?.stuck ?? null,
     };
   }
 
@@ -97,9 +98,24 @@ export class Couriers implements TenantPinger {
       await this.#commits.flush();
       const replayed = await this.#parts.store.replay(tenant.id, from, this.#parts.clock.now());
       const standing = this.#standings.get(tenant.id);
-      if (standing !== undefined) Object.assign(standing, { cursor: null, underWay: null });
+      if (standing !== undefined) standing.replayed();
       if (!this.#abort.signal.aborted) await this.#adjust();
       return replayed;
+    });
+  }
+
+  /** Has the tenant never get the event that it is stuck at, and all that follows; null where that is another event, or none. */
+  skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
+    return this.#inTurn(async () => {
+      const standing = this.#standings.get(tenant.id);
+      const stuck = standing?.stuck ?? null;
+      if (standing === undefined || stuck?.eventId !== eventId) return null;
+      await this.#dismiss(tenant.id);
+      await this.#commits.flush();
+      const isSkipped = await this.#parts.store.skip(tenant.id, stuck, this.#parts.clock.now());
+      if (isSkipped) standing.skipped();
+      if (!this.#abort.signal.aborted) await this.#adjust();
+      return isSkipped ? stuck : null;
     });
   }
 
@@ -174,7 +190,7 @@ export class Couriers implements TenantPinger {
     const { tenants } = this.#parts;
     const wanted = new Map<TenantId, { readonly tenant: Tenant; readonly key: string }>();
     for (const tenant of tenants.all()) {
-      const key = JSON.stringify([tenant.url, tenants.hsTokenOf(tenant.id), tenant.createdAt]);
+      const key = JSON.stringify([tenant.url, tenant.ca, tenants.hsTokenOf(tenant.id), tenant.createdAt]);
       if (tenant.url !== null && tenant.pausedAt === null) wanted.set(tenant.id, { tenant, key });
     }
     for (const [id, { key }] of [...this.#working]) {
@@ -199,14 +215,15 @@ export class Couriers implements TenantPinger {
     await working?.courier.stop();
   }
 
-  #engage({ id, url }: Tenant): Courier {
+  #engage(tenant: Tenant): Courier {
+    const { id } = tenant;
     const { tenants, pusher, feed, store, opening, clock, random, log, count } = this.#parts;
     const standing = this.#standings.get(id) ?? new Standing(id, log);
     this.#standings.set(id, standing);
     const courier = new Courier({
       tenant: () => tenants.byId(id),
       standing,
-      mailbox: new Mailbox(pusher, url ?? "", tenants.hsTokenOf(id)),
+      mailbox: new Mailbox(pusher, tenant, tenants.hsTokenOf(id)),
       feed,
       store,
       opening,

@@ -10,8 +10,16 @@ export type Judgement =
       readonly isToken: boolean;
       /** It does not know the path. */
       readonly isPath: boolean;
+      /** What of the transaction may be the cause: its size, what is in it, or nothing of it. */
+      readonly blames: Blame;
       readonly sentence: string;
     };
+
+/** `silence`: the tenant may have hung or died at an event, or may have taken all and its answer was lost. */
+export type Blame = "size" | "events" | "silence" | "nothing";
+
+/** What says nothing of the transaction: limits, and proxies whose server is not there. */
+const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /** What looks like an error code; the rest of an error's text may quote the events that it is about. */
 const ERRCODE = /^[A-Za-z][A-Za-z0-9_.]{0,63}$/;
@@ -21,14 +29,18 @@ const ERRCODE = /^[A-Za-z][A-Za-z0-9_.]{0,63}$/;
  * another program, which has not kept the events.
  */
 export function judge(answer: PushAnswer): Judgement {
-  const not = (sentence: string, more: { isToken?: boolean; isPath?: boolean } = {}): Judgement => ({
+  const not = (sentence: string, more: { isToken?: boolean; isPath?: boolean; blames?: Blame } = {}): Judgement => ({
     kind: "not-taken",
     isToken: false,
     isPath: false,
+    blames: "nothing",
     ...more,
     sentence,
   });
-  if (!answer.heard) return not(`The tenant cannot be given events: ${answer.why}.`);
+  if (!answer.heard) {
+    const blames = answer.isTimeout || answer.isBroken ? "silence" : "nothing";
+    return not(`The tenant cannot be given events: ${answer.why}.`, { blames });
+  }
   const { status, body, isWhole } = answer;
   if (status === 200) {
     if (isWhole && (body.length === 0 || isJson(body))) return { kind: "taken" };
@@ -48,7 +60,14 @@ export function judge(answer: PushAnswer): Judgement {
       `The tenant answers ${word}, a redirect, which is not followed: give the tenant the URL that it leads to.`,
     );
   }
-  return not(`The tenant answers ${word}.`);
+  if (status === 413) {
+    return not(
+      `The tenant, or a proxy before it, answers ${word}: the transaction is too large for it. It can be made smaller ` +
+        "(emissary tenant set --max-transaction), or the proxy be told to take more (nginx: client_max_body_size).",
+      { blames: "size" },
+    );
+  }
+  return not(`The tenant answers ${word}.`, { blames: status >= 400 && !PASSING.has(status) ? "events" : "nothing" });
 }
 
 function isJson(body: Buffer): boolean {

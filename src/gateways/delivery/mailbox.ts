@@ -15,12 +15,14 @@ export class Mailbox {
   readonly #pusher: Pick<Pusher, "push">;
   readonly #url: URL;
   readonly #hsToken: string;
+  readonly #ca: string | null;
   /** Appservices from before v1.0 of the specification listen at the unversioned path ("Legacy routes"). */
   #isOld = false;
 
-  constructor(pusher: Pick<Pusher, "push">, url: string, hsToken: string) {
+  constructor(pusher: Pick<Pusher, "push">, { url, ca }: Pick<Tenant, "url" | "ca">, hsToken: string) {
     this.#pusher = pusher;
-    this.#url = new URL(url);
+    this.#url = new URL(url ?? "");
+    this.#ca = ca;
     this.#hsToken = hsToken;
   }
 
@@ -45,13 +47,13 @@ export class Mailbox {
     url.pathname = `${this.#url.pathname.replace(/\/+$/, "")}${path}`;
     // What is older than the header (spec v1.4) knows the query only. Elsewhere it would put the token into proxies' logs.
     if (!path.startsWith("/_matrix/")) url.searchParams.set("access_token", this.#hsToken);
-    return this.#pusher.push({ method, url, token: this.#hsToken, body, timeout }, abort);
+    return this.#pusher.push({ method, url, token: this.#hsToken, body, timeout, ca: this.#ca }, abort);
   }
 }
 
 /** Pings a tenant and says in a sentence what came of it. Never rejects. */
 export async function pingTenant(
-  { url }: Tenant,
+  { url, ca }: Tenant,
   transactionId: string | null,
   parts: { readonly pusher: Pick<Pusher, "push">; readonly hsToken: string; readonly clock: Clock },
   abort: AbortSignal,
@@ -63,9 +65,9 @@ export async function pingTenant(
   const begun = clock.now();
   let answer: PushAnswer;
   try {
-    answer = await new Mailbox(parts.pusher, url, parts.hsToken).ping(body, abort);
+    answer = await new Mailbox(parts.pusher, { url, ca }, parts.hsToken).ping(body, abort);
   } catch (error) {
-    answer = { heard: false, isTimeout: false, why: sentenceOf(error) };
+    answer = { heard: false, isTimeout: false, isBroken: false, why: sentenceOf(error) };
   }
   if (!answer.heard) {
     const why = answer.isTimeout ? "connection-timeout" : "connection-failed";

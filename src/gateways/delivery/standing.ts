@@ -1,3 +1,4 @@
+import type { Stuck } from "../../model/delivery.ts";
 import type { TenantId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Judgement } from "./judge.ts";
@@ -12,6 +13,8 @@ export class Standing {
   lastFailure: { readonly at: number; readonly sentence: string } | null = null;
   /** Failures since the newest success. */
   tries = 0;
+  /** The event that the tenant does not take alone either. */
+  stuck: Stuck | null = null;
   readonly #tenant: TenantId;
   readonly #log: Logger;
   #isTokenTold = false;
@@ -25,7 +28,25 @@ export class Standing {
     this.lastSuccessAt = at;
     if (this.tries > 0) this.#log.info("tenant.delivery-resumed", { tenant: this.#tenant, tries: this.tries });
     this.tries = 0;
+    this.stuck = null;
     this.#isTokenTold = false;
+  }
+
+  /** Nothing but this event is in the transaction that fails. */
+  stops(stuck: Omit<Stuck, "since">, at: number, cause: string): void {
+    if (this.stuck?.seq === stuck.seq) return;
+    this.stuck = { ...stuck, since: at };
+    const { seq, eventId: event, type, bytes } = stuck;
+    this.#log.warn("tenant.delivery-stuck", { tenant: this.#tenant, seq, event, type, bytes, cause });
+  }
+
+  skipped(): void {
+    Object.assign(this, { cursor: null, underWay: null, stuck: null, tries: 0 });
+  }
+
+  /** Deliveries begin at another place. */
+  replayed(): void {
+    Object.assign(this, { cursor: null, underWay: null, stuck: null });
   }
 
   /** @param wait how long until the next try, milliseconds */

@@ -17,12 +17,14 @@ export interface Push {
   readonly body: string;
   /** For the whole answer, milliseconds. */
   readonly timeout: number;
+  /** Certificates in PEM that alone vouch for the server, in place of the public authorities; null for those. */
+  readonly ca: string | null;
 }
 
 export type PushAnswer =
   | { readonly heard: true; readonly status: number; readonly body: Buffer; readonly isWhole: boolean }
-  /** `why` is a clause. */
-  | { readonly heard: false; readonly isTimeout: boolean; readonly why: string };
+  /** `why` is a clause. `isBroken`: there was a connection, and it ended before a whole answer. */
+  | { readonly heard: false; readonly isTimeout: boolean; readonly isBroken: boolean; readonly why: string };
 
 /** Gives JSON to servers that tenants run. Redirects are not followed: the token is for the address that the operator named. */
 export class Pusher {
@@ -41,8 +43,8 @@ export class Pusher {
       // The other side closed an idle connection just when we took it; it never saw the request.
       const answer = "isStale" in first ? await this.#try(push, limit) : first;
       if (answer.heard || !limit.aborted) return answer;
-      if (abort.aborted) return { heard: false, isTimeout: false, why: "we stopped waiting" };
-      return { heard: false, isTimeout: true, why: `it gave no answer within ${push.timeout / 1000} s` };
+      if (abort.aborted) return { heard: false, isTimeout: false, isBroken: false, why: "we stopped waiting" };
+      return { heard: false, isTimeout: true, isBroken: false, why: `it gave no answer within ${push.timeout / 1000} s` };
     });
   }
 
@@ -62,12 +64,14 @@ export class Pusher {
       });
       return await answerOf(incoming);
     } catch (error) {
-      const unheard = { heard: false, isTimeout: false, why: whyUnheard(error) } as const;
-      return outgoing.reusedSocket && codeOf(error) === "ECONNRESET" ? { ...unheard, isStale: true } : unheard;
+      const code = codeOf(error);
+      const isBroken = code === "ECONNRESET" || code === "EPIPE" || code.startsWith("HPE_");
+      const unheard = { heard: false, isTimeout: false, isBroken, why: whyUnheard(error) } as const;
+      return outgoing.reusedSocket && code === "ECONNRESET" ? { ...unheard, isStale: true } : unheard;
     }
   }
 
-  #request({ method, url, token, body }: Push, signal: AbortSignal): ClientRequest {
+  #request({ method, url, token, body, ca }: Push, signal: AbortSignal): ClientRequest {
     const headers = {
       authorization: `Bearer ${token}`,
       "content-type": "application/json",
@@ -75,7 +79,7 @@ export class Pusher {
       "user-agent": "Emissary",
     };
     return url.protocol === "https:"
-      ? httpsRequest(url, { method, headers, signal, agent: this.#https })
+      ? httpsRequest(url, { method, headers, signal, agent: this.#https, ...(ca === null ? {} : { ca }) })
       : httpRequest(url, { method, headers, signal, agent: this.#http });
   }
 }
@@ -99,6 +103,8 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+const UNKNOWN_CA = "nobody whom we trust has signed its certificate (emissary tenant set --ca FILE names who may)";
+
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
   ECONNRESET: "it closed the connection early",
@@ -107,6 +113,12 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "its host name cannot be looked up now",
   EHOSTUNREACH: "there is no way to its host",
   ETIMEDOUT: "its host does not answer",
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_CA,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_CA,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_CA,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_CA,
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
 };
 
 function whyUnheard(error: unknown): string {

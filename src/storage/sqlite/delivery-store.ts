@@ -1,6 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { DeliveryStore, Lag, Place, Step } from "../../gateways/delivery/contracts.ts";
-import type { Replayed, ReplayFrom } from "../../model/delivery.ts";
+import type { Replayed, ReplayFrom, Stuck } from "../../model/delivery.ts";
 import type { TenantId } from "../../model/ids.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { LAST_SEQ } from "./journal-store.ts";
@@ -81,6 +81,21 @@ export class SqliteDeliveryStore implements DeliveryStore {
         const detail = { tenant, from: seq };
         this.#audit.write({ actor: "operator", action: "tenant.replay", outcome: "done", roomId: null, detail }, at);
         return { kind: "done", from: seq };
+      })
+      .immediate();
+  }
+
+  async skip(tenant: TenantId, { seq, eventId, roomId, type }: Stuck, at: number): Promise<boolean> {
+    return this.#db
+      .transaction(() => {
+        const place = this.#place.get(tenant);
+        if (place === undefined || place.cursor >= seq || (place.pendingTo !== null && place.pendingTo !== seq))
+          return false;
+        this.#advance.run({ tenant, ...place, cursor: seq, pendingTo: null });
+        this.#pend.run({ tenant, ...place, cursor: seq, pendingTo: null });
+        const detail = { tenant, event_id: eventId, seq, type };
+        this.#audit.write({ actor: "operator", action: "tenant.skip", outcome: "done", roomId, detail }, at);
+        return true;
       })
       .immediate();
   }

@@ -2,7 +2,18 @@ import type { Database } from "better-sqlite3";
 
 /** Everything in the database that somebody waits for, or that a pause is counted from, by table. What is only shown is not here. */
 export const DUE_TIMES: Readonly<Record<string, readonly string[]>> = {
-  rooms: ["load_at", "checked_at", "review_at", "reviewed_at", "weighed_at", "invite_at", "changed_at", "upgrade_at", "upgrade_since", "upgraded_at"],
+  rooms: [
+    "load_at",
+    "checked_at",
+    "review_at",
+    "reviewed_at",
+    "weighed_at",
+    "invite_at",
+    "changed_at",
+    "upgrade_at",
+    "upgrade_since",
+    "upgraded_at",
+  ],
   leases: ["expires_at", "ended_at"],
   attendance: ["since", "next_at", "retry_at", "leave_at"],
   cool_downs: ["until", "forget_at"],

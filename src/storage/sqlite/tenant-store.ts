@@ -1,7 +1,7 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { RoomAlias, RoomId, TenantId, UserId } from "../../model/ids.ts";
 import type { Grant, GrantPin, TenantAction } from "../../model/tenant.ts";
-import type { StoredTenant, TenantStore } from "../../policy/tenants.ts";
+import type { StoredTenant, TenantSettings, TenantStore } from "../../policy/tenants.ts";
 import type { AuditStore } from "./audit-store.ts";
 import { GrantPins } from "./grant-pins.ts";
 import { LAST_SEQ } from "./journal-store.ts";
@@ -13,6 +13,8 @@ interface Row {
   url: string | null;
   users: string | null;
   ephemeral: number;
+  max_transaction: number | null;
+  ca: string | null;
   paused_at: number | null;
   token_hash: string;
   hs_salt: string;
@@ -43,6 +45,7 @@ export class SqliteTenantStore implements TenantStore {
   readonly #forget: Statement<[string]>;
   readonly #personas: Statement<[string], string>;
   readonly #rotate: Statement<[string, string, string]>;
+  readonly #set: Statement<[string | null, string | null, number, number | null, string | null, string]>;
   readonly #remove: Statement<[string]>;
   readonly #leases: Statement<[string], LeaseRow>;
 
@@ -52,8 +55,8 @@ export class SqliteTenantStore implements TenantStore {
     this.#audit = audit;
     this.#all = db.prepare("SELECT * FROM tenants ORDER BY id");
     this.#add = db.prepare(
-      "INSERT INTO tenants (id, sender, url, users, ephemeral, token_hash, hs_salt, created_at) " +
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+      "INSERT INTO tenants (id, sender, url, users, ephemeral, max_transaction, ca, token_hash, hs_salt, created_at) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     );
     this.#grants = db.prepare("SELECT id, tenant, rooms, actions, types, source FROM tenant_grants ORDER BY id");
     this.#pins = new GrantPins(db);
@@ -63,12 +66,15 @@ export class SqliteTenantStore implements TenantStore {
     this.#disallow = db.prepare("DELETE FROM tenant_grants WHERE tenant = ?");
     this.#pause = db.prepare("UPDATE tenants SET paused_at = ? WHERE id = ?");
     // A tenant is given what comes after it was added.
-    this.#begin = db.prepare(`INSERT INTO cursors (consumer, seq) VALUES ('tenant:' || ?, ${LAST_SEQ})`);
+    this.#begin = db.prepare(`INSERT OR IGNORE INTO cursors (consumer, seq) VALUES ('tenant:' || ?, ${LAST_SEQ})`);
     this.#forget = db.prepare("DELETE FROM cursors WHERE consumer = 'tenant:' || ?");
     this.#personas = db
       .prepare<[string], string>("SELECT user_id FROM personas WHERE tenant = ? ORDER BY user_id")
       .pluck();
     this.#rotate = db.prepare("UPDATE tenants SET token_hash = ?, hs_salt = ? WHERE id = ?");
+    this.#set = db.prepare(
+      "UPDATE tenants SET url = ?, users = ?, ephemeral = ?, max_transaction = ?, ca = ? WHERE id = ?",
+    );
     this.#remove = db.prepare("DELETE FROM tenants WHERE id = ?");
     this.#leases = db.prepare(
       `SELECT ${LEASE_COLUMNS} FROM leases WHERE kind = 'tenant' AND holder = ? AND ended_at IS NULL`,
@@ -86,6 +92,8 @@ export class SqliteTenantStore implements TenantStore {
         users: row.users,
         grants: (grants.get(row.id) ?? []).map((grant) => grantOf(grant, pins.get(grant.id) ?? [])),
         ephemeral: row.ephemeral === 1,
+        maxTransaction: row.max_transaction,
+        ca: row.ca,
         pausedAt: row.paused_at,
         createdAt: row.created_at,
       },
@@ -95,14 +103,29 @@ export class SqliteTenantStore implements TenantStore {
   }
 
   async add({ tenant, tokenHash, hsSalt }: StoredTenant, at: number): Promise<boolean> {
-    const { id, sender, url, users, ephemeral, grants } = tenant;
+    const { id, sender, url, users, ephemeral, maxTransaction, ca, grants } = tenant;
     return this.#db
       .transaction(() => {
-        const row = [id, sender, url, users, ephemeral ? 1 : 0, tokenHash, hsSalt, at];
+        const row = [id, sender, url, users, ephemeral ? 1 : 0, maxTransaction, ca, tokenHash, hsSalt, at];
         if (this.#add.run(...row).changes === 0) return false;
         for (const grant of grants) this.#grant(id, grant, at);
         if (url !== null) this.#begin.run(id);
         this.#note("tenant.add", id, at, { url, users, actions: grants.flatMap(({ actions }) => actions) });
+        return true;
+      })
+      .immediate();
+  }
+
+  async set(id: TenantId, settings: TenantSettings, at: number): Promise<boolean> {
+    const { url, users, ephemeral, maxTransaction, ca } = settings;
+    return this.#db
+      .transaction(() => {
+        if (this.#set.run(url, users, Number(ephemeral), maxTransaction, ca, id).changes === 0) return false;
+        // Where it is delivered to from now on, that begins with what comes from now on.
+        if (url === null) this.#forget.run(id);
+        else this.#begin.run(id);
+        const detail = { url, users, ephemeral: String(ephemeral), max_transaction: maxTransaction };
+        this.#note("tenant.set", id, at, { ...detail, ca: ca === null ? null : "its own" });
         return true;
       })
       .immediate();

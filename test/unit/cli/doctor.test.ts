@@ -108,7 +108,16 @@ async function serverOf(
 }
 
 function tenantOf(id: string): JsonObject {
-  const nothing = { users: null, overlaps: [], grants: [], ephemeral: false, paused_at: null, delivery: null };
+  const nothing = {
+    users: null,
+    overlaps: [],
+    grants: [],
+    ephemeral: false,
+    max_transaction: null,
+    ca: null,
+    paused_at: null,
+    delivery: null,
+  };
   return {
     id,
     sender: `@_emissary_${id}:example.org`,

@@ -10,6 +10,7 @@ const DELIVERY: JsonObject = {
   last_success_at: AT,
   last_error_at: null,
   last_error: null,
+  stuck: null,
   paused_at: null,
 };
 const TENANT: JsonObject = {
@@ -20,6 +21,8 @@ const TENANT: JsonObject = {
   overlaps: [],
   grants: [],
   ephemeral: true,
+  max_transaction: null,
+  ca: null,
   paused_at: null,
   created_at: AT,
   leases: 2,
@@ -84,7 +87,45 @@ test("tenant show tells how deliveries stand", async () => {
     /failing\nbehind +3 events, the oldest came at 2025-01-02T03:04:05Z\nlast taken +none since the start\nlast error +2025-01-02T03:04:05Z: It is down\.\n/,
   );
   expect(await shown({ ...DELIVERY, state: "paused", paused_at: AT })).toContain("paused since 2025-01-02T03:04:05Z");
+  const stuck = { seq: 7, event_id: "$bad", room_id: "!r:x", type: "m.room.message", bytes: 900, since: AT };
+  expect(await shown({ ...DELIVERY, ...failing, state: "stuck", stuck })).toMatch(
+    /deliveries +stuck\n(?:.*\n)*stuck +since 2025-01-02T03:04:05Z at \$bad \(m\.room\.message, 900 bytes\) in !r:x: .*emissary tenant skip telegram '\$bad'/,
+  );
   expect(await shown(null)).not.toContain("deliveries");
+});
+
+test("tenant skip names the event that the tenant does without", async () => {
+  const skipped = { seq: 7, event_id: "$bad", room_id: "!r:x", type: "m.room.message", bytes: 900, since: AT };
+  const { config, asked } = await daemon({ "POST /tenants/telegram/skip": { tenant: "telegram", skipped } });
+  const { stdout } = await emissary(["tenant", "skip", "telegram", "$bad", ...config]);
+  expect(stdout).toBe("The tenant telegram never gets $bad (number 7 of the journal); what follows is on its way.\n");
+  expect(asked[0]?.body).toEqual({ event_id: "$bad" });
+});
+
+describe("tenant set", () => {
+  test.each<[string[], JsonObject]>([
+    [["--max-transaction", "900k"], { max_transaction: 921_600 }],
+    [["--no-max-transaction", "--no-ca"], { max_transaction: null, ca: null }],
+    [["--url", "https://bridge:1", "--no-ephemeral"], { url: "https://bridge:1", ephemeral: false }],
+    [["--no-url", "--no-users"], { url: null, users: null }],
+  ])("%j changes that and nothing else", async (flags, body) => {
+    const { config, asked } = await daemon({
+      "POST /tenants/telegram/set": TENANT,
+      "POST /tenants/telegram/ping": { ok: true, ms: 3 },
+    });
+    const { exitCode, stdout } = await emissary(["tenant", "set", "telegram", ...flags, ...config]);
+    expect([exitCode, stdout]).toEqual([0, "The tenant telegram has its new settings.\n"]);
+    expect(asked[0]?.body).toEqual(body);
+  });
+
+  test.each<[string[]]>([[[]], [["--max-transaction", "much"]], [["--url", "ftp://x"]], [["--users", "("]]])(
+    "asks nobody with %j",
+    async (flags) => {
+      const { config, asked } = await daemon({});
+      const { exitCode } = await emissary(["tenant", "set", "telegram", ...flags, ...config]);
+      expect([exitCode, asked]).toEqual([2, []]);
+    },
+  );
 });
 
 describe("tenant add", () => {

@@ -25,6 +25,8 @@ const TENANT: JsonObject = {
   grants: [{ rooms: ["*"], actions: ["read", "send"], types: null, source: "operator" }],
   ephemeral: false,
   sync_anew: null,
+  max_transaction: null,
+  ca: null,
   paused_at: null,
   created_at: Date.UTC(2025, 0, 2, 3, 4, 5),
   leases: 2,

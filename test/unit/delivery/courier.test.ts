@@ -51,7 +51,7 @@ describe("a transaction", () => {
   });
 
   test("that was not taken comes again as it was, and what came meanwhile waits for the next", async () => {
-    let answer = REFUSED;
+    let answer: Judgement = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 2);
@@ -101,7 +101,7 @@ describe("what does not concern the tenant", () => {
 
 describe("a tenant that fails", () => {
   test("is tried with growing pauses of a minute at most, told of once, and again when it is back", async () => {
-    let answer = REFUSED;
+    let answer: Judgement = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 1);
@@ -112,13 +112,17 @@ describe("a tenant that fails", () => {
     expect(here.counts).toMatchObject({ delivered: 0, failed: length });
     answer = TAKEN;
     await here.clock.advance(60_000);
-    expect(here.log.entries).toEqual(["warn tenant.delivery-failed", "info tenant.delivery-resumed"]);
+    expect(here.log.entries).toEqual([
+      "warn tenant.delivery-failed",
+      "warn tenant.delivery-stuck",
+      "info tenant.delivery-resumed",
+    ]);
     expect(here.standing.tries).toBe(0);
     await here.courier.stop();
   });
 
   test("is tried at once when it is heard of", async () => {
-    let answer = REFUSED;
+    let answer: Judgement = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 1);
@@ -131,7 +135,7 @@ describe("a tenant that fails", () => {
   });
 
   test("because of its token is told of by that name, once", async () => {
-    const here = scene(() => ({ ...REFUSED, isToken: true }));
+    const here = scene(() => ({ ...REFUSED, isToken: true, blames: "nothing" }));
     here.courier.start();
     await events(here, 1);
     await here.clock.advance(30 * 60_000);
@@ -153,7 +157,7 @@ describe("ephemeral events", () => {
   });
 
   test("are dropped, not kept, while the tenant does not take events", async () => {
-    let answer = REFUSED;
+    let answer: Judgement = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 1);
@@ -169,7 +173,7 @@ describe("ephemeral events", () => {
   });
 
   test("that were not taken do not come again, and do not hold up events", async () => {
-    let answer = REFUSED;
+    let answer: Judgement = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     here.courier.offer(TYPING);

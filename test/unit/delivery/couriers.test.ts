@@ -49,6 +49,7 @@ function scene(tenants: Tenant[], answer: (push: Push) => Promise<PushAnswer> = 
         for (const step of steps) places.set(step.tenant, step);
       },
       replay: async () => null,
+      skip: async () => false,
       lag: async (after) => ({ events: feed.last - after, oldestAt: feed.last > after ? 7 : null }),
     },
     opening: "now",

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Place, Step } from "../../../src/gateways/delivery/contracts.ts";
 import type { Judgement } from "../../../src/gateways/delivery/judge.ts";
 import { ManualClock } from "../../support/clock.ts";
-import { calm, Disk, FakeFeed, FakeTenant, makeCourier, REFUSED, TAKEN, type Put } from "./world.ts";
+import { calm, Disk, FakeFeed, FakeTenant, makeCourier, REFUSED, SILENT, TAKEN, type Put } from "./world.ts";
 
 /** What goes wrong at the next opportunity. */
 const MISHAPS = [
@@ -91,7 +91,7 @@ class World {
       const mishap = this.#take("refused", "answer-lost", "killed-before-it-arrives", "killed-after-it-arrived");
       if (mishap === "refused") return REFUSED;
       if (mishap !== "killed-before-it-arrives") this.tenant.take(given);
-      if (mishap === "answer-lost") return REFUSED;
+      if (mishap === "answer-lost") return SILENT;
       if (mishap === null) return TAKEN;
       this.kill();
       return forever;

@@ -60,7 +60,7 @@ export class FakeFeed implements Feed {
 }
 
 /** What is on disk; outlives the process. */
-export class Disk implements Omit<DeliveryStore, "replay" | "lag"> {
+export class Disk implements Pick<DeliveryStore, "place" | "write"> {
   at: Place = { epoch: 1, cursor: 0, pendingTo: null, opening: "" };
   commits = 0;
 
@@ -77,12 +77,15 @@ export class Disk implements Omit<DeliveryStore, "replay" | "lag"> {
 }
 
 export const TAKEN: Judgement = { kind: "taken" };
-export const REFUSED: Judgement = {
+export const REFUSED: Extract<Judgement, { kind: "not-taken" }> = {
   kind: "not-taken",
   isToken: false,
   isPath: false,
+  blames: "events",
   sentence: "The tenant answers 500.",
 };
+
+export const SILENT: Judgement = { ...REFUSED, blames: "silence", sentence: "The tenant gave no answer." };
 
 export interface Put {
   readonly txnId: string;
@@ -117,7 +120,7 @@ export function eventIdsIn(body: string): string[] {
 
 export interface WorldParts {
   readonly feed: FakeFeed;
-  readonly disk: Omit<DeliveryStore, "replay" | "lag">;
+  readonly disk: Pick<DeliveryStore, "place" | "write">;
   readonly put: (put: Put) => Promise<Judgement>;
   readonly clock?: ManualClock;
   readonly seed?: number;

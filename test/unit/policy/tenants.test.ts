@@ -14,6 +14,8 @@ const TELEGRAM: TenantWish = {
   users: null,
   actions: ["read"],
   ephemeral: false,
+  maxTransaction: null,
+  ca: null,
 };
 const IRC: TenantWish = { ...TELEGRAM, id: "irc" as TenantId };
 

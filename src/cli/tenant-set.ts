@@ -1,0 +1,100 @@
+import { readFileSync } from "node:fs";
+import { InvalidArgumentError, type Command } from "commander";
+import { parseHttpUrl } from "../platform/config/values.ts";
+import { faultInExpression } from "../platform/expressions.ts";
+import { adminClient } from "./admin-client.ts";
+import { tenant } from "./answers.ts";
+import { wrongUsage } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { tellPing } from "./tenant-delivery.ts";
+import { checkedId } from "./tenant-words.ts";
+import { neutral } from "./text.ts";
+
+/** As commander has them: `false` where the `--no-…` form was given. */
+export interface SettingOptions {
+  url?: string | false;
+  users?: string | false;
+  ephemeral?: boolean;
+  maxTransaction?: number | false;
+  ca?: string | false;
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 * 1024 };
+
+/** Bytes, perhaps with k or m behind them. */
+export function bytesOf(text: string): number {
+  const [, digits, unit] = /^(\d{1,9})([km]?)$/i.exec(text) ?? [];
+  if (digits === undefined || unit === undefined)
+    throw new InvalidArgumentError("It is not a size such as 900k or 1m.");
+  return Number(digits) * (UNITS[unit.toLowerCase()] ?? 1);
+}
+
+export const MAX_TRANSACTION = [
+  "--max-transaction <size>",
+  "bytes that a transaction with several events may have, such as 900k",
+] as const;
+export const CA = [
+  "--ca <file>",
+  "certificates in PEM that alone vouch for an https:// URL, such as those of your own authority",
+] as const;
+
+/**
+ * The settings that were given, as the admin API has them.
+ * @param others what is wrong with other options
+ * @throws CommandFailed with all that is wrong
+ */
+export function checkedSettings(
+  { url, users, ephemeral, maxTransaction, ca }: SettingOptions,
+  others: readonly string[] = [],
+) {
+  const faults: string[] = [];
+  if (typeof url === "string" && parseHttpUrl(url) === null) {
+    faults.push(`--url: ${JSON.stringify(url)} is no http:// or https:// address`);
+  }
+  const fault = typeof users === "string" ? faultInExpression(users) : null;
+  if (fault !== null) faults.push(`--users: ${JSON.stringify(users)} ${fault}`);
+  faults.push(...others);
+  if (faults.length > 0) throw wrongUsage(faults.join("\n"));
+  return {
+    ...(url !== undefined && { url: url || null }),
+    ...(users !== undefined && { users: users || null }),
+    ...(ephemeral !== undefined && { ephemeral }),
+    ...(maxTransaction !== undefined && { max_transaction: maxTransaction || null }),
+    ...(ca !== undefined && { ca: ca === false ? null : readFileSync(ca, "utf8") }),
+  };
+}
+
+export function addTenantSet(group: Command, io: Io): void {
+  group
+    .command("set")
+    .description("change a tenant's settings; its leases, grants and tokens stay")
+    .argument("<id>")
+    .option("--url <url>", "where the tenant listens for transactions")
+    .option("--no-url", "it fetches its events itself (/sync)")
+    .option("--users <regex>", "the user IDs of its personas")
+    .option("--no-users", "it has no personas")
+    .option("--ephemeral", "it wants typing and receipts, too")
+    .option("--no-ephemeral", "it wants neither")
+    .option(...MAX_TRANSACTION, bytesOf)
+    .option("--no-max-transaction", "transactions of the usual size")
+    .option(...CA)
+    .option("--no-ca", "the public authorities vouch for its URL")
+    .action(async (id: string, options: SettingOptions, command: Command) => {
+      const path = ["tenants", checkedId(id), "set"];
+      const given = Object.fromEntries(
+        Object.entries(options).filter(([name]) => command.getOptionValueSource(name) === "cli"),
+      );
+      const body = checkedSettings(given);
+      if (Object.keys(body).length === 0)
+        throw wrongUsage("nothing to set: `emissary tenant set --help` lists the settings");
+      const client = adminClient(command, io);
+      const answer = await client.call({ method: "POST", path, body, answer: tenant });
+      io.out(`The tenant ${neutral(answer.id)} has its new settings.`);
+      if ("url" in body || "users" in body || "ephemeral" in body) {
+        io.err(
+          "Write them into the registration file that the tenant itself loads, too: url, namespaces.users, receive_ephemeral.",
+        );
+      }
+      if ("url" in body || "ca" in body) await tellPing(client, io, answer);
+    });
+}
