@@ -375,16 +375,17 @@ function checkEmissary(python: string): void {
     it("gets nobody into such a room, and Emissary there says why", async () => {
       const roomId = await room("peekable");
       const ghost = await tenantOf(onStock, "ghost", "--actions", "read,send,create");
+      // The homeserver's own words are the operator's; whoever else asks has the code.
       const why = /does not support|not support/;
       expect(await joinAs(ghost, roomId)).toMatchObject({
         status: 403,
-        body: { error: expect.stringMatching(why) as string, [REASON]: "M_INCOMPATIBLE_ROOM_VERSION" },
+        body: { [REASON]: "M_INCOMPATIBLE_ROOM_VERSION" },
       });
       const { userId, accessToken } = await gamma.registerUser("dora");
       const dora = new MatrixUser({ homeserverUrl: onStock.gatewayUrl, userId, accessToken });
       expect(await look(dora, roomId)).toMatchObject({
         status: 403,
-        body: { error: expect.stringMatching(why) as string },
+        body: { [REASON]: "M_INCOMPATIBLE_ROOM_VERSION" },
       });
       expect(await command(onStock, "join", roomId)).toMatchObject({
         exitCode: 1,

@@ -101,7 +101,7 @@ export const SLOW_ATTACKS: readonly SlowAttack[] = [
     },
   },
   {
-    what: "a flood of tokens that nobody has, which the homeserver is slow to tell",
+    what: "a flood of tokens that nobody has",
     begin: async (_target, slow) => {
       await slow.many(1_000, (nr) => head("GET", `${V3}/rooms/!x%3Aevil.test/messages`, `nobody-${nr}`));
     },
