@@ -1,14 +1,15 @@
 import { createHmac, hash } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
-import { MATCHES_NOTHING, type Compile, type Compiled } from "../model/expression.ts";
-import { serverOf, type RoomAlias, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
+import type { Compile } from "../model/expression.ts";
+import type { RoomAlias, RoomId, ServerName, TenantId, UserId } from "../model/ids.ts";
 import type { Viewer } from "../model/persona.ts";
 import { Signal } from "../model/signal.ts";
 import { ANY_ROOM, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
-import { overlapOf, type Names, type Overlap } from "./namespaces.ts";
+import { overlapOf } from "./namespaces.ts";
 import { hasSamePins, isSameGrant, MAX_GRANTS, namesRoom } from "./grants.ts";
 import { movedAlias } from "./permit.ts";
+import { PersonaOwners, type TenantOverlap } from "./persona-owners.ts";
 
 /** A tenant as it is stored: of its tokens only what cannot be turned back into them. */
 export interface StoredTenant {
@@ -46,13 +47,6 @@ export interface TenantStore {
   pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean>;
   /** Removes the tenant and ends its leases, in one commit. Null where there is no such tenant. */
   remove(id: TenantId, at: number): Promise<{ readonly leasesEnded: number } | null>;
-}
-
-/** Users that two tenants' namespaces have in common, or may have. */
-export interface TenantOverlap extends Overlap {
-  readonly tenant: TenantId;
-  /** The other was added first: what both match is the other's. */
-  readonly isFirst: boolean;
 }
 
 export interface TenantTokens {
@@ -99,9 +93,7 @@ export class Tenants {
   #all: readonly Tenant[] = [];
   #byHash = new Map<string, Tenant>();
   #salts = new Map<TenantId, string>();
-  #senders = new Set<UserId>();
-  readonly #compile: Compile;
-  readonly #namespaces = new Map<string, Compiled>();
+  readonly #owners: PersonaOwners;
 
   /** @param secret what hs_tokens are derived with: known to this installation, and not in the database. */
   constructor(parts: {
@@ -117,7 +109,7 @@ export class Tenants {
     this.#store = parts.store;
     this.#own = parts.own;
     this.#server = parts.server;
-    this.#compile = parts.compile;
+    this.#owners = new PersonaOwners(parts);
     this.#secret = parts.secret;
     this.#clock = parts.clock;
     this.#random = parts.random;
@@ -132,8 +124,7 @@ export class Tenants {
     const all = await this.#store.all();
     this.#byHash = new Map(all.map(({ tenant, tokenHash }) => [tokenHash, tenant]));
     this.#all = sorted(this.#byHash.values());
-    this.#senders = new Set(this.#all.map(({ sender }) => sender));
-    this.#namespaces.clear();
+    this.#owners.begin(this.#all);
     this.#salts = new Map(all.map(({ tenant, hsSalt }) => [tenant.id, hsSalt]));
   }
 
@@ -270,50 +261,25 @@ export class Tenants {
     return this.#again(id);
   }
 
-  /**
-   * Whether a tenant may act as a user: its sender, or one of its namespace, which begins to match at the user ID's beginning, as
-   * in a homeserver. Users of other servers, the pseudouser and other tenants' senders are nobody's personas. A user that several
-   * namespaces match is of the tenant that was added first: who comes later takes nothing from who is there.
-   */
+  /** Whether a tenant may act as a user: its sender, or one of its namespace (PersonaOwners). */
   isPersona(tenant: Tenant, userId: UserId): boolean {
-    if (userId === tenant.sender) return true;
-    if (!this.#matches(tenant, userId)) return false;
-    return !this.#others(tenant).some((other) => isBefore(other, tenant) && this.#matches(other, userId));
+    return userId === tenant.sender || this.#owners.ownerOf(userId) === tenant.id;
   }
 
   /** Whether a user is another tenant's. */
   isOthers(tenant: Tenant, userId: UserId): boolean {
-    return !this.isPersona(tenant, userId) && this.#others(tenant).some((other) => this.isPersona(other, userId));
+    const owner = this.#owners.ownerOf(userId);
+    return owner !== null && owner !== tenant.id;
   }
 
   /** What is known of a tenant's namespace and those of the other tenants, in the order of their IDs. */
   overlapsOf(tenant: Tenant): readonly TenantOverlap[] {
-    return this.#others(tenant).flatMap((other): TenantOverlap[] => {
-      const overlap = overlapOf(tenant, other, this.#names);
-      return overlap === null ? [] : [{ tenant: other.id, isFirst: isBefore(other, tenant), ...overlap }];
-    });
+    return this.#owners.overlapsOf(tenant);
   }
-
-  #others({ id }: Tenant): readonly Tenant[] {
-    return this.all().filter((other) => other.id !== id);
-  }
-
-  /** Whether a tenant's namespace has a user, also where another's has it, too. */
-  #matches(tenant: Tenant, userId: UserId): boolean {
-    return userId !== this.#own && !this.#senders.has(userId) && this.#names(tenant, userId);
-  }
-
-  readonly #names: Names = ({ sender, users }, userId) => {
-    if (userId === sender) return true;
-    if (users === null || serverOf(userId) !== this.#server) return false;
-    const namespace = this.#namespaceOf(users);
-    return ("expression" in namespace ? namespace.expression : MATCHES_NOTHING).matches(userId);
-  };
 
   /** Why a tenant has no personas, although it was to have some; null where its namespace can be read. */
-  faultIn({ users }: Pick<Tenant, "users">): string | null {
-    const namespace = users === null ? null : this.#namespaceOf(users);
-    return namespace !== null && "fault" in namespace ? namespace.fault : null;
+  faultIn(tenant: Tenant): string | null {
+    return this.#owners.faultIn(tenant);
   }
 
   /** Whose eyes events are seen with that go to a tenant. */
@@ -331,11 +297,11 @@ export class Tenants {
   }
 
   async #requireApart(tenant: Tenant): Promise<void> {
-    for (const other of this.#others(tenant)) {
-      const shared =
-        overlapOf(tenant, other, this.#names)?.user ?? (this.#names(tenant, other.sender) ? other.sender : null);
+    const { names } = this.#owners;
+    for (const other of this.#all.filter(({ id }) => id !== tenant.id)) {
+      const shared = overlapOf(tenant, other, names)?.user ?? (names(tenant, other.sender) ? other.sender : null);
       // Its sender may be one that the other has registered.
-      const known = shared ?? (await this.#store.personaIn(other.id, (userId) => this.#names(tenant, userId)));
+      const known = shared ?? (await this.#store.personaIn(other.id, (userId) => names(tenant, userId)));
       if (known !== null) {
         throw new EmissaryError(
           "in-use",
@@ -343,12 +309,6 @@ export class Tenants {
         );
       }
     }
-  }
-
-  #namespaceOf(users: string): Compiled {
-    const known = this.#namespaces.get(users) ?? this.#compile(users);
-    this.#namespaces.set(users, known);
-    return known;
   }
 
   async #again(id: string): Promise<Tenant> {
@@ -379,11 +339,6 @@ export function senderOf(id: TenantId, server: ServerName): UserId {
 
 export function senderLocalpartOf(id: TenantId): string {
   return `_emissary_${id}`;
-}
-
-/** Who of two tenants was added first. */
-function isBefore(one: Tenant, other: Tenant): boolean {
-  return one.createdAt < other.createdAt || (one.createdAt === other.createdAt && one.id < other.id);
 }
 
 function hashToken(token: string): string {
