@@ -43,6 +43,15 @@ export class HomeserverAliasDirectory implements AliasDirectory {
     throw failureOf(answer, "describe a room");
   }
 
+  async predecessorOf(roomId: RoomId): Promise<RoomId | null> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.create/`;
+    const answer = await this.#client.call("GET", path);
+    if (answer.status !== 200) throw failureOf(answer, "tell which room another one replaces");
+    const predecessor = answer.body["predecessor"];
+    const replaced = isJsonObject(predecessor) ? stringAt(predecessor, "room_id") : null;
+    return replaced !== null && isRoomId(replaced) ? replaced : null;
+  }
+
   async listed(from: string | null): Promise<RoomPage> {
     const query = { limit: String(PAGE), ...(from === null ? {} : { since: from }) };
     const answer = await this.#client.call("GET", "/_matrix/client/v3/publicRooms", { query });

@@ -316,25 +316,38 @@ describe("an alias of a dead room", () => {
     await untilAlias(service, ALIAS, { state: "dangling", code: "M_NOT_FOUND" });
   });
 
-  test("is pointed to the room that replaced it, after the pseudouser is there", async () => {
-    const { service, homeserver } = await start(await fakeHomeserver());
-    const old = homeserver.makeRoom({ ...dead, summary: true });
-    old.append("m.room.canonical_alias", CREATOR, { alias: ALIAS }, "");
-    await sweep(service);
-    await untilAlias(service, ALIAS, { state: "kept" });
-    const fresh = homeserver.makeRoom();
-    homeserver.setMembership(old, PSEUDOUSER, "ban", CREATOR);
-    homeserver.send(old, CREATOR, "m.room.tombstone", { replacement_room: fresh.id }, "");
-    const wanted = { act: "point", room_id: fresh.id, by: "replaced" };
-    const { repair } = await untilAlias(service, ALIAS, { state: "refused", code: "banned" });
-    expect(repair).toEqual(wanted);
-    const path = `/aliases/${encodeURIComponent(ALIAS)}/repair`;
-    expect((await service.admin("POST", path, { act: "remove" })).body["errcode"]).toBe("M_BAD_STATE");
-    expect((await service.admin("POST", path, wanted)).status).toBe(200);
-    expect(homeserver.aliases.get(ALIAS)).toBe(fresh.id);
-    expect(fresh.membership(PSEUDOUSER)).toBe("join");
-    await untilAlias(service, ALIAS, { state: "kept", room_id: fresh.id });
-  });
+  test.each([true, false])(
+    "is pointed to the room that replaced it, where that says so, too: %s",
+    async (isGenuine) => {
+      const { service, homeserver } = await start(await fakeHomeserver());
+      const old = homeserver.makeRoom({ ...dead, summary: true });
+      old.append("m.room.canonical_alias", CREATOR, { alias: ALIAS }, "");
+      await sweep(service);
+      await untilAlias(service, ALIAS, { state: "kept" });
+      const fresh = homeserver.makeRoom(isGenuine ? { predecessor: old } : {});
+      homeserver.setMembership(old, PSEUDOUSER, "ban", CREATOR);
+      homeserver.send(old, CREATOR, "m.room.tombstone", { replacement_room: fresh.id }, "");
+      const wanted = { act: "point", room_id: fresh.id, by: "replaced" };
+      const { repair } = await untilAlias(service, ALIAS, { state: "refused", code: "banned" });
+      expect(repair).toEqual(wanted);
+      const path = `/aliases/${encodeURIComponent(ALIAS)}/repair`;
+      expect((await service.admin("POST", path, { act: "remove" })).body["errcode"]).toBe("M_BAD_STATE");
+      const answer = await service.admin("POST", path, wanted);
+      if (!isGenuine) {
+        expect([answer.status, answer.body["error"]]).toEqual([
+          400,
+          expect.stringContaining("does not say that it replaces it"),
+        ]);
+        expect(homeserver.aliases.get(ALIAS)).toBe(old.id);
+        await service.untilRoom(fresh.id, { phase: "absent" });
+        return;
+      }
+      expect(answer.status).toBe(200);
+      expect(homeserver.aliases.get(ALIAS)).toBe(fresh.id);
+      expect(fresh.membership(PSEUDOUSER)).toBe("join");
+      await untilAlias(service, ALIAS, { state: "kept", room_id: fresh.id });
+    },
+  );
 
   test("is pointed to where it was to be, though the homeserver failed half-way", async () => {
     const { service, homeserver } = await start(await fakeHomeserver());

@@ -70,6 +70,8 @@ export interface AliasDirectory {
   resolve(alias: RoomAlias): Promise<{ readonly roomId: RoomId; readonly via: readonly ServerName[] } | null>;
   /** Whether our own server is in the room. */
   isResident(roomId: RoomId): Promise<boolean>;
+  /** The room that a room we are in says it replaces, by its `m.room.create`; null for none. @throws EmissaryError where that cannot be told */
+  predecessorOf(roomId: RoomId): Promise<RoomId | null>;
   /** The room directory of our server. */
   listed(from: string | null): Promise<RoomPage>;
   /** Aliases of our server that point to a room which the pseudouser may read; empty where it may not. */

@@ -57,7 +57,7 @@ export class AliasOperator {
       const needed = line === null ? null : repairFor(line, standingOf(line));
       if (line === null || needed === null || !isSameRepair(needed, shown)) throw changed(alias);
       if (needed.act === "remove") await this.#remove(alias, line.known.roomId);
-      else await this.#point(alias, line.known.roomId, needed.roomId, abort);
+      else await this.#point(alias, line.known.roomId, needed, abort);
     });
   }
 
@@ -74,13 +74,19 @@ export class AliasOperator {
    * The pseudouser is there first: the homeserver points an alias only to a room that it is in. An alias cannot be moved in one step, so
    * what is intended is written before it is removed; the next look at the alias finishes it.
    */
-  async #point(alias: RoomAlias, from: RoomId, to: RoomId, abort: AbortSignal): Promise<void> {
+  async #point(
+    alias: RoomAlias,
+    from: RoomId,
+    { roomId: to, by }: Extract<AliasRepair, { act: "point" }>,
+    abort: AbortSignal,
+  ): Promise<void> {
     const { directory, desk, keeper, store, clock, own } = this.#parts;
     // Who was in the old room is likely to be in the new one.
     const { via } = await store.facts(alias, from, own);
     const lease = await desk.take({ roomId: to, holder: holderOf(alias), alias, via, ttl: null });
     try {
       await keeper.untilPresent(lease, PRESENT_WAIT_MS, abort);
+      if (by === "replaced" && (await directory.predecessorOf(to)) !== from) throw notGenuine(alias, from, to);
     } catch (error) {
       await desk.release(to, holderOf(alias));
       throw error;
@@ -115,6 +121,15 @@ export class AliasOperator {
     if (!this.#keeping.isOn)
       throw new EmissaryError("bad-state", "Aliases are not looked after: aliases.keep is false.");
   }
+}
+
+/** Whoever may write a tombstone can name any room in it: the alias goes where the new room says so, too. */
+function notGenuine(alias: RoomAlias, from: RoomId, to: RoomId): EmissaryError {
+  return new EmissaryError(
+    "bad-state",
+    `The room ${from} names ${to} as its replacement, and ${to} does not say that it replaces it: the alias ${alias} stays. ` +
+      "If you mean that room, point the alias there in its settings.",
+  );
 }
 
 function changed(alias: RoomAlias): EmissaryError {
