@@ -150,7 +150,9 @@ export class Weighing {
     const named = asStranger ? standings.filter(({ entity }) => isNamedBy(ask, entity)) : standings;
     // Where a rule denies the room already, nobody is asked whether its routes do, too.
     const isSettled = !fresh && holder.kind !== "operator" && isDenied(standings) && isDenied(named);
-    const deniedRoutes = isSettled ? [] : await this.#deniedRoutes(ask, asStranger && !isSeen ? null : room, fresh);
+    const deniedRoutes = isSettled
+      ? []
+      : await this.#deniedRoutes(ask, asStranger && !isSeen ? null : room, fresh, asStranger);
     // Neither the operator's word nor a denial depends on how the room looks, so the homeserver is not asked.
     const isMoot = !fresh && (holder.kind === "operator" || isSettled || deniedRoutes.length > 0);
     const via = asStranger ? mergeVia(ask.via, shownRoutes(room)) : routes;
@@ -218,12 +220,17 @@ export class Weighing {
   }
 
   /** The rules against all routes of a room, where we need one; a homeserver whose users are in it tells of the room without. */
-  async #deniedRoutes({ roomId, holder, via }: Ask, room: Room | null, fresh: boolean): Promise<readonly Standing[]> {
+  async #deniedRoutes(
+    { roomId, holder, via }: Ask,
+    room: Room | null,
+    fresh: boolean,
+    asStranger: boolean,
+  ): Promise<readonly Standing[]> {
     // The homeserver knows who invited us, and asks that server.
     if (room?.ownMembership === "join" || room?.ownMembership === "invite") return [];
     const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], room?.serverAcl ?? null);
     if (denied.length === 0) return [];
-    return (await this.#looks.look(holder, roomId, [], { fresh })) === null ? denied : [];
+    return (await this.#looks.look(holder, roomId, [], { fresh, asStranger })) === null ? denied : [];
   }
 
   /**

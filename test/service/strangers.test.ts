@@ -55,7 +55,7 @@ async function setUp(): Promise<{ service: Service; rooms: readonly string[]; on
   const service = await startService({ settings: { peek: { wait: 600_000 }, gateway: { frontDoor: true } } });
   const { homeserver } = service;
   // Only who is in a private room is told of it, as homeservers have it.
-  const hidden = { joinRule: "invite", summary: false, historyVisibility: "shared", creator: CREATOR } as const;
+  const hidden = { joinRule: "invite", summary: "members", historyVisibility: "shared", creator: CREATOR } as const;
   const [inside, outside] = [homeserver.makeRoom(hidden), homeserver.makeRoom(hidden)];
   homeserver.setMembership(inside, PSEUDOUSER, "invite", CREATOR);
   expect((await service.admin("POST", `/rooms/${encodeURIComponent(inside.id)}/join`, { via: [] })).status).toBe(200);
@@ -107,6 +107,27 @@ describe("of a private room the answer is the same, whether the pseudouser is in
       if (/initialSync|peek\//.test(asked.path)) expect([asked.path, inside]).toEqual([asked.path, none]);
     }
   }, 60_000);
+
+  test("nor where every server that is named is denied", async () => {
+    const { service, rooms, one } = await setUp();
+    const rule = { kind: "server", entity: "denied.test", verdict: "deny" };
+    expect((await service.admin("POST", "/policy/rules", rule)).status).toBe(200);
+    for (const token of [one, "token-of-alice"]) {
+      const path =
+        token === one ? "/_matrix/client/v3/join/:roomIdOrAlias" : "/_matrix/client/v3/rooms/:roomId/initialSync";
+      const found: unknown[] = [];
+      for (const room of rooms) {
+        const target = `${at(path, room)}?via=denied.test`;
+        const answer = await service.gateway(token === one ? "POST" : "GET", target, {
+          token,
+          ...(token === one ? { body: {} } : {}),
+        });
+        found.push(outline(answer, room));
+      }
+      expect(found).toEqual([found[2], found[2], found[2]]);
+      expect(JSON.stringify(found[2])).toContain("denied");
+    }
+  });
 
   test("and costs the same questions", async () => {
     const { service, rooms, one } = await setUp();

@@ -25,8 +25,8 @@ export interface RoomOptions {
   readonly creation?: JsonObject;
   /** Joined members beside the creator. */
   readonly members?: readonly string[];
-  /** False for a room of which the homeserver can tell nothing from outside. */
-  readonly summary?: boolean;
+  /** False for a room of which the homeserver can tell nothing from outside; `members` for one of which it tells who is in it. */
+  readonly summary?: boolean | "members";
   /** Servers that the directory names for its aliases. */
   readonly servers?: readonly string[];
   /** Whether it is in the room directory. */

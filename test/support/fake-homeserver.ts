@@ -438,7 +438,7 @@ export class FakeHomeserver {
         return method === "PUT" ? [200, {}] : kept === undefined ? NOT_FOUND : [200, kept];
       }
       case "GET room_summary":
-        return this.#summary(first ?? "", query.has("via"));
+        return this.#summary(first ?? "", query.has("via"), user);
       case "POST join": {
         const roomId = this.aliases.get(first ?? "") ?? first ?? "";
         if (this.rooms.has(roomId) && query.getAll("via").length + query.getAll("server_name").length === 0) {
@@ -523,13 +523,14 @@ export class FakeHomeserver {
     return room;
   }
 
-  #summary(roomId: string, hasVia: boolean): Reply {
+  #summary(roomId: string, hasVia: boolean, user: string): Reply {
     const room = this.rooms.get(roomId);
     const isHere = room?.users("join").some((user) => user.endsWith(`:${SERVER}`)) === true;
     if (room?.options.summary === false && !hasVia && !isHere) {
       return [400, { errcode: "M_UNKNOWN", error: "Missing via to query remote room" }];
     }
     if (room === undefined || room.options.summary === false) return NOT_FOUND;
+    if (room.options.summary === "members" && room.membership(user) !== "join") return NOT_FOUND;
     return [
       200,
       {
