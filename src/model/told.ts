@@ -8,7 +8,8 @@ import { isVerdictCode, type VerdictCode } from "./verdict.ts";
 export const TOLD_VERDICTS: Readonly<Record<VerdictCode, string>> = {
   allowed: "Nothing is against it.",
   denied: "The operator of this server does not allow this.",
-  "not-allowed": "None of your grants covers this room, or its alias points elsewhere than when it was granted. The operator can allow it (emissary tenant allow).",
+  "not-allowed":
+    "None of your grants covers this room, or its alias points elsewhere than when it was granted. The operator can allow it (emissary tenant allow).",
   listed: "The operator of this server does not allow this.",
   "server-acl": "The room keeps this server out.",
   "room-version": "Rooms of this version are not joined by this server.",

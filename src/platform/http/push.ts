@@ -44,7 +44,12 @@ export class Pusher {
       const answer = "isStale" in first ? await this.#try(push, limit) : first;
       if (answer.heard || !limit.aborted) return answer;
       if (abort.aborted) return { heard: false, isTimeout: false, isBroken: false, why: "we stopped waiting" };
-      return { heard: false, isTimeout: true, isBroken: false, why: `it gave no answer within ${push.timeout / 1000} s` };
+      return {
+        heard: false,
+        isTimeout: true,
+        isBroken: false,
+        why: `it gave no answer within ${push.timeout / 1000} s`,
+      };
     });
   }
 
