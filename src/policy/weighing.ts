@@ -142,8 +142,8 @@ export class Weighing {
       ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
       ...tenantEntity(holder),
     ]);
-    // Whom a room does not concern is to get the same answer of it, in the same way, whether we are in it, or it is there at all.
     const standings = [...ofRoom.standings, ...ofOthers];
+    // Somebody whom a room does not concern gets one answer, in one way, whether we are in it, or it is there at all.
     const asStranger = stage === "take" && !fresh && isStranger(holder, granted.word);
     const known = isKnown ? lookOf(room) : null;
     const isSeen = known !== null && (!asStranger || isShown(known));

@@ -350,7 +350,9 @@ describe("may the pseudouser be in the room?", () => {
 
   test("the operator's lease that followed an upgrade has the right of a grant that names the room, and no more", () => {
     fc.assert(
-      fc.property(anyQuestion, fc.integer({ min: 1, max: 20 }), (asked, upgrades) => {
+      fc.property(anyQuestion, fc.integer({ min: 1, max: 20 }), (any, upgrades) => {
+        // A share of the rooms is what a tenant has, and the operator has none.
+        const asked = { ...any, held: { rooms: 0, underWay: 0 } };
         const followed = judge({ ...asked, kind: "operator", word: null, upgrades });
         const named = judge({ ...asked, kind: "tenant", word: "named", upgrades });
         expect(followed.code).toBe(named.code);
