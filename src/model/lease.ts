@@ -16,9 +16,9 @@ export function peekingUser(name: string): string {
   return user;
 }
 
-/** The holder as the audit and the operator see it. */
+/** The holder as the audit and the operator see it: of the operator's kind, the operator, or what works by the operator's word. */
 export function holderText({ kind, name }: Holder): string {
-  return kind === "operator" ? "operator" : `${kind}:${name}`;
+  return kind === "operator" ? name : `${kind}:${name}`;
 }
 
 /** One holder's reason to be in one room. There is at most one live lease for a holder and a room. */

@@ -35,7 +35,12 @@ export interface TenantStore {
   /** Gives new tokens; false where there is no such tenant. */
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
   /** Adds a grant, in place of all it had where `only` says so, with an audit row; false where there is no such tenant. */
-  allow(id: TenantId, grant: Grant, only: boolean, at: number): Promise<boolean>;
+  allow(
+    id: TenantId,
+    grant: Grant,
+    how: { readonly only: boolean; readonly actor: string },
+    at: number,
+  ): Promise<boolean>;
   /**
    * Has an alias of all the tenant's grants that allow the same stand for these rooms, with an audit row; false where there is no such
    * tenant, or no such grant.
@@ -197,9 +202,10 @@ export class Tenants {
   /**
    * Adds a grant, or has it replace all the tenant had. One that the tenant has already is not added again: its aliases stand for the
    * rooms from now on that they are said to stand for (`pins`).
+   * @param actor whose doing it is, as the audit has it
    * @throws EmissaryError `not-found`; `bad-request` where the tenant has as many as may be
    */
-  async allow(id: string, grant: Grant, only = false): Promise<Tenant> {
+  async allow(id: string, grant: Grant, only = false, actor = "operator"): Promise<Tenant> {
     const tenant = this.#known(id);
     const same = only ? undefined : tenant.grants.find((had) => isSameGrant(had, grant));
     if (same !== undefined && hasSamePins(same, grant)) return tenant;
@@ -213,7 +219,7 @@ export class Tenants {
         `Tenant ${tenant.id} has ${MAX_GRANTS} grants, and more are not kept: have one grant with globs replace them (emissary tenant allow --only).`,
       );
     }
-    await this.#store.allow(tenant.id, grant, only, this.#clock.now());
+    await this.#store.allow(tenant.id, grant, { only, actor }, this.#clock.now());
     return this.#again(id);
   }
 
@@ -221,9 +227,10 @@ export class Tenants {
    * The tenant was invited to the room: it may do there what it may in public ones. Where the operator lets it into certain
    * rooms only, an invite changes nothing: whoever invites is no operator.
    */
-  async allowInvited({ id, grants }: Tenant, roomId: RoomId): Promise<void> {
+  async allowInvited({ id, grants }: Tenant, roomId: RoomId, inviter: UserId | null): Promise<void> {
+    const actor = inviter === null ? "emissary" : `user:${inviter}`;
     for (const grant of grants.filter(({ rooms }) => rooms.includes(ANY_ROOM))) {
-      await this.allow(id, { ...grant, rooms: [roomId], source: "invite" });
+      await this.allow(id, { ...grant, rooms: [roomId], source: "invite" }, false, actor);
     }
   }
 

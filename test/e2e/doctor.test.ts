@@ -137,9 +137,9 @@ describe("with everything in order", () => {
   it("finds all well, and says so in one line a check", async () => {
     expect(await doctor(emissary.dir)).toMatchObject({ exitCode: 0, problems: {} });
     const { stdout, stderr } = await emissary.run("doctor");
-    expect(stdout.trimEnd().split("\n")).toHaveLength(18);
+    expect(stdout.trimEnd().split("\n")).toHaveLength(19);
     expect(stdout).toMatch(/^ok {7}address +the homeserver reaches us in \d+ ms$/m);
-    expect(stderr).toMatch(/18 ok|1 warning, 17 ok/);
+    expect(stderr).toMatch(/19 ok|1 warning, 18 ok/);
   });
 });
 
@@ -181,6 +181,17 @@ describe("of what the homeserver has loaded", () => {
     const diagnosis = await doctor(copy);
     expect(diagnosis.problems).toMatchObject({ namespace: "failure", pseudouser: "skipped", instances: "failure" });
     expect(diagnosis.of("namespace")).toContain("M_EXCLUSIVE");
+  });
+
+  it("finds that users were reserved since, until it has loaded them", async () => {
+    const { namespaces } = parse(readFileSync(emissary.registrationPath, "utf8")) as { namespaces: { users: Yaml[] } };
+    const irc = { exclusive: true, regex: `@_irc_.*:${synapse.serverName}` };
+    const copy = copyOf(emissary, "reserved", {
+      registration: { namespaces: { ...namespaces, users: [...namespaces.users, irc] } },
+    });
+    const diagnosis = await doctor(copy);
+    expect(diagnosis).toMatchObject({ exitCode: 1, problems: { "reserved-namespaces": "failure" } });
+    expect(diagnosis.of("reserved-namespaces")).toContain("@_irc_");
   });
 
   it("finds that another appservice reserves the pseudouser as well", async () => {

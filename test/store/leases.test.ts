@@ -6,7 +6,7 @@ import { DATABASES, type Stores } from "../support/storage.ts";
 
 const TELEGRAM: Holder = { kind: "tenant", name: "telegram" };
 const IRC: Holder = { kind: "tenant", name: "irc" };
-const CLI: Holder = { kind: "operator", name: "cli" };
+const CLI: Holder = { kind: "operator", name: "operator" };
 const NOBODY: ReadonlySet<RoomId> = new Set();
 const FOREVER = Number.MAX_SAFE_INTEGER;
 

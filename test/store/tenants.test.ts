@@ -26,6 +26,7 @@ function stored(id: string, more: Partial<StoredTenant["tenant"]> = {}): StoredT
 }
 
 const TELEGRAM = "telegram" as TenantId;
+const BY_OPERATOR = { only: false, actor: "operator" };
 
 async function grantsOf({ tenants }: Stores, id: string): Promise<readonly Grant[] | undefined> {
   return (await tenants.all()).find(({ tenant }) => tenant.id === id)?.tenant.grants;
@@ -80,6 +81,14 @@ describe.each(DATABASES)("tenants on $name", ({ make }) => {
     expect([...(await attendance.due(7, 10, NOBODY))].sort()).toEqual([OTHER_ROOM, ROOM].sort());
   });
 
+  test("the audit names whose doing a grant is: a user's who invites is not the operator's", async () => {
+    const { tenants, audit } = make().open();
+    await tenants.add(stored("telegram"), 5);
+    const grant: Grant = { rooms: [ROOM], actions: ["read"], types: null, source: "invite" };
+    await tenants.allow(TELEGRAM, grant, { only: false, actor: "user:@bob:b.example" }, 6);
+    expect(await audit.newest(null, 1)).toMatchObject([{ actor: "user:@bob:b.example", action: "tenant.allow" }]);
+  });
+
   test("a grant is added after those before it, or replaces them, also after a crash", async () => {
     const database = make();
     const { tenants, audit } = database.open();
@@ -87,13 +96,13 @@ describe.each(DATABASES)("tenants on $name", ({ make }) => {
     await tenants.add(stored("irc"), 5);
     const [first] = stored("telegram").tenant.grants;
     const second: Grant = { rooms: ["#ops:a.example"], actions: ["state"], types: ["com.*"], source: "invite" };
-    expect(await tenants.allow(TELEGRAM, second, false, 6)).toBe(true);
+    expect(await tenants.allow(TELEGRAM, second, BY_OPERATOR, 6)).toBe(true);
     expect(await grantsOf(database.openAfterCrash(), "telegram")).toEqual([first, second]);
     const again = database.open();
-    expect(await again.tenants.allow(TELEGRAM, second, true, 7)).toBe(true);
+    expect(await again.tenants.allow(TELEGRAM, second, { ...BY_OPERATOR, only: true }, 7)).toBe(true);
     expect(await grantsOf(again, "telegram")).toEqual([second]);
     expect(await grantsOf(again, "irc")).toEqual([first]);
-    expect(await again.tenants.allow("nobody" as TenantId, second, true, 8)).toBe(false);
+    expect(await again.tenants.allow("nobody" as TenantId, second, { ...BY_OPERATOR, only: true }, 8)).toBe(false);
     expect(await audit.newest(null, 1)).toMatchObject([
       { action: "tenant.allow", detail: { tenant: "telegram", ...second, only: "false" } },
     ]);

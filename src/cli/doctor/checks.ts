@@ -7,6 +7,7 @@ import { database, disk } from "./database.ts";
 import { fileModes } from "./files.ts";
 import { homeserver, homeserverVersion, roomSummary } from "./homeserver.ts";
 import { rateLimits, registration, watchedNamespaces } from "./registration.ts";
+import { reservedNamespaces } from "./reserved.ts";
 import { tenants } from "./tenants.ts";
 
 /** The first check: all others need what it reads. */
@@ -26,6 +27,7 @@ export const CHECKS: Readonly<Record<string, Check>> = {
   registration,
   "rate-limits": rateLimits,
   "watched-namespaces": watchedNamespaces,
+  "reserved-namespaces": reservedNamespaces,
   namespace,
   pseudouser,
   "room-summary": roomSummary,

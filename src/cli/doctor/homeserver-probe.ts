@@ -5,7 +5,7 @@ import type { Config } from "../../platform/config/config.ts";
 import type { Machine } from "./machine.ts";
 
 const TIMEOUT_MS = 15_000;
-const WHOAMI = "/_matrix/client/v3/account/whoami";
+export const WHOAMI = "/_matrix/client/v3/account/whoami";
 
 export interface Heard extends Answer {
   readonly heard: true;

@@ -68,12 +68,20 @@ export function actSurface(parts: ActParts) {
   const path: Handler = async (request) => {
     const { tenant } = requireCaller(request, parts.tenants, whose(request));
     parts.count("refused");
-    throw new EmissaryError(
-      "unrecognized",
-      `${request.method} ${pathForLog(request.url)} is not part of what a tenant (${tenant.id}) may ask.`,
-    );
+    const asked = `${request.method} ${pathForLog(request.url)}`;
+    const error = new EmissaryError("unrecognized", `${asked} is not part of what a tenant (${tenant.id}) may ask.`);
+    parts.refusals.note({ tenant: tenant.id, request: patternOf(asked), roomId: null }, error);
+    throw error;
   };
   return { handlers, whose: (request: FastifyRequest) => whose(request)?.id ?? null, refuse: { path, method } };
+}
+
+/** A request without what is particular in it, as far as that shows: IDs and names, and whatever is longer than a word. */
+export function patternOf(asked: string): string {
+  return asked
+    .slice(0, 300)
+    .replace(/\/(?:[!@#$]|%(?:21|40|23|24))[^/]*/gi, "/…")
+    .replace(/\/[^/]{33,}/g, "/…");
 }
 
 type Whose = (request: FastifyRequest) => Tenant | null;

@@ -36,10 +36,8 @@ export class SqlitePinStore implements PinStore {
       .transaction(() => {
         this.put(source, pin);
         const detail = { alias: pin.alias, of: source };
-        this.#audit.write(
-          { actor: "operator", action: "alias.pin", outcome: "done", roomId: pin.roomId, detail },
-          pin.at,
-        );
+        const what = { action: "alias.pin", outcome: "done", roomId: pin.roomId, detail };
+        this.#audit.write({ actor: "emissary", ...what }, pin.at);
       })
       .immediate();
   }

@@ -141,7 +141,12 @@ export class SqliteTenantStore implements TenantStore {
       .immediate();
   }
 
-  async allow(id: TenantId, grant: Grant, only: boolean, at: number): Promise<boolean> {
+  async allow(
+    id: TenantId,
+    grant: Grant,
+    { only, actor }: { readonly only: boolean; readonly actor: string },
+    at: number,
+  ): Promise<boolean> {
     return this.#db
       .transaction(() => {
         if (!this.#all.all().some((row) => row.id === id)) return false;
@@ -149,7 +154,7 @@ export class SqliteTenantStore implements TenantStore {
         this.#grant(id, grant, at);
         const { rooms, actions, types, source } = grant;
         const detail = { rooms: [...rooms], actions: [...actions], types: types === null ? null : [...types], source };
-        this.#note("tenant.allow", id, at, { ...detail, ...standsFor(grant), only: String(only) });
+        this.#note("tenant.allow", id, at, { ...detail, ...standsFor(grant), only: String(only) }, actor);
         return true;
       })
       .immediate();
@@ -209,11 +214,14 @@ export class SqliteTenantStore implements TenantStore {
     this.#pins.replace(Number(lastInsertRowid), pins);
   }
 
-  #note(action: string, id: TenantId, at: number, detail: Record<string, string | number | null | string[]>): void {
-    this.#audit.write(
-      { actor: "operator", action, outcome: "done", roomId: null, detail: { tenant: id, ...detail } },
-      at,
-    );
+  #note(
+    action: string,
+    id: TenantId,
+    at: number,
+    detail: Record<string, string | number | null | string[]>,
+    actor = "operator",
+  ): void {
+    this.#audit.write({ actor, action, outcome: "done", roomId: null, detail: { tenant: id, ...detail } }, at);
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Refusals, type Refused } from "../../../src/gateways/act/checks/refusals.ts";
+import { patternOf } from "../../../src/gateways/act/routes.ts";
 import type { AuditEntry } from "../../../src/model/audit.ts";
 import { EmissaryError, ERROR_CODES, type ErrorCode } from "../../../src/model/errors.ts";
 import type { RoomId, TenantId } from "../../../src/model/ids.ts";
@@ -106,5 +107,37 @@ describe("what a tenant is refused", () => {
     refuse();
     await settle();
     expect(log.events("error")).toEqual(["act.audit-failed"]);
+  });
+
+  test("is logged once a kind, whatever the rooms: for whoever sets the software up", () => {
+    const { log, refuse } = scene();
+    for (let n = 0; n < 1_000; n += 1) refuse({ roomId: `!${n}:a.example` as RoomId }, "forbidden", "not-allowed");
+    refuse({}, "room-encrypted");
+    refuse({ tenant: "irc" as TenantId }, "unrecognized");
+    refuse({}, "internal");
+    expect(log.entries.map(({ level, event, fields }) => [level, event, fields])).toEqual([
+      [
+        "warn",
+        "tenant.refused",
+        { tenant: "telegram", request: SEND.request, code: "forbidden", reason: "not-allowed" },
+      ],
+      ["warn", "tenant.refused", { tenant: "telegram", request: SEND.request, code: "room-encrypted", reason: null }],
+      ["warn", "tenant.refused", { tenant: "irc", request: SEND.request, code: "unrecognized", reason: null }],
+    ]);
+  });
+
+  test("in ever new ways fills no log", () => {
+    const { log, refuse } = scene();
+    for (let n = 0; n < 5_000; n += 1) refuse({ request: `GET /${n}` }, "unrecognized");
+    expect(log.entries).toHaveLength(50);
+  });
+
+  test.each([
+    ["GET /_matrix/client/v3/rooms/!a%3Ab.example/whatever", "GET /_matrix/client/v3/rooms/…/whatever"],
+    ["PUT /_matrix/client/v3/user/%40bob%3Ab.example/x", "PUT /_matrix/client/v3/user/…/x"],
+    [`GET /_matrix/client/v3/keys/${"k".repeat(40)}`, "GET /_matrix/client/v3/keys/…"],
+    ["POST /_matrix/client/v3/keys/upload", "POST /_matrix/client/v3/keys/upload"],
+  ])("%s is logged as %s", (asked, pattern) => {
+    expect(patternOf(asked)).toBe(pattern);
   });
 });

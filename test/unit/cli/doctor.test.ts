@@ -52,6 +52,7 @@ const HOMESERVER: Readonly<Record<string, Answer>> = {
   versions: [200, { versions: ["r0.6.1", "v1.1", "v1.12"] }],
   whoami: [200, { user_id: "@_emissary:example.org" }],
   acting: [200, { user_id: OWN }],
+  reserved: no(403, "M_FORBIDDEN", "Application service has not registered this user"),
   register: no(400, "M_USER_IN_USE"),
   room_summary: no(404, "M_NOT_FOUND"),
   summary: no(404, "M_UNRECOGNIZED"),
@@ -87,6 +88,7 @@ const STATUS: JsonObject = {
 
 function partOf(request: IncomingMessage): string {
   const url = new URL(request.url ?? "", "http://homeserver");
+  if (url.searchParams.get("user_id")?.includes("doctor") === true) return "reserved";
   if (url.searchParams.has("user_id") && url.pathname.endsWith("whoami")) return "acting";
   if (url.pathname.includes("/room_summary/")) return "room_summary";
   if (url.pathname.includes("/summary/")) return "summary";
@@ -196,6 +198,7 @@ async function diagnose(fault: Fault) {
 type Row = [what: string, fault: Fault, found: Readonly<Record<string, [level: Level, words?: RegExp]>>];
 
 const WITHOUT_TOKEN: Row[2] = {
+  "reserved-namespaces": ["skipped"],
   namespace: ["skipped"],
   pseudouser: ["skipped"],
   "room-summary": ["skipped"],
@@ -203,6 +206,8 @@ const WITHOUT_TOKEN: Row[2] = {
 };
 
 const OWN_USER = { exclusive: true, regex: "^@:example\\.org$" };
+const IRC_USERS = { exclusive: true, regex: "@_irc_.*:example\\.org" };
+const NO_ALIASES = { aliases: { keep: false } };
 const EVERYBODY = { exclusive: false, regex: "^@.*:example\\.org$" };
 
 const FAULTS: readonly Row[] = [
@@ -341,6 +346,20 @@ const FAULTS: readonly Row[] = [
       },
     },
     { "watched-namespaces": ["warning", /invites\.take_part.*--no-watch-invites/] },
+  ],
+  [
+    "users that are reserved, as the homeserver knows",
+    { registration: { namespaces: { users: [OWN_USER, IRC_USERS], aliases: [], rooms: [] } }, config: NO_ALIASES },
+    {},
+  ],
+  [
+    "users that were reserved since the homeserver loaded the registration",
+    {
+      registration: { namespaces: { users: [OWN_USER, IRC_USERS], aliases: [], rooms: [] } },
+      config: NO_ALIASES,
+      homeserver: { reserved: no(403, "M_FORBIDDEN", "Application service cannot masquerade as this user") },
+    },
+    { "reserved-namespaces": ["failure", /@_irc_.*app_service_config_files.*restart it/] },
   ],
   [
     "a namespace that was changed",

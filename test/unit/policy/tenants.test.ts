@@ -17,6 +17,7 @@ const TELEGRAM: TenantWish = {
   maxTransaction: null,
   ca: null,
 };
+const INVITER = "@bob:b.example" as UserId;
 const IRC: TenantWish = { ...TELEGRAM, id: "irc" as TenantId };
 
 async function scene(secret = "the installation's own secret", seed = 1) {
@@ -128,7 +129,7 @@ describe("a tenant", () => {
     await tenants.add(TELEGRAM);
     const bound: Grant = { rooms: ["*"], actions: ["state"], types: ["com.example.*"], source: "operator" };
     const { grants: before } = await tenants.allow("telegram", bound);
-    for (let times = 0; times < 2; times += 1) await tenants.allowInvited(tenants.byId("telegram")!, ROOM);
+    for (let times = 0; times < 2; times += 1) await tenants.allowInvited(tenants.byId("telegram")!, ROOM, INVITER);
     expect(tenants.byId("telegram")?.grants).toEqual([
       ...before,
       { rooms: [ROOM], actions: ["read"], types: null, source: "invite" },
@@ -141,7 +142,7 @@ describe("a tenant", () => {
     await tenants.add(TELEGRAM);
     const only: Grant = { rooms: [OTHER_ROOM], actions: ["read"], types: null, source: "operator" };
     const tenant = await tenants.allow("telegram", only, true);
-    await tenants.allowInvited(tenant, ROOM);
+    await tenants.allowInvited(tenant, ROOM, INVITER);
     expect(tenants.byId("telegram")?.grants).toEqual([only]);
   });
 

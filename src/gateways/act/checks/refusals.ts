@@ -9,6 +9,20 @@ import type { AuditQueue } from "./audit-queue.ts";
 /** The failures that are somebody's no. What policy refuses is not among them: the desk audits that, with its verdict. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["forbidden", "no-lease", "room-encrypted", "limited"]);
 
+/** The failures that the log tells of as well: with them, whoever set up the software finds out what it does in vain. */
+const LOGGED: ReadonlySet<ErrorCode> = new Set([
+  ...REFUSALS,
+  "refused-by-policy",
+  "not-in-namespace",
+  "unrecognized",
+  "method-not-allowed",
+  "bad-parameter",
+  "bad-request",
+]);
+
+/** Kinds that are logged of one tenant, until the next start; what is of other kinds is in the audit only. */
+const LOGGED_KINDS = 50;
+
 /** Kinds that one tenant's refusals are told apart by within a minute; all others of its are then one kind. */
 const KINDS = 20;
 
@@ -20,12 +34,18 @@ export interface Refused {
   readonly roomId: RoomId | null;
 }
 
-/** Audits what tenants are refused: one that asks again and again costs a few rows a minute. */
+/**
+ * Audits what tenants are refused: one that asks again and again costs a few rows a minute. The log has each kind once, without the
+ * room: a tenant does the same in vain in all of them.
+ */
 export class Refusals {
   readonly #entries: RepeatedEntries;
+  readonly #log: Logger;
+  readonly #logged = new Map<TenantId, Set<string>>();
 
   /** @param abort when it fires, what was counted is written. */
   constructor(audit: Pick<AuditQueue, "note">, clock: Clock, log: Logger, abort: AbortSignal) {
+    this.#log = log;
     this.#entries = new RepeatedEntries({
       write: (entry) => audit.note(entry),
       kinds: KINDS,
@@ -37,10 +57,20 @@ export class Refusals {
 
   /** Takes note of a refusal, and returns before it is written: the answer does not wait for it. */
   note(refused: Refused, { code, reason }: EmissaryError): void {
+    if (LOGGED.has(code)) this.#logOnce(refused, code, reason);
     if (!REFUSALS.has(code)) return;
     const entry = entryOf(refused, code, reason);
     const other = { ...entry, outcome: "various", roomId: null, detail: {} };
     void this.#entries.note({ group: refused.tenant, entry, other }, JSON.stringify(entry));
+  }
+
+  #logOnce({ tenant, request }: Refused, code: ErrorCode, reason: string | null): void {
+    const kinds = this.#logged.get(tenant) ?? new Set<string>();
+    this.#logged.set(tenant, kinds);
+    const kind = `${request}\n${code}\n${reason ?? ""}`;
+    if (kinds.has(kind) || kinds.size >= LOGGED_KINDS) return;
+    kinds.add(kind);
+    this.#log.warn("tenant.refused", { tenant, request, code, reason });
   }
 }
 

@@ -69,7 +69,9 @@ async function allowIfInvited(
 ): Promise<void> {
   if (room?.ownMembership !== "invite") return;
   const addressee = addresseeOf(room.ownReason, roomId, parts.tenants.all());
-  if (addressee?.id === tenantId) await parts.tenants.allowInvited(addressee, roomId);
+  if (addressee?.id !== tenantId) return;
+  const inviter = (await parts.ledger.member(roomId, parts.own))?.sender ?? null;
+  await parts.tenants.allowInvited(addressee, roomId, inviter);
 }
 
 function aliasOf(idOrAlias: string): RoomAlias | null {
