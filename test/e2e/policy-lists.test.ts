@@ -36,7 +36,8 @@ async function peek({ roomId, alias }: { roomId: string; alias: string }): Promi
   return ((await answer.json()) as Record<string, unknown>)[REASON] ?? answer.status;
 }
 
-it.each<[string, (roomId: string) => Record<string, unknown>]>([
+// At once, since both wait for the list to be read anew.
+it.concurrent.each<[string, (roomId: string) => Record<string, unknown>]>([
   ["by its ID", (roomId) => ({ entity: roomId })],
   ["by the hash of its ID", (roomId) => ({ hashes: { sha256: createHash("sha256").update(roomId).digest("base64") } })],
 ])(
