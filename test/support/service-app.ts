@@ -4,7 +4,7 @@ import { request as httpRequest, type Agent, type IncomingHttpHeaders, type Inco
 import { tmpdir } from "node:os";
 import path from "node:path";
 import Database from "better-sqlite3";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { App } from "../../src/app.ts";
 import type { Clock, Random } from "../../src/model/clock.ts";
 import type { ServerName } from "../../src/model/ids.ts";
@@ -12,6 +12,7 @@ import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts
 import type { LogFields, Logger } from "../../src/model/logger.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import type { Config } from "../../src/platform/config/config.ts";
+import { settle } from "./clock.ts";
 import { AS_TOKEN, FakeHomeserver, HS_TOKEN, SERVER } from "./fake-homeserver.ts";
 
 export const ADMIN_TOKEN = "admin-token-of-a-test";
@@ -317,15 +318,40 @@ export class TenantClient {
   }
 }
 
+/** Counts who sleeps by another clock. */
+class CountedClock implements Clock {
+  readonly #clock: Clock;
+  sleepers = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    this.sleepers += 1;
+    await this.#clock.sleep(ms, signal).finally(() => (this.sleepers -= 1));
+  }
+}
+
 /** Emissary in this process beside its fake homeserver, asked over HTTP only. */
 export class Service {
   readonly app: App;
   readonly homeserver: FakeHomeserver;
   readonly log: CollectedLog;
-  readonly clock: Clock;
+  readonly clock: CountedClock;
   readonly config: Config;
 
-  constructor(parts: { homeserver: FakeHomeserver; config: Config; log: CollectedLog; clock: Clock; random: Random }) {
+  constructor(parts: {
+    homeserver: FakeHomeserver;
+    config: Config;
+    log: CollectedLog;
+    clock: CountedClock;
+    random: Random;
+  }) {
     this.homeserver = parts.homeserver;
     this.config = parts.config;
     this.log = parts.log;
@@ -426,10 +452,15 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     homeserver,
     config: configFor(homeserver.url, sqlite, options.settings),
     log: new CollectedLog(),
-    clock: options.clock ?? new HastyClock(),
+    clock: new CountedClock(options.clock ?? new HastyClock()),
     random: seededRandom(`${sqlite} ${(starts += 1)}`),
   });
-  onTestFinished(() => service.app.stop());
+  onTestFinished(async () => {
+    await service.app.stop();
+    await settle();
+    // Who still sleeps keeps a daemon from ending, and whoever started it waiting.
+    expect(service.clock.sleepers, "asleep after the stop").toBe(0);
+  });
   // A start-up that is refused is awaited by the test, or by nobody.
   service.app.ready.catch(() => undefined);
   await service.app.start();

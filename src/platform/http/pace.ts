@@ -35,6 +35,7 @@ export class Pace {
   readonly #clock: Clock;
   readonly #cut: (direction: Direction) => void;
   readonly #watched = new Set<Watched>();
+  readonly #end = new AbortController();
   #isLooking = false;
 
   /** @param cut told of each connection that is cut off */
@@ -60,10 +61,17 @@ export class Pace {
     if (!this.#isLooking) void this.#look();
   }
 
+  /** Looks no more. A look that is to come would keep the process from ending. */
+  end(): void {
+    this.#end.abort();
+  }
+
   async #look(): Promise<void> {
     this.#isLooking = true;
-    while (this.#watched.size > 0) {
-      await this.#clock.sleep(LOOK_MS);
+    const { signal } = this.#end;
+    while (this.#watched.size > 0 && !signal.aborted) {
+      await this.#clock.sleep(LOOK_MS, signal);
+      if (signal.aborted) return;
       for (const watched of this.#watched) this.#judge(watched);
     }
     this.#isLooking = false;

@@ -69,6 +69,10 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     pace.watch(request.raw, reply.raw);
     done();
   });
+  server.addHook("onClose", (_server, done) => {
+    pace.end();
+    done();
+  });
   server.addHook("onSend", (_request, reply, payload, done) => {
     if (!isLarge(payload)) {
       done(null, payload);
