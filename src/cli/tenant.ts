@@ -4,7 +4,7 @@ import { z } from "zod";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
+import { loadingAnew, registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
 import { adminClient, configPath } from "./admin-client.ts";
 import { removedAnswer, tenant, tenantsAnswer, type TenantAnswer } from "./answers.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
@@ -71,7 +71,7 @@ export function addTenant(program: Command, io: Io): void {
       }
       if (typeof body.users === "string" && isReserved(body.users, configPath(command)) === false) {
         io.err(
-          `Warning: nothing at the homeserver reserves the IDs that --users ${neutral(body.users)} matches: people or other appservices may take them. To prevent it: emissary register --force --reserve '${neutral(body.users)}', and restart the homeserver.`,
+          `Warning: nothing at the homeserver reserves the IDs that --users ${neutral(body.users)} matches: people or other appservices may take them. To prevent it: emissary register --force --reserve '${neutral(body.users)}', then ${loadingAnew()}.`,
         );
       }
     });

@@ -119,7 +119,7 @@ function roomsIn(list: JsonValue | undefined): RoomPage["rooms"] {
 function notOurs(alias: RoomAlias, { message, reason }: EmissaryError): EmissaryError {
   return new EmissaryError(
     "refused-by-homeserver",
-    `${message} Has it loaded a registration with the server's aliases (emissary register --force --aliases, and a restart)? By hand, ` +
+    `${message} Has it loaded a registration with the server's aliases (emissary register --force --aliases, and its restart)? By hand, ` +
       `an administrator removes ${alias} in the room's settings, or with DELETE /_matrix/client/v3/directory/room/….`,
     { reason: reason ?? "refused" },
   );

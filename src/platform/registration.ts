@@ -40,6 +40,14 @@ export const SAMPLE_TOKENS: RegistrationTokens = {
   hsToken: "sample-hs-token-to-be-replaced",
 };
 
+/**
+ * What has a change of our registration take effect, as a clause: the homeserver reads it when it starts, and so do we.
+ * @param path where the file is, as far as whoever says it may tell
+ */
+export function loadingAnew(path = "the registration"): string {
+  return `give the homeserver ${path} as it is now (Synapse: app_service_config_files), and restart it and Emissary`;
+}
+
 export const OWN_ID = "emissary";
 
 /**

@@ -2,6 +2,7 @@ import { stringAt } from "../../model/json.ts";
 import { whyNotAsked, type Check, type Context } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
 import type { Heard, Reply } from "./homeserver-probe.ts";
+import { loadingAnew } from "../../platform/registration.ts";
 import { loadAnew } from "./registration.ts";
 
 /**
@@ -97,13 +98,13 @@ function refused({ own, config }: Context, words: string) {
     return aboutPseudouser.failure({
       what: `The homeserver does not take the pseudouser ${own}: ${words}`,
       why: "It refuses this name, or does not let appservices register users.",
-      do: "Choose another name: emissary register --localpart NAME --force, then load the registration and restart the homeserver.",
+      do: `Choose another name: emissary register --localpart NAME --force, then ${loadingAnew(config.appservice.registration)}.`,
     });
   }
   return aboutPseudouser.failure({
     what: `The homeserver does not take the pseudouser ${own}: ${words}`,
     why: "It refuses users whose localpart is empty (Dendrite and Tuwunel do).",
-    do: "Take an ordinary name: emissary register --localpart _server --force, then load the registration and restart the homeserver.",
+    do: `Take an ordinary name: emissary register --localpart _server --force, then ${loadingAnew(config.appservice.registration)}.`,
   });
 }
 

@@ -71,7 +71,6 @@ export class Pace {
     const { signal } = this.#end;
     while (this.#watched.size > 0 && !signal.aborted) {
       await this.#clock.sleep(LOOK_MS, signal);
-      if (signal.aborted) return;
       for (const watched of this.#watched) this.#judge(watched);
     }
     this.#isLooking = false;

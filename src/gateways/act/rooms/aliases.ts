@@ -6,6 +6,7 @@ import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { askerOf } from "../../../platform/http/callers.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
+import { loadingAnew } from "../../../platform/registration.ts";
 import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { holderOf, type Caller } from "../caller.ts";
@@ -153,7 +154,7 @@ const TAKEN: Answer = {
 export function notReserved(alias: string): EmissaryError {
   return new EmissaryError(
     "not-in-namespace",
-    `Tenants make aliases that are reserved for them only, and ${alias} is not. Reserve a namespace (emissary register --force --reserve '#…'), and restart the homeserver and Emissary.`,
+    `Tenants make aliases that are reserved for them only, and ${alias} is not. Reserve a namespace: emissary register --force --reserve '#…', then ${loadingAnew()}.`,
   );
 }
 
