@@ -81,6 +81,11 @@ export interface AttendanceStore {
    * something has: nothing is written, the room is due, and the keeper decides anew.
    */
   save(attendance: Attendance, stirs: number): Promise<boolean>;
+  /**
+   * Call it before the homeserver is asked to leave: a leave that was never asked for is somebody else's, and counts as their decision.
+   * It holds until the homeserver tells that we are out, however late that is, and across a crash.
+   */
+  noteLeave(roomId: RoomId): Promise<void>;
   /** Notes the refusal in attendance and audit, and ends with it the room's leases up to the ID `newestLease`. */
   refuse(roomId: RoomId, code: string, reason: string, now: number, newestLease: number): Promise<void>;
   /** Notes in the audit what was carried out. */

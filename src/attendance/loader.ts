@@ -22,7 +22,7 @@ export interface LoaderParts {
   readonly repaired: (differences: number) => void;
   /** Is fired when a room was loaded. */
   readonly loaded: Signal;
-  /** Fires when a room may have come to be wanted. */
+  /** Fires when a room may have come to be wanted; is fired where a load found a difference. */
   readonly stirred: Signal;
 }
 
@@ -108,6 +108,8 @@ export class RoomLoader {
       log.warn("room.repaired", { room: roomId, differences });
       this.#parts.repaired(differences);
     }
+    // What differed may have put us out, or ended leases: whoever waits looks again.
+    if (differences > 0) this.#parts.stirred.notify();
     this.#parts.loaded.notify();
     log.debug("room.loaded", { room: roomId, events });
     if (!ticket.again) await functionalMember.enlist(roomId, power, this.#abort.signal);

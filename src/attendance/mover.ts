@@ -88,6 +88,7 @@ export class Mover {
     const now = clock.now();
     const nextAt = now + UNCONFIRMED_MS;
     if (!(await store.save({ ...attendance, phase: "leaving", since: now, nextAt }, stirs))) return;
+    await store.noteLeave(roomId);
     const { joinTimeout } = this.#parts.options();
     const answer = await this.call((limit) => moves.leave(roomId, limit), joinTimeout, turn.givesUp);
     if (answer === null) return;

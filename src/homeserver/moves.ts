@@ -3,6 +3,7 @@ import { EmissaryError } from "../model/errors.ts";
 import { isRoomEvent, type RoomEvent } from "../model/event.ts";
 import type { RoomId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
+import type { VerdictCode } from "../model/verdict.ts";
 import type { Answer, HomeserverClient } from "./client.ts";
 import { isWorthRetrying } from "./errors.ts";
 
@@ -56,6 +57,9 @@ export class HomeserverMoves implements PseudouserMoves {
   }
 }
 
+/** How Synapse says that a room's access list (m.room.server_acl) keeps our server out; the specification has no code for it. */
+const SHUT_OUT = /^server is banned from room$/i;
+
 function moveAnswerOf(answer: Answer): MoveAnswer {
   if (answer.status === 200) return { outcome: "done" };
   const code = answer.errcode ?? `HTTP_${answer.status}`;
@@ -63,6 +67,10 @@ function moveAnswerOf(answer: Answer): MoveAnswer {
   // A token that the homeserver does not know is repaired by loading the registration, not by giving up the room.
   if (isWorthRetrying(answer) || answer.status === 401) {
     return { outcome: "retry", code, reason, retryAfter: answer.retryAfter };
+  }
+  if (answer.status === 403 && SHUT_OUT.test(reason)) {
+    const sentence = "the room's own access list (m.room.server_acl) keeps our server out, say the servers in it";
+    return { outcome: "refused", code: "server-acl" satisfies VerdictCode, reason: sentence };
   }
   return { outcome: "refused", code, reason };
 }

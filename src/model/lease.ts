@@ -35,8 +35,20 @@ export interface Lease {
   readonly expiresAt: number | null;
 }
 
-/** Why a lease ended. `refused` carries the homeserver's or the policy's word in the attendance of its room. */
-export const LEASE_ENDS = ["released", "expired", "kicked", "banned", "refused", "upgraded", "tenant-removed"] as const;
+/**
+ * Why a lease ended. `refused` carries the homeserver's or the policy's word in the attendance of its room. `withdrawn`: somebody at our
+ * homeserver took the pseudouser out of the room.
+ */
+export const LEASE_ENDS = [
+  "released",
+  "expired",
+  "kicked",
+  "banned",
+  "withdrawn",
+  "refused",
+  "upgraded",
+  "tenant-removed",
+] as const;
 export type LeaseEnd = (typeof LEASE_ENDS)[number];
 
 /** A wish for a lease, before policy has judged it. */

@@ -38,6 +38,7 @@ export const TOLD_VERDICTS: Readonly<Record<VerdictCode, string>> = {
 const TOLD_ENDS: Readonly<Record<string, string>> = {
   kicked: "Somebody in the room put the pseudouser out.",
   banned: "Somebody in the room banned the pseudouser.",
+  withdrawn: "Somebody at this server took the pseudouser out of the room.",
   released: "The lease in this room was given back.",
   expired: "The lease in this room is over.",
   upgraded: "The room was replaced by another.",

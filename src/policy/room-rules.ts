@@ -32,8 +32,15 @@ export class RoomRules {
   /**
    * @param names aliases that somebody gives the room
    * @param isHeld whether we are in the room already: then an exception outlasts a directory that cannot tell for a while
+   * @param asked the name that somebody asks for it by. Outside the room every other one is hearsay, and counts against it, too, only
+   *   where the directory says the same
    */
-  async of(roomId: RoomId, names: readonly string[], isHeld: boolean): Promise<RoomStandings> {
+  async of(
+    roomId: RoomId,
+    names: readonly string[],
+    isHeld: boolean,
+    asked: string | null = null,
+  ): Promise<RoomStandings> {
     const rules = this.#rules;
     const standings = rules.standings([{ kind: "room", text: roomId }]).slice();
     const notExcepted: string[] = [];
@@ -43,7 +50,9 @@ export class RoomRules {
       const rule = rules.ruleFor(entity);
       if (rule === null) continue;
       const denying = rule.verdict === "deny" ? rule : rules.denialOf(entity);
-      if (denying !== null) standings.push({ entity, rule: denying });
+      if (denying !== null && (isHeld || name === asked || (await this.#isThere(name, roomId)))) {
+        standings.push({ entity, rule: denying });
+      }
       if (rule.verdict === "deny") continue;
       if (!isOneAlias(rule.entity) && isRoomAlias(name)) candidates.push({ alias: name, rule });
       else if (rule.pin !== roomId) notExcepted.push(`${rule.entity}: ${madeFor(rule)}`);
@@ -59,6 +68,10 @@ export class RoomRules {
       }
     }
     return { standings, notExcepted };
+  }
+
+  async #isThere(name: string, roomId: RoomId): Promise<boolean> {
+    return isRoomAlias(name) && (await this.#pointers.pointing(name, roomId, false)) === "there";
   }
 
   /** For an invite: names count against it only, and nobody is asked about them, since anybody can invite. */

@@ -119,9 +119,9 @@ export class Weighing {
     const { ledger, attended, rules, coolDowns, own, clock } = this.#parts;
     const { roomId, holder, alias = null } = ask;
     const room = await ledger.room(roomId);
-    const acl = room?.serverAcl ?? null;
-    const isKnown = room !== null && room.ownMembership === "join" && room.load === "loaded";
     const isHeld = room?.ownMembership === "join";
+    const isKnown = isHeld && room.load === "loaded";
+    const acl = aclOf(room);
     const granted = await this.#grantedTo(ask, room, stage);
     const invited = room?.ownMembership === "invite" ? await ledger.member(roomId, own) : null;
     const inviter = ask.inviter ?? invited?.sender ?? null;
@@ -136,7 +136,7 @@ export class Weighing {
     };
     const servers = gainers(gain);
     const names = [alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
-    const ofRoom = await this.#roomRules.of(roomId, names, isHeld);
+    const ofRoom = await this.#roomRules.of(roomId, names, isHeld, alias);
     const ofOthers = rules.standings([
       ...servers.map((text): Entity => ({ kind: "server", text })),
       ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
@@ -216,7 +216,7 @@ export class Weighing {
 
   /** Those of a room's routes that may be asked for it now. */
   async routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
-    return this.#routes.open(via, (await this.#parts.ledger.room(roomId))?.serverAcl ?? null);
+    return this.#routes.open(via, aclOf(await this.#parts.ledger.room(roomId)));
   }
 
   /** The rules against all routes of a room, where we need one; a homeserver whose users are in it tells of the room without. */
@@ -228,7 +228,7 @@ export class Weighing {
   ): Promise<readonly Standing[]> {
     // The homeserver knows who invited us, and asks that server.
     if (room?.ownMembership === "join" || room?.ownMembership === "invite") return [];
-    const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], room?.serverAcl ?? null);
+    const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], aclOf(room));
     if (denied.length === 0) return [];
     return (await this.#looks.look(holder, roomId, [], { fresh, asStranger })) === null ? denied : [];
   }
@@ -316,6 +316,14 @@ function isNamedBy({ roomId, alias = null }: Ask, { kind, text }: Entity): boole
 
 function tenantEntity({ kind, name }: Holder): readonly Entity[] {
   return kind === "tenant" ? [{ kind, text: name }] : [];
+}
+
+/**
+ * The room's access list where we are in the room. Outside, what we hold is hearsay: it may have been lifted long ago, and whoever is
+ * resident refuses at once.
+ */
+function aclOf(room: Room | null): string | null {
+  return room?.ownMembership === "join" ? room.serverAcl : null;
 }
 
 function lookOf(room: Room): RoomLook {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { MatrixUser } from "../../homeservers/synapse/client.ts";
+import { MatrixUser } from "../../homeservers/synapse/client.ts";
 import { rows } from "../support/database.ts";
 import type { CommandResult } from "../support/emissary.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
@@ -83,6 +83,93 @@ describe("a moderator of the other server", () => {
       () => bob.joinedMembers(roomId),
       (members) => !members.includes(stage.pseudouser),
     );
+  });
+
+  it("keeps our server out by an access list: once that is lifted, the tenant is in the room again at once", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    await tenant.join(roomId, [stage.theirs.serverName]);
+    const shown = await until(
+      "the room",
+      () => stage.emissary.json<Shown & { load: string }>("rooms", "show", roomId),
+      (room) => room.load === "loaded",
+    );
+    expect(shown.phase).toBe("present");
+
+    await bob.sendState(roomId, "m.room.server_acl", { allow: ["*"], deny: [stage.ours.serverName.split(":")[0]] });
+    await until(
+      "the room",
+      () => show(roomId),
+      (room) => room.code === "server-acl" && room.own_membership === "leave",
+    );
+    await expect(tenant.join(roomId, [stage.theirs.serverName])).rejects.toMatchObject({
+      status: 403,
+      body: { "org.matrix.msc1777.reason": "server-acl", error: "The room keeps this server out." },
+    });
+
+    await bob.sendState(roomId, "m.room.server_acl", { allow: ["*"], deny: [] });
+    expect(await tenant.join(roomId, [stage.theirs.serverName])).toBe(roomId);
+    await tenant.sendText(roomId, "back");
+  });
+});
+
+describe("somebody at our own homeserver", () => {
+  const untilWithdrawn = async (roomId: string): Promise<void> => {
+    const shown = await until(
+      "the room",
+      () => show(roomId),
+      (room) => room.code === "withdrawn",
+    );
+    expect(shown).toMatchObject({ phase: "refused", own_membership: "leave", leases: [] });
+    await expect(tenant.join(roomId, [stage.theirs.serverName])).rejects.toMatchObject({
+      status: 403,
+      body: { "org.matrix.msc1777.reason": "put-out" },
+    });
+    const { joined_rooms: rooms } = await stage.askAsPseudouser<{ joined_rooms: string[] }>(
+      "/_matrix/client/v3/joined_rooms",
+    );
+    expect(rooms).not.toContain(roomId);
+  };
+
+  let root: MatrixUser;
+  beforeAll(async () => {
+    const account = await stage.ours.registerUser("root", { admin: true });
+    root = new MatrixUser({ homeserverUrl: stage.ours.url, ...account });
+  });
+
+  it.each([true, false])(
+    "deletes a room (purge: %s): that comes to its end, the lease ends with the reason, and the pseudouser does not come back",
+    async (purge) => {
+      const roomId = await bob.createRoom({ preset: "public_chat" });
+      await tenant.join(roomId, [stage.theirs.serverName]);
+      await bob.sendText(roomId, "hello");
+
+      const path = `/_synapse/admin/v2/rooms/${encodeURIComponent(roomId)}`;
+      const { status, body } = await root.request("DELETE", path, {}, { purge, block: false });
+      expect(status).toBe(200);
+      const deletion = await until(
+        "the deletion",
+        async () =>
+          (await root.request("GET", `/_synapse/admin/v2/rooms/delete_status/${String(body["delete_id"])}`)).body,
+        (told) => told["status"] === "complete" || told["status"] === "failed",
+      );
+      expect(deletion).toMatchObject({ status: "complete", shutdown_room: { failed_to_kick_users: [] } });
+      await untilWithdrawn(roomId);
+      await until(
+        "the other server's members",
+        () => bob.joinedMembers(roomId),
+        (members) => !members.includes(stage.pseudouser),
+      );
+    },
+  );
+
+  it("leaves with the pseudouser's token: the same", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    await tenant.join(roomId, [stage.theirs.serverName]);
+    const { asToken: accessToken } = stage.emissary;
+    const hand = new MatrixUser({ homeserverUrl: stage.ours.url, userId: stage.pseudouser, accessToken });
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/leave`;
+    expect(await hand.request("POST", path, { user_id: stage.pseudouser }, {})).toMatchObject({ status: 200 });
+    await untilWithdrawn(roomId);
   });
 });
 
@@ -321,5 +408,36 @@ describe("the operator", () => {
       () => bob.joinedMembers(roomId),
       (joined) => !joined.includes(stage.pseudouser),
     );
+  });
+});
+
+// The last: nothing more is to be had of this pseudouser.
+describe("an administrator who deactivates the pseudouser", () => {
+  it("has it out of every room: the leases there end with the reason, and it goes nowhere by itself", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat" });
+    const late = await stage.tenant("late");
+    await late.join(roomId, [stage.theirs.serverName]);
+    const account = await stage.ours.registerUser("superuser", { admin: true });
+    const root = new MatrixUser({ homeserverUrl: stage.ours.url, ...account });
+    const path = `/_synapse/admin/v1/deactivate/${encodeURIComponent(stage.pseudouser)}`;
+    expect(await root.request("POST", path, {}, { erase: false })).toMatchObject({ status: 200 });
+    const shown = await until(
+      "the room",
+      () => show(roomId),
+      (room) => room.code === "withdrawn",
+      30_000,
+    );
+    expect(shown).toMatchObject({ own_membership: "leave", leases: [] });
+    const left = await until(
+      "the leases",
+      async () =>
+        rows<{ room_id: string }>(
+          stage.emissary.databasePath,
+          "SELECT room_id FROM leases JOIN rooms ON nr = room_nr WHERE ended_at IS NULL",
+        ),
+      (leases) => leases.length === 0,
+      30_000,
+    );
+    expect(left).toEqual([]);
   });
 });

@@ -134,6 +134,41 @@ describe("when a room changes that the pseudouser is in", () => {
     expect(refusals(service, room)).toEqual(["server-acl", "server-acl"]);
   });
 
+  test("that is no memory: while the list is there the room's servers refuse us, and once it is lifted everybody has the room again", async () => {
+    const service = await start();
+    const { room, tenant } = await attended(service);
+    set(service, room, "m.room.server_acl", { allow: ["*"], deny: [SERVER] });
+    await service.untilRoom(room.id, { phase: "refused", own_membership: "leave", code: "server-acl" });
+    const before = joins(service.homeserver);
+    const refusal = { [REASON]: "server-acl", error: "The room keeps this server out." };
+    expect(await tenant?.join(room.id)).toMatchObject({ status: 403, body: refusal });
+    expect(await peek(service, room)).toMatchObject({ status: 403, body: { [REASON]: "server-acl" } });
+    const operator = (): Promise<Answer> => service.admin("POST", `/rooms/${encodeURIComponent(room.id)}/join`, {});
+    expect((await operator()).status).toBe(403);
+    expect(joins(service.homeserver)).toBeGreaterThan(before);
+
+    // We are not told: nobody of our server is in the room.
+    room.append("m.room.server_acl", CREATOR, { allow: ["*"] }, "");
+    expect((await operator()).status).toBe(200);
+    expect((await tenant?.join(room.id))?.status).toBe(200);
+    expect((await peek(service, room)).status).toBe(200);
+  });
+
+  test("a leave that we did not make is not undone: the leases end with that, and nobody has us back for a while", async () => {
+    const service = await start();
+    const { room, tenant } = await attended(service);
+    const before = joins(service.homeserver);
+    service.homeserver.setMembership(room, PSEUDOUSER, "leave", PSEUDOUSER);
+    await service.untilRoom(room.id, { phase: "refused", own_membership: "leave", code: "withdrawn" });
+    expect(holders(service, room)).toEqual([]);
+    await service.clock.sleep(60_000);
+    expect(await tenant?.join(room.id)).toMatchObject({ status: 403, body: { [REASON]: "put-out" } });
+    expect(joins(service.homeserver)).toBe(before);
+    expect(room.membership(PSEUDOUSER)).toBe("leave");
+    const { status } = await service.admin("POST", `/rooms/${encodeURIComponent(room.id)}/join`, {});
+    expect([status, room.membership(PSEUDOUSER)]).toEqual([200, "join"]);
+  });
+
   test("a room that flaps causes no joins and leaves, and is peeked again as soon as it is open", async () => {
     const service = await start();
     const { room } = await attended(service, null);

@@ -313,6 +313,7 @@ describe.each(DATABASES)("cool-downs on $name", ({ make }) => {
 
     test("a flood of a room that we have left by now is none", async () => {
       const stores = await attended(make());
+      await stores.attendance.noteLeave(ROOM);
       await stores.ledger.record(recordOf("out", [member(OWN, "leave", { id: "out" })]));
       expect(await stores.reviews.flood(ROOM, "too much", START)).toBeNull();
       expect(await stores.coolDowns.of(ROOM, START)).toBeNull();

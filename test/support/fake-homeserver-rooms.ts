@@ -33,6 +33,8 @@ export interface RoomOptions {
   readonly listed?: boolean;
   /** Overrides what the summary says of the number of joined members. */
   readonly summaryMembers?: number;
+  /** True for a room whose servers do not do as its access list says. */
+  readonly ignoresAcl?: boolean;
 }
 
 let serial = 0;
@@ -102,6 +104,15 @@ export class FakeRoom {
 
   event(eventId: string): FakeEvent | null {
     return this.timeline.find((event) => event.event_id === eventId) ?? null;
+  }
+
+  /** Whether its access list has its servers refuse another one. */
+  keepsOut(server: string): boolean {
+    const content = this.stateEvent("m.room.server_acl")?.content;
+    if (content === undefined || this.options.ignoresAcl === true) return false;
+    const has = (key: string): boolean =>
+      Array.isArray(content[key]) && content[key].some((glob) => glob === "*" || glob === server);
+    return has("deny") || !has("allow");
   }
 
   membership(userId: string): string | null {

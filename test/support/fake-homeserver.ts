@@ -551,6 +551,7 @@ export class FakeHomeserver {
     const membership = room.membership(user);
     if (membership === "ban") return [403, { errcode: "M_FORBIDDEN", error: "You are banned from this room" }];
     if (membership === "join") return [200, { room_id: room.id }];
+    if (room.keepsOut(SERVER)) return [403, { errcode: "M_FORBIDDEN", error: "Server is banned from room" }];
     if (room.joinRule !== "public" && membership !== "invite" && !this.#isAllowed(room, user)) {
       return [403, { errcode: "M_FORBIDDEN", error: "You are not invited to this room." }];
     }

@@ -108,7 +108,7 @@ export function standingOf({ known, isHeld, isPresent, ended, endedAt, attendanc
     const found = isNobodyThere(why, words) ? "dangling" : "refused";
     return { state: found, code: why ?? "refused", reason: words, since: endedSince };
   }
-  if (ended === "kicked" || ended === "banned") {
+  if (ended === "kicked" || ended === "banned" || ended === "withdrawn") {
     return { state: "refused", code: ended, reason: `the pseudouser was ${ended}`, since: endedSince };
   }
   return { state: "unknown", code: ended, reason: "it is looked at again in the next sweep", since: endedSince };

@@ -66,6 +66,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   readonly #row: Statement<[number], AttendanceRow>;
   readonly #own: Statement<[number], { own_membership: string | null }>;
   readonly #save: Statement;
+  readonly #noteLeave: Statement<[string]>;
   readonly #progress: Statement<[number], ProgressRow>;
   readonly #counts: Statement<[], { rooms: number; under_way: number }>;
   readonly #standing: Statement<[string], Counted>;
@@ -121,6 +122,9 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     this.#save = db.prepare(
       "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, leave_at = ?, code = ?, reason = ?, " +
         "hurry = hurry * ? WHERE room_nr = ? AND stirs = ?",
+    );
+    this.#noteLeave = db.prepare(
+      "UPDATE attendance SET leave_asked = 1 WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?)",
     );
     this.#progress = db.prepare(
       "SELECT r.own_membership, l.end_reason, a.code, a.reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
@@ -193,6 +197,10 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     return (
       this.#save.run(phase, since, tries, nextAt, retryAt, leaveAt, code, reason, isUnderWay, nr, stirs).changes > 0
     );
+  }
+
+  async noteLeave(roomId: RoomId): Promise<void> {
+    this.#noteLeave.run(roomId);
   }
 
   async refuse(roomId: RoomId, code: string, reason: string, now: number, newestLease: number): Promise<void> {

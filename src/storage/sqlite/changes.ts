@@ -1,10 +1,11 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
+import type { LoadTicket } from "../../ledger/ledger.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { Membership } from "../../model/membership.ts";
-import type { SqliteCoolDownStore } from "./cool-down-store.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
+import type { Stays } from "./stays.ts";
 
 type MemberChange = Extract<LedgerChange, { kind: "member" }>;
 type UpgradeChange = Extract<LedgerChange, { kind: "upgrade" }>;
@@ -15,13 +16,32 @@ interface RoomRow {
   load: string;
   load_generation: number;
   own_membership: Membership | null;
+  own_event: string | null;
+}
+
+interface Held {
+  event_id: string;
+  seq: number;
+  generation: number;
+}
+
+/** How changes were learnt. */
+interface Source {
+  readonly seq: number;
+  readonly now: number;
+  /** The load that found them; null where events brought them. */
+  readonly load: LoadTicket | null;
+  /** Rooms whose tombstone is another than the one that we held. */
+  readonly replaced: Set<RoomId>;
+  /** Rooms whose events did not follow on what we hold. */
+  readonly doubted: Set<RoomId>;
 }
 
 /** A load that just ended is not begun again at once for an event that does not follow on: several such come together. */
 const DOUBT_DELAY_MS = 2_000;
 
 /** What policy weighs of a room's state. */
-export const WEIGHED: ReadonlySet<RoomField> = new Set([
+const WEIGHED: ReadonlySet<RoomField> = new Set([
   "join_rule",
   "history_visibility",
   "server_acl",
@@ -30,30 +50,33 @@ export const WEIGHED: ReadonlySet<RoomField> = new Set([
   "version",
 ]);
 
-/** Writes ledger changes that an event brought. Every call is made inside a transaction of the caller. */
+/**
+ * The one place where ledger changes are written, with what follows from them: that is the same whether events bring them or a load
+ * finds them. Every call is made inside a transaction of the caller.
+ */
 export class ChangeWriter {
   readonly #rooms: RoomNumbers;
   readonly #leases: LeaseBook;
-  readonly #coolDowns: SqliteCoolDownStore;
+  readonly #stays: Stays;
   readonly #room: Statement<[string], RoomRow>;
-  readonly #member: Statement<[number, string], { membership: string; event_id: string }>;
+  readonly #member: Statement<[number, string], Held & { membership: string }>;
   readonly #addMember: Statement;
   readonly #setMember: Statement;
-  readonly #state: Statement<[number, string], { event_id: string; value: string | null }>;
+  readonly #state: Statement<[number, string], Held & { value: string | null }>;
   readonly #putState: Statement;
   readonly #count: Statement<[number, number]>;
-  readonly #own: Statement<[string, string, string | null, number, string, number, string | null, number]>;
-  readonly #stale: Statement<[number, number]>;
-  readonly #ask: Statement<[number, number]>;
-  /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its `apply`. */
+  readonly #absent: Statement<[number, string | null]>;
+  /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its call. */
   readonly #seen = new Map<RoomId, RoomRow>();
 
-  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook, coolDowns: SqliteCoolDownStore) {
+  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook, stays: Stays) {
     this.#rooms = rooms;
     this.#leases = leases;
-    this.#coolDowns = coolDowns;
-    this.#room = db.prepare("SELECT nr, load, load_generation, own_membership FROM rooms WHERE room_id = ?");
-    this.#member = db.prepare("SELECT membership, event_id FROM members WHERE room_nr = ? AND user_id = ?");
+    this.#stays = stays;
+    this.#room = db.prepare("SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?");
+    this.#member = db.prepare(
+      "SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?",
+    );
     // Two statements and not one upsert: an update does not look again whether the room exists, and most are updates.
     this.#addMember = db.prepare(
       "INSERT INTO members (membership, event_id, sender, displayname, avatar_url, seq, generation, room_nr, user_id) " +
@@ -63,37 +86,57 @@ export class ChangeWriter {
       "UPDATE members SET membership = ?, event_id = ?, sender = ?, displayname = ?, avatar_url = ?, seq = ?, generation = ? " +
         "WHERE room_nr = ? AND user_id = ?",
     );
-    this.#state = db.prepare("SELECT event_id, value FROM room_state WHERE room_nr = ? AND field = ?");
+    this.#state = db.prepare("SELECT event_id, value, seq, generation FROM room_state WHERE room_nr = ? AND field = ?");
     this.#putState = db.prepare(
       "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
     );
     this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
-    this.#own = db.prepare(
-      "UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ?, changed_at = ?, " +
-        "invite_at = CASE WHEN ? = 'invite' THEN ? END, claims = ? WHERE nr = ?",
+    this.#absent = db.prepare(
+      "UPDATE members SET membership = 'leave', generation = (SELECT load_generation FROM rooms WHERE nr = room_nr) " +
+        "WHERE room_nr = ? AND event_id = ? AND membership = 'join'",
     );
-    this.#stale = db.prepare("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
-    this.#ask = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = ?");
   }
 
-  /** @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew. */
+  /** Writes what events brought. @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew. */
   apply(changes: readonly LedgerChange[], seq: number, now: number): readonly RoomId[] {
+    return [...this.#write(changes, { seq, now, load: null, replaced: new Set(), doubted: new Set() }).doubted];
+  }
+
+  /** Writes what a load found, but for what was set since it began. @returns how much was otherwise, or not there */
+  applyLoaded(changes: readonly LedgerChange[], load: LoadTicket, now: number): number {
+    const source = { seq: load.fromSeq, now, load, replaced: new Set<RoomId>(), doubted: new Set<RoomId>() };
+    return this.#write(changes, source).news;
+  }
+
+  /** The homeserver has us in this room no more, and gives no event that tells why. */
+  applyAbsence(roomId: RoomId, now: number): void {
     this.#seen.clear();
-    const doubted = new Set<RoomId>();
+    const room = this.#roomOf(roomId);
+    if (room.own_membership !== "join") return;
+    const { nr } = room;
+    // As newly set as an event would have: the answer of a load under way is older.
+    if (this.#absent.run(nr, room.own_event).changes > 0) this.#count.run(-1, nr);
+    const nothing = { eventId: null, sender: null, reason: null, claims: null, ends: null };
+    this.#stays.changed({ nr, roomId, was: "join" }, { ...nothing, membership: "leave" }, now);
+  }
+
+  #write(changes: readonly LedgerChange[], source: Source): { readonly news: number; readonly doubted: Set<RoomId> } {
+    this.#seen.clear();
+    let news = 0;
     for (const change of changes) {
       switch (change.kind) {
         case "member":
-          if (this.#applyMember(change, seq, now)) doubted.add(change.member.roomId);
+          news += Number(this.#applyMember(change, source));
           break;
         case "state":
-          if (this.#applyState(change, seq, now)) doubted.add(change.roomId);
+          news += Number(this.#applyState(change, source));
           break;
         case "upgrade":
-          this.#replaced(change, now);
+          if (source.replaced.has(change.roomId)) this.#replaced(change, source.now);
           break;
       }
     }
-    return [...doubted];
+    return { news, doubted: source.doubted };
   }
 
   /** The upgrader's server is a route to the new room. */
@@ -103,75 +146,66 @@ export class ChangeWriter {
     this.#rooms.learnVia(this.#rooms.take(replacement), [...via, ...this.#rooms.via(nr)]);
   }
 
-  #applyMember({ member, replaces, own, ends, reason, claims }: MemberChange, seq: number, now: number): boolean {
-    const room = this.#roomOf(member.roomId);
+  /** True where it was otherwise before. */
+  #applyMember(change: MemberChange, source: Source): boolean {
+    const { member, replaces, own, ends, reason, claims } = change;
+    const { roomId, userId, membership, eventId, sender, displayname, avatarUrl } = member;
+    const { seq, now, load } = source;
+    const room = this.#roomOf(roomId);
     const { nr } = room;
-    const before = this.#member.get(nr, member.userId);
-    if (before?.event_id === member.eventId) return false;
+    const before = this.#member.get(nr, userId);
+    const isNews = (own ? room.own_event : before?.event_id) !== eventId;
+    if (load === null ? !isNews : isSetSince(load, before)) return false;
+    const generation = load?.generation ?? room.load_generation;
+    const put = before === undefined ? this.#addMember : this.#setMember;
+    put.run(membership, eventId, sender, displayname, avatarUrl, seq, generation, nr, userId);
+    if (!isNews) return false;
     this.#rooms.hear(nr, now);
-    (before === undefined ? this.#addMember : this.#setMember).run(
-      member.membership,
-      member.eventId,
-      member.sender,
-      member.displayname,
-      member.avatarUrl,
-      seq,
-      room.load_generation,
-      nr,
-      member.userId,
-    );
-    const delta = Number(member.membership === "join") - Number(before?.membership === "join");
-    if (delta !== 0) this.#count.run(delta, nr);
+    const delta = Number(membership === "join") - Number(before?.membership === "join");
+    // At its end a load counts all.
+    if (delta !== 0 && load === null) this.#count.run(delta, nr);
     if (own) {
-      this.#seen.delete(member.roomId);
-      this.#own.run(member.membership, member.eventId, reason, now, member.membership, now, claims, nr);
-      if (member.membership === "join" && room.own_membership !== "join") {
-        this.#ask.run(now, nr);
-        this.#leases.entered(nr);
-      }
-      if (member.membership !== "join" && room.own_membership === "join") this.#stale.run(now, nr);
-      // A leave that was no end of a stay (an unban, an invite taken back) puts nobody out.
-      const putOut = ends === "banned" || (ends === "kicked" && room.own_membership === "join") ? ends : null;
-      if (putOut !== null) {
-        const why = `${putOut} by ${member.sender}`;
-        this.#leases.endAll(nr, putOut, { code: putOut, reason: why }, now);
-        this.#coolDowns.strikeNow(nr, member.roomId, "put-out", `the pseudouser was ${why}`, now);
-      }
-      // Whoever may invite us wants us back.
-      if (member.membership === "invite") this.#coolDowns.endNow(nr, "put-out", now);
-      if (member.membership === "invite") this.#leases.wakeKnown(nr, now);
-      else this.#leases.wake(nr, now);
-      this.#leases.mayReplace(member.roomId, now);
-      if (member.membership !== "join") return false;
-    } else if (isThere(member.membership) !== isThere(before?.membership)) {
+      this.#seen.delete(roomId);
+      const told = { membership, eventId, sender, ends, reason, claims };
+      this.#stays.changed({ nr, roomId, was: room.own_membership }, told, now);
+      if (membership !== "join") return true;
+    } else if (isThere(membership) !== isThere(before?.membership) && !isFirst(load)) {
       this.#leases.reviewVouchers(nr, now);
     }
-    return this.#doubt(member.roomId, room, before?.event_id, replaces, now);
+    this.#doubt(roomId, room, before?.event_id, replaces, source);
+    return true;
   }
 
-  #applyState({ roomId, field, value, eventId, replaces }: StateChange, seq: number, now: number): boolean {
+  /** True where it was otherwise before. */
+  #applyState({ roomId, field, value, eventId, replaces }: StateChange, source: Source): boolean {
+    const { seq, now, load } = source;
     const room = this.#roomOf(roomId);
     const { nr } = room;
     const before = this.#state.get(nr, field);
-    if (before?.event_id === eventId) return false;
+    const isNews = before?.event_id !== eventId;
+    if (load === null ? !isNews : isSetSince(load, before)) return false;
+    this.#putState.run(nr, field, value, eventId, seq, load?.generation ?? room.load_generation);
+    if (WEIGHED.has(field) && before?.value !== value && !isFirst(load)) this.#leases.review(nr, now);
+    if (!isNews) return false;
     this.#rooms.hear(nr, now);
-    this.#putState.run(nr, field, value, eventId, seq, room.load_generation);
-    if (WEIGHED.has(field) && before?.value !== value) this.#leases.review(nr, now);
-    return this.#doubt(roomId, room, before?.event_id, replaces, now);
+    if (field === "replacement") source.replaced.add(roomId);
+    this.#doubt(roomId, room, before?.event_id, replaces, source);
+    return true;
   }
 
   /**
    * An event names the one that it replaced where it was made (unsigned.replaces_state). If we hold another, then one is
    * missing here, or the room had forked and its state resolution may have chosen otherwise: the homeserver is asked again.
    * While a load runs, what we do not hold may still be on its way, so only what differs counts; the load is then made again.
+   * What a load itself finds is the homeserver's answer.
    */
-  #doubt(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, now: number): boolean {
-    if (replaces === null || replaces === held) return false;
+  #doubt(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, source: Source): void {
+    if (source.load !== null || replaces === null || replaces === held) return;
     const loading = room.load === "wanted" && held !== undefined;
-    if (room.load !== "loaded" && !loading) return false;
+    if (room.load !== "loaded" && !loading) return;
     this.#seen.delete(roomId);
-    this.#ask.run(now + DOUBT_DELAY_MS, room.nr);
-    return true;
+    this.#stays.ask(room.nr, source.now + DOUBT_DELAY_MS);
+    source.doubted.add(roomId);
   }
 
   /** The room's row, made where there is none. Whoever changes one of these columns takes it out of `#seen`. */
@@ -189,4 +223,14 @@ export class ChangeWriter {
 
 function isThere(membership: string | undefined): boolean {
   return membership === "join" || membership === "invite";
+}
+
+/** Whether a row was set since the load began: it is newer than what the load found. */
+function isSetSince({ fromSeq, generation }: LoadTicket, held: Held | undefined): boolean {
+  return held !== undefined && (held.seq > fromSeq || held.generation >= generation);
+}
+
+/** Whether it is the first load of a room: at its end all leases there are judged, and not at each thing that it finds. */
+function isFirst(load: LoadTicket | null): boolean {
+  return load !== null && !load.again;
 }

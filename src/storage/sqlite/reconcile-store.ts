@@ -2,30 +2,23 @@ import type { Database, Statement } from "better-sqlite3";
 import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { ReconcileStore } from "../../reconcile/contracts.ts";
-import type { LeaseBook } from "./lease-book.ts";
-import type { RoomNumbers } from "./rooms.ts";
+import type { ChangeWriter } from "./changes.ts";
 
 /** So many of the newest journal rows are looked through for rooms that are lively. */
 const JOURNAL_ROWS = 50;
 
 export class SqliteReconcileStore implements ReconcileStore {
   readonly #db: Database;
-  readonly #rooms: RoomNumbers;
-  readonly #leases: LeaseBook;
+  readonly #changes: ChangeWriter;
   readonly #attended: Statement<[], string>;
-  readonly #setAbsent: Statement<[number, number]>;
   readonly #newest: Statement<[number], Buffer>;
   readonly #isAttended: Statement<[string], number>;
   readonly #recheck: Statement<[number, number], string>;
 
-  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook) {
+  constructor(db: Database, changes: ChangeWriter) {
     this.#db = db;
-    this.#rooms = rooms;
-    this.#leases = leases;
+    this.#changes = changes;
     this.#attended = db.prepare<[], string>("SELECT room_id FROM rooms WHERE own_membership = 'join'").pluck();
-    this.#setAbsent = db.prepare(
-      "UPDATE rooms SET own_membership = 'leave', own_event = NULL, load = 'stale', load_at = ? WHERE nr = ? AND own_membership = 'join'",
-    );
     this.#newest = db.prepare<[number], Buffer>("SELECT body FROM journal ORDER BY first_seq DESC LIMIT ?").pluck();
     this.#isAttended = db
       .prepare<[string], number>("SELECT 1 FROM rooms WHERE room_id = ? AND own_membership = 'join'")
@@ -43,12 +36,7 @@ export class SqliteReconcileStore implements ReconcileStore {
   }
 
   async setAbsent(roomId: RoomId, now: number): Promise<void> {
-    this.#db
-      .transaction(() => {
-        const nr = this.#rooms.take(roomId);
-        if (this.#setAbsent.run(now, nr).changes > 0) this.#leases.wake(nr, now);
-      })
-      .immediate();
+    this.#db.transaction(() => this.#changes.applyAbsence(roomId, now)).immediate();
   }
 
   async liveliest(limit: number): Promise<readonly RoomId[]> {

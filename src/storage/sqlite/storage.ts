@@ -29,6 +29,7 @@ import { SqliteReviewStore } from "./review-store.ts";
 import { RetentionStore } from "./retention-store.ts";
 import { RoomNumbers } from "./rooms.ts";
 import { SqliteRuleStore } from "./rule-store.ts";
+import { Stays } from "./stays.ts";
 import { SqliteStrangerStore } from "./stranger-store.ts";
 import { SqliteTenantStore } from "./tenant-store.ts";
 import { SqliteUpgradeStore } from "./upgrade-store.ts";
@@ -78,12 +79,12 @@ export class SqliteStorage {
     const book = new LeaseBook(db, rooms, this.audit);
     this.aliases = new SqliteAliasStore(db, rooms, this.audit);
     this.coolDowns = new SqliteCoolDownStore(db, rooms, this.audit, new Memo(writes));
-    const changes = new ChangeWriter(db, rooms, book, this.coolDowns);
+    const changes = new ChangeWriter(db, rooms, book, new Stays(db, book, this.coolDowns));
     this.ledger = new LedgerStore(db, rooms, changes, new Memo(writes));
     this.reviews = new SqliteReviewStore(db, rooms, book, this.coolDowns);
     this.upgrades = new SqliteUpgradeStore(db, rooms, book, this.audit);
     this.journal = new JournalStore(db);
-    this.loads = new LoadStore(db, rooms, book);
+    this.loads = new LoadStore(db, rooms, book, changes);
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
     this.leaseChanges = new LeaseChangesStore(db);
     this.peeks = new SqlitePeekStore(db);
@@ -111,7 +112,7 @@ export class SqliteStorage {
     this.pseudousers = new PseudouserStore(db);
     this.history = new RetentionStore(db);
     this.backups = new SqliteBackups(db, this.audit);
-    this.reconcile = new SqliteReconcileStore(db, rooms, book);
+    this.reconcile = new SqliteReconcileStore(db, changes);
     this.openings = new OpeningStore(db, this.audit, path);
     // Outwards only: among themselves the stores are as they are.
     for (const [name, store] of Object.entries(this) as [string, object][]) {

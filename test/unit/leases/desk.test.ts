@@ -310,6 +310,7 @@ describe("the look that policy takes at a room", () => {
     await desk.take(WISH);
     expect(looks).toHaveLength(1);
     await storage.ledger.record(recordOf("2", [member(OWN, "join", { id: "elsewhere", room: OTHER_ROOM })]));
+    await storage.attendance.noteLeave(OTHER_ROOM);
     await storage.ledger.record(recordOf("3", [member(OWN, "leave", { id: "out", room: OTHER_ROOM })]));
     await desk.take({ ...WISH, roomId: OTHER_ROOM });
     expect(looks).toHaveLength(2);
