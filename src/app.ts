@@ -107,8 +107,9 @@ export class App {
       stopping: this.#abort.signal,
     };
     this.#shared = shared;
-    this.#recorder = new Recorder(storage.ledger, own, clock, random, (events) => {
-      this.#presence.heard(events);
+    this.#recorder = new Recorder(storage.ledger, own, clock, random, (events, isLate) => {
+      // A flood is what comes within a moment, not what is found of an hour.
+      if (!isLate) this.#presence.heard(events);
       this.#readers.heard(events);
     });
     this.#guard = new Guard(shared);
@@ -175,6 +176,7 @@ export class App {
       restored: this.#opened.restored,
       missedBy: this.#misses.of,
       intake: () => tally.intake,
+      lateEvents: () => this.#presence.lateEvents,
       delivery,
       ownInvites: () => invites.treatment,
       metricsText: () => metricsText(metrics, { ...sources, clock, delivery, guard }),

@@ -64,6 +64,7 @@ export const statusAnswer = z.looseObject({
     events: number,
     duplicates: number,
     set_aside: number,
+    late: number,
     last_at: number.nullable(),
   }),
   last_ping: z.looseObject({ transaction_id: z.string(), at: number }).nullable(),

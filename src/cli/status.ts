@@ -42,7 +42,15 @@ function render(status: z.output<typeof statusAnswer>): string {
     ...journal.held_by.map((laggard): [string, string] => ["journal held", laggardSentence(laggard)]),
     ["transactions", `${intake.transactions}, ${last}`],
     ["delivery", deliverySentence(status.delivery)],
-    ["events", counts({ received: intake.events, repeated: intake.duplicates, "set aside": intake.set_aside })],
+    [
+      "events",
+      counts({
+        received: intake.events,
+        repeated: intake.duplicates,
+        "set aside": intake.set_aside,
+        late: intake.late,
+      }),
+    ],
   ]);
 }
 

@@ -1,12 +1,14 @@
 import type { Journal, JournalEntry } from "../ledger/journal.ts";
+import type { Signal } from "../model/signal.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
-import { isUserId, type RoomId, type UserId } from "../model/ids.ts";
+import { isUserId, type RoomId, type TenantId, type UserId } from "../model/ids.ts";
 import { shallow, stringAt, written } from "../model/json.ts";
 import { undress } from "../model/persona.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { addresseeOf } from "../policy/invites.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import type { Coverage, Span } from "./contracts.ts";
+import { Makers, type Making } from "./makers.ts";
 import { SharedJournal } from "./shared-journal.ts";
 
 export interface FeedLimits {
@@ -38,9 +40,19 @@ export interface Feed {
   read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece>;
 }
 
+export interface MakersFeed {
+  /**
+   * The homeserver is about to be asked for a room for the tenant. Its first events come before anybody knows that they are the
+   * tenant's, and nobody is to be past them when that is known: until `done`, the tenant's feed stops before a room that we made.
+   */
+  making(tenant: TenantId): Promise<Making>;
+}
+
 export interface FeedParts {
-  readonly journal: Pick<Journal, "read">;
+  readonly journal: Pick<Journal, "read" | "bounds">;
   readonly coverage: Coverage;
+  /** Fired when there may be more to read than the journal has grown by. */
+  readonly news: Signal;
   readonly tenants: Pick<Tenants, "all" | "isPersona" | "viewerOf">;
   readonly own: UserId;
 }
@@ -50,13 +62,15 @@ const MAX_LOOKED_AT = 5_000;
 const MAX_AT_ONCE = 200;
 
 /** The feed of all tenants. */
-export class JournalFeed implements Feed {
+export class JournalFeed implements Feed, MakersFeed {
   readonly #parts: FeedParts;
   readonly #journal: SharedJournal;
+  readonly #makers: Makers;
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
     this.#journal = new SharedJournal(parts.journal);
+    this.#makers = new Makers(parts.own, parts.news);
   }
 
   async read(tenant: Tenant, after: number, limits: FeedLimits, until: number | null = null): Promise<FeedPiece> {
@@ -70,6 +84,9 @@ export class JournalFeed implements Feed {
       const spans = await this.#spansOf(tenant, entries);
       for (const { seq, event } of entries) {
         const seen = this.#asSeen(tenant, seq, event, spans.get(event.room_id));
+        if (seen === null && until === null && this.#makers.isToWait(tenant.id, seq, event)) {
+          return { events, upTo, isMore: false };
+        }
         if (seen !== null) {
           if (events.length >= limits.events) return { events, upTo, isMore: true };
           bytes += written(seen).length;
@@ -87,6 +104,15 @@ export class JournalFeed implements Feed {
       if (lookedAt >= MAX_AT_ONCE) await new Promise((resolve) => setImmediate(resolve));
     }
     return { events, upTo, isMore: false };
+  }
+
+  /** Told of what came: where that redacts something, the journal is read anew. */
+  heard(events: readonly RoomEvent[]): void {
+    if (events.some(({ type }) => type === "m.room.redaction")) this.#journal.forget();
+  }
+
+  async making(tenant: TenantId): Promise<Making> {
+    return this.#makers.begin(tenant, (await this.#parts.journal.bounds()).last);
   }
 
   async #spansOf(tenant: Tenant, entries: readonly JournalEntry[]): Promise<ReadonlyMap<RoomId, readonly Span[]>> {

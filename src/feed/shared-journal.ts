@@ -13,11 +13,12 @@ interface Batch {
 
 /**
  * The journal for many readers: a batch that one of them has read is there for the others, so that an event for a hundred tenants
- * is parsed once. Entries never change, so a batch that is kept is never out of date; its end is just not the journal's.
+ * is parsed once. Entries change by redactions only, and then all are forgotten; a batch's end is just not the journal's.
  */
 export class SharedJournal {
   readonly #journal: Pick<Journal, "read">;
   #kept: readonly Batch[] = [];
+  #forgotten = 0;
   readonly #underWay = new Map<number, Promise<readonly JournalEntry[]>>();
 
   constructor(journal: Pick<Journal, "read">) {
@@ -37,13 +38,22 @@ export class SharedJournal {
     return this.#underWay.get(after) ?? this.#read(after);
   }
 
+  /** Something in the journal was redacted. */
+  forget(): void {
+    this.#kept = [];
+    this.#underWay.clear();
+    this.#forgotten += 1;
+  }
+
   async #read(after: number): Promise<readonly JournalEntry[]> {
+    const forgotten = this.#forgotten;
     const reading = this.#journal.read(after, BATCH);
     this.#underWay.set(after, reading);
     try {
       const entries = await reading;
       const last = entries.at(-1)?.seq;
-      if (last !== undefined) this.#kept = [{ after, last, entries }, ...this.#kept].slice(0, KEPT);
+      if (last !== undefined && forgotten === this.#forgotten)
+        this.#kept = [{ after, last, entries }, ...this.#kept].slice(0, KEPT);
       return entries;
     } finally {
       if (this.#underWay.get(after) === reading) this.#underWay.delete(after);

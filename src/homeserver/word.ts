@@ -1,8 +1,18 @@
 import { isEventId, isRoomId, type EventId, type RoomId } from "../model/ids.ts";
-import { isJsonObject, stringAt } from "../model/json.ts";
-import type { HomeserverWord } from "../reconcile/contracts.ts";
+import { isRoomEvent, type RoomEvent } from "../model/event.ts";
+import { isJsonObject, shallow, stringAt, without } from "../model/json.ts";
+import type { HomeserverWord, TimelinePage } from "../reconcile/contracts.ts";
 import type { HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
+
+/** Whoever reads back to where a room's history is missing has the homeserver ask other servers for it. */
+const TIMELINE_TIMEOUT_MS = 60_000;
+
+/** As a transaction would bring it: which request made an event is told to whoever made it only. */
+function delivered(event: RoomEvent): RoomEvent {
+  if (event.unsigned?.["transaction_id"] === undefined) return event;
+  return { ...event, unsigned: without(event.unsigned, "transaction_id") };
+}
 
 /** What the homeserver says when asked, to hold against what it sent. */
 export class HomeserverAnswers implements HomeserverWord {
@@ -28,6 +38,16 @@ export class HomeserverAnswers implements HomeserverWord {
     const event = Array.isArray(chunk) ? chunk[0] : undefined;
     const id = isJsonObject(event) ? stringAt(event, "event_id") : null;
     return id !== null && isEventId(id) ? id : null;
+  }
+
+  async timeline(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<TimelinePage | null> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
+    const query = { dir: "b", limit: String(limit), ...(from === null ? {} : { from }) };
+    const answer = await this.#client.call("GET", path, { abort, query, timeout: TIMELINE_TIMEOUT_MS });
+    const chunk: unknown = answer.body["chunk"];
+    if (answer.status !== 200 || !Array.isArray(chunk)) return null;
+    const events = (chunk as unknown[]).filter((event) => isRoomEvent(event)).map((event) => shallow(delivered(event)));
+    return { events, end: stringAt(answer.body, "end") };
   }
 
   async ping(abort: AbortSignal): Promise<string | null> {

@@ -28,6 +28,8 @@ export interface LeaseStore {
   countOf(holder: Holder): Promise<number>;
   /** Rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
   presentRoomsOf(holder: Holder): Promise<readonly RoomId[]>;
+  /** Has a live lease begin at this number of the journal, where it begins later. */
+  reachBack(roomId: RoomId, holder: Holder, from: number): Promise<void>;
 }
 
 /** The only way to get a lease: policy is asked first, then the lease is booked. */

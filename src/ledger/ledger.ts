@@ -37,6 +37,8 @@ export interface TransactionRecord {
   readonly eventIds: readonly EventId[];
   readonly changes: readonly LedgerChange[];
   readonly setAside: readonly SetAside[];
+  /** A room to ask the homeserver for anew. */
+  readonly reload?: RoomId;
 }
 
 export interface Recorded {

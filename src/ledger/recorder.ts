@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../model/clock.ts";
-import type { RoomEvent } from "../model/event.ts";
-import type { EventId, UserId } from "../model/ids.ts";
+import { isStateEvent, type RoomEvent } from "../model/event.ts";
+import type { EventId, RoomId, UserId } from "../model/ids.ts";
 import { written } from "../model/json.ts";
 import { Signal } from "../model/signal.ts";
 import { foldEvent, type LedgerChange } from "./fold.ts";
@@ -12,6 +12,10 @@ import { RecentIds } from "./recent-ids.ts";
 export const EVENT_MEMORY = 50_000;
 /** A homeserver repeats the newest transaction only; some more cost nothing. */
 export const TRANSACTION_MEMORY = 64;
+
+/** Events of one row that no transaction brought, and what stands there for its ID. No transaction has it, with the digest of a body. */
+const LATE_AT_ONCE = 100;
+const LATE = "late";
 
 /** A transaction as intake has parsed it. */
 export interface IncomingTransaction {
@@ -50,7 +54,8 @@ export class Recorder {
   readonly #clock: Clock;
   readonly #events: RecentEventIds;
   readonly #transactions = new RecentIds(TRANSACTION_MEMORY);
-  readonly #brought: (events: readonly RoomEvent[]) => void;
+  readonly #brought: (events: readonly RoomEvent[], isLate: boolean) => void;
+  #received = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** @param brought told of new events once they are written; it does not throw, and does little */
@@ -59,7 +64,7 @@ export class Recorder {
     own: UserId,
     clock: Clock,
     random: Random,
-    brought: (events: readonly RoomEvent[]) => void = () => {},
+    brought: (events: readonly RoomEvent[], isLate: boolean) => void = () => {},
   ) {
     this.#brought = brought;
     this.#events = new RecentEventIds(EVENT_MEMORY, random);
@@ -86,6 +91,11 @@ export class Recorder {
     return this.#events.has(eventId);
   }
 
+  /** How many new events transactions have brought since the start. */
+  get received(): number {
+    return this.#received;
+  }
+
   /** Resolves after the commit; rejects, and has changed nothing, where the commit failed. One at a time, in order of calls. */
   record(incoming: IncomingTransaction): Promise<RecordOutcome> {
     const mine = this.#turn.then(() => this.#record(incoming));
@@ -104,6 +114,39 @@ export class Recorder {
     const changes = foldEvent(event, this.#own);
     await this.#writer.observe(changes, asOf, this.#clock.now());
     if (changes.some(concernsUs)) this.ownChanged.notify();
+  }
+
+  /**
+   * Takes in events of a room that the homeserver lost on their way, in their order: in the journal they stand where they are found, and
+   * what is true by now they do not tell, so the room is asked for anew. One at a time with transactions.
+   * @returns how many had not come
+   */
+  recordLate(roomId: RoomId, events: readonly RoomEvent[]): Promise<number> {
+    const mine = this.#turn.then(() => this.#recordLate(roomId, events));
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #recordLate(roomId: RoomId, events: readonly RoomEvent[]): Promise<number> {
+    const missing = this.#freshOf(events.filter(({ room_id }) => room_id === roomId));
+    for (let at = 0; at < missing.length; at += LATE_AT_ONCE) {
+      const fresh = missing.slice(at, at + LATE_AT_ONCE);
+      const changes = fresh.flatMap((event) => foldEvent(event, this.#own)).filter(({ kind }) => kind === "redaction");
+      await this.#writer.record({
+        txnId: LATE,
+        digest: "",
+        receivedAt: this.#clock.now(),
+        body: Buffer.from(written({ events: fresh })),
+        eventIds: fresh.map((event) => event.event_id),
+        changes,
+        setAside: [],
+        ...(fresh.some(isStateEvent) ? { reload: roomId } : {}),
+      });
+      for (const event of fresh) this.#events.add(event.event_id);
+      this.#brought(fresh, true);
+      this.committed.notify();
+    }
+    return missing.length;
   }
 
   async #record(incoming: IncomingTransaction): Promise<RecordOutcome> {
@@ -132,7 +175,8 @@ export class Recorder {
     this.#transactions.add(key);
     for (const event of fresh) this.#events.add(event.event_id);
     if (fresh.length > 0) {
-      this.#brought(fresh);
+      this.#received += fresh.length;
+      this.#brought(fresh, false);
       this.committed.notify();
     }
     if (changes.some(concernsUs)) this.ownChanged.notify();

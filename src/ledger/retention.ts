@@ -93,6 +93,11 @@ export class HistoryLimiter implements History {
     return this.#store.extent();
   }
 
+  /** Rows were written anew, and are smaller. */
+  shrank(rows: readonly { readonly firstSeq: number; readonly by: number }[]): void {
+    for (const { firstSeq, by } of rows) if (firstSeq <= this.#measured) this.#bytes -= by;
+  }
+
   async step(now: number): Promise<Removed> {
     const isMeasuring = await this.#measure();
     const journal = await this.#cutJournal(now);

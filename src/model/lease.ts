@@ -63,4 +63,6 @@ export interface LeaseWish {
   readonly upgrades?: number;
   /** Milliseconds from now until it expires; null for no end. */
   readonly ttl: number | null;
+  /** Of a room that was made for the holder: the journal's number before it was. What came of it since is the holder's, too. */
+  readonly from?: number;
 }

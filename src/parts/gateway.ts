@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Keeper } from "../attendance/keeper.ts";
-import type { Feed } from "../feed/feed.ts";
+import type { Feed, MakersFeed } from "../feed/feed.ts";
 import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
@@ -35,7 +35,7 @@ import type { Shared } from "./shared.ts";
 
 /** What the gateway shares with the rest of Emissary. */
 export interface GatewayParts extends Shared {
-  readonly feed: Feed;
+  readonly feed: Feed & MakersFeed;
   readonly recorder: Recorder;
   readonly tenants: Tenants;
   readonly desk: LeaseDesk;
@@ -111,6 +111,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
     }),
     held: tenantsHeld,
     recorder,
+    feed,
     clock,
   });
   const routes = new RoutesMemory();

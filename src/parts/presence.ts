@@ -16,6 +16,7 @@ import { Signal } from "../model/signal.ts";
 import type { Config } from "../platform/config/config.ts";
 import { FloodMeter } from "../policy/flood.ts";
 import { DeliveryWatch, type Delivery } from "../reconcile/delivery.ts";
+import { Timelines } from "../reconcile/timelines.ts";
 import { reconcileForever, type ReconcilerParts } from "../reconcile/reconciler.ts";
 import type { Guard } from "./guard.ts";
 import type { Shared } from "./shared.ts";
@@ -31,6 +32,7 @@ export class Presence {
   readonly #loader: RoomLoader;
   readonly #watch: DeliveryWatch;
   readonly #reconciler: ReconcilerParts;
+  #lateEvents = 0;
 
   /** @param attendance the section as it is now */
   constructor(shared: Shared, guard: Guard, recorder: Recorder, attendance: () => Config["attendance"]) {
@@ -120,7 +122,20 @@ export class Presence {
       clock,
       knows: (eventId) => recorder.knows(eventId),
     });
+    const timelines = new Timelines({
+      word,
+      store: storage.reconcile,
+      recorder,
+      watch: this.#watch,
+      clock,
+      log,
+      late: (events) => {
+        this.#lateEvents += events;
+        metrics.lateEvents.inc(events);
+      },
+    });
     this.#reconciler = {
+      timelines,
       word,
       store: storage.reconcile,
       moves,
@@ -139,6 +154,11 @@ export class Presence {
   /** Whether the homeserver sends what happens. */
   get delivery(): Delivery {
     return this.#watch.delivery;
+  }
+
+  /** Events that the homeserver lost on their way to us and that were read back, since the start. */
+  get lateEvents(): number {
+    return this.#lateEvents;
   }
 
   /** Told of events that were written. */

@@ -8,6 +8,7 @@ import { HomeserverAliasDirectory } from "../homeserver/alias-directory.ts";
 import { HomeserverInvitePermission } from "../homeserver/invite-permission.ts";
 import type { Keeper } from "../attendance/keeper.ts";
 import { EVENT_MEMORY, TRANSACTION_MEMORY, type Recorder } from "../ledger/recorder.ts";
+import { pruneJournal } from "../ledger/pruning.ts";
 import { HistoryLimiter, limitHistory } from "../ledger/retention.ts";
 import { forgetStrangers } from "../ledger/strangers.ts";
 import type { RoomEvent } from "../model/event.ts";
@@ -33,7 +34,13 @@ export class Readers {
     const { config, own, storage, openings, client, aliases, states, metrics, clock, random, log, stopping } = shared;
     const { desk, rules, tenants, policy } = guard;
     this.#shared = shared;
-    this.feed = new JournalFeed({ journal: storage.journal, coverage: storage.coverage, tenants, own });
+    this.feed = new JournalFeed({
+      journal: storage.journal,
+      coverage: storage.coverage,
+      tenants,
+      own,
+      news: recorder.committed,
+    });
     this.#pusher = new Pusher(clock);
     this.couriers = new Couriers({
       tenants,
@@ -111,6 +118,7 @@ export class Readers {
 
   /** Told of events that were written. */
   heard(events: readonly RoomEvent[]): void {
+    this.feed.heard(events);
     this.#aliases.heard(events);
   }
 
@@ -129,6 +137,7 @@ export class Readers {
       this.invites.run(abort),
       this.#aliases.run(),
       limitHistory({ limiter: this.history, clock, log, abort }),
+      pruneJournal({ store: storage.redactions, shrank: (rows) => this.history.shrank(rows), clock, log, abort }),
       forgetStrangers({ store: storage.strangers, clock, log, forgot }, abort),
     ];
   }

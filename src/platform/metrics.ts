@@ -11,6 +11,7 @@ export interface Metrics {
   readonly ephemeral: Counter;
   readonly roomsDoubted: Counter;
   readonly repaired: Counter<"what">;
+  readonly lateEvents: Counter;
   readonly ownInvites: Counter<"outcome">;
   readonly roomsForgotten: Counter;
   readonly deliveryStalled: Gauge;
@@ -85,6 +86,11 @@ export function makeMetrics(): Metrics {
       name: "emissary_repaired_total",
       help: "Differences between the ledger and the homeserver that were put right: rooms unknown, rooms gone, rows of rooms",
       labelNames: ["what"],
+    }),
+    lateEvents: new Counter({
+      registers,
+      name: "emissary_late_events_total",
+      help: "Events that the homeserver lost on their way to us, and that were read back and delivered late",
     }),
     deliveryStalled: new Gauge({
       registers,

@@ -1,5 +1,5 @@
 import type { Clock } from "../model/clock.ts";
-import type { EventId } from "../model/ids.ts";
+import type { EventId, RoomId } from "../model/ids.ts";
 import type { HomeserverWord, ReconcileStore } from "./contracts.ts";
 
 /** Whether the homeserver delivers what happens. */
@@ -13,6 +13,8 @@ export type Delivery =
 
 /** An event is given this long to reach us before its absence means anything, milliseconds. */
 const GRACE_MS = 30_000;
+/** What happens just now is here within this time, where nothing is held back. */
+const MOMENTS_MS = 5_000;
 /** Rooms asked in one look. */
 const ROOMS = 5;
 
@@ -63,10 +65,23 @@ export class DeliveryWatch {
     return this.#delivery;
   }
 
-  async #unknownEvents(abort: AbortSignal): Promise<readonly EventId[]> {
+  /**
+   * Whether what the homeserver sends is from now: what is the newest in the rooms where most happens, beside one of them, has come, or
+   * comes within moments. Then whatever of that one has not come does not come any more.
+   */
+  async isBeyond(except: RoomId, abort: AbortSignal): Promise<boolean> {
+    const { store, clock, knows } = this.#parts;
+    if ((await store.liveliest(ROOMS)).every((roomId) => roomId === except)) return false;
+    const unknown = await this.#unknownEvents(abort, except);
+    if (unknown.length > 0) await clock.sleep(MOMENTS_MS, abort);
+    return unknown.every((eventId) => knows(eventId));
+  }
+
+  async #unknownEvents(abort: AbortSignal, except: RoomId | null = null): Promise<readonly EventId[]> {
     const { word, store, knows } = this.#parts;
     const unknown: EventId[] = [];
     for (const roomId of await store.liveliest(ROOMS)) {
+      if (roomId === except) continue;
       const eventId = await word.newestEvent(roomId, abort);
       if (eventId !== null && !knows(eventId)) unknown.push(eventId);
     }

@@ -4,10 +4,13 @@ import type { Logger } from "../model/logger.ts";
 import type { Signal } from "../model/signal.ts";
 import type { ReconcileStore } from "./contracts.ts";
 import type { Delivery, DeliveryWatch } from "./delivery.ts";
+import type { Timelines } from "./timelines.ts";
 import { reconcilePresence, type PresenceParts } from "./presence.ts";
 
 /** How often we look whether the homeserver delivers. */
 const DELIVERY_EVERY_MS = 60_000;
+/** Rooms in which something happens, whose timelines are compared each time. */
+const LIVELY = 5;
 /** How often the list of rooms is compared. */
 const PRESENCE_EVERY_MS = 60 * 60_000;
 /** Every room's state is compared after each start, and then once in this time, one room after the other. */
@@ -15,10 +18,14 @@ const ROOM_EVERY_MS = 24 * 60 * 60_000;
 /** Between two rooms' comparisons: each costs the homeserver the room's whole state. */
 const ROOM_GAP_MS = 20_000;
 const FIRST_ROOM_MS = 2_000;
+/** Every room's timeline is compared after each start, after each loss, and then once in this time, the one compared longest ago first. */
+const TIMELINE_EVERY_MS = 15 * 60_000;
+const TIMELINE_GAP_MS = 500;
 
 export interface ReconcilerParts extends PresenceParts {
   readonly store: ReconcileStore;
   readonly watch: DeliveryWatch;
+  readonly timelines: Timelines;
   readonly clock: Clock;
   readonly log: Logger;
   /** Fired when a room is to be compared by the loader. */
@@ -34,12 +41,17 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
   await Promise.all([
     every(parts, abort, PRESENCE_EVERY_MS, 0, () => comparePresence(parts, abort)),
     every(parts, abort, DELIVERY_EVERY_MS, DELIVERY_EVERY_MS, () => lookAtDelivery(parts, abort)),
+    every(parts, abort, TIMELINE_GAP_MS, TIMELINE_GAP_MS, () => {
+      const before = Math.max(startedAt, parts.timelines.doubtedAt, clock.now() - TIMELINE_EVERY_MS);
+      return parts.timelines.next(before, abort);
+    }),
     every(parts, abort, ROOM_GAP_MS, FIRST_ROOM_MS, async () => {
       const now = clock.now();
       const before = Math.max(startedAt, now - ROOM_EVERY_MS);
       if ((await parts.store.recheckOne(before, now)) !== null) parts.stirred.notify();
     }),
   ]);
+  await parts.timelines.idle();
 }
 
 async function comparePresence(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {
@@ -49,10 +61,12 @@ async function comparePresence(parts: ReconcilerParts, abort: AbortSignal): Prom
   for (const room of gone) parts.log.warn("reconcile.room-gone", { room });
 }
 
-async function lookAtDelivery({ watch, log }: ReconcilerParts, abort: AbortSignal): Promise<void> {
+async function lookAtDelivery({ watch, timelines, store, log }: ReconcilerParts, abort: AbortSignal): Promise<void> {
   const before = watch.delivery.state;
   const delivery = await watch.look(abort);
+  for (const roomId of await store.liveliest(LIVELY)) if (!abort.aborted) await timelines.look(roomId, abort);
   if (delivery.state === before) return;
+  if (delivery.state === "flowing") timelines.doubt();
   tell(delivery, log);
 }
 

@@ -1,7 +1,7 @@
 import DatabaseConstructor from "better-sqlite3";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { MatrixUser } from "../../homeservers/synapse/client.ts";
+import type { MatrixUser, RoomEvent } from "../../homeservers/synapse/client.ts";
 import { rows, storedMembers } from "../support/database.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
 
@@ -55,7 +55,51 @@ async function repaired(what: string): Promise<number> {
   return Number(new RegExp(`emissary_repaired_total\\{what="${what}"\\} (\\d+)`).exec(text)?.[1] ?? 0);
 }
 
+/** IDs of a room's messages that the tenant is given, in order, from a token on. */
+async function given(since: string, roomId: string): Promise<string[]> {
+  const { body } = await tenant.request("GET", "/_matrix/client/v3/sync", { since, timeout: 0 });
+  const { join } = (body as unknown as { rooms: { join: Record<string, { timeline: { events: RoomEvent[] } }> } })
+    .rooms;
+  const events = join[roomId]?.timeline.events ?? [];
+  return events.filter(({ type }) => type === "m.room.message").map(({ event_id: id }) => id ?? "");
+}
+
 describe("events that our homeserver lost on their way to us", () => {
+  it("are read back after the next start and given to tenants, in order and once, and counted as late", async () => {
+    const roomId = await attendedRoom();
+    const { body } = await tenant.request("GET", "/_matrix/client/v3/sync", { timeout: 0 });
+    const since = String(body["next_batch"]);
+    const lost: string[] = [];
+    await losingEvents(async () => {
+      for (const text of ["one", "two", "three"]) lost.push(await bob.sendText(roomId, text));
+      await until(
+        "the messages, at our homeserver",
+        () =>
+          stage.askAsPseudouser<{ chunk: { event_id: string }[] }>(
+            `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=1`,
+          ),
+        ({ chunk }) => chunk[0]?.event_id === lost.at(-1),
+      );
+    });
+    await until(
+      "what was lost",
+      () => given(since, roomId),
+      (ids) => ids.length === lost.length,
+      60_000,
+    );
+    const next = await bob.sendText(roomId, "four");
+    const all = await until(
+      "the next one",
+      () => given(since, roomId),
+      (ids) => ids.includes(next),
+    );
+    expect(all).toEqual([...lost, next]);
+    const { intake } = await stage.emissary.json<{ intake: { late: number } }>("status");
+    expect(intake.late).toBeGreaterThanOrEqual(lost.length);
+    const metrics = await (await fetch(`${stage.emissary.adminUrl}/metrics`)).text();
+    expect(metrics).toContain(`emissary_late_events_total ${intake.late}`);
+  });
+
   it("are made up for after the next start: members who came meanwhile are in the ledger, and the repair is counted", async () => {
     const roomId = await attendedRoom();
     await losingEvents(async () => {

@@ -4,6 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json, MatrixUser } from "../../homeservers/synapse/client.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
 
+interface SyncAnswer {
+  readonly next_batch: string;
+  readonly rooms: {
+    readonly join: Record<string, { readonly timeline: { readonly events: { type: string; event_id: string }[] } }>;
+  };
+}
+
 const TYPE = "m.room.power_levels";
 
 let stage: Stage;
@@ -39,6 +46,26 @@ describe("a room that a tenant makes", () => {
     expect((await bob.waitForMessage(roomId, (event) => event.event_id === eventId)).sender).toBe(stage.pseudouser);
     const ofOurs = (await bob.members(roomId)).filter((event) => event.state_key?.endsWith(stage.ours.serverName));
     expect(ofOurs.map((event) => event.state_key)).toEqual([stage.pseudouser]);
+  });
+
+  it("is told to the tenant from its first event on", async () => {
+    const sync = (since?: string): Promise<SyncAnswer> =>
+      bot.doRequest("GET", "/_matrix/client/v3/sync", {
+        timeout: 0,
+        ...(since === undefined ? {} : { since }),
+      }) as Promise<SyncAnswer>;
+    const { next_batch: since } = await sync();
+    const roomId = await bot.createRoom({ name: "Told", topic: "of all" });
+    const last = await bot.sendText(roomId, "and this");
+    const told = await until(
+      "the room's events",
+      async () => (await sync(since)).rooms.join[roomId]?.timeline.events ?? [],
+      (events) => events.some(({ event_id: id }) => id === last),
+    );
+    const types = told.map(({ type }) => type);
+    for (const type of ["m.room.create", "m.room.power_levels", "m.room.join_rules", "m.room.name", "m.room.topic"]) {
+      expect(types).toContain(type);
+    }
   });
 
   it("has names, which the tenant gives and takes, and is upgraded", async () => {

@@ -12,6 +12,7 @@ import {
   ask,
   eventually,
   fakeHomeserver,
+  gate,
   PSEUDOUSER,
   startService,
   temporaryFolder,
@@ -349,4 +350,26 @@ test("nothing of what is delivered, and no token, is in the log", async () => {
   expect(service.log.text).not.toContain("a great secret");
   expect(service.log.text).not.toContain(hsToken);
   expect(service.log.text).not.toContain("@creator:elsewhere.test");
+});
+
+test("the first events of a room that a tenant makes are delivered to it, and nobody else's are held up meanwhile", async () => {
+  const { service, client, listener, room } = await scene({ actions: ["read", "send", "create"] });
+  const other = await add(service, "two", (await new TenantListener().listen()).url);
+  const late = gate();
+  service.homeserver.fault("POST", /createRoom/, { waitFor: late.opened });
+  const answer = client.ask("POST", "/createRoom", { name: "ours" });
+  const made = await eventually(
+    "the room",
+    async () => [...service.homeserver.rooms.values()].find(({ id }) => id.startsWith("!made")) ?? null,
+  );
+  const first = made.timeline.map(({ event_id: id }) => id);
+  const between = say(service, room, 1);
+  await service.untilDelivered();
+  // The homeserver has told all there is to tell of the room before it answers.
+  await untilCaughtUp(service, other.client.id);
+  late.open();
+  expect((await answer).status).toBe(200);
+  const later = say(service, made, 1);
+  await eventually("the newest", async () => listener.events.includes(later[0]!));
+  expect(listener.events.slice(-first.length - 2)).toEqual([...first, ...between, ...later]);
 });

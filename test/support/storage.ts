@@ -16,6 +16,7 @@ import type { FollowStore } from "../../src/leases/followers.ts";
 import type { ReviewStore } from "../../src/leases/reviewer.ts";
 import type { UpgradeStore } from "../../src/leases/upgrades.ts";
 import type { InviteCursor, OwnInviteStore } from "../../src/gateways/invites/contracts.ts";
+import type { PruneStore } from "../../src/ledger/pruning.ts";
 import type { StrangerStore } from "../../src/ledger/strangers.ts";
 import type { HistoryStore } from "../../src/ledger/retention.ts";
 import type { Journal } from "../../src/ledger/journal.ts";
@@ -26,6 +27,7 @@ import type { PinStore } from "../../src/policy/pins.ts";
 import type { RuleStore } from "../../src/policy/rules.ts";
 import type { TenantStore } from "../../src/policy/tenants.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { rows } from "./database.ts";
 
 /** Every contract that a database fulfils, as one program sees it between opening and closing. */
 export interface Stores {
@@ -53,6 +55,7 @@ export interface Stores {
   readonly upgrades: UpgradeStore & FollowStore;
   readonly rules: RuleStore;
   readonly pins: PinStore;
+  readonly redactions: PruneStore;
   close(): void;
 }
 
@@ -62,6 +65,8 @@ export interface TestDatabase {
   open(): Stores;
   /** Opens what a power cut at this moment leaves of it. The stores that were open before write to nowhere from now on. */
   openAfterCrash(): Stores;
+  /** All that stands in it, as text. */
+  dump(): string;
   /** Closes and removes it; done by itself at the end of the test. */
   remove(): void;
 }
@@ -95,6 +100,15 @@ function makeSqlite(): TestDatabase {
       for (const suffix of ["", "-wal"]) if (existsSync(path + suffix)) copyFileSync(path + suffix, copy + suffix);
       path = copy;
       return open();
+    },
+    dump() {
+      const tables = rows<{ name: string }>(path, "SELECT name FROM sqlite_schema WHERE type = 'table'");
+      const all = tables.flatMap(({ name }) => rows<Record<string, unknown>>(path, `SELECT * FROM "${name}"`));
+      return all
+        .flatMap((row) =>
+          Object.values(row).map((value) => (Buffer.isBuffer(value) ? value.toString() : String(value))),
+        )
+        .join("\n");
     },
     remove,
   };
@@ -145,6 +159,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     aliases: slow(stores.aliases),
     reconcile: slow(stores.reconcile),
     history: slow(stores.history),
+    redactions: slow(stores.redactions),
     close: () => stores.close(),
   };
 }

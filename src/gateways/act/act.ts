@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { BytesHeld } from "../../model/bytes-held.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
+import type { MakersFeed } from "../../feed/feed.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
@@ -38,6 +39,7 @@ export interface ActParts {
   readonly isReservedAlias: (alias: string) => boolean;
   readonly upstream: Upstream;
   readonly recorder: Pick<Recorder, "observe">;
+  readonly feed: MakersFeed;
   readonly pinger: TenantPinger;
   readonly sync: TenantSync;
   /** What answers that are held whole take in memory. */

@@ -43,6 +43,8 @@ export interface AdminParts {
   /** When a tenant's sync last began anew, and why; null where it did not since the start. */
   readonly missedBy: (tenant: TenantId) => { readonly at: number; readonly why: string } | null;
   readonly intake: () => IntakeTally;
+  /** Events that were read back because the homeserver lost them. */
+  readonly lateEvents: () => number;
   readonly delivery: () => Delivery;
   /** What holds for invites of the pseudouser that are for no tenant. */
   readonly ownInvites: () => "blocked" | "declined" | "kept";

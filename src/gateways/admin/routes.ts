@@ -113,6 +113,7 @@ async function status(parts: AdminParts): Promise<Readonly<Record<string, unknow
       events: intake.events,
       duplicates: intake.duplicates,
       set_aside: intake.setAside,
+      late: parts.lateEvents(),
       last_at: intake.lastAt,
     },
     last_ping:

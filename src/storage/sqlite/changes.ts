@@ -1,14 +1,17 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
+import { redactedField, type LedgerChange, type RoomField } from "../../ledger/fold.ts";
 import type { LoadTicket } from "../../ledger/ledger.ts";
-import type { RoomId } from "../../model/ids.ts";
+import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Membership } from "../../model/membership.ts";
+import { becauseOf } from "../../model/redaction.ts";
 import type { LeaseBook } from "./lease-book.ts";
+import type { Redactions } from "./redactions.ts";
 import type { RoomNumbers } from "./rooms.ts";
 import type { Stays } from "./stays.ts";
 
 type MemberChange = Extract<LedgerChange, { kind: "member" }>;
 type UpgradeChange = Extract<LedgerChange, { kind: "upgrade" }>;
+type RedactionChange = Extract<LedgerChange, { kind: "redaction" }>;
 type StateChange = Extract<LedgerChange, { kind: "state" }>;
 
 interface RoomRow {
@@ -58,6 +61,11 @@ export class ChangeWriter {
   readonly #rooms: RoomNumbers;
   readonly #leases: LeaseBook;
   readonly #stays: Stays;
+  readonly #redactions: Redactions;
+  readonly #stateOf: Statement<[number, string], { field: RoomField; value: string | null }>;
+  readonly #setValue: Statement<[string | null, number, number, string]>;
+  readonly #unname: Statement<[number, number, string]>;
+  readonly #unreason: Statement<[number, string]>;
   readonly #room: Statement<[string], RoomRow>;
   readonly #member: Statement<[number, string], Held & { membership: string }>;
   readonly #addMember: Statement;
@@ -69,10 +77,19 @@ export class ChangeWriter {
   /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its call. */
   readonly #seen = new Map<RoomId, RoomRow>();
 
-  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook, stays: Stays) {
+  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook, stays: Stays, redactions: Redactions) {
     this.#rooms = rooms;
     this.#leases = leases;
     this.#stays = stays;
+    this.#redactions = redactions;
+    this.#stateOf = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?");
+    // Numbered anew: a load that began before is not to bring back what it was told then.
+    this.#setValue = db.prepare("UPDATE room_state SET value = ?, seq = ? WHERE room_nr = ? AND field = ?");
+    this.#unname = db.prepare(
+      "UPDATE members SET displayname = NULL, avatar_url = NULL, seq = ? " +
+        "WHERE room_nr = ? AND event_id IN (SELECT value FROM json_each(?))",
+    );
+    this.#unreason = db.prepare("UPDATE rooms SET own_reason = NULL WHERE nr = ? AND own_event = ?");
     this.#room = db.prepare("SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?");
     this.#member = db.prepare(
       "SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?",
@@ -117,13 +134,15 @@ export class ChangeWriter {
     // As newly set as an event would have: the answer of a load under way is older.
     if (this.#absent.run(nr, room.own_event).changes > 0) this.#count.run(-1, nr);
     const nothing = { eventId: null, sender: null, reason: null, claims: null, ends: null };
-    this.#stays.changed({ nr, roomId, was: "join" }, { ...nothing, membership: "leave" }, now);
+    this.#stays.changed({ nr, roomId, was: "join" }, { ...nothing, membership: "leave" }, { seq: 0, now });
   }
 
   #write(changes: readonly LedgerChange[], source: Source): { readonly news: number; readonly doubted: Set<RoomId> } {
     this.#seen.clear();
     let news = 0;
-    for (const change of changes) {
+    const redacted = new Map<number, EventId[]>();
+    for (const given of changes) {
+      const change = this.#redactions.applied(given);
       switch (change.kind) {
         case "member":
           news += Number(this.#applyMember(change, source));
@@ -134,9 +153,36 @@ export class ChangeWriter {
         case "upgrade":
           if (source.replaced.has(change.roomId)) this.#replaced(change, source.now);
           break;
+        case "redaction":
+          this.#redact(change, redacted, source);
+          break;
       }
     }
+    // A member is not found by its event's ID but by looking through the room's: once for all that a transaction brings.
+    for (const [nr, targets] of redacted) this.#unname.run(source.seq, nr, JSON.stringify(targets));
     return { news, doubted: source.doubted };
+  }
+
+  /** @param found the events that are redacted, by their rooms */
+  #redact({ roomId, redaction }: RedactionChange, found: Map<number, EventId[]>, { seq, now }: Source): void {
+    const target = this.#redactions.targetOf(redaction);
+    if (target === null) return;
+    this.#redactions.add(roomId, target, seq, becauseOf(redaction, target));
+    const nr = this.#rooms.find(roomId);
+    if (nr === null) return;
+    found.set(nr, [...(found.get(nr) ?? []), target]);
+    this.#unreason.run(nr, target);
+    for (const { field, value } of this.#stateOf.all(nr, target)) {
+      const left = redactedField(field, value, this.#redactions.versionOf(roomId));
+      this.#setValue.run(left, seq, nr, field);
+      if (left !== value && WEIGHED.has(field)) this.#leases.review(nr, now);
+    }
+  }
+
+  /** The homeserver is to be asked for the whole state of a room: something came that does not tell what is true now. */
+  reload(roomId: RoomId, now: number): void {
+    const nr = this.#rooms.find(roomId);
+    if (nr !== null && this.#room.get(roomId)?.own_membership === "join") this.#stays.ask(nr, now);
   }
 
   /** The upgrader's server is a route to the new room. */
@@ -167,7 +213,7 @@ export class ChangeWriter {
     if (own) {
       this.#seen.delete(roomId);
       const told = { membership, eventId, sender, ends, reason, claims };
-      this.#stays.changed({ nr, roomId, was: room.own_membership }, told, now);
+      this.#stays.changed({ nr, roomId, was: room.own_membership }, told, source);
       if (membership !== "join") return true;
     } else if (isThere(membership) !== isThere(before?.membership) && !isFirst(load)) {
       this.#leases.reviewVouchers(nr, now);

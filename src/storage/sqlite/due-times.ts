@@ -13,6 +13,8 @@ export const DUE_TIMES: Readonly<Record<string, readonly string[]>> = {
     "upgrade_at",
     "upgrade_since",
     "upgraded_at",
+    "compared_at",
+    "fill_at",
   ],
   leases: ["expires_at", "ended_at"],
   attendance: ["since", "next_at", "retry_at", "leave_at"],

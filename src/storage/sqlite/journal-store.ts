@@ -1,6 +1,7 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { Journal, JournalEntry } from "../../ledger/journal.ts";
 import type { RoomEvent } from "../../model/event.ts";
+import type { Redactions } from "./redactions.ts";
 
 interface Row {
   first_seq: number;
@@ -14,12 +15,14 @@ export const LAST_SEQ = "coalesce((SELECT first_seq + events - 1 FROM journal OR
 
 /** The journal's reading end. Rows are whole transactions as they came in; a reader gets single events with their numbers. */
 export class JournalStore implements Journal {
+  readonly #redactions: Redactions;
   readonly #rows: Statement<[number, number], Row>;
   readonly #bounds: Statement<[], { first: number; last: number }>;
   readonly #cursor: Statement<[string], number>;
   readonly #advance: Statement<[string, number]>;
 
-  constructor(db: Database) {
+  constructor(db: Database, redactions: Redactions) {
+    this.#redactions = redactions;
     // The row that holds the first entry asked for is the last one that begins at or before it.
     this.#rows = db.prepare(
       "SELECT first_seq, events, received_at, body FROM journal " +
@@ -44,7 +47,8 @@ export class JournalStore implements Journal {
       });
       if (entries.length >= limit) break;
     }
-    return entries;
+    const events = this.#redactions.without(entries.map(({ event }) => event));
+    return entries.map((entry, index) => ({ ...entry, event: events[index] ?? entry.event }));
   }
 
   async bounds(): Promise<{ readonly first: number; readonly last: number }> {

@@ -51,10 +51,10 @@ const ASK_UPGRADE = `UPDATE rooms SET upgrade_at = coalesce(min(upgrade_at, ${UP
 const HAS_FOLLOWERS = `EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = nr AND ${FOLLOWS})`;
 
 const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
-/** Room, kind, holder, alias, time, upgrades and expiry are to be bound. */
+/** Room, kind, holder, alias, time, upgrades, where it begins in the journal (null for its end), and expiry are to be bound. */
 export const INSERT_LEASE =
   "INSERT INTO leases (room_nr, kind, holder, alias, taken_at, upgrades, from_seq, change, expires_at) " +
-  `VALUES (?, ?, ?, ?, ?, ?, ${LAST_SEQ}, ${NEXT_CHANGE}, ?)`;
+  `VALUES (?, ?, ?, ?, ?, ?, coalesce(?, ${LAST_SEQ}), ${NEXT_CHANGE}, ?)`;
 
 /**
  * What several stores do to leases inside their own transactions: ending those of a room, asking that they be
@@ -65,7 +65,7 @@ export class LeaseBook {
   readonly #audit: AuditStore;
   readonly #live: Statement<[number], LeaseRow>;
   readonly #end: Statement<[number, string, number]>;
-  readonly #put: Statement<[number, string, string, string | null, number, number, number | null]>;
+  readonly #put: Statement<[number, string, string, string | null, number, number, number | null, number | null]>;
   readonly #entered: Statement<[number]>;
   readonly #putOut: Statement<[string, number]>;
   readonly #wake: Statement<[number, number, number, number]>;
@@ -155,8 +155,14 @@ export class LeaseBook {
     if (this.#version.get(nr)?.startsWith("org.matrix.msc1777.") === true) this.review(nr, now);
   }
 
-  put(lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "upgrades" | "expires_at">, now: number): void {
-    this.#put.run(lease.room_nr, lease.kind, lease.holder, lease.alias, now, lease.upgrades, lease.expires_at);
+  /** @param from where a lease that is new begins in the journal; null for its end */
+  put(
+    lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "upgrades" | "expires_at">,
+    from: number | null,
+    now: number,
+  ): void {
+    const { room_nr, kind, holder, alias, upgrades, expires_at } = lease;
+    this.#put.run(room_nr, kind, holder, alias, now, upgrades, from, expires_at);
     // It was judged before, and what it was judged by may have changed meanwhile.
     this.#reviewLate.run({ nr: lease.room_nr, now });
   }

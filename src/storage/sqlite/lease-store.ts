@@ -33,6 +33,7 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
   readonly #ofHolder: Statement<[string, string], LeaseRow & { room_id: string }>;
   readonly #found: Memo<Lease | null>;
   readonly #presentRooms: Statement<[string, string], string>;
+  readonly #reachBack: Statement<[number, string, string, string, number]>;
 
   constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore, found: Memo<Lease | null>) {
     this.#db = db;
@@ -74,6 +75,10 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
       "SELECT r.room_id, l.* FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
         "WHERE l.kind = ? AND l.holder = ? AND l.ended_at IS NULL ORDER BY l.id",
     );
+    this.#reachBack = db.prepare(
+      "UPDATE leases SET from_seq = ? WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?) AND kind = ? AND holder = ? " +
+        "AND ended_at IS NULL AND from_seq > ?",
+    );
     this.#presentRooms = db
       .prepare<[string, string], string>(
         "SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
@@ -83,14 +88,15 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
   }
 
   async book(wish: LeaseWish, now: number): Promise<Lease> {
-    const { roomId, holder, alias = null, via, upgrades = 0, ttl } = wish;
+    const { roomId, holder, alias = null, via, upgrades = 0, ttl, from = null } = wish;
     return this.#db
       .transaction(() => {
         const nr = this.#rooms.take(roomId);
         this.#rooms.learnVia(nr, via);
         const before = this.#find.get(nr, holder.kind, holder.name);
         const expires_at = ttl === null ? null : now + ttl;
-        this.#book.put({ room_nr: nr, kind: holder.kind, holder: holder.name, alias, upgrades, expires_at }, now);
+        const { kind, name } = holder;
+        this.#book.put({ room_nr: nr, kind, holder: name, alias, upgrades, expires_at }, from, now);
         const row = this.#find.get(nr, holder.kind, holder.name);
         if (row === undefined) throw new Error("a lease that was just booked is not there");
         // Holders renew as often as they read or ask again, and a row for each would say what the first one said.
@@ -162,6 +168,10 @@ export class SqliteLeaseStore implements LeaseStore, ListLeases {
 
   async ofHolder({ kind, name }: Holder): Promise<readonly Lease[]> {
     return this.#ofHolder.all(kind, name).map((row) => leaseOf(row.room_id as RoomId, row));
+  }
+
+  async reachBack(roomId: RoomId, { kind, name }: Holder, from: number): Promise<void> {
+    this.#reachBack.run(from, roomId, kind, name, from);
   }
 
   async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {

@@ -7,6 +7,7 @@ import type { LoadState, Room } from "../../model/room.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import type { Memo } from "./memo.ts";
+import type { Redactions } from "./redactions.ts";
 import { parseVia, type RoomNumbers } from "./rooms.ts";
 
 /** How many faulty events are kept for the operator; older ones go. */
@@ -44,6 +45,7 @@ const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avat
 export class LedgerStore implements Ledger, LedgerWriter {
   readonly #rooms: RoomNumbers;
   readonly #changes: ChangeWriter;
+  readonly #redactions: Redactions;
   readonly #room: Statement<[string], RoomRow & { field: string | null; value: string | null }>;
   readonly #known: Memo<Room | null>;
   readonly #state: Statement<[number], { field: string; value: string | null }>;
@@ -62,7 +64,14 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #record: Transaction<(transaction: TransactionRecord) => Recorded>;
   readonly #observe: Transaction<(changes: readonly LedgerChange[], asOf: number, now: number) => void>;
 
-  constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter, known: Memo<Room | null>) {
+  constructor(
+    db: Database,
+    rooms: RoomNumbers,
+    changes: ChangeWriter,
+    redactions: Redactions,
+    known: Memo<Room | null>,
+  ) {
+    this.#redactions = redactions;
     this.#rooms = rooms;
     this.#changes = changes;
     this.#known = known;
@@ -216,11 +225,14 @@ export class LedgerStore implements Ledger, LedgerWriter {
     const { txnId, digest, receivedAt, body, eventIds, changes, setAside } = transaction;
     const firstSeq = this.#last() + 1;
     if (eventIds.length > 0) {
-      this.#append.run(firstSeq, eventIds.length, receivedAt, txnId, digest, JSON.stringify(eventIds), body);
+      const ids = JSON.stringify(eventIds);
+      this.#append.run(firstSeq, eventIds.length, receivedAt, txnId, digest, ids, body);
+      this.#redactions.came(ids);
     }
     for (const { fault, json } of setAside) this.#setAside.run(receivedAt, txnId, digest, fault, json);
     if (setAside.length > 0) this.#trimAside.run(SET_ASIDE_KEPT);
     const doubted = this.#changes.apply(changes, firstSeq + eventIds.length - 1, receivedAt);
+    if (transaction.reload !== undefined) this.#changes.reload(transaction.reload, receivedAt);
     return { firstSeq, doubted };
   }
 

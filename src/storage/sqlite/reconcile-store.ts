@@ -1,11 +1,25 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { RoomEvent } from "../../model/event.ts";
-import type { RoomId } from "../../model/ids.ts";
-import type { ReconcileStore } from "../../reconcile/contracts.ts";
+import type { EventId, RoomId } from "../../model/ids.ts";
+import type { ReconcileStore, TimelinePoint } from "../../reconcile/contracts.ts";
 import type { ChangeWriter } from "./changes.ts";
+import { LAST_SEQ } from "./journal-store.ts";
 
 /** So many of the newest journal rows are looked through for rooms that are lively. */
 const JOURNAL_ROWS = 50;
+
+interface PointRow {
+  room_id: string;
+  compared_event: string | null;
+  compared_seq: number;
+  last: number;
+}
+
+function pointOf(row: PointRow | undefined): TimelinePoint | null {
+  if (row === undefined) return null;
+  const { room_id, compared_event, compared_seq: seq, last } = row;
+  return { roomId: room_id as RoomId, upTo: compared_event as EventId | null, seq, last };
+}
 
 export class SqliteReconcileStore implements ReconcileStore {
   readonly #db: Database;
@@ -13,6 +27,9 @@ export class SqliteReconcileStore implements ReconcileStore {
   readonly #attended: Statement<[], string>;
   readonly #newest: Statement<[number], Buffer>;
   readonly #isAttended: Statement<[string], number>;
+  readonly #toCompare: Statement<[number], PointRow>;
+  readonly #comparedUpTo: Statement<[string], PointRow>;
+  readonly #compared: Statement<[{ roomId: string; upTo: string | null; seq: number; now: number }]>;
   readonly #recheck: Statement<[number, number], string>;
 
   constructor(db: Database, changes: ChangeWriter) {
@@ -23,6 +40,14 @@ export class SqliteReconcileStore implements ReconcileStore {
     this.#isAttended = db
       .prepare<[string], number>("SELECT 1 FROM rooms WHERE room_id = ? AND own_membership = 'join'")
       .pluck();
+    const point = `SELECT room_id, compared_event, compared_seq, ${LAST_SEQ} AS last FROM rooms WHERE own_membership = 'join'`;
+    this.#toCompare = db.prepare(`${point} AND compared_at < ? ORDER BY compared_at LIMIT 1`);
+    this.#comparedUpTo = db.prepare(`${point} AND room_id = ?`);
+    // Who entered the room meanwhile has it compared from there on: that is a higher number.
+    this.#compared = db.prepare(
+      "UPDATE rooms SET compared_event = @upTo, compared_seq = @seq, compared_at = @now " +
+        "WHERE room_id = @roomId AND own_membership = 'join' AND compared_seq <= @seq",
+    );
     this.#recheck = db
       .prepare<[number, number], string>(
         "UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = " +
@@ -53,6 +78,18 @@ export class SqliteReconcileStore implements ReconcileStore {
       }
     }
     return [...rooms];
+  }
+
+  async toCompare(before: number): Promise<TimelinePoint | null> {
+    return pointOf(this.#toCompare.get(before));
+  }
+
+  async comparedUpTo(roomId: RoomId): Promise<TimelinePoint | null> {
+    return pointOf(this.#comparedUpTo.get(roomId));
+  }
+
+  async compared(roomId: RoomId, upTo: EventId | null, seq: number, now: number): Promise<void> {
+    this.#compared.run({ roomId, upTo, seq, now });
   }
 
   async recheckOne(before: number, now: number): Promise<RoomId | null> {

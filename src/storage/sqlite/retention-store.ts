@@ -27,6 +27,7 @@ export class RetentionStore implements HistoryStore {
   readonly #extent: Statement<[], HistoryExtent>;
   readonly #readers: Statement<[], Reader>;
   readonly #trim: Statement<[{ through: number }], JournalRow>;
+  readonly #forgetRedactions: Statement<[]>;
   readonly #auditRows: Statement<[number, number], AuditSizeRow>;
   readonly #auditRowsOf: Statement<[number, 0 | 1, number], AuditSizeRow>;
   readonly #trimAudit: Statement<[{ before: number; limit: number }], AuditSizeRow>;
@@ -60,6 +61,8 @@ export class RetentionStore implements HistoryStore {
         "first_seq + events - 1 <= min(@through, coalesce((SELECT min(seq) FROM cursors), @through)) " +
         `RETURNING ${ROW}`,
     );
+    // What a redaction redacts came before it, but for what a homeserver sends in no order, within the same time.
+    this.#forgetRedactions = db.prepare("DELETE FROM redactions WHERE seq < (SELECT min(first_seq) FROM journal)");
     // Entries are in the order of time, but for a clock that was set: so the oldest are looked at, and need no index of times.
     this.#trimAudit = db.prepare(
       "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT @limit) WHERE at < @before) " +
@@ -93,7 +96,13 @@ export class RetentionStore implements HistoryStore {
   }
 
   async trim(through: number): Promise<readonly JournalRow[]> {
-    return this.#db.transaction(() => this.#trim.all({ through })).immediate();
+    return this.#db
+      .transaction(() => {
+        const gone = this.#trim.all({ through });
+        if (gone.length > 0) this.#forgetRedactions.run();
+        return gone;
+      })
+      .immediate();
   }
 
   async auditRows(after: number, limit: number, isOperators?: boolean): Promise<readonly AuditSize[]> {

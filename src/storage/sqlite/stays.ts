@@ -39,6 +39,8 @@ export class Stays {
   readonly #asked: Statement<[number], number>;
   readonly #out: Statement<[number]>;
   readonly #forget: Statement<[number]>;
+  readonly #entered: Statement<[{ eventId: string | null; seq: number; now: number; nr: number }]>;
+  readonly #left: Statement<[string | null, number]>;
 
   constructor(db: Database, leases: LeaseBook, coolDowns: SqliteCoolDownStore) {
     this.#leases = leases;
@@ -51,6 +53,12 @@ export class Stays {
     this.#ask = db.prepare("UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = ?");
     this.#asked = db.prepare<[number], number>("SELECT leave_asked FROM attendance WHERE room_nr = ?").pluck();
     this.#out = db.prepare("UPDATE attendance SET leave_asked = 0 WHERE room_nr = ? AND leave_asked = 1");
+    this.#entered = db.prepare(
+      "UPDATE rooms SET compared_event = @eventId, compared_seq = @seq, compared_at = @now, " +
+        "fill_at = CASE WHEN left_event IS NOT NULL THEN @now END, fill_tries = 0 WHERE nr = @nr",
+    );
+    // Of several stays the first: what was said since is fetched back to there.
+    this.#left = db.prepare("UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?");
     this.#forget = db.prepare(
       `DELETE FROM room_state WHERE room_nr = ? AND field IN (${HEARSAY.map((field) => `'${field}'`).join(", ")})`,
     );
@@ -61,16 +69,20 @@ export class Stays {
     this.#ask.run(at, nr);
   }
 
-  changed({ nr, roomId, was }: Standing, change: OwnChange, now: number): void {
+  changed({ nr, roomId, was }: Standing, change: OwnChange, { seq, now }: { readonly seq: number; readonly now: number }): void {
     const { membership, eventId, reason, claims } = change;
     this.#own.run(membership, eventId, reason, now, membership, now, claims, nr);
     if (membership === "join" && was !== "join") {
       // Whatever was heard of the room from outside is of an earlier stay. The load brings what is true of it.
       this.#forget.run(nr);
       this.ask(nr, now);
+      this.#entered.run({ eventId, seq, now, nr });
       this.#leases.entered(nr);
     }
-    if (membership !== "join" && was === "join") this.#stale.run(now, nr);
+    if (membership !== "join" && was === "join") {
+      this.#stale.run(now, nr);
+      this.#left.run(eventId, nr);
+    }
     const end = this.#endOf(nr, was, change);
     if (membership !== "join") this.#out.run(nr);
     if (end !== null) {

@@ -1,4 +1,5 @@
 import type { Database } from "better-sqlite3";
+import type { PruneStore } from "../../ledger/pruning.ts";
 import { SqliteAliasStore } from "./alias-store.ts";
 import { SqliteAttendanceStore } from "./attendance-store.ts";
 import { AuditStore } from "./audit-store.ts";
@@ -26,6 +27,7 @@ import { SqliteInviteCursor, SqliteOwnInviteStore } from "./own-invite-store.ts"
 import { SqlitePinStore } from "./pin-store.ts";
 import { PseudouserStore } from "./pseudouser-store.ts";
 import { SqliteReviewStore } from "./review-store.ts";
+import { Redactions } from "./redactions.ts";
 import { RetentionStore } from "./retention-store.ts";
 import { RoomNumbers } from "./rooms.ts";
 import { SqliteRuleStore } from "./rule-store.ts";
@@ -39,6 +41,7 @@ export class SqliteStorage {
   readonly ledger: LedgerStore;
   readonly journal: JournalStore;
   readonly loads: LoadStore;
+  readonly redactions: PruneStore;
   readonly leases: SqliteLeaseStore;
   readonly leaseChanges: LeaseChangesStore;
   readonly peeks: SqlitePeekStore;
@@ -76,14 +79,16 @@ export class SqliteStorage {
     this.#db = db;
     const writes = new WriteCount(db);
     this.audit = new AuditStore(db, writes);
+    const redactions = new Redactions(db);
+    this.redactions = redactions;
     const book = new LeaseBook(db, rooms, this.audit);
     this.aliases = new SqliteAliasStore(db, rooms, this.audit);
     this.coolDowns = new SqliteCoolDownStore(db, rooms, this.audit, new Memo(writes));
-    const changes = new ChangeWriter(db, rooms, book, new Stays(db, book, this.coolDowns));
-    this.ledger = new LedgerStore(db, rooms, changes, new Memo(writes));
+    const changes = new ChangeWriter(db, rooms, book, new Stays(db, book, this.coolDowns), redactions);
+    this.ledger = new LedgerStore(db, rooms, changes, redactions, new Memo(writes));
     this.reviews = new SqliteReviewStore(db, rooms, book, this.coolDowns);
     this.upgrades = new SqliteUpgradeStore(db, rooms, book, this.audit);
-    this.journal = new JournalStore(db);
+    this.journal = new JournalStore(db, redactions);
     this.loads = new LoadStore(db, rooms, book, changes);
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
     this.leaseChanges = new LeaseChangesStore(db);

@@ -38,7 +38,7 @@ export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
   readonly #settle: Statement<{ asks: number; tries: number; at: number | null; now: number; roomId: string }>;
   readonly #isGenuine: Statement<[string, string, number, number], number>;
   readonly #ofClass: Statement<[number, string, string | null, string | null, number, number], LeaseRow>;
-  readonly #put: Statement<[number, string, string, string | null, number, number, number | null]>;
+  readonly #put: Statement<[number, string, string, string | null, number, number, null, number | null]>;
   readonly #takeAlong: Statement<[number, string, number]>;
   readonly #naming: Statement<{ tenant: string; from: string; to: string }, GrantRow>;
   readonly #grant: Statement<[string, string, string, string | null, number]>;
@@ -151,7 +151,7 @@ export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
         for (const lease of leases) {
           if (tenant !== null) this.#takeAlong.run(target, tenant, nr);
           this.#book.endOne(lease, "upgraded", now, { replacement: to });
-          this.#put.run(target, kind, lease.holder, lease.alias, now, lease.upgrades + 1, lease.expires_at);
+          this.#put.run(target, kind, lease.holder, lease.alias, now, lease.upgrades + 1, null, lease.expires_at);
         }
         if (leases.length === 0) return 0;
         if (tenant !== null) this.#extendGrants(tenant, from, to, now);

@@ -35,7 +35,7 @@ describe("status", () => {
     leases: { tenant: 4, operator: 1 },
     journal: { first_seq: 1, last_seq: 99, bytes: 40_000, oldest_at: AT, held_by: [] },
     audit: { entries: 3, oldest_at: AT },
-    intake: { transactions: 50, events: 99, duplicates: 2, set_aside: 1, last_at: AT },
+    intake: { transactions: 50, events: 99, duplicates: 2, set_aside: 1, late: 0, last_at: AT },
     last_ping: null,
     delivery: { state: "flowing", since: null, cause: null },
     own_invites: "declined",

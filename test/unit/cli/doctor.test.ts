@@ -70,7 +70,7 @@ const STATUS: JsonObject = {
   leases: {},
   journal: { first_seq: 1, last_seq: 99, bytes: 1, oldest_at: 1, held_by: [] },
   audit: { entries: 0, oldest_at: null },
-  intake: { transactions: 50, events: 99, duplicates: 0, set_aside: 0, last_at: Date.UTC(2025, 0, 2) },
+  intake: { transactions: 50, events: 99, duplicates: 0, set_aside: 0, late: 0, last_at: Date.UTC(2025, 0, 2) },
   last_ping: { transaction_id: "of yesterday", at: 1 },
   delivery: { state: "flowing", since: null, cause: null },
   tenants: 0,

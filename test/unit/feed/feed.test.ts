@@ -5,10 +5,11 @@ import { JournalFeed, type FeedLimits } from "../../../src/feed/feed.ts";
 import type { JournalEntry } from "../../../src/ledger/journal.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../src/model/ids.ts";
+import { Signal } from "../../../src/model/signal.ts";
 import type { JsonValue } from "../../../src/model/json.ts";
 import { dress } from "../../../src/model/persona.ts";
 import type { Tenant } from "../../../src/model/tenant.ts";
-import { ALICE, member, message, NEW_ROOM, OTHER_ROOM, OWN, ROOM } from "../../support/events.ts";
+import { ALICE, member, message, NEW_ROOM, OTHER_ROOM, OWN, ROOM, state } from "../../support/events.ts";
 import { tenant, viewer } from "../../support/tenants.ts";
 
 const TELEGRAM = tenant("telegram", { users: "@telegram_" });
@@ -43,11 +44,13 @@ function scene(events: readonly RoomEvent[], leases: readonly Lease[], first = 1
     isPersona: ({ sender, users }: Tenant, user: UserId) => user === sender || user.startsWith(users ?? "no user"),
     viewerOf: (of: Tenant) => viewer(of),
   };
-  const feed = new JournalFeed({ journal: { read }, coverage, tenants, own: OWN });
+  const bounds = async () => ({ first, last: first + journal.length - 1 });
+  const news = new Signal();
+  const feed = new JournalFeed({ journal: { read, bounds }, coverage, tenants, own: OWN, news });
   const happens = (event: RoomEvent): void => {
     journal.push({ seq: first + journal.length, receivedAt: 0, event });
   };
-  return { feed, asked, happens };
+  return { feed, asked, happens, news };
 }
 
 const always = (tenant: Tenant, room: RoomId): Lease => ({ tenant, room, after: 0, upTo: null });
@@ -227,13 +230,60 @@ describe("many tenants", () => {
       spansOf: async (_tenant, rooms) => new Map(rooms.map((room) => [room, [{ after: 0, upTo: null }]])),
     };
     const tenants = { all: () => [], isPersona: () => false, viewerOf: (of: Tenant) => viewer(of) };
-    const feed = new JournalFeed({ journal: { read }, coverage, tenants, own: OWN });
+    const bounds = async () => ({ first: 1, last: 0 });
+    const feed = new JournalFeed({ journal: { read, bounds }, coverage, tenants, own: OWN, news: new Signal() });
     const early = feed.read(TELEGRAM, 0, NO_LIMITS);
     entries.push({ seq: 1, receivedAt: 0, event: message({ id: "1" }) });
     const woken = [TELEGRAM, IRC].map((one) => feed.read(one, 0, NO_LIMITS));
     answerFirst();
     expect(seqs(await early)).toEqual([]);
     expect((await Promise.all(woken)).map(seqs)).toEqual([[1], [1]]);
+  });
+});
+
+describe("a room that is being made for a tenant", () => {
+  const create = (id: string, sender = OWN, room = NEW_ROOM): RoomEvent =>
+    state("m.room.create", {}, { id, room, sender });
+  const lease: Lease = { tenant: TELEGRAM, room: NEW_ROOM, after: 1, upTo: null };
+
+  test("is not passed before the tenant has its lease there; then all of it is the tenant's", async () => {
+    const leases = [always(TELEGRAM, ROOM)];
+    const { feed, happens, news } = scene([message({ id: "1" })], leases);
+    const making = await feed.making(TELEGRAM.id);
+    expect(making.from).toBe(1);
+    for (const event of [message({ id: "2" }), create("3"), member(OWN, "join", { id: "4", room: NEW_ROOM })]) {
+      happens(event);
+    }
+    expect(await feed.read(TELEGRAM, 1, NO_LIMITS)).toMatchObject({ events: [{ seq: 2 }], upTo: 2, isMore: false });
+    expect((await feed.read(IRC, 1, NO_LIMITS)).upTo).toBe(4);
+    leases.push(lease);
+    expect(seqs(await feed.read(TELEGRAM, 2, NO_LIMITS))).toEqual([3, 4]);
+    const woken = news.next(AbortSignal.timeout(5_000));
+    making.done();
+    await woken;
+    expect(seqs(await feed.read(TELEGRAM, 2, NO_LIMITS))).toEqual([3, 4]);
+  });
+
+  test("and does not come about, or is another's, holds nothing back for longer", async () => {
+    const { feed, happens } = scene([create("1"), create("2", ALICE)], []);
+    const [one, two] = [await feed.making(TELEGRAM.id), await feed.making(TELEGRAM.id)];
+    expect((await feed.read(TELEGRAM, 0, NO_LIMITS)).upTo).toBe(2);
+    happens(create("3", ALICE));
+    happens(create("4"));
+    expect((await feed.read(TELEGRAM, 0, NO_LIMITS)).upTo).toBe(3);
+    one.done();
+    one.done();
+    expect((await feed.read(TELEGRAM, 0, NO_LIMITS)).upTo).toBe(3);
+    two.done();
+    expect((await feed.read(TELEGRAM, 0, NO_LIMITS)).upTo).toBe(4);
+  });
+
+  test("does not change a transaction that was begun", async () => {
+    const { feed, happens } = scene([message({ id: "1" })], [always(TELEGRAM, ROOM)]);
+    await feed.making(TELEGRAM.id);
+    happens(create("2"));
+    happens(message({ id: "3" }));
+    expect(seqs(await feed.read(TELEGRAM, 0, NO_LIMITS, 3))).toEqual([1, 3]);
   });
 });
 

@@ -37,7 +37,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
     isHidden: hiddenOf(parts, caller),
     creatorHasLevel: !hasCreatorPower(stringAt(body, "room_version") ?? (await defaultVersion(parts))),
   });
-  return parts.keeper.whileMaking(async () => {
+  return whileMaking(parts, caller, async (from) => {
     const made = await make(parts, caller, {
       path: pathOf(request, NONE),
       body: creation,
@@ -51,7 +51,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
     }
     try {
       await learn(parts, made.roomId);
-      await hold(parts, caller, { roomId: made.roomId, holder, via: [], ttl: null }, reply);
+      await hold(parts, caller, { roomId: made.roomId, holder, via: [], ttl: null, from }, reply);
     } catch (error) {
       throw notHeld(made.roomId, error);
     }
@@ -69,7 +69,7 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
     isHidden: hiddenOf(parts, caller),
   });
   await requireSpace(parts, caller, "room.upgrade", roomId);
-  return parts.keeper.whileMaking(async () => {
+  return whileMaking(parts, caller, async (from) => {
     const made = await make(parts, caller, {
       path: pathOf(request, NONE),
       body,
@@ -86,9 +86,27 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
       if (!isOurFault(error)) throw error;
     }
     await untilFollowed(parts, caller, made.roomId, reply);
+    await parts.leases.reachBack(made.roomId, holderOf(caller.tenant), from);
     return passBack(reply, made.answer);
   });
 };
+
+/**
+ * While a room is made the keeper does not leave it for a room that nobody holds, and the tenant's feed does not pass its first events.
+ * @param deed is given where the room's events begin in the journal
+ */
+async function whileMaking<T>(
+  { keeper, feed }: ActParts,
+  { tenant }: Caller,
+  deed: (from: number) => Promise<T>,
+): Promise<T> {
+  const making = await feed.making(tenant.id);
+  try {
+    return await keeper.whileMaking(() => deed(making.from));
+  } finally {
+    making.done();
+  }
+}
 
 /** Before the room is made: one that may not be held would have to be left again. A refusal is audited. */
 async function requireSpace(
