@@ -14,6 +14,7 @@ import { Recorder } from "./ledger/recorder.ts";
 import type { Clock, Random } from "./model/clock.ts";
 import type { Logger } from "./model/logger.ts";
 import { pseudouserOf } from "./model/pseudouser.ts";
+import type { HalfMade } from "./gateways/act/rooms/half-made.ts";
 import { gatewayRoutes } from "./parts/gateway.ts";
 import { Guard } from "./parts/guard.ts";
 import { Presence } from "./parts/presence.ts";
@@ -64,6 +65,7 @@ export class App {
   readonly #intake: FastifyInstance;
   readonly #gateway: FastifyInstance;
   readonly #admin: FastifyInstance;
+  readonly #halfMade: HalfMade;
   readonly #abort = new AbortController();
   readonly #startedAt: number;
   #notReadyBecause: string | null = "Emissary is starting.";
@@ -137,7 +139,7 @@ export class App {
       pinged: (transactionId) => tally.pinged(transactionId),
     });
     this.#gateway = listener({ name: "gateway", bodyLimit: null, audience: "strangers", passesOn: true });
-    gatewayRoutes(this.#gateway, {
+    this.#halfMade = gatewayRoutes(this.#gateway, {
       ...shared,
       feed: this.#readers.feed,
       recorder: this.#recorder,
@@ -146,6 +148,7 @@ export class App {
       pointers: this.#guard.pointers,
       routes: this.#guard.routes,
       keeper: this.#presence.keeper,
+      standIns: this.#presence.standIns,
       couriers: this.#readers.couriers,
       missed: this.#misses.note,
     });
@@ -278,6 +281,7 @@ export class App {
     if (!isSetUp) return;
     this.#background.push(...(await this.#guard.watch()));
     this.#background.push(...(await this.#presence.start()));
+    this.#background.push(this.#halfMade.run(stopping));
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#background.push(...this.#readers.start());
     this.#notReadyBecause = null;

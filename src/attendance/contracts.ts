@@ -1,6 +1,6 @@
 import type { Attendance } from "../model/attendance.ts";
 import type { RoomEvent, StateEvent } from "../model/event.ts";
-import type { RoomId, ServerName } from "../model/ids.ts";
+import type { RoomId, ServerName, TenantId, UserId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { Lease, LeaseEnd } from "../model/lease.ts";
 import type { Membership } from "../model/membership.ts";
@@ -29,6 +29,44 @@ export interface PseudouserMoves {
   leave(roomId: RoomId, abort: AbortSignal, reason?: string): Promise<MoveAnswer>;
   /** The pseudouser's own membership event as the homeserver holds it now; null where it has none or does not say. */
   ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null>;
+}
+
+/** A tenant's user that was invited by its own ID, and that is to be out of the room again. */
+export interface StandIn {
+  readonly roomId: RoomId;
+  readonly userId: UserId;
+  readonly tenant: TenantId;
+  /** What the room is told; null for what then is the case. */
+  readonly reason: string | null;
+  readonly tries: number;
+}
+
+/** Those that are to be out. Each call is one commit. */
+export interface StandInStore {
+  /** In place of what was written of the same user in the room. */
+  add(standIn: Omit<StandIn, "tries">, lookAt: number): Promise<void>;
+  /** Those whose time has come, the longest waiting first, at most `limit`. */
+  due(now: number, limit: number): Promise<readonly StandIn[]>;
+  /** When the next one's time comes; null for none. */
+  nextDue(): Promise<number | null>;
+  /** Also writes its tries. */
+  putOff(standIn: StandIn, lookAt: number): Promise<void>;
+  remove(roomId: RoomId, userId: UserId): Promise<void>;
+}
+
+/** What tenants' users do at the homeserver by themselves: come in to let the pseudouser in, and go. Each may be repeated. */
+export interface StandInMoves {
+  join(userId: UserId, roomId: RoomId, tenant: TenantId, abort: AbortSignal): Promise<MoveAnswer>;
+  /** Invites the pseudouser. */
+  invite(userId: UserId, roomId: RoomId, tenant: TenantId, abort: AbortSignal): Promise<MoveAnswer>;
+  /** Leaves, or declines the invite. */
+  leave(
+    userId: UserId,
+    roomId: RoomId,
+    tenant: TenantId,
+    reason: string | null,
+    abort: AbortSignal,
+  ): Promise<MoveAnswer>;
 }
 
 /** What `io.element.functional_members` (MSC4171) holds in a room. */

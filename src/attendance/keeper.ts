@@ -14,6 +14,7 @@ import { isOverRefused, plan } from "./plan.ts";
 import { Presence } from "./presence.ts";
 import { putOff, type Failure } from "./put-off.ts";
 import { Slots, type Turn } from "./slots.ts";
+import type { StandIns } from "./stand-ins.ts";
 
 export type { KeeperOptions };
 
@@ -21,6 +22,7 @@ export interface KeeperParts {
   readonly store: AttendanceStore;
   readonly moves: PseudouserMoves;
   readonly policy: Policy;
+  readonly standIns: Pick<StandIns, "letIn">;
   readonly desk: LeaseDesk;
   readonly recorder: Recorder;
   readonly clock: Clock;

@@ -10,6 +10,7 @@ import { objectionToAll } from "./objection.ts";
 import type { Pace } from "./pace.ts";
 import { putOff, type Failure } from "./put-off.ts";
 import type { Turn } from "./slots.ts";
+import type { StandIns } from "./stand-ins.ts";
 
 export interface KeeperOptions {
   /** How long we stay in a room that no lease holds any more, milliseconds, and up to half as long again. */
@@ -27,6 +28,7 @@ export interface MoverParts {
   readonly moves: PseudouserMoves;
   readonly store: AttendanceStore;
   readonly policy: Policy;
+  readonly standIns: Pick<StandIns, "letIn">;
   readonly recorder: Pick<Recorder, "observe">;
   readonly pace: Pace;
   readonly options: () => KeeperOptions;
@@ -38,6 +40,8 @@ export interface MoverParts {
   readonly stopping: AbortSignal;
 }
 
+/** How long users of tenants may take to let us in. */
+const LET_IN_MS = 120_000;
 /** How long the homeserver may take to tell our membership. */
 const CONFIRM_MS = 30_000;
 /** If neither the answer nor an event has told the outcome of a move, it is made again after this; both moves may be repeated. */
@@ -74,8 +78,14 @@ export class Mover {
     turn.waits();
     const { joinReason: reason, joinTimeout } = this.#parts.options();
     const way = { via: await policy.routes(roomId, via), reason };
-    const answer = await this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp);
-    if (answer === null) return;
+    const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp);
+    let answer = await join();
+    if (answer?.outcome === "refused") {
+      const { standIns } = this.#parts;
+      const letIn = await withLimit(clock, LET_IN_MS, stopping, (limit) => standIns.letIn(roomId, leases, limit));
+      if (letIn !== null) answer = letIn.outcome === "done" ? await join() : letIn;
+    }
+    if (answer === null || (stopping.aborted && answer.outcome !== "done")) return;
     if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now(), newest);
     if (answer.outcome === "retry") return this.#putOff(roomId, answer);
     await store.noteDeed(roomId, "room.join", clock.now());

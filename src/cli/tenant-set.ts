@@ -2,10 +2,11 @@ import { readFileSync } from "node:fs";
 import { InvalidArgumentError, type Command } from "commander";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { faultInExpression } from "../platform/expressions.ts";
-import { adminClient } from "./admin-client.ts";
+import { adminClient, configPath } from "./admin-client.ts";
 import { tenant } from "./answers.ts";
 import { wrongUsage } from "./exit.ts";
 import type { Io } from "./io.ts";
+import { reserveTenant } from "./reserved.ts";
 import { tellPing } from "./tenant-delivery.ts";
 import { checkedId } from "./tenant-words.ts";
 import { neutral } from "./text.ts";
@@ -95,6 +96,7 @@ export function addTenantSet(group: Command, io: Io): void {
           "Write them into the registration file that the tenant itself loads, too: url, namespaces.users, receive_ephemeral.",
         );
       }
+      if ("users" in body) await reserveTenant(answer.users, answer.sender, configPath(command), io);
       if ("url" in body || "ca" in body) await tellPing(client, io, answer);
     });
 }

@@ -4,12 +4,12 @@ import { z } from "zod";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { loadingAnew, registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
+import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
 import { adminClient, configPath } from "./admin-client.ts";
 import { removedAnswer, tenant, tenantsAnswer, type TenantAnswer } from "./answers.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
-import { coversOrdinaryUsers, isReserved } from "./reserved.ts";
+import { coversOrdinaryUsers, reserveTenant } from "./reserved.ts";
 import { facts, table } from "./table.ts";
 import { moment, neutral } from "./text.ts";
 import { addTenantAllow } from "./tenant-allow.ts";
@@ -69,11 +69,7 @@ export function addTenant(program: Command, io: Io): void {
           `Warning: --users ${neutral(body.users)} does not begin with @_ and may match ordinary users, whose IDs the tenant could then use for its personas.`,
         );
       }
-      if (typeof body.users === "string" && isReserved(body.users, configPath(command)) === false) {
-        io.err(
-          `Warning: nothing at the homeserver reserves the IDs that --users ${neutral(body.users)} matches: people or other appservices may take them. To prevent it: emissary register --force --reserve '${neutral(body.users)}', then ${loadingAnew()}.`,
-        );
-      }
+      await reserveTenant(answer.tenant.users, answer.tenant.sender, configPath(command), io);
     });
 
   group

@@ -2,8 +2,8 @@ import type { Journal, JournalEntry } from "../ledger/journal.ts";
 import type { Signal } from "../model/signal.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isUserId, type RoomId, type TenantId, type UserId } from "../model/ids.ts";
-import { shallow, stringAt, written } from "../model/json.ts";
-import { undress } from "../model/persona.ts";
+import { shallow, stringAt, written, type JsonObject } from "../model/json.ts";
+import { isAttendance, undress } from "../model/persona.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { addresseeOf } from "../policy/invites.ts";
 import type { Tenants } from "../policy/tenants.ts";
@@ -53,7 +53,7 @@ export interface FeedParts {
   readonly coverage: Coverage;
   /** Fired when there may be more to read than the journal has grown by. */
   readonly news: Signal;
-  readonly tenants: Pick<Tenants, "all" | "isPersona" | "viewerOf">;
+  readonly tenants: Pick<Tenants, "all" | "isPersona" | "isTenants" | "viewerOf">;
   readonly own: UserId;
 }
 
@@ -126,25 +126,20 @@ export class JournalFeed implements Feed, MakersFeed {
   #asSeen(tenant: Tenant, seq: number, event: RoomEvent, spans: readonly Span[] | undefined): RoomEvent | null {
     const { own, tenants } = this.#parts;
     const invited = invitedBy(event);
-    if (invited === own && this.#isAddressed(tenant, event)) {
+    // A user of a tenant's that invites the pseudouser lets it in, and invites nobody (attendance/stand-ins.ts).
+    if (invited === own && !tenants.isTenants(event.sender) && this.#isAddressed(tenant, event)) {
       return { ...undress(event, tenants.viewerOf(tenant)), state_key: tenant.sender };
     }
     const isCovered = spans?.some((span) => span.after < seq && seq <= (span.upTo ?? seq)) ?? false;
     const concerns = isCovered || (invited !== null && tenants.isPersona(tenant, invited));
     if (!concerns) return null;
-    const seen = undress(event, tenants.viewerOf(tenant));
-    return isPutOut(event, own) ? { ...seen, state_key: tenant.sender } : seen;
+    const viewer = tenants.viewerOf(tenant);
+    return isAttendance(event as unknown as JsonObject, viewer) ? null : undress(event, viewer);
   }
 
   #isAddressed(tenant: Tenant, { room_id, content }: RoomEvent): boolean {
     return addresseeOf(stringAt(content, "reason"), room_id, this.#parts.tenants.all())?.id === tenant.id;
   }
-}
-
-/** Whether somebody puts the pseudouser out. For a tenant in the room it is its own user that has to go, and it looks for that. */
-function isPutOut(event: RoomEvent, own: UserId): boolean {
-  if (event.type !== "m.room.member" || event.state_key !== own || event.sender === own) return false;
-  return event.content["membership"] === "leave" || event.content["membership"] === "ban";
 }
 
 /** Whom an event invites, or null where it is no invite. */

@@ -16,6 +16,8 @@ export interface CallOptions {
   readonly timeout?: number;
   /** False for the few calls that are the appservice's own. */
   readonly asPseudouser?: boolean;
+  /** Another user of our namespace, to act as in place of the pseudouser. */
+  readonly as?: UserId;
   /** A user's own token in place of ours. */
   readonly token?: string;
 }
@@ -107,7 +109,7 @@ export class HomeserverClient {
     for (const [name, value] of Object.entries(options.query ?? {})) {
       for (const one of typeof value === "string" ? [value] : value) query.append(name, one);
     }
-    if (options.asPseudouser !== false) query.set("user_id", this.own);
+    if (options.asPseudouser !== false) query.set("user_id", options.as ?? this.own);
     const body = options.body === undefined ? null : JSON.stringify(options.body);
     try {
       return await this.pool.request({

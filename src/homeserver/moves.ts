@@ -60,7 +60,8 @@ export class HomeserverMoves implements PseudouserMoves {
 /** How Synapse says that a room's access list (m.room.server_acl) keeps our server out; the specification has no code for it. */
 const SHUT_OUT = /^server is banned from room$/i;
 
-function moveAnswerOf(answer: Answer): MoveAnswer {
+/** What became of a move, by the homeserver's answer. */
+export function moveAnswerOf(answer: Answer): MoveAnswer {
   if (answer.status === 200) return { outcome: "done" };
   const code = answer.errcode ?? `HTTP_${answer.status}`;
   const reason = answer.error ?? `status ${answer.status}`;

@@ -8,17 +8,20 @@ import { isDeeperThan, isJsonObject, only, type JsonObject, type JsonValue } fro
 import { dress, type Costume } from "./persona.ts";
 
 /**
- * How an event comes to be: sent, as a call to redact, as state; or with a room that is made: `creation` for `m.room.create`,
- * `first-state` for the rest.
+ * How an event comes to be: sent, as a call to redact, as state; as somebody's `membership`, by whoever looks what that may be; or with
+ * a room that is made: `creation` for `m.room.create`, `first-state` for the rest.
  */
-export type Way = "send" | "redact" | "state" | "creation" | "first-state";
+export type Way = "send" | "redact" | "state" | "membership" | "creation" | "first-state";
 
 /** An event that another one says something of. */
 export interface Target {
   /** As it stands there; it may be no event ID. */
   readonly eventId: string;
-  /** Whose it has to be: the tenant's own, or anybody's but another tenant's. */
-  readonly mustBe: "own" | "not-anothers";
+  /**
+   * Whose it has to be: the tenant's own, or anybody's but another tenant's; `redactable` is likewise, by the action that is for whoever
+   * sent it.
+   */
+  readonly mustBe: "own" | "not-anothers" | "redactable";
   /** What becomes of it, after “cannot be”. */
   readonly doing: string;
 }
@@ -83,7 +86,7 @@ export function outgoing(way: Way, content: JsonObject, costume: Costume): Outgo
 }
 
 function refuseType(way: Way, type: string): void {
-  if (way === "creation") return;
+  if (way === "creation" || way === "membership") return;
   if (type === "m.room.member") throw noMembership();
   if (NEVER.has(type)) throw new EmissaryError("forbidden", `${type} is not for tenants to send.`);
   if (way !== "send" && way !== "redact" && MESSAGES.has(type)) {
@@ -94,7 +97,7 @@ function refuseType(way: Way, type: string): void {
 export function noMembership(): EmissaryError {
   return new EmissaryError(
     "forbidden",
-    "Memberships are not set as state: the pseudouser's belongs to attendance, and others' need their own calls (invite, kick, ban).",
+    "A membership that a tenant sets as state is one of its own users', or an invite, leave or ban of somebody else: whoever joins or knocks does that itself.",
   );
 }
 
@@ -114,7 +117,7 @@ function redaction(way: Way, content: JsonObject, costume: Costume): Outgoing {
 
 /** What has to hold of an event that is to be redacted. */
 export function redactedTarget(eventId: string): Target {
-  return { eventId, mustBe: "own", doing: "redacted" };
+  return { eventId, mustBe: "redactable", doing: "redacted" };
 }
 
 function targetsIn(way: Way, type: string, content: JsonObject): readonly Target[] {

@@ -1,6 +1,6 @@
 import { AS_PERSONA, ON_BEHALF_OF, ownerIn, ownTxnId, withoutMarks, type Owner } from "./attribution.ts";
 import type { RoomEvent } from "./event.ts";
-import type { TenantId, UserId } from "./ids.ts";
+import { isUserId, type TenantId, type UserId } from "./ids.ts";
 import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
 import {
   addProfile,
@@ -31,9 +31,13 @@ export interface Costume extends ShownAuthor {
 }
 
 /** Whose eyes an event is seen with. */
-export type Viewer = LevelsViewer;
+export interface Viewer extends LevelsViewer {
+  /** Whether a user is some tenant's. */
+  readonly isTenants: (userId: UserId) => boolean;
+}
 
 const CREATE = "m.room.create";
+const MEMBER = "m.room.member";
 
 /** Where a content holds another one that may take its place (spec, "Event replacements"). */
 const NEW_CONTENT = "m.new_content";
@@ -67,6 +71,25 @@ export function undress(event: RoomEvent, viewer: Viewer): RoomEvent {
 /** Like undress, for what stands where an event should and may lack what an event has: stripped state, answers of servers. */
 export function undressJson(event: JsonObject, viewer: Viewer): JsonObject {
   return undressed(event, viewer, 0);
+}
+
+/**
+ * Whether an event is no tenant's business: what the pseudouser's own membership comes to is attendance's, and so is that of a user of a
+ * tenant's that came only to let it in (attendance/stand-ins.ts). Bridges take every member that they do not know for a person. That
+ * the pseudouser is put out is left: for a tenant it is its own user that has to go.
+ */
+export function isAttendance(event: JsonObject, { own, isTenants }: Pick<Viewer, "own" | "isTenants">): boolean {
+  const { type, sender, state_key: key, content } = event;
+  if (type !== MEMBER || typeof key !== "string") return false;
+  if (key === own) return sender === own || !isPutOut(event, own);
+  const isMarked = isJsonObject(content) && ownerIn(content) !== null;
+  return key === sender && isMarked && isUserId(key) && isTenants(key);
+}
+
+/** Whether somebody puts the pseudouser out. */
+function isPutOut({ type, sender, state_key: key, content }: JsonObject, own: UserId): boolean {
+  if (type !== MEMBER || key !== own || sender === own || !isJsonObject(content)) return false;
+  return content["membership"] === "leave" || content["membership"] === "ban";
 }
 
 /** A state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
@@ -108,6 +131,7 @@ function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject
     if (event["user_id"] === viewer.own) seen["user_id"] = user;
   }
   const nested = (value: JsonObject): JsonObject => undressed(value, viewer, depth + 1);
+  if (isPutOut(event, viewer.own)) seen = { ...seen, state_key: viewer.tenant.sender };
   seen = withPower(withPrevious(seen, viewer), viewer);
   seen = changed(seen, "redacted_because", nested);
   return changed(seen, "unsigned", (unsigned) => {

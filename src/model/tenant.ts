@@ -4,6 +4,7 @@ export const TENANT_ACTIONS = [
   "read",
   "send",
   "redact",
+  "redact-others",
   "state",
   "room-state",
   "invite",
@@ -13,13 +14,17 @@ export const TENANT_ACTIONS = [
   "timestamp",
 ] as const;
 /**
- * What a tenant may do in its rooms. `redact` covers its own events only; `state` covers types outside `m.room.`, and
+ * What a tenant may do in its rooms. `redact` covers its own events only, and `redact-others` those that
+ * other people sent, never another tenant's; `state` covers types outside `m.room.`, and
  * `room-state` those inside, except memberships, which have actions of their own; `create` covers rooms and aliases;
  * `timestamp` is the right to say when an event was sent (`?ts=`, spec, AS API, "Timestamp massaging").
  */
 export type TenantAction = (typeof TENANT_ACTIONS)[number];
 
 export const DEFAULT_ACTIONS: readonly TenantAction[] = ["read", "send", "redact"];
+
+/** What the localparts of tenants' senders begin with. The underscore keeps them out of what people can register (spec, AS API). */
+export const SENDER_PREFIX = "_emissary_";
 
 /** The pattern of all rooms. Alone among patterns it is not the operator's word for a private room. */
 export const ANY_ROOM = "*";

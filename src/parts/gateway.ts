@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Keeper } from "../attendance/keeper.ts";
+import type { StandIns } from "../attendance/stand-ins.ts";
 import type { Feed, MakersFeed } from "../feed/feed.ts";
 import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
@@ -14,6 +15,7 @@ import { WriteLanes } from "../gateways/act/checks/lane.ts";
 import { TenantRates } from "../gateways/act/checks/rate.ts";
 import { Refusals } from "../gateways/act/checks/refusals.ts";
 import { Turns } from "../gateways/act/checks/turns.ts";
+import { HalfMade } from "../gateways/act/rooms/half-made.ts";
 import { actSurface } from "../gateways/act/routes.ts";
 import { TenantSync } from "../gateways/act/sync/sync.ts";
 import { Admission } from "../gateways/door/admission.ts";
@@ -42,6 +44,7 @@ export interface GatewayParts extends Shared {
   readonly pointers: Pointers;
   readonly routes: Routes;
   readonly keeper: Keeper;
+  readonly standIns: StandIns;
   readonly couriers: Couriers;
   /** Told of a tenant that begins its sync anew. */
   readonly missed: (tenant: TenantId, why: string) => void;
@@ -54,8 +57,11 @@ const HELD = {
   users: { common: 32 * MIB, each: 8 * MIB },
 } as const;
 
-/** Builds the gateway's two APIs and the door before them. */
-export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): void {
+/**
+ * Builds the gateway's two APIs and the door before them.
+ * @returns what undoes half-made rooms in the background
+ */
+export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): HalfMade {
   const { config, own, storage, openings, client, feed, missed } = parts;
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
   // As homeservers match: from the beginning, and to the end only where the expression says so.
@@ -76,12 +82,25 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
   const forTenants = client.of("tenants");
   const tenantsHeld = new BytesHeld(HELD.tenants, clock, noPlace("tenant", "memory"));
   const upstream = new HomeserverUpstream(forTenants, tenantsHeld);
+  const halfMade = new HalfMade({
+    own,
+    store: storage.makings,
+    upstream,
+    recorder,
+    ledger: storage.ledger,
+    desk,
+    personas: storage.personas,
+    clock,
+    log,
+  });
   const act = actSurface({
+    halfMade,
     own,
     tenants,
     desk,
     leases: storage.leases,
     keeper,
+    standIns: parts.standIns,
     ledger: storage.ledger,
     aliases: pointers,
     routes: parts.routes,
@@ -172,4 +191,5 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): voi
       refused: (who, kind) => metrics.noPlace.inc({ who, kind }),
     }),
   });
+  return halfMade;
 }

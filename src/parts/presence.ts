@@ -1,8 +1,10 @@
 import { FunctionalMember } from "../attendance/functional-member.ts";
 import { Keeper } from "../attendance/keeper.ts";
 import { RoomLoader } from "../attendance/loader.ts";
+import { StandIns } from "../attendance/stand-ins.ts";
 import { HomeserverMoves } from "../homeserver/moves.ts";
 import { HomeserverServiceMembers } from "../homeserver/service-members.ts";
+import { HomeserverStandIns } from "../homeserver/stand-ins.ts";
 import { HomeserverTombstones } from "../homeserver/tombstones.ts";
 import { HomeserverAnswers } from "../homeserver/word.ts";
 import type { Recorder } from "../ledger/recorder.ts";
@@ -24,6 +26,7 @@ import type { Shared } from "./shared.ts";
 /** What has the pseudouser be in rooms and out of them, and the ledger hold what is true of these. */
 export class Presence {
   readonly keeper: Keeper;
+  readonly standIns: StandIns;
   readonly #shared: Shared;
   readonly #guard: Guard;
   readonly #reviewer: Reviewer;
@@ -41,7 +44,18 @@ export class Presence {
     this.#shared = shared;
     this.#guard = guard;
     const moves = new HomeserverMoves(client);
+    this.standIns = new StandIns({
+      own,
+      store: storage.standIns,
+      moves: new HomeserverStandIns(client),
+      ledger: storage.ledger,
+      leases: storage.leases,
+      tenants,
+      clock,
+      log,
+    });
     this.keeper = new Keeper({
+      standIns: this.standIns,
       store: storage.attendance,
       moves,
       policy,
@@ -178,6 +192,7 @@ export class Presence {
     this.#loader.start();
     return [
       this.#reviewer.run(abort),
+      this.standIns.run(abort),
       this.#upgrades.run(abort),
       sweepLeases({ store: storage.leases, changed: this.#guard.desk.changed, clock, log, abort }),
       reconcileForever(this.#reconciler, abort),

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Random } from "../model/clock.ts";
 import { localpartOf, type ServerName, type UserId } from "../model/ids.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
-import type { Tenant } from "../model/tenant.ts";
+import { SENDER_PREFIX, type Tenant } from "../model/tenant.ts";
 import { expecting } from "./config/values.ts";
 import { compileExpression, faultInExpression } from "./expressions.ts";
 
@@ -87,9 +87,11 @@ export function makeRegistration(of: {
     receive_ephemeral: true,
     namespaces: {
       users: [
-        ...[exactly(pseudouserOf(of.serverName, of.localpart)), ...reserved.filter((regex) => !isOfAliases(regex))].map(
-          exclusively,
-        ),
+        ...[
+          exactly(pseudouserOf(of.serverName, of.localpart)),
+          sendersOf(of.serverName),
+          ...reserved.filter((regex) => !isOfAliases(regex)),
+        ].map(exclusively),
         ...(watchInvites ? [inCommon("@", of.serverName)] : []),
       ],
       aliases: [...reserved.filter(isOfAliases).map(exclusively), ...(aliases ? [inCommon("#", of.serverName)] : [])],
@@ -98,10 +100,26 @@ export function makeRegistration(of: {
   };
 }
 
-/** The namespaces that a registration of ours reserves besides the pseudouser's, which is the first where it is not known. */
+/**
+ * The users that tenants take themselves for, of tenants to come, too. So homeservers tell of invites of a tenant by its own ID, and let us
+ * answer them as it.
+ */
+export function sendersOf(server: string): string {
+  return `^@${SENDER_PREFIX}.*:${escaped(server)}$`;
+}
+
+/** What `sendersOf` makes for some server. */
+const SENDERS = new RegExp(`^\\^@${SENDER_PREFIX}\\.\\*:`);
+
+/**
+ * The namespaces that a registration of ours reserves besides its tenants' senders and the pseudouser, which is the first where it is not
+ * known.
+ */
 export function reservedIn({ users, aliases }: Registration["namespaces"], own: UserId | null): string[] {
   const others = own === null ? users.slice(1) : users.filter(({ regex }) => regex !== exactly(own));
-  return [...others, ...aliases].filter(({ exclusive }) => exclusive).map(({ regex }) => regex);
+  return [...others, ...aliases]
+    .filter(({ exclusive, regex }) => exclusive && !SENDERS.test(regex))
+    .map(({ regex }) => regex);
 }
 
 /** Whether a registration takes in all users (`@`), or all aliases (`#`), of the server. */

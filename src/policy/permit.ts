@@ -24,7 +24,7 @@ export interface Deed {
 }
 
 /** What the pseudouser can do in a room only because somebody gave it the power to. */
-const POWERS: ReadonlySet<TenantAction> = new Set(["state", "room-state", "invite", "kick", "ban"]);
+const POWERS: ReadonlySet<TenantAction> = new Set(["redact-others", "state", "room-state", "invite", "kick", "ban"]);
 
 /** What a tenant may do in a room that was made for it, as whoever makes a room may. */
 const CREATOR_ACTIONS: ReadonlySet<TenantAction> = new Set(["read", "send", "redact", ...POWERS]);

@@ -5,7 +5,7 @@ import type { Compile } from "../model/expression.ts";
 import type { RoomAlias, RoomId, ServerName, TenantId, UserId } from "../model/ids.ts";
 import type { Viewer } from "../model/persona.ts";
 import { Signal } from "../model/signal.ts";
-import { ANY_ROOM, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
+import { ANY_ROOM, SENDER_PREFIX, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
 import { overlapOf } from "./namespaces.ts";
 import { hasSamePins, isSameGrant, MAX_GRANTS, namesRoom } from "./grants.ts";
 import { movedAlias } from "./permit.ts";
@@ -273,6 +273,11 @@ export class Tenants {
     return userId === tenant.sender || this.#owners.ownerOf(userId) === tenant.id;
   }
 
+  /** Whether a user is any tenant's. */
+  isTenants(userId: UserId): boolean {
+    return this.#owners.ownerOf(userId) !== null;
+  }
+
   /** Whether a user is another tenant's. */
   isOthers(tenant: Tenant, userId: UserId): boolean {
     const owner = this.#owners.ownerOf(userId);
@@ -291,7 +296,12 @@ export class Tenants {
 
   /** Whose eyes events are seen with that go to a tenant. */
   viewerOf(tenant: Tenant): Viewer {
-    return { own: this.#own, tenant, isPersona: (userId) => this.isPersona(tenant, userId) };
+    return {
+      own: this.#own,
+      tenant,
+      isPersona: (userId) => this.isPersona(tenant, userId),
+      isTenants: (userId) => this.isTenants(userId),
+    };
   }
 
   /**
@@ -339,13 +349,13 @@ export class Tenants {
   }
 }
 
-/** The user that a tenant takes itself for. The underscore keeps it out of what people can register (spec, AS API). */
+/** The user that a tenant takes itself for. */
 export function senderOf(id: TenantId, server: ServerName): UserId {
   return `@${senderLocalpartOf(id)}:${server}` as UserId;
 }
 
 export function senderLocalpartOf(id: TenantId): string {
-  return `_emissary_${id}`;
+  return `${SENDER_PREFIX}${id}`;
 }
 
 function hashToken(token: string): string {

@@ -123,6 +123,111 @@ it("the tenant has the power that somebody gives the pseudouser, and loses it by
   expect(await usersOf()).toEqual({ [bob.userId]: 100, [stage.pseudouser]: 100 });
 });
 
+describe("who is invited by its own ID", () => {
+  const at = (roomId: string, rest: string): string => `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}${rest}`;
+  const memberOf = async (roomId: string, userId: string): Promise<Json> =>
+    (await bob.members(roomId)).find(({ state_key }) => state_key === userId)?.content ?? {};
+  let bridge: MatrixUser;
+  let ghost: string;
+
+  beforeAll(async () => {
+    const users = `^@bot_.*:${stage.ours.serverName}$`;
+    bridge = await stage.tenant("bridge", "--users", users, "--actions", "read,send,invite,ban,redact-others");
+    ghost = `@bot_ghost:${stage.ours.serverName}`;
+  });
+
+  it.each([
+    ["a bot in a private room", "private_chat", false, true],
+    ["a bot in a direct chat", "trusted_private_chat", true, true],
+    ["a ghost in a direct chat", "trusted_private_chat", true, false],
+  ])("%s has the pseudouser let in, and is out again", async (_what, preset, isDirect, isBot) => {
+    const user = isBot ? bridge.userId : ghost;
+    const before = (await bridge.request("GET", "/_matrix/client/v3/sync")).body["next_batch"] as string;
+    const roomId = await bob.createRoom({ preset, is_direct: isDirect, invite: [user] });
+    await until(
+      "the invite",
+      async () => (await bridge.request("GET", "/_matrix/client/v3/sync", { since: before, timeout: 1_000 })).body,
+      (body) => JSON.stringify(body["rooms"] ?? {}).includes(roomId),
+    );
+    const query = { user_id: user };
+    const joined = await bridge.request("POST", at(roomId, "/join"), query, {});
+    expect([joined.status, joined.body]).toEqual([200, { room_id: roomId }]);
+    const sent = await bridge.request("PUT", at(roomId, "/send/m.room.message/1"), query, {
+      msgtype: "m.text",
+      body: "hi",
+    });
+    expect(sent.status).toBe(200);
+    await bob.waitForMessage(roomId, ({ content }) => String(content["body"]).endsWith("hi"));
+    const left = await until(
+      "its leaving",
+      () => memberOf(roomId, user),
+      ({ membership }) => membership === "leave",
+    );
+    expect(left["reason"]).toContain(stage.pseudouser);
+    expect(await bob.joinedMembers(roomId)).toEqual([stage.pseudouser, bob.userId].sort());
+    const seen = await bridge.joinedMembers(roomId);
+    expect(seen).toEqual([user, bob.userId].sort());
+    const state = await bridge.state(roomId);
+    expect(state.filter(({ state_key }) => state_key === stage.pseudouser)).toEqual([]);
+  });
+
+  it("and cannot let anybody in is out with a word to its inviter", async () => {
+    const levels = { invite: 50 };
+    const roomId = await bob.createRoom({ preset: "private_chat", power_level_content_override: levels });
+    await bob.invite(roomId, bridge.userId);
+    const join = () => bridge.request("POST", at(roomId, "/join"), {}, {});
+    const refused = await until("the refusal", join, ({ body }) => JSON.stringify(body).includes("as the reason"));
+    expect([refused.status, refused.body["errcode"]]).toEqual([403, "M_FORBIDDEN"]);
+    const left = await until(
+      "its leaving",
+      () => memberOf(roomId, bridge.userId),
+      ({ membership }) => membership === "leave",
+    );
+    expect(left["reason"]).toContain(`Invite ${stage.pseudouser} to this room, with the word "bridge" as the reason`);
+  });
+
+  it("is asked by state, as others are banned and redacted, with what the content says", async () => {
+    const roomId = await bob.createRoom({ preset: "public_chat", room_version: "11" });
+    await bridge.join(roomId, [stage.theirs.serverName]);
+    const content = (await bob.state(roomId)).find(({ type }) => type === TYPE)?.content;
+    await bob.sendState(roomId, TYPE, { ...content, users: { [bob.userId]: 100, [stage.pseudouser]: 50 } });
+    const mallory = await stage.user(stage.theirs, "mallory");
+    await mallory.join(roomId);
+    const said = await mallory.sendText(roomId, "buy this");
+    await until(
+      "what was said, and the power",
+      () => bridge.messages(roomId),
+      ({ chunk }) => chunk.some(({ event_id }) => event_id === said) && chunk.some(({ type }) => type === TYPE),
+    );
+    const redacted = await bridge.request("PUT", at(roomId, `/redact/${encodeURIComponent(said)}/1`), {}, {});
+    expect(redacted.status).toBe(200);
+    const ban = { membership: "ban", reason: "spam", "org.matrix.msc4293.redact_events": true };
+    const path = at(roomId, `/state/m.room.member/${encodeURIComponent(mallory.userId)}`);
+    const banned = await bridge.request("PUT", path, {}, ban);
+    expect([banned.status, banned.body]).toEqual([200, { event_id: expect.any(String) as unknown }]);
+    const invite = { membership: "invite", is_direct: true };
+    const carol = `@carol:${stage.theirs.serverName}`;
+    const asked = at(roomId, `/state/m.room.member/${encodeURIComponent(carol)}`);
+    expect((await bridge.request("PUT", asked, {}, invite)).status).toBe(200);
+    await until(
+      "the ban over there",
+      () => memberOf(roomId, mallory.userId),
+      ({ membership }) => membership === "ban",
+    );
+    expect(await memberOf(roomId, mallory.userId)).toMatchObject(ban);
+    expect(
+      await until(
+        "the invite",
+        () => memberOf(roomId, carol),
+        ({ membership }) => membership === "invite",
+      ),
+    ).toMatchObject(invite);
+    expect((await bob.event(roomId, said)).content["body"]).toBe(undefined);
+    const back = await bridge.event(roomId, banned.body["event_id"] as string);
+    expect([back.sender, back.content]).toEqual([bridge.userId, ban]);
+  });
+});
+
 it("media that a tenant uploads come back whole, under the older path, too", async () => {
   const picture = Buffer.alloc(300_000, "picture");
   const uri = await bot.uploadContent(picture, "image/png", "cat.png");

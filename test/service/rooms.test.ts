@@ -254,3 +254,71 @@ test("a name that the homeserver keeps for others is refused with what the opera
     { action: "alias.set", outcome: "M_EXCLUSIVE" },
   ]);
 });
+
+/** What is left of a room that a tenant was not given: nothing that is in its way, or that somebody holds. */
+async function nothingIsLeft({ homeserver }: Service, again: Service, one: TenantClient): Promise<void> {
+  await eventually("the alias being free", () => homeserver.aliases.size === 0);
+  const [room] = [...homeserver.rooms.values()];
+  await eventually("the room being left", () => room!.users("join").length === 0);
+  expect(await one.joinedRooms()).toEqual([]);
+  expect(again.query("SELECT * FROM room_makings")).toEqual([]);
+  const another = await made(again, one, { room_alias_name: "lounge", preset: "public_chat" });
+  expect([homeserver.aliases.get(`#lounge:${SERVER}`), await one.joinedRooms()]).toEqual([another.id, [another.id]]);
+}
+
+test.each([
+  ["the homeserver's answer is lost", "POST", /createRoom/, { cutAfter: 0 }],
+  ["the tenant does not get into the room", "GET", /state\/m\.room\.create/, "close"],
+] as const)("where %s, nothing is left of the room", async (_what, method, path, fault) => {
+  const service = await startService();
+  const one = await service.tenant("one", MAKER);
+  const end = service.homeserver.fault(method, path, fault, 1_000);
+  const answer = await one.ask("POST", "/createRoom", { room_alias_name: "lounge", preset: "public_chat" });
+  end();
+  expect(answer.status).toBeGreaterThanOrEqual(500);
+  await nothingIsLeft(service, service, one);
+});
+
+test.each([
+  ["the homeserver's answer comes", "POST", /createRoom/],
+  ["it is known whom the room is for", "GET", /state\/m\.room\.create/],
+  ["it is known that the pseudouser is in", "GET", /state\/m\.room\.member/],
+] as const)("where Emissary ends before %s, the next start leaves nothing of the room", async (_what, method, path) => {
+  const service = await startService();
+  const { homeserver } = service;
+  const one = await service.tenant("one", MAKER);
+  const late = gate();
+  const end = homeserver.fault(method, path, { waitFor: late.opened }, 1_000);
+  const asked = one.ask("POST", "/createRoom", { room_alias_name: "lounge", preset: "public_chat" }).catch(() => null);
+  await eventually("the room", () => homeserver.seen(method, path).length > 0 && homeserver.rooms.size > 0);
+  await service.app.stop();
+  end();
+  late.open();
+  await asked;
+  const again = await startService({ homeserver, sqlite: service.config.storage.sqlite });
+  await nothingIsLeft(service, again, one.at(again));
+});
+
+test("where policy refuses the room once it is there, nothing is left of it", async () => {
+  const service = await startService({ settings: { policy: { denyRooms: ["!made*"] } } });
+  const one = await service.tenant("one", MAKER);
+  const answer = await one.ask("POST", "/createRoom", { room_alias_name: "lounge" });
+  expect([answer.status, answer.body["org.matrix.msc1777.reason"]]).toEqual([403, "denied"]);
+  const [room] = [...service.homeserver.rooms.values()];
+  expect([service.homeserver.aliases.size, await one.joinedRooms()]).toEqual([0, []]);
+  await eventually("the room being left", () => room!.users("join").length === 0);
+  expect(service.query("SELECT * FROM room_makings")).toEqual([]);
+});
+
+test("an alias that was there before stays where it is, whoever asks for a room with it", async () => {
+  const service = await startService();
+  const [one, two] = [await service.tenant("one", MAKER), await service.tenant("two", MAKER)];
+  const room = await made(service, one, { room_alias_name: "lounge" });
+  for (const tenant of [one, two]) {
+    expect(outcome(await tenant.ask("POST", "/createRoom", { room_alias_name: "lounge" }))).toEqual([
+      400,
+      "M_ROOM_IN_USE",
+    ]);
+  }
+  expect([service.homeserver.aliases.get(`#lounge:${SERVER}`), await one.joinedRooms()]).toEqual([room.id, [room.id]]);
+});

@@ -79,6 +79,7 @@ test.each(JUMPS)("where the clock is set %s nothing is further away than it was"
     INSERT INTO cool_downs VALUES (1, 'flooded', '', 1, 0, 0);
     INSERT INTO tenants (id, sender, ephemeral, token_hash, hs_salt, created_at) VALUES ('t', '@t:x', 0, '', '', 0);
     INSERT INTO media_reservations VALUES ('m', 't', 0);
+    INSERT INTO stand_ins VALUES ('!r:x', '@u:x', 't', NULL, 0, 0);
     INSERT INTO aliases VALUES ('#a:x', '!r:x', 'kept', NULL, NULL, 0, 0, NULL, NULL);`);
   for (const jump of jumps) {
     // As the program does while it runs: it is due within its pause, by the clock of then.

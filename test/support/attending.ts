@@ -267,6 +267,7 @@ export class Program {
     });
     this.desk = new LeaseDesk(stores.leases, this.policy, this.#clock, { note: async () => {} });
     this.keeper = new Keeper({
+      standIns: { letIn: async () => null },
       store: stores.attendance,
       moves: rooms.seenBy(() => this.#isDead),
       policy: this.policy,

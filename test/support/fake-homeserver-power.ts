@@ -42,8 +42,20 @@ function hasPower(
  * Whether the room's power levels let a user make a request.
  * @param segments of its path, after the room
  */
-export function mayDo(room: FakeRoom, user: string, method: string, segments: readonly string[]): boolean {
-  const [action = "", type = ""] = segments;
+export function mayDo(
+  room: FakeRoom,
+  user: string,
+  method: string,
+  segments: readonly string[],
+  body: JsonObject,
+): boolean {
+  const [action = "", type = "", key = ""] = segments;
+  // A membership is no state as other state is (spec, "Authorization rules", `m.room.member`).
+  if (`${method} ${action} ${type}` === "PUT state m.room.member" && key !== user) {
+    const { membership } = body;
+    const isLifted = membership === "leave" && room.membership(key) === "ban";
+    return hasPower(room, user, membership === "invite" ? "invite" : membership === "ban" || isLifted ? "ban" : "kick");
+  }
   switch (`${method} ${action}`) {
     case "PUT send":
     case "PUT redact":

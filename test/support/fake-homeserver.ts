@@ -85,6 +85,8 @@ export class FakeHomeserver {
   /** Display names by user. */
   readonly profiles = new Map<string, string>();
   readonly registered = new Set<string>();
+  /** Users of the registration's namespaces: what concerns them is sent, registered or not. */
+  readonly namespaces: RegExp[] = [];
   /** Tokens of ordinary users. */
   readonly tokens = new Map([["token-of-alice", `@alice:${SERVER}`]]);
   /** Device IDs by token, where the token is of a device. */
@@ -205,7 +207,10 @@ export class FakeHomeserver {
 
   #isInterested(room: FakeRoom, stateKey: string | undefined): boolean {
     if (this.tellsOfAliases && this.#aliasesOf(room).length > 0) return true;
-    return [...this.registered].some((user) => user === stateKey || room.membership(user) === "join");
+    if ([...this.registered].some((user) => user === stateKey || room.membership(user) === "join")) return true;
+    const isOurs = (user: string): boolean => this.namespaces.some((namespace) => namespace.test(user));
+    if (stateKey !== undefined && isOurs(stateKey)) return true;
+    return this.namespaces.length > 0 && room.users("join").some(isOurs);
   }
 
   #aliasesOf(room: FakeRoom): string[] {
@@ -545,7 +550,7 @@ export class FakeHomeserver {
     ];
   }
 
-  #join(roomId: string, user: string): Reply {
+  #join(roomId: string, user: string, content: JsonObject = { membership: "join" }): Reply {
     const room = this.rooms.get(roomId);
     if (room === undefined) return [404, { errcode: "M_NOT_FOUND", error: "Can't join remote room" }];
     const membership = room.membership(user);
@@ -555,7 +560,7 @@ export class FakeHomeserver {
     if (room.joinRule !== "public" && membership !== "invite" && !this.#isAllowed(room, user)) {
       return [403, { errcode: "M_FORBIDDEN", error: "You are not invited to this room." }];
     }
-    this.setMembership(room, user, "join");
+    this.send(room, user, "m.room.member", content, user);
     return [200, { room_id: room.id }];
   }
 
@@ -579,6 +584,16 @@ export class FakeHomeserver {
       if (event === null) return NOT_FOUND;
       return [200, query.get("format") === "event" ? event : event.content];
     }
+    // One's own membership, set as state, is what the calls for it do (Synapse: `update_membership`).
+    if (method === "PUT" && action === "state" && first === "m.room.member" && second === user) {
+      const isJoin = body["membership"] === "join";
+      if (!isJoin && !isIn && room.membership(user) !== "invite") return NOT_THERE;
+      if (isJoin && !isIn) {
+        const refused = this.#join(room.id, user, body);
+        if (refused[0] !== 200) return refused;
+      } else this.send(room, user, first, body, user);
+      return [200, { event_id: room.stateEvent(first, user)?.event_id ?? "" }];
+    }
     if (action === "leave") {
       if (!isIn && room.membership(user) !== "invite") return NOT_THERE;
       this.setMembership(room, user, "leave");
@@ -586,7 +601,7 @@ export class FakeHomeserver {
     }
     // As Synapse: an event that one may not see is not there.
     if (!mayRead) return action === "event" ? NOT_FOUND : NOT_THERE;
-    if (this.heedsPower && !mayDo(room, user, method, segments.slice(2))) {
+    if (this.heedsPower && !mayDo(room, user, method, segments.slice(2), body)) {
       return [403, { errcode: "M_FORBIDDEN", error: "You don't have permission to do that" }];
     }
     switch (`${method} ${action ?? ""}`) {
@@ -635,6 +650,9 @@ export class FakeHomeserver {
       case "PUT redact":
         return this.#redact(call, room);
       case "PUT state":
+        if (first === "m.room.member" && body["membership"] === "invite" && room.membership(second) === "join") {
+          return [403, { errcode: "M_FORBIDDEN", error: `${second} is already in the room.` }];
+        }
         // A redaction redacts also where it is sent as state: its type is what counts.
         if (first === "m.room.redaction") room.empty(stringAt(body, "redacts"));
         return [200, { event_id: this.send(room, user, first, body, second).event_id }];

@@ -22,7 +22,8 @@ export function tenant(id: string, more: Partial<Tenant> = {}): Tenant {
 
 /** Eyes of a tenant that has no users but its sender and those that are named. */
 export function viewer(of: Tenant, personas: readonly UserId[] = []): Viewer {
-  return { own: OWN, tenant: of, isPersona: (user) => user === of.sender || personas.includes(user) };
+  const isPersona = (user: UserId): boolean => user === of.sender || personas.includes(user);
+  return { own: OWN, tenant: of, isPersona, isTenants: isPersona };
 }
 
 /** Whoever is asked for is a tenant, and may do what is the default. */

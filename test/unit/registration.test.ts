@@ -18,7 +18,7 @@ const own = (serverName: string, localpart = "") =>
   makeRegistration({ url: "http://127.0.0.1:9009", serverName: serverName as ServerName, localpart, tokens: TOKENS });
 
 describe("Emissary's own registration", () => {
-  test("claims the pseudouser and nobody else, by an ordinary sender, and is told of all aliases", () => {
+  test("claims the pseudouser, tenants' senders and nobody else, by an ordinary sender, and is told of all aliases", () => {
     expect(own("example.org")).toEqual({
       id: "emissary",
       url: "http://127.0.0.1:9009",
@@ -28,7 +28,10 @@ describe("Emissary's own registration", () => {
       rate_limited: false,
       receive_ephemeral: true,
       namespaces: {
-        users: [{ exclusive: true, regex: "^@:example\\.org$" }],
+        users: [
+          { exclusive: true, regex: "^@:example\\.org$" },
+          { exclusive: true, regex: "^@_emissary_.*:example\\.org$" },
+        ],
         aliases: [{ exclusive: false, regex: "^#.*:example\\.org$" }],
         rooms: [],
       },

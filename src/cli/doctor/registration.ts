@@ -1,5 +1,5 @@
 import { stringAt } from "../../model/json.ts";
-import { claimsAll, registrationSchema } from "../../platform/registration.ts";
+import { claimsAll, registrationSchema, sendersOf } from "../../platform/registration.ts";
 import type { Check } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
 
@@ -82,6 +82,15 @@ export const watchedNamespaces: Check = async ({ registrationFile, config }) => 
       what: "The homeserver sends Emissary all that happens in its users' rooms, and invites.take_part, which needs it, is off.",
       why: "The registration was written with --watch-invites.",
       do: `Set invites.take_part: true, or emissary register --force --no-watch-invites. ${loadAnew(path)}`,
+    });
+  }
+  const isTold = (regex: string): boolean =>
+    file.data.namespaces.users.some((one) => one.exclusive && one.regex === regex);
+  if (!isTold(sendersOf(serverName))) {
+    return aboutWatched.warning({
+      what: "The homeserver is not asked to tell of invites of tenants by their own IDs, so nobody can invite a bot by its own.",
+      why: "The registration was written by an earlier version.",
+      do: `emissary register --force. ${loadAnew(path)}`,
     });
   }
   return aboutWatched.ok("the homeserver is asked to tell what the configuration needs");

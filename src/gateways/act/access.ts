@@ -46,6 +46,24 @@ export async function requireDeed(
   return room;
 }
 
+/** Likewise, where any one of several actions is enough. @throws EmissaryError why the first is not allowed */
+export async function requireAnyDeed(
+  parts: AccessParts,
+  caller: Caller,
+  roomId: RoomId,
+  [first, ...others]: readonly [TenantAction, ...TenantAction[]],
+): Promise<Room> {
+  try {
+    return await requireDeed(parts, caller, roomId, { action: first });
+  } catch (error) {
+    const [next, ...more] = others;
+    if (next === undefined || !(error instanceof EmissaryError) || error.reason !== "not-allowed") throw error;
+    return requireAnyDeed(parts, caller, roomId, [next, ...more]).catch((other: unknown) => {
+      throw other instanceof EmissaryError && other.reason === "not-allowed" ? error : other;
+    });
+  }
+}
+
 /** For deeds outside of rooms that are there: making them, their aliases. @throws EmissaryError `forbidden` */
 export function requireAction({ tenant }: Caller, action: TenantAction): void {
   const objection = objectionTo(tenant, { action, room: null, type: null, createdFor: null });

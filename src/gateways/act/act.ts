@@ -3,6 +3,7 @@ import type { BytesHeld } from "../../model/bytes-held.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { MakersFeed } from "../../feed/feed.ts";
+import type { StandIns } from "../../attendance/stand-ins.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
@@ -18,6 +19,7 @@ import type { WriteLanes } from "./checks/lane.ts";
 import type { TenantRates } from "./checks/rate.ts";
 import type { Refusals } from "./checks/refusals.ts";
 import type { Turns } from "./checks/turns.ts";
+import type { HalfMade } from "./rooms/half-made.ts";
 import type { TenantSync } from "./sync/sync.ts";
 
 /** What the Act API is built of. */
@@ -27,9 +29,11 @@ export interface ActParts {
   readonly desk: LeaseDesk;
   readonly leases: LeaseStore;
   readonly keeper: Pick<Keeper, "untilPresent" | "whileMaking">;
+  readonly standIns: Pick<StandIns, "retire">;
   readonly ledger: Ledger;
   readonly personas: PersonaStore;
   readonly media: MediaReservations;
+  readonly halfMade: Pick<HalfMade, "making">;
   /** Messages of a persona carry its name in their text, too (gateway.persona_fallback). */
   readonly personaFallback: boolean;
   readonly clock: Clock;

@@ -1,5 +1,5 @@
 import type { AuditEntry } from "../../model/audit.ts";
-import type { RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { RoomAlias, RoomId, TenantId, UserId } from "../../model/ids.ts";
 import type { PersonaInRoom, Profile } from "../../model/persona.ts";
 
 export interface AuditWriter {
@@ -42,4 +42,24 @@ export interface MediaReservations {
   ownerOf(mediaId: string, now: number): Promise<TenantId | null>;
   /** It was uploaded. */
   remove(mediaId: string): Promise<void>;
+}
+
+/** A room that a tenant is making, or was when we ended. */
+export interface RoomMaking {
+  readonly id: number;
+  readonly tenant: TenantId;
+  /** The alias that comes with it; null where there is none, or it was there before. */
+  readonly alias: RoomAlias | null;
+  /** Null until the homeserver has named it. */
+  readonly roomId: RoomId | null;
+}
+
+/** Rooms that are being made. Each call is one commit. */
+export interface RoomMakings {
+  /** Before the homeserver is asked; the ID of what is begun. */
+  begin(tenant: TenantId, alias: RoomAlias | null): Promise<number>;
+  made(id: number, roomId: RoomId): Promise<void>;
+  /** The tenant has the room, or nothing of it is left. */
+  end(id: number): Promise<void>;
+  all(): Promise<readonly RoomMaking[]>;
 }

@@ -20,6 +20,7 @@ export const DUE_TIMES: Readonly<Record<string, readonly string[]>> = {
   attendance: ["since", "next_at", "retry_at", "leave_at"],
   cool_downs: ["until", "forget_at"],
   media_reservations: ["expires_at"],
+  stand_ins: ["look_at"],
   aliases: ["since", "checked_at", "empty_since"],
 };
 

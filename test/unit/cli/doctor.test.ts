@@ -339,6 +339,20 @@ const FAULTS: readonly Row[] = [
     { "watched-namespaces": ["failure", /invites\.take_part.*register --force --watch-invites/] },
   ],
   [
+    "tenants' senders whose invites nobody tells of",
+    {
+      registration: {
+        namespaces: { users: [OWN_USER], aliases: [{ ...EVERYBODY, regex: "^#.*:example\\.org$" }], rooms: [] },
+      },
+    },
+    {
+      "watched-namespaces": [
+        "warning",
+        /invite a bot by its own|invites of tenants by their own IDs.*register --force/,
+      ],
+    },
+  ],
+  [
     "users that nobody needs to be told of",
     {
       registration: {

@@ -192,12 +192,13 @@ describe("an operator who has registered before", () => {
     const aliases = () => (parse(read(folder, "registration.yaml")) as Registration).namespaces.aliases;
     const [telegram, irc] = ["^@_telegram_.*:example\\.org$", "@_irc_.*:example\\.org"];
     await register(folder, "--force", "--reserve", telegram, "#telegram_.*:example\\.org");
-    expect(users()).toEqual(["^@:example\\.org$", telegram]);
+    const senders = "^@_emissary_.*:example\\.org$";
+    expect(users()).toEqual(["^@:example\\.org$", senders, telegram]);
     await register(folder, "--force", "--rotate", "--localpart", "_pseudo", "--reserve", irc, "--reserve", telegram);
-    expect(users()).toEqual(["^@_pseudo:example\\.org$", telegram, irc]);
+    expect(users()).toEqual(["^@_pseudo:example\\.org$", senders, telegram, irc]);
     writeFileSync(join(folder, "emissary.yaml"), "neither: [this");
     await register(folder, "--force", ...FLAGS);
-    expect(users()).toEqual(["^@:example\\.org$", telegram, irc]);
+    expect(users()).toEqual(["^@:example\\.org$", senders, telegram, irc]);
     expect(aliases()).toEqual([
       { exclusive: true, regex: "#telegram_.*:example\\.org" },
       { exclusive: false, regex: "^#.*:example\\.org$" },

@@ -57,11 +57,33 @@ describe("tenant add", () => {
     ["@_irc_.*:b", true],
   ])("says where people could take the personas' IDs: %s reserved", async (reserved, warned) => {
     const { config } = await daemon({ "POST /tenants": WITH_REGISTRATION });
-    const users = [{ exclusive: true, regex: reserved }];
+    const users = [reserved, "^@_emissary_.*:b$"].map((regex) => ({ exclusive: true, regex }));
     writeFileSync(join(dirname(config[1]!), "registration.yaml"), JSON.stringify({ namespaces: { users } }));
     const flags = ["--users", "^@_telegram_.*:b$"];
     const { stderr } = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
     expect(stderr.includes("emissary register --force --reserve '^@_telegram_.*:b$'")).toBe(warned);
+  });
+
+  test("reserves the personas' IDs and the senders' where the registration is ours to write, and says what to load", async () => {
+    const { config } = await daemon({ "POST /tenants": WITH_REGISTRATION });
+    const path = join(dirname(config[1]!), "registration.yaml");
+    writeFileSync(path, "# mine\nid: emissary\nnamespaces:\n  users:\n    - { exclusive: true, regex: '^@:b$' }\n", {
+      mode: 0o600,
+    });
+    const flags = ["--users", "^@_telegram_.*:b$"];
+    const { stderr } = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
+    const text = readFileSync(path, "utf8");
+    expect(text).toMatch(/^# mine\n/);
+    expect(parse(text)).toEqual({
+      id: "emissary",
+      namespaces: {
+        users: ["^@:b$", "^@_emissary_.*:b$", "^@_telegram_.*:b$"].map((regex) => ({ exclusive: true, regex })),
+      },
+    });
+    expect(stderr).toContain(`${path} as it is now (Synapse: app_service_config_files), and restart it.`);
+    expect(stderr).not.toContain("Warning");
+    const again = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
+    expect(again.stderr).not.toContain("Reserved");
   });
 
   test("writes it to a file for the owner alone, and then shows no token", async () => {
@@ -134,7 +156,7 @@ describe("tenant add", () => {
     const { exitCode, stderr } = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
     expect(exitCode).toBe(2);
     expect(stderr.match(/--[a-z]+:/g)).toEqual(["--url:", "--users:", "--actions:"]);
-    expect(stderr).toContain("dance: there are read, send, redact, state, room-state");
+    expect(stderr).toContain("dance: there are read, send, redact, redact-others, state, room-state");
     expect(asked).toEqual([]);
   });
 });

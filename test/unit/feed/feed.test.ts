@@ -42,6 +42,7 @@ function scene(events: readonly RoomEvent[], leases: readonly Lease[], first = 1
   const tenants = {
     all: () => [IRC, TELEGRAM],
     isPersona: ({ sender, users }: Tenant, user: UserId) => user === sender || user.startsWith(users ?? "no user"),
+    isTenants: (user: UserId) => [IRC, TELEGRAM].some((one) => tenants.isPersona(one, user)),
     viewerOf: (of: Tenant) => viewer(of),
   };
   const bounds = async () => ({ first, last: first + journal.length - 1 });
@@ -103,9 +104,10 @@ describe("what concerns a tenant", () => {
     expect(seqs(await feed.read(IRC, 0, NO_LIMITS))).toEqual([]);
   });
 
-  test("is an invite of the pseudouser into its room as it was made, if it is for another", async () => {
-    const { feed } = scene([invite("1", OWN, "for irc")], [always(TELEGRAM, ROOM), always(IRC, ROOM)]);
-    expect((await feed.read(TELEGRAM, 0, NO_LIMITS)).events[0]?.event.state_key).toBe(OWN);
+  test("is no invite of the pseudouser into its room that is for another, nor one by a tenant's user that lets it in", async () => {
+    const letIn = { ...invite("2", OWN, "telegram"), sender: CAT };
+    const { feed } = scene([invite("1", OWN, "for irc"), letIn], [always(TELEGRAM, ROOM), always(IRC, ROOM)]);
+    expect(seqs(await feed.read(TELEGRAM, 0, NO_LIMITS))).toEqual([]);
     expect((await feed.read(IRC, 0, NO_LIMITS)).events[0]?.event.state_key).toBe(IRC.sender);
   });
 
@@ -113,10 +115,10 @@ describe("what concerns a tenant", () => {
     "is the pseudouser being put out of its room (%s): it is its own user that has to go",
     async (out) => {
       const putOut = member(OWN, out, { id: "1", sender: ALICE });
-      const left = member(OWN, "leave", { id: "2" });
-      const { feed } = scene([putOut, left], [always(TELEGRAM, ROOM)]);
+      const own = [member(OWN, "leave", { id: "2" }), member(OWN, "join", { id: "3" })];
+      const { feed } = scene([putOut, ...own], [always(TELEGRAM, ROOM)]);
       const { events } = await feed.read(TELEGRAM, 0, NO_LIMITS);
-      expect(events.map(({ event }) => event)).toEqual([{ ...putOut, state_key: TELEGRAM.sender }, left]);
+      expect(events.map(({ event }) => event)).toEqual([{ ...putOut, state_key: TELEGRAM.sender }]);
       expect(seqs(await feed.read(IRC, 0, NO_LIMITS))).toEqual([]);
     },
   );
@@ -229,7 +231,12 @@ describe("many tenants", () => {
     const coverage: Coverage = {
       spansOf: async (_tenant, rooms) => new Map(rooms.map((room) => [room, [{ after: 0, upTo: null }]])),
     };
-    const tenants = { all: () => [], isPersona: () => false, viewerOf: (of: Tenant) => viewer(of) };
+    const tenants = {
+      all: () => [],
+      isPersona: () => false,
+      isTenants: () => false,
+      viewerOf: (of: Tenant) => viewer(of),
+    };
     const bounds = async () => ({ first: 1, last: 0 });
     const feed = new JournalFeed({ journal: { read, bounds }, coverage, tenants, own: OWN, news: new Signal() });
     const early = feed.read(TELEGRAM, 0, NO_LIMITS);
@@ -325,8 +332,9 @@ describe("whatever happens", () => {
             const isCovered = leases.some(
               ({ room, after, upTo }) => room === event.room_id && after < seq && seq <= (upTo ?? seq),
             );
-            const isOurs = event.state_key === CAT || event.content["reason"] === "telegram";
-            return isCovered || isOurs ? [seq] : [];
+            const isForUs = event.content["reason"] === "telegram";
+            const isOurs = event.state_key === CAT || isForUs;
+            return (isCovered && event.state_key !== OWN) || isOurs ? [seq] : [];
           });
           const found: number[] = [];
           let upTo = 0;

@@ -152,7 +152,7 @@ describe("which event types", () => {
 
 describe("a room that the pseudouser created for a tenant", () => {
   const [own, other] = ["telegram" as TenantId, "irc" as TenantId];
-  const POWERS: readonly TenantAction[] = ["state", "room-state", "invite", "kick", "ban"];
+  const POWERS: readonly TenantAction[] = ["redact-others", "state", "room-state", "invite", "kick", "ban"];
 
   test.each(TENANT_ACTIONS)("%s there", (action) => {
     const everywhere = granted(may(action));

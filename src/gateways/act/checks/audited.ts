@@ -13,6 +13,8 @@ export interface AuditedDeed {
   /** For the audit: `event.send` … */
   readonly action: string;
   readonly detail: JsonObject;
+  /** The answer, where the homeserver's own is that of another call. */
+  readonly said?: JsonObject;
 }
 
 /** Has the homeserver do it, and audits what became of it before the tenant hears of it. */
@@ -20,7 +22,7 @@ export async function passAudited(
   { upstream, lanes, audit }: Pick<ActParts, "upstream" | "lanes" | "audit">,
   tenant: Tenant,
   reply: FastifyReply,
-  { method, path, body, roomId, action, detail }: AuditedDeed,
+  { method, path, body, roomId, action, detail, said: instead }: AuditedDeed,
 ): Promise<FastifyReply> {
   const bytes = Buffer.from(written(body));
   const answer = await lanes.put(tenant.id, roomId, () => upstream.answer(method, path, bytes));
@@ -33,5 +35,6 @@ export async function passAudited(
     roomId,
     detail: eventId === null ? detail : { ...detail, event_id: eventId },
   });
+  if (answer.status === 200 && instead !== undefined) return reply.send(instead);
   return reply.code(answer.status).headers(answer.headers).send(answer.body);
 }

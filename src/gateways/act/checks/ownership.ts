@@ -10,6 +10,7 @@ import type { Upstream } from "../../../platform/http/upstream.ts";
  * The pseudouser is shared, and the homeserver lets it redact and edit whatever it sent. A tenant may so treat its own only,
  * whichever of its users sent it. One that the tenant has redacted no longer says whose it was, but the redaction does: it may
  * be asked for again, by a repeated request. What other people sent is not the pseudouser's to change, so it may be named.
+ * @returns the event as the homeserver has it
  * @throws EmissaryError `forbidden` where the event is another's, `not-found` where there is none that we can see.
  */
 export async function requireTarget(
@@ -18,7 +19,7 @@ export async function requireTarget(
   tenant: Tenant,
   roomId: RoomId,
   { eventId, mustBe, doing }: Target,
-): Promise<void> {
+): Promise<JsonObject> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
   const { status, body } = await upstream.answer("GET", path, null);
   if (status !== 200 && status !== 403 && status !== 404) {
@@ -29,16 +30,17 @@ export async function requireTarget(
   }
   const event = parsedObject(body);
   // It says whose the room is, and would not say so any more.
-  if (mustBe === "own" && event["type"] === "m.room.create") {
+  if (mustBe !== "not-anothers" && event["type"] === "m.room.create") {
     throw new EmissaryError("forbidden", `The event ${eventId} made the room ${roomId}, and cannot be ${doing}.`);
   }
-  if (mustBe === "not-anothers" && event["sender"] !== own) return;
+  if (mustBe !== "own" && event["sender"] !== own) return event;
   if (ownerIdOf(event, own) !== tenant.id) {
     throw new EmissaryError(
       "forbidden",
       `The event ${eventId} is not one that tenant ${tenant.id} sent, so it cannot be ${doing} by it.`,
     );
   }
+  return event;
 }
 
 /** The tenant that the pseudouser sent an event for, or null. One that the tenant itself redacted is told by the redaction. */

@@ -4,7 +4,8 @@ import { CLIENT_V1 } from "../../../platform/http/client-paths.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
-import { echoedContent, echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
+import { membersShown } from "../users/members.ts";
+import { echoedContent, echoedEntry, echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
 import { readHierarchy } from "./hierarchy.ts";
 import { pathOf } from "../path.ts";
 
@@ -32,14 +33,21 @@ function read(allowed: ReadonlySet<string>, isContent: (request: FastifyRequest)
   };
 }
 
-/** The whole state, of which one event at a time is held: a room may have a hundred thousand members. */
+/** The whole state, of which one event at a time is held: a room may have a hundred thousand members. Who is in it is as /members has it. */
 const readWholeState: ActHandler = async (parts, caller, request, reply) => {
-  await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
   const viewer = parts.tenants.viewerOf(caller.tenant);
+  const shown = await membersShown(parts, caller, roomId);
   return parts.upstream.rewritten(
     { method: "GET", path: pathOf(request, PAGES), headers: request.headers, body: null },
     reply,
-    { within: null, change: (event) => echoedEvents(event, viewer) ?? event, more: () => [], unreadable: null },
+    {
+      within: null,
+      change: (event) => (shown.replaces(event) ? null : echoedEntry(event, viewer)),
+      more: () => shown.events,
+      unreadable: null,
+    },
   );
 };
 

@@ -2,15 +2,16 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { txnIdAt } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isEventId, type RoomId, type UserId } from "../../../model/ids.ts";
-import { parsedObject, type JsonObject } from "../../../model/json.ts";
+import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { noMembership, outgoing, redactedTarget, REDACTION, type Target, type Way } from "../../../model/outgoing.ts";
 import type { Profile } from "../../../model/persona.ts";
 import { isCreatorIn, levelsToSet, MAKER_LEVEL, POWER_LEVELS } from "../../../model/power-levels.ts";
 import type { Room } from "../../../model/room.ts";
+import type { TenantAction } from "../../../model/tenant.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
-import { requireDeed } from "../access.ts";
+import { requireAnyDeed, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { passAudited } from "../checks/audited.ts";
 import type { Caller } from "../caller.ts";
@@ -23,6 +24,9 @@ const EVENT_BODY_LIMIT = 128 * 1024;
 
 /** Event types that stand in the clear in encrypted rooms, too. */
 const CLEAR_TYPES = new Set(["m.room.encrypted", "m.reaction", "m.room.redaction"]);
+
+/** Whose the event is that is to be redacted tells which of them it takes. */
+const REDACTIONS = ["redact", "redact-others"] as const;
 
 /** Of query parameters a write takes one at most, with a grant of its own. */
 const NONE: ReadonlySet<string> = new Set();
@@ -41,7 +45,7 @@ const send: ActHandler = async (parts, caller, request, reply) => {
       `The room ${roomId} is encrypted, and ${type} would go there in the clear: it is refused. Send m.room.encrypted, or use an unencrypted room.`,
     );
   }
-  if (type === REDACTION) await requireDeed(parts, caller, roomId, { action: "redact" });
+  if (type === REDACTION) await requireAnyDeed(parts, caller, roomId, REDACTIONS);
   const allowed = await parametersFor(parts, caller, roomId, type, request);
   const content = await readJson(request, EVENT_BODY_LIMIT);
   const path = pathOf(request, allowed, { txnId: txnIdOf(caller, request) });
@@ -51,7 +55,7 @@ const send: ActHandler = async (parts, caller, request, reply) => {
 const redact: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  await requireDeed(parts, caller, roomId, { action: "redact" });
+  await requireAnyDeed(parts, caller, roomId, REDACTIONS);
   const redacts = param(request, "eventId");
   if (!isEventId(redacts)) {
     throw new EmissaryError("bad-parameter", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
@@ -66,7 +70,7 @@ const setState: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   const type = param(request, "eventType");
   if (type === "m.room.member") throw noMembership();
-  await requireDeed(parts, caller, roomId, { action: type.startsWith("m.room.") ? "room-state" : "state", type });
+  await requireDeed(parts, caller, roomId, { action: stateAction(type), type });
   const allowed = await parametersFor(parts, caller, roomId, type, request);
   const content = await readJson(request, EVENT_BODY_LIMIT);
   const path = pathOf(request, allowed);
@@ -133,10 +137,11 @@ interface Write {
 /** Sends an event as the pseudouser, marked as the tenant's and, for a persona, with its profile of this moment. */
 async function put(
   parts: ActParts,
-  { tenant, user }: Caller,
+  caller: Caller,
   reply: FastifyReply,
   { way, path, roomId, content, action, type, targets = [], levels }: Write,
 ): Promise<FastifyReply> {
+  const { tenant, user } = caller;
   const isSender = user === tenant.sender;
   const sent = outgoing(way, content, {
     type,
@@ -149,7 +154,8 @@ async function put(
     ...(levels === undefined ? {} : { levels }),
   });
   for (const target of [...targets, ...sent.targets]) {
-    await requireTarget(parts.upstream, parts.own, tenant, roomId, target);
+    const named = await requireTarget(parts.upstream, parts.own, tenant, roomId, target);
+    if (target.mustBe === "redactable") await requireRedaction(parts, caller, roomId, named);
   }
   return passAudited(parts, tenant, reply, {
     method: "PUT",
@@ -159,6 +165,22 @@ async function put(
     action,
     detail: { type },
   });
+}
+
+/**
+ * What other people sent is redacted by an action of its own. Of their state that takes something from the room, as setting it would; of
+ * their memberships it takes no more than what they call themselves.
+ */
+async function requireRedaction(parts: ActParts, caller: Caller, roomId: RoomId, event: JsonObject): Promise<void> {
+  const isOwn = event["sender"] === parts.own;
+  await requireDeed(parts, caller, roomId, { action: isOwn ? "redact" : "redact-others" });
+  const type = stringAt(event, "type") ?? "";
+  if (isOwn || event["state_key"] === undefined || type === "m.room.member") return;
+  await requireDeed(parts, caller, roomId, { action: stateAction(type), type });
+}
+
+function stateAction(type: string): TenantAction {
+  return type.startsWith("m.room.") ? "room-state" : "state";
 }
 
 function txnIdOf({ tenant, user }: Caller, request: FastifyRequest): string {
@@ -190,7 +212,7 @@ export const writeEndpoints: readonly Endpoint[] = [
     method: "PUT",
     path: "/rooms/:roomId/redact/:eventId/:txnId",
     how: "passed",
-    note: "of the tenant's own events",
+    note: "of the tenant's own events; of other people's with the redact-others action; never another tenant's",
     handler: redact,
   },
   {

@@ -1,7 +1,7 @@
 import type { FastifyReply } from "fastify";
 import { withLimit } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isRoomId, serverOf, type RoomId, type UserId } from "../../../model/ids.ts";
+import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject, written } from "../../../model/json.ts";
 import type { LeaseWish } from "../../../model/lease.ts";
 import { hasCreatorPower } from "../../../model/power-levels.ts";
@@ -27,7 +27,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
   const body = await readJson(request, CREATE_BODY_LIMIT);
   const name = stringAt(body, "room_alias_name");
-  const alias = name === null ? null : `#${name}:${serverOf(parts.own)}`;
+  const alias = name === null ? null : aliasFrom(`#${name}:${serverOf(parts.own)}`);
   const holder = holderOf(caller.tenant);
   await requireSpace(parts, caller, "room.create", null);
   const creation = creationOf(body, {
@@ -37,27 +37,36 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
     isHidden: hiddenOf(parts, caller),
     creatorHasLevel: !hasCreatorPower(stringAt(body, "room_version") ?? (await defaultVersion(parts))),
   });
-  return whileMaking(parts, caller, async (from) => {
-    const made = await make(parts, caller, {
-      path: pathOf(request, NONE),
+  const path = pathOf(request, NONE);
+  if (alias !== null && !parts.isReservedAlias(alias)) {
+    const refusal = { path, body: creation, action: "room.create", field: "room_id", refusal: EXCLUSIVE } as const;
+    await make(parts, caller, refusal);
+    throw notReserved(alias);
+  }
+  const work = (from: number) => async (note: (roomId: RoomId) => Promise<void>) => {
+    const { roomId, answer } = await make(parts, caller, {
+      path,
       body: creation,
       action: "room.create",
       field: "room_id",
-      ...(alias === null || parts.isReservedAlias(alias) ? {} : { refusal: EXCLUSIVE }),
     });
-    if (made.roomId === null) {
-      if (alias !== null && isExclusive(made.answer)) throw notReserved(alias);
-      return passBack(reply, made.answer);
-    }
-    try {
-      await learn(parts, made.roomId);
-      await hold(parts, caller, { roomId: made.roomId, holder, via: [], ttl: null, from }, reply);
-    } catch (error) {
-      throw notHeld(made.roomId, error);
-    }
-    return passBack(reply, made.answer);
-  });
+    if (roomId === null) return { isWhole: false, answer };
+    await note(roomId);
+    await learn(parts, roomId);
+    await hold(parts, caller, { roomId, holder, via: [], ttl: null, from }, reply);
+    return { isWhole: true, answer };
+  };
+  const answer = await whileMaking(parts, caller, (from) =>
+    parts.halfMade.making(caller.tenant.id, alias, work(from)),
+  );
+  if (alias !== null && isExclusive(answer)) throw notReserved(alias);
+  return passBack(reply, answer);
 };
+
+/** What is no alias is the homeserver's to refuse. */
+function aliasFrom(text: string): RoomAlias | null {
+  return isRoomAlias(text) ? text : null;
+}
 
 /** The tenants' leases, and with them their users, follow once the new room is known. The caller's is waited for. */
 const upgrade: ActHandler = async (parts, caller, request, reply) => {
@@ -199,17 +208,6 @@ async function untilFollowed(
 /** Whether it was not the homeserver that refused, but we that could not write. */
 function isOurFault(error: unknown): error is EmissaryError {
   return error instanceof EmissaryError && error.code === "internal";
-}
-
-/** The room is there, whatever became of the lease: a caller who is told that nothing was kept would have another made. */
-function notHeld(roomId: RoomId, error: unknown): unknown {
-  if (!isOurFault(error)) return error;
-  return new EmissaryError(
-    "internal",
-    `The room ${roomId} was made, but Emissary cannot write down now that you are in it: join it by its ID soon, ` +
-      "or the pseudouser leaves it again.",
-    { cause: error },
-  );
 }
 
 function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boolean {

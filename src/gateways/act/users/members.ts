@@ -13,7 +13,9 @@ import { requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { joinRoom, leaveRoom } from "./attendance.ts";
 import { holderOf, type Caller } from "../caller.ts";
+import { echoedContent, echoedEntry, echoedEvents, MAX_ECHO_BYTES } from "../events/echo.ts";
 import { pathOf } from "../path.ts";
+import { changeMembership } from "./others.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 import { profileIn, profileJson } from "./profiles.ts";
 
@@ -67,15 +69,34 @@ const members: ActHandler = async (parts, caller, request, reply) => {
   const wanted = queryAll(request, "membership");
   const isAsked =
     (wanted.length === 0 || wanted.includes("join")) && !queryAll(request, "not_membership").includes("join");
-  const personas = isAsked ? await parts.personas.inRoom(caller.tenant.id, roomId) : [];
-  const since = await takenAt(parts, caller, roomId);
-  const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
+  const viewer = parts.tenants.viewerOf(caller.tenant);
+  const shown = await membersShown(parts, caller, roomId);
   return listed(parts, request, reply, MEMBER_PARAMETERS, {
     within: "chunk",
-    change: (entry) => (hidden.has(parsedObject(entry)["state_key"]) ? null : entry),
-    more: () => personas.map((persona) => Buffer.from(JSON.stringify(memberEvent(roomId, persona, since)))),
+    change: (entry) => (shown.replaces(entry) ? null : echoedEntry(entry, viewer)),
+    more: () => (isAsked ? shown.events : []),
   });
 };
+
+/** What a tenant sees in place of members that the homeserver tells: its own users that are in, and never the pseudouser. */
+export async function membersShown(
+  parts: ActParts,
+  caller: Caller,
+  roomId: RoomId,
+): Promise<{ readonly events: readonly Buffer[]; readonly replaces: (entry: Buffer) => boolean }> {
+  const personas = await parts.personas.inRoom(caller.tenant.id, roomId);
+  const since = await takenAt(parts, caller, roomId);
+  const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
+  const names = [...hidden].map((userId) => JSON.stringify(userId));
+  return {
+    events: personas.map((persona) => Buffer.from(JSON.stringify(memberEvent(roomId, persona, since)))),
+    replaces: (entry) => {
+      if (!names.some((name) => entry.includes(name))) return false;
+      const { type, state_key: key } = parsedObject(entry);
+      return type === "m.room.member" && hidden.has(key);
+    },
+  };
+}
 
 /** The key of an object's entry. */
 function keyOf(entry: Buffer): unknown {
@@ -110,10 +131,17 @@ const memberState: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });
   const userId = param(request, "userId");
+  if (userId === parts.own) throw new EmissaryError("not-found", `${userId} is no member that a tenant sees.`);
   if (!isUserId(userId) || !parts.tenants.isPersona(tenant, userId)) {
-    return parts.upstream.asPseudouser(
+    const viewer = parts.tenants.viewerOf(tenant);
+    const isEvent = queryAll(request, "format").includes("event");
+    return parts.upstream.revised(
       { method: "GET", path: pathOf(request, STATE_PARAMETERS), headers: request.headers, body: null },
       reply,
+      {
+        limit: MAX_ECHO_BYTES,
+        revise: (body) => (isEvent ? echoedEvents(body, viewer) : echoedContent("m.room.member", body, viewer)),
+      },
     );
   }
   if (!(await parts.personas.isIn(tenant.id, roomId, userId))) {
@@ -128,11 +156,16 @@ const memberState: ActHandler = async (parts, caller, request, reply) => {
  * Some libraries join, leave, and set a profile by sending the membership itself. The profile is the user's in all rooms: a persona
  * has one.
  */
-const setMemberState: ActHandler = async (parts, { tenant }, request, reply) => {
+const setMemberState: ActHandler = async (parts, caller, request, reply) => {
+  const { tenant } = caller;
   const roomId = roomIdFrom(param(request, "roomId"));
   const user = param(request, "userId");
-  if (!isUserId(user) || !parts.tenants.isPersona(tenant, user)) throw noMembership();
+  if (!isUserId(user)) throw noMembership();
   const content = await readJson(request, SMALL_BODY_LIMIT);
+  if (!parts.tenants.isPersona(tenant, user)) {
+    pathOf(request, NONE);
+    return changeMembership(parts, caller, reply, { roomId, target: user, doing: null, content, isState: true });
+  }
   const profile = profileIn(content);
   const membership = stringAt(content, "membership");
   switch (membership) {
@@ -178,8 +211,8 @@ export const memberEndpoints: readonly Endpoint[] = [
   {
     method: "PUT",
     path: "/rooms/:roomId/state/m.room.member/:userId",
-    how: "answered",
-    note: "joins, leaves and profiles of the tenant's users; never others' memberships",
+    how: "passed",
+    note: "of the tenant's users: joins, leaves, sets the profile; of others: an invite, leave (kick, unban) or ban with that action, its content kept",
     handler: setMemberState,
   },
 ];

@@ -1,22 +1,16 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type UserId } from "../../../model/ids.ts";
-import { stringAt, type JsonObject } from "../../../model/json.ts";
-import type { Tenant, TenantAction } from "../../../model/tenant.ts";
+import { only, stringAt, type JsonObject } from "../../../model/json.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
-import { requireDeed } from "../access.ts";
-import type { ActHandler, ActParts, Endpoint } from "../act.ts";
-import { leaveRoom } from "./attendance.ts";
-import { nobody } from "../caller.ts";
-import { passAudited } from "../checks/audited.ts";
+import type { ActHandler, Endpoint } from "../act.ts";
 import { pathOf } from "../path.ts";
+import { leaveRoom } from "./attendance.ts";
+import { changeMembership, REDACT_EVENTS, type Doing } from "./others.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
-type Doing = "invite" | "kick" | "ban" | "unban";
-
 const NONE: ReadonlySet<string> = new Set();
-const ACTION_OF: Readonly<Record<Doing, TenantAction>> = { invite: "invite", kick: "kick", ban: "ban", unban: "ban" };
 
 /**
  * Inviting, kicking and banning. The tenant's own users are in rooms inside Emissary only: an invite of theirs has nothing to wait
@@ -29,40 +23,26 @@ const doing =
     const roomId = roomIdFrom(param(request, "roomId"));
     const body = await readJson(request, SMALL_BODY_LIMIT);
     const target = targetIn(body);
+    // What the endpoint does not know is refused before anything is done.
+    pathOf(request, NONE);
     if (parts.tenants.isPersona(tenant, target)) {
       // Bans of them are not kept: it is the tenant itself that lets its users in.
       if (what === "kick" || what === "ban") await leaveRoom(parts, { tenant, user: target }, roomId);
       return {};
     }
-    refuseHidden(parts, tenant, target, what);
-    await requireDeed(parts, caller, roomId, { action: ACTION_OF[what] });
-    const reason = stringAt(body, "reason");
-    return passAudited(parts, tenant, reply, {
-      method: "POST",
-      path: pathOf(request, NONE),
-      // Written anew, so that what was looked at here is all that the homeserver reads.
-      body: { user_id: target, ...(reason === null ? {} : { reason }) },
-      roomId,
-      action: `member.${what}`,
-      detail: { user_id: target },
-    });
+    const content = { ...reasonIn(body), ...only(body, ...REDACT_EVENTS) };
+    return changeMembership(parts, caller, reply, { roomId, target, doing: what, content, isState: false });
   };
+
+function reasonIn(body: JsonObject): JsonObject {
+  const reason = stringAt(body, "reason");
+  return reason === null ? {} : { reason };
+}
 
 function targetIn(body: JsonObject): UserId {
   const target = stringAt(body, "user_id");
   if (target !== null && isUserId(target)) return target;
   throw new EmissaryError("bad-request", `${JSON.stringify(target)} is no user: user_id is to be a user ID.`);
-}
-
-/** The pseudouser's membership follows the leases of all tenants; and other tenants' users are in no room for this one. */
-function refuseHidden({ own, tenants }: ActParts, tenant: Tenant, target: UserId, what: Doing): void {
-  if (target === own) {
-    throw new EmissaryError(
-      "forbidden",
-      `Tenant ${tenant.id} cannot ${what} ${own}, which all tenants share: to come and go, its own users join and leave.`,
-    );
-  }
-  if (tenants.isOthers(tenant, target)) throw nobody(target);
 }
 
 const NOTES: Readonly<Record<Doing, string>> = {
