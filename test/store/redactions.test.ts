@@ -113,7 +113,7 @@ describe.each(DATABASES)("redactions on $name", ({ make }) => {
     const stores = make().open();
     const one = tenant("one");
     await live(stores, message({ id: "a" }, "rude"), message({ id: "b" }));
-    const tenants = { all: () => [one], isPersona: () => false, viewerOf: () => viewer(one) };
+    const tenants = { all: () => [one], isPersona: () => false, isTenants: () => false, viewerOf: () => viewer(one) };
     const coverage = { spansOf: async () => new Map([[ROOM, [{ after: 0, upTo: null }]]]) };
     const feed = new JournalFeed({ journal: stores.journal, coverage, tenants, own: OWN, news: new Signal() });
     const made = async () => {

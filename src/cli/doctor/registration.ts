@@ -1,11 +1,12 @@
 import { stringAt } from "../../model/json.ts";
-import { claimsAll, registrationSchema, sendersOf } from "../../platform/registration.ts";
+import { claimsAll, loadingAnew, registrationSchema, sendersOf } from "../../platform/registration.ts";
 import type { Check } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
 
 /** What an operator does after every change of the registration. */
 export function loadAnew(path: string): string {
-  return `Give the homeserver ${path} as it is now (Synapse: app_service_config_files), and restart it.`;
+  const clause = loadingAnew(path);
+  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
 }
 
 const aboutRegistration = findingsOf("registration");

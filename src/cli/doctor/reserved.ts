@@ -1,9 +1,10 @@
 import type { UserId } from "../../model/ids.ts";
 import { compileExpression } from "../../platform/expressions.ts";
-import { isOfAliases, loadingAnew, registrationSchema, reservedIn } from "../../platform/registration.ts";
+import { isOfAliases, registrationSchema, reservedIn } from "../../platform/registration.ts";
 import { whyNotAsked, type Check } from "./context.ts";
 import { findingsOf, quoted } from "./finding.ts";
 import { WHOAMI, type Reply } from "./homeserver-probe.ts";
+import { loadAnew } from "./registration.ts";
 
 const found = findingsOf("reserved-namespaces");
 
@@ -32,15 +33,11 @@ export const reservedNamespaces: Check = async (context) => {
     return found.failure({
       what: `The registration reserves users that the homeserver does not know as ours: ${missing.join(", ")}`,
       why: "It was not given the registration as it is now, or was not restarted since. Until then invites of these users do not arrive, and people can take their IDs.",
-      do: sentence(loadingAnew(config.appservice.registration)),
+      do: loadAnew(config.appservice.registration),
     });
   }
   return found.ok(`the homeserver has loaded what is reserved (tried: ${tried.length})`);
 };
-
-function sentence(clause: string): string {
-  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
-}
 
 /** Synapse says that we cannot masquerade; others have the errcode of the specification, or speak of the namespace. */
 function isNotOurs(reply: Reply): boolean {

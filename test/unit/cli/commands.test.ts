@@ -65,7 +65,7 @@ tenants       2
 journal       1 to 99
 transactions  50, the last at 2025-01-02T03:04:05Z
 delivery      flowing
-events        99 received, 2 repeated, 1 set aside
+events        99 received, 2 repeated, 1 set aside, 0 late
 `,
     );
   });

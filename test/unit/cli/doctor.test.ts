@@ -10,7 +10,7 @@ import type { Level } from "../../../src/cli/doctor/finding.ts";
 import { thisMachine, type Machine } from "../../../src/cli/doctor/machine.ts";
 import type { ServerName } from "../../../src/model/ids.ts";
 import { parsedObject, stringAt, type JsonObject } from "../../../src/model/json.ts";
-import { makeRegistration } from "../../../src/platform/registration.ts";
+import { makeRegistration, sendersOf } from "../../../src/platform/registration.ts";
 import { programVersion } from "../../../src/platform/version.ts";
 import { temporaryFolder } from "../config/folder.ts";
 import { ADMIN_TOKEN, freePort, listening } from "./terminal.ts";
@@ -206,6 +206,7 @@ const WITHOUT_TOKEN: Row[2] = {
 };
 
 const OWN_USER = { exclusive: true, regex: "^@:example\\.org$" };
+const SENDERS = { exclusive: true, regex: sendersOf("example.org" as ServerName) };
 const IRC_USERS = { exclusive: true, regex: "@_irc_.*:example\\.org" };
 const NO_ALIASES = { aliases: { keep: false } };
 const EVERYBODY = { exclusive: false, regex: "^@.*:example\\.org$" };
@@ -363,13 +364,13 @@ const FAULTS: readonly Row[] = [
   ],
   [
     "users that are reserved, as the homeserver knows",
-    { registration: { namespaces: { users: [OWN_USER, IRC_USERS], aliases: [], rooms: [] } }, config: NO_ALIASES },
+    { registration: { namespaces: { users: [OWN_USER, SENDERS, IRC_USERS], aliases: [], rooms: [] } }, config: NO_ALIASES },
     {},
   ],
   [
     "users that were reserved since the homeserver loaded the registration",
     {
-      registration: { namespaces: { users: [OWN_USER, IRC_USERS], aliases: [], rooms: [] } },
+      registration: { namespaces: { users: [OWN_USER, SENDERS, IRC_USERS], aliases: [], rooms: [] } },
       config: NO_ALIASES,
       homeserver: { reserved: no(403, "M_FORBIDDEN", "Application service cannot masquerade as this user") },
     },
