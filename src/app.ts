@@ -1,10 +1,12 @@
 import { hostname } from "node:os";
 import type { FastifyInstance } from "fastify";
 import { keepSettingUp } from "./attendance/account.ts";
+import { CORS } from "./gateways/door/door.ts";
 import { adminRoutes } from "./gateways/admin/routes.ts";
 import { metricsText, Tally } from "./gateways/admin/tally.ts";
 import { HomeserverAccount } from "./homeserver/account.ts";
 import { HomeserverClient } from "./homeserver/client.ts";
+import { PseudouserDevice } from "./homeserver/device.ts";
 import { HomeserverDirectory } from "./homeserver/directory.ts";
 import { HomeserverStates } from "./homeserver/states.ts";
 import { AliasLookups } from "./leases/lookups.ts";
@@ -14,8 +16,7 @@ import { Recorder } from "./ledger/recorder.ts";
 import type { Clock, Random } from "./model/clock.ts";
 import type { Logger } from "./model/logger.ts";
 import { pseudouserOf } from "./model/pseudouser.ts";
-import type { HalfMade } from "./gateways/act/rooms/half-made.ts";
-import { gatewayRoutes } from "./parts/gateway.ts";
+import { gatewayRoutes, type Gateway } from "./parts/gateway.ts";
 import { Guard } from "./parts/guard.ts";
 import { Presence } from "./parts/presence.ts";
 import { Readers } from "./parts/readers.ts";
@@ -64,8 +65,8 @@ export class App {
   readonly #readers: Readers;
   readonly #intake: FastifyInstance;
   readonly #gateway: FastifyInstance;
+  readonly #gatewayParts: Gateway;
   readonly #admin: FastifyInstance;
-  readonly #halfMade: HalfMade;
   readonly #abort = new AbortController();
   readonly #startedAt: number;
   #notReadyBecause: string | null = "Emissary is starting.";
@@ -99,6 +100,7 @@ export class App {
       storage,
       openings: new Openings(opened),
       client,
+      device: new PseudouserDevice(client),
       directory,
       aliases: new AliasLookups(directory, clock, () => metrics.noPlace.inc({ who: "any", kind: "alias" })),
       states: new HomeserverStates(client),
@@ -113,6 +115,7 @@ export class App {
       // A flood is what comes within a moment, not what is found of an hour.
       if (!isLate) this.#presence.heard(events);
       this.#readers.heard(events);
+      this.#gatewayParts.heard(events);
     });
     this.#guard = new Guard(shared);
     this.#misses = new Misses(this.#guard.tenants, metrics, clock, log);
@@ -121,7 +124,7 @@ export class App {
 
     const tally = new Tally(metrics, clock);
     const listener = (
-      options: Pick<ServerOptions, "name" | "bodyLimit" | "audience" | "passesOn">,
+      options: Pick<ServerOptions, "name" | "bodyLimit" | "audience" | "passesOn" | "early">,
     ): FastifyInstance => {
       const cut: ServerOptions["cut"] = (body) => metrics.cutOff.inc({ listener: options.name, body });
       return makeServer({ ...options, log, clock, random, cut });
@@ -138,8 +141,8 @@ export class App {
       passed: (events) => this.#readers.couriers.ephemeral(events),
       pinged: (transactionId) => tally.pinged(transactionId),
     });
-    this.#gateway = listener({ name: "gateway", bodyLimit: null, audience: "strangers", passesOn: true });
-    this.#halfMade = gatewayRoutes(this.#gateway, {
+    this.#gateway = listener({ name: "gateway", bodyLimit: null, audience: "strangers", passesOn: true, early: CORS });
+    this.#gatewayParts = gatewayRoutes(this.#gateway, {
       ...shared,
       feed: this.#readers.feed,
       recorder: this.#recorder,
@@ -267,9 +270,9 @@ export class App {
 
   async #becomeReady(): Promise<void> {
     const { gateway, pseudouser, homeserver } = this.#config;
-    const { own, client, clock, random, log, stopping } = this.#shared;
+    const { own, client, device, clock, random, log, stopping } = this.#shared;
     const isSetUp = await keepSettingUp({
-      account: new HomeserverAccount(client, stopping),
+      account: new HomeserverAccount(client, device, stopping),
       own,
       displayname: pseudouser.displayname ?? homeserver.serverName,
       clock,
@@ -281,7 +284,7 @@ export class App {
     if (!isSetUp) return;
     this.#background.push(...(await this.#guard.watch()));
     this.#background.push(...(await this.#presence.start()));
-    this.#background.push(this.#halfMade.run(stopping));
+    this.#background.push(this.#gatewayParts.halfMade.run(stopping));
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#background.push(...this.#readers.start());
     this.#notReadyBecause = null;

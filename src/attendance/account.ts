@@ -14,6 +14,8 @@ export interface PseudouserAccount {
   >;
   displayname(): Promise<string | null>;
   setDisplayname(name: string): Promise<void>;
+  /** Sees to it that it has a device, where the homeserver gives appservices such. */
+  haveDevice(): Promise<void>;
 }
 
 /**
@@ -34,6 +36,7 @@ export async function setUpPseudouser(account: PseudouserAccount, own: UserId, d
       `acting as it, the homeserver takes us for ${known === null ? "nobody" : JSON.stringify(known)}`,
     );
   }
+  await account.haveDevice();
   // Synapse makes no profile for an account whose localpart is empty.
   if ((await account.displayname()) !== displayname) await account.setDisplayname(displayname);
 }

@@ -2,12 +2,14 @@ import type { Journal, JournalEntry } from "../ledger/journal.ts";
 import type { Signal } from "../model/signal.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isUserId, type RoomId, type TenantId, type UserId } from "../model/ids.ts";
+import { revisionOf } from "../model/json-text.ts";
 import { shallow, stringAt, written, type JsonObject } from "../model/json.ts";
-import { isAttendance, undress } from "../model/persona.ts";
+import { isAttendance, ownAmong, undress, type Viewer } from "../model/persona.ts";
+import { answeredIn } from "../model/references.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { addresseeOf } from "../policy/invites.ts";
 import type { Tenants } from "../policy/tenants.ts";
-import type { Coverage, Span } from "./contracts.ts";
+import type { Coverage, EventOwners, Span } from "./contracts.ts";
 import { Makers, type Making } from "./makers.ts";
 import { SharedJournal } from "./shared-journal.ts";
 
@@ -53,6 +55,7 @@ export interface FeedParts {
   readonly coverage: Coverage;
   /** Fired when there may be more to read than the journal has grown by. */
   readonly news: Signal;
+  readonly owners: EventOwners;
   readonly tenants: Pick<Tenants, "all" | "isPersona" | "isTenants" | "viewerOf">;
   readonly own: UserId;
 }
@@ -82,8 +85,9 @@ export class JournalFeed implements Feed, MakersFeed {
       const found = await this.#journal.following(upTo);
       const entries = found.filter(({ seq }) => seq <= end);
       const spans = await this.#spansOf(tenant, entries);
+      const viewer = await this.#viewerOf(tenant, entries);
       for (const { seq, event } of entries) {
-        const seen = this.#asSeen(tenant, seq, event, spans.get(event.room_id));
+        const seen = this.#asSeen(viewer, tenant, seq, event, spans.get(event.room_id));
         if (seen === null && until === null && this.#makers.isToWait(tenant.id, seq, event)) {
           return { events, upTo, isMore: false };
         }
@@ -122,18 +126,31 @@ export class JournalFeed implements Feed, MakersFeed {
     return this.#parts.coverage.spansOf(tenant.id, [...rooms], first.seq - 1);
   }
 
+  /** The tenant, knowing which of its own events are answered. */
+  async #viewerOf(tenant: Tenant, entries: readonly JournalEntry[]): Promise<Viewer> {
+    const viewer = this.#parts.tenants.viewerOf(tenant);
+    const answered = entries.flatMap(({ event }) => answeredIn(event.content) ?? []);
+    if (answered.length === 0) return viewer;
+    return { ...viewer, answered: ownAmong(await this.#parts.owners.ownersOf(answered), viewer) };
+  }
+
   /** The event as the tenant sees it; null where it does not concern the tenant. */
-  #asSeen(tenant: Tenant, seq: number, event: RoomEvent, spans: readonly Span[] | undefined): RoomEvent | null {
+  #asSeen(
+    viewer: Viewer,
+    tenant: Tenant,
+    seq: number,
+    event: RoomEvent,
+    spans: readonly Span[] | undefined,
+  ): RoomEvent | null {
     const { own, tenants } = this.#parts;
     const invited = invitedBy(event);
     // A user of a tenant's that invites the pseudouser lets it in, and invites nobody (attendance/stand-ins.ts).
     if (invited === own && !tenants.isTenants(event.sender) && this.#isAddressed(tenant, event)) {
-      return { ...undress(event, tenants.viewerOf(tenant)), state_key: tenant.sender };
+      return revisionOf(event, { ...undress(event, viewer), state_key: tenant.sender });
     }
     const isCovered = spans?.some((span) => span.after < seq && seq <= (span.upTo ?? seq)) ?? false;
     const concerns = isCovered || (invited !== null && tenants.isPersona(tenant, invited));
     if (!concerns) return null;
-    const viewer = tenants.viewerOf(tenant);
     return isAttendance(event as unknown as JsonObject, viewer) ? null : undress(event, viewer);
   }
 

@@ -2,16 +2,19 @@ import type { PseudouserAccount } from "../attendance/account.ts";
 import { localpartOf } from "../model/ids.ts";
 import { stringAt } from "../model/json.ts";
 import type { HomeserverClient } from "./client.ts";
+import type { PseudouserDevice } from "./device.ts";
 import { failureOf } from "./errors.ts";
 
 /** The pseudouser's account on the homeserver (spec, AS API, "Server admin style permissions" and "Registration"). */
 export class HomeserverAccount implements PseudouserAccount {
   readonly #client: HomeserverClient;
+  readonly #device: PseudouserDevice;
   readonly #abort: AbortSignal;
 
   /** @param abort breaks off what waits on the homeserver */
-  constructor(client: HomeserverClient, abort: AbortSignal) {
+  constructor(client: HomeserverClient, device: PseudouserDevice, abort: AbortSignal) {
     this.#client = client;
+    this.#device = device;
     this.#abort = abort;
   }
 
@@ -55,6 +58,10 @@ export class HomeserverAccount implements PseudouserAccount {
       body: { displayname },
     });
     if (answer.status !== 200) throw failureOf(answer, "set the pseudouser's display name");
+  }
+
+  async haveDevice(): Promise<void> {
+    await this.#device.make(this.#abort);
   }
 
   #displaynamePath(): string {

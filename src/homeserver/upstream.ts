@@ -7,6 +7,7 @@ import type { BytesHeld, Hold } from "../model/bytes-held.ts";
 import { askerOf, goneOf } from "../platform/http/callers.ts";
 import type { Revision, Rewriting, Upstream, UpstreamRequest, WholeAnswer } from "../platform/http/upstream.ts";
 import { readWhole, tooLarge, unreachable, type HomeserverClient } from "./client.ts";
+import { isUnknownDevice, type PseudouserDevice } from "./device.ts";
 import { EntryRewriter, rewrittenPieces } from "./entries.ts";
 import { gathered } from "./gather.ts";
 
@@ -36,15 +37,24 @@ export class HomeserverUpstream implements Upstream {
   readonly #client: HomeserverClient;
   readonly #held: BytesHeld;
   readonly #unknown: (token: string) => void;
+  readonly #device: Pick<PseudouserDevice, "query" | "make"> | null;
 
   /**
    * @param held what answers that are held whole take together
-   * @param unknown told of callers' tokens that the homeserver does not know
+   * @param more `unknown` is told of callers' tokens that the homeserver does not know; `device` is the pseudouser's
    */
-  constructor(client: HomeserverClient, held: BytesHeld, unknown: (token: string) => void = () => undefined) {
+  constructor(
+    client: HomeserverClient,
+    held: BytesHeld,
+    more: {
+      readonly unknown?: (token: string) => void;
+      readonly device?: Pick<PseudouserDevice, "query" | "make">;
+    } = {},
+  ) {
     this.#client = client;
     this.#held = held;
-    this.#unknown = unknown;
+    this.#unknown = more.unknown ?? (() => undefined);
+    this.#device = more.device ?? null;
   }
 
   async asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -53,7 +63,17 @@ export class HomeserverUpstream implements Upstream {
 
   async revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply> {
     const [ours, headers] = this.#ours(request);
-    return this.#passRevised(await this.#open(ours, readable(headers), reply), reply, revision);
+    // To the device that sent an event, and to no other, a homeserver tells the event's transaction ID.
+    const open = (): Promise<Dispatcher.ResponseData> =>
+      this.#open({ ...ours, path: this.#asDevice(ours.path) }, readable(headers), reply);
+    const response = await open();
+    if (response.statusCode !== 400) return this.#passRevised(response, reply, revision);
+    const refusal = await wholeAnswer(response, MAX_WHOLE_ANSWER_BYTES);
+    if (this.#device === null || !isUnknownDevice(refusal.status, refusal.body)) {
+      return reply.code(refusal.status).headers(refusal.headers).send(refusal.body);
+    }
+    await this.#device.make();
+    return this.#passRevised(await open(), reply, revision);
   }
 
   async rewritten(request: UpstreamRequest, reply: FastifyReply, rewriting: Rewriting): Promise<FastifyReply> {
@@ -150,6 +170,17 @@ export class HomeserverUpstream implements Upstream {
     };
     const answer = await gathered(this.#client.pool, options, limit);
     return { ...answer, headers: passedOn(answer.headers) };
+  }
+
+  async write(method: "PUT" | "POST", path: string, body: Buffer): Promise<WholeAnswer> {
+    const answer = await this.answer(method, this.#asDevice(path), body);
+    if (this.#device === null || !isUnknownDevice(answer.status, answer.body)) return answer;
+    await this.#device.make();
+    return this.answer(method, this.#asDevice(path), body);
+  }
+
+  #asDevice(path: string): string {
+    return withQuery(path, this.#device?.query ?? "");
   }
 
   /** A request in the pseudouser's name. */
@@ -284,5 +315,9 @@ function passedOn(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 }
 
 function withUserId(path: string, userId: string): string {
-  return `${path}${path.includes("?") ? "&" : "?"}user_id=${encodeURIComponent(userId)}`;
+  return withQuery(path, `user_id=${encodeURIComponent(userId)}`);
+}
+
+function withQuery(path: string, query: string): string {
+  return query === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${query}`;
 }

@@ -1,5 +1,6 @@
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import { eventFault, isRoomEvent, type RoomEvent } from "../model/event.ts";
+import { sourcedList } from "../model/json-text.ts";
 import { isJsonObject, isTextDeeperThan, MAX_NESTING, shallow, type JsonValue } from "../model/json.ts";
 import type { SetAside } from "../ledger/ledger.ts";
 
@@ -15,6 +16,8 @@ export interface ParsedTransaction {
   readonly passing: readonly JsonValue[];
   /** True when all of its events are sound and it holds nothing else that would be kept with them. */
   readonly plain: boolean;
+  /** Gives the events their texts, for when they are to be written again. */
+  readonly withTexts: () => void;
 }
 
 /** Of a transaction's parts that are not room events, under their stable and unstable names (spec v1.13, MSC2409, MSC4203). */
@@ -26,9 +29,10 @@ const EPHEMERAL_KEYS = ["ephemeral", "de.sorunome.msc2409.ephemeral", "to_device
  * @throws EmissaryError `not-json` or `bad-request` where the body is no transaction at all.
  */
 export function parseTransaction(body: Buffer): ParsedTransaction {
+  const text = body.toString("utf8");
   let value: unknown;
   try {
-    value = JSON.parse(body.toString("utf8"));
+    value = JSON.parse(text);
   } catch (error) {
     throw new EmissaryError("not-json", `The transaction is not JSON: ${sentenceOf(error)}.`);
   }
@@ -40,6 +44,8 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
   const setAside: SetAside[] = [];
   // Looked for in the text first, since going through the values costs more, and hardly any transaction has such.
   const isDeep = isTextDeeperThan(MAX_NESTING, body);
+  const withTexts = (): void => sourcedList(value, text, "events");
+  if (isDeep) withTexts();
   for (const thing of given as unknown[]) {
     if (isRoomEvent(thing)) events.push(isDeep ? withoutDepths(thing, setAside) : thing);
     else setAside.push({ fault: eventFault(thing) ?? "unknown", json: excerpt(thing) });
@@ -49,7 +55,9 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
     const part = value[key];
     if (Array.isArray(part)) ephemeral += part.length;
   }
-  const passing = value["ephemeral"] ?? value["de.sorunome.msc2409.ephemeral"];
+  const key = "ephemeral" in value ? "ephemeral" : "de.sorunome.msc2409.ephemeral";
+  const passing = value[key];
+  sourcedList(value, text, key);
   const alone = Object.entries(value).every(([key, part]) => key === "events" || isEmpty(part));
   return {
     events,
@@ -57,6 +65,7 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
     ephemeral,
     passing: !Array.isArray(passing) ? [] : isDeep ? passing.map((event) => shallow(event)) : passing,
     plain: setAside.length === 0 && alone,
+    withTexts,
   };
 }
 

@@ -74,8 +74,8 @@ async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId
     observe({ repeated: true, fresh: 0, duplicates: 0, setAside: 0, doubted: 0, ephemeral: 0 });
     return;
   }
-  const { events, setAside, ephemeral, passing, plain } = parseTransaction(body);
-  const outcome = await recorder.record({ txnId, digest, events, setAside, verbatim: plain ? body : null });
+  const { events, setAside, ephemeral, passing, plain, withTexts } = parseTransaction(body);
+  const outcome = await recorder.record({ txnId, digest, events, setAside, verbatim: plain ? body : null, withTexts });
   observe({ ...outcome, ephemeral });
   if (passing.length > 0 && !outcome.repeated) passed(passing);
 }

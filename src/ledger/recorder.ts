@@ -25,6 +25,8 @@ export interface IncomingTransaction {
   readonly setAside: readonly SetAside[];
   /** The body as received, if its `events` are `events` and nothing else is in it that must not be kept; else null. */
   readonly verbatim: Uint8Array | null;
+  /** Gives the events their texts (model/json-text.ts), for when they are written again. */
+  readonly withTexts?: () => void;
 }
 
 export interface RecordOutcome {
@@ -155,7 +157,7 @@ export class Recorder {
 
     const fresh = this.#freshOf(incoming.events);
     const isWhole = fresh.length === incoming.events.length;
-    const body = isWhole && incoming.verbatim !== null ? incoming.verbatim : Buffer.from(written({ events: fresh }));
+    const body = isWhole && incoming.verbatim !== null ? incoming.verbatim : rewritten(incoming, fresh);
     const { setAside } = incoming;
     const changes: LedgerChange[] = [];
     for (const event of fresh) changes.push(...foldEvent(event, this.#own));
@@ -197,6 +199,12 @@ export class Recorder {
       return true;
     });
   }
+}
+
+/** The body of a transaction with these of its events. */
+function rewritten({ withTexts }: IncomingTransaction, events: readonly RoomEvent[]): Uint8Array {
+  withTexts?.();
+  return Buffer.from(written({ events }));
 }
 
 function concernsUs(change: LedgerChange): boolean {

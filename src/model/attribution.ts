@@ -20,15 +20,25 @@ export interface Owner {
   readonly persona: UserId | null;
 }
 
-/** The content without anything, at any depth, that could be taken for a mark of ours: those are for Emissary to write. */
+export function isSameOwner(one: Owner, other: Owner): boolean {
+  return one.tenant === other.tenant && one.persona === other.persona;
+}
+
+/**
+ * The content without anything, at any depth, that could be taken for a mark of ours: those are for Emissary to write. The same object where
+ * there is nothing.
+ */
 export function withoutMarks(content: JsonObject): JsonObject {
-  const kept = Object.entries(content).filter(([key]) => !key.startsWith(OURS));
-  return Object.fromEntries(kept.map(([key, value]) => [key, unmarked(value)]));
+  const all = Object.entries(content);
+  const kept = all.filter(([key]) => !key.startsWith(OURS)).map(([key, value]) => [key, unmarked(value)] as const);
+  const isSame = kept.length === all.length && kept.every(([, value], index) => value === all[index]?.[1]);
+  return isSame ? content : Object.fromEntries(kept);
 }
 
 function unmarked(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return value.map(unmarked);
-  return isJsonObject(value) ? withoutMarks(value) : value;
+  if (!Array.isArray(value)) return isJsonObject(value) ? withoutMarks(value) : value;
+  const left = value.map(unmarked);
+  return left.every((one, index) => one === value[index]) ? value : left;
 }
 
 /** Whose a content is by its marks, or null. Only in an event that the pseudouser sent do they say anything. */
@@ -47,14 +57,21 @@ export function ownerOf(event: Pick<RoomEvent, "sender" | "content">, own: UserI
 /**
  * The transaction ID that an event has at the homeserver. All tenants send with one token and share its space of IDs, so the owner
  * is part of it; the `~` stands for the sender, too, whose IDs would else meet a persona's. A localpart may have one of its own.
+ * @param call tells what the ID is used for, without a `~`: one of each endpoint is another (spec, "Transaction identifiers"), and
+ *   Synapse asks for no more than the room where a request has a device
  */
-export function txnIdAt({ tenant, persona }: Owner, txnId: string): string {
-  const user = persona === null ? "" : localpartOf(persona).replaceAll("%", "%25").replaceAll("~", "%7E");
-  return `${tenant}~${user}~${txnId}`;
+export function txnIdAt(owner: Owner, call: string, txnId: string): string {
+  return `${prefixOf(owner)}${call}~${txnId}`;
 }
 
 /** The owner's own transaction ID within one of the homeserver's, or null where that is not made so. */
 export function ownTxnId(owner: Owner, sent: string): string | null {
-  const prefix = txnIdAt(owner, "");
-  return sent.startsWith(prefix) ? sent.slice(prefix.length) : null;
+  const prefix = prefixOf(owner);
+  const end = sent.startsWith(prefix) ? sent.indexOf("~", prefix.length) : -1;
+  return end === -1 ? null : sent.slice(end + 1);
+}
+
+function prefixOf({ tenant, persona }: Owner): string {
+  const user = persona === null ? "" : localpartOf(persona).replaceAll("%", "%25").replaceAll("~", "%7E");
+  return `${tenant}~${user}~`;
 }

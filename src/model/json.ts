@@ -1,3 +1,5 @@
+import { revisionOf, textOf } from "./json-text.ts";
+
 /** JSON as it comes in, before anyone has looked at it. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 
@@ -49,7 +51,7 @@ export const MAX_NESTING = 500;
 
 /** The value without what lies deeper than may be: null stands there. The same value where nothing does. */
 export function shallow<T>(value: T, depth = MAX_NESTING): T {
-  return isDeeperThan(depth, value) ? (cut(value as JsonValue, depth) as T) : value;
+  return isDeeperThan(depth, value) ? revisionOf(value, cut(value as JsonValue, depth) as T) : value;
 }
 
 function cut(value: JsonValue, depth: number): JsonValue {
@@ -60,10 +62,13 @@ function cut(value: JsonValue, depth: number): JsonValue {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, cut(inner, depth - 1)]));
 }
 
-/** The value as JSON, for what may hold anything that others wrote: what is nested too deeply to be written is written shallow. */
+/**
+ * The value as JSON, for what may hold anything that others wrote: what has a text of its own is written as that (json-text.ts), and what is
+ * nested too deeply to be written is written shallow.
+ */
 export function written(value: unknown): string {
   try {
-    return JSON.stringify(value);
+    return textOf(value);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return JSON.stringify(shallow(value));

@@ -1,6 +1,7 @@
 import { ON_BEHALF_OF } from "./attribution.ts";
 import { isUserId, localpartOf, type TenantId, type UserId } from "./ids.ts";
 import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
+import { answeredIn, escaped } from "./references.ts";
 
 /** MSC4144's field, and the name that it is to have once accepted, which a tenant may send already. */
 export const MESSAGE_PROFILE = "com.beeper.per_message_profile";
@@ -9,6 +10,9 @@ const PROFILES = [MESSAGE_PROFILE, "m.per_message_profile"] as const;
 const HTML = "org.matrix.custom.html";
 const TEXTS: ReadonlySet<string> = new Set(["m.text", "m.notice", "m.emote"]);
 const MEDIA: ReadonlySet<string> = new Set(["m.image", "m.file", "m.audio", "m.video"]);
+
+const REPLY = "<mx-reply>";
+const REPLY_END = "</mx-reply>";
 
 /** Bytes of a display name (MSC4144, "Field limits"). */
 const MAX_NAME = 255;
@@ -110,10 +114,12 @@ function takesFallback(content: JsonObject): boolean {
 
 function prefixed(content: JsonObject, name: string): JsonObject {
   const html = htmlOf(content);
+  const [quoted, body] = textParts(content, stringAt(content, "body") ?? "");
+  const [quotedHtml, rest] = htmlParts(content, html ?? "");
   return {
     ...content,
-    body: `${plainPrefix(name)}${stringAt(content, "body") ?? ""}`,
-    ...(html === null ? {} : { formatted_body: `${htmlPrefix(name)}${html}` }),
+    body: `${quoted}${plainPrefix(name)}${body}`,
+    ...(html === null ? {} : { formatted_body: `${quotedHtml}${htmlPrefix(name)}${rest}` }),
   };
 }
 
@@ -122,9 +128,26 @@ function unprefixed(content: JsonObject, name: string): JsonObject {
   const html = htmlOf(content);
   return {
     ...content,
-    ...(body === null ? {} : { body: cutOff(body, plainPrefix(name)) }),
-    ...(html === null ? {} : { formatted_body: cutOff(html, htmlPrefix(name)) }),
+    ...(body === null ? {} : { body: cutOff(textParts(content, body), plainPrefix(name)) }),
+    ...(html === null ? {} : { formatted_body: cutOff(htmlParts(content, html), htmlPrefix(name)) }),
   };
+}
+
+/** What a rich reply quotes, and its own text (spec v1.12, "Fallbacks for rich replies"): clients take the first part away. */
+type Parts = readonly [quoted: string, own: string];
+
+function textParts(content: JsonObject, body: string): Parts {
+  const quoted = answeredIn(content) === null ? null : /^(?:> .*\n)+\n/.exec(body);
+  return partedAt(body, quoted?.[0].length ?? 0);
+}
+
+function htmlParts(content: JsonObject, html: string): Parts {
+  const end = answeredIn(content) !== null && html.startsWith(REPLY) ? html.indexOf(REPLY_END) : -1;
+  return partedAt(html, end === -1 ? 0 : end + REPLY_END.length);
+}
+
+function partedAt(text: string, at: number): Parts {
+  return [text.slice(0, at), text.slice(at)];
 }
 
 function htmlOf(content: JsonObject): string | null {
@@ -139,17 +162,8 @@ function htmlPrefix(name: string): string {
   return `<strong data-mx-profile-fallback>${escaped(name)}: </strong>`;
 }
 
-function cutOff(text: string, prefix: string): string {
-  return text.startsWith(prefix) ? text.slice(prefix.length) : text;
-}
-
-function escaped(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;");
+function cutOff([quoted, text]: Parts, prefix: string): string {
+  return `${quoted}${text.startsWith(prefix) ? text.slice(prefix.length) : text}`;
 }
 
 /** The name as MSC4144 takes it: never empty, without null bytes and half characters, cut to its limit. */

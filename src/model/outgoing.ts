@@ -5,7 +5,10 @@
 import { EmissaryError } from "./errors.ts";
 import { isEventId } from "./ids.ts";
 import { isDeeperThan, isJsonObject, only, type JsonObject, type JsonValue } from "./json.ts";
+import { revisionOf } from "./json-text.ts";
+import { MESSAGE_PROFILE } from "./message-profile.ts";
 import { dress, type Costume } from "./persona.ts";
+import { POWER_LEVELS } from "./power-levels.ts";
 
 /**
  * How an event comes to be: sent, as a call to redact, as state; as somebody's `membership`, by whoever looks what that may be; or with
@@ -64,6 +67,12 @@ const HARMLESS: ReadonlySet<string> = new Set(["m.annotation", "m.thread"]);
 const REFERENCE = "m.reference";
 const VOTES: ReadonlySet<string> = new Set(["m.poll.response", "org.matrix.msc3381.poll.response"]);
 
+/** What of a content decides what becomes of it here. */
+const JUDGED: ReadonlySet<string> = new Set([
+  ...[RELATION, RELATIONS, MESSAGE_PROFILE, "m.per_message_profile"],
+  ...["msgtype", "body", "filename", "format", "formatted_body", "redacts"],
+]);
+
 /** Each costs a question to the homeserver. */
 const MAX_RELATIONS = 4;
 
@@ -82,7 +91,9 @@ export function outgoing(way: Way, content: JsonObject, costume: Costume): Outgo
   }
   refuseType(way, type);
   if (type === REDACTION) return redaction(way, content, costume);
-  return { content: dress(content, costume), targets: targetsIn(way, type, content) };
+  const isAll = type === POWER_LEVELS || way === "creation" || way === "first-state";
+  const sent = revisionOf(content, dress(content, costume), isAll ? "all" : JUDGED);
+  return { content: sent, targets: targetsIn(way, type, content) };
 }
 
 function refuseType(way: Way, type: string): void {
@@ -112,7 +123,7 @@ function redaction(way: Way, content: JsonObject, costume: Costume): Outgoing {
     throw new EmissaryError("bad-request", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
   }
   const targets = way === "send" && typeof redacts === "string" ? [redactedTarget(redacts)] : [];
-  return { content: dress(only(content, ...kept), costume), targets };
+  return { content: revisionOf(content, dress(only(content, ...kept), costume), "all"), targets };
 }
 
 /** What has to hold of an event that is to be redacted. */

@@ -2,6 +2,7 @@ import { AS_PERSONA, ON_BEHALF_OF, ownerIn, ownTxnId, withoutMarks, type Owner }
 import type { RoomEvent } from "./event.ts";
 import { isUserId, type TenantId, type UserId } from "./ids.ts";
 import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
+import { revisionOf } from "./json-text.ts";
 import {
   addProfile,
   ownProfiles,
@@ -11,6 +12,7 @@ import {
   type Profile,
   type ShownAuthor,
 } from "./message-profile.ts";
+import { answeredIn, namingUser } from "./references.ts";
 import { isCreatorIn, levelsSeen, POWER_LEVELS, type LevelsViewer } from "./power-levels.ts";
 
 export type { Profile };
@@ -34,6 +36,8 @@ export interface Costume extends ShownAuthor {
 export interface Viewer extends LevelsViewer {
   /** Whether a user is some tenant's. */
   readonly isTenants: (userId: UserId) => boolean;
+  /** Events that are the viewer's own, by the user that sent them: who answers one of them names that user. */
+  readonly answered?: ReadonlyMap<string, UserId>;
 }
 
 const CREATE = "m.room.create";
@@ -70,7 +74,7 @@ export function undress(event: RoomEvent, viewer: Viewer): RoomEvent {
 
 /** Like undress, for what stands where an event should and may lack what an event has: stripped state, answers of servers. */
 export function undressJson(event: JsonObject, viewer: Viewer): JsonObject {
-  return undressed(event, viewer, 0);
+  return revisionOf(event, undressed(event, viewer, 0));
 }
 
 /**
@@ -130,6 +134,7 @@ function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject
     // Synapse answers reads in an older format, which has some things twice: this one, and parts of `unsigned`.
     if (event["user_id"] === viewer.own) seen["user_id"] = user;
   }
+  if (user === null && viewer.answered !== undefined) seen = withNames(seen, viewer.own, viewer.answered);
   const nested = (value: JsonObject): JsonObject => undressed(value, viewer, depth + 1);
   if (isPutOut(event, viewer.own)) seen = { ...seen, state_key: viewer.tenant.sender };
   seen = withPower(withPrevious(seen, viewer), viewer);
@@ -140,6 +145,22 @@ function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject
     );
     return isOurs ? withTxnId(related, user === null ? null : owner) : related;
   });
+}
+
+function withNames(event: JsonObject, own: UserId, answered: ReadonlyMap<string, UserId>): JsonObject {
+  return changed(event, "content", (content) => {
+    const user = answered.get(answeredIn(content) ?? "");
+    return user === undefined ? content : namingUser(content, own, user);
+  });
+}
+
+/** Those of the owners' events that are the viewer's, by the user that it knows as their sender. */
+export function ownAmong(owners: ReadonlyMap<string, Owner>, viewer: Viewer): ReadonlyMap<string, UserId> {
+  const found = [...owners].flatMap(([eventId, owner]) => {
+    const user = userOf(owner, viewer);
+    return user === null ? [] : [[eventId, user] as const];
+  });
+  return new Map(found);
 }
 
 /** The user that the tenant knows an event's owner as; null where that is not the tenant. */

@@ -5,6 +5,7 @@ import type { Feed, MakersFeed } from "../feed/feed.ts";
 import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
+import type { RoomEvent } from "../model/event.ts";
 import { BytesHeld } from "../model/bytes-held.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Pointers } from "../policy/pointers.ts";
@@ -14,7 +15,10 @@ import { AuditQueue } from "../gateways/act/checks/audit-queue.ts";
 import { WriteLanes } from "../gateways/act/checks/lane.ts";
 import { TenantRates } from "../gateways/act/checks/rate.ts";
 import { Refusals } from "../gateways/act/checks/refusals.ts";
+import { Repeats } from "../gateways/act/checks/repeats.ts";
+import { Typists } from "../gateways/act/checks/typists.ts";
 import { Turns } from "../gateways/act/checks/turns.ts";
+import { SharedAnnotations } from "../gateways/act/events/annotations.ts";
 import { HalfMade } from "../gateways/act/rooms/half-made.ts";
 import { actSurface } from "../gateways/act/routes.ts";
 import { TenantSync } from "../gateways/act/sync/sync.ts";
@@ -57,11 +61,15 @@ const HELD = {
   users: { common: 32 * MIB, each: 8 * MIB },
 } as const;
 
-/**
- * Builds the gateway's two APIs and the door before them.
- * @returns what undoes half-made rooms in the background
- */
-export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): HalfMade {
+/** What the gateway is told of, and what it does in the background. */
+export interface Gateway {
+  /** Events that were written. */
+  readonly heard: (events: readonly RoomEvent[]) => void;
+  readonly halfMade: HalfMade;
+}
+
+/** Builds the gateway's two APIs and the door before them. */
+export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gateway {
   const { config, own, storage, openings, client, feed, missed } = parts;
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
   // As homeservers match: from the beginning, and to the end only where the expression says so.
@@ -81,7 +89,8 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Hal
   const noPlace = (who: string, kind: string) => () => metrics.noPlace.inc({ who, kind });
   const forTenants = client.of("tenants");
   const tenantsHeld = new BytesHeld(HELD.tenants, clock, noPlace("tenant", "memory"));
-  const upstream = new HomeserverUpstream(forTenants, tenantsHeld);
+  const upstream = new HomeserverUpstream(forTenants, tenantsHeld, { device: parts.device });
+  const annotations = new SharedAnnotations({ store: storage.annotations, recorder, upstream, own, clock });
   const halfMade = new HalfMade({
     own,
     store: storage.makings,
@@ -110,6 +119,11 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Hal
     refusals: new Refusals(audit, clock, log, stopping),
     rates: new TenantRates(config.gateway, clock),
     lanes: new WriteLanes(clock, stopping),
+    owners: storage.sent,
+    annotations,
+    typists: new Typists(clock),
+    receipts: couriers,
+    repeats: new Repeats(storage.sent, clock),
     turns: new Turns(),
     count: (outcome) => metrics.actRequests.inc({ outcome }),
     personas: storage.personas,
@@ -137,7 +151,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Hal
   const forUsers = client.of("users");
   const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
   const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);
-  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, (token) => users.forget(token));
+  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown: (token) => users.forget(token) });
   const peekedRooms = new HomeserverPeekedRooms(forUsers, usersHeld);
   const peeker = new Peeker({
     desk,
@@ -191,5 +205,10 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Hal
       refused: (who, kind) => metrics.noPlace.inc({ who, kind }),
     }),
   });
-  return halfMade;
+  return {
+    halfMade,
+    heard: (events) => {
+      annotations.heard(events).catch((error: unknown) => log.error("annotations.failed", { error }));
+    },
+  };
 }

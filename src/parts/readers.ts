@@ -37,6 +37,7 @@ export class Readers {
     this.feed = new JournalFeed({
       journal: storage.journal,
       coverage: storage.coverage,
+      owners: storage.sent,
       tenants,
       own,
       news: recorder.committed,

@@ -1,4 +1,5 @@
 import type { HomeserverClient } from "../homeserver/client.ts";
+import type { PseudouserDevice } from "../homeserver/device.ts";
 import type { HomeserverDirectory } from "../homeserver/directory.ts";
 import type { Openings } from "../ledger/openings.ts";
 import type { Aliases } from "../leases/target.ts";
@@ -18,6 +19,7 @@ export interface Shared {
   readonly storage: SqliteStorage;
   readonly openings: Openings;
   readonly client: HomeserverClient;
+  readonly device: PseudouserDevice;
   readonly directory: HomeserverDirectory;
   /** Where aliases point: look-ups that are shared, and bounded. */
   readonly aliases: Aliases;

@@ -1,5 +1,6 @@
+import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { MatrixUser } from "../../homeservers/synapse/client.ts";
+import type { Json, MatrixUser } from "../../homeservers/synapse/client.ts";
 import { journalEvents, rows } from "../support/database.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
 
@@ -97,6 +98,91 @@ describe("a join that Emissary was killed in", () => {
       (joined) => joined.includes(other),
     );
     expect(await bob.joinedMembers(other)).toContain(stage.pseudouser);
+  });
+});
+
+describe("what the users of a tenant send as the one pseudouser", () => {
+  let crowd: MatrixUser;
+  let cat: string;
+  let dog: string;
+  let path: string;
+
+  beforeAll(async () => {
+    cat = `@crowd_cat:${stage.ours.serverName}`;
+    dog = `@crowd_dog:${stage.ours.serverName}`;
+    const users = `@crowd_.*:${stage.ours.serverName}`;
+    crowd = await stage.tenant("crowd", "--users", users, "--actions", "read,send,redact");
+    await crowd.join(roomId, [stage.theirs.serverName]);
+    path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}`;
+  });
+
+  const put = async (user: string, what: string, content: Json): Promise<string> => {
+    const { status, body } = await crowd.request("PUT", `${path}/${what}`, { user_id: user }, content);
+    expect([what, status, body]).toEqual([what, 200, { event_id: expect.any(String) as string }]);
+    return (body as { event_id: string }).event_id;
+  };
+  const reactions = async (eventId: string): Promise<number> => {
+    const relations = `/_matrix/client/v1/rooms/${encodeURIComponent(roomId)}/relations/${encodeURIComponent(eventId)}`;
+    return ((await bob.request("GET", `${relations}/m.annotation`)).body as { chunk: Json[] }).chunk.length;
+  };
+
+  it("is one event for one transaction ID, over a restart of the homeserver, also where we ended before we knew of it", async () => {
+    const text = { msgtype: "m.text", body: "once" };
+    const first = await put(cat, "send/m.room.message/once", text);
+    await stage.ours.restart();
+    expect(await put(cat, "send/m.room.message/once", text)).toBe(first);
+    await stage.emissary.end("SIGKILL");
+    const database = new Database(stage.emissary.databasePath);
+    database.exec("DELETE FROM sent_events");
+    database.close();
+    await Promise.all([stage.ours.restart(), stage.emissary.start()]);
+    expect(await put(cat, "send/m.room.message/once", text)).toBe(first);
+    const read = await crowd.request("GET", `${path}/event/${encodeURIComponent(first)}`);
+    expect(read.body).toMatchObject({ sender: cat, content: text, unsigned: { transaction_id: "once" } });
+  });
+
+  it("are the same reaction of each, which goes with the last", async () => {
+    const liked = await bob.sendText(roomId, "like this");
+    await crowd.waitForMessage(roomId, ({ event_id: id }) => id === liked);
+    const like = { "m.relates_to": { rel_type: "m.annotation", event_id: liked, key: "👍" } };
+    const ofCat = await put(cat, "send/m.reaction/1", like);
+    const ofDog = await put(dog, "send/m.reaction/1", like);
+    expect(ofDog).not.toBe(ofCat);
+    await until(
+      "the reaction",
+      () => reactions(liked),
+      (count) => count === 1,
+    );
+    await put(cat, `redact/${encodeURIComponent(ofCat)}/1`, {});
+    await crowd.sendText(roomId, "after the first redaction");
+    await bob.waitForMessage(roomId, ({ content }) => content["body"] === "after the first redaction");
+    expect(await reactions(liked)).toBe(1);
+    await put(dog, `redact/${encodeURIComponent(ofDog)}/1`, {});
+    await until(
+      "the end of the reaction",
+      () => reactions(liked),
+      (count) => count === 0,
+    );
+  });
+
+  it("is answered to the user who sent it", async () => {
+    const question = await put(cat, "send/m.room.message/question", { msgtype: "m.text", body: "well?" });
+    await bob.waitForMessage(roomId, ({ event_id: id }) => id === question);
+    const own = stage.pseudouser;
+    const link = (user: string) => `<a href="https://matrix.to/#/${user}">${user}</a>`;
+    const answer = (user: string): Json => ({
+      msgtype: "m.text",
+      body: `> <${user}> well?\n\nyes`,
+      format: "org.matrix.custom.html",
+      formatted_body: `<mx-reply><blockquote>${link(user)}<br>well?</blockquote></mx-reply>yes`,
+      "m.mentions": { user_ids: [user] },
+      "m.relates_to": { "m.in_reply_to": { event_id: question } },
+    });
+    const answered = await bob.request("PUT", `${path}/send/m.room.message/answer`, {}, answer(own));
+    expect(answered.status).toBe(200);
+    const { event_id: eventId } = answered.body as { event_id: string };
+    const seen = await crowd.waitForMessage(roomId, ({ event_id: id }) => id === eventId);
+    expect(seen.content).toEqual(answer(cat));
   });
 });
 

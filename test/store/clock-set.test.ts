@@ -26,6 +26,7 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
   grant_pins: ["at", "moved_at"],
   openings: ["at"],
   heartbeat: ["at"],
+  sent_events: ["at"],
 };
 
 function file(): string {

@@ -115,7 +115,8 @@ describe.each(DATABASES)("redactions on $name", ({ make }) => {
     await live(stores, message({ id: "a" }, "rude"), message({ id: "b" }));
     const tenants = { all: () => [one], isPersona: () => false, isTenants: () => false, viewerOf: () => viewer(one) };
     const coverage = { spansOf: async () => new Map([[ROOM, [{ after: 0, upTo: null }]]]) };
-    const feed = new JournalFeed({ journal: stores.journal, coverage, tenants, own: OWN, news: new Signal() });
+    const owners = { ownersOf: async () => new Map() };
+    const feed = new JournalFeed({ journal: stores.journal, coverage, owners, tenants, own: OWN, news: new Signal() });
     const made = async () => {
       const { events } = await feed.read(one, 0, { events: 100, bytes: 1_000_000 }, 2);
       return transactionOf({ opening: "o", epoch: 1 }, events);

@@ -30,6 +30,8 @@ export interface SeenRequest {
   readonly headers: IncomingHttpHeaders;
   readonly at: number;
   body: JsonObject;
+  /** The request's body as it came, up to a MiB. */
+  text: string;
   /** Bytes of the request's body, and their hash, for uploads. */
   size: number;
   digest: string;
@@ -118,7 +120,12 @@ export class FakeHomeserver {
   readonly aliases = new Map<string, string>();
   /** By user, room if any, and type. */
   readonly accountData = new Map<string, JsonObject>();
-  readonly #sent = new Map<string, string>();
+  /** Whether it gives appservices' users devices (MSC4190). */
+  givesDevices = true;
+  /** Devices that appservices' users made. */
+  readonly ownDevices = new Set<string>();
+  /** What was sent, by transaction ID: of requests without a device, in the memory of a process; of devices, in its database. */
+  readonly #sent = { process: new Map<string, string>(), devices: new Map<string, string>() };
   #rules: Rule[] = [];
   #port = 0;
 
@@ -198,6 +205,11 @@ export class FakeHomeserver {
     return this.send(room, sender, "m.room.member", { membership }, user);
   }
 
+  /** A restart, or a balancer that asks another process: what was sent without a device is not known any more. */
+  forgetTransactions(): void {
+    this.#sent.process.clear();
+  }
+
   // What a test asks it.
 
   /** Requests so far of this method whose path fits. */
@@ -227,6 +239,7 @@ export class FakeHomeserver {
       headers: request.headers,
       at: performance.now(),
       body: {},
+      text: "",
       size: 0,
       digest: "",
       aborted: false,
@@ -378,6 +391,13 @@ export class FakeHomeserver {
     if (isVirtual && !this.registered.has(asker.user)) {
       return [403, { errcode: "M_FORBIDDEN", error: "Application service has not registered this user" }];
     }
+    const device = asker.token === AS_TOKEN ? seen.query.get("device_id") : null;
+    if (device !== null && !this.ownDevices.has(device)) {
+      return [
+        400,
+        { errcode: "M_UNKNOWN_DEVICE", error: "Application service trying to use a device that doesn't exist" },
+      ];
+    }
     return this.#client({ method: seen.method, segments: rest, query: seen.query, body: seen.body, ...asker });
   }
 
@@ -397,6 +417,10 @@ export class FakeHomeserver {
     switch (`${method} ${what ?? ""}`) {
       case "GET account":
         return [200, { user_id: this.whoami ?? user, device_id: this.devices.get(call.token) ?? null }];
+      case "PUT devices":
+        if (!this.givesDevices) return NOT_FOUND;
+        this.ownDevices.add(first ?? "");
+        return [201, {}];
       case "GET profile": {
         const name = this.profiles.get(first ?? "");
         return name === undefined ? NOT_FOUND : [200, { displayname: name }];
@@ -573,7 +597,7 @@ export class FakeHomeserver {
   }
 
   #room(call: Call, room: FakeRoom): Reply {
-    const { method, segments, query, body, user, token } = call;
+    const { method, segments, query, body, user } = call;
     const [, , action, first = "", second = ""] = segments;
     const isIn = room.membership(user) === "join";
     const mayRead =
@@ -642,11 +666,12 @@ export class FakeHomeserver {
         // In room version 11 an m.room.redaction that is sent like a message redacts what its content names.
         if (first === "m.room.redaction" && typeof body["redacts"] === "string") {
           const redacts = body["redacts"];
-          return this.#once(`${token} ${room.id} ${second}`, () =>
-            this.#pushed(room, room.redact(redacts, user, body)),
-          );
+          return this.#once(call, room, () => this.#pushed(room, room.redact(redacts, user, body)));
         }
-        return this.#once(`${token} ${room.id} ${second}`, () => this.send(room, user, first, body));
+        if (isDoubled(room, user, first, body) && !this.#isSent(call, room)) {
+          return [400, { errcode: "M_DUPLICATE_ANNOTATION", error: "Can't send same reaction twice" }];
+        }
+        return this.#once(call, room, () => this.send(room, user, first, body));
       case "PUT redact":
         return this.#redact(call, room);
       case "PUT state":
@@ -685,8 +710,9 @@ export class FakeHomeserver {
   }
 
   /** With `with_relations` also what relates to the event, as Synapse does where MSC3912 is switched on. */
-  #redact({ segments, body, user, token }: Call, room: FakeRoom): Reply {
-    const [, , , eventId = "", txnId = ""] = segments;
+  #redact(call: Call, room: FakeRoom): Reply {
+    const { segments, body, user } = call;
+    const [, , , eventId = ""] = segments;
     const { [WITH_RELATIONS]: types, ...content } = body;
     if (content["redacts"] !== undefined && content["redacts"] !== eventId) {
       return [
@@ -694,7 +720,7 @@ export class FakeHomeserver {
         { errcode: "M_INVALID_PARAM", error: "Cannot provide a redacts value incoherent with the event_id" },
       ];
     }
-    return this.#once(`${token} ${room.id} ${txnId}`, () => {
+    return this.#once(call, room, () => {
       const related = Array.isArray(types) ? types.flatMap((type) => relatedTo(room, eventId, type)) : [];
       const redaction = this.#pushed(room, room.redact(eventId, user, content));
       for (const { event_id: id } of related) this.#pushed(room, room.redact(id, user, content));
@@ -717,12 +743,35 @@ export class FakeHomeserver {
     return event;
   }
 
-  /** A transaction ID is the token's, in one room: with it, the same request has the same event (spec, "Transaction identifiers"). */
-  #once(key: string, make: () => FakeEvent): Reply {
-    const eventId = this.#sent.get(key) ?? make().event_id;
-    this.#sent.set(key, eventId);
+  /** As Synapse: of a device, a transaction ID is the room's, whatever it was used for; without one, the request's whole path's. */
+  #once(call: Call, room: FakeRoom, make: () => FakeEvent): Reply {
+    const [known, key] = this.#memoryOf(call, room);
+    const eventId = known.get(key) ?? make().event_id;
+    known.set(key, eventId);
     return [200, { event_id: eventId }];
   }
+
+  #isSent(call: Call, room: FakeRoom): boolean {
+    const [known, key] = this.#memoryOf(call, room);
+    return known.has(key);
+  }
+
+  #memoryOf({ token, segments, query }: Call, room: FakeRoom): readonly [known: Map<string, string>, key: string] {
+    const device = query.get("device_id");
+    if (device === null) return [this.#sent.process, [token, ...segments].join(" ")];
+    return [this.#sent.devices, [token, device, room.id, segments.at(-1)].join(" ")];
+  }
+}
+
+/** A sender annotates an event once with one key (Synapse: `deduplicate_annotations`). */
+function isDoubled(room: FakeRoom, user: string, type: string, content: JsonObject): boolean {
+  const keyIn = ({ "m.relates_to": relation = null }: JsonObject): string | null =>
+    isJsonObject(relation) && relation["rel_type"] === "m.annotation" ? stringAt(relation, "key") : null;
+  const key = keyIn(content);
+  const relation = content["m.relates_to"];
+  if (key === null || !isJsonObject(relation)) return false;
+  const others = room.relations(stringAt(relation, "event_id") ?? "", "m.annotation", type);
+  return others.some((other) => other.sender === user && keyIn(other.content) === key);
 }
 
 const WITH_RELATIONS = "org.matrix.msc3912.with_relations";
@@ -764,8 +813,9 @@ async function readBody(request: IncomingMessage, seen: SeenRequest): Promise<vo
     if (seen.size <= 1024 * 1024) kept.push(chunk);
   }
   seen.digest = hash.digest("hex");
+  seen.text = Buffer.concat(kept).toString("utf8");
   try {
-    const value: unknown = shallow(JSON.parse(Buffer.concat(kept).toString("utf8")) as JsonValue);
+    const value: unknown = shallow(JSON.parse(seen.text) as JsonValue);
     if (isJsonObject(value)) seen.body = value;
   } catch {
     // Not every body is JSON.

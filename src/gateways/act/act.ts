@@ -5,6 +5,7 @@ import type { UserId } from "../../model/ids.ts";
 import type { MakersFeed } from "../../feed/feed.ts";
 import type { StandIns } from "../../attendance/stand-ins.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
+import type { EventOwners } from "../../feed/contracts.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import type { Recorder } from "../../ledger/recorder.ts";
@@ -14,10 +15,13 @@ import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 import type { AuditQueue } from "./checks/audit-queue.ts";
 import type { Caller } from "./caller.ts";
-import type { MediaReservations, PersonaStore } from "./contracts.ts";
+import type { EphemeralOffers, MediaReservations, PersonaStore } from "./contracts.ts";
 import type { WriteLanes } from "./checks/lane.ts";
 import type { TenantRates } from "./checks/rate.ts";
 import type { Refusals } from "./checks/refusals.ts";
+import type { Repeats } from "./checks/repeats.ts";
+import type { SharedAnnotations } from "./events/annotations.ts";
+import type { Typists } from "./checks/typists.ts";
 import type { Turns } from "./checks/turns.ts";
 import type { HalfMade } from "./rooms/half-made.ts";
 import type { TenantSync } from "./sync/sync.ts";
@@ -52,6 +56,12 @@ export interface ActParts {
   readonly refusals: Refusals;
   readonly rates: TenantRates;
   readonly lanes: WriteLanes;
+  readonly repeats: Repeats;
+  readonly annotations: SharedAnnotations;
+  readonly typists: Typists;
+  /** Where tenants are told of their own users' receipts. */
+  readonly receipts: EphemeralOffers;
+  readonly owners: EventOwners;
   /** Of those who set the same state. */
   readonly turns: Turns;
   readonly count: (outcome: "answered" | "passed" | "refused") => void;

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from "fastify";
+import type { Owner } from "../../model/attribution.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { isUserId, type UserId } from "../../model/ids.ts";
 import type { Holder } from "../../model/lease.ts";
@@ -49,6 +50,11 @@ export function requirePersona(tenants: Tenants, tenant: Tenant, userId: string)
 /** What a tenant is told of another tenant's user, by whichever call: no more than of one that is not there. */
 export function nobody(userId: UserId): EmissaryError {
   return new EmissaryError("forbidden", `There is no user ${userId} for tenants to invite, remove or give power to.`);
+}
+
+/** Whose events are that a caller sends. */
+export function ownerOfCaller({ tenant, user }: Caller): Owner {
+  return { tenant: tenant.id, persona: user === tenant.sender ? null : user };
 }
 
 export function holderOf(tenant: Tenant): Holder {

@@ -1,10 +1,43 @@
+import type { Owner } from "../../model/attribution.ts";
 import type { AuditEntry } from "../../model/audit.ts";
-import type { RoomAlias, RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { EventId, RoomAlias, RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { JsonObject } from "../../model/json.ts";
 import type { PersonaInRoom, Profile } from "../../model/persona.ts";
+import type { SentEvent } from "../../model/sent.ts";
+
+/** What is audited, and the event that it is, where a repetition is to be the same one. */
+export interface Deed extends AuditEntry {
+  readonly sent?: SentEvent;
+}
 
 export interface AuditWriter {
-  /** Writes the entries in one commit. */
-  noteAll(entries: readonly AuditEntry[], at: number): Promise<void>;
+  /** Writes the entries, and the events that were sent, in one commit. */
+  noteAll(deeds: readonly Deed[], at: number): Promise<void>;
+}
+
+/** Events that tenants sent, by their transaction IDs: 20,000 of each tenant. */
+export interface SentEvents {
+  /** The event that a transaction ID was used for since then; null for none. */
+  find(txnId: string, since: number): Promise<EventId | null>;
+}
+
+/** A user's annotation, and the homeserver's event that it is one with. */
+export interface Annotation {
+  readonly eventId: EventId;
+  readonly realId: EventId;
+  readonly roomId: RoomId;
+  readonly owner: Owner;
+}
+
+/** Annotations that several users share. Each call is one commit. */
+export interface AnnotationStore {
+  find(eventId: string): Promise<Annotation | null>;
+  /** All that are one at the homeserver; none where only one user has it. */
+  group(realId: string): Promise<readonly Annotation[]>;
+  countOf(tenant: TenantId): Promise<number>;
+  /** Those that are there stay as they are. */
+  add(annotations: readonly Annotation[]): Promise<void>;
+  remove(eventId: string): Promise<void>;
 }
 
 /**
@@ -62,4 +95,9 @@ export interface RoomMakings {
   /** The tenant has the room, or nothing of it is left. */
   end(id: number): Promise<void>;
   all(): Promise<readonly RoomMaking[]>;
+}
+
+/** Ephemeral events for one tenant: given to it soon, or never. */
+export interface EphemeralOffers {
+  offer(tenant: TenantId, event: JsonObject): void;
 }

@@ -1,8 +1,15 @@
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 
-/** Query parameters that are between the caller and us. */
-const OURS: ReadonlySet<string> = new Set(["access_token", "user_id", "via", "server_name"]);
+/**
+ * Query parameters that make a write another one: dated back, sent later, or shown for a while (MSC4140, MSC4354). Where an endpoint does not
+ * take one it is refused by name, and all else that is not known is ignored, as homeservers do.
+ */
+const CHANGING: ReadonlySet<string> = new Set([
+  "ts",
+  ...["delay", "parent_delay_id", "org.matrix.msc4140.delay", "org.matrix.msc4140.parent_delay_id"],
+  ...["sticky_duration_ms", "org.matrix.msc4354.sticky_duration_ms"],
+]);
 
 /**
  * The path that a tenant's request has at the homeserver, with the query parameters that the endpoint allows. Route and
@@ -10,7 +17,7 @@ const OURS: ReadonlySet<string> = new Set(["access_token", "user_id", "via", "se
  * @param allowed query parameters that are passed on
  * @param replace path parameters that get another value
  * @throws EmissaryError `bad-parameter` for a path of dots, which servers in between may resolve, and for a query parameter that
- *   is not allowed: dropping one in silence could turn the request into another (`ts`, delayed events).
+ *   would make the request another one.
  */
 export function pathOf(
   request: FastifyRequest,
@@ -35,7 +42,7 @@ function queryOf(request: FastifyRequest, allowed: ReadonlySet<string>): string 
   const kept = new URLSearchParams();
   for (const [name, value] of new URLSearchParams(url.slice(at + 1))) {
     if (allowed.has(name)) kept.append(name, value);
-    else if (!OURS.has(name)) {
+    else if (request.method !== "GET" && request.method !== "HEAD" && CHANGING.has(name)) {
       throw new EmissaryError(
         "bad-parameter",
         `The query parameter ${JSON.stringify(name)} is not for tenants to set here.`,

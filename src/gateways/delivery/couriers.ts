@@ -2,8 +2,8 @@ import type { LeaseStore } from "../../leases/desk.ts";
 import type { Feed } from "../../feed/feed.ts";
 import type { Clock, Random } from "../../model/clock.ts";
 import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "../../model/delivery.ts";
-import type { EventId, RoomId, TenantId, UserId } from "../../model/ids.ts";
-import { stringAt, type JsonValue } from "../../model/json.ts";
+import { isUserId, type EventId, type RoomId, type TenantId, type UserId } from "../../model/ids.ts";
+import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../model/signal.ts";
 import type { Tenant } from "../../model/tenant.ts";
@@ -12,14 +12,14 @@ import type { PingOutcome, TenantPinger, Tenants } from "../../policy/tenants.ts
 import { CommitQueue } from "./commit-queue.ts";
 import type { DeliveryStore } from "./contracts.ts";
 import { Courier } from "./courier.ts";
-import { EPHEMERAL_AT_ONCE, forTenants } from "./ephemeral.ts";
+import { EPHEMERAL_AT_ONCE, forTenant } from "./ephemeral.ts";
 import { Mailbox, pingTenant } from "./mailbox.ts";
 import { Standing } from "./standing.ts";
 
 export type Outcome = "delivered" | "failed" | "ephemeral-dropped";
 
 export interface CouriersParts {
-  readonly tenants: Pick<Tenants, "all" | "byId" | "hsTokenOf" | "changed">;
+  readonly tenants: Pick<Tenants, "all" | "byId" | "hsTokenOf" | "changed" | "isPersona">;
   readonly feed: Feed;
   readonly store: DeliveryStore;
   /** The name of this opening of the database. */
@@ -127,6 +127,11 @@ export class Couriers implements TenantPinger {
     return outcome;
   }
 
+  /** An ephemeral event for one tenant, where it wants such. */
+  offer(tenant: TenantId, event: JsonObject): void {
+    if (this.#parts.tenants.byId(tenant)?.ephemeral === true) this.#working.get(tenant)?.courier.offer(event);
+  }
+
   /** Hands ephemeral events to the tenants that want them and have a live lease where they happen. Returns at once. */
   ephemeral(events: readonly JsonValue[]): void {
     const wanting = this.#parts.tenants.all().filter(({ id, ephemeral }) => ephemeral && this.#working.has(id));
@@ -134,15 +139,15 @@ export class Couriers implements TenantPinger {
   }
 
   async #hand(events: readonly JsonValue[], wanting: readonly Tenant[]): Promise<void> {
-    const { own, leases, log } = this.#parts;
+    const { own, leases, tenants, log } = this.#parts;
     try {
       for (const given of events) {
-        const event = forTenants(given, own);
-        if (event === null) continue;
-        const roomId = stringAt(event, "room_id") as RoomId;
-        for (const { id } of wanting) {
-          if ((await leases.find(roomId, { kind: "tenant", name: id })) === null) continue;
-          this.#working.get(id)?.courier.offer(event);
+        const roomId = isJsonObject(given) ? (stringAt(given, "room_id") as RoomId | null) : null;
+        if (roomId === null) continue;
+        for (const tenant of wanting) {
+          const event = forTenant(given, own, (user) => isUserId(user) && tenants.isPersona(tenant, user));
+          if (event === null || (await leases.find(roomId, { kind: "tenant", name: tenant.id })) === null) continue;
+          this.#working.get(tenant.id)?.courier.offer(event);
         }
       }
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { FeedPiece } from "../../feed/feed.ts";
-import type { JsonObject } from "../../model/json.ts";
+import { written, type JsonObject } from "../../model/json.ts";
 import type { Place } from "./contracts.ts";
 
 export interface Transaction {
@@ -22,12 +22,12 @@ export function transactionOf(
   if (first === undefined || last === undefined) return null;
   return {
     txnId: `${opening}.${epoch}.${first.seq}-${last.seq}`,
-    body: JSON.stringify({ events: events.map(({ event }) => event) }),
+    body: written({ events: events.map(({ event }) => event) }),
     first: first.seq,
   };
 }
 
 /** The body for ephemeral events, under their stable name (spec v1.13) and the one that today's SDKs read (MSC2409). */
 export function ephemeralBody(events: readonly JsonObject[]): string {
-  return JSON.stringify({ events: [], ephemeral: events, "de.sorunome.msc2409.ephemeral": events });
+  return written({ events: [], ephemeral: events, "de.sorunome.msc2409.ephemeral": events });
 }

@@ -29,7 +29,7 @@ export interface DoorParts {
 export const MARK = { name: "x-emissary", value: "gateway" } as const;
 
 /** What a browser needs to be allowed to read an answer (spec, CS API, "Web Browser Clients"). */
-const CORS = {
+export const CORS = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
   "access-control-allow-headers": "X-Requested-With, Content-Type, Authorization, Date",

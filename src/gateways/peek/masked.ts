@@ -87,6 +87,7 @@ function masking(upstream: Upstream, kind: AnswerKind, hidden: Hidden): Upstream
     asCallerUnless: (statuses, request, reply, revision) =>
       upstream.asCallerUnless(statuses, request, reply, revisionOf(revision)),
     answer: (method, path, body, limit) => upstream.answer(method, path, body, limit),
+    write: (method, path, body) => upstream.write(method, path, body),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import { sourced } from "../../model/json-text.ts";
 import { isJsonObject, isTextDeeperThan, MAX_NESTING, type JsonObject } from "../../model/json.ts";
 
 /** Reads a streamed body whole, up to a limit in bytes. @throws EmissaryError `too-large` */
@@ -27,13 +28,14 @@ function gathered(body: Readable, limit: number): Promise<Buffer> {
   });
 }
 
-/** Reads the body as a JSON object; an empty one counts as `{}`. @throws EmissaryError `too-large`, `not-json`, `bad-request` */
+/** Reads the body as a JSON object, which keeps its text (json-text.ts); an empty one counts as `{}`. @throws EmissaryError `too-large`, `not-json`, `bad-request` */
 export async function readJson(request: FastifyRequest, limit: number): Promise<JsonObject> {
   const raw = await readBody(request, limit);
   if (raw.length === 0) return {};
+  const text = raw.toString("utf8");
   let value: unknown;
   try {
-    value = JSON.parse(raw.toString("utf8"));
+    value = JSON.parse(text);
   } catch (error) {
     throw new EmissaryError("not-json", `The body is not JSON: ${sentenceOf(error)}.`);
   }
@@ -41,7 +43,7 @@ export async function readJson(request: FastifyRequest, limit: number): Promise<
     throw new EmissaryError("bad-request", `The body is nested more than ${MAX_NESTING} deep.`);
   }
   if (!isJsonObject(value)) throw new EmissaryError("bad-request", "The body is not a JSON object.");
-  return value;
+  return sourced(value, text);
 }
 
 function within(body: Buffer, limit: number): Buffer {

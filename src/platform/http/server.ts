@@ -29,6 +29,8 @@ export interface ServerOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  /** Headers of answers that are given before a route is found, and with it whoever sets them otherwise. */
+  readonly early?: Readonly<Record<string, string>>;
   /** Told of each connection that is cut off because its caller sends, or takes, too slowly. */
   readonly cut?: (direction: Direction) => void;
 }
@@ -38,7 +40,7 @@ export interface ServerOptions {
  * with an ID and without its query.
  */
 export function makeServer(options: ServerOptions): FastifyInstance {
-  const { name, bodyLimit, audience, passesOn = false, log, clock, random, cut } = options;
+  const { name, bodyLimit, audience, passesOn = false, log, clock, random, early = {}, cut } = options;
   const start = random.token(4);
   let requests = 0;
   const server = fastify({
@@ -53,12 +55,12 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     forceCloseConnections: "idle",
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Failures before a route is found, such as broken percent-encoding.
-    frameworkErrors: (error, _request, reply) => sendError(reply, asEmissaryError(error), audience),
+    frameworkErrors: (error, _request, reply) => sendError(reply.headers(early), asEmissaryError(error), audience),
   });
   // The first of all hooks, before anybody's token is looked at.
   server.addHook("onRequest", (request, _reply, done) => {
     const fault = faultInTarget(request.raw.url ?? "", passesOn);
-    done(fault === null ? undefined : new EmissaryError("bad-request", `The request is malformed: ${fault}.`));
+    done(fault === null ? undefined : new EmissaryError("bad-parameter", `The request is malformed: ${fault}.`));
   });
   boundConnections(server.server);
   const pace = new Pace(clock, (direction) => {
@@ -139,7 +141,7 @@ export const refusePath: Handler = async (request) => {
 
 export type Method = "GET" | "PUT" | "POST" | "DELETE";
 
-/** Serves a path: the methods given, and for the others `otherwise`, or 405 (spec: M_UNRECOGNIZED). */
+/** Serves a path: the methods given, HEAD with GET (RFC 9110, 9.1), and for the others `otherwise`, or 405 (spec: M_UNRECOGNIZED). */
 export function serve(
   server: FastifyInstance,
   path: string,
@@ -147,9 +149,11 @@ export function serve(
   otherwise: Handler = refuseMethod,
 ): void {
   for (const [method, handler] of Object.entries(handlers)) {
-    server.route({ method: method, url: path, handler });
+    server.route({ method: method === "GET" ? ["GET", "HEAD"] : method, url: path, handler });
   }
-  const others = (["GET", "PUT", "POST", "DELETE", "PATCH"] as const).filter((method) => !(method in handlers));
+  const others = (["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"] as const).filter(
+    (method) => !((method === "HEAD" ? "GET" : method) in handlers),
+  );
   server.route({ method: others, url: path, handler: otherwise });
 }
 

@@ -98,4 +98,6 @@ export interface Upstream {
     body: Buffer | null,
     limit?: number,
   ): Promise<WholeAnswer>;
+  /** The same for what has a transaction ID: as the pseudouser's device, for which homeservers remember it best. */
+  write(method: "PUT" | "POST", path: string, body: Buffer): Promise<WholeAnswer>;
 }

@@ -2,9 +2,10 @@ import type { Database, Statement, Transaction } from "better-sqlite3";
 import type { AuditEntry, AuditRow } from "../../model/audit.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
-import type { AuditWriter } from "../../gateways/act/contracts.ts";
+import type { AuditWriter, Deed } from "../../gateways/act/contracts.ts";
 import type { AuditReads } from "../../gateways/admin/contracts.ts";
 import type { WriteCount } from "./memo.ts";
+import type { SqliteSentStore } from "./sent-store.ts";
 
 /** What SQLite calls it when a commit waits for the disk (PRAGMA synchronous). */
 const FULL = 2;
@@ -24,19 +25,26 @@ export class AuditStore implements AuditReads, AuditWriter {
   readonly #db: Database;
   readonly #insert: Statement<[number, string, string, string, string | null, string]>;
   readonly #page: Statement<[number, number], Row>;
-  readonly #notes: Transaction<(entries: readonly AuditEntry[], at: number) => void>;
+  readonly #notes: Transaction<(deeds: readonly Deed[], at: number) => number>;
+  readonly #sent: SqliteSentStore;
   readonly #isFull: boolean;
   readonly #writes: WriteCount;
 
-  constructor(db: Database, writes: WriteCount) {
+  constructor(db: Database, writes: WriteCount, sent: SqliteSentStore) {
+    this.#sent = sent;
     this.#db = db;
     this.#writes = writes;
     this.#insert = db.prepare(
       "INSERT INTO audit (at, actor, action, outcome, room_id, detail) VALUES (?, ?, ?, ?, ?, ?)",
     );
     this.#page = db.prepare("SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?");
-    this.#notes = db.transaction((entries: readonly AuditEntry[], at: number) => {
-      for (const entry of entries) this.write(entry, at);
+    this.#notes = db.transaction((deeds: readonly Deed[], at: number) => {
+      let rows = deeds.length;
+      for (const deed of deeds) {
+        this.write(deed, at);
+        if (deed.sent !== undefined) rows += this.#sent.write(deed.sent, at);
+      }
+      return rows;
     });
     this.#isFull = db.pragma("synchronous", { simple: true }) === FULL;
   }
@@ -49,11 +57,10 @@ export class AuditStore implements AuditReads, AuditWriter {
    * Does not wait for the disk, whatever the durability: each write of a tenant would. A crash of this program loses nothing; a
    * power cut loses the newest rows up to the last commit of another kind, of events which name their tenant themselves.
    */
-  async noteAll(entries: readonly AuditEntry[], at: number): Promise<void> {
+  async noteAll(deeds: readonly Deed[], at: number): Promise<void> {
     if (this.#isFull) this.#db.exec("PRAGMA synchronous = NORMAL");
     try {
-      this.#notes.immediate(entries, at);
-      this.#writes.disregard(entries.length);
+      this.#writes.disregard(this.#notes.immediate(deeds, at));
     } finally {
       if (this.#isFull) this.#db.exec("PRAGMA synchronous = FULL");
     }

@@ -1,6 +1,7 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { Journal, JournalEntry } from "../../ledger/journal.ts";
 import type { RoomEvent } from "../../model/event.ts";
+import { sourcedList } from "../../model/json-text.ts";
 import type { Redactions } from "./redactions.ts";
 
 interface Row {
@@ -40,7 +41,10 @@ export class JournalStore implements Journal {
     // A row holds at least one entry, so `limit` rows suffice; the loop ends as soon as enough are read.
     for (const row of this.#rows.iterate(after + 1, limit + 1)) {
       if (row.first_seq + row.events <= after + 1) continue;
-      const { events } = JSON.parse(row.body.toString("utf8")) as { events: RoomEvent[] };
+      const text = row.body.toString("utf8");
+      const body = JSON.parse(text) as { events: RoomEvent[] };
+      sourcedList(body, text, "events");
+      const { events } = body;
       events.forEach((event, index) => {
         const seq = row.first_seq + index;
         if (seq > after && entries.length < limit) entries.push({ seq, receivedAt: row.received_at, event });

@@ -4,6 +4,7 @@ import type { Pruned, PruneStore } from "../../ledger/pruning.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import { parsedObject, written, type JsonObject } from "../../model/json.ts";
+import { revisionOf, sourcedList } from "../../model/json-text.ts";
 import { pruned, redactedBy, replacedBy, withoutPrevious } from "../../model/redaction.ts";
 
 /** Redactions that one sweep through the journal is for; rows that one commit of it looks at. */
@@ -119,7 +120,8 @@ export class Redactions implements PruneStore {
       if (own === undefined && previous === undefined) return event;
       const version = this.versionOf(event.room_id);
       const rest = previous === undefined ? event : withoutPrevious(event, version);
-      return own === undefined ? rest : pruned(rest, version, parsedObject(Buffer.from(own)));
+      // What is left of it stays as it was written.
+      return revisionOf(event, own === undefined ? rest : pruned(rest, version, parsedObject(Buffer.from(own))));
     });
   }
 
@@ -155,7 +157,10 @@ export class Redactions implements PruneStore {
   #rewriteRow(firstSeq: number): number | null {
     const body = this.#body.get(firstSeq);
     if (body === undefined) return null;
-    const { events } = JSON.parse(body.toString("utf8")) as { readonly events: readonly RoomEvent[] };
+    const told = body.toString("utf8");
+    const row = JSON.parse(told) as { readonly events: readonly RoomEvent[] };
+    sourcedList(row, told, "events");
+    const { events } = row;
     const left = this.without(events);
     if (left.every((event, index) => event === events[index])) return null;
     const text = written({ events: left });

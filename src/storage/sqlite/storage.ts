@@ -1,6 +1,7 @@
 import type { Database } from "better-sqlite3";
 import type { PruneStore } from "../../ledger/pruning.ts";
 import { SqliteAliasStore } from "./alias-store.ts";
+import { SqliteAnnotationStore } from "./annotation-store.ts";
 import { SqliteAttendanceStore } from "./attendance-store.ts";
 import { AuditStore } from "./audit-store.ts";
 import { SqliteBackups } from "./backup.ts";
@@ -27,6 +28,7 @@ import { SqliteReconcileStore } from "./reconcile-store.ts";
 import { SqliteInviteCursor, SqliteOwnInviteStore } from "./own-invite-store.ts";
 import { SqlitePinStore } from "./pin-store.ts";
 import { PseudouserStore } from "./pseudouser-store.ts";
+import { SqliteSentStore } from "./sent-store.ts";
 import { SqliteReviewStore } from "./review-store.ts";
 import { Redactions } from "./redactions.ts";
 import { RetentionStore } from "./retention-store.ts";
@@ -63,6 +65,8 @@ export class SqliteStorage {
   readonly media: SqliteMediaStore;
   readonly standIns: SqliteStandInStore;
   readonly makings: SqliteMakingStore;
+  readonly sent: SqliteSentStore;
+  readonly annotations: SqliteAnnotationStore;
   readonly deliveries: SqliteDeliveryStore;
   readonly audit: AuditStore;
   readonly overview: OverviewStore;
@@ -82,7 +86,8 @@ export class SqliteStorage {
     const rooms = new RoomNumbers(db);
     this.#db = db;
     const writes = new WriteCount(db);
-    this.audit = new AuditStore(db, writes);
+    this.sent = new SqliteSentStore(db);
+    this.audit = new AuditStore(db, writes, this.sent);
     const redactions = new Redactions(db);
     this.redactions = redactions;
     const book = new LeaseBook(db, rooms, this.audit);
@@ -115,6 +120,7 @@ export class SqliteStorage {
     this.rules = new SqliteRuleStore(db, this.audit, pins);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
     this.personas = new SqlitePersonaStore(db, rooms, book);
+    this.annotations = new SqliteAnnotationStore(db);
     this.media = new SqliteMediaStore(db);
     this.standIns = new SqliteStandInStore(db);
     this.makings = new SqliteMakingStore(db);

@@ -47,6 +47,7 @@ export class SqliteTenantStore implements TenantStore {
   readonly #rotate: Statement<[string, string, string]>;
   readonly #set: Statement<[string | null, string | null, number, number | null, string | null, string]>;
   readonly #remove: Statement<[string]>;
+  readonly #unsend: readonly Statement<[string]>[];
   readonly #leases: Statement<[string], LeaseRow>;
 
   constructor(db: Database, book: LeaseBook, audit: AuditStore) {
@@ -76,6 +77,9 @@ export class SqliteTenantStore implements TenantStore {
       "UPDATE tenants SET url = ?, users = ?, ephemeral = ?, max_transaction = ?, ca = ? WHERE id = ?",
     );
     this.#remove = db.prepare("DELETE FROM tenants WHERE id = ?");
+    this.#unsend = ["sent_events", "shared_annotations"].map((table) =>
+      db.prepare(`DELETE FROM ${table} WHERE tenant = ?`),
+    );
     this.#leases = db.prepare(
       `SELECT ${LEASE_COLUMNS} FROM leases WHERE kind = 'tenant' AND holder = ? AND ended_at IS NULL`,
     );
@@ -196,6 +200,7 @@ export class SqliteTenantStore implements TenantStore {
     return this.#db
       .transaction(() => {
         if (this.#remove.run(id).changes === 0) return null;
+        for (const unsend of this.#unsend) unsend.run(id);
         const leases = this.#leases.all(id);
         for (const lease of leases) {
           this.#book.endOne(lease, "tenant-removed", at);

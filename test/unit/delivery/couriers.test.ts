@@ -38,6 +38,7 @@ function scene(tenants: Tenant[], answer: (push: Push) => Promise<PushAnswer> = 
     tenants: {
       all: () => here.tenants,
       byId: (id) => here.tenants.find((one) => one.id === id) ?? null,
+      isPersona: () => false,
       hsTokenOf: (id) => `token of ${id}`,
       changed: here.changed,
     },

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { forTenants } from "../../../src/gateways/delivery/ephemeral.ts";
+import { forTenant } from "../../../src/gateways/delivery/ephemeral.ts";
 import type { JsonValue } from "../../../src/model/json.ts";
 import { ALICE, OWN, ROOM } from "../../support/events.ts";
 
@@ -25,7 +25,7 @@ test.each<[string, JsonValue, JsonValue]>([
     receipt({ $e: { "m.read": { [ALICE]: {} } } }),
   ],
 ])("%s is handed on", (_what, given, expected) => {
-  expect(forTenants(given, OWN)).toEqual(expected);
+  expect(forTenant(given, OWN, () => false)).toEqual(expected);
 });
 
 test.each<[string, JsonValue]>([
@@ -38,5 +38,5 @@ test.each<[string, JsonValue]>([
   ["no object", [7]],
   ["nothing", null],
 ])("%s is not", (_what, given) => {
-  expect(forTenants(given, OWN)).toBeNull();
+  expect(forTenant(given, OWN, () => false)).toBeNull();
 });

@@ -47,7 +47,8 @@ function scene(events: readonly RoomEvent[], leases: readonly Lease[], first = 1
   };
   const bounds = async () => ({ first, last: first + journal.length - 1 });
   const news = new Signal();
-  const feed = new JournalFeed({ journal: { read, bounds }, coverage, tenants, own: OWN, news });
+  const owners = { ownersOf: async () => new Map() };
+  const feed = new JournalFeed({ journal: { read, bounds }, coverage, owners, tenants, own: OWN, news });
   const happens = (event: RoomEvent): void => {
     journal.push({ seq: first + journal.length, receivedAt: 0, event });
   };
@@ -238,7 +239,9 @@ describe("many tenants", () => {
       viewerOf: (of: Tenant) => viewer(of),
     };
     const bounds = async () => ({ first: 1, last: 0 });
-    const feed = new JournalFeed({ journal: { read, bounds }, coverage, tenants, own: OWN, news: new Signal() });
+    const owners = { ownersOf: async () => new Map() };
+    const news = new Signal();
+    const feed = new JournalFeed({ journal: { read, bounds }, coverage, owners, tenants, own: OWN, news });
     const early = feed.read(TELEGRAM, 0, NO_LIMITS);
     entries.push({ seq: 1, receivedAt: 0, event: message({ id: "1" }) });
     const woken = [TELEGRAM, IRC].map((one) => feed.read(one, 0, NO_LIMITS));

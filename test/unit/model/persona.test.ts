@@ -240,7 +240,7 @@ describe("what a tenant gets back", () => {
 
   test("has its own transaction ID, and nobody else's", () => {
     const owner = { tenant: TELEGRAM.id, persona: CAT };
-    const unsigned = { age: 5, transaction_id: txnIdAt(owner, "m1~2") };
+    const unsigned = { age: 5, transaction_id: txnIdAt(owner, "call", "m1~2") };
     expect(asTelegram({ ...event, unsigned }).unsigned).toEqual({ age: 5, transaction_id: "m1~2" });
     expect(asIrc({ ...event, unsigned }).unsigned).toEqual({ age: 5 });
     const strange = { ...event, unsigned: { transaction_id: "strange" } };
@@ -257,13 +257,15 @@ describe("what a tenant gets back", () => {
 describe("transaction IDs at the homeserver", () => {
   const id = fc.stringMatching(/^[a-z0-9][a-z0-9._-]{0,5}$/).map((text) => text as TenantId);
   const user = fc.option(fc.stringMatching(/^[a-z0-9._=/+-]{1,5}$/).map((text) => `@${text}:ours.example` as UserId));
-  const one = fc.record({ owner: fc.record({ tenant: id, persona: user }), txnId: fc.string() });
+  const one = fc.record({ owner: fc.record({ tenant: id, persona: user }), call: id, txnId: fc.string() });
 
-  test("two that differ in tenant, persona or the tenant's own ID never meet", () => {
+  test("two that differ in tenant, persona, call or the tenant's own ID never meet", () => {
     fc.assert(
       fc.property(one, one, (first, second) => {
         const isSame = JSON.stringify(first) === JSON.stringify(second);
-        expect(txnIdAt(first.owner, first.txnId) === txnIdAt(second.owner, second.txnId)).toBe(isSame);
+        expect(txnIdAt(first.owner, first.call, first.txnId) === txnIdAt(second.owner, second.call, second.txnId)).toBe(
+          isSame,
+        );
       }),
     );
   });

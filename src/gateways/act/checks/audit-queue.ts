@@ -1,7 +1,6 @@
-import type { AuditEntry } from "../../../model/audit.ts";
 import type { Clock } from "../../../model/clock.ts";
 import type { Logger } from "../../../model/logger.ts";
-import type { AuditWriter } from "../contracts.ts";
+import type { AuditWriter, Deed } from "../contracts.ts";
 
 /** Entries of deeds that the database did not take, and how soon they are tried again, milliseconds. */
 const MAX_LATE = 1_000;
@@ -22,9 +21,9 @@ export interface AuditQueueParts {
  */
 export class AuditQueue {
   readonly #parts: AuditQueueParts;
-  #entries: AuditEntry[] = [];
+  #entries: Deed[] = [];
   #flush: Promise<void> | null = null;
-  #late: { readonly entry: AuditEntry; readonly at: number }[] = [];
+  #late: { readonly entry: Deed; readonly at: number }[] = [];
   #lost = 0;
   #isCatchingUp = false;
 
@@ -33,7 +32,7 @@ export class AuditQueue {
   }
 
   /** Resolves after the commit; rejects where it failed. For what has not been done yet, or was refused. */
-  note(entry: AuditEntry): Promise<void> {
+  note(entry: Deed): Promise<void> {
     this.#entries.push(entry);
     this.#flush ??= new Promise((resolve, reject) => {
       setImmediate(() => {
@@ -51,7 +50,7 @@ export class AuditQueue {
    * The same for what the homeserver has done: that is so whether we can write it down or not, and whoever asked for it is to be
    * told so. An entry that cannot be written is kept, as many as there is room for, and written once that can be done.
    */
-  async noteDone(entry: AuditEntry): Promise<void> {
+  async noteDone(entry: Deed): Promise<void> {
     const at = this.#parts.clock.now();
     try {
       await this.note(entry);

@@ -35,12 +35,16 @@ export async function requireTarget(
   }
   if (mustBe !== "own" && event["sender"] !== own) return event;
   if (ownerIdOf(event, own) !== tenant.id) {
-    throw new EmissaryError(
-      "forbidden",
-      `The event ${eventId} is not one that tenant ${tenant.id} sent, so it cannot be ${doing} by it.`,
-    );
+    throw notSentBy(tenant, eventId, doing);
   }
   return event;
+}
+
+export function notSentBy(tenant: Tenant, eventId: string, doing: string): EmissaryError {
+  return new EmissaryError(
+    "forbidden",
+    `The event ${eventId} is not one that tenant ${tenant.id} sent, so it cannot be ${doing} by it.`,
+  );
 }
 
 /** The tenant that the pseudouser sent an event for, or null. One that the tenant itself redacted is told by the redaction. */

@@ -9,6 +9,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from "../../../model/json.ts";
+import { sourcedList } from "../../../model/json-text.ts";
 import { param } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler } from "../act.ts";
@@ -40,7 +41,7 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   const { status, headers, body } = await ask(path);
   if (status !== 200) return reply.code(status).headers(headers).send(body);
   const own = new Set<JsonValue>(await parts.leases.presentRoomsOf(holderOf(tenant)));
-  const first = parsedObject(body);
+  const first = pageIn(body);
   const rooms = visible(first, own);
   let hidden = listOf(first).length - rooms.length;
   let next = stringAt(first, "next_batch");
@@ -48,7 +49,7 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   for (let more = 0; hidden > 0 && next !== null && more < MAX_PAGES; more += 1) {
     const answer = await ask(pageOf(path, next, hidden));
     if (answer.status !== 200) return reply.code(answer.status).headers(answer.headers).send(answer.body);
-    const page = parsedObject(answer.body);
+    const page = pageIn(answer.body);
     const found = visible(page, own);
     rooms.push(...found);
     hidden -= found.length;
@@ -63,6 +64,13 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
     .headers(headers)
     .send(echoedEvents(seen, parts.tenants.viewerOf(tenant)) ?? seen);
 };
+
+/** Each of its rooms with its text. */
+function pageIn(body: Buffer): JsonObject {
+  const page = parsedObject(body);
+  sourcedList(page, body.toString("utf8"), "rooms");
+  return page;
+}
 
 function visible(answer: JsonObject, own: ReadonlySet<JsonValue>): JsonObject[] {
   return listOf(answer).filter((room) => isJsonObject(room) && isVisible(room, own)) as JsonObject[];

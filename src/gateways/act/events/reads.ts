@@ -5,7 +5,7 @@ import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
 import { membersShown } from "../users/members.ts";
-import { echoedContent, echoedEntry, echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
+import { echoedAnswer, echoedContent, echoedEntry, MAX_ECHO_BYTES } from "./echo.ts";
 import { readHierarchy } from "./hierarchy.ts";
 import { pathOf } from "../path.ts";
 
@@ -27,7 +27,8 @@ function read(allowed: ReadonlySet<string>, isContent: (request: FastifyRequest)
       reply,
       {
         limit: MAX_ECHO_BYTES,
-        revise: (body) => (type === null ? echoedEvents(body, viewer) : echoedContent(type, body, viewer)),
+        revise: (body) =>
+          type === null ? echoedAnswer(body, viewer, parts.owners) : echoedContent(type, body, viewer),
       },
     );
   };

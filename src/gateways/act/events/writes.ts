@@ -1,21 +1,23 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { txnIdAt } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isEventId, type RoomId, type UserId } from "../../../model/ids.ts";
-import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { parsedObject, stringAt, without, type JsonObject } from "../../../model/json.ts";
 import { noMembership, outgoing, redactedTarget, REDACTION, type Target, type Way } from "../../../model/outgoing.ts";
 import type { Profile } from "../../../model/persona.ts";
 import { isCreatorIn, levelsToSet, MAKER_LEVEL, POWER_LEVELS } from "../../../model/power-levels.ts";
 import type { Room } from "../../../model/room.ts";
-import type { TenantAction } from "../../../model/tenant.ts";
+import type { Tenant, TenantAction } from "../../../model/tenant.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireAnyDeed, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
-import { passAudited } from "../checks/audited.ts";
+import type { WholeAnswer } from "../../../platform/http/upstream.ts";
+import { doAudited, noteAnswer, sendWhole } from "../checks/audited.ts";
+import { answerOf, sendingOf, type Sending } from "../checks/repeats.ts";
 import type { Caller } from "../caller.ts";
-import { requireFreeState, requireTarget } from "../checks/ownership.ts";
+import { notSentBy, requireFreeState, requireTarget } from "../checks/ownership.ts";
+import { isDoubled, type Shared } from "./annotations.ts";
 import { pathOf } from "../path.ts";
 import { stateEvent } from "./state-event.ts";
 
@@ -42,14 +44,15 @@ const send: ActHandler = async (parts, caller, request, reply) => {
   if (!CLEAR_TYPES.has(type) && (await isEncrypted(parts, room))) {
     throw new EmissaryError(
       "room-encrypted",
-      `The room ${roomId} is encrypted, and ${type} would go there in the clear: it is refused. Send m.room.encrypted, or use an unencrypted room.`,
+      `The room ${roomId} is encrypted, and tenants have no keys: ${type} would go there in the clear, so it is refused. Reactions and redactions go through. Encryption cannot be switched off: make a new room without it, and invite people there.`,
     );
   }
   if (type === REDACTION) await requireAnyDeed(parts, caller, roomId, REDACTIONS);
   const allowed = await parametersFor(parts, caller, roomId, type, request);
   const content = await readJson(request, EVENT_BODY_LIMIT);
-  const path = pathOf(request, allowed, { txnId: txnIdOf(caller, request) });
-  return put(parts, caller, reply, { way: "send", path, roomId, content, action: "event.send", type });
+  const sending = sendingOf(caller, request, "send", roomId, type);
+  const path = pathOf(request, allowed, { txnId: sending.txnId });
+  return sendOnce(parts, caller, reply, sending, { way: "send", path, roomId, content, action: "event.send", type });
 };
 
 const redact: ActHandler = async (parts, caller, request, reply) => {
@@ -61,9 +64,10 @@ const redact: ActHandler = async (parts, caller, request, reply) => {
     throw new EmissaryError("bad-parameter", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
   }
   const targets = [redactedTarget(redacts)];
-  const path = pathOf(request, NONE, { txnId: txnIdOf(caller, request) });
+  const sending = sendingOf(caller, request, "redact", roomId, redacts);
+  const path = pathOf(request, NONE, { txnId: sending.txnId });
   const write = { path, roomId, content, action: "event.redact", type: REDACTION, targets } as const;
-  return put(parts, caller, reply, { way: "redact", ...write });
+  return sendOnce(parts, caller, reply, sending, { way: "redact", ...write });
 };
 
 const setState: ActHandler = async (parts, caller, request, reply) => {
@@ -81,7 +85,7 @@ const setState: ActHandler = async (parts, caller, request, reply) => {
     const isLevels = state.replace(/\/$/, "").endsWith(`/state/${POWER_LEVELS}`);
     const levels = isLevels ? await levelsFor(parts, caller, roomId) : null;
     const write = { path, roomId, content, action: "state.set", type, ...(levels === null ? {} : { levels }) };
-    return put(parts, caller, reply, { way: "state", ...write });
+    return sendWhole(reply, await put(parts, caller, { way: "state", ...write }));
   });
 };
 
@@ -132,15 +136,26 @@ interface Write {
   /** What the call names, besides what its content does. */
   readonly targets?: readonly Target[];
   readonly levels?: (content: JsonObject) => JsonObject;
+  /** Where it has a transaction ID. */
+  readonly sending?: Sending;
+}
+
+async function sendOnce(
+  parts: ActParts,
+  caller: Caller,
+  reply: FastifyReply,
+  sending: Sending,
+  write: Write,
+): Promise<FastifyReply> {
+  return sendWhole(reply, await parts.repeats.once(sending.txnId, () => put(parts, caller, { ...write, sending })));
 }
 
 /** Sends an event as the pseudouser, marked as the tenant's and, for a persona, with its profile of this moment. */
 async function put(
   parts: ActParts,
   caller: Caller,
-  reply: FastifyReply,
-  { way, path, roomId, content, action, type, targets = [], levels }: Write,
-): Promise<FastifyReply> {
+  { way, path, roomId, content, action, type, targets = [], levels, sending }: Write,
+): Promise<WholeAnswer> {
   const { tenant, user } = caller;
   const isSender = user === tenant.sender;
   const sent = outgoing(way, content, {
@@ -153,17 +168,30 @@ async function put(
     fallback: parts.personaFallback,
     ...(levels === undefined ? {} : { levels }),
   });
-  for (const target of [...targets, ...sent.targets]) {
+  const deed = { roomId, action, detail: { type }, ...(sending === undefined ? {} : { sending }) };
+  const targeted = [...targets, ...sent.targets];
+  const [redacted] = type === REDACTION ? targeted : [];
+  const shared = redacted === undefined ? null : await parts.annotations.find(roomId, redacted.eventId);
+  if (shared?.owner !== null && shared !== null && sending !== undefined) {
+    await requireDeed(parts, caller, roomId, { action: "redact" });
+    return takeBack(parts, tenant, shared, { ...deed, sending, content: sent.content });
+  }
+  for (const target of targeted) {
     const named = await requireTarget(parts.upstream, parts.own, tenant, roomId, target);
     if (target.mustBe === "redactable") await requireRedaction(parts, caller, roomId, named);
   }
-  return passAudited(parts, tenant, reply, {
+  // It was taken back, and is there for others.
+  if (shared !== null) return answerOf(await parts.annotations.takeBack(shared, sent.content));
+  return doAudited(parts, tenant, {
+    ...deed,
     method: "PUT",
     path,
     body: sent.content,
-    roomId,
-    action,
-    detail: { type },
+    otherwise: async (answer) => {
+      if (sending === undefined || !isDoubled(answer)) return null;
+      const eventId = await parts.annotations.double({ roomId, type, content: sent.content, ...sending });
+      return eventId === null ? null : answerOf(eventId);
+    },
   });
 }
 
@@ -183,9 +211,31 @@ function stateAction(type: string): TenantAction {
   return type.startsWith("m.room.") ? "room-state" : "state";
 }
 
-function txnIdOf({ tenant, user }: Caller, request: FastifyRequest): string {
-  const persona = user === tenant.sender ? null : user;
-  return txnIdAt({ tenant: tenant.id, persona }, param(request, "txnId"));
+/** An annotation that others share stays at the homeserver until the last of them takes it back. */
+async function takeBack(
+  parts: ActParts,
+  tenant: Tenant,
+  shared: Shared,
+  write: Pick<Write, "roomId" | "action" | "content"> & { readonly sending: Sending; readonly detail: JsonObject },
+): Promise<WholeAnswer> {
+  const { roomId, content, sending } = write;
+  if (shared.owner?.tenant !== tenant.id) throw notSentBy(tenant, shared.eventId, "redacted");
+  if (shared.others > 0) {
+    const answer = answerOf(await parts.annotations.takeBack(shared, content));
+    await noteAnswer(parts.audit, tenant, write, answer);
+    return answer;
+  }
+  const path = [roomId, "redact", shared.realId, sending.txnId].map(encodeURIComponent).join("/");
+  return doAudited(parts, tenant, {
+    ...write,
+    method: "PUT",
+    path: `/_matrix/client/v3/rooms/${path}`,
+    body: without(content, "redacts"),
+    otherwise: async ({ status }) => {
+      if (status === 200) await parts.annotations.takeBack(shared, content);
+      return null;
+    },
+  });
 }
 
 /** From the ledger, or, while the room's state is still on its way there, from the homeserver. */

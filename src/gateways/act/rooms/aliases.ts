@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomAlias, isRoomId, isServerName, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
-import { only, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { only, parsedObject, stringAt, written, type JsonObject } from "../../../model/json.ts";
+import { revisionOf } from "../../../model/json-text.ts";
 import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { askerOf } from "../../../platform/http/callers.ts";
@@ -78,7 +79,7 @@ function turnOf(alias: RoomAlias): string {
 function bodyRoom(body: JsonObject): RoomId {
   const roomId = stringAt(body, "room_id") ?? "";
   if (isRoomId(roomId)) return roomId;
-  throw new EmissaryError("bad-request", `${JSON.stringify(roomId)} is not a room ID.`);
+  throw new EmissaryError("bad-parameter", `${JSON.stringify(roomId)} is not a room ID.`);
 }
 /**
  * Homeservers say `private` of rooms that they know, and not found of others: who is in none of them learns by that which rooms the
@@ -173,7 +174,8 @@ function requireAskable({ routes }: ActParts, request: FastifyRequest): void {
 const searchDirectory: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "read");
   requireAskable(parts, request);
-  const body = jsonOf(only(await readJson(request, BODY_LIMIT), ...SEARCH_KEYS));
+  const asked = await readJson(request, BODY_LIMIT);
+  const body = Buffer.from(written(revisionOf(asked, only(asked, ...SEARCH_KEYS), "all")));
   const path = pathOf(request, SEARCH);
   return parts.upstream.asPseudouser({ method: "POST", path, headers: JSON_HEADERS, body }, reply);
 };

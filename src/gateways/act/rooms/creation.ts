@@ -1,6 +1,7 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, only, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { revisionOf } from "../../../model/json-text.ts";
 import { outgoing, type Way } from "../../../model/outgoing.ts";
 import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../../model/power-levels.ts";
 import { nobody, type Caller } from "../caller.ts";
@@ -45,12 +46,12 @@ export function creationOf(body: JsonObject, creation: Creation): JsonObject {
     const makers = makersOf(body, creation);
     made["initial_state"] = state.map((event) => firstState(event, makers, creation));
   }
-  return made;
+  return revisionOf(body, made, "all");
 }
 
 /** The body of a tenant's `upgrade`, likewise. */
 export function upgradeOf(body: JsonObject, creation: Pick<Creation, "isPersona" | "isHidden">): JsonObject {
-  return creatorsOf(only(body, "new_version", "additional_creators"), creation);
+  return revisionOf(body, creatorsOf(only(body, "new_version", "additional_creators"), creation), "all");
 }
 
 /** An invite to an e-mail address has the homeserver call the identity server that the asker names (spec, "createRoom", `id_server`). */

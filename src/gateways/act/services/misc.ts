@@ -1,6 +1,7 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import type { ServerName } from "../../../model/ids.ts";
-import { parsedObject, stringAt, without, type JsonObject } from "../../../model/json.ts";
+import { parsedObject, stringAt, without, written, type JsonObject } from "../../../model/json.ts";
+import { revisionOf, sourced } from "../../../model/json-text.ts";
 import { isShown, type Openness } from "../../../policy/openness.ts";
 import { resolveRoom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
@@ -59,13 +60,17 @@ const summary: ActHandler = async (parts, caller, request, reply) => {
     null,
   );
   if (holds || status >= 500 || status === 429) return reply.code(status).headers(headers).send(body);
-  const told = parsedObject(body);
+  const text = body.toString("utf8");
+  const told = sourced(parsedObject(body), text);
   if (status !== 200 || !isShown(opennessIn(told))) {
     throw new EmissaryError("not-found", `There is nothing to tell of ${roomId} from outside.`);
   }
   // The length was that of the homeserver's text.
   delete headers["content-length"];
-  return reply.code(200).headers(headers).send(without(told, "membership"));
+  return reply
+    .code(200)
+    .headers(headers)
+    .send(written(revisionOf(told, without(told, "membership"))));
 };
 
 /** Under both names (MSC4156), of which homeservers read the one that they know. */

@@ -42,7 +42,7 @@ function reasonIn(body: JsonObject): JsonObject {
 function targetIn(body: JsonObject): UserId {
   const target = stringAt(body, "user_id");
   if (target !== null && isUserId(target)) return target;
-  throw new EmissaryError("bad-request", `${JSON.stringify(target)} is no user: user_id is to be a user ID.`);
+  throw new EmissaryError("bad-parameter", `${JSON.stringify(target)} is no user: user_id is to be a user ID.`);
 }
 
 const NOTES: Readonly<Record<Doing, string>> = {

@@ -1,0 +1,43 @@
+/** Events that tenants sent, by their transaction IDs. */
+import { expect, test } from "vitest";
+import type { EventId, TenantId, UserId } from "../../src/model/ids.ts";
+import { SqliteSentStore } from "../../src/storage/sqlite/sent-store.ts";
+import { openDatabase } from "../../src/storage/sqlite/open.ts";
+import { temporaryFolder } from "../support/service-app.ts";
+
+const owner = (tenant: string, persona: string | null = null) => ({
+  tenant: tenant as TenantId,
+  persona: persona as UserId | null,
+});
+
+test("each tenant has its newest kept, however many others send", async () => {
+  const db = openDatabase(`${temporaryFolder()}/emissary.db`, "full");
+  const store = new SqliteSentStore(db, 100);
+  store.write({ txnId: "quiet", eventId: "$quiet" as EventId, owner: owner("quiet", "@p:x") }, 5);
+  for (let at = 0; at < 1_000; at += 1) {
+    store.write({ txnId: `loud${at}`, eventId: `$loud${at}` as EventId, owner: owner("loud") }, at);
+  }
+  expect(await store.find("quiet", 4)).toBe("$quiet");
+  expect(await store.find("quiet", 5)).toBeNull();
+  expect(await store.find("loud999", 0)).toBe("$loud999");
+  expect(await store.find("loud800", 0)).toBeNull();
+  const owners = await store.ownersOf(["$quiet", "$loud999", "$nobody", "$loud0"]);
+  expect([...owners]).toEqual([
+    ["$quiet", owner("quiet", "@p:x")],
+    ["$loud999", owner("loud")],
+  ]);
+  // 1,000 rows, looked at each 64.
+  expect(db.prepare("SELECT count(*) AS rows FROM sent_events").get()).toEqual({
+    rows: expect.closeTo(133, -2) as number,
+  });
+  db.close();
+});
+
+test("an ID that is used again long after is the newer event", async () => {
+  const db = openDatabase(`${temporaryFolder()}/emissary.db`, "full");
+  const store = new SqliteSentStore(db);
+  store.write({ txnId: "1", eventId: "$old" as EventId, owner: owner("one") }, 5);
+  store.write({ txnId: "1", eventId: "$new" as EventId, owner: owner("one") }, 50);
+  expect(await store.find("1", 10)).toBe("$new");
+  db.close();
+});
