@@ -3,7 +3,7 @@ import type { Signal } from "../model/signal.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isUserId, type RoomId, type TenantId, type UserId } from "../model/ids.ts";
 import { revisionOf } from "../model/json-text.ts";
-import { shallow, stringAt, written, type JsonObject } from "../model/json.ts";
+import { shallow, stringAt, written } from "../model/json.ts";
 import { isAttendance, ownAmong, undress, type Viewer } from "../model/persona.ts";
 import { answeredIn } from "../model/references.ts";
 import type { Tenant } from "../model/tenant.ts";
@@ -151,7 +151,7 @@ export class JournalFeed implements Feed, MakersFeed {
     const isCovered = spans?.some((span) => span.after < seq && seq <= (span.upTo ?? seq)) ?? false;
     const concerns = isCovered || (invited !== null && tenants.isPersona(tenant, invited));
     if (!concerns) return null;
-    return isAttendance(event as unknown as JsonObject, viewer) ? null : undress(event, viewer);
+    return isAttendance(event, viewer) ? null : undress(event, viewer);
   }
 
   #isAddressed(tenant: Tenant, { room_id, content }: RoomEvent): boolean {

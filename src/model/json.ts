@@ -17,6 +17,12 @@ export function stringAt(object: JsonObject, key: string): string | null {
   return typeof value === "string" ? value : null;
 }
 
+/** The object at `key`, or an empty one where there is none. */
+export function objectAt(object: JsonObject, key: string): JsonObject {
+  const value = object[key];
+  return isJsonObject(value) ? value : {};
+}
+
 /** The JSON object that a body holds, or an empty one where it holds something else. */
 export function parsedObject(body: Uint8Array): JsonObject {
   try {

@@ -82,7 +82,11 @@ export function undressJson(event: JsonObject, viewer: Viewer): JsonObject {
  * tenant's that came only to let it in (attendance/stand-ins.ts). Bridges take every member that they do not know for a person. That
  * the pseudouser is put out is left: for a tenant it is its own user that has to go.
  */
-export function isAttendance(event: JsonObject, { own, isTenants }: Pick<Viewer, "own" | "isTenants">): boolean {
+export function isAttendance(
+  given: JsonObject | RoomEvent,
+  { own, isTenants }: Pick<Viewer, "own" | "isTenants">,
+): boolean {
+  const event = given as JsonObject;
   const { type, sender, state_key: key, content } = event;
   if (type !== MEMBER || typeof key !== "string") return false;
   if (key === own) return sender === own || !isPutOut(event, own);

@@ -21,6 +21,7 @@ import { Turns } from "../gateways/act/checks/turns.ts";
 import { SharedAnnotations } from "../gateways/act/events/annotations.ts";
 import { HalfMade } from "../gateways/act/rooms/half-made.ts";
 import { actSurface } from "../gateways/act/routes.ts";
+import { LazyMembers } from "../gateways/act/sync/lazy-members.ts";
 import { TenantSync } from "../gateways/act/sync/sync.ts";
 import { Admission } from "../gateways/door/admission.ts";
 import { doorRoutes, passOnTo } from "../gateways/door/door.ts";
@@ -111,6 +112,8 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     keeper,
     standIns: parts.standIns,
     ledger: storage.ledger,
+    journal: storage.journal,
+    openings,
     aliases: pointers,
     routes: parts.routes,
     isReservedAlias: (alias) => reserved.some(({ matches }) => matches(alias)),
@@ -131,7 +134,12 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     personaFallback: config.gateway.personaFallback,
     pinger: couriers,
     sync: new TenantSync({
+      own,
       tenants,
+      personas: storage.personas,
+      facts: storage.syncFacts,
+      lazyMembers: new LazyMembers(storage.ledger, upstream),
+      sent: storage.sent,
       feed,
       journal: storage.journal,
       changes: storage.leaseChanges,

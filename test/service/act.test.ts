@@ -58,7 +58,11 @@ test("a token is needed, a wrong one is unknown, and a rotated or removed one no
   expect(outcome(await whoami({}))).toEqual([401, "M_MISSING_TOKEN"]);
   expect(outcome(await whoami({ token: "wrong" }))).toEqual([401, "M_UNKNOWN_TOKEN"]);
   expect(outcome(await whoami({ token: AS_TOKEN }))).toEqual([401, "M_UNKNOWN_TOKEN"]);
-  expect((await whoami({ token: tenant.token })).body).toEqual({ user_id: tenant.sender, is_guest: false });
+  expect((await whoami({ token: tenant.token })).body).toEqual({
+    user_id: tenant.sender,
+    device_id: "EMISSARY",
+    is_guest: false,
+  });
   expect((await whoami({}, `?access_token=${tenant.token}`)).status).toBe(200);
   await service.admin("POST", "/tenants/one/rotate");
   expect(outcome(await whoami({ token: tenant.token }))).toEqual([401, "M_UNKNOWN_TOKEN"]);

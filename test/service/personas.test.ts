@@ -216,7 +216,11 @@ describe("profiles", () => {
 describe("being in rooms", () => {
   test("whoami is the persona", async () => {
     const { anna } = await scene();
-    expect((await anna.ask("GET", "/account/whoami")).body).toEqual({ user_id: ANNA, is_guest: false });
+    expect((await anna.ask("GET", "/account/whoami")).body).toEqual({
+      user_id: ANNA,
+      device_id: "EMISSARY",
+      is_guest: false,
+    });
   });
 
   test("each user has its own rooms", async () => {

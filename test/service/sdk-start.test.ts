@@ -5,7 +5,8 @@ import { PSEUDOUSER, startService, type TenantClient } from "../support/service-
 
 test.each([
   ["/login", { flows: [] }],
-  ["/devices", { devices: [] }],
+  ["/devices", { devices: [{ device_id: "EMISSARY", display_name: "Emissary" }] }],
+  ["/devices/EMISSARY", { device_id: "EMISSARY", display_name: "Emissary" }],
   ["/pushrules/", { global: { override: [], content: [], room: [], sender: [], underride: [] } }],
   ["/notifications", { notifications: [] }],
   ["/voip/turnServer", {}],
@@ -19,10 +20,10 @@ test.each([
 });
 
 test.each([
-  ["POST", "/keys/upload", "no devices"],
-  ["POST", "/keys/query", "no devices"],
-  ["PUT", "/sendToDevice/m.room.encrypted/1", "no devices"],
-  ["GET", "/room_keys/version", "no devices"],
+  ["POST", "/keys/upload", "has no keys"],
+  ["POST", "/keys/query", "has no keys"],
+  ["PUT", "/sendToDevice/m.room.encrypted/1", "has no keys"],
+  ["GET", "/room_keys/version", "has no keys"],
   ["POST", "/login", "as_token"],
   ["POST", "/logout", "as_token"],
   ["POST", "/user_directory/search", "pseudouser sees"],

@@ -6,21 +6,24 @@ import path from "node:path";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Feed } from "../../src/feed/feed.ts";
+import { NO_FILTER } from "../../src/gateways/act/sync/filter.ts";
 import { TenantSync } from "../../src/gateways/act/sync/sync.ts";
 import { transactionOf } from "../../src/gateways/delivery/transaction.ts";
 import { Openings, type Opened } from "../../src/ledger/openings.ts";
 import type { Random } from "../../src/model/clock.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { TenantId } from "../../src/model/ids.ts";
-import { parsedObject, type JsonObject } from "../../src/model/json.ts";
+import type { JsonObject } from "../../src/model/json.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
 import { ManualClock, START } from "../support/clock.ts";
-import { message, recordOf, ROOM } from "../support/events.ts";
+import { message, OWN, recordOf, ROOM } from "../support/events.ts";
+import { readPieces } from "../support/sync-answer.ts";
 import { tenant, viewer } from "../support/tenants.ts";
 
 const BOT = tenant("bot", { url: "http://127.0.0.1:1" });
 const ID = "bot" as TenantId;
 const NEVER = new AbortController().signal;
+const LEASE = { change: 0, roomId: ROOM, at: START, ended: null };
 const random: Random = { fraction: Math.random, token: (bytes) => randomBytes(bytes).toString("base64url") };
 
 function folder(): string {
@@ -223,10 +226,15 @@ class World {
     const { journal, leaseChanges } = this.#storage;
     const misses: string[] = [];
     const sync = new TenantSync({
-      tenants: { viewerOf: viewer },
+      own: OWN,
+      tenants: { viewerOf: viewer, isPersona: () => false, all: () => [BOT] },
+      personas: this.#storage.personas,
+      facts: this.#storage.syncFacts,
+      lazyMembers: { of: async () => [] },
+      sent: { txnIdsOf: async () => new Map() },
       feed: this.#feed,
       journal,
-      changes: leaseChanges,
+      changes: { newest: () => leaseChanges.newest(), since: async () => [LEASE] },
       openings: this.#openings,
       missed: (_tenant, why) => misses.push(why),
       states: { stream: async function* () {} },
@@ -235,7 +243,8 @@ class World {
       stopping: NEVER,
     });
     const hold = { add: async () => {}, free: () => {} };
-    const answer = parsedObject(await sync.sync(BOT, token?.text ?? null, 0, NEVER, hold));
+    const ask = { since: token?.text ?? null, wait: 0, isFull: false, filter: NO_FILTER };
+    const answer = await readPieces(await sync.sync(BOT, ask, NEVER, hold));
     const text = answer["next_batch"] as string;
     if (token === null || misses.length > 0) {
       this.missed += misses.length;

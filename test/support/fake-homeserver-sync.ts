@@ -36,13 +36,23 @@ export function newestMessages(rooms: Iterable<FakeRoom>, room: FakeRoom, limit:
   return { chunk, start: `s${first === undefined ? 0 : orderOf(first) - 1}`, end: `s${newestOf(rooms)}` };
 }
 
-/** `GET /rooms/{roomId}/messages` backwards. */
-export function messagesBefore(room: FakeRoom, query: URLSearchParams): JsonObject {
-  const from = query.get("from");
-  const older = room.timeline.filter((event) => from === null || orderOf(event) <= positionOf(from));
-  const chunk = older.toReversed().slice(0, Number(query.get("limit") ?? 10));
+/** `GET /rooms/{roomId}/messages`; forwards from the room's beginning where nothing says from where. */
+export function messagesOf(room: FakeRoom, query: URLSearchParams): JsonObject {
+  const isForwards = query.get("dir") === "f";
+  const newest = orderOf(room.timeline.at(-1) as FakeEvent);
+  const from = query.has("from") ? positionOf(query.get("from")) : isForwards ? 0 : newest;
+  const to = query.has("to") ? positionOf(query.get("to")) : isForwards ? newest : 0;
+  const [after, upTo] = isForwards ? [from, to] : [to, from];
+  const within = room.timeline.filter((event) => orderOf(event) > after && orderOf(event) <= upTo);
+  const chunk = (isForwards ? within : within.toReversed()).slice(0, Number(query.get("limit") ?? 10));
   const last = chunk.at(-1);
-  return { chunk, ...(last === undefined ? {} : { end: `s${orderOf(last) - 1}` }) };
+  const end = last === undefined ? {} : { end: `s${orderOf(last) - (isForwards ? 0 : 1)}` };
+  return { chunk, start: `s${from}`, ...end };
+}
+
+/** The tokens of `GET /rooms/{roomId}/context/{eventId}`, of which `limit` events around are shown. */
+export function contextTokens(event: FakeEvent): JsonObject {
+  return { start: `s${orderOf(event) - 1}`, end: `s${orderOf(event)}` };
 }
 
 /** `GET /sync` of a user, and whether there is something in it. */

@@ -12,7 +12,14 @@ import { isJsonObject, shallow, stringAt, type JsonObject, type JsonValue } from
 import { FakeMedia } from "./fake-homeserver-media.ts";
 import { mayDo } from "./fake-homeserver-power.ts";
 import { FakeRoom, type FakeEvent, type RoomOptions } from "./fake-homeserver-rooms.ts";
-import { eventsAfter, messagesBefore, newestMessages, syncOf, type ToDevice } from "./fake-homeserver-sync.ts";
+import {
+  contextTokens,
+  eventsAfter,
+  messagesOf,
+  newestMessages,
+  syncOf,
+  type ToDevice,
+} from "./fake-homeserver-sync.ts";
 import { TransactionSender } from "./fake-homeserver-sender.ts";
 
 export const AS_TOKEN = "as-token-of-emissary-in-a-test";
@@ -324,9 +331,12 @@ export class FakeHomeserver {
       return false;
     }
     response.writeHead(200, { "content-type": "application/json" });
+    this.streamed = 0;
     let first = true;
     for (const event of room.state) {
-      const open = response.write(`${first ? "[" : ","}${JSON.stringify(event)}`);
+      const text = `${first ? "[" : ","}${JSON.stringify(event)}`;
+      const open = response.write(text);
+      this.streamed += text.length;
       first = false;
       if (!open) await drained(response);
       if (response.destroyed) return true;
@@ -647,11 +657,11 @@ export class FakeHomeserver {
       case "GET joined_members":
         return [200, { joined: Object.fromEntries(room.users("join").map((id) => [id, {}])) }];
       case "GET messages":
-        return [200, messagesBefore(room, query)];
+        return [200, messagesOf(room, query)];
       case "GET event":
         return room.event(first) === null ? NOT_FOUND : [200, room.event(first)];
       case "GET context":
-        return room.event(first) === null ? NOT_FOUND : [200, room.context(first)];
+        return this.#context(room, first);
       case "GET relations":
         return [200, { chunk: room.relations(first, second, segments[5]) }];
       case "GET threads":
@@ -707,6 +717,11 @@ export class FakeHomeserver {
       default:
         return [404, { errcode: "M_UNRECOGNIZED", error: "Unrecognized request" }];
     }
+  }
+
+  #context(room: FakeRoom, eventId: string): Reply {
+    const event = room.event(eventId);
+    return event === null ? NOT_FOUND : [200, { ...room.context(eventId), ...contextTokens(event) }];
   }
 
   /** With `with_relations` also what relates to the event, as Synapse does where MSC3912 is switched on. */

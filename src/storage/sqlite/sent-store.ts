@@ -1,7 +1,8 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { SentEvents } from "../../gateways/act/contracts.ts";
+import type { SentTransactions } from "../../gateways/act/sync/contracts.ts";
 import type { EventOwners } from "../../feed/contracts.ts";
-import type { Owner } from "../../model/attribution.ts";
+import { ownTxnId, type Owner } from "../../model/attribution.ts";
 import type { EventId, TenantId, UserId } from "../../model/ids.ts";
 import type { SentEvent } from "../../model/sent.ts";
 
@@ -15,9 +16,10 @@ interface OwnerRow {
   persona: string | null;
 }
 
-export class SqliteSentStore implements SentEvents, EventOwners {
+export class SqliteSentStore implements SentEvents, SentTransactions, EventOwners {
   readonly #find: Statement<[string, number], string>;
   readonly #owner: Statement<[string], OwnerRow>;
+  readonly #txns: Statement<[string, string], OwnerRow & { event_id: string; txn_id: string }>;
   readonly #add: Statement<[string, string, string, string | null, number]>;
   readonly #trim: Statement<[string, string]>;
 
@@ -27,6 +29,10 @@ export class SqliteSentStore implements SentEvents, EventOwners {
       .prepare<[string, number], string>("SELECT event_id FROM sent_events WHERE txn_id = ? AND at > ?")
       .pluck();
     this.#owner = db.prepare("SELECT tenant, persona FROM sent_events WHERE event_id = ?");
+    this.#txns = db.prepare(
+      "SELECT event_id, txn_id, tenant, persona FROM sent_events WHERE tenant = ? " +
+        "AND event_id IN (SELECT value FROM json_each(?))",
+    );
     this.#add = db.prepare(
       "INSERT INTO sent_events (txn_id, event_id, tenant, persona, at) VALUES (?, ?, ?, ?, ?) " +
         "ON CONFLICT (txn_id) DO UPDATE SET event_id = excluded.event_id, at = excluded.at",
@@ -49,6 +55,16 @@ export class SqliteSentStore implements SentEvents, EventOwners {
       owners.set(eventId, { tenant: row.tenant as TenantId, persona: row.persona as UserId | null });
     }
     return owners;
+  }
+
+  async txnIdsOf(tenant: TenantId, eventIds: readonly EventId[]): Promise<ReadonlyMap<EventId, string>> {
+    const found = new Map<EventId, string>();
+    if (eventIds.length === 0) return found;
+    for (const row of this.#txns.all(tenant, JSON.stringify(eventIds))) {
+      const own = ownTxnId({ tenant, persona: row.persona as UserId | null }, row.txn_id);
+      if (own !== null) found.set(row.event_id as EventId, own);
+    }
+    return found;
   }
 
   /** Inside the transaction of the event's audit row. @returns how many rows that changed */

@@ -37,6 +37,7 @@ import { SqliteRuleStore } from "./rule-store.ts";
 import { SqliteStandInStore } from "./stand-in-store.ts";
 import { Stays } from "./stays.ts";
 import { SqliteStrangerStore } from "./stranger-store.ts";
+import { SyncFactsStore } from "./sync-facts-store.ts";
 import { SqliteTenantStore } from "./tenant-store.ts";
 import { SqliteUpgradeStore } from "./upgrade-store.ts";
 
@@ -48,6 +49,7 @@ export class SqliteStorage {
   readonly redactions: PruneStore;
   readonly leases: SqliteLeaseStore;
   readonly leaseChanges: LeaseChangesStore;
+  readonly syncFacts: SyncFactsStore;
   readonly peeks: SqlitePeekStore;
   readonly coverage: CoverageStore;
   readonly ownInvites: SqliteOwnInviteStore;
@@ -101,6 +103,7 @@ export class SqliteStorage {
     this.loads = new LoadStore(db, rooms, book, changes);
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
     this.leaseChanges = new LeaseChangesStore(db);
+    this.syncFacts = new SyncFactsStore(db);
     this.peeks = new SqlitePeekStore(db);
     this.coverage = new CoverageStore(db, new Memo(writes, 32));
     this.ownInvites = new SqliteOwnInviteStore(db);

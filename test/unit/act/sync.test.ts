@@ -1,112 +1,38 @@
-import { describe, expect, onTestFinished, test } from "vitest";
-import type { RoomStates } from "../../../src/attendance/contracts.ts";
-import type { Feed } from "../../../src/feed/feed.ts";
-import type { LeaseChange, LeaseChanges } from "../../../src/gateways/act/sync/contracts.ts";
-import { TenantSync } from "../../../src/gateways/act/sync/sync.ts";
+import { describe, expect, test } from "vitest";
 import { positionOf, tokenOf } from "../../../src/gateways/act/sync/token.ts";
-import { EmissaryError } from "../../../src/model/errors.ts";
-import type { RoomEvent, StateEvent } from "../../../src/model/event.ts";
-import type { RoomId } from "../../../src/model/ids.ts";
-import { Openings } from "../../../src/ledger/openings.ts";
-import { parsedObject, type JsonObject } from "../../../src/model/json.ts";
-import { Signal } from "../../../src/model/signal.ts";
-import type { Tenant } from "../../../src/model/tenant.ts";
-import { ManualClock, settle, START } from "../../support/clock.ts";
-import { ALICE, member, message, OTHER_ROOM, ROOM, state } from "../../support/events.ts";
-import { tenant, viewer } from "../../support/tenants.ts";
-
-const BOT = tenant("bot");
-const NEVER = new AbortController().signal;
-const HOLD = { add: async () => {}, free: () => {} };
-
-/** A journal whose every event concerns the tenant, and leases that change as the test says. */
-function scene() {
-  const journal: RoomEvent[] = [];
-  const leases: LeaseChange[] = [];
-  const states = new Map<RoomId, readonly StateEvent[]>();
-  const news = new Signal();
-  const clock = new ManualClock();
-  const stopping = new AbortController();
-  onTestFinished(() => stopping.abort());
-  const feed: Feed = {
-    read: async (_tenant, after, limits) => {
-      const events = journal.map((event, index) => ({ seq: index + 1, event })).slice(after, after + limits.events);
-      const upTo = events.at(-1)?.seq ?? after;
-      return { events, upTo, isMore: upTo < journal.length };
-    },
-  };
-  const changes: LeaseChanges = {
-    since: async (_tenant, after) =>
-      leases.filter(({ change, ended }) => (after === null ? ended === null : change > after)),
-    newest: async () => leases.length,
-  };
-  const roomStates: RoomStates = {
-    stream: async function* (roomId) {
-      const known = states.get(roomId);
-      if (known === undefined) throw new EmissaryError("homeserver-unreachable", "The homeserver gave no answer.");
-      yield known;
-    },
-  };
-  const bounds = async () => ({ first: journal.length === 0 ? 0 : 1, last: journal.length });
-  const tenants = { viewerOf: (of: Tenant) => viewer(of) };
-  const parts = { tenants, feed, journal: { bounds }, changes, states: roomStates, news: [news], clock };
-  const openings = new Openings({ name: "now", earlier: [{ name: "before", end: { seq: 1, change: 1 } }] });
-  const missed: string[] = [];
-  const sync = new TenantSync({
-    ...parts,
-    openings,
-    missed: (_tenant, why) => missed.push(why),
-    stopping: stopping.signal,
-  });
-  return {
-    sync: async (since: string | null, wait = 0, gone = NEVER): Promise<JsonObject> =>
-      parsedObject(await sync.sync(BOT, since, wait, gone, HOLD)),
-    clock,
-    missed,
-    happens: (event: RoomEvent) => {
-      journal.push(event);
-      news.notify();
-    },
-    enters: (roomId: RoomId, roomState: readonly StateEvent[] = []) => {
-      states.set(roomId, roomState);
-      leases.push({ change: leases.length + 1, roomId, at: START, ended: null });
-      news.notify();
-    },
-    ends: (roomId: RoomId, ended: LeaseChange["ended"]) => {
-      leases.push({ change: leases.length + 1, roomId, at: START, ended });
-      news.notify();
-    },
-    forgets: (roomId: RoomId) => states.delete(roomId),
-    stop: () => stopping.abort(),
-  };
-}
-
-function roomsOf(answer: JsonObject, kind: "join" | "leave" | "invite"): Record<string, JsonObject> {
-  return (answer["rooms"] as JsonObject)[kind] as Record<string, JsonObject>;
-}
-
-function timeline(room: JsonObject | undefined): RoomEvent[] {
-  return ((room?.["timeline"] as JsonObject | undefined)?.["events"] ?? []) as unknown as RoomEvent[];
-}
-
-const next = (answer: JsonObject): string => answer["next_batch"] as string;
+import type { EventId, UserId } from "../../../src/model/ids.ts";
+import { settle } from "../../support/clock.ts";
+import { ALICE, BOB, member, message, NEW_ROOM, OTHER_ROOM, OWN, ROOM, state } from "../../support/events.ts";
+import { BOT, GHOST, next, roomsOf, scene, stateOf, timeline } from "./sync-scene.ts";
 
 describe("a bot that polls", () => {
-  test("is told at first where it is, with the state of its rooms but their members, and no history", async () => {
+  test("is told at first where it is, with the state of its rooms, its own being there, and the newest of what it heard", async () => {
     const { sync, happens, enters } = scene();
-    happens(message({ id: "old" }));
+    happens(message({ id: "elsewhere", room: OTHER_ROOM }));
     const name = state("m.room.name", { name: "Lounge" }, { id: "name" });
-    enters(ROOM, [name, member(ALICE, "join", { id: "alice" })]);
+    const alice = member(ALICE, "join", { id: "alice" });
+    enters(ROOM, [name, alice, member(OWN, "join", { id: "own" })]);
+    for (let nr = 0; nr < 12; nr += 1) happens(message({ id: String(nr) }));
     const answer = await sync(null);
-    expect(roomsOf(answer, "join")[ROOM]).toMatchObject({ state: { events: [name] }, timeline: { limited: true } });
-    expect(timeline(roomsOf(answer, "join")[ROOM])).toMatchObject([
-      { type: "m.room.member", state_key: BOT.sender, content: { membership: "join" } },
-    ]);
+    const { [ROOM]: room, ...others } = roomsOf(answer, "join");
+    expect(others).toEqual({});
+    expect(stateOf(room).map(({ event_id }) => event_id)).toEqual(["$name", "$alice", "$emissary_lease_now_1"]);
+    expect(timeline(room).map(({ event_id }) => event_id)).toEqual(Array.from({ length: 10 }, (_, nr) => `$${nr + 2}`));
+    expect(room).toMatchObject({
+      timeline: { limited: true, prev_batch: tokenOf({ opening: "now", seq: 3, change: 1 }) },
+      summary: { "m.joined_member_count": 1, "m.invited_member_count": 0 },
+      ephemeral: { events: [] },
+      account_data: { events: [] },
+      unread_notifications: { highlight_count: 0, notification_count: 0 },
+    });
+    expect(room?.["summary"]).not.toHaveProperty("m.heroes");
     expect(roomsOf(await sync(next(answer)), "join")).toEqual({});
   });
 
   test("is then told what happens, each event once, in order, however many there are", async () => {
-    const { sync, happens } = scene();
+    const { sync, happens, enters } = scene();
+    enters(ROOM);
+    enters(OTHER_ROOM);
     let since = next(await sync(null));
     for (let nr = 0; nr < 1_200; nr += 1) happens(message({ id: String(nr), room: nr % 2 === 0 ? ROOM : OTHER_ROOM }));
     const seen: Record<string, string[]> = { [ROOM]: [], [OTHER_ROOM]: [] };
@@ -125,7 +51,8 @@ describe("a bot that polls", () => {
   });
 
   test("waits for news, and is answered with them; without any, when its time is over", async () => {
-    const { sync, happens, clock } = scene();
+    const { sync, happens, clock, enters } = scene();
+    enters(ROOM);
     const since = next(await sync(null));
     const waiting = sync(since, 30_000);
     await settle();
@@ -142,7 +69,8 @@ describe("a bot that polls", () => {
   });
 
   test("is answered at once when Emissary stops, and loses nothing by it", async () => {
-    const { sync, stop, happens } = scene();
+    const { sync, stop, happens, enters } = scene();
+    enters(ROOM);
     const since = next(await sync(null));
     const waiting = sync(since, 30_000);
     await settle();
@@ -180,7 +108,10 @@ describe("a bot that polls", () => {
     happens(invite);
     const answer = await sync(since);
     expect(roomsOf(answer, "join")).toEqual({});
-    expect(roomsOf(answer, "invite")[ROOM]).toEqual({ invite_state: { events: [told, invite] } });
+    const { type, state_key: key, sender, content } = invite;
+    expect(roomsOf(answer, "invite")[ROOM]).toEqual({
+      invite_state: { events: [told, { type, state_key: key, sender, content }] },
+    });
   });
 
   test("is told that the homeserver cannot be reached, and goes on from where it was", async () => {
@@ -193,12 +124,26 @@ describe("a bot that polls", () => {
     expect(Object.keys(roomsOf(await sync(since), "join"))).toEqual([ROOM]);
   });
 
-  test.each(["s1", "e1", "e1_", "e-1_0", "e1_0 ", "", "e99999999999999999_0", "e1_0", "e1_0_", "e1_0_a/b"])(
-    "with the token %j is told that it is none",
-    async (token) => {
-      await expect(scene().sync(token)).rejects.toMatchObject({ code: "bad-parameter" });
-    },
-  );
+  test.each([
+    "s1",
+    "e1",
+    "s72594_4483_1934_21_5",
+    "m1~2.3",
+    "e-1_0",
+    "e1_0 ",
+    "",
+    "e99999999999999999_0",
+    "e1_0",
+    "e1_0_",
+    "e1_0_a/b",
+  ])("with the token %j, which is none of ours, begins anew, and nothing was missed of ours", async (token) => {
+    const { sync, enters, missed } = scene();
+    enters(ROOM);
+    const answer = await sync(token, 30_000);
+    expect(Object.keys(roomsOf(answer, "join"))).toEqual([ROOM]);
+    expect(positionOf(next(answer))).toEqual({ opening: "now", seq: 0, change: 1 });
+    expect(missed).toEqual([]);
+  });
 
   // A backup that was restored knows less than the bot: waiting until the numbers come again would skip what happens meanwhile.
   test.each([
@@ -238,5 +183,108 @@ describe("a bot that polls", () => {
     stop();
     await Promise.all(waiting);
     expect(await sync(since, 0)).toMatchObject({ next_batch: since });
+  });
+
+  test("that asks for the full state has it at once, although there is no news, with what happened since", async () => {
+    const { sync, enters, happens } = scene();
+    const topic = state("m.room.topic", { topic: "T" }, { id: "topic" });
+    enters(ROOM, [topic, member(ALICE, "join", { id: "alice" }), member(BOB, "join", { id: "bob" })]);
+    enters(OTHER_ROOM, [topic]);
+    const since = next(await sync(null));
+    const quiet = roomsOf(await sync(since, 30_000, { isFull: true }), "join");
+    expect(Object.keys(quiet)).toEqual([ROOM, OTHER_ROOM]);
+    expect(stateOf(quiet[ROOM]).map(({ event_id }) => event_id)).toEqual([
+      "$topic",
+      "$alice",
+      "$bob",
+      "$emissary_lease_now_1",
+    ]);
+    expect(quiet[ROOM]).toMatchObject({
+      timeline: { events: [], limited: false },
+      summary: { "m.joined_member_count": 2, "m.heroes": [ALICE, BOB] },
+    });
+    happens(message({ id: "new" }));
+    const later = await sync(since, 30_000, { isFull: true });
+    expect(timeline(roomsOf(later, "join")[ROOM]).map(({ event_id }) => event_id)).toEqual(["$new"]);
+    expect(roomsOf(await sync(next(later)), "join")).toEqual({});
+  });
+
+  test("finds its open invites at first: as they came where that is known, and none that is no longer open", async () => {
+    const { sync, happens, open } = scene();
+    const told = { type: "m.room.name", state_key: "", sender: ALICE, content: { name: "Lounge" } };
+    happens({ ...member(BOT.sender, "invite", { id: "i", sender: ALICE }), unsigned: { invite_room_state: [told] } });
+    happens(member(BOT.sender, "invite", { id: "declined", sender: ALICE, room: OTHER_ROOM }));
+    const invite = { sender: ALICE, eventId: "$i" as EventId, reason: null };
+    open.push({ ...invite, roomId: ROOM, user: BOT.sender });
+    open.push({ ...invite, roomId: NEW_ROOM, user: GHOST, eventId: "$old" as EventId });
+    open.push({ ...invite, roomId: OTHER_ROOM, user: "@carol:ours.example" as UserId });
+    const invites = roomsOf(await sync(null), "invite");
+    expect(Object.keys(invites)).toEqual([ROOM, NEW_ROOM]);
+    expect(invites[ROOM]).toMatchObject({
+      invite_state: { events: [told, { sender: ALICE, state_key: BOT.sender }] },
+    });
+    expect(invites[NEW_ROOM]).toMatchObject({
+      invite_state: { events: [{ sender: ALICE, state_key: GHOST, content: { membership: "invite" } }] },
+    });
+    expect(roomsOf(await sync(null, 0, { filter: { room: { rooms: [] } } }), "invite")).toEqual({});
+  });
+
+  test("never finds a persona's invite among the rooms that it has joined", async () => {
+    const { sync, happens } = scene();
+    const since = next(await sync(null));
+    happens(member(GHOST, "invite", { id: "i", sender: ALICE }));
+    const answer = await sync(since);
+    expect([roomsOf(answer, "join"), Object.keys(roomsOf(answer, "invite"))]).toEqual([{}, [ROOM]]);
+  });
+
+  test("that was put out is told what was said before, who did it, and why", async () => {
+    const { sync, happens, enters, ends } = scene();
+    enters(ROOM);
+    const since = next(await sync(null));
+    happens(message({ id: "last" }));
+    happens({
+      ...member(BOT.sender, "leave", { id: "kick", sender: ALICE }),
+      content: { membership: "leave", reason: "go" },
+    });
+    ends(ROOM, "kicked");
+    const answer = await sync(since);
+    expect(roomsOf(answer, "join")).toEqual({});
+    expect(timeline(roomsOf(answer, "leave")[ROOM])).toMatchObject([
+      { event_id: "$last" },
+      { event_id: "$kick", sender: ALICE, content: { membership: "leave", reason: "go" } },
+    ]);
+  });
+
+  test("knows its own events by the transaction IDs that it gave", async () => {
+    const { sync, happens, enters, sent } = scene();
+    enters(ROOM);
+    const since = next(await sync(null));
+    sent.set("$mine" as EventId, "m1");
+    happens(message({ id: "mine", sender: BOT.sender }));
+    happens(message({ id: "theirs", sender: OWN }));
+    const events = timeline(roomsOf(await sync(since), "join")[ROOM]);
+    expect(events.map(({ unsigned }) => unsigned)).toEqual([
+      { transaction_id: "m1", membership: "join" },
+      { membership: "join" },
+    ]);
+  });
+
+  test("has events in the form of a sync: without their room, and nothing twice", async () => {
+    const { sync, happens, enters } = scene();
+    enters(ROOM);
+    const since = next(await sync(null));
+    const before = { prev_content: { topic: "A" }, replaces_state: "$a", age: 5 };
+    const event = {
+      ...state("m.room.topic", { topic: "B" }, { id: "b" }),
+      ...before,
+      user_id: ALICE,
+      unsigned: before,
+    };
+    happens(event);
+    const [told] = timeline(roomsOf(await sync(since), "join")[ROOM]);
+    expect(Object.keys(told ?? {}).sort()).toEqual(
+      ["content", "event_id", "origin_server_ts", "sender", "state_key", "type", "unsigned"].sort(),
+    );
+    expect(told).toMatchObject({ unsigned: { prev_content: { topic: "A" }, replaces_state: "$a" } });
   });
 });

@@ -3,8 +3,10 @@ import { roomIdFrom } from "../../../leases/target.ts";
 import { CLIENT_V1 } from "../../../platform/http/client-paths.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
-import type { ActHandler, Endpoint } from "../act.ts";
+import type { RoomId } from "../../../model/ids.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { membersShown } from "../users/members.ts";
+import { withPageTokens } from "./page-tokens.ts";
 import { echoedAnswer, echoedContent, echoedEntry, MAX_ECHO_BYTES } from "./echo.ts";
 import { readHierarchy } from "./hierarchy.ts";
 import { pathOf } from "../path.ts";
@@ -17,20 +19,27 @@ const MOMENT: ReadonlySet<string> = new Set(["ts", "dir"]);
 const NONE: ReadonlySet<string> = new Set();
 
 /** Passes a read to the homeserver as the pseudouser. Of what comes back, the tenant's own events are its users' again. */
-function read(allowed: ReadonlySet<string>, isContent: (request: FastifyRequest) => boolean = () => false): ActHandler {
+function read(
+  allowed: ReadonlySet<string>,
+  isContent: (request: FastifyRequest) => boolean = () => false,
+  pathFor: (parts: ActParts, roomId: RoomId, request: FastifyRequest, path: string) => Promise<string> = async (
+    _parts,
+    _roomId,
+    _request,
+    path,
+  ) => path,
+): ActHandler {
   return async (parts, caller, request, reply) => {
-    await requireDeed(parts, caller, roomIdFrom(param(request, "roomId")), { action: "read" });
+    const roomId = roomIdFrom(param(request, "roomId"));
+    await requireDeed(parts, caller, roomId, { action: "read" });
     const viewer = parts.tenants.viewerOf(caller.tenant);
     const type = isContent(request) ? param(request, "eventType") : null;
-    return parts.upstream.revised(
-      { method: "GET", path: pathOf(request, allowed), headers: request.headers, body: null },
-      reply,
-      {
-        limit: MAX_ECHO_BYTES,
-        revise: (body) =>
-          type === null ? echoedAnswer(body, viewer, parts.owners) : echoedContent(type, body, viewer),
-      },
-    );
+    const path = await pathFor(parts, roomId, request, pathOf(request, allowed));
+    return parts.upstream.revised({ method: "GET", path, headers: request.headers, body: null }, reply, {
+      limit: MAX_ECHO_BYTES,
+      revise: (body) =>
+        type === null ? echoedAnswer(body, viewer, parts.owners) : echoedContent(type, body, viewer),
+    });
   };
 }
 
@@ -55,6 +64,7 @@ const readWholeState: ActHandler = async (parts, caller, request, reply) => {
 /** One state event is its content, or all of it where that is asked for. */
 const readState = read(PAGES, (request) => !queryAll(request, "format").includes("event"));
 const readPages = read(PAGES);
+const readHistory = read(PAGES, () => false, withPageTokens);
 const readRelations = read(RELATIONS);
 
 type Read = readonly [path: string, note: string, handler: ActHandler];
@@ -63,7 +73,7 @@ const READS: readonly Read[] = [
   ["/rooms/:roomId/state", "the whole state", readWholeState],
   ["/rooms/:roomId/state/:eventType", "one state event's content", readState],
   ["/rooms/:roomId/state/:eventType/:stateKey", "one state event's content", readState],
-  ["/rooms/:roomId/messages", "history", readPages],
+  ["/rooms/:roomId/messages", "history; `from` and `to` may be tokens of `/sync`", readHistory],
   ["/rooms/:roomId/event/:eventId", "one event", readPages],
   ["/rooms/:roomId/context/:eventId", "an event and those around it", readPages],
   ["/rooms/:roomId/aliases", "the aliases that the homeserver knows", read(NONE)],

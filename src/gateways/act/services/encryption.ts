@@ -3,7 +3,14 @@ import { param } from "../../../platform/http/server.ts";
 import type { Endpoint } from "../act.ts";
 import { refused } from "../refused.ts";
 
-const NO_DEVICES = "a tenant's users have no devices, and so no keys; use unencrypted rooms";
+const NO_KEYS = "the device of a tenant's user has no keys; use unencrypted rooms";
+
+/**
+ * Bots look for the device that their token is of, and some do not start without one. A tenant's users have one each, which is that of nobody else and
+ * has no keys.
+ */
+export const DEVICE_ID = "EMISSARY";
+const DEVICE = { device_id: DEVICE_ID, display_name: "Emissary" };
 
 /**
  * All tenants act as one user, so none of them may have that user's keys. What asks at start whether there is encryption gets a
@@ -21,13 +28,20 @@ export const encryptionEndpoints: readonly Endpoint[] = [
     endpoints: ["POST /login", "POST /logout", "POST /logout/all", "POST /refresh"],
     why: "a tenant has its as_token, and that is all it needs; `emissary tenant rotate` replaces it",
   }),
-  { method: "GET", path: "/devices", how: "answered", note: "none", handler: async () => ({ devices: [] }) },
+  {
+    method: "GET",
+    path: "/devices",
+    how: "answered",
+    note: "the one that `whoami` names",
+    handler: async () => ({ devices: [DEVICE] }),
+  },
   {
     method: "GET",
     path: "/devices/:deviceId",
     how: "answered",
-    note: "not found",
+    note: "that one; any other is not found",
     handler: async (_parts, { user }, request) => {
+      if (param(request, "deviceId") === DEVICE_ID) return DEVICE;
       throw new EmissaryError("not-found", `${user} has no device ${JSON.stringify(param(request, "deviceId"))}.`);
     },
   },
@@ -48,6 +62,6 @@ export const encryptionEndpoints: readonly Endpoint[] = [
       "GET /room_keys/keys",
       "PUT /room_keys/keys",
     ],
-    why: NO_DEVICES,
+    why: NO_KEYS,
   }),
 ];

@@ -1,29 +1,34 @@
 import { EmissaryError } from "../../../model/errors.ts";
-import type { RoomEvent } from "../../../model/event.ts";
 import type { RoomId, TenantId } from "../../../model/ids.ts";
-import { undress } from "../../../model/persona.ts";
-import type { Signal } from "../../../model/signal.ts";
-import type { Tenant } from "../../../model/tenant.ts";
 import type { Hold } from "../../../model/bytes-held.ts";
 import { withLimit, type Clock } from "../../../model/clock.ts";
+import { written } from "../../../model/json.ts";
 import { Shares } from "../../../model/shares.ts";
-import type { RoomStates } from "../../../attendance/contracts.ts";
+import type { Signal } from "../../../model/signal.ts";
+import type { Tenant } from "../../../model/tenant.ts";
 import type { Feed } from "../../../feed/feed.ts";
 import type { Journal } from "../../../ledger/journal.ts";
 import type { Openings, Position } from "../../../ledger/openings.ts";
 import type { Tenants } from "../../../policy/tenants.ts";
-import { syncAnswer } from "./answer.ts";
-import type { LeaseChange, LeaseChanges } from "./contracts.ts";
+import type { PersonaStore } from "../contracts.ts";
+import { answerTexts, type Answer, type AnswerParts } from "./answer.ts";
+import type { LeaseChange, LeaseChanges, SyncFacts } from "./contracts.ts";
+import type { SyncFilter } from "./filter.ts";
+import { openInvitesOf } from "./invites.ts";
+import type { Self } from "./own-membership.ts";
+import { packed, type Pieces } from "./packed.ts";
+import { planOf, type Numbered, type SyncPlan } from "./plan.ts";
+import { recentIn } from "./recent.ts";
 import { positionOf, tokenOf } from "./token.ts";
-import { written, type JsonObject } from "../../../model/json.ts";
 
-export interface SyncParts {
-  readonly tenants: Pick<Tenants, "viewerOf">;
+export interface SyncParts extends AnswerParts {
+  readonly tenants: Pick<Tenants, "viewerOf" | "isPersona" | "all">;
+  readonly personas: Pick<PersonaStore, "inRoom" | "profile">;
+  readonly facts: SyncFacts;
   readonly feed: Feed;
   readonly journal: Pick<Journal, "bounds">;
   readonly changes: LeaseChanges;
   readonly openings: Openings;
-  readonly states: RoomStates;
   /** Told of a tenant that begins anew although it had a token, since something after that is no longer to be had. */
   readonly missed: (tenant: TenantId, why: Missed) => void;
   /** What can bring news: events, and leases. */
@@ -36,11 +41,24 @@ export interface SyncParts {
 /** Why what lies after a token cannot be told: a copy of the database was restored, or the journal no longer goes back so far. */
 export type Missed = "restored" | "too-old";
 
+/** What a tenant asks of a sync. */
+export interface SyncAsk {
+  /** A token of an earlier answer; null, or one of another server, for the beginning. */
+  readonly since: string | null;
+  /** How long to wait for news where there are none, milliseconds. */
+  readonly wait: number;
+  readonly isFull: boolean;
+  readonly filter: SyncFilter;
+}
+
+/** Events of one step: so many, or so many bytes of their JSON. */
 const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
-/** State told of a room that is new to the tenant, and of all such rooms in one answer; more than that it can ask for. */
-const MAX_STATE = { events: 2_000, bytes: 4 * 1024 * 1024, inAll: 8 * 1024 * 1024 } as const;
-/** Rooms whose state is fetched at once. */
-const STATES_AT_ONCE = 4;
+/** Events of a room that a first sync shows where its filter says nothing; and how far back in the journal it looks for them. */
+const FIRST_LIMIT = 10;
+const FIRST_LOOK = 1_000;
+const MAX_INVITES = 1_000;
+/** Of the rooms whose state passes through, so much may be in memory. */
+const STATE_BYTES = 4 * 1024 * 1024;
 /** The longest that a sync waits for news, milliseconds; and how many of one tenant wait at once. */
 const MAX_WAIT_MS = 60_000;
 const MAX_WAITING = 8;
@@ -59,31 +77,22 @@ export class TenantSync {
   }
 
   /**
-   * @param since a token of an earlier answer, or null for the beginning: then only where the tenant is now is told
-   * @param wait how long to wait for news where there are none, milliseconds
+   * @param gone aborts when the answer was taken, or its caller went away
    * @param hold what the answer takes in memory
-   * @returns the answer as JSON
-   * @throws EmissaryError `bad-parameter`, `limited`, or why the homeserver does not tell a room's state
+   * @returns the answer's text, which is made as it is taken
+   * @throws EmissaryError `limited`, or, also while the text is taken, why the homeserver does not tell a room's state
    */
-  async sync(tenant: Tenant, since: string | null, wait: number, gone: AbortSignal, hold: Hold): Promise<Buffer> {
-    const held = async (answer: Promise<JsonObject>): Promise<Buffer> => {
-      const bytes = Buffer.from(written(await answer));
-      await hold.add(bytes.length);
-      return bytes;
-    };
-    const beginning = (): Promise<Buffer> =>
-      this.#making.with(tenant.id, gone, () => held(this.#beginning(tenant, gone)));
-    const position = since === null ? null : positionOf(since);
-    if (position === null) return beginning();
-    const from = await this.#known(position);
-    if (typeof from === "string") {
-      const answer = await beginning();
-      this.#parts.missed(tenant.id, from);
+  async sync(tenant: Tenant, ask: SyncAsk, gone: AbortSignal, hold: Hold): Promise<Pieces> {
+    const position = ask.since === null ? null : positionOf(ask.since);
+    const from = position === null ? null : await this.#known(position);
+    if (from === null || typeof from === "string") {
+      const answer = await this.#inTurn(tenant, gone, () => this.#beginning(tenant, ask, hold));
+      if (from !== null) this.#parts.missed(tenant.id, from);
       return answer;
     }
-    if (wait === 0) {
+    if (ask.wait === 0 || ask.isFull) {
       const now = AbortSignal.abort();
-      return this.#making.with(tenant.id, gone, () => held(this.#untilNews(tenant, from, now, gone)));
+      return this.#inTurn(tenant, gone, () => this.#untilNews(tenant, ask, from, now, hold));
     }
     const waiting = this.#waiting.get(tenant.id) ?? 0;
     if (waiting >= MAX_WAITING) {
@@ -94,13 +103,33 @@ export class TenantSync {
     this.#waiting.set(tenant.id, waiting + 1);
     const parent = AbortSignal.any([gone, this.#parts.stopping]);
     try {
-      return await withLimit(this.#parts.clock, Math.min(wait, MAX_WAIT_MS), parent, (limit) =>
-        held(this.#untilNews(tenant, from, AbortSignal.any([limit, parent]), gone)),
+      const answer = await withLimit(this.#parts.clock, Math.min(ask.wait, MAX_WAIT_MS), parent, (limit) =>
+        this.#untilNews(tenant, ask, from, AbortSignal.any([limit, parent]), hold),
       );
+      return packed(answerTexts(this.#parts, answer, gone));
     } finally {
       const left = (this.#waiting.get(tenant.id) ?? 1) - 1;
       if (left === 0) this.#waiting.delete(tenant.id);
       else this.#waiting.set(tenant.id, left);
+    }
+  }
+
+  /** An answer that has a place until its last piece was made, or its caller is gone. */
+  async #inTurn(tenant: Tenant, gone: AbortSignal, make: () => Promise<Answer>): Promise<Pieces> {
+    const place = await this.#making.take(tenant.id, gone);
+    // A text that nobody takes does not end by itself.
+    const end = (): void => {
+      gone.removeEventListener("abort", end);
+      place.free();
+    };
+    gone.addEventListener("abort", end);
+    if (gone.aborted) end();
+    try {
+      const texts = answerTexts(this.#parts, await make(), gone);
+      return packed(untilEnd(texts, end));
+    } catch (error) {
+      end();
+      throw error;
     }
   }
 
@@ -113,85 +142,116 @@ export class TenantSync {
     return { ...position, opening: openings.name };
   }
 
-  async #beginning(tenant: Tenant, gone: AbortSignal): Promise<JsonObject> {
+  async #beginning(tenant: Tenant, ask: SyncAsk, hold: Hold): Promise<Answer> {
+    const { journal, changes, facts, own } = this.#parts;
     // Read before the rooms are: what happens meanwhile is told by the next sync, at worst twice.
-    const { last } = await this.#parts.journal.bounds();
-    const change = await this.#parts.changes.newest();
-    const changes = await this.#parts.changes.since(tenant.id, null);
-    const states = await this.#statesOf(tenant, changes, gone);
-    const { name: opening } = this.#parts.openings;
-    const next = tokenOf({ opening, seq: last, change });
-    return syncAnswer({ user: tenant.sender, opening, next, events: [], changes, states });
+    const { first, last } = await journal.bounds();
+    const change = await changes.newest();
+    const leases = await this.#leasesOf(tenant);
+    const left = ask.filter.includesLeft ? await changes.since(tenant.id, 0) : [];
+    const limit = ask.filter.limit ?? FIRST_LIMIT;
+    const wish = { after: Math.max(first - 1, last - FIRST_LOOK), last, limit, filter: ask.filter };
+    const recent = await recentIn(this.#parts.feed, tenant, wish);
+    const open = await facts.openInvites(own, MAX_INVITES);
+    const step: Step = {
+      at: { opening: this.#parts.openings.name, seq: last, change },
+      // Whoever had a token has had the events before; they are there to be asked for.
+      events: ask.since === null ? recent.filter(({ event }) => leases.has(event.room_id)) : [],
+      changes: [...leases.values(), ...left.filter(({ ended }) => ended !== null)],
+      leases,
+      limit,
+    };
+    const self = await this.#selfOf(tenant);
+    const plan = this.#planOf(tenant, ask, self, step);
+    const invites = ask.filter.hasRooms ? openInvitesOf(this.#parts, tenant, { open, leases, recent }) : [];
+    return this.#answer(tenant, ask, self, step, { ...plan, invite: invites }, hold);
   }
 
-  async #untilNews(tenant: Tenant, from: Position, until: AbortSignal, gone: AbortSignal): Promise<JsonObject> {
+  async #untilNews(tenant: Tenant, ask: SyncAsk, from: Position, until: AbortSignal, hold: Hold): Promise<Answer> {
+    const { changes, feed, news } = this.#parts;
     let { seq } = from;
     for (;;) {
       const woken = new AbortController();
-      const news = this.#parts.news.map((signal) => signal.next(AbortSignal.any([until, woken.signal])));
+      const signals = news.map((signal) => signal.next(AbortSignal.any([until, woken.signal])));
       try {
-        const change = await this.#parts.changes.newest();
-        const changes = change === from.change ? [] : await this.#parts.changes.since(tenant.id, from.change);
-        const piece = await this.#parts.feed.read(tenant, seq, LIMITS);
-        seq = piece.upTo;
-        if (piece.events.length > 0 || changes.length > 0 || until.aborted) {
-          const { opening } = from;
-          const next = tokenOf({ opening, seq, change });
-          const states = await this.#statesOf(tenant, changes, gone);
-          const events = piece.events.map(({ event }) => event);
-          return syncAnswer({ user: tenant.sender, opening, next, events, changes, states });
+        const change = await changes.newest();
+        const changed = change === from.change ? [] : await changes.since(tenant.id, from.change);
+        const { events, upTo, isMore } = await feed.read(tenant, seq, LIMITS);
+        seq = upTo;
+        if (events.length > 0 || changed.length > 0 || until.aborted) {
+          const leases = await this.#leasesOf(tenant);
+          const at = { opening: from.opening, seq, change };
+          const step = { at, events, changes: changed, leases, limit: ask.filter.limit };
+          const self = await this.#selfOf(tenant);
+          const plan = this.#planOf(tenant, ask, self, step);
+          // What the filter leaves nothing of is no news.
+          const isNews = plan.join.length > 0 || plan.leave.length > 0 || plan.invite.length > 0;
+          if (isNews || until.aborted) return await this.#answer(tenant, ask, self, step, plan, hold);
         }
-        if (!piece.isMore) await Promise.race(news);
+        if (!isMore) await Promise.race(signals);
       } finally {
         woken.abort();
       }
     }
   }
 
-  async #statesOf(
-    tenant: Tenant,
-    changes: readonly LeaseChange[],
-    gone: AbortSignal,
-  ): Promise<ReadonlyMap<RoomId, readonly RoomEvent[]>> {
-    const states = new Map<RoomId, readonly RoomEvent[]>();
-    const told = { bytes: 0 };
-    const rooms = changes.filter(({ ended }) => ended === null).map(({ roomId }) => roomId);
-    const next = async (): Promise<void> => {
-      for (let roomId = rooms.shift(); roomId !== undefined; roomId = rooms.shift()) {
-        states.set(roomId, await this.#stateOf(tenant, roomId, told, gone));
-      }
-    };
-    await Promise.all(Array.from({ length: STATES_AT_ONCE }, next));
-    return states;
+  async #leasesOf(tenant: Tenant): Promise<ReadonlyMap<RoomId, LeaseChange>> {
+    const leases = await this.#parts.changes.since(tenant.id, null);
+    return new Map(leases.map((lease) => [lease.roomId, lease]));
   }
 
-  /** Without memberships, as with lazy loading: a room may have a hundred thousand, and who needs them asks for them. */
-  async #stateOf(
+  async #selfOf({ id, sender }: Tenant): Promise<Self> {
+    const profile = await this.#parts.personas.profile(id, sender);
+    return { user: sender, profile, opening: this.#parts.openings.name };
+  }
+
+  #planOf(tenant: Tenant, { filter, isFull, since }: SyncAsk, self: Self, step: Step): SyncPlan {
+    const { at, events, changes, leases, limit } = step;
+    return planOf({
+      self,
+      own: this.#parts.own,
+      isPersona: (user) => this.#parts.tenants.isPersona(tenant, user),
+      filter,
+      events,
+      changes,
+      present: new Set(leases.keys()),
+      end: at.seq,
+      limit,
+      isFull: isFull && since !== null,
+      tokenAt: (seq) => tokenOf({ ...at, seq }),
+    });
+  }
+
+  async #answer(
     tenant: Tenant,
-    roomId: RoomId,
-    told: { bytes: number },
-    gone: AbortSignal,
-  ): Promise<readonly RoomEvent[]> {
-    const events: RoomEvent[] = [];
-    let bytes = 0;
-    if (told.bytes >= MAX_STATE.inAll) return events;
-    try {
-      for await (const part of this.#parts.states.stream(roomId, gone)) {
-        for (const event of part) {
-          if (event.type === "m.room.member") continue;
-          const size = JSON.stringify(event).length;
-          bytes += size;
-          told.bytes += size;
-          const isMuch = bytes > MAX_STATE.bytes || told.bytes > MAX_STATE.inAll;
-          if (events.length >= MAX_STATE.events || isMuch) return events;
-          events.push(undress(event, this.#parts.tenants.viewerOf(tenant)));
-        }
-      }
-    } catch (error) {
-      // The pseudouser may have been put out since: the next sync tells. Whoever cannot reach the homeserver is told that.
-      if (error instanceof EmissaryError && error.code !== "homeserver-unreachable") return events;
-      throw error;
-    }
-    return events;
+    { filter }: SyncAsk,
+    self: Self,
+    { at, leases }: Step,
+    plan: SyncPlan,
+    hold: Hold,
+  ): Promise<Answer> {
+    const rooms = [...plan.join, ...plan.leave];
+    const events = [...rooms.flatMap(({ timeline, changed }) => [...timeline, ...changed]), ...plan.invite];
+    const bytes = events.reduce((sum, event) => sum + written(event).length, 0);
+    await hold.add(bytes + (plan.join.some(({ isWhole }) => isWhole) ? STATE_BYTES : 0));
+    return { tenant, self, filter, plan, next: tokenOf(at), leases, now: this.#parts.clock.now() };
+  }
+}
+
+/** Where a sync has come to, and what there is on the way. */
+interface Step {
+  readonly at: Position;
+  readonly events: readonly Numbered[];
+  readonly changes: readonly LeaseChange[];
+  readonly leases: ReadonlyMap<RoomId, LeaseChange>;
+  /** Events of a room's timeline at most; null where all that there are. */
+  readonly limit: number | null;
+}
+
+async function* untilEnd(texts: AsyncGenerator<string>, over: () => void): AsyncGenerator<string> {
+  try {
+    yield* texts;
+  } finally {
+    over();
   }
 }

@@ -13,6 +13,7 @@ import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
 import type { ActParts, Endpoint } from "../act.ts";
 import { holderOf, type Caller } from "../caller.ts";
+import { DEVICE_ID } from "../services/encryption.ts";
 
 const BODY_LIMIT = 16 * 1024;
 
@@ -143,8 +144,8 @@ export const attendanceEndpoints: readonly Endpoint[] = [
     method: "GET",
     path: "/account/whoami",
     how: "answered",
-    note: "the user that asks: the tenant's sender, or the persona of `user_id`",
-    handler: async (_parts, { user }) => ({ user_id: user, is_guest: false }),
+    note: "the user that asks: the tenant's sender, or the persona of `user_id`; and its one device",
+    handler: async (_parts, { user }) => ({ user_id: user, device_id: DEVICE_ID, is_guest: false }),
   },
   {
     method: "POST",

@@ -1,10 +1,8 @@
-import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isUserId, type RoomId, type UserId } from "../../../model/ids.ts";
-import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { isUserId, type RoomId } from "../../../model/ids.ts";
+import { parsedObject, stringAt } from "../../../model/json.ts";
 import { noMembership } from "../../../model/outgoing.ts";
-import type { PersonaInRoom } from "../../../model/persona.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
@@ -16,8 +14,10 @@ import { holderOf, type Caller } from "../caller.ts";
 import { echoedContent, echoedEntry, echoedEvents, MAX_ECHO_BYTES } from "../events/echo.ts";
 import { pathOf } from "../path.ts";
 import { changeMembership } from "./others.ts";
+import { positionOf } from "../sync/token.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
-import { profileIn, profileJson } from "./profiles.ts";
+import { personaMember, personaMemberId } from "./persona-member.ts";
+import { profileIn } from "./profiles.ts";
 
 const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not_membership"]);
 const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
@@ -35,8 +35,18 @@ function listed(
   allowed: ReadonlySet<string>,
   rewriting: Pick<Rewriting, "within" | "change" | "more">,
 ): Promise<FastifyReply> {
-  const asked = { method: "GET", path: pathOf(request, allowed), headers: request.headers, body: null } as const;
+  const path = withoutSyncToken(pathOf(request, allowed));
+  const asked = { method: "GET", path, headers: request.headers, body: null } as const;
   return parts.upstream.rewritten(asked, reply, { ...rewriting, unreadable });
+}
+
+/** Who is in now is at least what a client looks for that names a place of its sync: of what came since it is told by the next one. */
+function withoutSyncToken(path: string): string {
+  const [target = "", query = ""] = path.split("?");
+  const parameters = new URLSearchParams(query);
+  if (positionOf(parameters.get("at") ?? "") === null) return path;
+  parameters.delete("at");
+  return parameters.size === 0 ? target : `${target}?${parameters.toString()}`;
 }
 
 /** An empty list would tell a bridge that everybody has left. */
@@ -89,7 +99,7 @@ export async function membersShown(
   const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
   const names = [...hidden].map((userId) => JSON.stringify(userId));
   return {
-    events: personas.map((persona) => Buffer.from(JSON.stringify(memberEvent(roomId, persona, since)))),
+    events: personas.map((persona) => Buffer.from(JSON.stringify(personaMember(roomId, persona, since)))),
     replaces: (entry) => {
       if (!names.some((name) => entry.includes(name))) return false;
       const { type, state_key: key } = parsedObject(entry);
@@ -103,23 +113,6 @@ function keyOf(entry: Buffer): unknown {
   const text = entry.toString("utf8");
   const key = /^\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
   return key === undefined ? null : (JSON.parse(key) as unknown);
-}
-
-/** A membership event as the homeserver would have one, had the user joined when the tenant did. There is none in the room. */
-function memberEvent(roomId: RoomId, { userId, ...profile }: PersonaInRoom, at: number): JsonObject {
-  return {
-    type: "m.room.member",
-    room_id: roomId,
-    sender: userId,
-    state_key: userId,
-    event_id: eventIdOf(roomId, userId),
-    origin_server_ts: at,
-    content: { membership: "join", ...profileJson(profile) },
-  };
-}
-
-function eventIdOf(roomId: RoomId, userId: UserId): string {
-  return `$emissary_member_${createHash("sha256").update(`${roomId}\n${userId}`).digest("base64url")}`;
 }
 
 async function takenAt(parts: ActParts, { tenant }: Caller, roomId: RoomId): Promise<number> {
@@ -148,8 +141,8 @@ const memberState: ActHandler = async (parts, caller, request, reply) => {
     throw new EmissaryError("not-found", `${userId} is not in ${roomId}.`);
   }
   const persona = { userId, ...(await parts.personas.profile(tenant.id, userId)) };
-  const event = memberEvent(roomId, persona, await takenAt(parts, caller, roomId));
-  return queryAll(request, "format").includes("event") ? event : event["content"];
+  const event = personaMember(roomId, persona, await takenAt(parts, caller, roomId));
+  return queryAll(request, "format").includes("event") ? event : event.content;
 };
 
 /**
@@ -182,7 +175,7 @@ const setMemberState: ActHandler = async (parts, caller, request, reply) => {
     default:
       throw new EmissaryError("bad-request", `${JSON.stringify(membership)} is no membership of a tenant's user.`);
   }
-  return { event_id: eventIdOf(roomId, user) };
+  return { event_id: personaMemberId(roomId, user) };
 };
 
 /** Who is in a room, as a tenant sees it. */

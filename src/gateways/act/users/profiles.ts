@@ -7,6 +7,7 @@ import { param } from "../../../platform/http/server.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
 import { requirePersona } from "../caller.ts";
 import { pathOf } from "../path.ts";
+import { profileJson } from "./persona-member.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
 /** A profile's fields by their names in the API, with the most characters that Synapse takes. */
@@ -17,14 +18,6 @@ const FIELDS = {
 type FieldName = keyof typeof FIELDS;
 
 const NONE: ReadonlySet<string> = new Set();
-
-/** A profile as the API has it: what is not set is left out. */
-export function profileJson({ displayname, avatarUrl }: Profile): Partial<Record<FieldName, string>> {
-  return {
-    ...(displayname === null ? {} : { displayname }),
-    ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),
-  };
-}
 
 /** What a body says of a profile; the empty text and null take a field back. @throws EmissaryError `bad-request` */
 export function profileIn(body: JsonObject): Partial<Profile> {

@@ -1,0 +1,80 @@
+/** An answer that is written piece by piece goes out in pieces of about so many characters. */
+const PIECE = 64 * 1024;
+
+/** What of a text is ready to go out; the last of it is what is returned. */
+export type Pieces = AsyncGenerator<Buffer, Buffer>;
+
+/** Gathers many small texts into few pieces. One that is not asked for is not made. */
+export async function* packed(texts: AsyncIterable<string>): Pieces {
+  let held: string[] = [];
+  let size = 0;
+  for await (const text of texts) {
+    held.push(text);
+    size += text.length;
+    if (size < PIECE) continue;
+    yield Buffer.from(held.join(""));
+    held = [];
+    size = 0;
+  }
+  return Buffer.from(held.join(""));
+}
+
+/** All pieces from one on that was made already. */
+export async function* following(first: Buffer, rest: Pieces): AsyncGenerator<Buffer> {
+  try {
+    yield first;
+    for (let next = await rest.next(); ; next = await rest.next()) {
+      yield next.value;
+      if (next.done === true) return;
+    }
+  } finally {
+    await rest.return(Buffer.alloc(0));
+  }
+}
+
+interface Begun<Item> {
+  readonly source: AsyncGenerator<Item>;
+  readonly first: Promise<IteratorResult<Item>>;
+}
+
+/**
+ * Goes through sources one after the other, the next few of which have begun already: what a source waits for at its beginning is waited for
+ * together. Of each only its first item is held.
+ */
+export async function* ahead<Key, Item>(
+  keys: readonly Key[],
+  few: number,
+  open: (key: Key) => AsyncGenerator<Item>,
+): AsyncGenerator<readonly [Key, AsyncGenerator<Item>]> {
+  const begun: Begun<Item>[] = [];
+  const begin = (key: Key | undefined): void => {
+    if (key === undefined) return;
+    const source = open(key);
+    const first = source.next();
+    // Whether it failed is found when its turn comes.
+    first.catch(() => undefined);
+    begun.push({ source, first });
+  };
+  try {
+    for (const key of keys.slice(0, few)) begin(key);
+    for (const [index, key] of keys.entries()) {
+      const one = begun.shift();
+      if (one === undefined) return;
+      begin(keys[index + few]);
+      yield [key, whole(one)];
+    }
+  } finally {
+    for (const { source, first } of begun) {
+      await first.catch(() => undefined);
+      await source.return(undefined);
+    }
+  }
+}
+
+async function* whole<Item>({ source, first }: Begun<Item>): AsyncGenerator<Item> {
+  try {
+    for (let next = await first; next.done !== true; next = await source.next()) yield next.value;
+  } finally {
+    await source.return(undefined);
+  }
+}

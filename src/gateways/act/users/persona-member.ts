@@ -1,0 +1,29 @@
+import { createHash } from "node:crypto";
+import type { RoomEvent } from "../../../model/event.ts";
+import type { EventId, RoomId, UserId } from "../../../model/ids.ts";
+import type { PersonaInRoom, Profile } from "../../../model/persona.ts";
+
+/** A profile as the API has it: what is not set is left out. */
+export function profileJson({ displayname, avatarUrl }: Profile): { displayname?: string; avatar_url?: string } {
+  return {
+    ...(displayname === null ? {} : { displayname }),
+    ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),
+  };
+}
+
+/** A membership event as the homeserver would have one, had the user joined when the tenant did. There is none in the room. */
+export function personaMember(roomId: RoomId, { userId, ...profile }: PersonaInRoom, at: number): RoomEvent {
+  return {
+    type: "m.room.member",
+    room_id: roomId,
+    sender: userId,
+    state_key: userId,
+    event_id: personaMemberId(roomId, userId),
+    origin_server_ts: at,
+    content: { membership: "join", ...profileJson(profile) },
+  };
+}
+
+export function personaMemberId(roomId: RoomId, userId: UserId): EventId {
+  return `$emissary_member_${createHash("sha256").update(`${roomId}\n${userId}`).digest("base64url")}` as EventId;
+}

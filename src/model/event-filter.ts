@@ -1,0 +1,51 @@
+import { stringAt, type JsonObject, type JsonValue } from "./json.ts";
+
+/** What a filter object (spec, CS API, "Filtering", RoomEventFilter) says of a whole event; what it does not say is allowed. */
+export function eventRule(filter: JsonObject): (event: JsonObject) => boolean {
+  const hasType = nameRule(filter, "types");
+  const hasSender = nameRule(filter, "senders");
+  const hasRoom = nameRule(filter, "rooms");
+  const url = filter["contains_url"];
+  return (event) =>
+    hasType(stringAt(event, "type") ?? "") &&
+    hasSender(stringAt(event, "sender") ?? "") &&
+    hasRoom(stringAt(event, "room_id") ?? "") &&
+    (typeof url !== "boolean" || url === containsUrl(event));
+}
+
+/** A list of what is wanted, absent for all, and one of what is not. In types a `*` stands for any characters. */
+export function nameRule(filter: JsonObject, key: "types" | "senders" | "rooms"): (name: string) => boolean {
+  const test = key === "types" ? matchesType : (pattern: string, name: string) => pattern === name;
+  const wanted = namesAt(filter, key);
+  const unwanted = namesAt(filter, `not_${key}`) ?? [];
+  return (name) =>
+    (wanted === null || wanted.some((pattern) => test(pattern, name))) &&
+    !unwanted.some((pattern) => test(pattern, name));
+}
+
+function containsUrl(event: JsonObject): boolean {
+  const content: JsonValue | undefined = event["content"];
+  return (
+    typeof content === "object" && content !== null && !Array.isArray(content) && stringAt(content, "url") !== null
+  );
+}
+
+/** In steps and not by an expression: the patterns are strangers'. */
+function matchesType(pattern: string, type: string): boolean {
+  const [head = "", ...rest] = pattern.split("*");
+  const tail = rest.pop();
+  if (tail === undefined) return pattern === type;
+  if (!type.startsWith(head)) return false;
+  let at = head.length;
+  for (const part of rest) {
+    const found = type.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return type.length - tail.length >= at && type.endsWith(tail);
+}
+
+function namesAt(filter: JsonObject, key: string): readonly string[] | null {
+  const names: JsonValue | undefined = filter[key];
+  return Array.isArray(names) ? names.filter((name) => typeof name === "string") : null;
+}
