@@ -6,6 +6,7 @@ import { Signal } from "../model/signal.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Policy } from "../policy/policy.ts";
+import type { Attendance } from "../model/attendance.ts";
 import type { AttendanceStore, PseudouserMoves } from "./contracts.ts";
 import { Declining, type DeclineOutcome } from "./declining.ts";
 import { Mover, type KeeperOptions } from "./mover.ts";
@@ -59,7 +60,8 @@ export class Keeper {
   readonly #mover: Mover;
   readonly #presence: Presence;
   readonly #declining: Declining;
-  #beingMade = 0;
+  /** When the work began that makes rooms now. */
+  readonly #makings = new Map<symbol, number>();
   readonly #abort = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
@@ -118,12 +120,19 @@ export class Keeper {
    * us so, before anybody can hold it.
    */
   async whileMaking<T>(work: () => Promise<T>): Promise<T> {
-    this.#beingMade += 1;
+    const making = Symbol();
+    this.#makings.set(making, this.#parts.clock.now());
     try {
       return await work();
     } finally {
-      this.#beingMade -= 1;
+      this.#makings.delete(making);
     }
+  }
+
+  /** Whether a room may be one of those that are being made: it has been known no longer, and may linger already. */
+  #mayBeNew({ phase, since }: Attendance): boolean {
+    if (this.#makings.size === 0) return false;
+    return phase === "absent" || since >= Math.min(...this.#makings.values());
   }
 
   async #run(): Promise<void> {
@@ -176,7 +185,7 @@ export class Keeper {
       case "join":
         return this.#mover.join(roomId, situation, turn);
       case "leave":
-        if (this.#beingMade > 0 && attendance.phase === "absent") {
+        if (this.#mayBeNew(attendance)) {
           await store.save({ ...attendance, nextAt: now + BEING_MADE_MS }, situation.stirs);
           return;
         }

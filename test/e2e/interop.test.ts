@@ -7,6 +7,15 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Json, MatrixUser } from "../../homeservers/synapse/client.ts";
 import { freePorts } from "../../homeservers/synapse/ports.ts";
+import {
+  findCompared,
+  registerControls,
+  reservedFor,
+  runAtEmissary,
+  runAtSynapse,
+  type Compared,
+} from "../interop/beside.ts";
+import { differencesOf, expected, idle, shared } from "../interop/differences.ts";
 import { Driver, type Told } from "../interop/driver.ts";
 import { findSoftware, type Software } from "../interop/software.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
@@ -14,11 +23,23 @@ import { openStage, until, type Stage } from "../support/stage.ts";
 const SENT = new Set(["m.room.message", "m.reaction", "m.room.redaction"]);
 const { here, missing } = await findSoftware();
 
+const compared = await findCompared(here);
+
 let stage: Stage;
 let bob: MatrixUser;
+let controls: Awaited<ReturnType<typeof registerControls>>;
 
 beforeAll(async () => {
-  stage = await openStage({ reserve: here.flatMap(({ id }) => [`_${id}_.*`, `#_${id}_.*`]) });
+  stage = await openStage({
+    reserve: [
+      ...here.flatMap(({ id }) => [`_${id}_.*`, `#_${id}_.*`]),
+      ...compared.here.flatMap((program) => reservedFor(program)),
+    ],
+    control: async ({ serverName, dir }) => {
+      controls = await registerControls(path.join(dir, "control"), compared.here, serverName);
+      return [...controls.values()].map(({ registration }) => registration);
+    },
+  });
   bob = await stage.user(stage.theirs, "bob");
 });
 afterAll(() => stage.close());
@@ -189,8 +210,27 @@ describe.each(here)("$name", (software) => {
   });
 });
 
+/** Both runs at once: most of either is waiting for what other people do. */
+describe.each(compared.here)("$name, as people see it", (program: Compared) => {
+  it("is what it is with a Synapse in our place, but for what differs on purpose", async () => {
+    const [synapse, emissary] = await Promise.all([
+      runAtSynapse(stage, program, controls),
+      runAtEmissary(stage, program),
+    ]);
+    const rows = differencesOf(program.program);
+    expect(shared(emissary, rows)).toEqual(expected(synapse, rows));
+    expect(idle(program.program, synapse, emissary)).toEqual([]);
+  });
+});
+
 describe.each(missing)("$name, which cannot be run here: $why", () => {
   it.skip("is left out", () => undefined);
+});
+
+describe.each(compared.missing)("$name, which cannot be run here: $why", ({ name, why }) => {
+  it.skipIf(process.env["CI"] !== "true")("is left out", () => {
+    throw new Error(`${name} cannot be run here: ${why}`);
+  });
 });
 
 function profile(id: string, displayname: string, avatar: string): Json {

@@ -141,21 +141,28 @@ test("a room's first state is the tenant's; memberships are not part of it", asy
 });
 
 /** The homeserver tells us of the new room in transactions, which may come before its answer, and with it nobody holds the room. */
-test("a room that is just being made is not left, however late the homeserver answers", async () => {
-  const service = await startService({ settings: { attendance: { linger: 0 } } });
-  const { homeserver } = service;
-  const one = await service.tenant("one", MAKER);
-  const late = gate();
-  homeserver.fault("POST", /createRoom/, { waitFor: late.opened });
-  const answer = one.ask("POST", "/createRoom", {});
-  const room = await eventually("the room", () => [...homeserver.rooms.values()][0]);
-  await service.untilDelivered();
-  await service.untilRoom(room.id, { own_membership: "join" });
-  late.open();
-  expect((await answer).status).toBe(200);
-  expect(homeserver.seen("POST", /leave$/)).toEqual([]);
-  expect((await one.send(room.id, { body: "x" })).status).toBe(200);
-});
+test.each([
+  ["at once", 0, 0],
+  ["after a moment", 100, 600],
+])(
+  "a room that is just being made is not left %s, however late the homeserver answers",
+  async (_when, linger, lateMs) => {
+    const service = await startService({ settings: { attendance: { linger } } });
+    const { homeserver } = service;
+    const one = await service.tenant("one", MAKER);
+    const late = gate();
+    homeserver.fault("POST", /createRoom/, { waitFor: late.opened });
+    const answer = one.ask("POST", "/createRoom", {});
+    const room = await eventually("the room", () => [...homeserver.rooms.values()][0]);
+    await service.untilDelivered();
+    await service.untilRoom(room.id, { own_membership: "join" });
+    await new Promise((resolve) => setTimeout(resolve, lateMs));
+    late.open();
+    expect((await answer).status).toBe(200);
+    expect(homeserver.seen("POST", /leave$/)).toEqual([]);
+    expect((await one.send(room.id, { body: "x" })).status).toBe(200);
+  },
+);
 
 test("an upgrade moves the tenant, and the new room is its own like the old one", async () => {
   const service = await startService();

@@ -10,7 +10,9 @@ import { withLock } from "../../scripts/bootstrap/lock.mjs";
 const run = promisify(execFile);
 const APT_MS = 180_000;
 
-export type DebianProgram = { readonly binary: string } | { readonly binary: null; readonly why: string };
+/** `env` is what it needs beside the environment of its starter. */
+export type DebianProgram =
+  { readonly binary: string; readonly env: NodeJS.ProcessEnv } | { readonly binary: null; readonly why: string };
 
 export interface Wanted {
   readonly name: string;
@@ -18,6 +20,8 @@ export interface Wanted {
   readonly file: string;
   /** Arguments with which it shows that it starts. */
   readonly trial: readonly string[];
+  /** Packages with libraries that it needs and no machine is sure to have. */
+  readonly libraries?: readonly string[];
 }
 
 /**
@@ -26,13 +30,13 @@ export interface Wanted {
  */
 export async function ensureDebianProgram(wanted: Wanted): Promise<DebianProgram> {
   for (const candidate of [wanted.name, path.join("/usr/sbin", wanted.name)]) {
-    if (await starts(candidate, wanted)) return { binary: candidate };
+    if (await starts(candidate, wanted)) return { binary: candidate, env: {} };
   }
   const home = path.join(cacheDirectory(), `debian-${wanted.name}`);
   const binary = path.join(home, wanted.file);
   try {
-    if (!(await starts(binary, wanted))) await withLock(`${home}.lock`, () => unpack(wanted, home, binary));
-    return { binary };
+    if (!(await starts(binary, wanted, home))) await withLock(`${home}.lock`, () => unpack(wanted, home, binary));
+    return { binary, env: await librariesIn(home) };
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
     return { binary: null, why: `apt install ${wanted.name}; it could not be had without: ${cause.trim()}` };
@@ -40,38 +44,53 @@ export async function ensureDebianProgram(wanted: Wanted): Promise<DebianProgram
 }
 
 async function unpack(wanted: Wanted, home: string, binary: string): Promise<void> {
-  if (await starts(binary, wanted)) return;
+  if (await starts(binary, wanted, home)) return;
   await mkdir(path.dirname(home), { recursive: true });
   const scratch = await mkdtemp(`${home}.tmp-`);
   try {
-    await download(wanted.name, scratch);
-    const [archive] = (await readdir(scratch)).filter((file) => file.endsWith(".deb"));
-    if (archive === undefined) throw new Error(`apt-get download ${wanted.name} brought no file`);
+    const names = [wanted.name, ...(wanted.libraries ?? [])];
+    await download(names, scratch);
+    const archives = (await readdir(scratch)).filter((file) => file.endsWith(".deb"));
+    if (archives.length < names.length) throw new Error(`apt-get download ${names.join(" ")} brought too little`);
     const unpacked = path.join(scratch, "unpacked");
-    await run("dpkg", ["-x", path.join(scratch, archive), unpacked], { timeout: APT_MS });
+    for (const archive of archives) {
+      await run("dpkg", ["-x", path.join(scratch, archive), unpacked], { timeout: APT_MS });
+    }
     await rm(home, { recursive: true, force: true });
     await rename(unpacked, home);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-  if (!(await starts(binary, wanted))) throw new Error(`the ${wanted.name} of the Debian package does not start`);
+  if (!(await starts(binary, wanted, home))) throw new Error(`the ${wanted.name} of the Debian package does not start`);
 }
 
-async function download(name: string, folder: string): Promise<void> {
+async function download(names: readonly string[], folder: string): Promise<void> {
   const options = { cwd: folder, timeout: APT_MS, env: { ...process.env, LC_ALL: "C" } };
   try {
-    await run("apt-get", ["download", name], options);
+    await run("apt-get", ["download", ...names], options);
   } catch (error) {
     if (process.getuid?.() !== 0) throw error;
     await run("apt-get", ["update"], options);
-    await run("apt-get", ["download", name], options);
+    await run("apt-get", ["download", ...names], options);
   }
 }
 
-async function starts(binary: string, { trial }: Wanted): Promise<boolean> {
+async function starts(binary: string, { trial }: Wanted, home?: string): Promise<boolean> {
   if (path.isAbsolute(binary) && !existsSync(binary)) return false;
-  return run(binary, [...trial], { timeout: 20_000 }).then(
+  const env = { ...process.env, ...(home === undefined ? {} : await librariesIn(home)) };
+  return run(binary, [...trial], { timeout: 20_000, env }).then(
     () => true,
     () => false,
   );
+}
+
+/** Where the linker finds what was unpacked beside the program: `usr/lib/x86_64-linux-gnu` and its like. */
+async function librariesIn(home: string): Promise<NodeJS.ProcessEnv> {
+  const folder = path.join(home, "usr", "lib");
+  const inside = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const multiarch = inside.filter((entry) => entry.isDirectory() && entry.name.endsWith("-linux-gnu"));
+  if (multiarch.length === 0) return {};
+  const known = process.env["LD_LIBRARY_PATH"];
+  const folders = multiarch.map(({ name }) => path.join(folder, name));
+  return { LD_LIBRARY_PATH: [...folders, ...(known === undefined ? [] : [known])].join(":") };
 }

@@ -40,6 +40,8 @@ export async function openStage(
     readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
     /** Settings of both Synapses. */
     readonly synapse?: Readonly<Record<string, unknown>>;
+    /** Writes registrations that the other server has, and gives their paths. */
+    readonly control?: (server: { readonly serverName: string; readonly dir: string }) => Promise<readonly string[]>;
     /** Listens to what the two say to each other. */
     readonly recorder?: FederationRecorder;
   } = {},
@@ -61,7 +63,7 @@ export async function openStage(
       ...(options.synapse === undefined ? {} : { settings: options.synapse }),
       ...(options.recorder === undefined ? {} : { fronts: await options.recorder.reserve() }),
       ...(python === undefined ? {} : { python }),
-      prepare: async ({ alpha }) => {
+      prepare: async ({ alpha, beta }) => {
         const home = join(dir, "emissary");
         await mkdir(home);
         emissary = await Emissary.register({
@@ -79,7 +81,8 @@ export async function openStage(
               }),
           settings: { attendance: { linger: `${LINGER_MS}ms` }, aliases: { keep: false }, ...options.settings },
         });
-        return { alphaRegistrations: [emissary.registrationPath] };
+        const betaRegistrations = (await options.control?.({ serverName: beta.serverName, dir })) ?? [];
+        return { alphaRegistrations: [emissary.registrationPath], betaRegistrations };
       },
     });
     if (emissary === undefined) throw new Error("startPair did not call prepare");
