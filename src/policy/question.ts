@@ -45,7 +45,7 @@ export interface Question {
   readonly notExcepted: readonly string[];
   /** The rules against the servers that may be asked for the room, where these are all that are known and we need one; else empty. */
   readonly deniedRoutes: readonly Standing[];
-  /** Whether the room's own access list keeps our server out (`m.room.server_acl`); null where it is not known. */
+  /** Whether the room's own access list keeps our server out (`m.room.server_acl`); null where it is not known, as outside. */
   readonly aclDenies: boolean | null;
   readonly coolDown: CoolDown | null;
   /** How many upgrades the lease has come through since it was taken. */

@@ -207,6 +207,29 @@ describe("being put out", () => {
   });
 });
 
+/** Each move of ours is asked about at once, so the transactions that bring the same moves may come much later. */
+test("transactions that come after later answers are history: nothing follows from them a second time", async () => {
+  const moves = [
+    member(OWN, "leave", { id: "out-1", replaces: "own" }),
+    member(OWN, "join", { id: "in-1", replaces: "out-1" }),
+    member(OWN, "leave", { id: "out-2", sender: ALICE, replaces: "in-1" }),
+    member(OWN, "join", { id: "in-2", replaces: "out-2" }),
+    member(OWN, "leave", { id: "out-3", replaces: "in-2" }),
+    member(OWN, "join", { id: "in-3", replaces: "out-3" }),
+  ];
+  const world = await new World().begin();
+  for (const [n, move] of moves.entries()) {
+    // The first and the second are somebody's decisions, the third is ours.
+    if (move.event_id === "$out-3") await world.storage.attendance.noteLeave(ROOM);
+    await world.observe(START + n, move);
+  }
+  await world.storage.leases.book({ roomId: ROOM, holder: NEWS, via: [], ttl: null }, START + 10);
+  await world.load(START + 11);
+  const before = world.consequences();
+  for (const [n, move] of moves.entries()) await world.event(START + 20 + n, move);
+  expect(world.consequences()).toEqual(before);
+});
+
 describe("a leave of our own", () => {
   const LEAVE = member(OWN, "leave", { id: "out", replaces: "own" });
 

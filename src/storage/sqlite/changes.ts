@@ -32,8 +32,12 @@ interface Held {
 interface Source {
   readonly seq: number;
   readonly now: number;
-  /** The load that found them; null where events brought them. */
+  /** The load that found them; null for events. */
   readonly load: LoadTicket | null;
+  /** Whether the homeserver was asked, by a load or for one event: no transaction has brought them yet. */
+  readonly isAnswer: boolean;
+  /** Rooms, by number, of which something is news. */
+  readonly heard: Set<number>;
   /** Rooms whose tombstone is another than the one that we held. */
   readonly replaced: Set<RoomId>;
   /** Rooms whose events did not follow on what we hold. */
@@ -114,15 +118,20 @@ export class ChangeWriter {
     );
   }
 
-  /** Writes what events brought. @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew. */
-  apply(changes: readonly LedgerChange[], seq: number, now: number): readonly RoomId[] {
-    return [...this.#write(changes, { seq, now, load: null, replaced: new Set(), doubted: new Set() }).doubted];
+  /**
+   * Writes what events brought.
+   * @param isAnswer whether the homeserver was asked for them, and no transaction brought them
+   * @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew
+   */
+  apply(changes: readonly LedgerChange[], seq: number, now: number, isAnswer = false): readonly RoomId[] {
+    const source = sourceOf({ seq, now, load: null, isAnswer });
+    this.#write(changes, source);
+    return [...source.doubted];
   }
 
   /** Writes what a load found, but for what was set since it began. @returns how much was otherwise, or not there */
   applyLoaded(changes: readonly LedgerChange[], load: LoadTicket, now: number): number {
-    const source = { seq: load.fromSeq, now, load, replaced: new Set<RoomId>(), doubted: new Set<RoomId>() };
-    return this.#write(changes, source).news;
+    return this.#write(changes, sourceOf({ seq: load.fromSeq, now, load, isAnswer: true }));
   }
 
   /** The homeserver has us in this room no more, and gives no event that tells why. */
@@ -137,7 +146,8 @@ export class ChangeWriter {
     this.#stays.changed({ nr, roomId, was: "join" }, { ...nothing, membership: "leave" }, { seq: 0, now });
   }
 
-  #write(changes: readonly LedgerChange[], source: Source): { readonly news: number; readonly doubted: Set<RoomId> } {
+  /** @returns how many were news */
+  #write(changes: readonly LedgerChange[], source: Source): number {
     this.#seen.clear();
     let news = 0;
     const redacted = new Map<number, EventId[]>();
@@ -160,7 +170,9 @@ export class ChangeWriter {
     }
     // A member is not found by its event's ID but by looking through the room's: once for all that a transaction brings.
     for (const [nr, targets] of redacted) this.#unname.run(source.seq, nr, JSON.stringify(targets));
-    return { news, doubted: source.doubted };
+    // Once, and not for each of a hundred thousand members.
+    for (const nr of source.heard) this.#rooms.hear(nr, source.now);
+    return news;
   }
 
   /** @param found the events that are redacted, by their rooms */
@@ -202,11 +214,12 @@ export class ChangeWriter {
     const before = this.#member.get(nr, userId);
     const isNews = (own ? room.own_event : before?.event_id) !== eventId;
     if (load === null ? !isNews : isSetSince(load, before)) return false;
+    if (own && isNews && !this.#stays.isNews(nr, eventId, source.isAnswer)) return false;
     const generation = load?.generation ?? room.load_generation;
     const put = before === undefined ? this.#addMember : this.#setMember;
     put.run(membership, eventId, sender, displayname, avatarUrl, seq, generation, nr, userId);
     if (!isNews) return false;
-    this.#rooms.hear(nr, now);
+    source.heard.add(nr);
     const delta = Number(membership === "join") - Number(before?.membership === "join");
     // At its end a load counts all.
     if (delta !== 0 && load === null) this.#count.run(delta, nr);
@@ -233,7 +246,7 @@ export class ChangeWriter {
     this.#putState.run(nr, field, value, eventId, seq, load?.generation ?? room.load_generation);
     if (WEIGHED.has(field) && before?.value !== value && !isFirst(load)) this.#leases.review(nr, now);
     if (!isNews) return false;
-    this.#rooms.hear(nr, now);
+    source.heard.add(nr);
     if (field === "replacement") source.replaced.add(roomId);
     this.#doubt(roomId, room, before?.event_id, replaces, source);
     return true;
@@ -265,6 +278,10 @@ export class ChangeWriter {
     this.#seen.set(roomId, row);
     return row;
   }
+}
+
+function sourceOf(how: Omit<Source, "heard" | "replaced" | "doubted">): Source {
+  return { ...how, heard: new Set(), replaced: new Set(), doubted: new Set() };
 }
 
 function isThere(membership: string | undefined): boolean {

@@ -111,7 +111,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
     this.#record = db.transaction((transaction: TransactionRecord) => this.#recordNow(transaction));
     this.#observe = db.transaction((observed: readonly LedgerChange[], asOf: number, now: number) => {
       const current = observed.filter((change) => change.kind !== "member" || this.#isCurrent(change.member, asOf));
-      this.#changes.apply(current, asOf, now);
+      this.#changes.apply(current, asOf, now, true);
     });
   }
 

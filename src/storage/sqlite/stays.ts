@@ -26,6 +26,9 @@ const HEARSAY = ["join_rule", "history_visibility", "server_acl", "alias"] as co
 const WITHDRAWN =
   "taken out at its own homeserver and not by Emissary: the room was deleted there, the account was deactivated, or somebody used its token";
 
+/** Events of our membership in one room that are known before their transactions. Nobody moves more often while these are late. */
+const SEEN = 32;
+
 /**
  * The pseudouser's own membership, and what follows from a change of it, however that was learnt: by an event, a load, or because the
  * homeserver was asked. Every call is made inside a transaction of the caller.
@@ -41,6 +44,8 @@ export class Stays {
   readonly #forget: Statement<[number]>;
   readonly #entered: Statement<[{ eventId: string | null; seq: number; now: number; nr: number }]>;
   readonly #left: Statement<[string | null, number]>;
+  readonly #seen: Statement<[number], string>;
+  readonly #setSeen: Statement<[string, number]>;
 
   constructor(db: Database, leases: LeaseBook, coolDowns: SqliteCoolDownStore) {
     this.#leases = leases;
@@ -59,6 +64,8 @@ export class Stays {
     );
     // Of several stays the first: what was said since is fetched back to there.
     this.#left = db.prepare("UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?");
+    this.#seen = db.prepare<[number], string>("SELECT own_seen FROM rooms WHERE nr = ?").pluck();
+    this.#setSeen = db.prepare("UPDATE rooms SET own_seen = ? WHERE nr = ?");
     this.#forget = db.prepare(
       `DELETE FROM room_state WHERE room_nr = ? AND field IN (${HEARSAY.map((field) => `'${field}'`).join(", ")})`,
     );
@@ -69,7 +76,22 @@ export class Stays {
     this.#ask.run(at, nr);
   }
 
-  changed({ nr, roomId, was }: Standing, change: OwnChange, { seq, now }: { readonly seq: number; readonly now: number }): void {
+  /**
+   * Whether an event is more than history. Each move of ours is asked about at once, and the transactions that tell of it may come after
+   * the next ones: what an answer told already has had its consequences.
+   */
+  isNews(nr: number, eventId: string, isAnswer: boolean): boolean {
+    const seen = JSON.parse(this.#seen.get(nr) ?? "[]") as string[];
+    if (!isAnswer) return !seen.includes(eventId);
+    this.#setSeen.run(JSON.stringify([...seen, eventId].slice(-SEEN)), nr);
+    return true;
+  }
+
+  changed(
+    { nr, roomId, was }: Standing,
+    change: OwnChange,
+    { seq, now }: { readonly seq: number; readonly now: number },
+  ): void {
     const { membership, eventId, reason, claims } = change;
     this.#own.run(membership, eventId, reason, now, membership, now, claims, nr);
     if (membership === "join" && was !== "join") {
