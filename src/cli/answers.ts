@@ -88,6 +88,7 @@ export const roomRow = z.looseObject({
   encryption: text,
   version: text,
   load: z.string(),
+  gap: z.enum(["none", "filling", "open"]),
   code: text,
   reason: text,
   leases: z.array(z.looseObject({ holder: z.string(), taken_at: number, expires_at: number.nullable() })),

@@ -81,6 +81,11 @@ function leaveSentence({ room_id, released, holders }: z.output<typeof leaveAnsw
   return `${room_id}: ${first}; nobody holds the room, so the pseudouser leaves after the linger time`;
 }
 
+const GAPS = {
+  filling: "what was said while the pseudouser was not there is being fetched",
+  open: "what was said while the pseudouser was not there is missing: no server gave it",
+} as const;
+
 const COLUMNS: readonly Column[] = [
   { title: "ROOM", whole: true },
   { title: "NAME" },
@@ -117,6 +122,7 @@ function render(room: z.output<typeof roomAnswer>): string {
     ["own membership", room.own_membership],
     ["members", listed(Object.entries(room.members).map(([membership, count]) => `${count} ${membership}`))],
     ["state", room.load],
+    ...(room.gap === "none" ? [] : ([["gap", GAPS[room.gap]]] as const)),
     ["version", room.version],
     ["type", room.room_type],
     ["join rule", room.join_rule],

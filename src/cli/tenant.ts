@@ -4,7 +4,7 @@ import { z } from "zod";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { loadingAnew, registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
+import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
 import { adminClient, configPath } from "./admin-client.ts";
 import { removedAnswer, tenant, tenantsAnswer, type TenantAnswer } from "./answers.ts";
 import { CommandFailed, EXIT } from "./exit.ts";

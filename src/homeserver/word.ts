@@ -1,12 +1,26 @@
 import { isEventId, isRoomId, type EventId, type RoomId } from "../model/ids.ts";
 import { isRoomEvent, type RoomEvent } from "../model/event.ts";
-import { isJsonObject, shallow, stringAt, without } from "../model/json.ts";
+import { isJsonObject, parsedObject, shallow, stringAt, without, type JsonValue } from "../model/json.ts";
 import type { HomeserverWord, TimelinePage } from "../reconcile/contracts.ts";
-import type { HomeserverClient } from "./client.ts";
+import type { Link, LinkPage } from "../reconcile/holes.ts";
+import { readWhole, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
 /** Whoever reads back to where a room's history is missing has the homeserver ask other servers for it. */
 const TIMELINE_TIMEOUT_MS = 60_000;
+
+/** A hundred events, as large as they may be. */
+const LINKS_BYTES = 16 * 1024 * 1024;
+
+function linkOf(event: JsonValue): readonly Link[] {
+  const id = isJsonObject(event) ? stringAt(event, "event_id") : null;
+  if (!isJsonObject(event) || id === null || !isEventId(id)) return [];
+  const previous = event["prev_events"] ?? null;
+  if (!Array.isArray(previous)) return [{ id, previous: null }];
+  // In the first two room versions each stands with its hash.
+  const ids = previous.map((one) => (Array.isArray(one) ? one[0] : one)).filter((one) => typeof one === "string");
+  return [{ id, previous: ids.filter((one) => isEventId(one)) }];
+}
 
 /** As a transaction would bring it: which request made an event is told to whoever made it only. */
 function delivered(event: RoomEvent): RoomEvent {
@@ -48,6 +62,18 @@ export class HomeserverAnswers implements HomeserverWord {
     if (answer.status !== 200 || !Array.isArray(chunk)) return null;
     const events = (chunk as unknown[]).filter((event) => isRoomEvent(event)).map((event) => shallow(delivered(event)));
     return { events, end: stringAt(answer.body, "end") };
+  }
+
+  async links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
+    // Events as servers have them (spec, "Filtering"): of these it is said what they hang on.
+    const filter = JSON.stringify({ event_format: "federation" });
+    const query = { dir: "b", limit: String(limit), filter, ...(from === null ? {} : { from }) };
+    const response = await this.#client.open("GET", path, { abort, query, timeout: TIMELINE_TIMEOUT_MS });
+    const body = parsedObject(await readWhole(response, LINKS_BYTES));
+    const chunk = body["chunk"];
+    if (response.statusCode !== 200 || !Array.isArray(chunk)) return null;
+    return { links: chunk.flatMap((event) => linkOf(event)), end: stringAt(body, "end") };
   }
 
   async ping(abort: AbortSignal): Promise<string | null> {

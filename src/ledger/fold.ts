@@ -4,7 +4,7 @@ import { ownerIn } from "../model/attribution.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../model/json.ts";
 import type { LeaseEnd } from "../model/lease.ts";
 import { isMembership, type Member } from "../model/membership.ts";
-import { redactedContent, replacedBy } from "../model/redaction.ts";
+import { replacedBy } from "../model/redaction.ts";
 
 /** The room state that the ledger keeps, one scalar a field. */
 export const ROOM_FIELDS = [
@@ -90,9 +90,6 @@ function aclIn(content: JsonObject): string {
   });
 }
 
-/** Senders count in m.room.create only. */
-const NOBODY = "" as UserId;
-
 /** Characters. A reason is for people; whoever writes a book there does not have it kept. */
 const MAX_REASON = 500;
 
@@ -159,26 +156,4 @@ function claimedBy({ unsigned }: RoomEvent): RoomId | null {
 function predecessorIn(content: JsonObject): string | null {
   const predecessor = content["predecessor"];
   return isJsonObject(predecessor) ? stringAt(predecessor, "room_id") : null;
-}
-
-/** Content that gives a field back, for what a redaction keeps of it; fields of m.room.create are not among them, as it has none. */
-const FIELD_CONTENT: Readonly<
-  Partial<Record<RoomField, { readonly type: string; readonly of: (value: string) => JsonObject }>>
-> = {
-  name: { type: "m.room.name", of: (name) => ({ name }) },
-  alias: { type: "m.room.canonical_alias", of: (alias) => ({ alias }) },
-  join_rule: { type: "m.room.join_rules", of: (join_rule) => ({ join_rule }) },
-  history_visibility: { type: "m.room.history_visibility", of: (history_visibility) => ({ history_visibility }) },
-  encryption: { type: "m.room.encryption", of: (algorithm) => ({ algorithm }) },
-  server_acl: { type: "m.room.server_acl", of: (json) => JSON.parse(json) as JsonObject },
-  replacement: { type: "m.room.tombstone", of: (replacement_room) => ({ replacement_room }) },
-};
-
-/** A field of a room whose event was redacted: as it would have been read from what the redaction leaves. */
-export function redactedField(field: RoomField, value: string | null, version: string | null): string | null {
-  const source = FIELD_CONTENT[field];
-  if (source === undefined || value === null) return value;
-  const left = redactedContent(source.type, source.of(value), version);
-  const fields = FIELDS_OF[source.type]?.(left, NOBODY, NOBODY) ?? [];
-  return fields.find(([name]) => name === field)?.[1] ?? null;
 }

@@ -104,3 +104,24 @@ export function replacedBy({ unsigned }: RoomEvent): EventId | null {
   const replaces = unsigned?.["replaces_state"];
   return typeof replaces === "string" ? (replaces as EventId) : null;
 }
+
+/** Where fields of a room that the ledger keeps stand. Those of m.room.create are not among them, since that stays whole. */
+const FIELDS: Readonly<Record<string, readonly [type: string, key: string]>> = {
+  name: ["m.room.name", "name"],
+  alias: ["m.room.canonical_alias", "alias"],
+  join_rule: ["m.room.join_rules", "join_rule"],
+  history_visibility: ["m.room.history_visibility", "history_visibility"],
+  encryption: ["m.room.encryption", "algorithm"],
+  replacement: ["m.room.tombstone", "replacement_room"],
+};
+/** An access list of which nothing is left lets no server in (spec, "Server access control lists"). */
+const EMPTY_ACL = JSON.stringify({ allow: [], deny: [], allow_ip_literals: true });
+
+/** A field of a room as it is read from what the redaction of its event leaves. */
+export function redactedField(field: string, value: string | null, version: string | null): string | null {
+  if (field === "server_acl") return EMPTY_ACL;
+  const source = FIELDS[field];
+  if (source === undefined || value === null) return value;
+  const [type, key] = source;
+  return stringAt(redactedContent(type, { [key]: value }, version), key);
+}

@@ -18,6 +18,7 @@ import { Signal } from "../model/signal.ts";
 import type { Config } from "../platform/config/config.ts";
 import { FloodMeter } from "../policy/flood.ts";
 import { DeliveryWatch, type Delivery } from "../reconcile/delivery.ts";
+import { Holes } from "../reconcile/holes.ts";
 import { Timelines } from "../reconcile/timelines.ts";
 import { reconcileForever, type ReconcilerParts } from "../reconcile/reconciler.ts";
 import type { Guard } from "./guard.ts";
@@ -150,6 +151,7 @@ export class Presence {
     });
     this.#reconciler = {
       timelines,
+      holes: new Holes({ store: storage.reconcile, word, clock, log }),
       word,
       store: storage.reconcile,
       moves,

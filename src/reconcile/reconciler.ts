@@ -4,6 +4,7 @@ import type { Logger } from "../model/logger.ts";
 import type { Signal } from "../model/signal.ts";
 import type { ReconcileStore } from "./contracts.ts";
 import type { Delivery, DeliveryWatch } from "./delivery.ts";
+import type { Holes } from "./holes.ts";
 import type { Timelines } from "./timelines.ts";
 import { reconcilePresence, type PresenceParts } from "./presence.ts";
 
@@ -21,11 +22,14 @@ const FIRST_ROOM_MS = 2_000;
 /** Every room's timeline is compared after each start, after each loss, and then once in this time, the one compared longest ago first. */
 const TIMELINE_EVERY_MS = 15 * 60_000;
 const TIMELINE_GAP_MS = 500;
+/** How soon after the pseudouser came back to a room its homeserver is asked for what was said meanwhile. */
+const HOLES_EVERY_MS = 1_000;
 
 export interface ReconcilerParts extends PresenceParts {
   readonly store: ReconcileStore;
   readonly watch: DeliveryWatch;
   readonly timelines: Timelines;
+  readonly holes: Holes;
   readonly clock: Clock;
   readonly log: Logger;
   /** Fired when a room is to be compared by the loader. */
@@ -41,6 +45,7 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
   await Promise.all([
     every(parts, abort, PRESENCE_EVERY_MS, 0, () => comparePresence(parts, abort)),
     every(parts, abort, DELIVERY_EVERY_MS, DELIVERY_EVERY_MS, () => lookAtDelivery(parts, abort)),
+    every(parts, abort, HOLES_EVERY_MS, HOLES_EVERY_MS, () => parts.holes.look(abort)),
     every(parts, abort, TIMELINE_GAP_MS, TIMELINE_GAP_MS, () => {
       const before = Math.max(startedAt, parts.timelines.doubtedAt, clock.now() - TIMELINE_EVERY_MS);
       return parts.timelines.next(before, abort);
@@ -51,7 +56,7 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
       if ((await parts.store.recheckOne(before, now)) !== null) parts.stirred.notify();
     }),
   ]);
-  await parts.timelines.idle();
+  await Promise.all([parts.timelines.idle(), parts.holes.idle()]);
 }
 
 async function comparePresence(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {

@@ -61,7 +61,7 @@ async function given(since: string, roomId: string): Promise<string[]> {
   const { join } = (body as unknown as { rooms: { join: Record<string, { timeline: { events: RoomEvent[] } }> } })
     .rooms;
   const events = join[roomId]?.timeline.events ?? [];
-  return events.filter(({ type }) => type === "m.room.message").map(({ event_id: id }) => id ?? "");
+  return events.filter(({ type }) => type === "m.room.message").map(({ event_id: id }) => id);
 }
 
 describe("events that our homeserver lost on their way to us", () => {
@@ -150,6 +150,30 @@ describe("events that our homeserver lost on their way to us", () => {
     );
     expect(await bob.joinedMembers(roomId)).toEqual([bob.userId]);
   });
+});
+
+it("what was said while the pseudouser was not in a room is fetched when it comes back, all of it", async () => {
+  const roomId = await attendedRoom();
+  await tenant.leave(roomId);
+  await until(
+    "the leave",
+    () => bob.joinedMembers(roomId),
+    (members) => !members.includes(stage.pseudouser),
+  );
+  const said: string[] = [];
+  for (let at = 0; at < 250; at += 1) said.push(await bob.sendText(roomId, `message ${at}`));
+  await tenant.join(roomId, [stage.theirs.serverName]);
+  // Read in its database: to ask it would have it fetch some.
+  const held = async (): Promise<number> => {
+    const sql = "SELECT count(*) AS events FROM events WHERE room_id = ? AND type = 'm.room.message' AND NOT outlier";
+    return rows<{ events: number }>(join(stage.ours.dir, "hs.db"), sql, roomId)[0]?.events ?? 0;
+  };
+  await until("all that was said, at our homeserver", held, (events) => events === said.length, 60_000);
+  await until(
+    "the room without a gap",
+    () => stage.emissary.json<{ gap: string }>("rooms", "show", roomId),
+    ({ gap }) => gap === "none",
+  );
 });
 
 describe("a homeserver that has stopped delivering without a word", () => {

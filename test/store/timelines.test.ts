@@ -281,7 +281,7 @@ describe.each(DATABASES)("events that the homeserver lost, on $name", ({ make })
         }
         database.remove();
       }),
-      { numRuns: roundsOf(30), seed: seedOf(14) },
+      { numRuns: roundsOf(15), seed: seedOf(14) },
     );
   });
 });

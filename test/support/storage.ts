@@ -9,6 +9,7 @@ import type { AliasStore } from "../../src/gateways/alias/contracts.ts";
 import type { AuditReads, RoomOverview } from "../../src/gateways/admin/contracts.ts";
 import type { PeekStore } from "../../src/gateways/peek/msc2753/contracts.ts";
 import type { DeliveryStore } from "../../src/gateways/delivery/contracts.ts";
+import type { HoleStore } from "../../src/reconcile/holes.ts";
 import type { ReconcileStore } from "../../src/reconcile/contracts.ts";
 import type { LeaseStore } from "../../src/leases/desk.ts";
 import type { FloodStore } from "../../src/leases/floods.ts";
@@ -45,7 +46,7 @@ export interface Stores {
   readonly audit: AuditReads & AuditWriter;
   readonly overview: RoomOverview;
   readonly history: HistoryStore;
-  readonly reconcile: ReconcileStore;
+  readonly reconcile: ReconcileStore & HoleStore;
   readonly coolDowns: CoolDowns;
   readonly aliases: AliasStore;
   readonly ownInvites: OwnInviteStore;

@@ -35,6 +35,8 @@ export interface RoomLine {
   readonly ownMembership: Membership | null;
   readonly joinedMembers: number;
   readonly load: LoadState;
+  /** Whether what was said between two stays of the pseudouser is missing at our homeserver: perhaps, or, having tried, surely. */
+  readonly gap: "none" | "filling" | "open";
   readonly phase: Phase;
   readonly since: number;
   readonly code: string | null;

@@ -137,6 +137,7 @@ function roomJson(line: RoomLine): Readonly<Record<string, unknown>> {
     encryption: line.encryption,
     version: line.version,
     load: line.load,
+    gap: line.gap,
     code: line.code,
     reason: line.reason,
     leases: line.leases.map(({ holder, takenAt, expiresAt }) => ({

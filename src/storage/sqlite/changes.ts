@@ -1,9 +1,9 @@
 import type { Database, Statement } from "better-sqlite3";
-import { redactedField, type LedgerChange, type RoomField } from "../../ledger/fold.ts";
+import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
 import type { LoadTicket } from "../../ledger/ledger.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Membership } from "../../model/membership.ts";
-import { becauseOf } from "../../model/redaction.ts";
+import { becauseOf, redactedField } from "../../model/redaction.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Redactions } from "./redactions.ts";
 import type { RoomNumbers } from "./rooms.ts";

@@ -11,6 +11,8 @@ interface Row {
   nr: number;
   room_id: string;
   load: string;
+  left_event: string | null;
+  fill_at: number | null;
   own_membership: string | null;
   joined_members: number;
   phase: string | null;
@@ -20,8 +22,14 @@ interface Row {
 }
 
 const COLUMNS =
-  "r.nr, r.room_id, r.load, r.own_membership, r.joined_members, a.phase, a.since, a.code, a.reason " +
+  "r.nr, r.room_id, r.load, r.left_event, r.fill_at, r.own_membership, r.joined_members, a.phase, a.since, a.code, a.reason " +
   "FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr";
+
+/** Of a room that we are not in nobody reads back. */
+function gapOf({ left_event, fill_at, own_membership }: Row): RoomLine["gap"] {
+  if (left_event === null || own_membership !== "join") return "none";
+  return fill_at === null ? "open" : "filling";
+}
 
 export class OverviewStore implements RoomOverview {
   readonly #page: Statement<[string, number], Row>;
@@ -96,6 +104,7 @@ export class OverviewStore implements RoomOverview {
       ownMembership: row.own_membership as Membership | null,
       joinedMembers: row.joined_members,
       load: row.load as LoadState,
+      gap: gapOf(row),
       phase: (row.phase ?? "absent") as Phase,
       since: row.since ?? 0,
       code: row.code,

@@ -1,6 +1,7 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
+import type { Hole, HoleStore } from "../../reconcile/holes.ts";
 import type { ReconcileStore, TimelinePoint } from "../../reconcile/contracts.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
@@ -21,7 +22,7 @@ function pointOf(row: PointRow | undefined): TimelinePoint | null {
   return { roomId: room_id as RoomId, upTo: compared_event as EventId | null, seq, last };
 }
 
-export class SqliteReconcileStore implements ReconcileStore {
+export class SqliteReconcileStore implements ReconcileStore, HoleStore {
   readonly #db: Database;
   readonly #changes: ChangeWriter;
   readonly #attended: Statement<[], string>;
@@ -30,6 +31,9 @@ export class SqliteReconcileStore implements ReconcileStore {
   readonly #toCompare: Statement<[number], PointRow>;
   readonly #comparedUpTo: Statement<[string], PointRow>;
   readonly #compared: Statement<[{ roomId: string; upTo: string | null; seq: number; now: number }]>;
+  readonly #holes: Statement<[number, number], { room_id: string; left_event: string; due: number; tries: number }>;
+  readonly #closed: Statement<[{ roomId: string; left: string; due: number }]>;
+  readonly #openStill: Statement<[{ roomId: string; left: string; due: number; at: number | null }]>;
   readonly #recheck: Statement<[number, number], string>;
 
   constructor(db: Database, changes: ChangeWriter) {
@@ -48,6 +52,13 @@ export class SqliteReconcileStore implements ReconcileStore {
       "UPDATE rooms SET compared_event = @upTo, compared_seq = @seq, compared_at = @now " +
         "WHERE room_id = @roomId AND own_membership = 'join' AND compared_seq <= @seq",
     );
+    this.#holes = db.prepare(
+      "SELECT room_id, left_event, fill_at AS due, fill_tries AS tries FROM rooms WHERE fill_at <= ? AND left_event IS NOT NULL ORDER BY fill_at LIMIT ?",
+    );
+    // Left again meanwhile, the room has another hole, which goes back to the same event: it is filled when it is entered.
+    const same = "room_id = @roomId AND left_event = @left AND fill_at = @due";
+    this.#closed = db.prepare(`UPDATE rooms SET left_event = NULL, fill_at = NULL, fill_tries = 0 WHERE ${same}`);
+    this.#openStill = db.prepare(`UPDATE rooms SET fill_at = @at, fill_tries = fill_tries + 1 WHERE ${same}`);
     this.#recheck = db
       .prepare<[number, number], string>(
         "UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = " +
@@ -90,6 +101,23 @@ export class SqliteReconcileStore implements ReconcileStore {
 
   async compared(roomId: RoomId, upTo: EventId | null, seq: number, now: number): Promise<void> {
     this.#compared.run({ roomId, upTo, seq, now });
+  }
+
+  async holes(now: number, limit: number): Promise<readonly Hole[]> {
+    return this.#holes.all(now, limit).map(({ room_id, left_event, due, tries }) => ({
+      roomId: room_id as RoomId,
+      left: left_event as EventId,
+      due,
+      tries,
+    }));
+  }
+
+  async closed({ roomId, left, due }: Hole): Promise<void> {
+    this.#closed.run({ roomId, left, due });
+  }
+
+  async openStill({ roomId, left, due }: Hole, at: number | null): Promise<void> {
+    this.#openStill.run({ roomId, left, due, at });
   }
 
   async recheckOne(before: number, now: number): Promise<RoomId | null> {

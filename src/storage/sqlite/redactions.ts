@@ -1,11 +1,11 @@
 import type { Database, Statement } from "better-sqlite3";
-import { redactedField, type LedgerChange } from "../../ledger/fold.ts";
+import type { LedgerChange } from "../../ledger/fold.ts";
 import type { Pruned, PruneStore } from "../../ledger/pruning.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import { parsedObject, written, type JsonObject } from "../../model/json.ts";
 import { revisionOf, sourcedList } from "../../model/json-text.ts";
-import { pruned, redactedBy, replacedBy, withoutPrevious } from "../../model/redaction.ts";
+import { pruned, redactedBy, redactedField, replacedBy, withoutPrevious } from "../../model/redaction.ts";
 
 /** Redactions that one sweep through the journal is for; rows that one commit of it looks at. */
 const TARGETS = 500;

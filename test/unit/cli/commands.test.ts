@@ -17,6 +17,7 @@ const ROOM: JsonObject = {
   encryption: null,
   version: "12",
   load: "loaded",
+  gap: "none",
   code: null,
   reason: null,
   leases: [{ holder: "tenant:telegram", taken_at: AT, expires_at: null }],
