@@ -78,6 +78,7 @@ export class Mover {
     turn.waits();
     const { joinReason: reason, joinTimeout } = this.#parts.options();
     const way = { via: await policy.routes(roomId, via), reason };
+    const isStopping = (): boolean => stopping.aborted;
     const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp);
     let answer = await join();
     if (answer?.outcome === "refused") {
@@ -85,7 +86,8 @@ export class Mover {
       const letIn = await withLimit(clock, LET_IN_MS, stopping, (limit) => standIns.letIn(roomId, leases, limit));
       if (letIn !== null) answer = letIn.outcome === "done" ? await join() : letIn;
     }
-    if (answer === null || (stopping.aborted && answer.outcome !== "done")) return;
+    // What breaks off what we wait for tells nothing of the room: the next start goes on with it.
+    if (answer === null || (answer.outcome !== "done" && isStopping())) return;
     if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now(), newest);
     if (answer.outcome === "retry") return this.#putOff(roomId, answer);
     await store.noteDeed(roomId, "room.join", clock.now());

@@ -81,14 +81,15 @@ export class StandIns {
 
   async run(abort: AbortSignal): Promise<void> {
     const { store, clock, log } = this.#parts;
-    while (!abort.aborted) {
+    const isOver = (): boolean => abort.aborted;
+    while (!isOver()) {
       const round = new AbortController();
       const over = AbortSignal.any([abort, round.signal]);
       const added = this.#added.next(over);
       try {
         const due = await store.due(clock.now(), BATCH);
         for (const one of due) {
-          if (abort.aborted) return;
+          if (isOver()) return;
           await this.#look(one, abort);
         }
         const wait = Math.min(LONGEST_SLEEP_MS, ((await store.nextDue()) ?? Infinity) - clock.now());

@@ -108,8 +108,10 @@ export function sendersOf(server: string): string {
   return `^@${SENDER_PREFIX}.*:${escaped(server)}$`;
 }
 
-/** What `sendersOf` makes for some server. */
-const SENDERS = new RegExp(`^\\^@${SENDER_PREFIX}\\.\\*:`);
+/** Whether `sendersOf` made it, for some server. */
+function isOfSenders(regex: string): boolean {
+  return regex.startsWith(`^@${SENDER_PREFIX}.*:`);
+}
 
 /**
  * The namespaces that a registration of ours reserves besides its tenants' senders and the pseudouser, which is the first where it is not
@@ -118,7 +120,7 @@ const SENDERS = new RegExp(`^\\^@${SENDER_PREFIX}\\.\\*:`);
 export function reservedIn({ users, aliases }: Registration["namespaces"], own: UserId | null): string[] {
   const others = own === null ? users.slice(1) : users.filter(({ regex }) => regex !== exactly(own));
   return [...others, ...aliases]
-    .filter(({ exclusive, regex }) => exclusive && !SENDERS.test(regex))
+    .filter(({ exclusive, regex }) => exclusive && !isOfSenders(regex))
     .map(({ regex }) => regex);
 }
 

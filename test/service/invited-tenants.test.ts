@@ -72,7 +72,7 @@ describe("a user of a tenant's that is invited by its own ID", () => {
     const room = closed(all);
     await invite(all, room, user, content);
     if (user === one.sender) {
-      const since = String(body["next_batch"]);
+      const since = body["next_batch"] as string;
       await eventually("the invite", async () => {
         const synced = (await one.ask("GET", `/sync?since=${since}`)).body["rooms"];
         return isJsonObject(synced) && JSON.stringify(synced["invite"]).includes(room.id);

@@ -225,6 +225,14 @@ describe("what a tenant sees of memberships", () => {
       expect([path, answer.status]).toEqual([path, 200]);
       surfaces[path] = answer.body;
     }
+    for (const path of [
+      `/_matrix/client/v1${base}/hierarchy`,
+      `/_matrix/client/v1/room_summary/${encodeURIComponent(room.id)}`,
+    ]) {
+      const { body } = await service.gateway("GET", path, { token: one.token });
+      const [told] = Array.isArray(body["rooms"]) ? (body["rooms"] as JsonObject[]) : [body];
+      expect([path, told!["num_joined_members"]]).toEqual([path, 3]);
+    }
     const state = await one.ask("GET", `${base}/state`);
     surfaces["state"] = { state: JSON.parse(state.raw.toString()) as JsonValue };
     for (const [surface, answer] of Object.entries(surfaces)) {
@@ -242,7 +250,7 @@ describe("what a tenant sees of memberships", () => {
         .map(({ state_key }) => state_key as string)
         .sort();
     const members = [CREATOR, one.sender, ANNA].sort();
-    expect(joinedIn(surfaces["state"]!["state"]!)).toEqual(members);
+    expect(joinedIn(surfaces["state"]["state"]!)).toEqual(members);
     expect(joinedIn(surfaces[`${base}/members`]!["chunk"]!)).toEqual(members);
     expect(Object.keys(surfaces[`${base}/joined_members`]!["joined"] as JsonObject).sort()).toEqual(members);
     for (const path of [

@@ -198,6 +198,7 @@ export class FakeRoom {
       room_id: room.id,
       ...room.shown,
       join_rule: room.joinRule,
+      num_joined_members: room.users("join").length,
       children_state: room === this ? children.map(stripped) : [],
     }));
   }

@@ -2,9 +2,9 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { AttendanceStore } from "../../src/attendance/contracts.ts";
+import type { AttendanceStore, StandInStore } from "../../src/attendance/contracts.ts";
 import type { Coverage } from "../../src/feed/contracts.ts";
-import type { AuditWriter, MediaReservations, PersonaStore } from "../../src/gateways/act/contracts.ts";
+import type { AuditWriter, MediaReservations, PersonaStore, RoomMakings } from "../../src/gateways/act/contracts.ts";
 import type { AliasStore } from "../../src/gateways/alias/contracts.ts";
 import type { AuditReads, RoomOverview } from "../../src/gateways/admin/contracts.ts";
 import type { PeekStore } from "../../src/gateways/peek/msc2753/contracts.ts";
@@ -32,6 +32,8 @@ import { rows } from "./database.ts";
 
 /** Every contract that a database fulfils, as one program sees it between opening and closing. */
 export interface Stores {
+  readonly standIns: StandInStore;
+  readonly makings: RoomMakings;
   readonly ledger: Ledger & LedgerWriter;
   readonly journal: Journal;
   readonly loads: RoomLoads;
@@ -147,6 +149,8 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     deliveries: slow(stores.deliveries),
     personas: slow(stores.personas),
     media: slow(stores.media),
+    standIns: slow(stores.standIns),
+    makings: slow(stores.makings),
     audit: slow(stores.audit),
     overview: slow(stores.overview),
     coolDowns: slow(stores.coolDowns),

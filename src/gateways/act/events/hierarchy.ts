@@ -14,6 +14,7 @@ import { param } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler } from "../act.ts";
 import { holderOf } from "../caller.ts";
+import { withCount } from "../users/members.ts";
 import { echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
 import { pathOf } from "../path.ts";
 
@@ -55,7 +56,10 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
     hidden -= found.length;
     next = stringAt(page, "next_batch");
   }
-  const whole = { ...without(first, "next_batch"), rooms, ...(next === null ? {} : { next_batch: next }) };
+  const counted = await Promise.all(
+    rooms.map((room) => (own.has(room["room_id"] ?? null) ? withCount(parts, caller, room) : room)),
+  );
+  const whole = { ...without(first, "next_batch"), rooms: counted, ...(next === null ? {} : { next_batch: next }) };
   const seen = Buffer.from(written(whole));
   // The length was that of the homeserver's text.
   delete headers["content-length"];

@@ -2,6 +2,7 @@ import type { LeaseDesk } from "../../../leases/desk.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
 import type { Recorder } from "../../../ledger/recorder.ts";
 import type { Clock } from "../../../model/clock.ts";
+import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, type RoomAlias, type RoomId, type TenantId, type UserId } from "../../../model/ids.ts";
 import { parsedObject, stringAt } from "../../../model/json.ts";
 import type { Logger } from "../../../model/logger.ts";
@@ -101,7 +102,7 @@ export class HalfMade {
     const room = roomId ?? (pointed !== null && (await this.#isMadeFor(pointed, tenant)) ? pointed : null);
     if (alias !== null && room !== null && pointed === room) {
       const { status } = await upstream.answer("DELETE", pathOf(alias), null);
-      if (status !== 200 && status !== 404) throw new Error(`removing the alias ${alias} was answered with ${status}`);
+      if (status !== 200 && status !== 404) throw notTold(alias);
     }
     if (room !== null) {
       await this.#release(room, tenant);
@@ -126,14 +127,21 @@ export class HalfMade {
     return (await ledger.room(roomId))?.createdFor === tenant;
   }
 
-  /** Asked anew: what the directory said before the room was made is of no use. @throws Error where it cannot be told */
+  /** Asked anew: what the directory said before the room was made is of no use. @throws EmissaryError where it cannot be told */
   async #pointed(alias: RoomAlias): Promise<RoomId | null> {
     const { status, body } = await this.#parts.upstream.answer("GET", pathOf(alias), null);
     if (status === 404) return null;
     const roomId = status === 200 ? stringAt(parsedObject(body), "room_id") : null;
-    if (roomId === null || !isRoomId(roomId)) throw new Error(`where ${alias} points was answered with ${status}`);
+    if (roomId === null || !isRoomId(roomId)) throw notTold(alias);
     return roomId;
   }
+}
+
+function notTold(alias: RoomAlias): EmissaryError {
+  return new EmissaryError(
+    "homeserver-error",
+    `Where the alias ${alias} points cannot be told or changed now; try again.`,
+  );
 }
 
 function pathOf(alias: RoomAlias): string {

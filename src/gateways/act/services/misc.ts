@@ -11,6 +11,7 @@ import { viaOf } from "../../../platform/http/via.ts";
 import { requireAction } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { holderOf } from "../caller.ts";
+import { withCount } from "../users/members.ts";
 import { passRead } from "../pass.ts";
 import { pathOf } from "../path.ts";
 import { refused } from "../refused.ts";
@@ -59,18 +60,20 @@ const summary: ActHandler = async (parts, caller, request, reply) => {
     `${pathOf(request, NONE)}${queryWith(via)}`,
     null,
   );
-  if (holds || status >= 500 || status === 429) return reply.code(status).headers(headers).send(body);
-  const text = body.toString("utf8");
-  const told = sourced(parsedObject(body), text);
-  if (status !== 200 || !isShown(opennessIn(told))) {
+  if ((holds && status !== 200) || status >= 500 || status === 429) {
+    return reply.code(status).headers(headers).send(body);
+  }
+  const told = sourced(parsedObject(body), body.toString("utf8"));
+  if (!holds && (status !== 200 || !isShown(opennessIn(told)))) {
     throw new EmissaryError("not-found", `There is nothing to tell of ${roomId} from outside.`);
   }
+  const shown = holds ? await withCount(parts, caller, told) : without(told, "membership");
   // The length was that of the homeserver's text.
   delete headers["content-length"];
   return reply
     .code(200)
     .headers(headers)
-    .send(written(revisionOf(told, without(told, "membership"))));
+    .send(written(revisionOf(told, shown)));
 };
 
 /** Under both names (MSC4156), of which homeservers read the one that they know. */

@@ -99,7 +99,7 @@ async function notLetIn(
   await standIns.retire(roomId, user, tenant.id, isClosed ? null : NOT_HERE);
   if (!isClosed) return error;
   return new EmissaryError(error.code, error.message, {
-    reason: error.reason ?? "",
+    reason: error.reason,
     told: `The room lets nobody in that ${user} could bring: have ${own} invited there, with "${tenant.id}" as the reason, and join again.`,
     cause: error,
   });

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isUserId, type RoomId } from "../../../model/ids.ts";
-import { parsedObject, stringAt } from "../../../model/json.ts";
+import { isRoomId, isUserId, type RoomId } from "../../../model/ids.ts";
+import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { noMembership } from "../../../model/outgoing.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
@@ -106,6 +106,14 @@ export async function membersShown(
       return type === "m.room.member" && hidden.has(key);
     },
   };
+}
+
+/** What a homeserver tells of a room that the tenant is in, with as many joined members as the tenant sees. */
+export async function withCount<T extends JsonObject>(parts: ActParts, { tenant }: Caller, told: T): Promise<T> {
+  const { num_joined_members: counted, room_id: roomId } = told;
+  if (typeof counted !== "number" || typeof roomId !== "string" || !isRoomId(roomId)) return told;
+  const personas = await parts.personas.inRoom(tenant.id, roomId);
+  return { ...told, num_joined_members: Math.max(0, counted - 1) + personas.length };
 }
 
 /** The key of an object's entry. */
