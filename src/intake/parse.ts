@@ -55,7 +55,7 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
     const part = value[key];
     if (Array.isArray(part)) ephemeral += part.length;
   }
-  const key = "ephemeral" in value ? "ephemeral" : "de.sorunome.msc2409.ephemeral";
+  const key = (value["ephemeral"] ?? null) === null ? "de.sorunome.msc2409.ephemeral" : "ephemeral";
   const passing = value[key];
   sourcedList(value, text, key);
   const alone = Object.entries(value).every(([key, part]) => key === "events" || isEmpty(part));

@@ -37,8 +37,9 @@ function passJson(
 const receipt: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });
+  const path = pathOf(request, NONE);
   const body = await known(request, "thread_id");
-  const passed = await passJson(parts, reply, "POST", pathOf(request, NONE), body);
+  const passed = await passJson(parts, reply, "POST", path, body);
   const thread = stringAt(body, "thread_id");
   const given = { ts: parts.clock.now(), ...(thread === null ? {} : { thread_id: thread }) };
   tellReceipt(parts, caller, roomId, reply, {
@@ -50,8 +51,9 @@ const receipt: ActHandler = async (parts, caller, request, reply) => {
 const readMarkers: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });
+  const path = pathOf(request, NONE);
   const body = await known(request, "m.fully_read", "m.read", "m.read.private");
-  const passed = await passJson(parts, reply, "POST", pathOf(request, NONE), body);
+  const passed = await passJson(parts, reply, "POST", path, body);
   const ts = parts.clock.now();
   for (const type of RECEIPTS) {
     const eventId = stringAt(body, type);
@@ -84,6 +86,7 @@ const typing: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "send" });
   const user = requirePersona(parts.tenants, caller.tenant, param(request, "userId"));
+  const path = pathOf(request, NONE, { userId: parts.own });
   const body = await known(request, "typing", "timeout");
   const { typing: isTyping, timeout } = body;
   // What the homeserver refuses says nothing of who types.
@@ -91,7 +94,6 @@ const typing: ActHandler = async (parts, caller, request, reply) => {
     typeof isTyping === "boolean" && (timeout === undefined || typeof timeout === "number")
       ? parts.typists.note(roomId, caller.tenant.id, user, { typing: isTyping, timeout: timeout ?? null })
       : null;
-  const path = pathOf(request, NONE, { userId: parts.own });
   return passJson(parts, reply, "PUT", path, seen === null ? body : { ...seen });
 };
 
