@@ -84,6 +84,8 @@ async function syncsOf(user: MatrixUser, invite: Json): Promise<ReadonlyMap<stri
   since = tokenIn(await note("goes on", { since }));
   const own = await user.sendText(roomId, "mine");
   await user.waitForMessage(roomId, (event) => event.event_id === own);
+  // What comes next is to come after it for both servers.
+  await bob.waitForMessage(roomId, (event) => event.event_id === own);
   since = tokenIn(await note("has said something", { since }));
   await note("asks for the full state", { since, full_state: "true", timeout: "30000" });
   await bob.sendState(roomId, "m.room.topic", { topic: "V" });
@@ -101,7 +103,7 @@ async function syncsOf(user: MatrixUser, invite: Json): Promise<ReadonlyMap<stri
   const closed = await bob.createRoom({ preset: "private_chat", name: "Den" });
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(closed)}/invite`;
   expect((await bob.request("POST", path, {}, invite)).status).toBe(200);
-  const isInvited = ({ rooms }: Json): boolean => closed in (((rooms as Json)?.["invite"] ?? {}) as Json);
+  const isInvited = ({ rooms }: Json): boolean => closed in (((rooms as Json | undefined)?.["invite"] ?? {}) as Json);
   await until("the invite", () => syncAs(user, { since }), isInvited);
   await note("is invited", { since }, closed);
   // Not asked before: Synapse answers a sync from the beginning for two minutes as it did the first time.

@@ -80,7 +80,7 @@ test("steps of any filter and limit come to the state of one full sync", async (
           one.kind === "say"
             ? message(wish)
             : one.kind === "member"
-              ? member(USERS[serial % 3]!, one.to as "join", wish)
+              ? member(USERS[serial % 3]!, one.to, wish)
               : state(`m.room.${one.kind}`, { [one.kind]: wish.id }, wish);
         if (isStateEvent(event)) set(states.get(one.room) ?? [], event);
         happens(event);

@@ -44,7 +44,10 @@ export async function withPageTokens(
   return isChanged ? `${target}?${parameters.toString()}` : path;
 }
 
-/** The homeserver's token before the first event of the room after the position; null where there is none after it. */
+/**
+ * The homeserver's token at the position: after the room's event that is the last before it, where that is near, else before the first one after it. Where a
+ * room has forked, only the former has on its one side all that the journal has there. Null where there is nothing after it, or it is not known.
+ */
 async function tokenAt(
   parts: PageTokenParts,
   roomId: RoomId,
@@ -54,11 +57,15 @@ async function tokenAt(
   const { last } = await journal.bounds();
   // Of a place that a restore has undone, only the newest is left to begin at.
   if (!openings.has({ ...position, change: 0 }, { seq: last, change: 0 })) return null;
+  const near = await journal.read(Math.max(0, position.seq - AT_ONCE), AT_ONCE);
+  const before = near.findLast(({ seq, event }) => seq <= position.seq && event.room_id === roomId);
+  const after = before === undefined ? null : await tokenOf(parts, roomId, before.event.event_id, "end");
+  if (after !== null) return after;
   for (let seq = position.seq, looked = 0; looked < MAX_LOOKED_AT; looked += AT_ONCE) {
     const entries = await journal.read(seq, AT_ONCE);
     const found = entries.find(({ event }) => event.room_id === roomId);
     if (found !== undefined) {
-      const token = await tokenBefore(parts, roomId, found.event.event_id);
+      const token = await tokenOf(parts, roomId, found.event.event_id, "start");
       if (token !== null) return token;
       seq = found.seq;
       continue;
@@ -72,10 +79,16 @@ async function tokenAt(
   return null;
 }
 
-async function tokenBefore({ upstream }: PageTokenParts, roomId: RoomId, eventId: string): Promise<string | null> {
+/** The token before (`start`) or after (`end`) an event. */
+async function tokenOf(
+  { upstream }: PageTokenParts,
+  roomId: RoomId,
+  eventId: string,
+  side: "start" | "end",
+): Promise<string | null> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/context/${encodeURIComponent(eventId)}?limit=0`;
   const { status, body } = await upstream.answer("GET", path, null);
-  return status === 200 ? stringAt(parsedObject(body), "start") : null;
+  return status === 200 ? stringAt(parsedObject(body), side) : null;
 }
 
 async function newestToken({ upstream }: PageTokenParts, roomId: RoomId): Promise<string | null> {

@@ -122,7 +122,7 @@ function restOf(step: RoomStep, user: UserId, show: Show, summary: JsonObject): 
     unread_notifications: NO_NOTIFICATIONS,
     summary,
   };
-  return `${written(rest).slice(1)}`;
+  return written(rest).slice(1);
 }
 
 function timelineOf(step: RoomStep, user: UserId, show: Show) {

@@ -18,7 +18,7 @@ const NOT_SHOWN = [
  */
 export function clientEvent(event: RoomEvent, txnId: string | null, now: number): JsonObject {
   const { unsigned = {}, ...rest } = event;
-  const shown = without(rest as unknown as JsonObject, ...NOT_SHOWN);
+  const shown = without({ ...rest }, ...NOT_SHOWN);
   const age = typeof unsigned["age"] === "number" ? { age: Math.max(0, now - event.origin_server_ts) } : {};
   return { ...shown, unsigned: { ...unsigned, ...age, ...(txnId === null ? {} : { transaction_id: txnId }) } };
 }
