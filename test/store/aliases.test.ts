@@ -120,10 +120,13 @@ describe.each(DATABASES)("aliases, on $name", ({ make }) => {
   test("know other rooms that call themselves so, where the pseudouser is", async () => {
     const stores = make().open();
     await stores.aliases.put(known(), 10);
-    const named = (room: RoomId) => state("m.room.canonical_alias", { alias: SQUARE }, { id: `named${room}`, room });
-    await stores.ledger.record(recordOf("named", [named(ROOM), named(OTHER_ROOM), named(NEW_ROOM)]));
+    const named = (room: RoomId, id: string) =>
+      state("m.room.canonical_alias", { alias: SQUARE }, { id: `${id}${room}`, room });
+    const heard = [ROOM, OTHER_ROOM, NEW_ROOM].map((room) => named(room, "heard"));
+    await stores.ledger.record(recordOf("heard", heard));
     expect((await lineOf(stores)).named).toEqual([]);
     await stores.ledger.record(recordOf("in", [member(OWN, "join", { id: "in", room: OTHER_ROOM })]));
+    await stores.ledger.record(recordOf("told", [named(OTHER_ROOM, "told")]));
     expect((await lineOf(stores)).named).toEqual([OTHER_ROOM]);
     expect(await stores.aliases.attended(null, 10)).toEqual([OTHER_ROOM]);
   });

@@ -364,7 +364,10 @@ const FAULTS: readonly Row[] = [
   ],
   [
     "users that are reserved, as the homeserver knows",
-    { registration: { namespaces: { users: [OWN_USER, SENDERS, IRC_USERS], aliases: [], rooms: [] } }, config: NO_ALIASES },
+    {
+      registration: { namespaces: { users: [OWN_USER, SENDERS, IRC_USERS], aliases: [], rooms: [] } },
+      config: NO_ALIASES,
+    },
     {},
   ],
   [

@@ -80,7 +80,7 @@ describe("tenant add", () => {
         users: ["^@:b$", "^@_emissary_.*:b$", "^@_telegram_.*:b$"].map((regex) => ({ exclusive: true, regex })),
       },
     });
-    expect(stderr).toContain(`${path} as it is now (Synapse: app_service_config_files), and restart it.`);
+    expect(stderr).toContain(`${path} as it is now (Synapse: app_service_config_files), and restart it and Emissary.`);
     expect(stderr).not.toContain("Warning");
     const again = await emissary(["tenant", "add", "telegram", ...flags, ...config]);
     expect(again.stderr).not.toContain("Reserved");

@@ -261,7 +261,11 @@ describe("a room that is being made for a tenant", () => {
     const { feed, happens, news } = scene([message({ id: "1" })], leases);
     const making = await feed.making(TELEGRAM.id);
     expect(making.from).toBe(1);
-    for (const event of [message({ id: "2" }), create("3"), state("m.room.name", { name: "New" }, { id: "4", room: NEW_ROOM, sender: OWN })]) {
+    for (const event of [
+      message({ id: "2" }),
+      create("3"),
+      state("m.room.name", { name: "New" }, { id: "4", room: NEW_ROOM, sender: OWN }),
+    ]) {
       happens(event);
     }
     expect(await feed.read(TELEGRAM, 1, NO_LIMITS)).toMatchObject({ events: [{ seq: 2 }], upTo: 2, isMore: false });

@@ -21,7 +21,13 @@ function refusal(body: string): string {
 
 describe("a transaction", () => {
   test("is its events, in order", () => {
-    expect(parse({ events: [a, b] })).toMatchObject({ events: [a, b], setAside: [], ephemeral: 0, passing: [], plain: true });
+    expect(parse({ events: [a, b] })).toMatchObject({
+      events: [a, b],
+      setAside: [],
+      ephemeral: 0,
+      passing: [],
+      plain: true,
+    });
   });
 
   test.each([{ events: [] }, {}, { events: null }])("%j has none", (body) => {

@@ -37,8 +37,7 @@ function read(
     const path = await pathFor(parts, roomId, request, pathOf(request, allowed));
     return parts.upstream.revised({ method: "GET", path, headers: request.headers, body: null }, reply, {
       limit: MAX_ECHO_BYTES,
-      revise: (body) =>
-        type === null ? echoedAnswer(body, viewer, parts.owners) : echoedContent(type, body, viewer),
+      revise: (body) => (type === null ? echoedAnswer(body, viewer, parts.owners) : echoedContent(type, body, viewer)),
     });
   };
 }

@@ -56,9 +56,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
     await hold(parts, caller, { roomId, holder, via: [], ttl: null, from }, reply);
     return { isWhole: true, answer };
   };
-  const answer = await whileMaking(parts, caller, (from) =>
-    parts.halfMade.making(caller.tenant.id, alias, work(from)),
-  );
+  const answer = await whileMaking(parts, caller, (from) => parts.halfMade.making(caller.tenant.id, alias, work(from)));
   if (alias !== null && isExclusive(answer)) throw notReserved(alias);
   return passBack(reply, answer);
 };
