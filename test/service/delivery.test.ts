@@ -362,7 +362,8 @@ test("the first events of a room that a tenant makes are delivered to it, and no
     "the room",
     async () => [...service.homeserver.rooms.values()].find(({ id }) => id.startsWith("!made")) ?? null,
   );
-  const first = made.timeline.map(({ event_id: id }) => id);
+  // The pseudouser's own membership is no tenant's business.
+  const first = made.timeline.filter(({ type }) => type !== "m.room.member").map(({ event_id: id }) => id);
   const between = say(service, room, 1);
   await service.untilDelivered();
   // The homeserver has told all there is to tell of the room before it answers.

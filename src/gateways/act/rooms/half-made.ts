@@ -130,7 +130,8 @@ export class HalfMade {
   /** Asked anew: what the directory said before the room was made is of no use. @throws EmissaryError where it cannot be told */
   async #pointed(alias: RoomAlias): Promise<RoomId | null> {
     const { status, body } = await this.#parts.upstream.answer("GET", pathOf(alias), null);
-    if (status === 404) return null;
+    // What is no alias points nowhere, and the homeserver refuses a room by it.
+    if (status === 404 || status === 400) return null;
     const roomId = status === 200 ? stringAt(parsedObject(body), "room_id") : null;
     if (roomId === null || !isRoomId(roomId)) throw notTold(alias);
     return roomId;

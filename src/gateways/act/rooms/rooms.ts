@@ -63,7 +63,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
 
 /** What is no alias is the homeserver's to refuse. */
 function aliasFrom(text: string): RoomAlias | null {
-  return isRoomAlias(text) ? text : null;
+  return isRoomAlias(text) && text.isWellFormed() ? text : null;
 }
 
 /** The tenants' leases, and with them their users, follow once the new room is known. The caller's is waited for. */
