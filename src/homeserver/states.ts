@@ -1,9 +1,10 @@
-import { JSONParser } from "@streamparser/json";
 import type { RoomStates } from "../attendance/contracts.ts";
-import { EmissaryError } from "../model/errors.ts";
+import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import { isRoomEvent, isStateEvent, type StateEvent } from "../model/event.ts";
 import type { RoomId } from "../model/ids.ts";
 import { shallow } from "../model/json.ts";
+import { sourced } from "../model/json-text.ts";
+import { EntryRewriter } from "./entries.ts";
 import { answerOf, unreachable, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
@@ -31,26 +32,23 @@ export class HomeserverStates implements RoomStates {
 
     let part: StateEvent[] = [];
     let read = 0;
-    const progress = { ended: false, created: false };
-    const parser = new JSONParser({ paths: ["$.*"], keepStack: false });
-    parser.onValue = ({ value }) => {
-      const event: unknown = value;
-      if (!isRoomEvent(event) || !isStateEvent(event)) return;
-      progress.created ||= event.type === "m.room.create";
-      part.push(shallow(event));
-    };
-    parser.onEnd = () => {
-      progress.ended = true;
-    };
-    parser.onError = (error) => {
-      throw new EmissaryError(
-        "homeserver-error",
-        `The homeserver's answer to a room's state is broken JSON: ${error.message}.`,
-      );
-    };
+    let isCreated = false;
+    const entries = new EntryRewriter({
+      within: null,
+      change: (entry) => {
+        const event = eventIn(entry.toString("utf8"));
+        if (event !== null) {
+          isCreated ||= event.type === "m.room.create";
+          part.push(event);
+        }
+        return null;
+      },
+      more: () => [],
+      unreadable: null,
+    });
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        parser.write(chunk);
+        entries.push(chunk);
         read += chunk.length;
         if (part.length >= PART || read >= PART_BYTES) {
           yield part;
@@ -61,13 +59,27 @@ export class HomeserverStates implements RoomStates {
     } catch (error) {
       throw error instanceof EmissaryError ? error : unreachable(error);
     }
-    if (!progress.ended) {
+    if (entries.isFound && !entries.isOver) {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state ended in the middle.");
     }
     // Every room has one; an answer without it is no room's state, and would empty the ledger's.
-    if (!progress.created) {
+    if (!isCreated) {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state has no m.room.create.");
     }
     if (part.length > 0) yield part;
   }
+}
+
+/** A state event with its text; null for what is none. @throws EmissaryError `homeserver-error` where it is no JSON */
+function eventIn(text: string): StateEvent | null {
+  let event: unknown;
+  try {
+    event = JSON.parse(text);
+  } catch (error) {
+    throw new EmissaryError(
+      "homeserver-error",
+      `The homeserver's answer to a room's state is broken JSON: ${sentenceOf(error)}.`,
+    );
+  }
+  return isRoomEvent(event) && isStateEvent(event) ? shallow(sourced(event, text)) : null;
 }

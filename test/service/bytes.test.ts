@@ -96,6 +96,16 @@ test("from the homeserver to a tenant's URL and its /sync", async () => {
   expect(base).not.toBe("");
 });
 
+test("from a room's state to a first /sync", async () => {
+  const { service, room, one } = await scene();
+  const common = `"room_id":"${room.id}","sender":"@alice:x","origin_server_ts":1,"state_key":""`;
+  const create = `{"event_id":"$create","type":"m.room.create",${common},"content":{}}`;
+  const exact = `{"event_id":"$exact","type":"com.example.x",${common},"content":{${EXACT}}}`;
+  service.homeserver.fault("GET", /\/state$/, { text: `[${create}, ${exact}]` });
+  const synced = (await one.ask("GET", "/sync?full_state=true")).raw.toString();
+  expect(synced).toContain(EXACT);
+});
+
 test("from the homeserver's answers to a tenant's reads", async () => {
   const { service, room, one, base } = await scene();
   const mark = `"${OWNER}":"one"`;
