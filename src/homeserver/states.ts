@@ -32,13 +32,13 @@ export class HomeserverStates implements RoomStates {
 
     let part: StateEvent[] = [];
     let read = 0;
-    let isCreated = false;
+    const seen = { create: false };
     const entries = new EntryRewriter({
       within: null,
       change: (entry) => {
         const event = eventIn(entry.toString("utf8"));
         if (event !== null) {
-          isCreated ||= event.type === "m.room.create";
+          seen.create ||= event.type === "m.room.create";
           part.push(event);
         }
         return null;
@@ -63,7 +63,7 @@ export class HomeserverStates implements RoomStates {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state ended in the middle.");
     }
     // Every room has one; an answer without it is no room's state, and would empty the ledger's.
-    if (!isCreated) {
+    if (!seen.create) {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state has no m.room.create.");
     }
     if (part.length > 0) yield part;

@@ -206,7 +206,7 @@ const WITHOUT_TOKEN: Row[2] = {
 };
 
 const OWN_USER = { exclusive: true, regex: "^@:example\\.org$" };
-const SENDERS = { exclusive: true, regex: sendersOf("example.org" as ServerName) };
+const SENDERS = { exclusive: true, regex: sendersOf("example.org") };
 const IRC_USERS = { exclusive: true, regex: "@_irc_.*:example\\.org" };
 const NO_ALIASES = { aliases: { keep: false } };
 const EVERYBODY = { exclusive: false, regex: "^@.*:example\\.org$" };

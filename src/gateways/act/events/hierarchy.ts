@@ -9,7 +9,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from "../../../model/json.ts";
-import { sourcedList } from "../../../model/json-text.ts";
+import { revisionOf, sourcedList } from "../../../model/json-text.ts";
 import { param } from "../../../platform/http/server.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler } from "../act.ts";
@@ -57,7 +57,9 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
     next = stringAt(page, "next_batch");
   }
   const counted = await Promise.all(
-    rooms.map((room) => (own.has(room["room_id"] ?? null) ? withCount(parts, caller, room) : room)),
+    rooms.map(async (room) =>
+      own.has(room["room_id"] ?? null) ? revisionOf(room, await withCount(parts, caller, room)) : room,
+    ),
   );
   const whole = { ...without(first, "next_batch"), rooms: counted, ...(next === null ? {} : { next_batch: next }) };
   const seen = Buffer.from(written(whole));
