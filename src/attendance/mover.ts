@@ -1,4 +1,5 @@
 import { withLimit, type Clock, type Random } from "../model/clock.ts";
+import { joinedByInvite } from "./early-joins.ts";
 import type { RoomId } from "../model/ids.ts";
 import type { HolderKind } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
@@ -56,7 +57,11 @@ export class Mover {
   }
 
   /** Joins a room that somebody wants us in, where policy still allows it. */
-  async join(roomId: RoomId, { attendance, stirs, leases, via }: RoomSituation, turn: Turn): Promise<void> {
+  async join(
+    roomId: RoomId,
+    { attendance, stirs, ownMembership, leases, via }: RoomSituation,
+    turn: Turn,
+  ): Promise<void> {
     const { store, moves, policy, clock, log, pace, stopping } = this.#parts;
     turn.server = via[0] ?? "";
     if (attendance.code === "timeout") turn.slowDown();
@@ -80,7 +85,7 @@ export class Mover {
     const way = { via: await policy.routes(roomId, via), reason };
     const isStopping = (): boolean => stopping.aborted;
     const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp);
-    let answer = await join();
+    let answer = ownMembership === "invite" ? await joinedByInvite(join, clock, stopping) : await join();
     if (answer?.outcome === "refused") {
       const { standIns } = this.#parts;
       const letIn = await withLimit(clock, LET_IN_MS, stopping, (limit) => standIns.letIn(roomId, leases, limit));

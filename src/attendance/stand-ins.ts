@@ -6,6 +6,7 @@ import type { Logger } from "../model/logger.ts";
 import { Signal } from "../model/signal.ts";
 import type { Tenant } from "../model/tenant.ts";
 import type { Tenants } from "../policy/tenants.ts";
+import { joinedByInvite } from "./early-joins.ts";
 import type { MoveAnswer, StandIn, StandInMoves, StandInStore } from "./contracts.ts";
 
 export interface StandInsParts {
@@ -65,7 +66,9 @@ export class StandIns {
     const { store, moves, clock, log } = this.#parts;
     for (const { userId, tenant, isIn } of await this.#candidates(roomId, leases)) {
       await store.add({ roomId, userId, tenant: tenant.id, reason: null }, clock.now() + WAIT_MS);
-      const came = isIn ? { outcome: "done" as const } : await moves.join(userId, roomId, tenant.id, abort);
+      const came = isIn
+        ? { outcome: "done" as const }
+        : await joinedByInvite(() => moves.join(userId, roomId, tenant.id, abort), clock, abort);
       const invited = came.outcome === "done" ? await moves.invite(userId, roomId, tenant.id, abort) : came;
       if (invited.outcome !== "refused") return invited;
       log.info("stand-in.not-let-in", { room: roomId, tenant: tenant.id, code: invited.code, reason: invited.reason });
