@@ -49,6 +49,12 @@ export function sourcedList(value: Fields, text: string, key: string): void {
   for (const [index, { from, to }] of elementsAt(text, at).entries()) sourced(list[index], text.slice(from, to));
 }
 
+/** Likewise, of an object that is as it was read. */
+export function sourcedParts(value: Fields, key: string): void {
+  const source = sources.get(value);
+  if (source?.value === value) sourcedList(value, source.text, key);
+}
+
 /** The value as JSON. @throws RangeError where it is nested too deeply */
 export function textOf(value: unknown): string {
   if (!isObject(value)) return value === undefined ? "null" : JSON.stringify(value);

@@ -103,9 +103,10 @@ function isPutOut({ type, sender, state_key: key, content }: JsonObject, own: Us
 /** A state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
 export function undressState(type: string, content: JsonObject, viewer: Viewer): JsonObject {
   const owner = ownerIn(content);
-  const seen = owner === null || userOf(owner, viewer) === null ? content : undressContent(content, owner.tenant);
+  const user = userOf(owner, viewer);
+  const seen = user === null || owner === null ? content : undressContent(content, owner.tenant);
   if (type === POWER_LEVELS) return levelsSeen(seen, viewer);
-  return type === CREATE ? withCreators(seen, viewer) : seen;
+  return type === CREATE ? withCreators(withMaker(seen, user, viewer), viewer) : seen;
 }
 
 /** A content of the tenant's as it was sent. */
@@ -134,7 +135,8 @@ function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject
   const user = userOf(owner, viewer);
   let seen = event;
   if (user !== null && owner !== null && isJsonObject(content)) {
-    seen = { ...event, sender: user, content: undressContent(content, owner.tenant) };
+    const bare = undressContent(content, owner.tenant);
+    seen = { ...event, sender: user, content: event["type"] === CREATE ? withMaker(bare, user, viewer) : bare };
     // Synapse answers reads in an older format, which has some things twice: this one, and parts of `unsigned`.
     if (event["user_id"] === viewer.own) seen["user_id"] = user;
   }
@@ -199,6 +201,11 @@ function withPower(event: JsonObject, viewer: Viewer): JsonObject {
   if (seen["sender"] !== viewer.own) return seen;
   const { sender } = viewer.tenant;
   return { ...seen, sender, ...(seen["user_id"] === viewer.own ? { user_id: sender } : {}) };
+}
+
+/** Before room version 11 the homeserver writes the room's maker into the content, too (MSC2175). */
+function withMaker(content: JsonObject, user: UserId | null, { own }: Viewer): JsonObject {
+  return user !== null && content["creator"] === own ? { ...content, creator: user } : content;
 }
 
 function withCreators(content: JsonObject, { own, tenant }: Viewer): JsonObject {

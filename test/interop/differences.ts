@@ -15,6 +15,8 @@ export interface Difference {
   readonly line: RegExp;
   /** … and what they are under Emissary; null: nothing; `added`: they are seen only there. */
   readonly becomes: string | null | typeof ADDED;
+  /** Set where the moment decides whether it differs at all: such a row is never idle. */
+  readonly byChance?: true;
 }
 
 const ADDED = Symbol("seen under Emissary only");
@@ -35,9 +37,33 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     what: "a program is not told of joins of its own users",
     why: "There are none; what an SDK keeps of memberships it keeps when it asks for the join.",
-    programs: [...APPSERVICES, "plainbot"],
-    place: /^the program$/,
+    programs: APPSERVICES,
+    place: /^the program of /,
     line: new RegExp(`^\\w+ m\\.room\\.member of (?:${GHOST}|@BOT) `),
+    becomes: null,
+  },
+  {
+    what: "a user that was given no name has none",
+    why: "A Synapse names an account after its localpart; a tenant's users have the profile that the tenant sets.",
+    programs: ["plainbot"],
+    place: /^the program of cellar$/,
+    line: /^(echo m\.room\.member of @BOT \{)"displayname":"plainbot2-bot",("membership":"join"\})$/,
+    becomes: "$1$2",
+  },
+  {
+    what: "a change of its own name is no event to a program",
+    why: "A tenant's user is a member of no room; its profile goes with what it says.",
+    programs: ["plainbot"],
+    place: /^the program of cellar$/,
+    line: /^echo m\.room\.member of @BOT \{.*"displayname":"(?:Anna|Ben)","membership":"join"\}$/,
+    becomes: null,
+  },
+  {
+    what: "two ghosts with the same reaction are one reaction",
+    why: "A homeserver lets the one sender react once; the second is told to tenants, and so is its end (decision 0027).",
+    programs: APPSERVICES,
+    place: / in cellar$/,
+    line: /^@\w+_ben:OURS (?:“.*?” )?(?:m\.reaction|m\.room\.redaction of \$m\.reaction) /,
     becomes: null,
   },
   {
@@ -55,6 +81,14 @@ export const DIFFERENCES: readonly Difference[] = [
     place: / in #/,
     line: /^@BOT m\.room\.topic \[\] \{"topic":"a (new )?topic/,
     becomes: ADDED,
+  },
+  {
+    what: "a room is not left while a ghost is in it",
+    why: "The bridge leaves, and its ghost stays, at a Synapse, too; the pseudouser is there for both.",
+    programs: ["heisenbridge"],
+    place: /^alice in (?:carol|david) \(/,
+    line: /^@BOT leave @BOT$/,
+    becomes: null,
   },
   {
     what: "a bot that is invited by its own ID has the pseudouser come, and goes",
@@ -81,11 +115,20 @@ export const DIFFERENCES: readonly Difference[] = [
     becomes: '@BOT join @BOT {"displayname":"OURS"}',
   },
   {
+    what: "a bot does not answer old messages again when it is started",
+    why: "It asks for the full state since where it was; a Synapse sends the timeline from before that, too, which the specification has limited by `since`.",
+    programs: ["simplematrixbotlib"],
+    place: / in /,
+    line: /^@BOT m\.text "again: /,
+    becomes: null,
+  },
+  {
     what: "who is no person is said in rooms that it makes",
-    why: "Clients that know io.element.functional_members name a room after the people in it.",
-    programs: ["heisenbridge"],
-    line: /^\S+ io\.element\.functional_members /,
+    why: "Clients that know io.element.functional_members name a room after the people in it. One that was read while it was being made is left as it is.",
+    programs: [...APPSERVICES, "plainbot", "heisenbridge"],
+    line: /^(?:heard io\.element\.functional_members of @:OURS|@BOT io\.element\.functional_members \[\]) \{"service_members":\["[^"]+"\]\}$/,
     becomes: ADDED,
+    byChance: true,
   },
 ];
 
@@ -120,6 +163,7 @@ export function idle(program: string, synapse: Record, emissary: Record): readon
   const rows = differencesOf(program);
   const all = JSON.stringify([expected(synapse, rows), shared(emissary, rows)]);
   return rows
+    .filter(({ byChance }) => byChance !== true)
     .filter((row) => {
       const others = rows.filter((other) => other !== row);
       return JSON.stringify([expected(synapse, others), shared(emissary, others)]) === all;

@@ -50,7 +50,11 @@ export class Names {
 
   noteEvent(event: RoomEvent): void {
     const { body } = withoutFallback(event.content);
-    this.#events.set(event.event_id, typeof body === "string" ? JSON.stringify(body) : event.type);
+    this.nameEvent(event.event_id, typeof body === "string" ? JSON.stringify(body) : event.type);
+  }
+
+  nameEvent(eventId: string, name: string): void {
+    this.#events.set(eventId, name);
   }
 
   /**

@@ -42,7 +42,9 @@ class Bot:
             known = sorted(self.describe(one) for one in self.client.rooms.values())
             await self.say(room, "; ".join(known))
         elif command == "who":
-            await self.say(room, f"{room.user_name(event.sender)}, of {', '.join(sorted(room.users))}")
+            # Itself last: its own ID is not the same everywhere.
+            users = sorted(room.users, key=lambda user: (user == self.client.user_id, user))
+            await self.say(room, f"{room.user_name(event.sender)}, of {', '.join(users)}")
         elif command == "react":
             content = {"m.relates_to": {"rel_type": "m.annotation", "event_id": event.event_id, "key": "👍"}}
             await self.client.room_send(room.room_id, "m.reaction", content)

@@ -6,6 +6,7 @@ Usage: simple_bot.py CONFIG
 import json
 import os
 import sys
+import time
 
 import simplematrixbotlib as botlib
 
@@ -17,6 +18,12 @@ creds = botlib.Creds(config["homeserver"], config["user"], access_token=config["
 settings = botlib.Config()
 bot = botlib.Bot(creds, settings)
 PREFIX = "!"
+STARTED = time.time() * 1000
+
+
+def users_in(room):
+    """Itself last: its own ID is not the same everywhere."""
+    return sorted(room.users, key=lambda user: (user == bot.async_client.user_id, user))
 
 
 @bot.listener.on_startup
@@ -28,15 +35,17 @@ async def known(room_id):
 @bot.listener.on_message_event
 async def echo(room, message):
     match = botlib.MessageMatch(room, message, bot, PREFIX)
+    # It has been answered already, before this start.
+    late = "again: " if message.server_timestamp < STARTED else ""
     if match.is_not_from_this_bot() and match.prefix() and match.command("echo"):
-        await bot.api.send_text_message(room.room_id, " ".join(match.args()))
+        await bot.api.send_text_message(room.room_id, late + " ".join(match.args()))
     if match.is_not_from_this_bot() and match.prefix() and match.command("mark"):
-        await bot.api.send_markdown_message(room.room_id, "**" + " ".join(match.args()) + "**")
+        await bot.api.send_markdown_message(room.room_id, late + "**" + " ".join(match.args()) + "**")
     if match.is_not_from_this_bot() and match.prefix() and match.command("rooms"):
         names = sorted(f"{one.display_name}: {one.member_count}" for one in bot.async_client.rooms.values())
-        await bot.api.send_text_message(room.room_id, "; ".join(names))
+        await bot.api.send_text_message(room.room_id, late + "; ".join(names))
     if match.is_not_from_this_bot() and match.prefix() and match.command("members"):
-        await bot.api.send_text_message(room.room_id, ", ".join(sorted(room.users)), reply_to=message.event_id)
+        await bot.api.send_text_message(room.room_id, late + ", ".join(users_in(room)), reply_to=message.event_id)
 
 
 @bot.listener.on_reaction_event

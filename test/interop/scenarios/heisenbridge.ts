@@ -6,6 +6,7 @@ import { IrcPerson, Ngircd } from "../ngircd.ts";
 import { Program } from "../process.ts";
 import type { Record } from "../record.ts";
 import { open, type World } from "../world.ts";
+import { settled } from "./heisenbridge-order.ts";
 
 const NETWORK = "irwin";
 const LOUNGE = `#lounge (${NETWORK})`;
@@ -219,13 +220,17 @@ export async function runHeisenbridge(world: World, bridge: Bridge): Promise<Rec
     });
 
     await step("she quits", async () => {
+      // First, since the bridge does not wait for its last words in a room before it leaves it.
+      await say(alice, NETWORK, "DISCONNECT");
+      await see(`alice in ${NETWORK}`, /Disconnected\./);
       await say(alice, "control", "QUIT");
       await see("alice in control", /Goodbye/);
       await see(`alice in ${NETWORK}`, /@BOT leave @BOT/);
+      await see("alice in control", /@BOT leave @BOT/);
       await recorder.quiet();
     });
 
-    return recorder.record();
+    return settled(recorder.record());
   } catch (error) {
     throw new Error(`${String(error)}\nheisenbridge wrote:\n${program.output.slice(-6_000)}`, { cause: error });
   } finally {

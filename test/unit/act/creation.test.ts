@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { creationOf, upgradeOf, type Creation } from "../../../src/gateways/act/rooms/creation.ts";
 import { AS_PERSONA, ON_BEHALF_OF, ownerIn } from "../../../src/model/attribution.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
-import type { UserId } from "../../../src/model/ids.ts";
-import type { JsonObject } from "../../../src/model/json.ts";
+import type { RoomAlias, UserId } from "../../../src/model/ids.ts";
+import type { JsonObject, JsonValue } from "../../../src/model/json.ts";
 import { PERSONA_LEVELS } from "../../../src/model/power-levels.ts";
 import { tenant } from "../../support/tenants.ts";
 
@@ -17,7 +17,7 @@ const isPersona = (user: UserId): boolean => user === TELEGRAM.sender || user.st
 function creation(more: Partial<Creation> = {}): Creation {
   const isHidden = (user: UserId): boolean => user.startsWith("@_irc_");
   const caller = { tenant: TELEGRAM, user: TELEGRAM.sender };
-  return { own: OWN, caller, isPersona, isHidden, creatorHasLevel: true, ...more };
+  return { own: OWN, caller, isPersona, isHidden, creatorHasLevel: true, alias: null, ...more };
 }
 
 /** What cannot be read is refused, and nothing is made of it. */
@@ -39,8 +39,6 @@ describe("the room that a tenant has made", () => {
 
   test("keeps all else as it was asked for", () => {
     const body = {
-      name: "n",
-      topic: "t",
       preset: "public_chat",
       is_direct: true,
       room_alias_name: "a",
@@ -49,17 +47,60 @@ describe("the room that a tenant has made", () => {
     expect(creationOf(body, creation())).toMatchObject(body);
   });
 
+  const PRIVATE = { join_rules: "invite", history_visibility: "shared", guest_access: "can_join" };
+  const PUBLIC = { join_rules: "public", history_visibility: "shared" };
+  test.each<[string, JsonObject, JsonObject]>([
+    ["a body without words", {}, PRIVATE],
+    ["a listed room", { visibility: "public" }, PUBLIC],
+    ["a public room that is not listed", { visibility: "private", preset: "public_chat" }, PUBLIC],
+    ["a private chat", { visibility: "public", preset: "private_chat" }, PRIVATE],
+    ["a chat among equals", { preset: "trusted_private_chat" }, PRIVATE],
+    ["a preset that nobody knows", { preset: "toString" }, {}],
+    [
+      "an alias, a name and a topic",
+      { room_alias_name: "a", name: "n", topic: "t" },
+      { canonical_alias: "#a:ours.example", ...PRIVATE, name: "n", topic: "t" },
+    ],
+    [
+      "what the tenant sets itself",
+      {
+        room_alias_name: "a",
+        initial_state: [
+          { type: "m.room.canonical_alias", content: { alias: "#b:ours.example" } },
+          { type: "m.room.join_rules", state_key: "", content: { join_rule: "knock" } },
+          { type: "m.room.guest_access", state_key: "other", content: { guest_access: "other" } },
+        ],
+      },
+      { ...PRIVATE, guest_access: "can_join", canonical_alias: "#b:ours.example", join_rules: "knock" },
+    ],
+  ])("of %s, has the marks in all that the homeserver would set by itself", (_what, body, wanted) => {
+    const alias = "room_alias_name" in body ? ("#a:ours.example" as RoomAlias) : null;
+    const made = creationOf(body, creation({ alias, caller: { tenant: TELEGRAM, user: GHOST } }));
+    const state = made["initial_state"] as { type: string; state_key: string; content: JsonObject }[];
+    const found = state
+      .filter(({ state_key: key }) => key === "")
+      .map(({ type, content }) => {
+        expect(ownerIn(content)).toEqual({ tenant: "telegram", persona: GHOST });
+        return [type.slice("m.room.".length), Object.values(content)[0]] as const;
+      });
+    expect(found).toHaveLength(Object.keys(wanted).length);
+    expect(Object.fromEntries(found)).toEqual(wanted);
+    expect(made).not.toHaveProperty("name");
+    expect(made).not.toHaveProperty("topic");
+  });
+
   test("gives the pseudouser the most power that any of the tenant's users was to have, and notes what the others were", () => {
     const levels = { users: { [GHOST]: 100, [TELEGRAM.sender]: 50, [PERSON]: 75 }, ban: 60 };
     const state = { type: "m.room.power_levels", state_key: "", content: levels };
     const made = creationOf({ power_level_content_override: levels, initial_state: [state] }, creation());
+    const [first] = (made["initial_state"] as JsonObject[]).filter(({ type }) => type === "m.room.power_levels");
     const wanted = {
       users: { [PERSON]: 75, [OWN]: 100 },
       ban: 60,
       [PERSONA_LEVELS]: { telegram: { [GHOST]: 100 } },
     };
     expect(made["power_level_content_override"]).toEqual({ ...wanted, [ON_BEHALF_OF]: "telegram" });
-    expect(made["initial_state"]).toMatchObject([{ content: { ...wanted, [ON_BEHALF_OF]: "telegram" } }]);
+    expect(first).toMatchObject({ content: { ...wanted, [ON_BEHALF_OF]: "telegram" } });
   });
 
   test("leaves the pseudouser a maker's power where the levels name nobody of the tenant's", () => {
@@ -153,7 +194,13 @@ describe("the room that a tenant has made", () => {
     ],
     ["an empty list of addresses", { invite_3pid: [] }, {}],
   ])("leaves %s behind", (_what, body, rest) => {
-    expect(creationOf(body, creation())).toEqual({ creation_content: { [ON_BEHALF_OF]: "telegram" }, ...rest });
+    const usual = creationOf({}, creation())["initial_state"] as JsonValue[];
+    const { initial_state: state = [], ...others } = rest;
+    expect(creationOf(body, creation())).toEqual({
+      creation_content: { [ON_BEHALF_OF]: "telegram" },
+      initial_state: [...usual, ...(state as JsonValue[])],
+      ...others,
+    });
   });
 
   test.each<[string, JsonObject, string]>([

@@ -97,6 +97,20 @@ describe("a bot that polls", () => {
     expect(roomsOf(await sync(next(left)), "leave")).toEqual({});
   });
 
+  test("joins a room that it makes after the room is made, and where that is left out its token is after it", async () => {
+    const { sync, happens, enters } = scene();
+    const since = next(await sync(null));
+    happens(state("m.room.create", { room_version: "10" }, { id: "create" }));
+    happens(state("m.room.topic", { topic: "new" }, { id: "topic" }));
+    enters(ROOM);
+    const { [ROOM]: whole } = roomsOf(await sync(since), "join");
+    expect(timeline(whole).map(({ event_id }) => event_id)).toEqual(["$create", "$emissary_lease_now_1", "$topic"]);
+    const filter = { room: { timeline: { limit: 2 } } };
+    const { [ROOM]: cut } = roomsOf(await sync(since, 0, { filter }), "join");
+    expect(timeline(cut).map(({ event_id }) => event_id)).toEqual(["$emissary_lease_now_1", "$topic"]);
+    expect(cut).toMatchObject({ timeline: { prev_batch: tokenOf({ opening: "now", seq: 1, change: 1 }) } });
+  });
+
   test("finds an invite to it among the invites, with what the room says of itself", async () => {
     const { sync, happens } = scene();
     const since = next(await sync(null));

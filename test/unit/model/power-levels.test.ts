@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ON_BEHALF_OF } from "../../../src/model/attribution.ts";
+import { AS_PERSONA, ON_BEHALF_OF } from "../../../src/model/attribution.ts";
 import type { UserId } from "../../../src/model/ids.ts";
 import { without, type JsonObject } from "../../../src/model/json.ts";
 import { undress, undressState } from "../../../src/model/persona.ts";
@@ -207,6 +207,36 @@ describe("who made a room in which makers' power has no level", () => {
   test("is the pseudouser in rooms where it has a level", () => {
     const event = create({ room_version: "11" });
     expect(undress(event, VIEWER)).toBe(event);
+  });
+});
+
+describe("who made a room whose content says so", () => {
+  const created = (content: JsonObject, sender = OWN): ReturnType<typeof message> => ({
+    ...message({ id: "create", sender }),
+    type: "m.room.create",
+    state_key: "",
+    content: { room_version: "10", ...content },
+  });
+
+  test.each<[string, JsonObject, UserId]>([
+    ["sender", { [ON_BEHALF_OF]: "telegram" }, BOT],
+    ["persona", { [ON_BEHALF_OF]: "telegram", [AS_PERSONA]: CAT }, CAT],
+  ])("is the tenant's %s that did, to the tenant, as an event and as a content alone", (_who, marks, user) => {
+    const event = created({ creator: OWN, ...marks });
+    const shown = { room_version: "10", creator: user };
+    expect(undress(event, VIEWER)).toMatchObject({ sender: user });
+    expect(undress(event, VIEWER).content).toEqual(shown);
+    expect(undressState("m.room.create", event.content, VIEWER)).toEqual(shown);
+  });
+
+  test("is the pseudouser to all others, and nobody of a tenant's in what another user made", () => {
+    const event = created({ creator: OWN, [ON_BEHALF_OF]: "telegram" });
+    expect(undress(event, viewer(IRC))).toBe(event);
+    expect(undressState("m.room.create", event.content, viewer(IRC))).toBe(event.content);
+    const forged = created({ creator: OWN, [ON_BEHALF_OF]: "telegram" }, ALICE);
+    expect(undress(forged, VIEWER)).toBe(forged);
+    const others = created({ creator: ALICE, [ON_BEHALF_OF]: "telegram" });
+    expect(undress(others, VIEWER).content).toEqual({ room_version: "10", creator: ALICE });
   });
 });
 

@@ -1,10 +1,11 @@
 import { EmissaryError } from "../../../model/errors.ts";
-import { isUserId, type UserId } from "../../../model/ids.ts";
+import { isUserId, type RoomAlias, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, only, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
-import { revisionOf } from "../../../model/json-text.ts";
+import { revisionOf, sourcedParts } from "../../../model/json-text.ts";
 import { outgoing, type Way } from "../../../model/outgoing.ts";
 import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../../model/power-levels.ts";
 import { nobody, type Caller } from "../caller.ts";
+import { usualState, type FirstState } from "./usual-state.ts";
 
 export interface Creation {
   readonly own: UserId;
@@ -14,14 +15,20 @@ export interface Creation {
   readonly isHidden: (userId: UserId) => boolean;
   /** From room version 12 on a creator's power is no number, and naming it in the power levels is an error (MSC4289). */
   readonly creatorHasLevel: boolean;
+  /** What `room_alias_name` says; null for none, or one that is no alias. */
+  readonly alias: RoomAlias | null;
 }
 
 /** What a body says in one word each. Whatever else it holds, beside what `creationOf` writes anew, stays here. */
 const WORDS = ["visibility", "room_alias_name", "name", "topic", "room_version", "preset", "is_direct"] as const;
 
+/** Those that are state of the room, and nothing else. */
+const STATED = ["name", "topic"] as const;
+
 /**
  * The body of a tenant's `createRoom` as it goes to the homeserver, written anew of what is known. The room and its first state bear the
- * tenant's mark. Its own users are nobody there, so they are not invited, and what power they were to have the pseudouser has.
+ * tenant's mark, also what the homeserver would set by itself for the body's words: that would bear none. Its own users are nobody there,
+ * so they are not invited, and what power they were to have the pseudouser has.
  * @throws EmissaryError `forbidden` for what no tenant does with a room, `bad-request` for what cannot be read
  */
 export function creationOf(body: JsonObject, creation: Creation): JsonObject {
@@ -41,12 +48,8 @@ export function creationOf(body: JsonObject, creation: Creation): JsonObject {
   if (asked !== null || Object.keys(levels({})).length > 0) {
     made["power_level_content_override"] = sent("first-state", POWER_LEVELS, asked ?? {}, creation, levels);
   }
-  const state = listIn(body, "initial_state");
-  if (state !== null) {
-    const makers = makersOf(body, creation);
-    made["initial_state"] = state.map((event) => firstState(event, makers, creation));
-  }
-  return revisionOf(body, made, "all");
+  made["initial_state"] = firstStates(body, creation);
+  return revisionOf(body, without(made, ...STATED.filter((key) => typeof made[key] === "string")), "all");
 }
 
 /** The body of a tenant's `upgrade`, likewise. */
@@ -80,7 +83,19 @@ function isInvited(user: JsonValue, creation: Pick<Creation, "isPersona" | "isHi
   return true;
 }
 
-function firstState(event: JsonValue, makers: Makers, creation: Creation): JsonValue {
+function firstStates(body: JsonObject, creation: Creation): JsonValue[] {
+  sourcedParts(body, "initial_state");
+  const makers = makersOf(body, creation);
+  const asked = (listIn(body, "initial_state") ?? []).map((event) => firstState(event, makers, creation));
+  const { before, after } = usualState(body, creation.alias);
+  const usual = ({ type, content }: FirstState): JsonObject => {
+    return { type, state_key: "", content: sent("first-state", type, content, creation) };
+  };
+  const has = (type: string): boolean => asked.some((event) => event["type"] === type && event["state_key"] === "");
+  return [...before.filter(({ type }) => !has(type)).map(usual), ...asked, ...after.map(usual)];
+}
+
+function firstState(event: JsonValue, makers: Makers, creation: Creation): JsonObject {
   if (!isJsonObject(event)) throw misshapen("initial_state", "a list of events");
   const type = stringAt(event, "type");
   const stateKey = event["state_key"] ?? "";
@@ -88,7 +103,8 @@ function firstState(event: JsonValue, makers: Makers, creation: Creation): JsonV
   if (type === null || typeof stateKey !== "string") throw misshapen("initial_state", "events with types and keys");
   const levels = (asked: JsonObject): JsonObject => levelsOf(asked, makers, creation);
   const hook = type === POWER_LEVELS ? levels : undefined;
-  return { type, state_key: stateKey, content: sent("first-state", type, content, creation, hook) };
+  const state = { type, state_key: stateKey, content: sent("first-state", type, content, creation, hook) };
+  return revisionOf(event, state, "all");
 }
 
 function objectIn(body: JsonObject, key: string): JsonObject | null {

@@ -33,6 +33,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
   const creation = creationOf(body, {
     own: parts.own,
     caller,
+    alias,
     isPersona: personaOf(parts, caller),
     isHidden: hiddenOf(parts, caller),
     creatorHasLevel: !hasCreatorPower(stringAt(body, "room_version") ?? (await defaultVersion(parts))),
@@ -61,7 +62,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
   return passBack(reply, answer);
 };
 
-/** What is no alias is the homeserver's to refuse. */
+/** What is no alias is the homeserver's to refuse; half a character could not even be asked for. */
 function aliasFrom(text: string): RoomAlias | null {
   return isRoomAlias(text) && text.isWellFormed() ? text : null;
 }

@@ -68,11 +68,8 @@ export function planOf(step: SyncStep): SyncPlan {
     const events = rooms.get(roomId) ?? [];
     const isJoined = change === null ? present.has(roomId) : change.ended === null;
     if (isJoined) {
-      const first = {
-        seq: events[0]?.seq ?? step.end + 1,
-        event: change === null ? null : ownMembership(step.self, change),
-      };
-      const told = roomStep(step, roomId, withFirst(first, events), change !== null, change !== null || isFull);
+      const ownJoin = change === null ? null : ownMembership(step.self, change);
+      const told = roomStep(step, roomId, withJoin(step, ownJoin, events), change !== null, change !== null || isFull);
       if (told.isWhole || told.timeline.length > 0 || told.changed.length > 0) join.push(told);
     } else {
       const last = change === null || hasOwnEnd(events, step.self.user) ? null : ownMembership(step.self, change);
@@ -109,11 +106,11 @@ function sorted({ events, own, isPersona, present }: SyncStep) {
   return { rooms, invites };
 }
 
-function withFirst(
-  { seq, event }: { readonly seq: number; readonly event: RoomEvent | null },
-  events: readonly Numbered[],
-): readonly Numbered[] {
-  return event === null ? events : [{ seq, event }, ...events];
+/** First of all, but in a room that the user made: nobody is in a room before that is made. */
+function withJoin({ end }: SyncStep, event: RoomEvent | null, events: readonly Numbered[]): readonly Numbered[] {
+  if (event === null) return events;
+  const at = events[0]?.event.type === "m.room.create" ? 1 : 0;
+  return [...events.slice(0, at), { seq: events[at]?.seq ?? end + 1, event }, ...events.slice(at)];
 }
 
 /** Whether the events say themselves that the user was put out: who did it, and why. */
