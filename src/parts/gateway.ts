@@ -91,7 +91,14 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const forTenants = client.of("tenants");
   const tenantsHeld = new BytesHeld(HELD.tenants, clock, noPlace("tenant", "memory"));
   const upstream = new HomeserverUpstream(forTenants, tenantsHeld, { device: parts.device });
-  const annotations = new SharedAnnotations({ store: storage.annotations, recorder, upstream, own, clock });
+  const annotations = new SharedAnnotations({
+    store: storage.annotations,
+    recorder,
+    ledger: storage.ledger,
+    upstream,
+    own,
+    clock,
+  });
   const halfMade = new HalfMade({
     own,
     store: storage.makings,

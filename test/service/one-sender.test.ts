@@ -139,6 +139,23 @@ describe("the same reaction of several users", () => {
     expect(service.query("SELECT * FROM shared_annotations")).toEqual([]);
   });
 
+  test("stays where another room's redaction names it", async () => {
+    const { service, room, one, oneListener, target } = await scene();
+    const cat = await react(one.as(CAT), room.id, target);
+    await react(one.as(DOG), room.id, target);
+    const other = service.homeserver.makeRoom();
+    expect((await one.join(other.id)).status).toBe(200);
+    await service.untilDelivered();
+    const event = { event_id: "$elsewhere", room_id: other.id, sender: ALICE, origin_server_ts: 1 };
+    const redaction = { ...event, type: "m.room.redaction", redacts: cat, content: { redacts: cat } };
+    expect((await service.transaction("elsewhere", { events: [redaction] })).status).toBe(200);
+    await eventually("the redaction", () => oneListener.events.includes("$elsewhere"));
+    service.homeserver.say(other, ALICE, "later");
+    await eventually("what came later", () => told(oneListener, "m.room.message").length > 0);
+    expect(told(oneListener, "m.room.redaction").map(({ event_id: id }) => id)).toEqual(["$elsewhere"]);
+    expect(service.query("SELECT * FROM shared_annotations")).toHaveLength(2);
+  });
+
   test("is another user's also after a restart", async () => {
     const { service, room, one, target, base } = await scene();
     const cat = await react(one.as(CAT), room.id, target);

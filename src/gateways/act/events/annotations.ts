@@ -5,6 +5,8 @@ import type { RoomEvent } from "../../../model/event.ts";
 import { isEventId, type EventId, type RoomId, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { REDACTION } from "../../../model/outgoing.ts";
+import { redactedBy } from "../../../model/redaction.ts";
+import type { Ledger } from "../../../ledger/ledger.ts";
 import type { Recorder } from "../../../ledger/recorder.ts";
 import type { Upstream, WholeAnswer } from "../../../platform/http/upstream.ts";
 import type { Annotation, AnnotationStore } from "../contracts.ts";
@@ -21,6 +23,7 @@ const OURS = "$emissary_shared_";
 export interface AnnotationParts {
   readonly store: AnnotationStore;
   readonly recorder: Pick<Recorder, "record">;
+  readonly ledger: Pick<Ledger, "room">;
   readonly upstream: Upstream;
   readonly own: UserId;
   readonly clock: Clock;
@@ -103,11 +106,13 @@ export class SharedAnnotations {
 
   /** Where the homeserver's event is taken back by somebody else, all that are the same are taken back. */
   async heard(events: readonly RoomEvent[]): Promise<void> {
-    const { store } = this.#parts;
+    const { store, ledger } = this.#parts;
     for (const event of events) {
       if (event.type !== REDACTION || event.event_id.startsWith(OURS)) continue;
-      const redacts = event.redacts ?? stringAt(event.content, "redacts") ?? "";
-      for (const one of await store.group(redacts)) {
+      const redacts = redactedBy(event, (await ledger.room(event.room_id))?.version ?? null);
+      for (const one of redacts === null ? [] : await store.group(redacts)) {
+        // A redaction has no say in another room.
+        if (one.roomId !== event.room_id) continue;
         if (one.eventId === redacts) await store.remove(redacts);
         else await this.takeBack(one, {});
       }
