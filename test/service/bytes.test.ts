@@ -106,6 +106,20 @@ test("from a room's state to a first /sync", async () => {
   expect(synced).toContain(EXACT);
 });
 
+test("from a membership to a /sync that loads members as it needs them", async () => {
+  const { service, room, one } = await scene();
+  const alice = "@creator:elsewhere.test";
+  const since = (await one.ask("GET", "/sync")).body["next_batch"] as string;
+  const common = `"room_id":"${room.id}","sender":"${alice}","origin_server_ts":1,"state_key":"${alice}"`;
+  const member = `{"event_id":"$member","type":"m.room.member",${common},"content":{"membership":"join",${EXACT}}}`;
+  service.homeserver.fault("GET", /\/event\//, { text: member });
+  service.homeserver.say(room, alice, "hello");
+  await service.untilDelivered();
+  const filter = encodeURIComponent('{"room":{"state":{"lazy_load_members":true}}}');
+  const synced = (await one.ask("GET", `/sync?since=${since}&filter=${filter}`)).raw.toString();
+  expect(synced).toContain(EXACT);
+});
+
 test("from the homeserver's answers to a tenant's reads", async () => {
   const { service, room, one, base } = await scene();
   const mark = `"${OWNER}":"one"`;

@@ -2,6 +2,7 @@ import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomEvent, type RoomEvent } from "../../../model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../model/ids.ts";
 import { parsedObject, stringAt } from "../../../model/json.ts";
+import { sourced } from "../../../model/json-text.ts";
 import type { Member } from "../../../model/membership.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
 import type { Upstream } from "../../../platform/http/upstream.ts";
@@ -50,7 +51,7 @@ export class LazyMembers {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
     try {
       const { status, body } = await this.#upstream.answer("GET", path, null);
-      const event: unknown = parsedObject(body);
+      const event: unknown = sourced(parsedObject(body), body.toString("utf8"));
       if (status !== 200 || !isRoomEvent(event)) return null;
       if (body.length <= MAX_KEPT_SIZE) this.#keep(event);
       return event;
