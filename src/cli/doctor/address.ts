@@ -15,7 +15,8 @@ export const address: Check = async (context) => {
     return found.skipped("the daemon is not running, so nobody is there to be reached");
   }
   const { config, homeserver } = context;
-  if ((await context.receiver()) === "somebody-else") {
+  const receiver = await context.receiver();
+  if (receiver === "somebody-else") {
     return found.skipped("the homeserver reaches somebody else in this daemon's place");
   }
   const reply = await homeserver.ping();
@@ -26,7 +27,7 @@ export const address: Check = async (context) => {
       do: "Open the way from the homeserver to Emissary, or correct appservice.url.",
     });
   }
-  if (reply.status === 200) {
+  if (reply.status === 200 || receiver === "daemon") {
     if ((await context.listener()) === "other-token") {
       return found.warning({
         what: "The homeserver reaches Emissary, but registration.yaml now has another hs_token than the one that both use.",

@@ -42,6 +42,8 @@ interface Fault {
   readonly tenants?: Readonly<Record<string, JsonObject>>;
   /** True where a ping that the homeserver says it delivered did not come to the daemon. */
   readonly isPingedElsewhere?: true;
+  /** True where a ping came to the daemon whatever the homeserver says of it. */
+  readonly isPingDelivered?: true;
   /** What appservice.listen answers to our hs_token. */
   readonly listener?: Answer | null;
   readonly machine?: Partial<Machine>;
@@ -161,7 +163,8 @@ async function diagnose(fault: Fault) {
           const part = partOf(request);
           const answer = { ...HOMESERVER, ...homeserver }[part] ?? no(404, "");
           const id = stringAt(body, "transaction_id");
-          if (part === "ping" && answer[0] === 200 && id !== null && fault.isPingedElsewhere !== true) pings.push(id);
+          const isDelivered = answer[0] === 200 || fault.isPingDelivered === true;
+          if (part === "ping" && isDelivered && id !== null && fault.isPingedElsewhere !== true) pings.push(id);
           return answer;
         }, fault.date);
   const listenerPort = listener === null ? await freePort() : await serverOf(() => listener);
@@ -496,6 +499,14 @@ const FAULTS: readonly Row[] = [
     "an address that leads nowhere",
     { homeserver: { ping: no(502, "M_CONNECTION_FAILED", "refused") } },
     { address: ["failure", /M_CONNECTION_FAILED: refused.*Emissary listens/] },
+  ],
+  [
+    "a homeserver that is just trying us again, and reports a ping that came as failed",
+    {
+      homeserver: { ping: no(502, "M_CONNECTION_FAILED", "AlreadyCalled: Tried to cancel an already-called event.") },
+      isPingDelivered: true,
+    },
+    {},
   ],
   [
     "a listener that was moved",
