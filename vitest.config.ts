@@ -12,8 +12,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          // Every file starts a pair of Synapses of its own: two of them are what two cores carry.
-          fileParallelism: false,
+          setupFiles: ["test/support/failed-log.ts"],
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

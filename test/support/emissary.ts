@@ -14,6 +14,9 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** Those whose daemon was started and has not ended. */
+export const running = new Set<Emissary>();
+
 /** Emissary as an operator has it: the built program, its files in a folder, commands and a daemon. */
 export class Emissary {
   readonly dir: string;
@@ -103,6 +106,8 @@ export class Emissary {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#daemon = daemon;
+    running.add(this);
+    daemon.once("close", () => running.delete(this));
     const keep = (chunk: Buffer): void => {
       this.#log += chunk.toString("utf8");
     };
