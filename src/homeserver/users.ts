@@ -23,7 +23,8 @@ export class HomeserverTokenOwners implements TokenOwners {
     const answer = await this.#client.call("GET", path, { asPseudouser: false, token });
     const userId = stringAt(answer.body, "user_id");
     if (answer.status === 200 && userId !== null && isUserId(userId)) {
-      return { userId, deviceId: stringAt(answer.body, "device_id") };
+      const identity = { userId, deviceId: stringAt(answer.body, "device_id") };
+      return answer.body["is_guest"] === true ? { ...identity, isGuest: true } : identity;
     }
     if (answer.status === 401 || answer.status === 403) return null;
     throw failureOf(answer, "tell whose a token is");

@@ -27,6 +27,9 @@ import { Admission } from "../gateways/door/admission.ts";
 import { doorRoutes, passOnTo } from "../gateways/door/door.ts";
 import { hiddenOf } from "../gateways/peek/masked.ts";
 import type { Identity } from "../gateways/peek/contracts.ts";
+import { SharedLook } from "../gateways/peek/look/look.ts";
+import { SharedRooms } from "../gateways/peek/look/rooms.ts";
+import { Strangers } from "../gateways/peek/look/strangers.ts";
 import { RoomNews } from "../gateways/peek/msc2753/news.ts";
 import { DeviceSync, type Device } from "../gateways/peek/msc2753/sync.ts";
 import { deviceKey, Peeker } from "../gateways/peek/peeker.ts";
@@ -34,9 +37,11 @@ import { RoutesMemory } from "../gateways/peek/routes-memory.ts";
 import { peekSurface } from "../gateways/peek/routes.ts";
 import { KnownUsers } from "../gateways/peek/users.ts";
 import { HomeserverPeekedRooms } from "../homeserver/peeked-rooms.ts";
+import { HomeserverAskers, HomeserverReader } from "../homeserver/reader.ts";
 import { HomeserverStates } from "../homeserver/states.ts";
 import { HomeserverUpstream } from "../homeserver/upstream.ts";
 import { HomeserverHistory, HomeserverTokenOwners } from "../homeserver/users.ts";
+import { readerOf } from "../model/reader.ts";
 import { compileExpression } from "../platform/expressions.ts";
 import type { Shared } from "./shared.ts";
 
@@ -167,7 +172,20 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
   const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);
   const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown: (token) => users.forget(token) });
-  const peekedRooms = new HomeserverPeekedRooms(forUsers, usersHeld);
+  const reader = readerOf(config.homeserver.serverName);
+  const isClaimed = config.registration.claimsReader;
+  const news = new RoomNews(storage.journal);
+  const peekedRooms = new SharedRooms({
+    alone: new HomeserverPeekedRooms(forUsers, usersHeld),
+    look: new SharedLook({
+      rooms: new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, clock }),
+      news,
+      clock,
+      stopping,
+    }),
+    strangers: new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) }),
+    askers: new HomeserverAskers(forUsers),
+  });
   const peeker = new Peeker({
     desk,
     leases: {
@@ -195,7 +213,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
       store: storage.peeks,
       rooms: peekedRooms,
       openings,
-      news: new RoomNews(storage.journal),
+      news,
       desk,
       signals: [recorder.committed, recorder.ownChanged, desk.changed],
       identify: async (token) => deviceOf(await users.identify(token)),

@@ -1,6 +1,6 @@
 /**
  * `npm run bench:peek`: what it costs to look into a room of another server, on two real Synapses. Each comparison is made in turn on the
- * same machine; the ratios count, not the figures.
+ * same machine; the ratios count, not the figures. `npm run bench:peek -- live 200 20` measures no more than how 200 users follow 20 rooms.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -9,6 +9,7 @@ import type { MatrixUser } from "../../homeservers/synapse/client.ts";
 import { build } from "../../scripts/build.ts";
 import { openStage, type Stage } from "../support/stage.ts";
 import { quantile } from "./act-load.ts";
+import { liveTable, measureLive } from "./peek-live.ts";
 import { startPeer } from "./subject.ts";
 
 const ROOMS = 9;
@@ -26,11 +27,24 @@ if (!built.ok) throw new Error(built.output);
 const stage = await openStage({
   settings: { gateway: { front_door: true }, peek: { rooms_per_user: 1_000, wait: "2m" } },
 });
+const [only, users = "1000", rooms = "100", rate = "20"] = process.argv.slice(2);
 try {
-  await measure(stage);
+  if (only !== "live") await measure(stage);
+  await follow(stage);
 } finally {
   await agent.close();
   await stage.close();
+}
+
+async function follow(stage: Stage): Promise<void> {
+  const figures = await measureLive(stage, { users: Number(users), rooms: Number(rooms), rate: Number(rate), seconds: 15 });
+  console.log(`\n${users} users follow ${rooms} rooms with ${rate} messages a second in all; deliveries, and for each its CPU`);
+  console.log(`${liveTable(figures)}\n`);
+  const [joined, sync, events] = [figures.get("joined")!, figures.get("sync")!, figures.get("events")!];
+  goal("deliveries a second to joined users, of those to peekers (MSC2753), at most", joined.perSecond / sync.perSecond, 1);
+  goal("deliveries a second to joined users, of those to legacy peekers, at most", joined.perSecond / events.perSecond, 1);
+  goal("CPU for a delivery at most 0.3 ms (MSC2753)", sync.ours, 0.3);
+  goal("CPU for a delivery at most 0.3 ms (legacy)", events.ours, 0.3);
 }
 
 async function measure(stage: Stage): Promise<void> {

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../src/model/json.ts";
+import { isJsonObject, type JsonObject } from "../../src/model/json.ts";
 import type { FakeEvent, FakeRoom } from "./fake-homeserver-rooms.ts";
 
 /** Something sent to a device, given out until the sync after that in which it was. */
@@ -20,13 +20,42 @@ function newestOf(rooms: Iterable<FakeRoom>): number {
   return Math.max(0, ...[...rooms].map((room) => orderOf(room.timeline.at(-1) as FakeEvent)));
 }
 
-/** `GET /events?room_id=` with `timeout=0`. */
-export function eventsAfter(rooms: Iterable<FakeRoom>, room: FakeRoom, query: URLSearchParams): JsonObject {
+/** Whoever asks for a room's events. */
+export interface Viewer {
+  readonly user: string;
+  readonly ignores: ReadonlySet<string>;
+}
+
+/** `GET /events?room_id=` with `timeout=0`. As Synapse, the limit counts what the viewer may not see, too. */
+export function eventsAfter(
+  rooms: Iterable<FakeRoom>,
+  room: FakeRoom,
+  query: URLSearchParams,
+  viewer: Viewer,
+): JsonObject {
   const from = query.get("from");
   const newer = room.timeline.filter((event) => orderOf(event) > positionOf(from));
-  const chunk = newer.slice(0, Number(query.get("limit") ?? 10));
-  const end = chunk.length < newer.length ? orderOf(chunk.at(-1) as FakeEvent) : newestOf(rooms);
+  const page = newer.slice(0, Number(query.get("limit") ?? 10));
+  const end = page.length < newer.length ? orderOf(page.at(-1) as FakeEvent) : newestOf(rooms);
+  const chunk = page.flatMap((event) => shownTo(room, event, viewer));
   return { chunk, start: from ?? `s${newestOf(rooms)}`, end: `s${end}` };
+}
+
+/** The event as its viewer is shown it (spec, "Server behaviour" of history visibility), with their membership (MSC4115); or nothing. */
+function shownTo(room: FakeRoom, event: FakeEvent, { user, ignores }: Viewer): FakeEvent[] {
+  const before = room.timeline.slice(0, room.timeline.indexOf(event) + 1);
+  const stateOf = (type: string, key: string, of: string): unknown =>
+    before.findLast((each) => each.type === type && each["state_key"] === key)?.content[of];
+  const membership = stateOf("m.room.member", user, "membership") ?? "leave";
+  const visibility = stateOf("m.room.history_visibility", "", "history_visibility");
+  const isShown =
+    visibility === "world_readable" ||
+    membership === "join" ||
+    (visibility === "invited" && membership === "invite") ||
+    (visibility === "shared" && room.membership(user) === "join");
+  if (!isShown || (ignores.has(event.sender) && event["state_key"] === undefined)) return [];
+  const unsigned = isJsonObject(event["unsigned"]) ? event["unsigned"] : {};
+  return [{ ...event, unsigned: { ...unsigned, membership: String(membership) } }];
 }
 
 /** The messages of `GET /rooms/{roomId}/initialSync`. */

@@ -98,6 +98,8 @@ export class FakeHomeserver {
   readonly namespaces: RegExp[] = [];
   /** Tokens of ordinary users. */
   readonly tokens = new Map([["token-of-alice", `@alice:${SERVER}`]]);
+  /** Those of them that are guests'. */
+  readonly guests = new Set<string>();
   /** Device IDs by token, where the token is of a device. */
   readonly devices = new Map([["token-of-alice", "ALICE"]]);
   /** Messages to devices, by token. */
@@ -217,7 +219,17 @@ export class FakeHomeserver {
     this.#sent.process.clear();
   }
 
+  ignore(user: string, ...others: readonly string[]): void {
+    const ignored = Object.fromEntries(others.map((other) => [other, {}]));
+    this.accountData.set(`${user} account_data m.ignored_user_list`, { ignored_users: ignored });
+  }
+
   // What a test asks it.
+
+  ignoredBy(user: string): ReadonlySet<string> {
+    const list = this.accountData.get(`${user} account_data m.ignored_user_list`)?.["ignored_users"];
+    return new Set(isJsonObject(list) ? Object.keys(list) : []);
+  }
 
   /** Requests so far of this method whose path fits. */
   seen(method: string, path: RegExp): readonly SeenRequest[] {
@@ -426,7 +438,14 @@ export class FakeHomeserver {
     const [what, first, second] = segments;
     switch (`${method} ${what ?? ""}`) {
       case "GET account":
-        return [200, { user_id: this.whoami ?? user, device_id: this.devices.get(call.token) ?? null }];
+        return [
+          200,
+          {
+            user_id: this.whoami ?? user,
+            device_id: this.devices.get(call.token) ?? null,
+            ...(this.guests.has(call.token) ? { is_guest: true } : {}),
+          },
+        ];
       case "PUT devices":
         if (!this.givesDevices) return NOT_FOUND;
         this.ownDevices.add(first ?? "");
@@ -498,7 +517,7 @@ export class FakeHomeserver {
         const mayRead = room !== undefined && (room.membership(user) === "join" || this.#isPeekable(room));
         if (query.has("room_id") && !mayRead) return NOT_THERE;
         if (room === undefined) return [200, { start: "s1", end: "s1", chunk: [] }];
-        return [200, eventsAfter(this.rooms.values(), room, query)];
+        return [200, eventsAfter(this.rooms.values(), room, query, { user, ignores: this.ignoredBy(user) })];
       }
     }
     const room = this.rooms.get(first ?? "");

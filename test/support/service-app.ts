@@ -246,6 +246,7 @@ export function configFor(homeserverUrl: string, sqlite: string, settings: Setti
       asToken: AS_TOKEN,
       hsToken: HS_TOKEN,
       senderLocalpart: "_emissary",
+      claimsReader: true,
       url: "http://127.0.0.1:1",
       reservedAliases: ["#"],
       ...settings.registration,

@@ -5,6 +5,7 @@ export interface Identity {
   readonly userId: UserId;
   /** Null where the homeserver names none, as for appservices' users. */
   readonly deviceId: string | null;
+  readonly isGuest?: boolean;
 }
 
 export interface TokenOwners {

@@ -46,6 +46,8 @@ export interface OwnRegistration {
   /** The homeserver presents it to us. */
   readonly hsToken: string;
   readonly senderLocalpart: string;
+  /** Whether it lets us act as the reader (model/reader.ts). */
+  readonly claimsReader: boolean;
   readonly url: string;
   /** Aliases that it keeps for us, as regular expressions. */
   readonly reservedAliases: readonly string[];

@@ -5,7 +5,8 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isUserId } from "../../model/ids.ts";
 import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import { pseudouserOf } from "../../model/pseudouser.ts";
-import { registrationSchema, type Registration } from "../registration.ts";
+import { readerOf } from "../../model/reader.ts";
+import { claimsUser, registrationSchema, type Registration } from "../registration.ts";
 import { ADMIN_TOKEN, ADMIN_TOKEN_EXPECTED } from "./admin.ts";
 import { camelKeys, deepFreeze, sections, type AdminAccess, type Config, type SectionName } from "./config.ts";
 import { contradictions, type Parts } from "./contradictions.ts";
@@ -82,6 +83,7 @@ export function load(source: Source): { config: Config; warnings: string[] } {
       asToken: registration.as_token,
       hsToken: registration.hs_token,
       senderLocalpart: registration.sender_localpart,
+      claimsReader: claimsUser(registration, readerOf(homeserver.serverName), homeserver.serverName),
       url: appservice.url,
       reservedAliases: registration.namespaces.aliases.filter(({ exclusive }) => exclusive).map(({ regex }) => regex),
     },

@@ -88,6 +88,7 @@ describe("an operator who gives the required keys only", () => {
         asToken: "the-as-token",
         hsToken: "the-hs-token",
         senderLocalpart: "_emissary",
+        claimsReader: true,
         url: "http://127.0.0.1:9009",
         reservedAliases: [],
       },
@@ -160,6 +161,12 @@ describe("every mistake is told by its key, with what was expected", () => {
     expect(mistakesIn({ registration })).toEqual([
       expect.stringMatching(/^appservice\.registration: .*registration\.yaml: hs_token: missing; expected a token/),
     ]);
+  });
+
+  test("a registration of before there were tenants' senders does not let us act as the reader", () => {
+    const registration = REGISTRATION.replace(/^.*_emissary_.*$/m, "");
+    expect(registration).not.toBe(REGISTRATION);
+    expect(loadFiles({ registration }).config.registration.claimsReader).toBe(false);
   });
 
   test("a registration that is not there", () => {
