@@ -28,6 +28,7 @@ import { doorRoutes, passOnTo } from "../gateways/door/door.ts";
 import { hiddenOf } from "../gateways/peek/masked.ts";
 import type { Identity } from "../gateways/peek/contracts.ts";
 import { SharedLook } from "../gateways/peek/look/look.ts";
+import { SharedPolls } from "../gateways/peek/look/polls.ts";
 import { SharedRooms } from "../gateways/peek/look/rooms.ts";
 import { Strangers } from "../gateways/peek/look/strangers.ts";
 import { RoomNews } from "../gateways/peek/msc2753/news.ts";
@@ -175,8 +176,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const reader = readerOf(config.homeserver.serverName);
   const isClaimed = config.registration.claimsReader;
   const news = new RoomNews(storage.journal);
-  const peekedRooms = new SharedRooms({
-    alone: new HomeserverPeekedRooms(forUsers, usersHeld),
+  const shared = {
     look: new SharedLook({
       rooms: new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, clock }),
       news,
@@ -185,7 +185,8 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     }),
     strangers: new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) }),
     askers: new HomeserverAskers(forUsers),
-  });
+  };
+  const peekedRooms = new SharedRooms({ alone: new HomeserverPeekedRooms(forUsers, usersHeld), ...shared });
   const peeker = new Peeker({
     desk,
     leases: {
@@ -221,6 +222,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
       clock,
       stopping,
     }),
+    polls: new SharedPolls(shared),
     peeks: storage.peeks,
     peekedRooms,
     routes,

@@ -6,7 +6,14 @@ import { describe, expect, test } from "vitest";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
 import { SERVER, type FakeHomeserver } from "../support/fake-homeserver.ts";
-import { eventually, startService, type Service, type Settings } from "../support/service-app.ts";
+import {
+  eventually,
+  PSEUDOUSER,
+  startService,
+  type Answer,
+  type Service,
+  type Settings,
+} from "../support/service-app.ts";
 
 const BOB = "@bob:elsewhere.test";
 const CAROL = "@carol:elsewhere.test";
@@ -102,12 +109,176 @@ describe("peekers who are strangers to the room", () => {
     const before = homeserver.requests.length;
     for (let round = 1; round < 5; round += 1) {
       said.push(await say());
-      for (const each of peekers) await each.sync();
+      await Promise.all(peekers.map((each) => each.sync()));
     }
     expect(peekers.map(({ told }) => told)).toEqual(peekers.map(() => said));
     const asked = askers(homeserver, before);
     expect(new Set(asked)).toEqual(new Set([READER]));
-    expect(asked.length).toBeLessThanOrEqual(8);
+    // One a round; time is hasty here, so that what is held may be too old for one who is late.
+    expect(asked.length).toBeLessThanOrEqual(4 * 3);
     expect(room.membership(READER)).toBeNull();
+  });
+});
+
+type Whoever = (scene: {
+  readonly homeserver: FakeHomeserver;
+  readonly room: FakeRoom;
+  readonly peeker: Peeker;
+  readonly say: (sender?: string) => Promise<string>;
+}) => Promise<void> | void;
+
+/** What a user may be to the room, and whether they are asked for alone. */
+const WHOEVER: readonly (readonly [who: string, become: Whoever, isAlone: boolean])[] = [
+  ["never was in it", () => undefined, false],
+  ["ignores somebody", ({ homeserver, peeker }) => homeserver.ignore(peeker.userId, CAROL), false],
+  ["ignores whoever else speaks", ({ homeserver, peeker }) => homeserver.ignore(peeker.userId, BOB, CAROL), false],
+  [
+    "was in it and left",
+    ({ homeserver, room, peeker }) => {
+      homeserver.setMembership(room, peeker.userId, "join");
+      homeserver.setMembership(room, peeker.userId, "leave");
+    },
+    true,
+  ],
+  ["is banned", ({ homeserver, room, peeker }) => void homeserver.setMembership(room, peeker.userId, "ban", BOB), true],
+  [
+    "is invited",
+    ({ homeserver, room, peeker }) => void homeserver.setMembership(room, peeker.userId, "invite", BOB),
+    true,
+  ],
+  ["knocked", ({ homeserver, room, peeker }) => void homeserver.setMembership(room, peeker.userId, "knock"), true],
+  ["is a guest", ({ homeserver, peeker }) => void homeserver.guests.add(peeker.token), true],
+];
+
+/** What the homeserver itself shows a user who asks it, of what came after a position. */
+async function shownTo({ homeserver, room, token }: { homeserver: FakeHomeserver; room: FakeRoom; token: string }) {
+  const query = new URLSearchParams({ room_id: room.id, from: "s0", limit: "1000", timeout: "0" });
+  const response = await fetch(`${homeserver.url}/_matrix/client/v3/events?${query.toString()}`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const { chunk } = (await response.json()) as { chunk: JsonObject[] };
+  return chunk.filter(({ type }) => type === "m.room.message").map((event) => String(event["event_id"]));
+}
+
+describe("whoever", () => {
+  test.each(WHOEVER)("%s is told by /sync what the homeserver shows them", async (_who, become, isAlone) => {
+    const { service, homeserver, room, say } = await setUp();
+    const peeker = new Peeker(service, room, "dora");
+    const other = new Peeker(service, room, "stranger");
+    await become({ homeserver, room, peeker, say });
+    await other.begin();
+    await peeker.begin();
+    for (const speaker of [BOB, CAROL, BOB]) {
+      await say(speaker);
+      await other.sync();
+      await peeker.sync();
+    }
+    const before = homeserver.requests.length;
+    await say(CAROL);
+    await say(BOB);
+    await other.sync();
+    await peeker.sync();
+    const asked = askers(homeserver, before);
+    expect(asked.includes(peeker.userId)).toBe(isAlone);
+    expect(asked).toContain(READER);
+    expect(asked).not.toContain(PSEUDOUSER);
+    expect(peeker.told).toEqual(await shownTo({ homeserver, room, token: peeker.token }));
+    expect(other.told).toHaveLength(5);
+  });
+
+  test.each(WHOEVER)("%s is told by /events what the homeserver shows them", async (_who, become, isAlone) => {
+    const { service, homeserver, room, say } = await setUp();
+    const peeker = new Peeker(service, room, "dora");
+    await new Peeker(service, room, "stranger").begin();
+    await become({ homeserver, room, peeker, say });
+    await untilTold(service);
+    const told: string[] = [];
+    let from = stringAt((await initialSync(service, room, peeker.token)).body["messages"] as JsonObject, "end");
+    const poll = async (): Promise<void> => {
+      const query = new URLSearchParams({ room_id: room.id, from: from ?? "", timeout: "0" });
+      const answer = await service.gateway("GET", `/_matrix/client/v3/events?${query.toString()}`, {
+        token: peeker.token,
+      });
+      expect(answer.status).toBe(200);
+      from = stringAt(answer.body, "end");
+      const chunk = answer.body["chunk"] as JsonObject[];
+      expect(answer.raw.toString()).not.toContain(PSEUDOUSER);
+      told.push(...chunk.filter(({ type }) => type === "m.room.message").map((event) => String(event["event_id"])));
+    };
+    for (const speaker of [BOB, CAROL, BOB]) {
+      await say(speaker);
+      await poll();
+    }
+    const before = homeserver.requests.length;
+    await say(CAROL);
+    await poll();
+    expect(askers(homeserver, before).includes(peeker.userId)).toBe(isAlone);
+    expect(told).toEqual(await shownTo({ homeserver, room, token: peeker.token }));
+  });
+});
+
+function initialSync(service: Service, room: FakeRoom, token: string): Promise<Answer> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(room.id)}/initialSync?limit=10&via=elsewhere.test`;
+  return service.gateway("GET", path, { token });
+}
+
+describe("a look that is shared", () => {
+  /** Two strangers who follow the room, of whom the first has been told less. */
+  async function behind() {
+    const scene = await setUp();
+    const { service, room, say } = scene;
+    const slow = new Peeker(service, room, "slow");
+    const other = new Peeker(service, room, "other");
+    for (const each of [slow, other]) await each.begin();
+    await say();
+    for (const each of [slow, other]) await each.sync();
+    await say();
+    await other.sync();
+    return { ...scene, slow, other };
+  }
+
+  test("tells a token that was logged out nothing", async () => {
+    const { homeserver, slow } = await behind();
+    homeserver.tokens.delete(slow.token);
+    expect(await slow.sync()).toBe(401);
+  });
+
+  test("tells nothing more once the room is closed to strangers, before our ledger knows of it, too", async () => {
+    const { service, homeserver, room, slow } = await behind();
+    homeserver.sender.hold();
+    homeserver.send(room, BOB, "m.room.history_visibility", { history_visibility: "joined" }, "");
+    homeserver.say(room, BOB, "among us");
+    homeserver.sender.release();
+    await untilTold(service);
+    expect(await slow.sync()).toEqual([]);
+    expect(slow.told).toHaveLength(1);
+  });
+
+  test("heeds whom a user ignores from then on", async () => {
+    const { homeserver, slow, say } = await behind();
+    homeserver.ignore(slow.userId, BOB);
+    await say(CAROL);
+    await slow.sync();
+    expect(slow.told).toHaveLength(2);
+  });
+
+  test("is nobody's any more where the reader was invited", async () => {
+    const { service, homeserver, room, slow, other, say } = await behind();
+    homeserver.setMembership(room, READER, "invite", BOB);
+    await untilTold(service);
+    const before = homeserver.requests.length;
+    await say();
+    for (const each of [slow, other]) await each.sync();
+    expect(new Set(askers(homeserver, before))).toEqual(new Set([slow.userId, other.userId]));
+  });
+
+  test("that the homeserver refuses the reader is none: all are asked for alone", async () => {
+    const { homeserver, service, room, say } = await setUp();
+    homeserver.refusedLocalparts.set("_emissary_.reader", "no");
+    const one = new Peeker(service, room, "one");
+    await one.begin();
+    const said = await say();
+    expect(await one.sync()).toEqual([said]);
+    expect(new Set(askers(homeserver))).toEqual(new Set([one.userId]));
   });
 });

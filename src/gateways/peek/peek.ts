@@ -3,6 +3,7 @@ import type { Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
+import type { SharedPolls } from "./look/polls.ts";
 import type { PeekedRooms, PeekStore } from "./msc2753/contracts.ts";
 import type { DeviceSync } from "./msc2753/sync.ts";
 import type { Peeker } from "./peeker.ts";
@@ -17,6 +18,7 @@ export interface PeekParts {
   readonly peeker: Peeker;
   readonly routes: RoutesMemory;
   readonly devices: DeviceSync;
+  readonly polls: SharedPolls;
   readonly peeks: Pick<PeekStore, "peeksOf">;
   readonly peekedRooms: Pick<PeekedRooms, "membership">;
   readonly ledger: Pick<Ledger, "room" | "member" | "members">;

@@ -15,6 +15,7 @@ import {
 } from "../../platform/http/upstream.ts";
 import { viaOf } from "../../platform/http/via.ts";
 import type { Identity } from "./contracts.ts";
+import { maskedBytes, wantsAll } from "./masked.ts";
 import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
 
@@ -30,6 +31,8 @@ export interface ReadManner {
   readonly isPeek?: boolean;
   /** Milliseconds that the homeserver may take to answer, since it waits for news. */
   readonly poll?: number;
+  /** What the read is answered where all who are strangers to the room share one answer; null where its user is not told that. */
+  readonly shared?: () => Promise<Buffer | null>;
 }
 
 /** One request on its way. */
@@ -61,6 +64,11 @@ export async function readRoom(
   // While a poll waits, nothing else shows that its user is there.
   const isPoll = manner.poll !== undefined;
   if (isPoll) void keep(parts, read, () => parts.users.identifyNow(token));
+  const shared = (await manner.shared?.()) ?? null;
+  if (shared !== null) {
+    parts.count("passed");
+    return reply.type("application/json").send(shared);
+  }
   const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
   if (refusal !== null) return open(parts, read, refusal, request, reply);
   parts.count("passed");
@@ -143,6 +151,22 @@ function answer(reply: FastifyReply, { status, headers, body }: WholeAnswer): Fa
   return reply.code(status).headers(headers).send(body);
 }
 
+/** What a poll may name and be answered as all others: with anything else it is the homeserver that knows what it means. */
+const OF_POLLS: ReadonlySet<string> = new Set(["room_id", "from", "timeout", "access_token", "via", "include_pseudousers"]);
+
+async function sharedPoll(
+  { polls, hidden }: PeekParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  wait: number,
+): Promise<Buffer | null> {
+  const { searchParams } = new URL(request.raw.url ?? "/", "http://gateway");
+  const [token, roomId, from] = [tokenOf(request), searchParams.get("room_id") ?? "", searchParams.get("from")];
+  if (token === null || from === null || [...searchParams.keys()].some((name) => !OF_POLLS.has(name))) return null;
+  const body = await polls.answer({ token, roomId: roomIdFrom(roomId), from, wait, gone: goneOf(reply) });
+  return body === null || wantsAll(request) ? body : maskedBytes("messages", body, hidden);
+}
+
 const READS: readonly (readonly [path: string, under: readonly string[], note: string, manner?: ReadManner])[] = [
   ["/rooms/:roomId/initialSync", CLIENT_V3, "legacy peeking: state and newest messages", { isPeek: true }],
   ["/rooms/:roomId/messages", CLIENT_V3, "history"],
@@ -179,7 +203,8 @@ export const readEndpoints: readonly PeekEndpoint[] = [
       if (roomId === undefined) return parts.upstream.asCaller(upstreamRequest(request), reply);
       const timeout = Number(queryAll(request, "timeout")[0] ?? 0);
       const poll = Math.min(Math.max(timeout, 0) || 0, LONGEST_POLL_MS);
-      return readRoom(parts, request, reply, roomIdFrom(roomId), { isPeek: true, poll });
+      const shared = (): Promise<Buffer | null> => sharedPoll(parts, request, reply, poll);
+      return readRoom(parts, request, reply, roomIdFrom(roomId), { isPeek: true, poll, shared });
     },
   },
 ];

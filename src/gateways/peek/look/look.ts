@@ -12,6 +12,8 @@ const HELD_BYTES = 16 * 1024 * 1024;
 const PACE_MS = 75;
 /** An event that we were told of may reach the part of a homeserver that answers clients so much later, milliseconds. */
 const SETTLED_MS = 250;
+/** A proxy between us and the homeserver may end what takes longer, milliseconds. */
+const LONGEST_POLL_MS = 30_000;
 /** So long nobody looks as the reader where it was shown nothing, milliseconds. */
 const REFUSED_MS = 30_000;
 
@@ -21,8 +23,16 @@ interface Looking {
   done: Promise<boolean>;
 }
 
+/** A poll of the homeserver that waits, and those who wait for it. */
+interface Polling {
+  readonly done: Promise<boolean>;
+  readonly over: AbortController;
+  waiting: number;
+}
+
 interface Watched {
   readonly tail: RoomTail;
+  polling: Polling | null;
   looking: Looking | null;
   asOf: number;
   lookedAt: number;
@@ -31,7 +41,7 @@ interface Watched {
 
 export interface SharedLookParts {
   readonly rooms: ReaderRooms;
-  readonly news: Pick<RoomNews, "newestIn">;
+  readonly news: Pick<RoomNews, "newestIn" | "read">;
   readonly clock: Clock;
   /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
@@ -67,6 +77,30 @@ export class SharedLook {
     return page === null || page.chunk.length >= PAGE ? page : this.#placed(roomId, watched, page);
   }
 
+  /**
+   * The same, and where nothing is there what comes within `wait` milliseconds, or less if the homeserver says so. One poll of the homeserver's serves all who stand at the
+   * room's end. Null likewise. @throws EmissaryError as ReaderRooms does
+   */
+  async next(roomId: RoomId, from: string, wait: number, gone: AbortSignal): Promise<EventsPage | null> {
+    const { clock, news } = this.#parts;
+    const watched = this.#of(roomId);
+    const until = clock.now() + wait;
+    for (let hasWaited = false; ; hasWaited = true) {
+      await news.read();
+      if (clock.now() < watched.refusedUntil) return null;
+      const left = Math.min(until - clock.now(), LONGEST_POLL_MS);
+      if (!watched.tail.has(from, clock.now())) {
+        const page = await this.#read(roomId, { from, limit: PAGE }, Math.max(0, left), gone);
+        return page === null || page.chunk.length >= PAGE ? page : this.#placed(roomId, watched, page);
+      }
+      if (!(await this.#freshen(roomId, watched))) return null;
+      const held = watched.tail.after(from, clock.now());
+      if (held !== null && held.chunk.length > 0) return held;
+      if (left <= 0 || hasWaited || gone.aborted) return held;
+      if (!(await this.#wait(roomId, watched, left, gone))) return null;
+    }
+  }
+
   /** So many events after a position. Null likewise. @throws EmissaryError as ReaderRooms does */
   async piece(roomId: RoomId, position: PagePosition): Promise<StrangersPage | null> {
     const key = `${roomId} ${position.limit} ${position.from}`;
@@ -84,6 +118,7 @@ export class SharedLook {
     const watched = this.#watched.get(roomId) ?? {
       tail: new RoomTail(roomId),
       looking: null,
+      polling: null,
       asOf: -1,
       lookedAt: -Infinity,
       refusedUntil: -Infinity,
@@ -108,10 +143,10 @@ export class SharedLook {
     const newest = news.newestIn(roomId);
     const seq = newest?.seq ?? 0;
     const { tail } = watched;
-    if (watched.asOf >= seq) {
-      const isSeen = newest === null || tail.hasSeen(newest.eventId);
-      if (isSeen || clock.now() - watched.lookedAt < SETTLED_MS) return clock.now() >= watched.refusedUntil;
-    }
+    // Strangers were shown the newest event, and what came up to it.
+    const isSeen = newest !== null && tail.hasSeen(newest.eventId);
+    const isAsked = watched.asOf >= seq && (newest === null || clock.now() - watched.lookedAt < SETTLED_MS);
+    if (isSeen || isAsked) return clock.now() >= watched.refusedUntil;
     for (;;) {
       const looking = (watched.looking ??= this.#look(roomId, watched));
       const isShown = await looking.done;
@@ -138,6 +173,42 @@ export class SharedLook {
     };
     looking.done = look().finally(() => (watched.looking = null));
     return looking;
+  }
+
+  /** Until the homeserver shows something after the tail's end, or the time is over. False where it shows strangers nothing. */
+  async #wait(roomId: RoomId, watched: Watched, ms: number, gone: AbortSignal): Promise<boolean> {
+    const polling = (watched.polling ??= this.#poll(roomId, watched));
+    polling.waiting += 1;
+    const over = new AbortController();
+    const late = this.#parts.clock.sleep(ms, AbortSignal.any([gone, over.signal])).then(() => true);
+    try {
+      return await Promise.race([polling.done, late]);
+    } finally {
+      over.abort();
+      polling.waiting -= 1;
+      if (polling.waiting === 0) polling.over.abort();
+    }
+  }
+
+  #poll(roomId: RoomId, watched: Watched): Polling {
+    const { clock, stopping } = this.#parts;
+    const over = new AbortController();
+    const poll = async (): Promise<boolean> => {
+      const from = watched.tail.end;
+      if (from === null) return true;
+      const signal = AbortSignal.any([over.signal, stopping]);
+      const page = await this.#read(roomId, { from, limit: PAGE }, LONGEST_POLL_MS, signal);
+      if (page !== null) watched.tail.append(page, clock.now());
+      return page !== null;
+    };
+    const polling: Polling = { done: poll().finally(() => this.#ended(watched, polling)), over, waiting: 0 };
+    // Where it is broken off nobody waits for it.
+    polling.done.catch(() => undefined);
+    return polling;
+  }
+
+  #ended(watched: Watched, polling: Polling): void {
+    if (watched.polling === polling) watched.polling = null;
   }
 
   async #read(

@@ -72,8 +72,8 @@ export class RoomTail {
     const events = eventsOf(page, this.#roomId);
     for (const event of events) this.#see(stringAt(event, "event_id") ?? "");
     if (page.chunk.length >= PAGE) return this.clear();
-    // What is held from before may have been taken back by these, or been hidden.
-    if (events.some(({ type }) => type === "m.room.redaction" || type === "m.room.history_visibility")) this.drop();
+    // What is held from before may have been taken back.
+    if (events.some(({ type }) => type === "m.room.redaction")) this.drop();
     this.#last = stringAt(events.at(-1) ?? {}, "event_id") ?? this.#last;
     if (this.#end !== null && page.end !== this.#end) this.#pages.push({ ...page, at: now });
     this.#end = page.end;
@@ -86,6 +86,7 @@ export class RoomTail {
   }
 
   clear(): void {
+    this.#seen.clear();
     this.#pages = [];
     this.#end = null;
     this.#last = null;
@@ -112,11 +113,11 @@ export function eventsOf({ chunk }: EventsPage, roomId: RoomId): JsonObject[] {
 
 /**
  * Whether a page is what any stranger would be shown: not where the homeserver says that the reader was more than that at an event
- * (MSC4115), as after an invite.
+ * (MSC4115), as after an invite, nor where the page says that others see the room from then on.
  */
 export function isForStrangers(page: EventsPage): boolean {
-  return page.chunk.every(({ unsigned }) => {
+  return page.chunk.every(({ type, unsigned }) => {
     const membership = isJsonObject(unsigned) ? (unsigned["membership"] ?? "leave") : "leave";
-    return membership === "leave";
+    return membership === "leave" && type !== "m.room.history_visibility";
   });
 }

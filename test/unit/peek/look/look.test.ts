@@ -34,7 +34,7 @@ async function crowd(world: ReaderWorld, size: number): Promise<Stranger[]> {
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(fc.constantFrom("say", "say", "hidden", "stir"), fc.integer({ min: 1, max: 4 })) },
   { weight: 8, arbitrary: fc.tuple(fc.constantFrom("show", "deliver"), fc.constant(1)) },
-  { weight: 8, arbitrary: fc.tuple(fc.constantFrom("read", "read", "all", "lost"), fc.nat(5)) },
+  { weight: 8, arbitrary: fc.tuple(fc.constantFrom("read", "read", "all", "lost", "poll", "polls"), fc.nat(5)) },
   { weight: 3, arbitrary: fc.tuple(fc.constantFrom("come", "redact", "wait", "flood", "fail"), fc.nat(5)) },
 );
 
@@ -51,6 +51,8 @@ async function take(world: ReaderWorld, strangers: Stranger[], what: string, n: 
   else if (what === "wait") await world.clock.advance(n * 3_000);
   else if (what === "come") strangers.push(new Stranger(world));
   else if (what === "all") await all(world, ...strangers.map((each) => failing(each.read())));
+  else if (what === "polls") await all(world, ...strangers.map((each) => failing(each.poll(n * 100))));
+  else if (what === "poll" && one !== undefined) await all(world, failing(one.poll(n * 100)));
   else if (one !== undefined) await all(world, failing(one.read(what === "lost")));
 }
 
@@ -165,6 +167,45 @@ describe("strangers to a room", () => {
     world.show();
     await all(world, one!.read());
     expect(one!.told).toHaveLength(2);
+  });
+
+  test("share one poll, which ends when something comes, or when nobody waits any more", async () => {
+    const world = new ReaderWorld();
+    const strangers = await crowd(world, 20);
+    const polls = strangers.map((each) => each.poll(20_000));
+    await world.clock.advance(5_000);
+    expect([world.reads, world.open]).toEqual([1, 1]);
+    tell(world);
+    await all(world, ...polls);
+    expect([world.reads, world.open]).toEqual([1, 0]);
+    expect(new Set(strangers.map(({ told }) => told.length))).toEqual(new Set([2]));
+
+    const gone = new AbortController();
+    const patient = [strangers[0]!.poll(20_000), strangers[1]!.poll(60_000, gone.signal)];
+    await world.clock.advance(20_000);
+    expect(world.open).toBe(1);
+    expect(await patient[0]).toBe(true);
+    gone.abort();
+    await world.clock.advance(0);
+    expect(world.open).toBe(0);
+  });
+
+  test("who poll without waiting have what our journal knows of", async () => {
+    const world = new ReaderWorld();
+    const [one] = await crowd(world, 1);
+    tell(world);
+    await all(world, one!.poll(0));
+    expect(one!.told).toHaveLength(2);
+  });
+
+  test("who poll are told nothing of a room that is closed while they wait", async () => {
+    const world = new ReaderWorld();
+    const strangers = await crowd(world, 2);
+    const polls = strangers.map((each) => each.poll(20_000));
+    await world.clock.advance(1_000);
+    world.say(true, { type: "m.room.history_visibility" });
+    world.show();
+    expect(await all(world, ...polls)).toEqual([false, false]);
   });
 
   test("who are far behind are told page after page", async () => {

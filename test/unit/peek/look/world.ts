@@ -1,10 +1,11 @@
 import type { ReaderRooms, StrangersPage } from "../../../../src/gateways/peek/look/contracts.ts";
 import { SharedLook } from "../../../../src/gateways/peek/look/look.ts";
-import type { PagePosition } from "../../../../src/gateways/peek/msc2753/contracts.ts";
+import type { EventsPage, PagePosition } from "../../../../src/gateways/peek/msc2753/contracts.ts";
 import type { Newest } from "../../../../src/gateways/peek/msc2753/news.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
 import type { EventId, RoomId, UserId } from "../../../../src/model/ids.ts";
 import type { JsonObject } from "../../../../src/model/json.ts";
+import { Signal } from "../../../../src/model/signal.ts";
 import { ManualClock } from "../../../support/clock.ts";
 
 export const ROOM = "!a:x" as RoomId;
@@ -25,13 +26,16 @@ export class ReaderWorld implements ReaderRooms {
   membership = "leave";
   failures = 0;
   reads = 0;
+  /** Answers under way. */
+  open = 0;
+  readonly #moved = new Signal();
   #known = 0;
   #shown = 0;
 
   constructor() {
     this.look = new SharedLook({
       rooms: this,
-      news: { newestIn: () => this.#newest() },
+      news: { newestIn: () => this.#newest(), read: async () => this.#known },
       clock: this.clock,
       stopping: new AbortController().signal,
     });
@@ -57,6 +61,7 @@ export class ReaderWorld implements ReaderRooms {
   /** The homeserver shows all that was said. */
   show(): void {
     this.#shown = this.timeline.length;
+    this.#moved.notify();
   }
 
   /** Where a user stands whom the homeserver has just shown the room. */
@@ -69,14 +74,31 @@ export class ReaderWorld implements ReaderRooms {
     return this.#after(from).map(({ order }) => order);
   }
 
-  async events(_room: RoomId, { from, limit }: PagePosition): Promise<StrangersPage | null> {
+  async events(_room: RoomId, place: PagePosition, wait: number, abort: AbortSignal): Promise<StrangersPage | null> {
     this.reads += 1;
-    // An answer says what was there when it was asked for.
-    const newer = this.#after(Number(from.slice(1)));
-    const shown = this.#shown;
+    this.open += 1;
+    try {
+      return await this.#answer(place, wait, abort);
+    } finally {
+      this.open -= 1;
+    }
+  }
+
+  async #answer({ from, limit }: PagePosition, wait: number, abort: AbortSignal): Promise<StrangersPage | null> {
     const isClosed = this.isClosed;
     const isFailing = this.failures > 0;
     if (isFailing) this.failures -= 1;
+    const until = this.clock.now() + wait;
+    while (!isFailing && !isClosed && this.#after(Number(from.slice(1))).length === 0 && this.clock.now() < until) {
+      const woken = new AbortController();
+      const over = AbortSignal.any([abort, woken.signal]);
+      await Promise.race([this.#moved.next(over), this.clock.sleep(until - this.clock.now(), over)]);
+      woken.abort();
+      if (abort.aborted) throw new EmissaryError("homeserver-unreachable", "broken off");
+    }
+    // An answer says what was there when it was made.
+    const newer = this.#after(Number(from.slice(1)));
+    const shown = this.#shown;
     await this.clock.sleep(10);
     if (isFailing) throw new EmissaryError("homeserver-error", "not now");
     if (isClosed) return null;
@@ -114,7 +136,14 @@ export class Stranger {
 
   /** Whether what the answer told was the strangers' part. @param isLost whether the answer goes astray, so that it is asked for again */
   async read(isLost = false): Promise<boolean> {
-    const page = await this.#world.look.after(ROOM, this.position);
+    return this.#take(await this.#world.look.after(ROOM, this.position), isLost);
+  }
+
+  async poll(wait: number, gone = new AbortController().signal): Promise<boolean> {
+    return this.#take(await this.#world.look.next(ROOM, this.position, wait, gone), false);
+  }
+
+  #take(page: EventsPage | null, isLost: boolean): boolean {
     if (page === null) return false;
     if (isLost) return true;
     this.told.push(...page.chunk.map((event) => Number(String(event["event_id"]).slice(1))));
