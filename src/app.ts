@@ -284,7 +284,7 @@ export class App {
     if (!isSetUp) return;
     this.#background.push(...(await this.#guard.watch()));
     this.#background.push(...(await this.#presence.start()));
-    this.#background.push(this.#gatewayParts.halfMade.run(stopping));
+    this.#background.push(this.#gatewayParts.halfMade.run(stopping), ...this.#gatewayParts.start());
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#background.push(...this.#readers.start());
     this.#notReadyBecause = null;

@@ -31,6 +31,7 @@ import { SharedLook } from "../gateways/peek/look/look.ts";
 import { SharedPolls } from "../gateways/peek/look/polls.ts";
 import { SharedRooms } from "../gateways/peek/look/rooms.ts";
 import { Strangers } from "../gateways/peek/look/strangers.ts";
+import { PeekChanges } from "../gateways/peek/msc2753/changes.ts";
 import { RoomNews } from "../gateways/peek/msc2753/news.ts";
 import { DeviceSync, type Device } from "../gateways/peek/msc2753/sync.ts";
 import { deviceKey, Peeker } from "../gateways/peek/peeker.ts";
@@ -70,6 +71,8 @@ const HELD = {
 
 /** What the gateway is told of, and what it does in the background. */
 export interface Gateway {
+  /** What it does in the background; each settles some time after the stop. */
+  readonly start: () => readonly Promise<unknown>[];
   /** Events that were written. */
   readonly heard: (events: readonly RoomEvent[]) => void;
   readonly halfMade: HalfMade;
@@ -176,6 +179,12 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const reader = readerOf(config.homeserver.serverName);
   const isClaimed = config.registration.claimsReader;
   const news = new RoomNews(storage.journal);
+  const changes = new PeekChanges({
+    store: storage.peeks,
+    signals: [recorder.ownChanged, desk.changed],
+    clock,
+    log,
+  });
   const shared = {
     look: new SharedLook({
       rooms: new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, clock }),
@@ -216,7 +225,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
       openings,
       news,
       desk,
-      signals: [recorder.committed, recorder.ownChanged, desk.changed],
+      signals: [changes.changed],
       identify: async (token) => deviceOf(await users.identify(token)),
       identifyNow: async (token) => deviceOf(await users.identifyNow(token)),
       clock,
@@ -241,6 +250,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     }),
   });
   return {
+    start: () => [news.follow(recorder.committed, clock, log, stopping), changes.follow(stopping)],
     halfMade,
     heard: (events) => {
       annotations.heard(events).catch((error: unknown) => log.error("annotations.failed", { error }));

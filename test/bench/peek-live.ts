@@ -136,7 +136,7 @@ class Crowd {
   async #follow(user: MatrixUser, roomId: string, from: string): Promise<void> {
     const base = this.#way === "joined" ? this.#stage.ours.url : this.#stage.emissary.gatewayUrl;
     const room = encodeURIComponent(roomId);
-    for (let next = from; !this.#isOver; ) {
+    for (let next = from; !this.#isOver;) {
       const position = encodeURIComponent(next);
       const target =
         this.#way === "events"
@@ -208,5 +208,7 @@ export function liveTable(figures: ReadonlyMap<Way, LiveFigures>): string {
     way === "joined" ? "" : of.ours.toFixed(2),
     of.homeserver.toFixed(2),
   ]);
-  return [head, ...rows].map(([name = "", ...cells]) => `  ${name.padEnd(32)}${cells.map((cell) => cell.padStart(14)).join("")}`).join("\n");
+  return [head, ...rows]
+    .map(([name = "", ...cells]) => `  ${name.padEnd(32)}${cells.map((cell) => cell.padStart(14)).join("")}`)
+    .join("\n");
 }

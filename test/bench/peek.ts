@@ -37,12 +37,27 @@ try {
 }
 
 async function follow(stage: Stage): Promise<void> {
-  const figures = await measureLive(stage, { users: Number(users), rooms: Number(rooms), rate: Number(rate), seconds: 15 });
-  console.log(`\n${users} users follow ${rooms} rooms with ${rate} messages a second in all; deliveries, and for each its CPU`);
+  const figures = await measureLive(stage, {
+    users: Number(users),
+    rooms: Number(rooms),
+    rate: Number(rate),
+    seconds: 15,
+  });
+  console.log(
+    `\n${users} users follow ${rooms} rooms with ${rate} messages a second in all; deliveries, and for each its CPU`,
+  );
   console.log(`${liveTable(figures)}\n`);
   const [joined, sync, events] = [figures.get("joined")!, figures.get("sync")!, figures.get("events")!];
-  goal("deliveries a second to joined users, of those to peekers (MSC2753), at most", joined.perSecond / sync.perSecond, 1);
-  goal("deliveries a second to joined users, of those to legacy peekers, at most", joined.perSecond / events.perSecond, 1);
+  goal(
+    "deliveries a second to joined users, of those to peekers (MSC2753), at most",
+    joined.perSecond / sync.perSecond,
+    1,
+  );
+  goal(
+    "deliveries a second to joined users, of those to legacy peekers, at most",
+    joined.perSecond / events.perSecond,
+    1,
+  );
   goal("CPU for a delivery at most 0.3 ms (MSC2753)", sync.ours, 0.3);
   goal("CPU for a delivery at most 0.3 ms (legacy)", events.ours, 0.3);
 }

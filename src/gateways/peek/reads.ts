@@ -152,7 +152,14 @@ function answer(reply: FastifyReply, { status, headers, body }: WholeAnswer): Fa
 }
 
 /** What a poll may name and be answered as all others: with anything else it is the homeserver that knows what it means. */
-const OF_POLLS: ReadonlySet<string> = new Set(["room_id", "from", "timeout", "access_token", "via", "include_pseudousers"]);
+const OF_POLLS: ReadonlySet<string> = new Set([
+  "room_id",
+  "from",
+  "timeout",
+  "access_token",
+  "via",
+  "include_pseudousers",
+]);
 
 async function sharedPoll(
   { polls, hidden }: PeekParts,

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { PeekChanges } from "../../../src/gateways/peek/msc2753/changes.ts";
 import { RoomNews } from "../../../src/gateways/peek/msc2753/news.ts";
 import type { JournalEntry } from "../../../src/ledger/journal.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
+import { Signal } from "../../../src/model/signal.ts";
+import { ManualClock } from "../../support/clock.ts";
 import { message, OTHER_ROOM, ROOM } from "../../support/events.ts";
 
 /** A journal whose entries below `first` are gone. */
@@ -63,5 +66,64 @@ describe("which rooms have news", () => {
     }
     expect([news.newestIn(rooms[0] as RoomId), news.isAfter(rooms[0] as RoomId, 0)]).toEqual([null, true]);
     expect(news.isAfter(rooms[0] as RoomId, 12_000)).toBe(false);
+  });
+});
+
+const quiet = { error() {}, warn() {}, info() {}, debug() {} };
+
+describe("of many who wait", () => {
+  test("an event wakes those whose room it is in, at once the first, and the next together", async () => {
+    const rooms: RoomId[] = [];
+    const [news, committed, clock, stop] = [
+      new RoomNews(journalOf(rooms)),
+      new Signal(),
+      new ManualClock(),
+      new AbortController(),
+    ];
+    const following = news.follow(committed, clock, quiet, stop.signal);
+    await clock.advance(1_000);
+    const woken: string[] = [];
+    const wait = (name: string, room: RoomId, seq: number): void =>
+      void news.next([room], seq, stop.signal).then(() => woken.push(name));
+    const come = async (room: RoomId): Promise<void> => {
+      rooms.push(room);
+      committed.notify();
+      await clock.advance(0);
+    };
+    wait("one", ROOM, 0);
+    wait("other", OTHER_ROOM, 0);
+    await come(ROOM);
+    expect(woken).toEqual(["one"]);
+    wait("one", ROOM, 1);
+    await come(ROOM);
+    await come(OTHER_ROOM);
+    expect(woken).toEqual(["one"]);
+    await clock.advance(50);
+    expect(woken.sort()).toEqual(["one", "one", "other"]);
+    // What is there already is not waited for.
+    wait("late", ROOM, 1);
+    await clock.advance(0);
+    expect(woken).toContain("late");
+    stop.abort();
+    await following;
+  });
+
+  test("nobody is woken by what is no change of peeks", async () => {
+    const [signal, stop, clock] = [new Signal(), new AbortController(), new ManualClock()];
+    let newest = 1;
+    const changes = new PeekChanges({ store: { newest: async () => newest }, signals: [signal], clock, log: quiet });
+    const following = changes.follow(stop.signal);
+    await clock.advance(0);
+    let woken = 0;
+    void changes.changed.next(stop.signal).then(() => (woken += 1));
+    signal.notify();
+    await clock.advance(0);
+    expect(woken).toBe(0);
+    newest = 2;
+    signal.notify();
+    await clock.advance(0);
+    expect(woken).toBe(1);
+    stop.abort();
+    await following;
   });
 });

@@ -211,12 +211,7 @@ export class SharedLook {
     if (watched.polling === polling) watched.polling = null;
   }
 
-  async #read(
-    roomId: RoomId,
-    position: PagePosition,
-    wait: number,
-    abort: AbortSignal,
-  ): Promise<StrangersPage | null> {
+  async #read(roomId: RoomId, position: PagePosition, wait: number, abort: AbortSignal): Promise<StrangersPage | null> {
     const page = await this.#parts.rooms.events(roomId, position, wait, abort);
     if (page !== null && isForStrangers(page)) return page;
     const watched = this.#of(roomId);

@@ -49,12 +49,7 @@ export class SharedRooms implements PeekedRooms {
   }
 
   /** Null where the user is to be asked for alone. */
-  async #shared(
-    token: string,
-    roomId: RoomId,
-    position: PagePosition,
-    abort: AbortSignal,
-  ): Promise<EventsPage | null> {
+  async #shared(token: string, roomId: RoomId, position: PagePosition, abort: AbortSignal): Promise<EventsPage | null> {
     const { look, strangers, askers } = this.#parts;
     if ((await strangers.of(token, roomId)) === null) return null;
     const page = await (position.limit < PAGE ? look.piece(roomId, position) : look.after(roomId, position.from));

@@ -71,7 +71,10 @@ export class RoomTail {
     if (this.#end !== null && page.start !== this.#end) return;
     const events = eventsOf(page, this.#roomId);
     for (const event of events) this.#see(stringAt(event, "event_id") ?? "");
-    if (page.chunk.length >= PAGE) return this.clear();
+    if (page.chunk.length >= PAGE) {
+      this.clear();
+      return;
+    }
     // What is held from before may have been taken back.
     if (events.some(({ type }) => type === "m.room.redaction")) this.drop();
     this.#last = stringAt(events.at(-1) ?? {}, "event_id") ?? this.#last;

@@ -16,7 +16,7 @@ export interface ViewParts {
   readonly rooms: Pick<PeekedRooms, "beginning" | "events">;
   readonly news: RoomNews;
   readonly desk: Pick<LeaseDesk, "release">;
-  /** What can bring news: events, the pseudouser's coming and going, and leases. */
+  /** What can bring news beside events: the pseudouser's coming and going, and leases. */
   readonly signals: readonly Signal[];
   readonly clock: Clock;
 }
@@ -50,6 +50,8 @@ export class PeekView {
   readonly #missed = new Map<RoomId, number>();
   #peeks: readonly DevicePeek[] = [];
   #asOf: number | null = null;
+  /** The newest event that the journal had at the newest look. */
+  #last = 0;
   #isUnsettled = false;
 
   constructor(parts: ViewParts, viewer: Viewer, places: Places) {
@@ -81,6 +83,8 @@ export class PeekView {
       try {
         await this.look();
         if (this.isNews || until.aborted) return;
+        const rooms = this.#peeks.map(({ roomId }) => roomId);
+        next.push(this.#parts.news.next(rooms, this.#last, over));
         if (this.#isUnsettled) next.push(this.#parts.clock.sleep(AGAIN_MS, over));
         await Promise.race(next);
       } finally {
@@ -98,6 +102,7 @@ export class PeekView {
       this.#peeks = await store.peeksOf(this.#viewer.device);
       this.#asOf = newest;
     }
+    this.#last = last;
     this.#isUnsettled = false;
     const live = new Set(this.#peeks.map(({ roomId }) => roomId));
     for (const roomId of this.#places.keys()) if (!live.has(roomId)) this.#leave(roomId);
