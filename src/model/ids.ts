@@ -59,6 +59,13 @@ export function serverOf(id: UserId | RoomAlias): ServerName {
   return id.slice(id.indexOf(":") + 1) as ServerName;
 }
 
+/** The server of whoever made the room; null where the ID has none, as from room version 12 on (MSC4291). */
+export function serverInRoomId(roomId: RoomId): ServerName | null {
+  const colon = roomId.indexOf(":");
+  const server = roomId.slice(colon + 1);
+  return colon > 0 && isServerName(server) ? server : null;
+}
+
 export function localpartOf(id: UserId): string {
   return id.slice(1, id.indexOf(":"));
 }

@@ -171,7 +171,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     feed,
     clock,
   });
-  const routes = new RoutesMemory();
+  const routes = new RoutesMemory(config.homeserver.serverName);
   const forUsers = client.of("users");
   const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
   const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);

@@ -1,4 +1,4 @@
-import { isServerName, serverOf, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
+import { serverInRoomId, serverOf, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
 import { peekingUser, type Holder } from "../model/lease.ts";
 import type { Budget, Payer } from "./budgets.ts";
 
@@ -90,10 +90,4 @@ export function makersOf({ kind, name }: Holder): readonly Payer<BudgetKind>[] {
         { kind: "all", name: "" },
       ]
     : [];
-}
-
-function serverInRoomId(roomId: RoomId): ServerName | null {
-  const colon = roomId.indexOf(":");
-  const server = roomId.slice(colon + 1);
-  return colon > 0 && isServerName(server) ? server : null;
 }

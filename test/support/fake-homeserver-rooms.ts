@@ -33,6 +33,8 @@ export interface RoomOptions {
   readonly listed?: boolean;
   /** Overrides what the summary says of the number of joined members. */
   readonly summaryMembers?: number;
+  /** Servers through which it is reached while nobody of ours is in it; any where left out. */
+  readonly routes?: readonly string[];
   /** True for a room whose servers do not do as its access list says. */
   readonly ignoresAcl?: boolean;
 }
@@ -113,6 +115,13 @@ export class FakeRoom {
     const has = (key: string): boolean =>
       Array.isArray(content[key]) && content[key].some((glob) => glob === "*" || glob === server);
     return has("deny") || !has("allow");
+  }
+
+  /** Whether one of these servers, or of ours, has it. */
+  isReached(query: URLSearchParams, own: string): boolean {
+    const { routes } = this.options;
+    if (routes === undefined || this.users("join").some((user) => user.endsWith(`:${own}`))) return true;
+    return [...query.getAll("via"), ...query.getAll("server_name")].some((server) => routes.includes(server));
   }
 
   membership(userId: string): string | null {

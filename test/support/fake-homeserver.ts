@@ -121,6 +121,8 @@ export class FakeHomeserver {
   readonly listed = new Map<string, boolean>();
   /** Hosts that it was made to call: the identity servers of invites by address. */
   readonly called: string[] = [];
+  /** Servers that take connections and say nothing: a room is asked for through them before any that is named later. */
+  readonly silent = new Set<string>();
   /** Bytes that were handed to the network for the newest large answer. */
   streamed = 0;
 
@@ -248,6 +250,14 @@ export class FakeHomeserver {
     return [...this.aliases].filter(([, roomId]) => roomId === room.id).map(([alias]) => alias);
   }
 
+  /** As Synapse, which asks one server after the other, and each for minutes (`_try_destination_list`). */
+  #waitsForSilent({ path, query }: SeenRequest): boolean {
+    if (!/\/(?:room_summary|join)\/[^/]+$/.test(path)) return false;
+    const room = this.rooms.get(decodeURIComponent(path.split("/").at(-1) ?? ""));
+    if (room?.users("join").some((user) => user.endsWith(`:${SERVER}`)) === true) return false;
+    return this.silent.has(query.get("via") ?? "");
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://fake");
     const seen: SeenRequest = {
@@ -277,7 +287,7 @@ export class FakeHomeserver {
       return;
     }
     await readBody(request, seen);
-    if (fault === "hang") return;
+    if (fault === "hang" || this.#waitsForSilent(seen)) return;
     if (isJsonFault(fault)) {
       response.writeHead(fault.status, { "content-type": "application/json", ...fault.headers });
       response.end(JSON.stringify(fault.body));
@@ -480,7 +490,10 @@ export class FakeHomeserver {
         return [200, { capabilities: { "m.room_versions": { default: "11", available: { "11": "stable" } } } }];
       case "GET publicRooms":
       case "POST publicRooms": {
-        const listed = [...this.rooms.values()].filter(({ id }) => this.#isListed(id));
+        const other = query.get("server");
+        const listed = [...this.rooms.values()].filter(
+          ({ id, options }) => this.#isListed(id) && (other === null || options.routes?.includes(other) === true),
+        );
         const page = pageOf(listed, query, "since");
         return [200, { chunk: page.rooms, ...page.next, query: query.toString(), filter: call.body }];
       }
@@ -496,11 +509,17 @@ export class FakeHomeserver {
         return method === "PUT" ? [200, {}] : kept === undefined ? NOT_FOUND : [200, kept];
       }
       case "GET room_summary":
-        return this.#summary(first ?? "", query.has("via"), user);
+        return this.#summary(first ?? "", query, user);
       case "POST join": {
         const roomId = this.aliases.get(first ?? "") ?? first ?? "";
         if (this.rooms.has(roomId) && query.getAll("via").length + query.getAll("server_name").length === 0) {
           if (roomId.endsWith(":needs-via")) return [404, { errcode: "M_UNKNOWN", error: "No known servers" }];
+        }
+        if (this.rooms.get(roomId)?.isReached(query, SERVER) === false) {
+          return [
+            404,
+            { errcode: "M_UNKNOWN", error: "Can't join remote room because no servers have been provided." },
+          ];
         }
         return this.#join(roomId, user);
       }
@@ -581,13 +600,14 @@ export class FakeHomeserver {
     return room;
   }
 
-  #summary(roomId: string, hasVia: boolean, user: string): Reply {
+  #summary(roomId: string, query: URLSearchParams, user: string): Reply {
     const room = this.rooms.get(roomId);
     const isHere = room?.users("join").some((user) => user.endsWith(`:${SERVER}`)) === true;
-    if (room?.options.summary === false && !hasVia && !isHere) {
+    const needsVia = room?.options.summary === false || room?.options.routes !== undefined;
+    if (needsVia && !query.has("via") && !isHere) {
       return [400, { errcode: "M_UNKNOWN", error: "Missing via to query remote room" }];
     }
-    if (room === undefined || room.options.summary === false) return NOT_FOUND;
+    if (room?.isReached(query, SERVER) !== true || room.options.summary === false) return NOT_FOUND;
     if (room.options.summary === "members" && room.membership(user) !== "join") return NOT_FOUND;
     return [
       200,

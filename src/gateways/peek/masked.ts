@@ -1,4 +1,3 @@
-import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
 import { isPseudouser, maskBytes, type AnswerKind, type Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
@@ -95,21 +94,6 @@ const pass: PeekHandler = (parts, request, reply) => parts.upstream.asCaller(ups
 
 /** What is passed only to be masked. */
 export const maskedEndpoints: readonly PeekEndpoint[] = [
-  {
-    method: "GET",
-    path: "/rooms/:roomId/hierarchy",
-    under: CLIENT_V1,
-    note: "passed: a space's rooms, with their counts",
-    handler: pass,
-  },
-  {
-    method: "GET",
-    path: "/publicRooms",
-    under: CLIENT_V3,
-    note: "passed: the directory, with its counts",
-    handler: pass,
-  },
-  { method: "POST", path: "/publicRooms", under: CLIENT_V3, note: "the same, with a search", handler: pass },
   {
     method: "POST",
     path: "/org.matrix.simplified_msc3575/sync",

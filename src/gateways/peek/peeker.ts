@@ -65,16 +65,17 @@ export class Peeker {
   }
 
   /** The room that is meant, with all routes to it that are known. @throws EmissaryError as resolveRoom does */
-  async resolve(idOrAlias: string, via: readonly ServerName[], asker?: Asker): Promise<PeekTarget> {
+  async resolve(idOrAlias: string, named: readonly ServerName[], asker?: Asker): Promise<PeekTarget> {
     const { routes, ledger } = this.#parts;
-    const { roomId, via: found } = await this.#find(idOrAlias, via, asker);
+    const { roomId, via: found } = await this.#find(idOrAlias, named, asker);
     const alias = isRoomAlias(idOrAlias) ? idOrAlias : null;
     if (alias !== null) routes.learn(roomId, found, alias);
     const room = await ledger.room(roomId);
     // Of a room that we are in the routes are known, and are not to be pushed out by what somebody names.
     const isThere = room?.ownMembership === "join" && isShown(opennessOf(room));
     const known = mergeVia(routes.of(roomId), shownRoutes(room));
-    return { roomId, via: isThere ? room.via : mergeVia(found, known), alias };
+    const via = isThere ? room.via : routes.withLastResort(roomId, mergeVia(found, known));
+    return { roomId, via, alias };
   }
 
   /**

@@ -1,14 +1,16 @@
-import { upstreamRequest } from "../../platform/http/upstream.ts";
+import { upstreamRequest, type UpstreamRequest } from "../../platform/http/upstream.ts";
 import { tokenOf } from "../../platform/http/bearer.ts";
 import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
-import { isRoomAlias, isRoomId, isServerName, type RoomId, type ServerName } from "../../model/ids.ts";
+import { isRoomAlias, isRoomId, isServerName, serverOf, type ServerName } from "../../model/ids.ts";
 import { parsedObject, stringAt } from "../../model/json.ts";
 import { mergeVia } from "../../model/room.ts";
 import { shownRoutes } from "../../policy/openness.ts";
-import { param } from "../../platform/http/server.ts";
+import { param, queryAll } from "../../platform/http/server.ts";
 import { viaOf } from "../../platform/http/via.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import { readRoom } from "./reads.ts";
+import { routesOfDirectory, routesOfSpace } from "./told-routes.ts";
 
 /** An alias's answer names servers; a room in thousands of servers has thousands of names. */
 const DIRECTORY_BYTES = 1024 * 1024;
@@ -31,14 +33,19 @@ const lookUp: PeekHandler = (parts, request, reply) =>
 /** A join names the servers that a look before it went through, where the client does not (element-web #15228). */
 const join =
   (name: string): PeekHandler =>
-  async (parts, request, reply) => {
-    const room = param(request, name);
-    const via = isRoomId(room) && viaOf(request).length === 0 ? await routesTo(parts, room) : [];
-    return parts.upstream.asCaller(upstreamRequest(request, withVia(request, via)), reply);
-  };
+  async (parts, request, reply) =>
+    parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply);
 
-async function routesTo(parts: PeekParts, roomId: RoomId): Promise<readonly ServerName[]> {
-  return mergeVia(parts.routes.of(roomId), shownRoutes(await parts.ledger.room(roomId)));
+/** The request, with the routes to its room that are known where it names none. */
+async function byKnownRoutes(
+  { routes, ledger }: PeekParts,
+  request: FastifyRequest,
+  name: string,
+): Promise<UpstreamRequest> {
+  const room = param(request, name);
+  if (!isRoomId(room) || viaOf(request).length > 0) return upstreamRequest(request);
+  const known = mergeVia(routes.of(room), shownRoutes(await ledger.room(room)));
+  return upstreamRequest(request, withVia(request, routes.withLastResort(room, known)));
 }
 
 /** Under both names (MSC4156). */
@@ -53,10 +60,11 @@ function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
   return `${url}${url.includes("?") ? "&" : "?"}${query.toString()}`;
 }
 
-/** What can be told of a room from outside is told without a join. */
+/** What can be told of a room from outside is told without a join. Without a token no other server is asked. */
 const summary: PeekHandler = async (parts, request, reply) => {
-  const via = tokenOf(request) === null ? [] : viaOf(request);
-  return parts.upstream.asCaller(upstreamRequest(request), reply, {
+  if (tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
+  const via = viaOf(request);
+  return parts.upstream.asCaller(await byKnownRoutes(parts, request, "roomIdOrAlias"), reply, {
     limit: DIRECTORY_BYTES,
     revise: (body) => {
       const roomId = stringAt(parsedObject(body), "room_id");
@@ -65,6 +73,32 @@ const summary: PeekHandler = async (parts, request, reply) => {
     },
   });
 };
+
+/** What another server lists is reached through it: a client that shows such a room names no server (MSC1777's looks begin here). */
+const publicRooms: PeekHandler = (parts, request, reply) => {
+  const [server] = queryAll(request, "server");
+  const isOther = server !== undefined && isServerName(server) && server !== serverOf(parts.own);
+  if (!isOther || tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
+  return parts.upstream.asCaller(upstreamRequest(request), reply, {
+    limit: DIRECTORY_BYTES,
+    revise: (body) => {
+      for (const [roomId, via] of routesOfDirectory(body, server)) parts.routes.hint(roomId, via);
+      return null;
+    },
+  });
+};
+
+/** A space is read like a room: where the homeserver does not know it, it is opened. */
+const hierarchy: PeekHandler = (parts, request, reply) =>
+  readRoom(parts, request, reply, param(request, "roomId"), {
+    revision: {
+      limit: DIRECTORY_BYTES,
+      revise: (body) => {
+        for (const [roomId, via] of routesOfSpace(body)) parts.routes.hint(roomId, via);
+        return null;
+      },
+    },
+  });
 
 export const roomEndpoints: readonly PeekEndpoint[] = [
   {
@@ -92,7 +126,7 @@ export const roomEndpoints: readonly PeekEndpoint[] = [
     method: "GET",
     path: "/room_summary/:roomIdOrAlias",
     under: CLIENT_V1,
-    note: "passed; its `via` is remembered",
+    note: "passed, with the servers that are remembered where it names none; its `via` is remembered",
     handler: summary,
   },
   {
@@ -109,4 +143,19 @@ export const roomEndpoints: readonly PeekEndpoint[] = [
     note: "the same",
     handler: summary,
   },
+  {
+    method: "GET",
+    path: "/rooms/:roomId/hierarchy",
+    under: CLIENT_V1,
+    note: "a space's rooms, with their counts; their servers (`via`) are remembered",
+    handler: hierarchy,
+  },
+  {
+    method: "GET",
+    path: "/publicRooms",
+    under: CLIENT_V3,
+    note: "passed: the directory, with its counts; what another `server` lists is remembered as reached through it",
+    handler: publicRooms,
+  },
+  { method: "POST", path: "/publicRooms", under: CLIENT_V3, note: "the same, with a search", handler: publicRooms },
 ];
