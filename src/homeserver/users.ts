@@ -1,8 +1,8 @@
 import type { History, Identity, TokenOwners } from "../gateways/peek/contracts.ts";
 import { EmissaryError } from "../model/errors.ts";
-import { isUserId, type RoomId } from "../model/ids.ts";
+import { isUserId, type RoomId, type UserId } from "../model/ids.ts";
 import { stringAt } from "../model/json.ts";
-import type { HomeserverClient } from "./client.ts";
+import type { Answer, HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
 /** How much history is asked for: a screenful and some more. */
@@ -18,9 +18,8 @@ export class HomeserverTokenOwners implements TokenOwners {
     this.#client = client;
   }
 
-  async ownerOf(token: string): Promise<Identity | null> {
-    const path = "/_matrix/client/v3/account/whoami";
-    const answer = await this.#client.call("GET", path, { asPseudouser: false, token });
+  async ownerOf(token: string, as?: string): Promise<Identity | null> {
+    const answer = await this.#ask("/_matrix/client/v3/account/whoami", token, as);
     const userId = stringAt(answer.body, "user_id");
     if (answer.status === 200 && userId !== null && isUserId(userId)) {
       const identity = { userId, deviceId: stringAt(answer.body, "device_id") };
@@ -35,6 +34,18 @@ export class HomeserverTokenOwners implements TokenOwners {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.create/`;
     const answer = await this.#client.call("GET", path, { asPseudouser: false, token });
     return answer.status === 200;
+  }
+
+  async isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(room)}/state/m.room.member/${encodeURIComponent(userId)}`;
+    const answer = await this.#ask(path, token, as);
+    if (answer.status >= 500 || answer.status === 429) throw failureOf(answer, "tell who is in a room");
+    return answer.status === 200 && stringAt(answer.body, "membership") === "join";
+  }
+
+  #ask(path: string, token: string, as: string | undefined): Promise<Answer> {
+    const query = as === undefined ? {} : { query: { user_id: as } };
+    return this.#client.call("GET", path, { asPseudouser: false, token, ...query });
   }
 }
 

@@ -45,6 +45,7 @@ import { HomeserverUpstream } from "../homeserver/upstream.ts";
 import { HomeserverHistory, HomeserverTokenOwners } from "../homeserver/users.ts";
 import { readerOf } from "../model/reader.ts";
 import { compileExpression } from "../platform/expressions.ts";
+import { disown } from "../platform/http/disown.ts";
 import type { Shared } from "./shared.ts";
 
 /** What the gateway shares with the rest of Emissary. */
@@ -246,6 +247,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
       own: config.homeserver.serverName,
       clock,
       userOf: async (token) => (await users.identify(token))?.userId ?? null,
+      disown: (request, reply) => disown(usersUpstream, request, reply),
       refused: (who, kind) => metrics.noPlace.inc({ who, kind }),
     }),
   });

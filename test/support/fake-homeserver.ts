@@ -83,6 +83,13 @@ interface Call {
 const NOT_FOUND: Reply = [404, { errcode: "M_NOT_FOUND", error: "Not found." }];
 const NOT_THERE: Reply = [403, { errcode: "M_FORBIDDEN", error: "User not in room" }];
 
+const UNKNOWN_TOKEN = { errcode: "M_UNKNOWN_TOKEN", error: "Unrecognised access token" };
+const SOFT_LOGOUT = { errcode: "M_UNKNOWN_TOKEN", error: "Access token has expired", soft_logout: true };
+
+function tokenOf({ headers, query }: Pick<SeenRequest, "headers" | "query">): string | null {
+  return /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1] ?? query.get("access_token");
+}
+
 /**
  * A homeserver that behaves: it has rooms with state and members, knows its appservice by its token, lets the pseudouser in and
  * out by the rules of the room, and sends it transactions. It also behaves badly, where a test tells it to.
@@ -100,6 +107,8 @@ export class FakeHomeserver {
   readonly tokens = new Map([["token-of-alice", `@alice:${SERVER}`]]);
   /** Those of them that are guests'. */
   readonly guests = new Set<string>();
+  /** Tokens whose time is over, and whose users log in again and keep what they have. */
+  readonly expired = new Set<string>();
   /** Device IDs by token, where the token is of a device. */
   readonly devices = new Map([["token-of-alice", "ALICE"]]);
   /** Messages to devices, by token. */
@@ -389,8 +398,11 @@ export class FakeHomeserver {
     }
   }
 
-  #userOf({ headers, query }: SeenRequest): { readonly user: string; readonly token: string } | null {
-    const token = /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1] ?? query.get("access_token");
+  #userOf({
+    headers,
+    query,
+  }: Pick<SeenRequest, "headers" | "query">): { readonly user: string; readonly token: string } | null {
+    const token = tokenOf({ headers, query });
     if (token === null) return null;
     const ordinary = this.tokens.get(token);
     if (ordinary !== undefined) return { user: ordinary, token };
@@ -413,7 +425,7 @@ export class FakeHomeserver {
     }
     if (matrix !== "_matrix") return NOT_FOUND;
     if (hasToken && asker === null) {
-      return [401, { errcode: "M_UNKNOWN_TOKEN", error: "Unrecognised access token" }];
+      return [401, this.expired.has(tokenOf(seen) ?? "") ? SOFT_LOGOUT : UNKNOWN_TOKEN];
     }
     if (api === "client" && version === "versions") return [200, { versions: ["v1.1", "v1.17"] }];
     if (asker === null) return [401, { errcode: "M_MISSING_TOKEN", error: "Missing access token" }];
@@ -649,8 +661,9 @@ export class FakeHomeserver {
     const { method, segments, query, body, user } = call;
     const [, , action, first = "", second = ""] = segments;
     const isIn = room.membership(user) === "join";
-    const mayRead =
-      isIn || (this.admins.has(user) && action === "aliases") || (method === "GET" && this.#isPeekable(room));
+    // As Synapse: who may see an event may say so, in the room or not, and everybody there hears of it.
+    const isReading = method === "GET" || action === "receipt" || action === "read_markers";
+    const mayRead = isIn || (this.admins.has(user) && action === "aliases") || (isReading && this.#isPeekable(room));
     if (action === "state" && method === "GET" && segments.length > 3) {
       const event = room.stateEvent(first, second);
       if (!mayRead && !(first === "m.room.member" && second === user)) return NOT_THERE;
@@ -739,7 +752,7 @@ export class FakeHomeserver {
       }
       case "POST receipt":
       case "POST read_markers":
-        room.receipts.set(user, second);
+        room.receipts.set(user, second === "" ? (stringAt(body, "m.read") ?? "") : second);
         return [200, {}];
       case "PUT typing":
         if (body["typing"] === true) room.typing.add(user);

@@ -21,16 +21,17 @@ export function tenantOf(request: FastifyRequest, tenants: Tenants): Tenant | nu
   return token === null ? null : tenants.byToken(token);
 }
 
-/** @param tenant whose the token is (tenantOf). @throws EmissaryError `missing-token` or `unknown-token`, or `forbidden` for a user that is not the tenant's. */
+/**
+ * @param tenant whose the token is (tenantOf)
+ * @throws EmissaryError `missing-token`; `unrecognized` for a token that is no tenant's; `forbidden` for a user that is not the tenant's
+ */
 export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant: Tenant | null): Caller {
   if (tenant === null) {
     if (tokenOf(request) === null) {
       throw new EmissaryError("missing-token", "The request has no token: the as_token of a tenant is expected.");
     }
-    throw new EmissaryError(
-      "unknown-token",
-      "The token is not that of a tenant: `emissary tenant list` shows the tenants.",
-    );
+    // It may be a good one of a user, who is not to be logged out because a proxy sends too much here.
+    throw new EmissaryError("unrecognized", "This is for tenants here, and the token is not one of theirs.");
   }
   const [asked, ...more] = queryAll(request, "user_id");
   if (asked === undefined) return { tenant, user: tenant.sender };

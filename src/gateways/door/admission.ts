@@ -16,6 +16,8 @@ export interface AdmissionParts {
   readonly clock: Clock;
   /** Whose a user's token is, as the homeserver says; null for nobody's. */
   readonly userOf: (token: string) => Promise<string | null>;
+  /** Answers a request as the homeserver answers whoever has such a token; false where it knows the token after all. */
+  readonly disown: (request: FastifyRequest, reply: FastifyReply) => Promise<boolean>;
   /** Told of each request that there was no place for. */
   readonly refused: (who: CallerKind, kind: RequestKind) => void;
 }
@@ -68,17 +70,26 @@ export class Admission {
   }
 
   /**
-   * For whoever is no tenant.
-   * @throws EmissaryError likewise; `missing-token` or `unknown-token` where another server would have to be asked for a stranger; why
-   *   the homeserver does not tell whose a token is
+   * For whoever is no tenant. A token that nobody has is refused in the homeserver's own words: only it knows whether its user is to log in
+   * again and keeps all (`soft_logout`), or is logged out for good.
+   * @param isForUsers whether it is nothing for those whose token is nobody's
+   * @throws EmissaryError likewise; `missing-token` where another server would have to be asked for a stranger; why the homeserver does
+   *   not tell whose a token is
    */
-  other(handler: Handler): Handler {
+  other(handler: Handler, isForUsers = false): Handler {
     return async (request, reply) => {
       const token = tokenOf(request);
       const user = token === null ? null : await this.#userOf(token);
       if (user !== null) return this.#place("user", user, handler, request, reply);
-      const server = serverAsked(request.raw.url ?? "/", this.#parts.own);
-      if (server !== null) throw stranger(token);
+      const asksAnother = serverAsked(request.raw.url ?? "/", this.#parts.own) !== null;
+      if (token === null && asksAnother) {
+        throw new EmissaryError("missing-token", "A token is needed to have another server asked.");
+      }
+      if (token !== null && (asksAnother || isForUsers)) {
+        const disown: Handler = async () =>
+          (await this.#parts.disown(request, reply)) ? reply : handler(request, reply);
+        return this.#place("stranger", "", disown, request, reply);
+      }
       return this.#place("stranger", "", handler, request, reply);
     };
   }
@@ -122,10 +133,4 @@ export class Admission {
       leave();
     }
   }
-}
-
-function stranger(token: string | null): EmissaryError {
-  return token === null
-    ? new EmissaryError("missing-token", "A token is needed to have another server asked.")
-    : new EmissaryError("unknown-token", "The homeserver does not know this token.");
 }

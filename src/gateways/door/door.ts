@@ -11,7 +11,7 @@ export interface Surface {
 }
 
 export interface DoorParts {
-  /** For tenants, and for whoever has no token that anybody knows. */
+  /** For tenants, and to refuse whoever is none what only they have. */
   readonly tenants: Surface & {
     /** The tenant that asks, by its ID; null for whoever is none. */
     readonly whose: (request: FastifyRequest) => string | null;
@@ -50,14 +50,14 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, ad
     if (tenants.whose(request) === null && !isClientTarget(request.raw.url ?? "")) await refusePath(request, reply);
   });
   const onward = passOn === null ? null : admission.other(passOn);
-  const others = (otherwise: Handler): Handler => onward ?? otherwise;
+  // What only tenants have is refused as one that is not there: at "unknown token" clients forget session and keys.
+  const others = (otherwise: Handler): Handler => onward ?? admission.other(otherwise, true);
   for (const path of new Set([...tenants.handlers.keys(), ...users.handlers.keys()])) {
     const forTenants = handlersAt(tenants, path);
     const forUsers = handlersAt(users, path);
     const handlers: Partial<Record<Method, Handler>> = {};
     for (const method of new Set([...methodsOf(forTenants), ...methodsOf(forUsers)])) {
       const tenant = forTenants?.[method] ?? (forTenants === undefined ? tenants.refuse.path : tenants.refuse.method);
-      // A user is not told that its token is unknown, where a proxy sends too much here: clients log out at that.
       const own = forUsers?.[method];
       const user = own === undefined ? others(forUsers === undefined ? tenant : refuseMethod) : admission.other(own);
       handlers[method] = (request, reply) => {
@@ -72,14 +72,13 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, ad
     );
   }
   // Looked for without a token, and best not there: who is to come here is given the gateway's address.
-  serve(server, "/.well-known/matrix/client", { GET: others(refusePath) });
+  serve(server, "/.well-known/matrix/client", { GET: onward ?? refusePath });
   server.setNotFoundHandler((request, reply) => {
     const { path: refuse } = tenants.refuse;
     // A browser's, before any request to us: it has no token, and the homeserver has nothing to add.
     if (request.method === "OPTIONS") return reply.code(204).send();
     if (tenants.whose(request) !== null) return refuse(request, reply);
-    if (onward !== null) return onward(request, reply);
-    return refuse(request, reply);
+    return (onward ?? refusePath)(request, reply);
   });
 }
 

@@ -9,10 +9,20 @@ export interface Identity {
 }
 
 export interface TokenOwners {
-  /** Null where the homeserver does not know the token. @throws EmissaryError where it cannot be asked. */
-  ownerOf(token: string): Promise<Identity | null>;
+  /**
+   * Null where the homeserver does not know the token.
+   * @param as the user that an appservice's token is to stand for; a user's own stands for nobody else
+   * @throws EmissaryError where it cannot be asked.
+   */
+  ownerOf(token: string, as?: string): Promise<Identity | null>;
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError likewise */
   sees(token: string, roomId: RoomId): Promise<boolean>;
+  /**
+   * Whether the user, who is the token's owner or `as`, is in the room, whatever it is called: this is asked for what goes to the homeserver as
+   * it came.
+   * @throws EmissaryError likewise
+   */
+  isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean>;
 }
 
 export interface History {

@@ -5,6 +5,7 @@ import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 import { masked, maskedEndpoints } from "./masked.ts";
 import { deviceEndpoints } from "./msc2753/endpoints.ts";
 import { readEndpoints } from "./reads.ts";
+import { receiptEndpoints } from "./receipts.ts";
 import { roomEndpoints } from "./rooms.ts";
 
 const VERSIONS_BYTES = 256 * 1024;
@@ -25,6 +26,7 @@ const versions: PeekHandler = (parts, request, reply) =>
 export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = [
   ...readEndpoints,
   ...roomEndpoints,
+  ...receiptEndpoints,
   ...deviceEndpoints,
   ...maskedEndpoints,
   {

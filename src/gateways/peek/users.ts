@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Clock } from "../../model/clock.ts";
-import type { RoomId } from "../../model/ids.ts";
+import type { RoomId, UserId } from "../../model/ids.ts";
 import { remember } from "../../model/remember.ts";
 import { SharedAnswers } from "../../model/shared-answers.ts";
 import { Shares } from "../../model/shares.ts";
@@ -30,9 +30,11 @@ export class KnownUsers {
 
   /**
    * Null for a token that is nobody's. Many who ask at once share one question.
+   * @param as the user that an appservice's token is to stand for; this is remembered by nobody
    * @throws EmissaryError as TokenOwners does; `limited` where too many tokens are asked about
    */
-  identify(token: string): Promise<Identity | null> {
+  identify(token: string, as?: string): Promise<Identity | null> {
+    if (as !== undefined) return this.#owners.ownerOf(token, as);
     const key = keyOf(token);
     return this.#known.get(key, async () => {
       const place = await this.#questions.take(this.#seen.has(key) ? "seen" : "new");
@@ -58,6 +60,11 @@ export class KnownUsers {
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError as TokenOwners does */
   sees(token: string, roomId: RoomId): Promise<boolean> {
     return this.#owners.sees(token, roomId);
+  }
+
+  /** Whether the user, who is the token's owner or `as`, is in the room. @throws EmissaryError as TokenOwners does */
+  isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean> {
+    return this.#owners.isMember(token, room, userId, as);
   }
 
   /** Who asks, if that is known without asking; else null. */

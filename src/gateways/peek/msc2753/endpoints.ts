@@ -2,13 +2,14 @@ import { upstreamRequest } from "../../../platform/http/upstream.ts";
 import { tokenOf } from "../../../platform/http/bearer.ts";
 import { askerOf as callerOf, goneOf } from "../../../platform/http/callers.ts";
 import { CLIENT_V3 } from "../../../platform/http/client-paths.ts";
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isServerName, type RoomId } from "../../../model/ids.ts";
 import type { Lease } from "../../../model/lease.ts";
 import { mergeVia } from "../../../model/room.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
+import { disown } from "../../../platform/http/disown.ts";
 import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "../peek.ts";
@@ -25,17 +26,22 @@ interface Asker extends Identity {
   readonly who: string;
 }
 
-async function askerOf(parts: PeekParts, request: FastifyRequest): Promise<Asker> {
+/** Who asks; null where the homeserver has refused the token. */
+async function askerOf(parts: PeekParts, request: FastifyRequest, reply: FastifyReply): Promise<Asker | null> {
   const token = tokenOf(request);
   if (token === null) throw new EmissaryError("missing-token", "A token is needed to peek.");
   const identity = await parts.users.identifyNow(token);
-  if (identity === null) throw new EmissaryError("unknown-token", "The homeserver does not know this token.");
+  if (identity === null) {
+    if (await disown(parts.upstream, request, reply)) return null;
+    throw new EmissaryError("homeserver-error", "The homeserver does not tell whose a token is that it knows.");
+  }
   return { ...identity, token, who: deviceKey(identity) };
 }
 
 /** Begins a peek, or renews it: then nothing of the room is told again. */
 const peek: PeekHandler = async (parts, request, reply) => {
-  const asker = await askerOf(parts, request);
+  const asker = await askerOf(parts, request, reply);
+  if (asker === null) return reply;
   const { servers = [] } = await readJson(request, BODY_LIMIT);
   const named = Array.isArray(servers) ? servers.filter((name) => typeof name === "string") : [];
   const via = mergeVia(
@@ -76,10 +82,11 @@ async function requirePlace({ peeks, peeker }: PeekParts, { who }: Asker, roomId
   });
 }
 
-const unpeek: PeekHandler = async (parts, request) => {
-  const { who } = await askerOf(parts, request);
+const unpeek: PeekHandler = async (parts, request, reply) => {
+  const asker = await askerOf(parts, request, reply);
+  if (asker === null) return reply;
   const roomId = roomIdFrom(param(request, "roomId"));
-  if (await parts.peeker.close(who, roomId)) return {};
+  if (await parts.peeker.close(asker.who, roomId)) return {};
   throw new EmissaryError("bad-state", "This device does not peek into this room.");
 };
 
