@@ -9,6 +9,7 @@ import type { Policy } from "../policy/policy.ts";
 import type { Attendance } from "../model/attendance.ts";
 import type { AttendanceStore, PseudouserMoves } from "./contracts.ts";
 import { Declining, type DeclineOutcome } from "./declining.ts";
+import { LATELY_MS, lingerOf, type Visits } from "./linger.ts";
 import { Mover, type KeeperOptions } from "./mover.ts";
 import { Pace } from "./pace.ts";
 import { isOverRefused, plan } from "./plan.ts";
@@ -21,6 +22,7 @@ export type { KeeperOptions };
 
 export interface KeeperParts {
   readonly store: AttendanceStore;
+  readonly visits: Visits;
   readonly moves: PseudouserMoves;
   readonly policy: Policy;
   readonly standIns: Pick<StandIns, "letIn">;
@@ -178,7 +180,8 @@ export class Keeper {
     const situation = await store.situation(roomId);
     const { attendance, ownMembership, leases } = situation;
     const now = clock.now();
-    const { linger } = this.#options;
+    const isLeft = leases.length === 0 && ownMembership === "join";
+    const linger = isLeft ? await this.#lingerIn(roomId, now) : this.#options.linger;
     const draw = random.fraction();
     const step = plan({ now, ownMembership, liveLeases: leases.length, attendance, linger, draw });
     switch (step.act) {
@@ -206,6 +209,13 @@ export class Keeper {
         );
       }
     }
+  }
+
+  async #lingerIn(roomId: RoomId, now: number): Promise<number> {
+    const { linger, maxRooms } = this.#options;
+    const { visits } = this.#parts;
+    const [hours, rooms] = await Promise.all([visits.hours(roomId, now - LATELY_MS), visits.rooms()]);
+    return lingerOf({ linger, hours, rooms, maxRooms });
   }
 
   #putOff(roomId: RoomId, failure: Failure): Promise<void> {

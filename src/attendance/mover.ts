@@ -14,8 +14,13 @@ import type { Turn } from "./slots.ts";
 import type { StandIns } from "./stand-ins.ts";
 
 export interface KeeperOptions {
-  /** How long we stay in a room that no lease holds any more, milliseconds, and up to half as long again. */
+  /**
+   * How long we stay in a room that no lease holds any more, milliseconds, and up to half as long again; longer in one that is looked into often
+   * (linger.ts).
+   */
   readonly linger: number;
+  /** How many rooms there may be in all. */
+  readonly maxRooms: number;
   /** Joins and leaves under way at once. */
   readonly concurrency: number;
   readonly joinsPerSecond: number;

@@ -66,7 +66,8 @@ export class Presence {
       random,
       log,
       refused,
-      options: config.attendance,
+      visits: storage.visits,
+      options: { ...config.attendance, maxRooms: config.policy.maxRooms },
     });
     const { stepped } = this.keeper;
     this.#reviewer = new Reviewer({
@@ -184,7 +185,7 @@ export class Presence {
 
   configure({ policy, attendance }: Pick<Config, "policy" | "attendance">): void {
     this.#floods.setRate(policy.maxEventRate);
-    this.keeper.setOptions(attendance);
+    this.keeper.setOptions({ ...attendance, maxRooms: policy.maxRooms });
   }
 
   /** What it does in the background; each settles some time after the stop. */

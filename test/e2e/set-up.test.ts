@@ -15,7 +15,7 @@ describe("the pseudouser", () => {
       user_id: `@:${stage.ours.serverName}`,
     });
     const profile = await stage.askAsPseudouser(`/_matrix/client/v3/profile/${encodeURIComponent(stage.pseudouser)}`);
-    expect(profile).toMatchObject({ displayname: stage.ours.serverName });
+    expect(profile).toMatchObject({ displayname: `${stage.ours.serverName} (preview)` });
   });
 
   it("is found as it is by a second start", async () => {

@@ -196,6 +196,7 @@ export class FakeRooms implements PseudouserMoves {
 
 export const OPTIONS: KeeperOptions = {
   linger: 60_000,
+  maxRooms: 1_000,
   concurrency: 4,
   joinsPerSecond: Infinity,
   joinTimeout: 600_000,
@@ -269,6 +270,7 @@ export class Program {
     this.keeper = new Keeper({
       standIns: { letIn: async () => null },
       store: stores.attendance,
+      visits: stores.visits,
       moves: rooms.seenBy(() => this.#isDead),
       policy: this.policy,
       desk: this.desk,

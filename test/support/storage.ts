@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { AttendanceStore, StandInStore } from "../../src/attendance/contracts.ts";
+import type { Visits } from "../../src/attendance/linger.ts";
 import type { Coverage } from "../../src/feed/contracts.ts";
 import type { AuditWriter, MediaReservations, PersonaStore, RoomMakings } from "../../src/gateways/act/contracts.ts";
 import type { AliasStore } from "../../src/gateways/alias/contracts.ts";
@@ -40,6 +41,7 @@ export interface Stores {
   readonly leases: LeaseStore;
   readonly peeks: PeekStore;
   readonly coverage: Coverage;
+  readonly visits: Visits;
   readonly attendance: AttendanceStore & AttendedRooms;
   readonly tenants: TenantStore;
   readonly deliveries: DeliveryStore;
@@ -144,6 +146,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     leases: slow(stores.leases),
     peeks: slow(stores.peeks),
     coverage: slow(stores.coverage),
+    visits: slow(stores.visits),
     attendance: slow(stores.attendance),
     tenants: slow(stores.tenants),
     deliveries: slow(stores.deliveries),

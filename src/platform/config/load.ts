@@ -11,6 +11,7 @@ import { ADMIN_TOKEN, ADMIN_TOKEN_EXPECTED } from "./admin.ts";
 import { camelKeys, deepFreeze, sections, type AdminAccess, type Config, type SectionName } from "./config.ts";
 import { contradictions, type Parts } from "./contradictions.ts";
 import { faultsOf, shown, unknownKey } from "./faults.ts";
+import { forServer } from "./pseudouser.ts";
 import { secretFrom, secretInFile, type Environment } from "./secrets.ts";
 import { isOpenToOthers, readYaml } from "./yaml-file.ts";
 
@@ -67,13 +68,13 @@ export function load(source: Source): { config: Config; warnings: string[] } {
 
   const config: Config = {
     homeserver,
-    pseudouser,
+    pseudouser: { ...pseudouser, displayname: forServer(pseudouser.displayname, homeserver.serverName) },
     appservice,
     gateway,
     peek,
     admin,
     storage,
-    attendance,
+    attendance: { ...attendance, joinReason: forServer(attendance.joinReason, homeserver.serverName) },
     policy,
     aliases,
     invites,

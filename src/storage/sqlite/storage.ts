@@ -40,6 +40,7 @@ import { SqliteStrangerStore } from "./stranger-store.ts";
 import { SyncFactsStore } from "./sync-facts-store.ts";
 import { SqliteTenantStore } from "./tenant-store.ts";
 import { SqliteUpgradeStore } from "./upgrade-store.ts";
+import { VisitStore } from "./visit-store.ts";
 
 /** Every store over one SQLite file and one connection: one process writes, and each call is one transaction. */
 export class SqliteStorage {
@@ -74,6 +75,7 @@ export class SqliteStorage {
   readonly overview: OverviewStore;
   readonly reconcile: SqliteReconcileStore;
   readonly pseudousers: PseudouserStore;
+  readonly visits: VisitStore;
   readonly history: RetentionStore;
   readonly backups: SqliteBackups;
   readonly openings: OpeningStore;
@@ -130,6 +132,7 @@ export class SqliteStorage {
     this.deliveries = new SqliteDeliveryStore(db, this.audit);
     this.overview = new OverviewStore(db, book);
     this.pseudousers = new PseudouserStore(db);
+    this.visits = new VisitStore(db);
     this.history = new RetentionStore(db);
     this.backups = new SqliteBackups(db, this.audit);
     this.reconcile = new SqliteReconcileStore(db, changes);

@@ -335,6 +335,28 @@ describe("when the last lease of a room has ended", () => {
     expect(Math.max(...lingered)).toBeLessThanOrEqual(1.5 * MINUTE);
   });
 
+  test.each([
+    ["looked into in one hour, however often", 10 * MINUTE, "peek", 1],
+    ["looked into in three hours of the day", 60 * MINUTE, "peek", 4],
+    ["that a bot was in as often", 60 * MINUTE, "tenant", 1],
+    ["looked into in three hours, where half of the rooms are used", 60 * MINUTE, "peek", 1, 1],
+  ] as const)("a room %s is left after its own time", async (_what, apart, kind, times, maxRooms: number = 1_000) => {
+    const here = await scene({ options: { maxRooms } });
+    // Soon after an hour has begun.
+    await here.clock.advance(65 * MINUTE - (here.clock.now() % (60 * MINUTE)));
+    for (let looks = 0; looks < 3; looks += 1) {
+      const name = `somebody-${looks}`;
+      await here.program.keeper.untilPresent(await take(here, ROOM, { kind, name }), PATIENT, NEVER);
+      await settle();
+      await here.program.desk.release(ROOM, { kind, name });
+      if (looks < 2) await here.clock.advance(apart);
+    }
+    await here.clock.advance(times * MINUTE - 1);
+    expect(here.rooms.membership(ROOM)).toBe("join");
+    await here.clock.advance((times * MINUTE) / 2 + 1);
+    expect(here.rooms.membership(ROOM)).toBe("leave");
+  });
+
   test("a restart does not draw the time of leaving anew", async () => {
     const here = await present();
     await here.program.desk.release(ROOM, TELEGRAM);

@@ -17,13 +17,30 @@ import {
 /** The required keys, with other text in place of one of them or added at the end. */
 const withLine = (from: string, to: string) => REQUIRED.replace(from, to);
 
+describe("what rooms are shown of the pseudouser", () => {
+  test.each([
+    ['"{server}: {server}"', "example.org: example.org"],
+    ['"Our emissary"', "Our emissary"],
+    ["null", null],
+  ])("%s is %j", (text, expected) => {
+    const path = join(
+      folderWith({
+        config: `${REQUIRED}pseudouser: { displayname: ${text} }\nattendance: { join_reason: ${text} }\n`,
+      }),
+      "emissary.yaml",
+    );
+    const { config } = load({ path, env: {} });
+    expect([config.pseudouser.displayname, config.attendance.joinReason]).toEqual([expected, expected]);
+  });
+});
+
 describe("an operator who gives the required keys only", () => {
   test("gets every default, durations in milliseconds and paths beside the configuration", () => {
     const folder = folderWith();
     const { config, warnings } = load({ path: join(folder, "emissary.yaml"), env: {} });
     expect(config).toEqual({
       homeserver: { url: "http://127.0.0.1:8008", serverName: "example.org" },
-      pseudouser: { localpart: "", displayname: null },
+      pseudouser: { localpart: "", displayname: "example.org (preview)" },
       appservice: {
         listen: { host: "127.0.0.1", port: 9009 },
         url: "http://127.0.0.1:9009",
@@ -51,7 +68,7 @@ describe("an operator who gives the required keys only", () => {
         concurrency: 4,
         joinsPerSecond: 5,
         joinTimeout: 600_000,
-        joinReason: null,
+        joinReason: "Somebody at example.org looks into this room, or has a bot here.",
         functionalMember: true,
       },
       policy: {
