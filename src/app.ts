@@ -150,6 +150,7 @@ export class App {
       desk: this.#guard.desk,
       pointers: this.#guard.pointers,
       routes: this.#guard.routes,
+      health: this.#guard.health,
       keeper: this.#presence.keeper,
       standIns: this.#presence.standIns,
       couriers: this.#readers.couriers,

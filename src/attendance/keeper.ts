@@ -107,9 +107,10 @@ export class Keeper {
   /**
    * Resolves once the pseudouser is in the lease's room.
    * @throws EmissaryError when the lease ended without that (refused, kicked, released …), or at the deadline `within` milliseconds from now.
+   *   Where no try has failed until then its reason is STILL_JOINING. Where `isOnce`, also when a try failed at the room's servers.
    */
-  untilPresent(lease: Lease, within: number, abort: AbortSignal): Promise<void> {
-    return this.#presence.until(lease, within, abort);
+  untilPresent(lease: Lease, within: number, abort: AbortSignal, isOnce = false): Promise<void> {
+    return this.#presence.until(lease, within, abort, isOnce);
   }
 
   /** Declines an invite of the pseudouser, where nobody wants it there; `retry` where that did not come about for now. */

@@ -1,12 +1,18 @@
 import { withLimit, type Clock, type Random } from "../model/clock.ts";
 import { joinedByInvite } from "./early-joins.ts";
-import type { RoomId } from "../model/ids.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
 import type { HolderKind } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Membership } from "../model/membership.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { Policy } from "../policy/policy.ts";
-import type { AttendanceStore, MoveAnswer, PseudouserMoves, RoomSituation } from "./contracts.ts";
+import {
+  NO_SERVER,
+  type AttendanceStore,
+  type MoveAnswer,
+  type PseudouserMoves,
+  type RoomSituation,
+} from "./contracts.ts";
 import { objectionToAll } from "./objection.ts";
 import type { Pace } from "./pace.ts";
 import { putOff, type Failure } from "./put-off.ts";
@@ -88,8 +94,9 @@ export class Mover {
     turn.waits();
     const { joinReason: reason, joinTimeout } = this.#parts.options();
     const way = { via: await policy.routes(roomId, via), reason };
+    turn.server = way.via[0] ?? "";
     const isStopping = (): boolean => stopping.aborted;
-    const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp);
+    const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp, way.via);
     let answer = ownMembership === "invite" ? await joinedByInvite(join, clock, stopping) : await join();
     if (answer?.outcome === "refused") {
       const { standIns } = this.#parts;
@@ -98,8 +105,11 @@ export class Mover {
     }
     // What breaks off what we wait for tells nothing of the room: the next start goes on with it.
     if (answer === null || (answer.outcome !== "done" && isStopping())) return;
+    if (answer.outcome === "refused" || (answer.outcome === "retry" && answer.code === NO_SERVER))
+      policy.refused(roomId);
     if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now(), newest);
     if (answer.outcome === "retry") return this.#putOff(roomId, answer);
+    policy.joined(roomId);
     await store.noteDeed(roomId, "room.join", clock.now());
     log.info("room.joined", { room: roomId });
     if ((await this.look(roomId)) !== "join") await this.#notShown(roomId, "join");
@@ -137,6 +147,7 @@ export class Mover {
     work: (limit: AbortSignal) => Promise<MoveAnswer>,
     within: number,
     givesUp: AbortSignal,
+    via: readonly ServerName[] = [],
   ): Promise<MoveAnswer | null> {
     const { clock, stopping } = this.#parts;
     const { answer, isLate } = await withLimit(clock, within, stopping, async (limit) => ({
@@ -145,8 +156,9 @@ export class Mover {
     }));
     if (stopping.aborted && answer.outcome === "retry") return null;
     if (answer.outcome !== "retry") return answer;
+    const through = via.length === 0 ? "" : ` through ${via.join(", ")}`;
     const reason = isLate
-      ? `no answer within ${within / 1000} s (attendance.join_timeout)`
+      ? `no answer${through} within ${within / 1000} s (attendance.join_timeout)`
       : givesUp.aborted
         ? "no answer yet, while too many others wait for one, too"
         : null;

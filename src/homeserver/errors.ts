@@ -36,3 +36,10 @@ export function failureOf(answer: Answer, doing: string): EmissaryError {
     { reason: answer.errcode ?? String(answer.status) },
   );
 }
+
+/** Where no answer came within the time of a question that the homeserver passes on: it is another server's silence, and says so. */
+export function silenceOf(error: unknown, sentence: string): unknown {
+  const cause: unknown = error instanceof EmissaryError ? error.cause : null;
+  const isSilence = cause instanceof Error && "code" in cause && cause.code === "UND_ERR_HEADERS_TIMEOUT";
+  return isSilence ? new EmissaryError("timeout", sentence, { told: sentence, cause: error }) : error;
+}

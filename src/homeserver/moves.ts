@@ -1,4 +1,4 @@
-import type { JoinWay, MoveAnswer, PseudouserMoves } from "../attendance/contracts.ts";
+import { NO_SERVER, type JoinWay, type MoveAnswer, type PseudouserMoves } from "../attendance/contracts.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomEvent, type RoomEvent } from "../model/event.ts";
 import type { RoomId } from "../model/ids.ts";
@@ -65,6 +65,10 @@ export function moveAnswerOf(answer: Answer): MoveAnswer {
   if (answer.status === 200) return { outcome: "done" };
   const code = answer.errcode ?? `HTTP_${answer.status}`;
   const reason = answer.error ?? `status ${answer.status}`;
+  // The homeserver's own word, not that of a proxy before it: Synapse says so of a room whose servers fail, or say that they do not have it.
+  if (answer.status === 502 && answer.errcode !== null) {
+    return { outcome: "retry", code: NO_SERVER, reason, retryAfter: answer.retryAfter };
+  }
   // A token that the homeserver does not know is repaired by loading the registration, not by giving up the room.
   if (isWorthRetrying(answer) || answer.status === 401) {
     return { outcome: "retry", code, reason, retryAfter: answer.retryAfter };

@@ -43,6 +43,8 @@ const TOLD_ENDS: Readonly<Record<string, string>> = {
   expired: "The lease in this room is over.",
   upgraded: "The room was replaced by another.",
   "tenant-removed": "The tenant was removed.",
+  "no-server": "None of the servers that were asked lets this server into the room.",
+  "still-joining": "Joining this room takes long, as it does where a room is large. It goes on: ask again in a minute.",
   "not-listed": "This room is not one that this server lets its users look into.",
 };
 

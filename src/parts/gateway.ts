@@ -9,6 +9,7 @@ import type { RoomEvent } from "../model/event.ts";
 import { BytesHeld } from "../model/bytes-held.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Pointers } from "../policy/pointers.ts";
+import type { RouteHealth } from "../policy/route-health.ts";
 import type { Routes } from "../policy/routes.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import { AuditQueue } from "../gateways/act/checks/audit-queue.ts";
@@ -56,6 +57,7 @@ export interface GatewayParts extends Shared {
   readonly desk: LeaseDesk;
   readonly pointers: Pointers;
   readonly routes: Routes;
+  readonly health: RouteHealth;
   readonly keeper: Keeper;
   readonly standIns: StandIns;
   readonly couriers: Couriers;
@@ -202,6 +204,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     leases: {
       find: (roomId, holder) => storage.leases.find(roomId, holder),
       countOf: (holder) => storage.peeks.countOf(holder),
+      longestUnread: (holder, limit) => storage.peeks.longestUnread(holder, limit),
     },
     keeper,
     ledger: storage.ledger,
@@ -236,6 +239,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     peeks: storage.peeks,
     peekedRooms,
     routes,
+    health: parts.health,
     ledger: storage.ledger,
     count: (outcome) => metrics.peekRequests.inc({ outcome }),
   });

@@ -10,6 +10,7 @@ import { budgetsOf, type BudgetKind } from "../policy/payers.ts";
 import { ExceptionWatch } from "../policy/exception-watch.ts";
 import { Pointers } from "../policy/pointers.ts";
 import { Policy } from "../policy/policy.ts";
+import { RouteHealth } from "../policy/route-health.ts";
 import { Routes } from "../policy/routes.ts";
 import { Rules } from "../policy/rules.ts";
 import { ServerAcls } from "../policy/server-acl.ts";
@@ -23,6 +24,7 @@ export class Guard {
   readonly pointers: Pointers;
   readonly routes: Routes;
   readonly policy: Policy;
+  readonly health: RouteHealth;
   readonly desk: LeaseDesk;
   readonly refusals: LeaseRefusals;
   readonly #shared: Shared;
@@ -50,6 +52,7 @@ export class Guard {
       clock,
     });
     this.#budgets = new Budgets(budgetsOf(config.policy), clock);
+    this.health = new RouteHealth(clock);
     this.policy = new Policy({
       own,
       ledger: storage.ledger,
@@ -61,6 +64,7 @@ export class Guard {
       coolDowns: storage.coolDowns,
       budgets: this.#budgets,
       limits: config.policy,
+      health: this.health,
       clock,
     });
     this.refusals = new LeaseRefusals({

@@ -72,6 +72,16 @@ export class Budgets<Kind extends string> {
     }
   }
 
+  /** Gives one back to each of them. */
+  giveBack(payers: readonly Payer<Kind>[]): void {
+    for (const payer of payers) {
+      const budget = this.#budgets[payer.kind];
+      const left = Math.min(budget.joins, this.#left(payer, budget) + 1);
+      const bucket = this.#bucketsOf(payer.kind).get(payer.name);
+      if (bucket !== undefined) bucket.left = left;
+    }
+  }
+
   /** What is left to those that have the least, per kind at most `limit`, the poorest first. Whole budgets are left out. */
   levels(limit: number): readonly BudgetLevel<Kind>[] {
     return [...this.#buckets].flatMap(([kind, buckets]) =>

@@ -1,7 +1,8 @@
 import type { RoomId, ServerName, UserId } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import type { RuleFinding, Verdict, VerdictCode } from "../model/verdict.ts";
-import type { Budgets } from "./budgets.ts";
+import { remember } from "../model/remember.ts";
+import type { Budgets, Payer } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
 import { makersOf, type BudgetKind } from "./payers.ts";
 import type { Limits, Stage } from "./question.ts";
@@ -12,12 +13,17 @@ export interface PolicyParts extends WeighingParts {
   readonly budgets: Budgets<BudgetKind>;
 }
 
+/** Payments that are remembered; of one that is forgotten nothing comes back. */
+const PAYMENTS = 10_000;
+
 /** May the pseudouser be in a room for somebody, and who pays for the join? The one who answers, whoever asks. */
 export class Policy {
   readonly #weighing: Weighing;
   readonly #budgets: Budgets<BudgetKind>;
   /** Rooms that were paid for and whose lease is being booked: others who come meanwhile cause no join of their own. */
   readonly #paid = new Map<RoomId, number>();
+  /** Who paid for joins of which nobody knows yet what becomes of them. */
+  readonly #payments = new Map<RoomId, readonly Payer<BudgetKind>[]>();
 
   constructor(parts: PolicyParts) {
     this.#weighing = new Weighing(parts);
@@ -53,7 +59,10 @@ export class Policy {
     const shortage = isPaid ? null : this.#budgets.shortage(payers);
     const verdict = judge({ ...question, shortage });
     if (!verdict.allowed) return { verdict, told, booked: null };
-    if (!isPaid) this.#budgets.spend(payers);
+    if (!isPaid) {
+      this.#budgets.spend(payers);
+      remember(this.#payments, ask.roomId, payers, PAYMENTS);
+    }
     this.#paid.set(ask.roomId, (this.#paid.get(ask.roomId) ?? 0) + 1);
     try {
       return { verdict, told, booked: await book(via) };
@@ -83,6 +92,21 @@ export class Policy {
     return verdict;
   }
 
+  /** A join came about: who paid for it got it. */
+  joined(roomId: RoomId): void {
+    this.#payments.delete(roomId);
+  }
+
+  /**
+   * The servers that were asked refuse the join: nobody got anything, so nobody pays. The room had its try, and is not tried without end;
+   * nor is anybody else's room, since each look at one is paid for, too.
+   */
+  refused(roomId: RoomId): void {
+    const payers = this.#payments.get(roomId) ?? [];
+    this.#payments.delete(roomId);
+    this.#budgets.giveBack(payers.filter(({ kind }) => kind !== "room"));
+  }
+
   /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
   isExcepted(roomId: RoomId): Promise<boolean> {
     return this.#weighing.isExcepted(roomId);
@@ -93,7 +117,7 @@ export class Policy {
     return this.#weighing.ofInvite(roomId, names, inviter);
   }
 
-  /** Those of a room's routes that may be asked for it now. */
+  /** Those of a room's routes that may be asked for it now, in the order in which to try them. */
   routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
     return this.#weighing.routes(roomId, via);
   }

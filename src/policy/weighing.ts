@@ -16,6 +16,7 @@ import { goesByAlias, movedAlias, wordFor, type MovedAlias, type Word } from "./
 import type { Pointers } from "./pointers.ts";
 import type { Limits, Question, RoomLook, Stage } from "./question.ts";
 import { RoomRules } from "./room-rules.ts";
+import { RouteHealth } from "./route-health.ts";
 import { Routes } from "./routes.ts";
 import type { Entity, Standing } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
@@ -74,6 +75,8 @@ export interface WeighingParts {
   readonly coolDowns: CoolDowns;
   readonly limits: Limits;
   readonly clock: Clock;
+  /** Shared with whoever else asks through routes; its own where left out. */
+  readonly health?: RouteHealth;
 }
 
 export interface Weighed {
@@ -94,13 +97,15 @@ export class Weighing {
   readonly #roomRules: RoomRules;
   readonly #acls = new ServerAcls();
   readonly #routes: Routes;
+  readonly #health: RouteHealth;
   #limits: Limits;
 
   constructor(parts: WeighingParts) {
     this.#parts = parts;
     this.#server = serverOf(parts.own);
     this.#limits = parts.limits;
-    this.#looks = new Looks(parts.looker, parts.clock);
+    this.#health = parts.health ?? new RouteHealth(parts.clock);
+    this.#looks = new Looks(parts.looker, parts.clock, this.#health);
     this.#routes = new Routes(parts.rules, this.#acls);
     this.#roomRules = new RoomRules(parts.rules, parts.pointers);
   }
@@ -214,9 +219,11 @@ export class Weighing {
     return [...(await this.#roomRules.ofInvite(roomId, names)), ...ofInviter];
   }
 
-  /** Those of a room's routes that may be asked for it now. */
+  /** Those of a room's routes that may be asked for it now, in the order in which to try them. Finds that out where it is not known. */
   async routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
-    return this.#routes.open(via, aclOf(await this.#parts.ledger.room(roomId)));
+    const open = this.#routes.open(via, aclOf(await this.#parts.ledger.room(roomId)));
+    await this.#looks.probe(roomId, open);
+    return this.#health.passable(roomId, open);
   }
 
   /** The rules against all routes of a room, where we need one; a homeserver whose users are in it tells of the room without. */

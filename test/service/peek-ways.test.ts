@@ -149,3 +149,55 @@ test("what a directory said of an alias comes before what others name, and the I
   const [join] = service.homeserver.seen("POST", JOIN);
   expect(join!.query.getAll("via")).toEqual(["elsewhere.test", "lists.test", "maker.test"]);
 });
+
+describe("a server that takes connections and says nothing", () => {
+  const via = (...servers: string[]): string => servers.map((server) => `via=${server}`).join("&");
+  const viaOfJoin = (service: Service): string[] => service.homeserver.seen("POST", JOIN)[0]!.query.getAll("via");
+
+  test.each([
+    ["is passed over by a look and the join that follows", ["silent.test", "elsewhere.test"]],
+    ["and so are several", ["silent.test", "mute.test", "elsewhere.test"]],
+  ])("%s", async (_what, servers) => {
+    const service = await start();
+    const room = openRoom(service);
+    for (const server of ["silent.test", "mute.test"]) service.homeserver.silent.add(server);
+    const path = `${V3}/rooms/${encodeURIComponent(room.id)}/initialSync?${via(...servers)}`;
+    expect((await ask(service, path)).status).toBe(200);
+    expect(viaOfJoin(service)).toEqual(["elsewhere.test"]);
+  });
+
+  test("is passed over by a join of the operator's, for which nobody looks", async () => {
+    const service = await start();
+    const room = openRoom(service, { historyVisibility: "shared" });
+    service.homeserver.silent.add("silent.test");
+    const wish = { via: ["silent.test", "elsewhere.test"] };
+    expect((await service.admin("POST", `/rooms/${encodeURIComponent(room.id)}/join`, wish)).status).toBe(200);
+    expect(viaOfJoin(service)).toEqual(["elsewhere.test"]);
+  });
+
+  test("is named where there is no other, and our own homeserver's address is not blamed", async () => {
+    const service = await start({ peek: { wait: 3_000 } });
+    const room = openRoom(service);
+    service.homeserver.silent.add("silent.test");
+    const path = `${V3}/rooms/${encodeURIComponent(room.id)}/initialSync?${via("silent.test")}`;
+    const { status, body } = await ask(service, path);
+    expect([status, body["errcode"], body[REASON]]).toEqual([403, "M_FORBIDDEN", "silent-routes"]);
+    expect(body["error"]).toContain("silent.test");
+    expect(body["error"]).not.toContain("homeserver.url");
+  });
+
+  test("is put last in a join of the user's own, once it is known for what it is", async () => {
+    const service = await start();
+    const room = openRoom(service);
+    service.homeserver.silent.add("silent.test");
+    const named = via("silent.test", "elsewhere.test");
+    await ask(service, `${V3}/rooms/${encodeURIComponent(room.id)}/initialSync?${named}`);
+    await ask(service, `${V3}/join/${encodeURIComponent(room.id)}?${named}&reason=x`, "POST");
+    const join = service.homeserver.seen("POST", JOIN).at(-1)!;
+    expect([...join.query.entries()].sort()).toEqual([
+      ["reason", "x"],
+      ["server_name", "elsewhere.test"],
+      ["via", "elsewhere.test"],
+    ]);
+  });
+});

@@ -50,18 +50,24 @@ const OF_USERS: readonly Asked[] = [
   { method: "GET", path: "/_matrix/client/v3/events?room_id=:roomId&timeout=0" },
 ];
 
-/** A room that the pseudouser is in for somebody else, one that it is not in, and none. */
-async function setUp(): Promise<{ service: Service; rooms: readonly string[]; one: string }> {
+/**
+ * A room that the pseudouser is in for somebody else, one that it is not in, and none.
+ * @param maker what their IDs name as their maker's server; nothing as from room version 12 on
+ */
+async function setUp(maker = ":elsewhere.test"): Promise<{ service: Service; rooms: readonly string[]; one: string }> {
   const service = await startService({ settings: { peek: { wait: 600_000 }, gateway: { frontDoor: true } } });
   const { homeserver } = service;
   // Only who is in a private room is told of it, as homeservers have it.
   const hidden = { joinRule: "invite", summary: "members", historyVisibility: "shared", creator: CREATOR } as const;
-  const [inside, outside] = [homeserver.makeRoom(hidden), homeserver.makeRoom(hidden)];
+  const [inside, outside] = ["!inside", "!outside"].map((id) =>
+    homeserver.makeRoom({ ...hidden, id: `${id}${maker}` }),
+  );
+  if (inside === undefined || outside === undefined) throw new Error("no rooms");
   homeserver.setMembership(inside, PSEUDOUSER, "invite", CREATOR);
   expect((await service.admin("POST", `/rooms/${encodeURIComponent(inside.id)}/join`, { via: [] })).status).toBe(200);
   await service.untilRoom(inside.id, { load: "loaded" });
   const { token } = await service.tenant("one");
-  return { service, rooms: [inside.id, outside.id, "!none:elsewhere.test"], one: token };
+  return { service, rooms: [inside.id, outside.id, `!none${maker}`], one: token };
 }
 
 function named(text: string, room: string): string {
@@ -109,7 +115,7 @@ describe("of a private room the answer is the same, whether the pseudouser is in
   }, 60_000);
 
   test("nor where every server that is named is denied", async () => {
-    const { service, rooms, one } = await setUp();
+    const { service, rooms, one } = await setUp("");
     const rule = { kind: "server", entity: "denied.test", verdict: "deny" };
     expect((await service.admin("POST", "/policy/rules", rule)).status).toBe(200);
     for (const token of [one, "token-of-alice"]) {

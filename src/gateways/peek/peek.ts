@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
+import type { RouteHealth } from "../../policy/route-health.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 import type { SharedPolls } from "./look/polls.ts";
 import type { PeekedRooms, PeekStore } from "./msc2753/contracts.ts";
@@ -17,6 +18,7 @@ export interface PeekParts {
   readonly users: KnownUsers;
   readonly peeker: Peeker;
   readonly routes: RoutesMemory;
+  readonly health: Pick<RouteHealth, "passable">;
   readonly devices: DeviceSync;
   readonly polls: SharedPolls;
   readonly peeks: Pick<PeekStore, "peeksOf">;

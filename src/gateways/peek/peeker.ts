@@ -5,7 +5,9 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type EventId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
 import { mergeVia, type Room } from "../../model/room.ts";
+import { NO_SERVER } from "../../attendance/contracts.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
+import { STILL_JOINING } from "../../attendance/presence.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import { resolveRoom, type RoomTarget } from "../../leases/target.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
@@ -13,6 +15,7 @@ import { matchesGlob } from "../../policy/glob.ts";
 import type { Pointers } from "../../policy/pointers.ts";
 import { isOpen, isReadable, isShown, opennessOf, shownRoutes } from "../../policy/openness.ts";
 import type { History, Identity } from "./contracts.ts";
+import type { PeekStore } from "./msc2753/contracts.ts";
 import { Openings, type Opening } from "./openings.ts";
 import { remember } from "../../model/remember.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
@@ -30,7 +33,7 @@ export interface PeekOptions {
 
 export interface PeekerParts {
   readonly desk: LeaseDesk;
-  readonly leases: Pick<LeaseStore, "find" | "countOf">;
+  readonly leases: Pick<LeaseStore, "find" | "countOf"> & Pick<PeekStore, "longestUnread">;
   readonly keeper: Pick<Keeper, "untilPresent">;
   readonly ledger: Pick<Ledger, "room">;
   readonly aliases: Pick<Pointers, "resolve" | "pointing">;
@@ -61,7 +64,14 @@ export class Peeker {
 
   constructor(parts: PeekerParts) {
     this.#parts = parts;
-    this.#openings = new Openings(parts.leases, parts.options);
+    const { leases, options } = parts;
+    const looks = {
+      find: (roomId: RoomId, holder: Holder) => leases.find(roomId, holder),
+      countOf: (holder: Holder) => leases.countOf(holder),
+      longestUnread: (holder: string, limit: number) => leases.longestUnread(holder, limit),
+      release: (roomId: RoomId, holder: Holder) => this.#release(roomId, holder),
+    };
+    this.#openings = new Openings(looks, options);
   }
 
   /** The room that is meant, with all routes to it that are known. @throws EmissaryError as resolveRoom does */
@@ -81,16 +91,23 @@ export class Peeker {
   /**
    * Resolves when the pseudouser is in the room for the user, and its history has been asked for. All of it takes `wait` at most.
    * @param who a name that no two users, or devices where these peek apart, share
-   * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, why the homeserver refuses, …: then no lease is left behind
+   * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, why the homeserver refuses, …: then no lease is left behind, but for
+   *   that of a join that is only slow (STILL_JOINING): who asks again is to find it done
    */
   async open(who: string, target: PeekTarget, gone: AbortSignal): Promise<Lease> {
     const { options, clock } = this.#parts;
     const via = await this.#listed(target);
     const opening = await this.#openings.begin(this.holderOf(who), target.roomId);
-    return withLimit(clock, options.wait, gone, (limit) => this.#opened(who, { ...target, via }, opening, limit));
+    return withLimit(clock, options.wait, gone, (limit) => this.#opened(who, { ...target, via }, opening, limit, gone));
   }
 
-  async #opened(who: string, target: PeekTarget, opening: Opening, limit: AbortSignal): Promise<Lease> {
+  async #opened(
+    who: string,
+    target: PeekTarget,
+    opening: Opening,
+    limit: AbortSignal,
+    gone: AbortSignal,
+  ): Promise<Lease> {
     const { desk, keeper, options, clock, routes } = this.#parts;
     const { roomId, alias, via } = target;
     const holder = this.holderOf(who);
@@ -101,22 +118,26 @@ export class Peeker {
     };
     const settled = taken.then(settle, settle);
     try {
-      const lease = await before(limit, taken);
+      const lease = await before(limit, taken, via);
       opening.booked();
-      await keeper.untilPresent(lease, options.wait, limit);
+      await keeper.untilPresent(lease, options.wait, limit, true);
       opening.succeeded();
       remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle, REMEMBERED);
       routes.hint(roomId, via);
       await this.#fetchHistory(roomId, limit);
       return lease;
     } catch (error) {
+      if (isStillJoining(error) && !gone.aborted) {
+        opening.succeeded();
+        throw error;
+      }
       const released = settled.then(async () => {
         if (opening.failed(isRefusal(error))) await this.close(who, roomId);
       });
       if (taking.isSettled) await released;
       // A lease that is booked after its user was answered is given back then. If that cannot be written, it expires.
       else released.catch(() => undefined);
-      throw error;
+      throw withRoutes(error, via);
     }
   }
 
@@ -147,7 +168,15 @@ export class Peeker {
   }
 
   async close(who: string, roomId: RoomId): Promise<boolean> {
-    const holder = this.holderOf(who);
+    return this.#release(roomId, this.holderOf(who));
+  }
+
+  /** The user waits for news of the room. @returns what ends that */
+  polling(who: string, roomId: RoomId): () => void {
+    return this.#openings.polling(this.holderOf(who), roomId);
+  }
+
+  #release(roomId: RoomId, holder: Holder): Promise<boolean> {
     this.#until.delete(keyOf(holder, roomId));
     return this.#parts.desk.release(roomId, holder);
   }
@@ -237,7 +266,7 @@ export class Peeker {
     const known = this.#histories.get(roomId);
     const fetched = known?.stay === stay ? known.fetched : history.fetch(roomId);
     remember(this.#histories, roomId, { stay, fetched }, REMEMBERED);
-    await before(limit, fetched).catch(() => undefined);
+    await before(limit, fetched, []).catch(() => undefined);
   }
 }
 
@@ -264,13 +293,31 @@ function keyOf({ name }: Holder, roomId: RoomId): string {
   return `${name} ${roomId}`;
 }
 
+function isStillJoining(error: unknown): boolean {
+  return error instanceof EmissaryError && error.reason === STILL_JOINING;
+}
+
+/** Whoever asked named these servers, or was shown them, and may name others. */
+function withRoutes(error: unknown, via: readonly ServerName[]): unknown {
+  if (!(error instanceof EmissaryError) || error.reason !== NO_SERVER || via.length === 0) return error;
+  const told = `None of the servers that were asked (${via.join(", ")}) lets this server into the room.`;
+  return new EmissaryError(error.code, error.message, { reason: NO_SERVER, told, cause: error });
+}
+
 /** @throws EmissaryError `timeout` where the signal aborts before the work is done, which goes on. */
-function before<Value>(limit: AbortSignal, work: Promise<Value>): Promise<Value> {
+function before<Value>(limit: AbortSignal, work: Promise<Value>, via: readonly ServerName[]): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const late = (): void =>
-      reject(new EmissaryError("timeout", "The homeserver has not told in time what room this is. Ask again."));
+    const late = (): void => reject(lateAnswer(via));
     work.then(resolve, reject);
     if (limit.aborted) late();
     else limit.addEventListener("abort", late, { once: true });
   });
+}
+
+function lateAnswer(via: readonly ServerName[]): EmissaryError {
+  const sentence =
+    via.length === 0
+      ? "The homeserver has not told in time what room this is. Ask again."
+      : `None of the servers that lead to this room (${via.join(", ")}) has told in time what it is. Ask again, or name others (via).`;
+  return new EmissaryError("timeout", sentence, { reason: "silent-routes", told: sentence });
 }

@@ -18,6 +18,7 @@ import type { Identity } from "./contracts.ts";
 import { maskedBytes, wantsAll } from "./masked.ts";
 import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
+import { refuseLook } from "./refused-look.ts";
 
 /** What a homeserver answers to whoever reads a room that it is not in, or that the reader may not see. */
 const REFUSALS: ReadonlySet<number> = new Set([403, 404]);
@@ -57,13 +58,18 @@ export async function readRoom(
 ): Promise<FastifyReply> {
   const token = tokenOf(request);
   if (token === null) return parts.upstream.asCaller(upstreamRequest(request), reply, manner.revision);
-  const target = isRoomAlias(idOrAlias) ? await parts.peeker.resolve(idOrAlias, viaOf(request), askerOf(reply)) : null;
+  let target: PeekTarget | null = null;
+  try {
+    if (isRoomAlias(idOrAlias)) target = await parts.peeker.resolve(idOrAlias, viaOf(request), askerOf(reply));
+  } catch (error) {
+    return refuseLook(error, reply);
+  }
   const roomId = target?.roomId ?? roomIdFrom(idOrAlias);
   const path = target === null ? undefined : pathWith(request, "roomId", roomId);
   const read: Read = { ...manner, token, roomId, target, asked: upstreamRequest(request, path) };
   // While a poll waits, nothing else shows that its user is there.
   const isPoll = manner.poll !== undefined;
-  if (isPoll) void keep(parts, read, () => parts.users.identifyNow(token));
+  if (isPoll) void keep(parts, read, () => parts.users.identifyNow(token), reply);
   const shared = (await manner.shared?.()) ?? null;
   if (shared !== null) {
     parts.count("passed");
@@ -86,20 +92,22 @@ async function open(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { token, roomId, asked, revision } = read;
-  // The homeserver has just refused the room and not the token, so that a remembered owner is good enough.
-  const identity = await parts.users.identify(token);
-  if (identity === null || (await isItsLastWord(parts, read, identity.userId, refusal.status))) {
-    return answer(reply, refusal);
-  }
+  let opened: Identity | null = null;
   try {
-    const target = read.target ?? (await parts.peeker.resolve(roomId, viaOf(request)));
-    await parts.peeker.open(identity.userId, target, goneOf(reply));
+    // The homeserver has just refused the room and not the token, so that a remembered owner is good enough.
+    const identity = await parts.users.identify(token);
+    if (identity !== null && !(await isItsLastWord(parts, read, identity.userId, refusal.status))) {
+      const target = read.target ?? (await parts.peeker.resolve(roomId, viaOf(request)));
+      await parts.peeker.open(identity.userId, target, goneOf(reply));
+      opened = identity;
+    }
   } catch (error) {
     if (error instanceof EmissaryError) parts.count("refused");
-    throw error;
+    return refuseLook(error, reply);
   }
+  if (opened === null) return answer(reply, refusal);
   parts.count("opened");
-  if (read.poll !== undefined) void keep(parts, read, async () => identity);
+  if (read.poll !== undefined) void keep(parts, read, async () => opened, reply);
   return parts.upstream.asCaller(asked, reply, revision);
 }
 
@@ -127,19 +135,26 @@ async function isItsLastWord(
 /**
  * Has the pseudouser stay in the room while its user, who is not in it, reads. Nobody waits for this, so it fails in silence.
  * @param owner whose the token is, asked where a lease is taken or begins anew: most reads come while it lasts long enough
+ * @param polled the answer to a read that waits for news: until it is over the look is in use
  */
 async function keep(
   { ledger, users, peeker }: PeekParts,
   { token, roomId, isPeek = false, poll }: Read,
   owner: () => Promise<Identity | null>,
+  polled: FastifyReply | null = null,
 ): Promise<void> {
+  const polling = ({ userId }: Identity): void => {
+    if (polled !== null && !polled.raw.closed) polled.raw.once("close", peeker.polling(userId, roomId));
+  };
   try {
     const room = await ledger.room(roomId);
     if (room?.ownMembership !== "join") return;
     const known = await users.known(token);
+    if (known !== null) polling(known);
     if (known !== null && peeker.isLongEnough(known.userId, roomId, poll)) return;
     const identity = known === null && !isPeek ? null : await owner();
     if (identity === null || (await ledger.member(roomId, identity.userId))?.membership === "join") return;
+    if (known === null) polling(identity);
     if (isPeek) await peeker.keep(identity.userId, room, poll);
     else await peeker.renew(identity.userId, roomId, poll);
   } catch {

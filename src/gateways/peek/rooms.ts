@@ -36,28 +36,34 @@ const join =
   async (parts, request, reply) =>
     parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply);
 
-/** The request, with the routes to its room that are known where it names none. */
+/**
+ * The request, with the routes to its room that are known where it names none. Homeservers ask one after the other, and one that says
+ * nothing for minutes: where another leads to the room, such ones are left out.
+ */
 async function byKnownRoutes(
-  { routes, ledger }: PeekParts,
+  { routes, health, ledger }: PeekParts,
   request: FastifyRequest,
   name: string,
 ): Promise<UpstreamRequest> {
   const room = param(request, name);
-  if (!isRoomId(room) || viaOf(request).length > 0) return upstreamRequest(request);
+  if (!isRoomId(room)) return upstreamRequest(request);
+  const named = viaOf(request);
+  if (named.length > 0) {
+    const passable = health.passable(room, named);
+    return upstreamRequest(request, passable.length < named.length ? withVia(request, passable) : undefined);
+  }
   const known = mergeVia(routes.of(room), shownRoutes(await ledger.room(room)));
-  return upstreamRequest(request, withVia(request, routes.withLastResort(room, known)));
+  return upstreamRequest(request, withVia(request, health.passable(room, routes.withLastResort(room, known))));
 }
 
-/** Under both names (MSC4156). */
+/** With these routes alone, under both names (MSC4156). The rest stays as the client wrote it. */
 function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
   const url = request.raw.url ?? "/";
   if (via.length === 0) return url;
-  const query = new URLSearchParams();
-  for (const server of via) {
-    query.append("via", server);
-    query.append("server_name", server);
-  }
-  return `${url}${url.includes("?") ? "&" : "?"}${query.toString()}`;
+  const [path = "/", query = ""] = url.split("?", 2);
+  const others = query.split("&").filter((pair) => pair !== "" && !/^(?:via|server_name)(?:=|$)/.test(pair));
+  const routes = via.flatMap((server) => ["via", "server_name"].map((key) => `${key}=${encodeURIComponent(server)}`));
+  return `${path}?${[...others, ...routes].join("&")}`;
 }
 
 /** What can be told of a room from outside is told without a join. Without a token no other server is asked. */

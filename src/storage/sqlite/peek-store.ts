@@ -25,6 +25,7 @@ export class SqlitePeekStore implements PeekStore {
   readonly #peeksOf: Statement<[string], Row>;
   readonly #newest: Statement<[], number>;
   readonly #count: Statement<[string, string, string], number>;
+  readonly #longestUnread: Statement<[string, number], string>;
 
   constructor(db: Database) {
     this.#db = db;
@@ -49,6 +50,16 @@ export class SqlitePeekStore implements PeekStore {
           "AND (holder = ? OR (holder >= ? || '.' AND holder < ? || '/')) AND ended_at IS NULL",
       )
       .pluck();
+    this.#longestUnread = db
+      .prepare<[string, number], string>(
+        "SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
+          "WHERE l.kind = 'peek' AND l.holder = ? AND l.ended_at IS NULL ORDER BY l.expires_at, l.id LIMIT ?",
+      )
+      .pluck();
+  }
+
+  async longestUnread(holder: string, limit: number): Promise<readonly RoomId[]> {
+    return this.#longestUnread.all(holder, limit) as RoomId[];
   }
 
   async deviceOf(tokenHash: string): Promise<string | null> {

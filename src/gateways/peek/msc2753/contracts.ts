@@ -22,6 +22,8 @@ export interface PeekStore {
   newest(): Promise<number>;
   /** How many rooms the user looks into whose this holder is, or whose device, in whatever way. */
   countOf(holder: Holder): Promise<number>;
+  /** Rooms in which this holder has a lease, the one that it has read least lately first. */
+  longestUnread(holder: string, limit: number): Promise<readonly RoomId[]>;
 }
 
 /** A room as the homeserver shows it to a user at first. */

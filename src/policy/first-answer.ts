@@ -1,0 +1,67 @@
+import type { Clock } from "../model/clock.ts";
+
+/** How questions went of which the first good answer counts. */
+export interface FirstAnswer<Found> {
+  readonly found: Found | null;
+  /** Which question it was the answer to; null for none. */
+  readonly by: number | null;
+  /** Those that had no answer for longer than anybody is patient. */
+  readonly silent: readonly number[];
+  /** How the first of those that failed did; null for none. */
+  readonly failure: Error | null;
+}
+
+/**
+ * Asks one after the other, the next one as soon as the former has an answer that is no use, or none within `patience` milliseconds: so
+ * whoever says nothing costs no more than that. Those that are still asked when it is over are told by their signal.
+ */
+export function firstAnswer<Found>(
+  questions: readonly ((over: AbortSignal) => Promise<Found | null>)[],
+  patience: number,
+  clock: Clock,
+): Promise<FirstAnswer<Found>> {
+  const over = new AbortController();
+  const open = new Map<number, { isOverdue: boolean }>();
+  const silent = new Set<number>();
+  const failures: Error[] = [];
+  let begun = 0;
+  return new Promise((resolve) => {
+    const end = (found: Found | null, by: number | null): void => {
+      for (const [nr, { isOverdue }] of open) if (isOverdue) silent.add(nr);
+      over.abort();
+      resolve({ found, by, silent: [...silent], failure: failures[0] ?? null });
+    };
+    const settle = (nr: number, found: Found | null): void => {
+      if (over.signal.aborted) return;
+      open.delete(nr);
+      if (found !== null) end(found, nr);
+      else if (begun < questions.length) begin();
+      else if (open.size === 0) end(null, null);
+    };
+    const begin = (): void => {
+      const nr = begun;
+      const question = questions[nr];
+      if (question === undefined) {
+        end(null, null);
+        return;
+      }
+      begun += 1;
+      const asked = { isOverdue: false };
+      open.set(nr, asked);
+      question(over.signal).then(
+        (found) => settle(nr, found),
+        (error: unknown) => {
+          failures.push(error instanceof Error ? error : new Error(String(error)));
+          if (asked.isOverdue) silent.add(nr);
+          settle(nr, null);
+        },
+      );
+      void clock.sleep(patience, over.signal).then(() => {
+        if (over.signal.aborted || !open.has(nr)) return;
+        asked.isOverdue = true;
+        if (nr === begun - 1 && begun < questions.length) begin();
+      });
+    };
+    begin();
+  });
+}
