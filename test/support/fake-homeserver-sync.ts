@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from "../../src/model/json.ts";
+import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts";
 import type { FakeEvent, FakeRoom } from "./fake-homeserver-rooms.ts";
 
 /** Something sent to a device, given out until the sync after that in which it was. */
@@ -44,8 +44,8 @@ export function eventsAfter(
 /** The event as its viewer is shown it (spec, "Server behaviour" of history visibility), with their membership (MSC4115); or nothing. */
 function shownTo(room: FakeRoom, event: FakeEvent, { user, ignores }: Viewer): FakeEvent[] {
   const before = room.timeline.slice(0, room.timeline.indexOf(event) + 1);
-  const stateOf = (type: string, key: string, of: string): unknown =>
-    before.findLast((each) => each.type === type && each["state_key"] === key)?.content[of];
+  const stateOf = (type: string, key: string, of: string): string | null =>
+    stringAt(before.findLast((each) => each.type === type && each["state_key"] === key)?.content ?? {}, of);
   const membership = stateOf("m.room.member", user, "membership") ?? "leave";
   const visibility = stateOf("m.room.history_visibility", "", "history_visibility");
   const isShown =
@@ -55,7 +55,7 @@ function shownTo(room: FakeRoom, event: FakeEvent, { user, ignores }: Viewer): F
     (visibility === "shared" && room.membership(user) === "join");
   if (!isShown || (ignores.has(event.sender) && event["state_key"] === undefined)) return [];
   const unsigned = isJsonObject(event["unsigned"]) ? event["unsigned"] : {};
-  return [{ ...event, unsigned: { ...unsigned, membership: String(membership) } }];
+  return [{ ...event, unsigned: { ...unsigned, membership } }];
 }
 
 /** The messages of `GET /rooms/{roomId}/initialSync`. */

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { FastifyReply } from "fastify";
 import type { Openings } from "../../../ledger/openings.ts";
 import type { UserId } from "../../../model/ids.ts";
+import { remember } from "../../../model/remember.ts";
 import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { PeekStore, PeekedRooms } from "./contracts.ts";
 import { Filters } from "./filters.ts";
@@ -33,11 +34,21 @@ export interface SyncRequest {
   readonly token: string;
   readonly request: UpstreamRequest;
   readonly reply: FastifyReply;
+  /** What is to be done with an answer that is not had from there. */
+  readonly finish: (body: Buffer) => Buffer;
 }
 
 /** An answer that is larger goes on as the homeserver gave it, and its token is then the homeserver's: the next one tells all peeks. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 const NONE: Places = new Map();
+/**
+ * How long a device is told of peeked rooms alone until the homeserver's own part has its turn, milliseconds; and how long where the
+ * homeserver was asked and for `SILENT_MS` had nothing to say. And so many devices are remembered.
+ */
+const ALONE_MS = 5_000;
+const LONGEST_ALONE_MS = 60_000;
+const SILENT_MS = 1_000;
+const REMEMBERED = 10_000;
 
 /**
  * `/sync` with `rooms.peek` (MSC2753): what the homeserver answers, and the rooms that the device peeks into. What is told of these
@@ -48,6 +59,8 @@ export class DeviceSync {
   readonly #filters: Filters;
   /** Syncs that pass through, by the hash of their token: a peek that begins meanwhile is news to them. */
   readonly #passing = new Map<string, Set<AbortController>>();
+  /** When the homeserver had last said what it has for a device. */
+  readonly #told = new Map<string, number>();
 
   constructor(parts: DeviceSyncParts) {
     this.#parts = parts;
@@ -118,11 +131,11 @@ export class DeviceSync {
   }
 
   async #merged(
-    { upstream, token, request, reply }: SyncRequest,
+    { upstream, token, request, reply, finish }: SyncRequest,
     device: string,
     { since, places }: { readonly since: string | null; readonly places: Places },
   ): Promise<void> {
-    const { stopping } = this.#parts;
+    const { stopping, clock, openings } = this.#parts;
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
     const query = queryOf(request.path);
@@ -142,13 +155,21 @@ export class DeviceSync {
       revise: async (body: Buffer): Promise<Buffer | null> => {
         over.abort();
         await watching;
-        return merged(body, view, this.#parts.openings.name);
+        remember(this.#told, device, clock.now(), REMEMBERED);
+        return merged(body, view, openings.name);
       },
     };
     try {
       if (!view.isNews) {
         const asked = toHomeserver(request, since, null);
+        const begun = clock.now();
         if (await upstream.asCallerUntil(heard.signal, asked, reply, revision)) return;
+        // What is told was asked for with the device's own token, and just now: the homeserver need not be asked again whether it counts.
+        if (since !== null && view.peek.size > 0 && this.#mayWait(device, begun)) {
+          const body = Buffer.from(JSON.stringify({ next_batch: since }));
+          void reply.type("application/json").send(finish((await merged(body, view, openings.name)) ?? body));
+          return;
+        }
       }
       // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
       await upstream.asCaller(toHomeserver(request, since, 0), reply, revision);
@@ -157,6 +178,13 @@ export class DeviceSync {
       // One that has been told to stop still looks once; with nobody to tell, it does not.
       if (!reply.sent) gone.abort();
     }
+  }
+
+  /** Whether what the homeserver has for the device may come with the next answer. @param asked when the homeserver was asked for it */
+  #mayWait(device: string, asked: number): boolean {
+    const now = this.#parts.clock.now();
+    const since = now - (this.#told.get(device) ?? -Infinity);
+    return since < (now - asked >= SILENT_MS ? LONGEST_ALONE_MS : ALONE_MS);
   }
 }
 

@@ -4,7 +4,7 @@ import type { EventsPage, PagePosition } from "../../../../src/gateways/peek/msc
 import type { Newest } from "../../../../src/gateways/peek/msc2753/news.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
 import type { EventId, RoomId, UserId } from "../../../../src/model/ids.ts";
-import type { JsonObject } from "../../../../src/model/json.ts";
+import { stringAt, type JsonObject } from "../../../../src/model/json.ts";
 import { Signal } from "../../../../src/model/signal.ts";
 import { ManualClock } from "../../../support/clock.ts";
 
@@ -146,7 +146,7 @@ export class Stranger {
   #take(page: EventsPage | null, isLost: boolean): boolean {
     if (page === null) return false;
     if (isLost) return true;
-    this.told.push(...page.chunk.map((event) => Number(String(event["event_id"]).slice(1))));
+    this.told.push(...page.chunk.map((event) => Number(stringAt(event, "event_id")?.slice(1))));
     this.position = page.end;
     return true;
   }
