@@ -89,7 +89,9 @@ export const watchedNamespaces: Check = async ({ registrationFile, config }) => 
     file.data.namespaces.users.some((one) => one.exclusive && one.regex === regex);
   if (!isTold(sendersOf(serverName))) {
     return aboutWatched.warning({
-      what: "The homeserver is not asked to tell of invites of tenants by their own IDs, so nobody can invite a bot by its own.",
+      what:
+        "The homeserver is not asked to tell of invites of tenants by their own IDs, so nobody can invite a bot by its own; and looks into " +
+        "rooms are not shared, since Emissary may not act as their reader.",
       why: "The registration was written by an earlier version.",
       do: `emissary register --force. ${loadAnew(path)}`,
     });

@@ -6,6 +6,7 @@ import type { Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { serverOf, type RoomId, type ServerName, type UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
+import { readerOf } from "../../model/reader.ts";
 import { Budgets, type Budget, type Payer } from "../../policy/budgets.ts";
 import type { RoomLook } from "../../policy/question.ts";
 import type { Tenants } from "../../policy/tenants.ts";
@@ -103,7 +104,8 @@ export class InvitedUsers {
   }
 
   readonly #isTenants = (user: UserId): boolean => {
-    const { tenants } = this.#parts;
+    const { tenants, own } = this.#parts;
+    if (user === readerOf(serverOf(own))) return true;
     return tenants.all().some((tenant) => tenants.isPersona(tenant, user));
   };
 

@@ -19,7 +19,7 @@ export type InviteNews =
 
 export interface Own {
   readonly own: UserId;
-  /** Whether a user is a tenant's: its sender, or one of its personas. Nobody is there whose devices would matter. */
+  /** Whether a user is a tenant's, its sender or one of its personas, or the reader. Nobody is there whose devices would matter. */
   readonly isTenants: (user: UserId) => boolean;
 }
 
