@@ -141,12 +141,15 @@ export function unreachable(error: unknown): EmissaryError {
   );
 }
 
-export function tooLarge(limit: number): EmissaryError {
-  return new EmissaryError(
+export function tooLarge(limit: number): AnswerTooLarge {
+  return new AnswerTooLarge(
     "homeserver-error",
     `The homeserver's answer is larger than the ${limit} bytes such an answer can have.`,
   );
 }
+
+/** Asking again would bring the same. */
+export class AnswerTooLarge extends EmissaryError {}
 
 /** @throws EmissaryError where the answer breaks off, or is larger than `limit` bytes; what `hold` throws. */
 export async function readWhole(response: Dispatcher.ResponseData, limit: number, hold?: Hold): Promise<Buffer> {

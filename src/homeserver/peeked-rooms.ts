@@ -3,7 +3,7 @@ import { EmissaryError } from "../model/errors.ts";
 import type { RoomId, UserId } from "../model/ids.ts";
 import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
 import type { BytesHeld } from "../model/bytes-held.ts";
-import { answerOf, readWhole, type Answer, type HomeserverClient } from "./client.ts";
+import { answerOf, AnswerTooLarge, readWhole, type Answer, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
 /** A room's whole state with all its members; and a hundred events. */
@@ -26,7 +26,10 @@ export class HomeserverPeekedRooms implements PeekedRooms {
 
   async beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone"> {
     const path = `${CLIENT}/rooms/${encodeURIComponent(roomId)}/initialSync`;
-    const answer = await this.#ask(token, path, { limit: String(limit) }, { bytes: BEGINNING_BYTES, abort });
+    const asked = this.#ask(token, path, { limit: String(limit) }, { bytes: BEGINNING_BYTES, abort });
+    const answer = await asked.catch((error: unknown) => {
+      throw error instanceof AnswerTooLarge ? stateTooLarge(error) : error;
+    });
     if (!("chunk" in answer)) {
       if (isRefusal(answer.failure)) return "gone";
       throw failureOf(answer.failure, "show a room that is peeked into");
@@ -50,7 +53,8 @@ export class HomeserverPeekedRooms implements PeekedRooms {
     { from, limit }: PagePosition,
     abort: AbortSignal,
   ): Promise<EventsPage | "gone" | "lost"> {
-    const query = { room_id: roomId, from, limit: String(limit), timeout: "0" };
+    // Synapse's own: events as servers have them, so that it can be told where some are missing between them.
+    const query = { room_id: roomId, from, limit: String(limit), timeout: "0", raw: "true" };
     const answer = await this.#ask(token, `${CLIENT}/events`, query, { bytes: EVENTS_BYTES, abort });
     if (!("chunk" in answer)) {
       if (isRefusal(answer.failure)) return "gone";
@@ -104,6 +108,14 @@ function isRefusal({ status }: Answer): boolean {
 
 function objectsOf(list: JsonValue | undefined): readonly JsonObject[] {
   return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
+}
+
+function stateTooLarge(cause: unknown): EmissaryError {
+  return new EmissaryError(
+    "refused-by-policy",
+    `The room's state and newest events are more than the ${BEGINNING_BYTES} bytes that a device is told at first.`,
+    { reason: "state-cap", cause },
+  );
 }
 
 function unreadable(what: string): EmissaryError {

@@ -46,6 +46,7 @@ const TOLD_ENDS: Readonly<Record<string, string>> = {
   "no-server": "None of the servers that were asked lets this server into the room.",
   "still-joining": "Joining this room takes long, as it does where a room is large. It goes on: ask again in a minute.",
   "not-listed": "This room is not one that this server lets its users look into.",
+  "state-cap": "The state of this room is too large for a device to be told.",
 };
 
 /** Failures whose message is for the operator: it may have addresses, keys of the configuration, or somebody else's words. */

@@ -41,6 +41,7 @@ import { peekSurface } from "../gateways/peek/routes.ts";
 import { KnownUsers } from "../gateways/peek/users.ts";
 import { HomeserverPeekedRooms } from "../homeserver/peeked-rooms.ts";
 import { HomeserverAskers, HomeserverReader } from "../homeserver/reader.ts";
+import { HomeserverRoomLinks } from "../homeserver/room-links.ts";
 import { HomeserverStates } from "../homeserver/states.ts";
 import { HomeserverUpstream } from "../homeserver/upstream.ts";
 import { HomeserverHistory, HomeserverTokenOwners } from "../homeserver/users.ts";
@@ -226,6 +227,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     devices: new DeviceSync({
       store: storage.peeks,
       rooms: peekedRooms,
+      links: new HomeserverRoomLinks(forUsers, usersHeld),
       openings,
       news,
       desk,

@@ -26,6 +26,8 @@ export interface Exchange {
 /** Stands before the federation ports of two servers, takes their TLS off and notes all that they say to each other. */
 export class FederationRecorder {
   readonly exchanges: Exchange[] = [];
+  /** Servers that no request gets through to: each finds its connection closed. */
+  readonly cutOff = new Set<string>();
   readonly #servers: Server[] = [];
   #fronts = { alpha: 0, beta: 0 };
 
@@ -56,6 +58,10 @@ export class FederationRecorder {
   async #standBefore(synapse: Synapse, port: number): Promise<void> {
     const [cert, key] = ["tls.crt", "tls.key"].map((name) => readFileSync(join(synapse.dir, name)));
     const server = createServer({ cert, key }, (incoming, outgoing) => {
+      if (this.cutOff.has(synapse.serverName)) {
+        incoming.destroy();
+        return;
+      }
       this.#pass(synapse, incoming, outgoing).catch((error: unknown) => {
         outgoing.destroy(error instanceof Error ? error : undefined);
       });

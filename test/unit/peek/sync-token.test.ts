@@ -1,10 +1,16 @@
 import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { headOf } from "../../../src/gateways/peek/msc2753/holes.ts";
 import { isOurToken, MAX_PLACES, positionOf, tokenOf, type Place } from "../../../src/gateways/peek/msc2753/token.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 
-const place = fc.record({ change: fc.nat(), seq: fc.nat(), from: fc.string() });
+const place = fc.record({
+  change: fc.nat(),
+  seq: fc.nat(),
+  from: fc.string(),
+  heads: fc.array(fc.string(), { maxLength: 4 }),
+});
 const places = fc
   .array(fc.tuple(fc.string({ minLength: 1 }), place), { maxLength: MAX_PLACES })
   .map((rooms) => new Map(rooms.map(([id, at]): [RoomId, Place] => [`!${id.replaceAll("\0", "")}r` as RoomId, at])));
@@ -30,7 +36,7 @@ describe("a sync token of a device that peeks", () => {
       `!${Buffer.from(`${n * 7919}${n * 104729}${n * 1299709}aaaaaaaaaaaaaaaaaaaa`)
         .toString("base64url")
         .slice(0, 43)}` as RoomId,
-      { change: 1000 + n, seq: 123_456 + n, from: stream(n) },
+      { change: 1000 + n, seq: 123_456 + n, from: stream(n), heads: [headOf(`$${n}`)] },
     ]);
     expect(tokenOf({ since: stream(99), opening: "openingname1", places: new Map(rooms) }).length).toBeLessThan(7_000);
   });

@@ -8,6 +8,7 @@ import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
+import { below, Graph, type Node } from "./sync-graph.ts";
 import { Signal } from "../../../src/model/signal.ts";
 import { ManualClock } from "../../support/clock.ts";
 
@@ -28,7 +29,10 @@ export class World {
   readonly joins: RoomId[] = [];
   /** Rooms that the pseudouser came back into since the device was last told of them. */
   readonly back = new Set<RoomId>();
+  readonly graph = new Graph();
   failures = 0;
+  /** How often a room was told from its end. */
+  beginnings = 0;
   news: RoomNews;
   readonly woken = new Signal();
   readonly clock = new ManualClock();
@@ -41,9 +45,10 @@ export class World {
     this.news = this.#freshNews();
   }
 
-  say(room: RoomId): void {
+  say(room: RoomId, manner?: "cut" | "fork" | "ignored"): void {
     const order = this.events.length + 1;
     const event_id = `$${order}` as EventId;
+    this.graph.live(room, event_id, order, manner);
     const event = {
       event_id,
       room_id: room,
@@ -53,6 +58,10 @@ export class World {
       content: {},
     };
     this.events.push({ order, event });
+  }
+
+  miss(room: RoomId): void {
+    this.graph.miss(room, `$missed${this.graph.nodes.size}`);
   }
 
   show(): void {
@@ -68,6 +77,9 @@ export class World {
 
   peek(room: RoomId): void {
     if (this.peeks.has(room) || this.joins.includes(room) || this.hidden.has(room)) return;
+    // A room begins with an event.
+    if (this.of(room).length === 0) this.say(room);
+    this.show();
     this.peeks.set(room, { change: ++this.#change, present: true });
     this.woken.notify();
   }
@@ -96,6 +108,12 @@ export class World {
     return this.events.filter(({ event }) => event.room_id === room).map(({ order }) => order);
   }
 
+  /** What of a room the user is shown. */
+  shownTo(room: RoomId): string[] {
+    const nodes = this.of(room).map((order) => this.nodeOf(order));
+    return nodes.filter(({ isIgnored }) => !isIgnored).map(({ eventId }) => eventId);
+  }
+
   parts(): ViewParts {
     return {
       store: {
@@ -103,6 +121,11 @@ export class World {
         newest: async () => this.#change,
       },
       rooms: this.#rooms(),
+      links: {
+        before: async (roomId, span) => this.graph.page(roomId, span, this.#shown),
+        has: async (_roomId, eventId) => (this.graph.nodes.get(eventId)?.order ?? Infinity) <= this.#shown,
+      },
+      refused: () => undefined,
       news: this.news,
       desk: { release: async (roomId) => this.end(roomId) },
       signals: [this.woken],
@@ -122,11 +145,14 @@ export class World {
       beginning: async (_token, room, limit) => {
         const refusal = ready(room);
         if (refusal !== null) return refusal;
-        const orders = this.#shownOf(room).slice(-limit);
-        const start = `s${(orders[0] ?? this.#shown + 1) - 1}`;
+        this.beginnings += 1;
+        const end = `s${this.#shown}`;
+        const list = this.graph.before(room, end, this.#shown).slice(0, limit);
+        const oldest = list.at(-1);
         const membership = this.joins.includes(room) ? "join" : null;
-        const events = orders.map((order) => this.#jsonOf(order));
-        return { membership, state: [], events, start, end: `s${this.#shown}`, accountData: [] };
+        const events = list.filter(({ isIgnored }) => !isIgnored).map((node) => jsonOf(node));
+        const start = oldest === undefined ? end : below(oldest);
+        return { membership, state: [], events: events.reverse(), start, end, accountData: [] };
       },
       events: async (_token, room, { from, limit }): Promise<EventsPage | "gone"> => {
         const refusal = ready(room);
@@ -134,7 +160,8 @@ export class World {
         const newer = this.#shownOf(room).filter((order) => order > Number(from.slice(1)));
         const orders = newer.slice(0, limit);
         const end = orders.length < newer.length ? (orders.at(-1) ?? 0) : this.#shown;
-        return { chunk: orders.map((order) => this.#jsonOf(order)), start: from, end: `s${end}` };
+        const nodes = orders.map((order) => this.nodeOf(order)).filter(({ isIgnored }) => !isIgnored);
+        return { chunk: nodes.map((node) => jsonOf(node)), start: from, end: `s${end}` };
       },
     };
   }
@@ -143,8 +170,14 @@ export class World {
     return this.of(room).filter((order) => order <= this.#shown);
   }
 
-  #jsonOf(order: number): JsonObject {
-    return { ...(this.events[order - 1]?.event as unknown as JsonObject) };
+  nodeOf(order: number): Node {
+    return this.graph.nodes.get(`$${order}`) as Node;
+  }
+
+  /** What the homeserver lists before a position, for the user. */
+  pagesBefore(room: RoomId, position: string): readonly string[] {
+    const list = this.graph.before(room, position, this.#shown);
+    return list.filter(({ isIgnored }) => !isIgnored).map(({ eventId }) => eventId);
   }
 
   #freshNews(): RoomNews {
@@ -153,6 +186,18 @@ export class World {
       read: async (after, limit) => this.#journal.slice(after, after + limit),
     });
   }
+}
+
+function jsonOf({ eventId, roomId, prev, depth }: Node): JsonObject {
+  return {
+    event_id: eventId,
+    room_id: roomId,
+    type: "m.test",
+    sender: "@b:c",
+    content: {},
+    prev_events: [...prev],
+    depth,
+  };
 }
 
 interface Timeline {
@@ -166,6 +211,10 @@ export class Device {
   readonly rooms = new Map<RoomId, number[]>();
   readonly faults: string[] = [];
   since: string | null = null;
+  /** What it was told, or gets to from there. */
+  readonly reachable = new Map<RoomId, ReadonlySet<string>>();
+  /** What it knows of, or knows to be before what it was told. */
+  readonly #known = new Map<RoomId, ReadonlySet<string>>();
   readonly #world: World;
 
   constructor(world: World) {
@@ -186,7 +235,8 @@ export class Device {
     if (isLost) return;
     for (const roomId of view.left) {
       if (joined.has(roomId)) continue;
-      if (!this.rooms.delete(roomId)) this.faults.push(`${roomId} was told to be gone, and was not there`);
+      if (!this.rooms.delete(roomId) && !this.#world.hidden.has(roomId))
+        this.faults.push(`${roomId} was told to be gone, and was not there`);
     }
     for (const roomId of joined) this.rooms.delete(roomId);
     for (const [roomId, told] of view.peek) this.#take(roomId, told["timeline"] as unknown as Timeline);
@@ -194,16 +244,47 @@ export class Device {
   }
 
   #take(roomId: RoomId, { events, limited, prev_batch }: Timeline): void {
-    const orders = events.map((event) => Number(event.event_id.slice(1)));
-    const known = limited ? [] : (this.rooms.get(roomId) ?? []);
-    const before = limited || known.length === 0 ? Number(prev_batch.slice(1)) : (known.at(-1) ?? 0);
-    const all = this.#world.of(roomId).filter((order) => order > before && order <= (orders.at(-1) ?? before));
-    if (JSON.stringify(all) !== JSON.stringify(orders)) {
-      this.faults.push(
-        `${roomId}: ${JSON.stringify(orders)} was told after ${before}, and ${JSON.stringify(all)} came`,
-      );
+    const told = events.map((event) => event.event_id);
+    const orders = told.map((id) => this.#world.graph.nodes.get(id)?.order ?? NaN);
+    const fault = (what: string): number => this.faults.push(`${roomId}: ${JSON.stringify(told)} was told, ${what}`);
+    const newest = Math.max(0, ...orders);
+    const reached = this.reachable.get(roomId) ?? new Set<string>();
+    this.reachable.set(
+      roomId,
+      new Set([...told, ...(limited ? this.#world.pagesBefore(roomId, prev_batch) : reached)]),
+    );
+    if (limited) {
+      const pages = new Set(this.#world.pagesBefore(roomId, prev_batch));
+      const missing = this.#visible(roomId, 0, newest).filter((id) => !told.includes(id) && !pages.has(id));
+      if (missing.length > 0) fault(`and from ${prev_batch} nobody gets to ${JSON.stringify(missing)}`);
+      if (told.slice(1).some((id) => pages.has(id))) fault(`and ${prev_batch} leads to the same again`);
+    } else {
+      const known = [...reached].map((id) => this.#world.graph.nodes.get(id)?.order ?? 0);
+      const all = this.#visible(roomId, Math.max(0, ...known), newest);
+      const live = told.filter((id) => (this.#world.graph.nodes.get(id)?.order ?? 0) > 0);
+      if (JSON.stringify(all) !== JSON.stringify(live)) fault(`and ${JSON.stringify(all)} came`);
+      if (this.#world.back.has(roomId)) fault("without a gap");
     }
-    if (this.#world.back.delete(roomId) && !limited) this.faults.push(`${roomId} was told without a gap`);
-    this.rooms.set(roomId, [...known, ...orders]);
+    this.#world.back.delete(roomId);
+    // What the homeserver has not got must not lie between what is told.
+    const before = limited
+      ? this.#world.graph.ancestors([...told.slice(0, 1), ...this.#world.pagesBefore(roomId, prev_batch)])
+      : (this.#known.get(roomId) ?? new Set<string>());
+    const lacking = [...this.#world.graph.ancestors(told)].filter(
+      (id) => !before.has(id) && this.#world.graph.nodes.get(id)?.order === null,
+    );
+    if (lacking.length > 0) fault(`limited ${limited}, over ${JSON.stringify(lacking)}`);
+    const there = this.#world.graph.of(roomId).filter(({ order }) => order !== null);
+    const known = this.#world.graph.ancestors(limited ? there.map(({ eventId }) => eventId) : told);
+    this.#known.set(roomId, new Set([...(this.#known.get(roomId) ?? []), ...known]));
+    this.rooms.set(roomId, [...(limited ? [] : (this.rooms.get(roomId) ?? [])), ...orders]);
+  }
+
+  /** What came live and is shown to the user, by its order. */
+  #visible(roomId: RoomId, after: number, upTo: number): string[] {
+    const nodes = this.#world.graph
+      .of(roomId)
+      .filter(({ order, isIgnored }) => !isIgnored && (order ?? 0) > after && (order ?? 0) <= upTo);
+    return nodes.map(({ eventId }) => eventId);
   }
 }

@@ -1,3 +1,4 @@
+import type { Link } from "../../../model/event-links.ts";
 import type { RoomId, UserId } from "../../../model/ids.ts";
 import type { Holder } from "../../../model/lease.ts";
 import type { JsonObject } from "../../../model/json.ts";
@@ -38,7 +39,10 @@ export interface RoomBeginning {
   readonly accountData: readonly JsonObject[];
 }
 
-/** What came after a position, oldest first: the room's events, and the user's account data. Others' rooms may be among it. */
+/**
+ * What came after a position, oldest first: the room's events, and the user's account data. Others' rooms may be among it. Events say what
+ * they hang on (`prev_events`) where the homeserver gives them whole, as other servers have them.
+ */
 export interface EventsPage {
   readonly chunk: readonly JsonObject[];
   readonly start: string;
@@ -50,7 +54,7 @@ export interface EventsPage {
  * @throws EmissaryError where the homeserver gives no such answer now
  */
 export interface PeekedRooms {
-  /** `gone` where the user may not look into the room. */
+  /** `gone` where the user may not look into the room. @throws EmissaryError `refused-by-policy` where its state is too large to be told */
   beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone">;
   /** `lost` where the homeserver does not know the position. */
   events(token: string, roomId: RoomId, from: PagePosition, abort: AbortSignal): Promise<EventsPage | "gone" | "lost">;
@@ -63,4 +67,26 @@ export interface PeekedRooms {
 export interface PagePosition {
   readonly from: string;
   readonly limit: number;
+}
+
+/** Newest first. */
+export interface LinksPage {
+  readonly links: readonly Link[];
+  /** The position right before the last of them; null where there is nothing before. */
+  readonly end: string | null;
+}
+
+/**
+ * How a room's events hang together, asked as the pseudouser, who is shown all of them: only so can it be told what the homeserver lacks
+ * from what it does not show somebody. Nothing of this is handed to anybody but positions.
+ * @throws EmissaryError where the homeserver gives no such answer now
+ */
+export interface RoomLinks {
+  /** What lies before a position; the homeserver fetches what it lacks there, if it can. Null where it does not say how events hang together. */
+  before(
+    roomId: RoomId,
+    span: { readonly from: string; readonly to?: string; readonly limit: number },
+    abort: AbortSignal,
+  ): Promise<LinksPage | null>;
+  has(roomId: RoomId, eventId: string, abort: AbortSignal): Promise<boolean>;
 }

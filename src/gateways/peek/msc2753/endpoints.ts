@@ -53,6 +53,7 @@ const peek: PeekHandler = async (parts, request, reply) => {
   const gone = goneOf(reply);
   await requireNotJoined(parts, asker, target.roomId, gone);
   await requirePlace(parts, asker, target.roomId);
+  requireTold(parts, target.roomId);
   let lease: Lease;
   try {
     lease = await parts.peeker.open(asker.who, target, gone);
@@ -81,6 +82,13 @@ async function requirePlace({ peeks, peeker }: PeekParts, { who }: Asker, roomId
   throw new EmissaryError("limited", `This device peeks into ${held.length} rooms already; leave some (unpeek).`, {
     reason: "peek-cap",
   });
+}
+
+function requireTold({ devices, count }: PeekParts, roomId: RoomId): void {
+  const refusal = devices.refusalOf(roomId);
+  if (refusal === null) return;
+  count("refused");
+  throw refusal;
 }
 
 const unpeek: PeekHandler = async (parts, request, reply) => {

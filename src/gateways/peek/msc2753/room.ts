@@ -1,5 +1,6 @@
+import { linksOf, type Link } from "../../../model/event-links.ts";
 import type { RoomId } from "../../../model/ids.ts";
-import { stringAt, type JsonObject } from "../../../model/json.ts";
+import { objectAt, stringAt, type JsonObject } from "../../../model/json.ts";
 import type { EventsPage, PeekedRooms, RoomBeginning } from "./contracts.ts";
 import type { PeekFilter } from "./filter.ts";
 
@@ -20,9 +21,13 @@ export interface Look {
 export interface News {
   /** The room as it stands in `/sync`; null where there is nothing to tell. */
   readonly told: JsonObject | null;
+  /** Where it begins, and ends. */
+  readonly start: string;
   readonly end: string;
   /** Everything of the room that the homeserver showed, told or not. */
   readonly eventIds: ReadonlySet<string>;
+  /** How that hangs together; null where the homeserver does not say it. */
+  readonly links: readonly Link[] | null;
 }
 
 /** A room that a device is told of first. Its state is that before the timeline as far as the homeserver says it. */
@@ -77,22 +82,43 @@ async function told(look: Look, pages: readonly EventsPage[]): Promise<News> {
   const state = newestOfEach(events.map(({ event }) => event).filter((event) => !timeline.includes(event)));
   const shownState = state.filter((event) => filter.hasState(event));
   const end = pages.at(-1)?.end ?? "";
+  const start = pages[0]?.start ?? end;
   const eventIds = new Set(events.map(({ event }) => stringAt(event, "event_id") ?? ""));
-  if (timeline.length + shownState.length + accountData.length === 0) return { told: null, end, eventIds };
+  const found = { start, end, eventIds, links: linksOf(events.map(({ event }) => event)) };
+  if (timeline.length + shownState.length + accountData.length === 0) return { told: null, ...found };
   return {
     told: {
-      state: { events: shownState },
+      state: { events: shownState.map((event) => forClients(event)) },
       timeline: {
-        events: timeline,
+        events: timeline.map((event) => forClients(event)),
         limited: skipped !== null,
-        prev_batch: skipped?.token ?? pages[0]?.start ?? end,
+        prev_batch: skipped?.token ?? start,
       },
       ephemeral: { events: [] },
       account_data: { events: accountData.map(({ type = null, content = null }) => ({ type, content })) },
     },
-    end,
-    eventIds,
+    ...found,
   };
+}
+
+/** What only servers have of an event. */
+const OF_SERVERS: ReadonlySet<string> = new Set([
+  "auth_events",
+  "prev_events",
+  "prev_state",
+  "depth",
+  "hashes",
+  "signatures",
+  "origin",
+]);
+
+/** An event as clients have it; since room version 11 what a redaction takes back stands in its content, and clients look beside it, too. */
+function forClients(event: JsonObject): JsonObject {
+  if (event["prev_events"] === undefined) return event;
+  const own = Object.fromEntries(Object.entries(event).filter(([key]) => !OF_SERVERS.has(key)));
+  if (event["type"] !== "m.room.redaction" || own["redacts"] !== undefined) return own;
+  const redacts = stringAt(objectAt(event, "content"), "redacts");
+  return redacts === null ? own : { ...own, redacts };
 }
 
 /** The position right before an event, and the first event after it that is wanted. */

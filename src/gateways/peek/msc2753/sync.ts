@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
 import type { FastifyReply } from "fastify";
 import type { Openings } from "../../../ledger/openings.ts";
-import type { UserId } from "../../../model/ids.ts";
+import type { EmissaryError } from "../../../model/errors.ts";
+import type { RoomId, UserId } from "../../../model/ids.ts";
 import { remember } from "../../../model/remember.ts";
 import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { PeekStore, PeekedRooms } from "./contracts.ts";
@@ -16,7 +17,7 @@ export interface Device {
   readonly name: string;
 }
 
-export interface DeviceSyncParts extends ViewParts {
+export interface DeviceSyncParts extends Omit<ViewParts, "refused"> {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
   readonly openings: Openings;
@@ -49,6 +50,9 @@ const ALONE_MS = 5_000;
 const LONGEST_ALONE_MS = 60_000;
 const SILENT_MS = 1_000;
 const REMEMBERED = 10_000;
+/** So many rooms that cannot be told are remembered, and for so long, milliseconds. */
+const REFUSED = 1_000;
+const REFUSED_MS = 60 * 60_000;
 
 /**
  * `/sync` with `rooms.peek` (MSC2753): what the homeserver answers, and the rooms that the device peeks into. What is told of these
@@ -57,6 +61,7 @@ const REMEMBERED = 10_000;
 export class DeviceSync {
   readonly #parts: DeviceSyncParts;
   readonly #filters: Filters;
+  readonly #refused = new Map<RoomId, { readonly error: EmissaryError; readonly until: number }>();
   /** Syncs that pass through, by the hash of their token: a peek that begins meanwhile is news to them. */
   readonly #passing = new Map<string, Set<AbortController>>();
   /** When the homeserver had last said what it has for a device. */
@@ -72,6 +77,12 @@ export class DeviceSync {
     const key = hashOf(token);
     await this.#parts.store.remember(device, key);
     for (const passing of this.#passing.get(key) ?? []) passing.abort();
+  }
+
+  /** Why no device is told of this room, as it was found out lately; else null. */
+  refusalOf(roomId: RoomId): EmissaryError | null {
+    const refused = this.#refused.get(roomId);
+    return refused !== undefined && this.#parts.clock.now() < refused.until ? refused.error : null;
   }
 
   /** @throws EmissaryError `bad-parameter` for a token of ours that is none, and where the homeserver gives no answer */
@@ -142,7 +153,10 @@ export class DeviceSync {
     const owner = async (): Promise<UserId | null> => (await this.#parts.identify(token))?.userId ?? null;
     const filter = await this.#filters.of(query.get("filter"), device, token, owner);
     const anew = query.get("full_state") === "true";
-    const view = new PeekView(this.#parts, { device, token, filter, anew, gone: gone.signal }, places);
+    const refused = (roomId: RoomId, error: EmissaryError): void => {
+      remember(this.#refused, roomId, { error, until: this.#parts.clock.now() + REFUSED_MS }, REFUSED);
+    };
+    const view = new PeekView({ ...this.#parts, refused }, { device, token, filter, anew, gone: gone.signal }, places);
     await view.look();
 
     const over = new AbortController();

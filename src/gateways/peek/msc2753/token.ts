@@ -11,6 +11,8 @@ export interface Place {
   readonly seq: number;
   /** The homeserver's position, for `/events`. */
   readonly from: string;
+  /** The events that no other hung on there (holes.ts); none where that is not known. */
+  readonly heads: readonly string[];
 }
 
 /** Beyond whatever a journal holds: a place with this `seq` is not gone on from, and its room is told anew. */
@@ -37,7 +39,7 @@ export function isOurToken(since: string): boolean {
 }
 
 export function tokenOf({ since, opening, places }: SyncPosition): string {
-  const rooms = [...places].map(([roomId, { change, seq, from }]) => [roomId, change, seq, from]);
+  const rooms = [...places].map(([roomId, { change, seq, from, heads }]) => [roomId, change, seq, from, heads]);
   return `${PREFIX}${deflateRawSync(JSON.stringify({ since, opening, rooms })).toString("base64url")}`;
 }
 
@@ -59,10 +61,11 @@ function parsed(text: string): SyncPosition | null {
     const places = new Map<RoomId, Place>();
     for (const room of rooms) {
       if (!Array.isArray(room)) return null;
-      const [roomId, change, seq, from] = room;
+      const [roomId, change, seq, from, heads] = room;
       if (typeof roomId !== "string" || !isRoomId(roomId) || typeof from !== "string") return null;
       if (!Number.isSafeInteger(change) || !Number.isSafeInteger(seq)) return null;
-      places.set(roomId, { change: change as number, seq: seq as number, from });
+      if (!Array.isArray(heads) || !heads.every((head) => typeof head === "string")) return null;
+      places.set(roomId, { change: change as number, seq: seq as number, from, heads });
     }
     return { since, opening, places };
   } catch {

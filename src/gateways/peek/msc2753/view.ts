@@ -5,8 +5,10 @@ import type { JsonObject } from "../../../model/json.ts";
 import type { LeaseEnd } from "../../../model/lease.ts";
 import type { Signal } from "../../../model/signal.ts";
 import type { LeaseDesk } from "../../../leases/desk.ts";
-import type { DevicePeek, PeekedRooms, PeekStore } from "./contracts.ts";
+import { wholeBeginning } from "./beginning.ts";
+import type { DevicePeek, PeekedRooms, PeekStore, RoomLinks } from "./contracts.ts";
 import type { PeekFilter } from "./filter.ts";
+import { headOf, headsAfter, isHoleIn } from "./holes.ts";
 import type { RoomNews } from "./news.ts";
 import { newsAfter, toldBeginning } from "./room.ts";
 import { MAX_PLACES, type Place, type Places } from "./token.ts";
@@ -14,11 +16,14 @@ import { MAX_PLACES, type Place, type Places } from "./token.ts";
 export interface ViewParts {
   readonly store: Pick<PeekStore, "peeksOf" | "newest">;
   readonly rooms: Pick<PeekedRooms, "beginning" | "events">;
+  readonly links: RoomLinks;
   readonly news: RoomNews;
   readonly desk: Pick<LeaseDesk, "release">;
   /** What can bring news beside events: the pseudouser's coming and going, and leases. */
   readonly signals: readonly Signal[];
   readonly clock: Clock;
+  /** Told of a room that is not looked into by anybody, and why. */
+  readonly refused: (roomId: RoomId, error: EmissaryError) => void;
 }
 
 export interface Viewer {
@@ -147,31 +152,57 @@ export class PeekView {
   }
 
   async #begin({ roomId, change }: DevicePeek, last: number): Promise<void> {
+    const { rooms, links, news } = this.#parts;
     const { token, filter, gone } = this.#viewer;
-    const newest = this.#parts.news.newestIn(roomId);
-    const beginning = await this.#parts.rooms.beginning(token, roomId, filter.limit, gone);
-    if (beginning === "gone") return this.#end(roomId, "refused");
+    const newest = news.newestIn(roomId);
+    const asked = { rooms, links, token, roomId, limit: filter.limit, abort: gone };
+    const beginning = await this.#allowed(roomId, () => wholeBeginning(asked));
+    if (beginning === "gone") {
+      await this.#end(roomId, "refused");
+      // The device was never told of it, and is told that it will not be.
+      this.left.add(roomId);
+      return;
+    }
     if (beginning.membership === "join") return this.#end(roomId, "released");
     this.peek.set(roomId, toldBeginning(beginning, filter));
     const shown = new Set(beginning.events.map((event) => event["event_id"]));
     const seq = newest === null || shown.has(newest.eventId) ? last : newest.seq - 1;
-    this.#places.set(roomId, { change, seq, from: beginning.end });
+    this.#places.set(roomId, { change, seq, from: beginning.end, heads: beginning.heads });
   }
 
-  async #follow(peek: DevicePeek, { change, seq, from }: Place, last: number): Promise<void> {
+  /** A refusal that is not the homeserver's word to this user is remembered for others, and tried no more. */
+  async #allowed<Answer>(roomId: RoomId, ask: () => Promise<Answer>): Promise<Answer | "gone"> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof EmissaryError) || error.code !== "refused-by-policy") throw error;
+      this.#parts.refused(roomId, error);
+      return "gone";
+    }
+  }
+
+  async #follow(peek: DevicePeek, { change, seq, from, heads }: Place, last: number): Promise<void> {
     const { roomId } = peek;
     const { token, filter, gone } = this.#viewer;
     const newest = this.#parts.news.newestIn(roomId);
     const found = await newsAfter({ rooms: this.#parts.rooms, token, roomId, filter, abort: gone }, from);
     if (found === "gone") return this.#end(roomId, "refused");
     if (found === "lost" || found === "far") return this.#begin(peek, last);
+    const { start, end, links } = found;
+    const isHole =
+      links !== null && (await isHoleIn({ roomId, links, heads, from: start, end }, this.#parts.links, gone));
+    if (isHole) return this.#begin(peek, last);
     if (found.told !== null) this.peek.set(roomId, found.told);
     const isThere = newest === null || found.eventIds.has(newest.eventId) || this.#missed.get(roomId) === newest.seq;
     if (!isThere) {
       this.#missed.set(roomId, newest.seq);
       this.#isUnsettled = true;
     }
-    this.#places.set(roomId, { change, seq: isThere ? last : seq, from: found.end });
+    // One that this user is not shown is an end of the graph all the same.
+    const unseen = newest !== null && newest.seq > seq && !found.eventIds.has(newest.eventId);
+    const ends = [...headsAfter(heads, links ?? []), ...(unseen && links !== null ? [headOf(newest.eventId)] : [])];
+    const after = { change, seq: isThere ? last : seq, from: end };
+    this.#places.set(roomId, { ...after, heads: [...new Set(ends)] });
   }
 
   async #end(roomId: RoomId, end: LeaseEnd): Promise<void> {
