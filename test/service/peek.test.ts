@@ -80,6 +80,22 @@ test("the first look brings the pseudouser into the room; the answer is the home
   expect(homeserver.seen("POST", JOIN).map(({ query }) => query.getAll("via"))).toEqual([["elsewhere.test"]]);
 });
 
+// Element's list of members stayed empty: it asks for them at its last sync, which was before the pseudouser came.
+test("members of a time before the pseudouser came are those of now; all else that was asked for stands", async () => {
+  const service = await start();
+  const { homeserver } = service;
+  const room = openRoom(service);
+  const sync = await service.gateway("GET", `${V3}/sync?timeout=0`, { token: user(service, "alice") });
+  const at = sync.body["next_batch"] as string;
+  await read(service, room.id);
+  await service.untilRoom(room.id, { load: "loaded" });
+  const answer = await read(service, room.id, `members?not_membership=leave&at=${at}`);
+  expect([answer.status, JSON.stringify(answer.body)]).toEqual([200, expect.stringContaining(CREATOR)]);
+  const asked = homeserver.seen("GET", /\/members$/).map(({ query }) => query.toString());
+  expect(asked.slice(-2)).toEqual([`not_membership=leave&at=${at}`, "not_membership=leave"]);
+  expect(joins(homeserver)).toBe(1);
+});
+
 test("what is read next passes, with nothing else asked and no other lease", async () => {
   const service = await start();
   const room = openRoom(service);

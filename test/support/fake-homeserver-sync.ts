@@ -84,6 +84,12 @@ export function contextTokens(event: FakeEvent): JsonObject {
   return { start: `s${orderOf(event) - 1}`, end: `s${orderOf(event)}` };
 }
 
+/** Whether this was before the server's first user came into the room: of that time the server knows nothing. */
+export function isBeforeServer(room: FakeRoom, server: string, token: string | null): boolean {
+  const first = room.timeline.find(({ sender }) => sender.endsWith(`:${server}`));
+  return token !== null && (first === undefined || positionOf(token) < orderOf(first));
+}
+
 /** `GET /sync` of a user, and whether there is something in it. */
 export function syncOf(
   rooms: Iterable<FakeRoom>,

@@ -15,6 +15,7 @@ import { FakeRoom, type FakeEvent, type RoomOptions } from "./fake-homeserver-ro
 import {
   contextTokens,
   eventsAfter,
+  isBeforeServer,
   messagesOf,
   newestMessages,
   syncOf,
@@ -705,6 +706,7 @@ export class FakeHomeserver {
       case "GET state":
         return [200, [...room.state]];
       case "GET members":
+        if (!isIn && isBeforeServer(room, SERVER, query.get("at"))) return NOT_THERE;
         return [200, { chunk: room.state.filter(({ type }) => type === "m.room.member") }];
       case "GET joined_members":
         return [200, { joined: Object.fromEntries(room.users("join").map((id) => [id, {}])) }];

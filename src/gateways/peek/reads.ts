@@ -108,7 +108,18 @@ async function open(
   if (opened === null) return answer(reply, refusal);
   parts.count("opened");
   if (read.poll !== undefined) void keep(parts, read, async () => opened, reply);
-  return parts.upstream.asCaller(asked, reply, revision);
+  return parts.upstream.asCaller(onceOpened(asked), reply, revision);
+}
+
+/**
+ * Clients that load members lazily ask for them `at` their last sync. That was before the pseudouser came, and of that time the homeserver
+ * knows no members: it is asked for those of now.
+ */
+function onceOpened(asked: UpstreamRequest): UpstreamRequest {
+  const [path = "", query] = asked.path.split("?", 2);
+  if (query === undefined || !path.endsWith("/members")) return asked;
+  const rest = query.split("&").filter((part) => !part.startsWith("at="));
+  return { ...asked, path: rest.length === 0 ? path : `${path}?${rest.join("&")}` };
 }
 
 /** Whether the homeserver's refusal would be the same with the pseudouser in the room. */
