@@ -3,6 +3,7 @@ import { runTool } from "./tool.ts";
 
 const CHECKS = [
   { name: "types", script: "typescript/bin/tsc", args: ["--noEmit", "-p", "tsconfig.json"] },
+  { name: "types of the test page", script: "typescript/bin/tsc", args: ["--noEmit", "-p", "test/browser/page"] },
   { name: "lint", script: "eslint/bin/eslint.js", args: [".", "--max-warnings", "0"] },
   {
     name: "imports",

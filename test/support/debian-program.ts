@@ -22,6 +22,8 @@ export interface Wanted {
   readonly trial: readonly string[];
   /** Packages with libraries that it needs and no machine is sure to have. */
   readonly libraries?: readonly string[];
+  /** Whether every package that it depends on and this machine has not comes along: for programs with more libraries than can be listed. */
+  readonly dependencies?: true;
 }
 
 /**
@@ -48,8 +50,7 @@ async function unpack(wanted: Wanted, home: string, binary: string): Promise<voi
   await mkdir(path.dirname(home), { recursive: true });
   const scratch = await mkdtemp(`${home}.tmp-`);
   try {
-    const names = [wanted.name, ...(wanted.libraries ?? [])];
-    await download(names, scratch);
+    const names = await download(wanted, scratch);
     const archives = (await readdir(scratch)).filter((file) => file.endsWith(".deb"));
     if (archives.length < names.length) throw new Error(`apt-get download ${names.join(" ")} brought too little`);
     const unpacked = path.join(scratch, "unpacked");
@@ -64,15 +65,30 @@ async function unpack(wanted: Wanted, home: string, binary: string): Promise<voi
   if (!(await starts(binary, wanted, home))) throw new Error(`the ${wanted.name} of the Debian package does not start`);
 }
 
-async function download(names: readonly string[], folder: string): Promise<void> {
+/** Brings the archives into the folder, and answers with the packages that they are of. */
+async function download(wanted: Wanted, folder: string): Promise<readonly string[]> {
   const options = { cwd: folder, timeout: APT_MS, env: { ...process.env, LC_ALL: "C" } };
-  try {
+  const bring = async (): Promise<readonly string[]> => {
+    const { stdout } =
+      wanted.dependencies === true
+        ? await run("apt-get", ["install", "--simulate", "--no-install-recommends", wanted.name], options)
+        : { stdout: "" };
+    const names = [...new Set([wanted.name, ...(wanted.libraries ?? []), ...newPackages(stdout)])];
     await run("apt-get", ["download", ...names], options);
+    return names;
+  };
+  try {
+    return await bring();
   } catch (error) {
     if (process.getuid?.() !== 0) throw error;
     await run("apt-get", ["update"], options);
-    await run("apt-get", ["download", ...names], options);
+    return bring();
   }
+}
+
+/** `Inst NAME (VERSION …)`. One with a `[VERSION]` between is here already, in an older version: the system's own is what the rest of it fits. */
+function newPackages(simulated: string): string[] {
+  return [...simulated.matchAll(/^Inst (\S+) \(/gm)].map(([, name = ""]) => name);
 }
 
 async function starts(binary: string, { trial }: Wanted, home?: string): Promise<boolean> {
@@ -91,6 +107,7 @@ async function librariesIn(home: string): Promise<NodeJS.ProcessEnv> {
   const multiarch = inside.filter((entry) => entry.isDirectory() && entry.name.endsWith("-linux-gnu"));
   if (multiarch.length === 0) return {};
   const known = process.env["LD_LIBRARY_PATH"];
-  const folders = multiarch.map(({ name }) => path.join(folder, name));
+  // PulseAudio's has one of its own beside them, which it names by an absolute path.
+  const folders = multiarch.flatMap(({ name }) => [path.join(folder, name), path.join(folder, name, "pulseaudio")]);
   return { LD_LIBRARY_PATH: [...folders, ...(known === undefined ? [] : [known])].join(":") };
 }
