@@ -237,7 +237,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
       clock,
       stopping,
     }),
-    polls: new SharedPolls(shared),
+    polls: new SharedPolls({ ...shared, clock }),
     peeks: storage.peeks,
     peekedRooms,
     routes,

@@ -77,8 +77,14 @@ export class SharedLook {
     return page === null || page.chunk.length >= PAGE ? page : this.#placed(roomId, watched, page);
   }
 
+  /** Whether something that came after a position is held. */
+  hasNews(roomId: RoomId, from: string): boolean {
+    const page = this.#watched.get(roomId)?.tail.after(from, this.#parts.clock.now()) ?? null;
+    return page !== null && page.chunk.length > 0;
+  }
+
   /**
-   * The same, and where nothing is there what comes within `wait` milliseconds, or less if the homeserver says so. One poll of the homeserver's serves all who stand at the
+   * What came after a position, and where nothing did what comes within `wait` milliseconds, or less if the homeserver says so. One poll of the homeserver's serves all who stand at the
    * room's end. Null likewise. @throws EmissaryError as ReaderRooms does
    */
   async next(roomId: RoomId, from: string, wait: number, gone: AbortSignal): Promise<EventsPage | null> {

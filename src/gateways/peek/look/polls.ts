@@ -1,5 +1,8 @@
-import type { RoomId } from "../../../model/ids.ts";
+import { hash } from "node:crypto";
+import type { Clock } from "../../../model/clock.ts";
+import type { RoomId, UserId } from "../../../model/ids.ts";
 import { written } from "../../../model/json.ts";
+import { remember } from "../../../model/remember.ts";
 import type { EventsPage } from "../msc2753/contracts.ts";
 import type { Askers } from "./contracts.ts";
 import type { SharedLook } from "./look.ts";
@@ -7,10 +10,14 @@ import { withoutIgnored } from "./rooms.ts";
 import type { Strangers } from "./strangers.ts";
 
 export interface SharedPollsParts {
-  readonly look: Pick<SharedLook, "next">;
+  readonly look: Pick<SharedLook, "hasNews" | "next">;
   readonly strangers: Pick<Strangers, "of">;
   readonly askers: Askers;
+  readonly clock: Clock;
 }
+
+const PROVEN_MS = 5_000;
+const KEPT = 10_000;
 
 /** A poll for what comes in a room (spec r0.6.1, `GET /events`). */
 export interface RoomPoll {
@@ -26,6 +33,8 @@ export interface RoomPoll {
 /** Legacy peekers' polls, where all strangers to a room share one. */
 export class SharedPolls {
   readonly #parts: SharedPollsParts;
+  /** When the homeserver had last answered a token, by its hash. */
+  readonly #proven = new Map<string, number>();
 
   constructor(parts: SharedPollsParts) {
     this.#parts = parts;
@@ -36,19 +45,37 @@ export class SharedPolls {
    * @throws EmissaryError where the homeserver gives no answer now
    */
   async answer(poll: RoomPoll): Promise<Buffer | null> {
-    const { look, strangers, askers } = this.#parts;
+    const { look, strangers } = this.#parts;
     const { token, roomId, from, wait, gone } = poll;
     const asker = await strangers.of(token, roomId);
-    // Who is not to be told anything is told so at once.
-    if (asker === null || (await askers.ignoredBy(token, asker, gone)) === null) return null;
+    if (asker === null) return null;
+    const isToWait = wait > 0 && !look.hasNews(roomId, from);
+    // Whose token does not count is told so at once, and not when the wait is over.
+    if (isToWait && !this.#isProven(token) && (await this.#ignoredBy(asker, poll)) === null) return null;
     const page = await look.next(roomId, from, wait, gone);
     if (page === null) return null;
-    if (page.chunk.length === 0) return bodyOf(page);
+    if (isToWait && page.chunk.length === 0) return bodyOf(page);
     // As things stand by now: it may have waited long.
     const userId = await strangers.of(token, roomId);
-    const ignored = userId === null ? null : await askers.ignoredBy(token, userId, gone);
+    const ignored = userId === null ? null : await this.#ignoredBy(userId, poll);
     return ignored === null ? null : bodyOf(withoutIgnored(page, ignored));
   }
+
+  async #ignoredBy(userId: UserId, { token, gone }: RoomPoll): Promise<ReadonlySet<string> | null> {
+    const { askers, clock } = this.#parts;
+    const ignored = await askers.ignoredBy(token, userId, gone);
+    if (ignored !== null) remember(this.#proven, keyOf(token), clock.now(), KEPT);
+    return ignored;
+  }
+
+  /** Whether the homeserver has just answered the token. That lets it wait, and have nothing. */
+  #isProven(token: string): boolean {
+    return this.#parts.clock.now() - (this.#proven.get(keyOf(token)) ?? -Infinity) < PROVEN_MS;
+  }
+}
+
+function keyOf(token: string): string {
+  return hash("sha256", token, "base64url");
 }
 
 function bodyOf({ chunk, start, end }: EventsPage): Buffer {

@@ -5,8 +5,8 @@ import type { StrangersPage } from "./contracts.ts";
 
 /** Events of a page that is read, and more than a tail ever holds: so an answer from it is never a full page. */
 export const PAGE = 100;
-/** Content that was taken back, or that a user erased, is not told for longer, milliseconds. */
-export const KEPT_MS = 10_000;
+/** What a user who erased all of theirs had said is not told for longer, milliseconds. A redaction is heeded at once. */
+const KEPT_MS = 60_000;
 const SEEN = 200;
 
 interface Held extends StrangersPage {
