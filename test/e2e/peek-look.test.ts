@@ -34,7 +34,8 @@ class Follower {
 
   constructor(user: MatrixUser, roomId: string) {
     this.direct = user;
-    this.gateway = new MatrixUser({ ...user, homeserverUrl: stage.emissary.gatewayUrl });
+    const { userId, accessToken } = user;
+    this.gateway = new MatrixUser({ homeserverUrl: stage.emissary.gatewayUrl, userId, accessToken });
     this.#roomId = roomId;
   }
 
