@@ -21,6 +21,8 @@ export interface ReaderParts {
   readonly reader: UserId;
   /** Whether our registration lets us act as the reader. */
   readonly isClaimed: boolean;
+  /** Whether events are wanted as servers have them (peeked-rooms.ts), and not as clients do. */
+  readonly isRaw: boolean;
   readonly clock: Clock;
 }
 
@@ -44,8 +46,9 @@ export class HomeserverReader implements ReaderRooms {
     abort: AbortSignal,
   ): Promise<StrangersPage | null> {
     if (!(await this.#isThere())) return null;
-    const { client, held, reader } = this.#parts;
-    const query = { room_id: roomId, from, limit: String(limit), timeout: String(wait) };
+    const { client, held, reader, isRaw } = this.#parts;
+    const given = { room_id: roomId, from, limit: String(limit), timeout: String(wait) };
+    const query = isRaw ? { ...given, raw: "true" } : given;
     const options = { as: reader, query, abort, timeout: wait + TIMEOUT_MS };
     const response = await client.open("GET", `${CLIENT}/events`, options);
     if (response.statusCode !== 200) {

@@ -189,17 +189,16 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     clock,
     log,
   });
+  const lookAs = (isRaw: boolean): SharedLook => {
+    const rooms = new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, isRaw, clock });
+    return new SharedLook({ rooms, news, clock, stopping });
+  };
   const shared = {
-    look: new SharedLook({
-      rooms: new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, clock }),
-      news,
-      clock,
-      stopping,
-    }),
     strangers: new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) }),
     askers: new HomeserverAskers(forUsers),
   };
-  const peekedRooms = new SharedRooms({ alone: new HomeserverPeekedRooms(forUsers, usersHeld), ...shared });
+  const alone = new HomeserverPeekedRooms(forUsers, usersHeld);
+  const peekedRooms = new SharedRooms({ alone, look: lookAs(true), ...shared });
   const peeker = new Peeker({
     desk,
     leases: {
@@ -237,7 +236,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
       clock,
       stopping,
     }),
-    polls: new SharedPolls({ ...shared, clock }),
+    polls: new SharedPolls({ look: lookAs(false), ...shared, clock }),
     peeks: storage.peeks,
     peekedRooms,
     routes,
