@@ -43,6 +43,13 @@ export class HomeserverTokenOwners implements TokenOwners {
     return answer.status === 200 && stringAt(answer.body, "membership") === "join";
   }
 
+  /** Asked without a route, a homeserver tells only of rooms that it is in (spec, "GET room summary"). */
+  async has(token: string, roomId: RoomId): Promise<boolean> {
+    const path = `/_matrix/client/v1/room_summary/${encodeURIComponent(roomId)}`;
+    const answer = await this.#client.call("GET", path, { asPseudouser: false, token });
+    return answer.status === 200;
+  }
+
   #ask(path: string, token: string, as: string | undefined): Promise<Answer> {
     const query = as === undefined ? {} : { query: { user_id: as } };
     return this.#client.call("GET", path, { asPseudouser: false, token, ...query });

@@ -4,12 +4,20 @@
 import { describe, expect, test } from "vitest";
 import type { FakeRoom, RoomOptions } from "../support/fake-homeserver-rooms.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
-import { PSEUDOUSER, startService, type Answer, type Service, type Settings } from "../support/service-app.ts";
+import {
+  eventually,
+  PSEUDOUSER,
+  startService,
+  type Answer,
+  type Service,
+  type Settings,
+} from "../support/service-app.ts";
 
 const V1 = "/_matrix/client/v1";
 const V3 = "/_matrix/client/v3";
 const REASON = "org.matrix.msc1777.reason";
 const JOIN = /\/join\/|\/rooms\/[^/]+\/join$/;
+const ALICE = `@alice:${SERVER}`;
 const CREATOR = "@creator:elsewhere.test";
 /** In the service's hasty time: ample for a busy machine. */
 const AMPLE_MS = 600_000;
@@ -199,5 +207,28 @@ describe("a server that takes connections and says nothing", () => {
       ["server_name", "elsewhere.test"],
       ["via", "elsewhere.test"],
     ]);
+  });
+});
+
+describe("who was in a room and left is shown it as it was then, and", () => {
+  const gone = (room: FakeRoom): unknown => room.append("m.room.member", ALICE, { membership: "leave" }, ALICE);
+
+  test("where nobody of ours is there any more a look opens it", async () => {
+    const service = await start();
+    const room = openRoom(service, { id: "!left:elsewhere.test" });
+    gone(room);
+    expect((await look(service, room.id)).body["membership"]).toBe("leave");
+    await eventually("the pseudouser being there", () => room.membership(PSEUDOUSER) === "join");
+    const events = await ask(service, `${V3}/events?room_id=${encodeURIComponent(room.id)}&timeout=0`);
+    expect(events.status).toBe(200);
+  });
+
+  test("where somebody of ours is, it is no reason to come", async () => {
+    const service = await start();
+    const room = openRoom(service, { id: "!ours:elsewhere.test", members: [`@bob:${SERVER}`] });
+    gone(room);
+    expect((await look(service, room.id)).status).toBe(200);
+    await eventually("the question", () => service.homeserver.seen("GET", /room_summary/).length === 1);
+    expect(service.query("SELECT 1 FROM leases")).toEqual([]);
   });
 });

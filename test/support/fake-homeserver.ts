@@ -686,6 +686,13 @@ export class FakeHomeserver {
       this.setMembership(room, user, "leave");
       return [200, {}];
     }
+    // As Synapse: who was there is shown the room as it was then.
+    if (action === "initialSync" && !isIn && room.membership(user) === "leave") {
+      return [
+        200,
+        { room_id: room.id, membership: "leave", messages: { chunk: [], start: "s0", end: "s0" }, state: [] },
+      ];
+    }
     // As Synapse: an event that one may not see is not there.
     if (!mayRead) return action === "event" ? NOT_FOUND : NOT_THERE;
     if (this.heedsPower && !mayDo(room, user, method, segments.slice(2), body)) {

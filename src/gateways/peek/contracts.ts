@@ -23,6 +23,8 @@ export interface TokenOwners {
    * @throws EmissaryError likewise
    */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean>;
+  /** Whether the homeserver is in a room that it may tell the token's owner of. @throws EmissaryError likewise */
+  has(token: string, roomId: RoomId): Promise<boolean>;
 }
 
 export interface History {

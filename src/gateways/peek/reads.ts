@@ -3,7 +3,7 @@ import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import { askerOf, goneOf } from "../../platform/http/callers.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import { isRoomAlias, type RoomId, type UserId } from "../../model/ids.ts";
+import { isRoomAlias, type RoomId, type ServerName, type UserId } from "../../model/ids.ts";
 import { isReadable, isShown, opennessOf } from "../../policy/openness.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { param, queryAll } from "../../platform/http/server.ts";
@@ -41,6 +41,7 @@ interface Read extends ReadManner {
   readonly token: string;
   readonly roomId: RoomId;
   readonly asked: UpstreamRequest;
+  readonly via: readonly ServerName[];
   /** Where the client named the room by an alias, which was looked up. */
   readonly target: PeekTarget | null;
 }
@@ -66,7 +67,7 @@ export async function readRoom(
   }
   const roomId = target?.roomId ?? roomIdFrom(idOrAlias);
   const path = target === null ? undefined : pathWith(request, "roomId", roomId);
-  const read: Read = { ...manner, token, roomId, target, asked: upstreamRequest(request, path) };
+  const read: Read = { ...manner, token, roomId, target, asked: upstreamRequest(request, path), via: viaOf(request) };
   // While a poll waits, nothing else shows that its user is there.
   const isPoll = manner.poll !== undefined;
   if (isPoll) void keep(parts, read, () => parts.users.identifyNow(token), reply);
@@ -76,7 +77,7 @@ export async function readRoom(
     return reply.type("application/json").send(shared);
   }
   const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
-  if (refusal !== null) return open(parts, read, refusal, request, reply);
+  if (refusal !== null) return open(parts, read, refusal, reply);
   parts.count("passed");
   // The answer goes first; and it shows that the token is somebody's, so that a remembered owner is good enough.
   const isAnswered = reply.statusCode < 300;
@@ -84,20 +85,14 @@ export async function readRoom(
   return reply;
 }
 
-async function open(
-  parts: PeekParts,
-  read: Read,
-  refusal: WholeAnswer,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { token, roomId, asked, revision } = read;
+async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: FastifyReply): Promise<FastifyReply> {
+  const { token, roomId, asked, revision, via } = read;
   let opened: Identity | null = null;
   try {
     // The homeserver has just refused the room and not the token, so that a remembered owner is good enough.
     const identity = await parts.users.identify(token);
     if (identity !== null && !(await isItsLastWord(parts, read, identity.userId, refusal.status))) {
-      const target = read.target ?? (await parts.peeker.resolve(roomId, viaOf(request)));
+      const target = read.target ?? (await parts.peeker.resolve(roomId, via));
       await parts.peeker.open(identity.userId, target, goneOf(reply));
       opened = identity;
     }
@@ -149,17 +144,22 @@ async function isItsLastWord(
  * @param polled the answer to a read that waits for news: until it is over the look is in use
  */
 async function keep(
-  { ledger, users, peeker }: PeekParts,
-  { token, roomId, isPeek = false, poll }: Read,
+  parts: PeekParts,
+  read: Read,
   owner: () => Promise<Identity | null>,
   polled: FastifyReply | null = null,
 ): Promise<void> {
+  const { ledger, users, peeker } = parts;
+  const { token, roomId, isPeek = false, poll } = read;
   const polling = ({ userId }: Identity): void => {
     if (polled !== null && !polled.raw.closed) polled.raw.once("close", peeker.polling(userId, roomId));
   };
   try {
     const room = await ledger.room(roomId);
-    if (room?.ownMembership !== "join") return;
+    if (room?.ownMembership !== "join") {
+      if (isPeek && poll === undefined) await openStale(parts, read, owner);
+      return;
+    }
     const known = await users.known(token);
     if (known !== null) polling(known);
     if (known !== null && peeker.isLongEnough(known.userId, roomId, poll)) return;
@@ -171,6 +171,23 @@ async function keep(
   } catch {
     // The user has its answer. Where the lease is over before the next read, that one opens the room again.
   }
+}
+
+/**
+ * Who was in a room and left is shown it as it was then, for ever (Synapse: `check_user_in_room_or_world_readable`), also where no user of
+ * ours is there any more. A look at such a snapshot opens the room like one that is refused, as far as the homeserver then shows it.
+ */
+async function openStale(
+  { users, peeker, peekedRooms }: PeekParts,
+  { token, roomId, via }: Read,
+  owner: () => Promise<Identity | null>,
+): Promise<void> {
+  const identity = await owner();
+  if (identity === null) return;
+  const { signal } = new AbortController();
+  const membership = await peekedRooms.membership(token, roomId, identity.userId, signal);
+  if (membership !== "leave" || (await users.has(token, roomId))) return;
+  await peeker.open(identity.userId, await peeker.resolve(roomId, via), signal);
 }
 
 function answer(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {

@@ -67,6 +67,11 @@ export class KnownUsers {
     return this.#owners.isMember(token, room, userId, as);
   }
 
+  /** Whether the homeserver is in a room that it may tell the token's owner of. @throws EmissaryError as TokenOwners does */
+  has(token: string, roomId: RoomId): Promise<boolean> {
+    return this.#owners.has(token, roomId);
+  }
+
   /** Who asks, if that is known without asking; else null. */
   async known(token: string): Promise<Identity | null> {
     return (await this.#known.held(keyOf(token))?.catch(() => null)) ?? null;
