@@ -73,6 +73,18 @@ const WAYS: readonly (readonly [
     (service, room) => ask(service, hierarchyOf(space(service, [room], { members: [`@bob:${SERVER}`] }))),
   ],
   ["a summary with `via`", {}, (service, room) => ask(service, `${summaryOf(room)}?via=elsewhere.test`)],
+  [
+    "somebody's join with the servers of a link",
+    {},
+    (service, room) => {
+      service.homeserver.tokens.set("token-of-bob", `@bob:${SERVER}`);
+      const path = `${V3}/join/${encodeURIComponent(room.id)}?via=elsewhere.test`;
+      return service.gateway("POST", path, { token: "token-of-bob", body: {} }).then(() => {
+        room.append("m.room.member", `@bob:${SERVER}`, { membership: "leave" }, `@bob:${SERVER}`);
+        service.homeserver.requests.splice(0);
+      });
+    },
+  ],
   ["an ID that names a server", { id: "!old:elsewhere.test", version: "10" }, () => null],
 ];
 

@@ -5,9 +5,7 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isRoomAlias, type EventId, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
 import { mergeVia, type Room } from "../../model/room.ts";
-import { NO_SERVER } from "../../attendance/contracts.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
-import { STILL_JOINING } from "../../attendance/presence.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import { resolveRoom, type RoomTarget } from "../../leases/target.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
@@ -19,6 +17,7 @@ import type { PeekStore } from "./msc2753/contracts.ts";
 import { Openings, type Opening } from "./openings.ts";
 import { remember } from "../../model/remember.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
+import { before, isStillJoining, withRoutes } from "./waiting.ts";
 
 export interface PeekOptions {
   /** Milliseconds that a lease lasts after the user's last read. */
@@ -291,33 +290,4 @@ function notListed(sentence: string): EmissaryError {
 
 function keyOf({ name }: Holder, roomId: RoomId): string {
   return `${name} ${roomId}`;
-}
-
-function isStillJoining(error: unknown): boolean {
-  return error instanceof EmissaryError && error.reason === STILL_JOINING;
-}
-
-/** Whoever asked named these servers, or was shown them, and may name others. */
-function withRoutes(error: unknown, via: readonly ServerName[]): unknown {
-  if (!(error instanceof EmissaryError) || error.reason !== NO_SERVER || via.length === 0) return error;
-  const told = `None of the servers that were asked (${via.join(", ")}) lets this server into the room.`;
-  return new EmissaryError(error.code, error.message, { reason: NO_SERVER, told, cause: error });
-}
-
-/** @throws EmissaryError `timeout` where the signal aborts before the work is done, which goes on. */
-function before<Value>(limit: AbortSignal, work: Promise<Value>, via: readonly ServerName[]): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => reject(lateAnswer(via));
-    work.then(resolve, reject);
-    if (limit.aborted) late();
-    else limit.addEventListener("abort", late, { once: true });
-  });
-}
-
-function lateAnswer(via: readonly ServerName[]): EmissaryError {
-  const sentence =
-    via.length === 0
-      ? "The homeserver has not told in time what room this is. Ask again."
-      : `None of the servers that lead to this room (${via.join(", ")}) has told in time what it is. Ask again, or name others (via).`;
-  return new EmissaryError("timeout", sentence, { reason: "silent-routes", told: sentence });
 }

@@ -1,4 +1,4 @@
-import { upstreamRequest, type UpstreamRequest } from "../../platform/http/upstream.ts";
+import { upstreamRequest, type Revision, type UpstreamRequest } from "../../platform/http/upstream.ts";
 import { tokenOf } from "../../platform/http/bearer.ts";
 import { CLIENT_V1, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
@@ -69,16 +69,21 @@ function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
 /** What can be told of a room from outside is told without a join. Without a token no other server is asked. */
 const summary: PeekHandler = async (parts, request, reply) => {
   if (tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
-  const via = viaOf(request);
-  return parts.upstream.asCaller(await byKnownRoutes(parts, request, "roomIdOrAlias"), reply, {
+  const asked = await byKnownRoutes(parts, request, "roomIdOrAlias");
+  return parts.upstream.asCaller(asked, reply, remembering(parts, viaOf(request)));
+};
+
+/** Of an answer about a room: it was reached through one of the servers that were named, as a link has them. */
+function remembering({ routes }: PeekParts, via: readonly ServerName[]): Revision {
+  return {
     limit: DIRECTORY_BYTES,
     revise: (body) => {
       const roomId = stringAt(parsedObject(body), "room_id");
-      if (roomId !== null && isRoomId(roomId)) parts.routes.hint(roomId, via);
+      if (roomId !== null && isRoomId(roomId)) routes.hint(roomId, via);
       return null;
     },
-  });
-};
+  };
+}
 
 /** What another server lists is reached through it: a client that shows such a room names no server (MSC1777's looks begin here). */
 const publicRooms: PeekHandler = (parts, request, reply) => {
@@ -118,7 +123,7 @@ export const roomEndpoints: readonly PeekEndpoint[] = [
     method: "POST",
     path: "/join/:roomIdOrAlias",
     under: CLIENT_V3,
-    note: "passed, with the servers that are remembered where it names none",
+    note: "passed, with the servers that are remembered where it names none; its `via` is remembered",
     handler: join("roomIdOrAlias"),
   },
   {
