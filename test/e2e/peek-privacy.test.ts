@@ -1,11 +1,12 @@
 /** What a look into a room tells: other servers, whoever reads the log, and whoever has the database. */
 import type { MatrixClient } from "matrix-js-sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { MatrixUser } from "../../homeservers/synapse/client.ts";
+import { MatrixUser, type Json } from "../../homeservers/synapse/client.ts";
 import { rows } from "../support/database.ts";
 import { FederationRecorder } from "../support/federation-recorder.ts";
+import { KINDS, type Kind, type Scene } from "../support/onlooker.ts";
 import { liveMessage, PEEK_SETTINGS, peekableRoom, quietClient, textsOf } from "../support/peek-scenario.ts";
-import { openStage, type Stage } from "../support/stage.ts";
+import { openStage, until, type Stage } from "../support/stage.ts";
 
 const LOCALPART = "secretive-reader";
 const DEVICE = "SECRETIVEDEVICE";
@@ -86,5 +87,107 @@ describe("a user who looks into a room of another server", () => {
     expect(await summary.json()).toMatchObject({ room_id: roomId, name: "The square", num_joined_members: 1 });
     expect((await bob.members(roomId)).map((event) => event.state_key)).toEqual([bob.userId]);
     expect(recorder.text).not.toContain(LOCALPART);
+  });
+});
+
+describe("whatever a client asks while its user looks into a room", () => {
+  const NAME = "curious-onlooker";
+  let onlooker: MatrixUser;
+  let scene: Scene;
+
+  /** What the servers said since, as far as it bears the user's name. */
+  const naming = (since: number): string[] =>
+    recorder.exchanges
+      .slice(since)
+      .filter(({ text }) => text.toLowerCase().includes(NAME) || text.includes("Curious Onlooker"))
+      .map(({ method, url, text }) => `${method} ${url}: ${text.slice(0, 500)}`);
+
+  const ask = async ({ requests }: Kind): Promise<{ request: string; status: number; body: Json }[]> => {
+    const answers: { request: string; status: number; body: Json }[] = [];
+    for (const [method, path, body] of requests(scene)) {
+      const { status, body: answered } = await onlooker.request(method, path, {}, body);
+      answers.push({ request: `${method} ${path}`, status, body: answered });
+    }
+    return answers;
+  };
+
+  /** All that our server had to say before is said: somebody who is in the room reads, and the other server hears of it. */
+  const allIsSaid = async (member: MatrixUser, since: number): Promise<void> => {
+    const event = await bob.sendText(scene.room, `read this ${since}`);
+    await until(
+      "the member having it",
+      () => member.request("GET", `/_matrix/client/v3/rooms/${encodeURIComponent(scene.room)}/event/${event}`),
+      ({ status }) => status === 200,
+    );
+    await member.request(
+      "POST",
+      `/_matrix/client/v3/rooms/${encodeURIComponent(scene.room)}/receipt/m.read/${event}`,
+      {},
+      {},
+    );
+    await until(
+      "the member's receipt",
+      async () =>
+        recorder.exchanges.slice(since).some(({ text }) => text.includes("m.receipt") && text.includes(event)),
+      Boolean,
+    );
+  };
+
+  beforeAll(async () => {
+    const { roomId, alias } = await peekableRoom(bob, stage, "11");
+    const { userId, accessToken } = await stage.user(stage.ours, NAME);
+    onlooker = new MatrixUser({ homeserverUrl: stage.emissary.gatewayUrl, userId, accessToken });
+    const upload = await fetch(`${stage.theirs.url}/_matrix/media/v3/upload`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${bob.accessToken}`, "content-type": "image/gif" },
+      body: Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64"),
+    });
+    const { content_uri: uri } = (await upload.json()) as { content_uri: string };
+    scene = {
+      room: roomId,
+      knockable: await bob.createRoom({
+        room_version: "11",
+        initial_state: [{ type: "m.room.join_rules", state_key: "", content: { join_rule: "knock" } }],
+      }),
+      event: await bob.sendText(roomId, "look here"),
+      alias,
+      me: userId,
+      other: bob.userId,
+      server: stage.theirs.serverName,
+      media: uri.split("/").at(-1) ?? "",
+    };
+  });
+
+  it("nothing leaves the server that names it", async () => {
+    const since = recorder.exchanges.length;
+    for (const kind of KINDS.filter(({ outcome }) => outcome !== "named")) {
+      const answers = await ask(kind);
+      // Each is a request that the homeserver has, and that it answers, or refuses where it says so.
+      const unanswered = answers.filter(
+        ({ status, body }) => status >= 500 || status === 429 || body["errcode"] === "M_UNRECOGNIZED",
+      );
+      expect([kind.title, unanswered]).toEqual([kind.title, []]);
+      if (kind.outcome === "refused") expect(answers.filter(({ status }) => status < 400)).toEqual([]);
+    }
+    expect(recorder.exchanges.length).toBeGreaterThan(since);
+    const member = await stage.user(stage.ours, "somebody-there");
+    await member.join(scene.room, [stage.theirs.serverName]);
+    // A second look, when the pseudouser and a member are there.
+    for (const kind of KINDS.filter(({ outcome }) => outcome !== "named")) await ask(kind);
+    await allIsSaid(member, since);
+    expect(naming(since)).toEqual([]);
+  });
+
+  it.each(KINDS.filter(({ outcome }) => outcome === "named"))("$title tells who it is, and is to", async (kind) => {
+    const since = recorder.exchanges.length;
+    const answers = await ask(kind);
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+    await until("the name on its way", async () => naming(since).length > 0, Boolean);
+  });
+
+  it("from the join on its receipts go where a member's go", async () => {
+    const since = recorder.exchanges.length;
+    await allIsSaid(onlooker, since);
+    expect(naming(since).some((line) => line.includes("/send/"))).toBe(true);
   });
 });

@@ -1,6 +1,7 @@
 /** The security page names the test for each threat. It is checked here that none of these was renamed or taken away. */
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { KINDS } from "../support/onlooker.ts";
 
 const root = new URL("../../", import.meta.url);
 const page = readFileSync(new URL("docs/security.md", root), "utf8");
@@ -22,6 +23,17 @@ function rowsUnder(text: string, heading: string): string[][] {
       ),
   );
 }
+
+test("every kind of request that may bear a name has its row, with what becomes of it", () => {
+  const rows = rowsUnder(threats, "| request | what happens | why |");
+  expect(rows.map(([title]) => title)).toEqual(KINDS.map(({ title }) => title));
+  for (const [at, [, happens = ""]] of rows.entries()) {
+    const begins = { quiet: "names nobody", refused: "refused", named: "**names the user**" }[
+      KINDS[at]?.outcome ?? "quiet"
+    ];
+    expect(happens.startsWith(begins), happens).toBe(true);
+  }
+});
 
 const ROWS = rowsUnder(proofs, "| threat | shown by |").map(([threat = "", shown = ""]) => {
   const [, file = "", title = ""] = /^`(test\/[\w/.-]+\.test\.ts)` › (.+)$/.exec(shown) ?? [];
