@@ -18,7 +18,7 @@ import {
 import { differencesOf, expected, idle, shared } from "../interop/differences.ts";
 import { Driver, type Told } from "../interop/driver.ts";
 import { findSoftware, type Software } from "../interop/software.ts";
-import { openStage, until, type Stage } from "../support/stage.ts";
+import { LINGER_MS, openStage, until, type Stage } from "../support/stage.ts";
 
 const SENT = new Set(["m.room.message", "m.reaction", "m.room.redaction"]);
 const { here, missing } = await findSoftware();
@@ -31,6 +31,8 @@ let controls: Awaited<ReturnType<typeof registerControls>>;
 
 beforeAll(async () => {
   stage = await openStage({
+    // The records say nothing of what the operator has the pseudouser called.
+    settings: { pseudouser: { displayname: null }, attendance: { linger: `${LINGER_MS}ms`, join_reason: null } },
     reserve: [
       ...here.flatMap(({ id }) => [`_${id}_.*`, `#_${id}_.*`]),
       ...compared.here.flatMap((program) => reservedFor(program)),

@@ -53,6 +53,12 @@ describe("a user who looks into a room of another server", () => {
     expect(textsOf(room)).toEqual(["one", "two", "three"]);
     await liveMessage(bob, room, "live");
     await reader.members(roomId);
+    // What the people there see of it says what it is, and why it is there.
+    const shown = (await bob.members(roomId)).find((event) => event.state_key === stage.pseudouser)?.content;
+    expect(shown).toMatchObject({
+      displayname: `${stage.ours.serverName} (preview)`,
+      reason: `Somebody at ${stage.ours.serverName} looks into this room, or has a bot here.`,
+    });
     reader.stopPeeking();
     // What goes out a little later, such as presence, goes before what is said now.
     await bob.sendText(roomId, "afterwards");
