@@ -34,6 +34,7 @@ import { SharedRooms } from "../gateways/peek/look/rooms.ts";
 import { Strangers } from "../gateways/peek/look/strangers.ts";
 import { PeekChanges } from "../gateways/peek/msc2753/changes.ts";
 import { RoomNews } from "../gateways/peek/msc2753/news.ts";
+import { SlidingSync } from "../gateways/peek/sliding/sync.ts";
 import { DeviceSync, type Device } from "../gateways/peek/msc2753/sync.ts";
 import { deviceKey, Peeker } from "../gateways/peek/peeker.ts";
 import { RoutesMemory } from "../gateways/peek/routes-memory.ts";
@@ -217,6 +218,17 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   });
   const deviceOf = (identity: Identity | null): Device | null =>
     identity === null ? null : { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
+  const views = {
+    store: storage.peeks,
+    rooms: peekedRooms,
+    links: new HomeserverRoomLinks(forUsers, usersHeld),
+    openings,
+    news,
+    desk,
+    signals: [changes.changed],
+    clock,
+    stopping,
+  };
   const peek = peekSurface({
     own,
     hidden: hiddenOf(own, storage.pseudousers),
@@ -224,19 +236,12 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     users,
     peeker,
     devices: new DeviceSync({
-      store: storage.peeks,
-      rooms: peekedRooms,
-      links: new HomeserverRoomLinks(forUsers, usersHeld),
-      openings,
-      news,
-      desk,
-      signals: [changes.changed],
+      ...views,
       identify: async (token) => deviceOf(await users.identify(token)),
       identifyNow: async (token) => deviceOf(await users.identifyNow(token)),
-      clock,
-      stopping,
     }),
     polls: new SharedPolls({ look: lookAs(false), ...shared, clock }),
+    sliding: new SlidingSync({ ...views, peeker, identify: (token) => users.identifyNow(token) }),
     peeks: storage.peeks,
     peekedRooms,
     routes,

@@ -1,6 +1,8 @@
+import { SlidingSync, SlidingSyncEvent, type MSC3575RoomData } from "matrix-js-sdk/lib/sliding-sync.js";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Json, MatrixUser } from "../../homeservers/synapse/client.ts";
 import { MatrixUser as Client } from "../../homeservers/synapse/client.ts";
+import { sdkClient } from "../support/peek-scenario.ts";
 import { openStage, type Stage, until } from "../support/stage.ts";
 
 /** MSC2753 by plain HTTP on two real Synapses: what a client that knows it would do. */
@@ -163,6 +165,147 @@ it("a peek ends by unpeek, and when the room is closed to strangers, and both ar
     (members) => !members.includes(stage.pseudouser),
   );
 }, 90_000);
+
+const SLIDING = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+
+it("a room is subscribed to with sliding sync, followed over a kill -9, unsubscribed from and joined", async () => {
+  const roomId = await peekable("12");
+  await alice.request("GET", `/_matrix/client/v1/room_summary/${roomId}`, { via: stage.theirs.serverName });
+  const subscribed = {
+    [roomId]: {
+      required_state: [
+        ["m.room.create", ""],
+        ["m.room.member", "$LAZY"],
+      ],
+      timeline_limit: 4,
+    },
+  };
+  let pos: string | undefined;
+  const slide = async (user: MatrixUser, rooms: Json = subscribed, timeout = 20_000): Promise<Json | undefined> => {
+    const body = { conn_id: "one", lists: {}, room_subscriptions: rooms };
+    const query = { timeout, ...(pos === undefined ? {} : { pos }) };
+    const answer = await user.request("POST", SLIDING, query, body);
+    expect([answer.status, answer.body["errcode"]]).toEqual([200, undefined]);
+    pos = answer.body["pos"] as string;
+    return (answer.body["rooms"] as Record<string, Json> | undefined)?.[roomId];
+  };
+  const textsIn = (room: Json | undefined): unknown[] =>
+    ((room?.["timeline"] ?? []) as Json[]).map((event) => (event["content"] as Json)["body"]);
+
+  // The homeserver alone tells nothing of it, whether the pseudouser is there or not.
+  const direct = new Client({ homeserverUrl: stage.ours.url, userId: alice.userId, accessToken: alice.accessToken });
+  expect(await slide(direct)).toBeUndefined();
+  pos = undefined;
+
+  const first = await until(
+    "the room",
+    () => slide(alice),
+    (room) => room !== undefined,
+  );
+  expect(first).toMatchObject({ initial: true, name: "Square", limited: true, joined_count: 1, num_live: 0 });
+  expect(textsIn(first)).toEqual(["old 1", "old 2", "old 3", "old 4"]);
+  const types = (first?.["required_state"] as Json[]).map((event) => event["type"]);
+  expect(types.sort()).toEqual(["m.room.create", "m.room.member"]);
+  expect(JSON.stringify(first)).not.toContain(`"${stage.pseudouser}"`);
+  expect(await slide(direct, subscribed, 0).catch(() => undefined)).toBeUndefined();
+  pos = undefined;
+  await until(
+    "the room again",
+    () => slide(alice),
+    (room) => room !== undefined,
+  );
+
+  const waiting = slide(alice);
+  await bob.sendText(roomId, "slid");
+  const live =
+    (await waiting) ??
+    (await until(
+      "the message",
+      () => slide(alice),
+      (room) => room !== undefined,
+    ));
+  expect([live?.["initial"], textsIn(live), live?.["limited"]]).toEqual([undefined, ["slid"], false]);
+
+  await stage.emissary.end("SIGKILL");
+  await bob.sendText(roomId, "meanwhile");
+  await stage.emissary.start();
+  const after = await until(
+    "the next message",
+    () => slide(alice),
+    (room) => room !== undefined,
+  );
+  expect([after?.["initial"], textsIn(after)]).toEqual([undefined, ["meanwhile"]]);
+
+  expect(await slide(alice, {}, 0)).toBeUndefined();
+  expect(pos).not.toMatch(/^peek1\./);
+  await until(
+    "the pseudouser out of the room",
+    () => bob.joinedMembers(roomId),
+    (members) => !members.includes(stage.pseudouser),
+  );
+
+  await until(
+    "the room once more",
+    () => slide(alice),
+    (room) => room !== undefined,
+  );
+  await alice.join(roomId, [stage.theirs.serverName]);
+  const joined = await until(
+    "the homeserver's own word",
+    () => slide(alice),
+    (room) => room?.["initial"] === true,
+  );
+  expect(joined?.["joined_count"]).toBe(2);
+  await bob.sendText(roomId, "for a member");
+  const told = await until(
+    "a message",
+    () => slide(alice),
+    (room) => textsIn(room).includes("for a member"),
+  );
+  expect(told?.["initial"]).toBeUndefined();
+  expect(pos).not.toMatch(/^peek1\./);
+}, 90_000);
+
+it("an unmodified matrix-js-sdk follows a room that it subscribes to with sliding sync", async () => {
+  const roomId = await peekable("12");
+  const client = await sdkClient(stage.emissary.gatewayUrl, stage);
+  await client.getRoomSummary(roomId, [stage.theirs.serverName]);
+  const sliding = new SlidingSync(
+    stage.emissary.gatewayUrl,
+    new Map(),
+    { timeline_limit: 10, required_state: [["*", "*"]] },
+    client,
+    10_000,
+  );
+  const told: MSC3575RoomData[] = [];
+  sliding.on(SlidingSyncEvent.RoomData, (id, data) => {
+    if (id === roomId) told.push(data);
+  });
+  sliding.modifyRoomSubscriptions(new Set([roomId]));
+  const running = sliding.start();
+  const bodies = (): unknown[] =>
+    told.flatMap(({ timeline }) => timeline.map(({ content }) => (content as Json)["body"]));
+  try {
+    await until(
+      "the room",
+      async () => bodies(),
+      (all) => all.includes("old 4"),
+    );
+    expect(told[0]).toMatchObject({ initial: true, name: "Square" });
+    for (const text of ["one", "two"]) {
+      await bob.sendText(roomId, text);
+      await until(
+        text,
+        async () => bodies(),
+        (all) => all.includes(text),
+      );
+    }
+    expect(bodies().filter((text) => text === "one" || text === "two")).toEqual(["one", "two"]);
+  } finally {
+    sliding.stop();
+    await running;
+  }
+}, 60_000);
 
 it("a token that was logged out at the homeserver begins no peek, though it was good a moment ago", async () => {
   const [first, second] = [await peekable("12"), await peekable("12")];

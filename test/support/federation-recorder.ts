@@ -28,6 +28,8 @@ export class FederationRecorder {
   readonly exchanges: Exchange[] = [];
   /** Servers that no request gets through to: each finds its connection closed. */
   readonly cutOff = new Set<string>();
+  /** Requests that did not get through. */
+  refused = 0;
   readonly #servers: Server[] = [];
   #fronts = { alpha: 0, beta: 0 };
 
@@ -59,6 +61,7 @@ export class FederationRecorder {
     const [cert, key] = ["tls.crt", "tls.key"].map((name) => readFileSync(join(synapse.dir, name)));
     const server = createServer({ cert, key }, (incoming, outgoing) => {
       if (this.cutOff.has(synapse.serverName)) {
+        this.refused += 1;
         incoming.destroy();
         return;
       }

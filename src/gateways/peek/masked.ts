@@ -2,7 +2,7 @@ import type { FastifyRequest } from "fastify";
 import { isPseudouser, maskBytes, type AnswerKind, type Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import { queryAll } from "../../platform/http/server.ts";
-import { upstreamRequest, type Revision, type Upstream } from "../../platform/http/upstream.ts";
+import { type Revision, type Upstream } from "../../platform/http/upstream.ts";
 import { type PeekEndpoint, type PeekHandler } from "./peek.ts";
 
 /** So much of an answer is held to be looked at; larger ones go on as they are. */
@@ -89,16 +89,3 @@ function masking(upstream: Upstream, kind: AnswerKind, hidden: Hidden): Upstream
     write: (method, path, body) => upstream.write(method, path, body),
   };
 }
-
-const pass: PeekHandler = (parts, request, reply) => parts.upstream.asCaller(upstreamRequest(request), reply);
-
-/** What is passed only to be masked. */
-export const maskedEndpoints: readonly PeekEndpoint[] = [
-  {
-    method: "POST",
-    path: "/org.matrix.simplified_msc3575/sync",
-    under: ["/_matrix/client/unstable"],
-    note: "passed: simplified sliding sync (MSC4186)",
-    handler: pass,
-  },
-];

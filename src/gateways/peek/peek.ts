@@ -9,6 +9,7 @@ import type { PeekedRooms, PeekStore } from "./msc2753/contracts.ts";
 import type { DeviceSync } from "./msc2753/sync.ts";
 import type { Peeker } from "./peeker.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
+import type { SlidingSync } from "./sliding/sync.ts";
 import type { KnownUsers } from "./users.ts";
 
 /** What the Peek API is built of. */
@@ -21,6 +22,7 @@ export interface PeekParts {
   readonly health: Pick<RouteHealth, "passable">;
   readonly devices: DeviceSync;
   readonly polls: SharedPolls;
+  readonly sliding: SlidingSync;
   readonly peeks: Pick<PeekStore, "peeksOf">;
   readonly peekedRooms: Pick<PeekedRooms, "membership">;
   readonly ledger: Pick<Ledger, "room" | "member" | "members">;

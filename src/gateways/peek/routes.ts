@@ -2,11 +2,12 @@ import { upstreamRequest } from "../../platform/http/upstream.ts";
 import { isJsonObject, parsedObject } from "../../model/json.ts";
 import type { Handler, Method } from "../../platform/http/server.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
-import { masked, maskedEndpoints } from "./masked.ts";
+import { masked } from "./masked.ts";
 import { deviceEndpoints } from "./msc2753/endpoints.ts";
 import { readEndpoints } from "./reads.ts";
 import { receiptEndpoints } from "./receipts.ts";
 import { roomEndpoints } from "./rooms.ts";
+import { slidingEndpoint } from "./sliding/endpoint.ts";
 
 const VERSIONS_BYTES = 256 * 1024;
 
@@ -28,7 +29,7 @@ export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = [
   ...roomEndpoints,
   ...receiptEndpoints,
   ...deviceEndpoints,
-  ...maskedEndpoints,
+  slidingEndpoint,
   {
     method: "GET",
     path: "/versions",

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { peekFilter } from "../../../src/gateways/peek/msc2753/filter.ts";
 import { PeekView } from "../../../src/gateways/peek/msc2753/view.ts";
+import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 import { settle } from "../../support/clock.ts";
 import { Device, World } from "./sync-world.ts";
@@ -109,9 +110,9 @@ describe("a device that syncs", () => {
           expect([...(device.reachable.get(room) ?? [])]).toEqual(expect.arrayContaining(world.shownTo(room)));
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
-  });
+  }, 60_000);
 
   test("is told a room from its end over what the homeserver missed, and not over what only this user is not shown", async () => {
     const world = new World();
@@ -136,6 +137,23 @@ describe("a device that syncs", () => {
     world.miss(ROOM);
     expect([await tell(), await tell()]).toEqual([1, 0]);
     expect(device.faults).toEqual([]);
+  });
+
+  test("is told once that a room is too large to be told, and asks for it no more", async () => {
+    const world = new World();
+    world.peek(ROOM);
+    const tooLarge = new EmissaryError("refused-by-policy", "too large", { reason: "state-cap" });
+    const parts = world.parts();
+    const refused: RoomId[] = [];
+    const rooms = { ...parts.rooms, beginning: () => Promise.reject(tooLarge) };
+    const viewer = { device: "d", token: "t", filter: peekFilter({}), anew: false, gone: new AbortController().signal };
+    const large = { ...parts, rooms, refused: (roomId: RoomId) => void refused.push(roomId) };
+    const view = new PeekView(large, viewer, new Map());
+    await view.look();
+    expect([[...view.left], [...view.peek], refused, world.peeks.size]).toEqual([[ROOM], [], [ROOM], 0]);
+    const next = new PeekView(large, viewer, view.places);
+    await next.look();
+    expect([[...next.left], refused]).toEqual([[], [ROOM]]);
   });
 
   test("asks for a room only where the journal says that something came", async () => {

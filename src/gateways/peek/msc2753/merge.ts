@@ -19,7 +19,7 @@ export interface SyncOutline {
   };
 }
 
-interface Members {
+export interface Members {
   readonly begin: number;
   readonly isEmpty: boolean;
 }
@@ -94,21 +94,21 @@ export function mergedSync(body: Buffer, { at }: SyncOutline, { next, peek, left
 
 const ENDED = { state: { events: [] }, timeline: { events: [], limited: false }, account_data: { events: [] } };
 
-interface Splice {
+export interface Splice {
   readonly from: number;
   readonly to: number;
   readonly text: string;
 }
 
-function member(key: string, value: unknown): string {
+export function member(key: string, value: unknown): string {
   return `${JSON.stringify(key)}:${written(value)}`;
 }
 
-function insertion({ begin, isEmpty }: Members, members: readonly string[]): Splice {
+export function insertion({ begin, isEmpty }: Members, members: readonly string[]): Splice {
   return { from: begin, to: begin, text: `${members.join()}${isEmpty ? "" : ","}` };
 }
 
-function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
+export function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
   const parts: Buffer[] = [];
   let at = 0;
   for (const { from, to, text } of splices.toSorted((a, b) => a.from - b.from)) {
@@ -119,11 +119,11 @@ function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
   return Buffer.concat(parts);
 }
 
-function isTextAt(body: Uint8Array, at: number): boolean {
+export function isTextAt(body: Uint8Array, at: number): boolean {
   return body[at] === QUOTE;
 }
 
-function membersAt(body: Uint8Array, object: number): Members {
+export function membersAt(body: Uint8Array, object: number): Members {
   const begin = object + 1;
   return { begin, isEmpty: body[skipSpace(body, begin)] === CLOSE_OBJECT };
 }

@@ -5,6 +5,7 @@ import type { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId, UserId } from "../../../model/ids.ts";
 import { remember } from "../../../model/remember.ts";
 import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
+import { answerBeside } from "./beside.ts";
 import type { PeekStore, PeekedRooms } from "./contracts.ts";
 import { Filters } from "./filters.ts";
 import { mergedSync, outlineOf } from "./merge.ts";
@@ -157,41 +158,28 @@ export class DeviceSync {
       remember(this.#refused, roomId, { error, until: this.#parts.clock.now() + REFUSED_MS }, REFUSED);
     };
     const view = new PeekView({ ...this.#parts, refused }, { device, token, filter, anew, gone: gone.signal }, places);
-    await view.look();
-
-    const over = new AbortController();
-    const heard = new AbortController();
-    const watching = view.isNews ? Promise.resolve() : watch(view, AbortSignal.any([over.signal, stopping]), heard);
-    // Where the homeserver's answer fails nobody waits for it.
-    watching.catch(() => undefined);
-    const revision = {
-      limit: MAX_ANSWER,
-      revise: async (body: Buffer): Promise<Buffer | null> => {
-        over.abort();
-        await watching;
-        remember(this.#told, device, clock.now(), REMEMBERED);
-        return merged(body, view, openings.name);
+    await answerBeside(view, {
+      upstream,
+      reply,
+      waiting: toHomeserver(request, since, null),
+      atOnce: toHomeserver(request, since, 0),
+      revision: {
+        limit: MAX_ANSWER,
+        revise: (body) => {
+          remember(this.#told, device, clock.now(), REMEMBERED);
+          return merged(body, view, openings.name);
+        },
       },
-    };
-    try {
-      if (!view.isNews) {
-        const asked = toHomeserver(request, since, null);
-        const begun = clock.now();
-        if (await upstream.asCallerUntil(heard.signal, asked, reply, revision)) return;
-        // What is told was asked for with the device's own token, and just now: the homeserver need not be asked again whether it counts.
-        if (since !== null && view.peek.size > 0 && this.#mayWait(device, begun)) {
-          const body = Buffer.from(JSON.stringify({ next_batch: since }));
-          void reply.type("application/json").send(finish((await merged(body, view, openings.name)) ?? body));
-          return;
-        }
-      }
-      // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
-      await upstream.asCaller(toHomeserver(request, since, 0), reply, revision);
-    } finally {
-      over.abort();
-      // One that has been told to stop still looks once; with nobody to tell, it does not.
-      if (!reply.sent) gone.abort();
-    }
+      // What is told was asked for with the device's own token, and just now: the homeserver need not be asked again whether it counts.
+      alone: async (begun) => {
+        if (since === null || view.peek.size === 0 || !this.#mayWait(device, begun)) return null;
+        const body = Buffer.from(JSON.stringify({ next_batch: since }));
+        return finish((await merged(body, view, openings.name)) ?? body);
+      },
+      clock,
+      stopping,
+      gone,
+    });
   }
 
   /** Whether what the homeserver has for the device may come with the next answer. @param asked when the homeserver was asked for it */
@@ -200,11 +188,6 @@ export class DeviceSync {
     const since = now - (this.#told.get(device) ?? -Infinity);
     return since < (now - asked >= SILENT_MS ? LONGEST_ALONE_MS : ALONE_MS);
   }
-}
-
-async function watch(view: PeekView, until: AbortSignal, heard: AbortController): Promise<void> {
-  await view.watch(until);
-  if (view.isNews) heard.abort();
 }
 
 async function merged(body: Buffer, view: PeekView, opening: string): Promise<Buffer | null> {

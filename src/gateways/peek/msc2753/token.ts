@@ -1,7 +1,7 @@
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, type RoomId } from "../../../model/ids.ts";
-import { isJsonObject } from "../../../model/json.ts";
+import { isJsonObject, type JsonValue } from "../../../model/json.ts";
 
 /** How far a device has come in one peeked room. */
 export interface Place {
@@ -26,6 +26,8 @@ export interface SyncPosition {
   /** The opening of the database in which it was given out: of numbers after a restore it is not known whose they are. */
   readonly opening: string;
   readonly places: Places;
+  /** What else a kind of sync keeps there. */
+  readonly more?: JsonValue;
 }
 
 /** A token stands in a URL, and proxies take 8 KiB of that. So many places fit with room to spare. */
@@ -38,9 +40,9 @@ export function isOurToken(since: string): boolean {
   return since.startsWith(PREFIX);
 }
 
-export function tokenOf({ since, opening, places }: SyncPosition): string {
+export function tokenOf({ since, opening, places, more }: SyncPosition): string {
   const rooms = [...places].map(([roomId, { change, seq, from, heads }]) => [roomId, change, seq, from, heads]);
-  return `${PREFIX}${deflateRawSync(JSON.stringify({ since, opening, rooms })).toString("base64url")}`;
+  return `${PREFIX}${deflateRawSync(JSON.stringify({ since, opening, rooms, more })).toString("base64url")}`;
 }
 
 /** @throws EmissaryError `bad-parameter` for a token that is none of ours. */
@@ -55,7 +57,7 @@ function parsed(text: string): SyncPosition | null {
     const json = inflateRawSync(Buffer.from(text, "base64url"), { maxOutputLength: MAX_JSON });
     const value: unknown = JSON.parse(json.toString("utf8"));
     if (!isJsonObject(value)) return null;
-    const { since, opening, rooms } = value;
+    const { since, opening, rooms, more } = value;
     if (typeof since !== "string" || typeof opening !== "string") return null;
     if (!Array.isArray(rooms) || rooms.length > MAX_PLACES) return null;
     const places = new Map<RoomId, Place>();
@@ -67,7 +69,7 @@ function parsed(text: string): SyncPosition | null {
       if (!Array.isArray(heads) || !heads.every((head) => typeof head === "string")) return null;
       places.set(roomId, { change: change as number, seq: seq as number, from, heads });
     }
-    return { since, opening, places };
+    return { since, opening, places, ...(more === undefined ? {} : { more }) };
   } catch {
     return null;
   }

@@ -31,6 +31,8 @@ export interface Viewer {
   readonly device: string;
   readonly token: string;
   readonly filter: PeekFilter;
+  /** Events of a room's timeline at most, where that is not the filter's limit. */
+  readonly limitOf?: (roomId: RoomId) => number;
   /** Whether every room is told as if it were new. */
   readonly anew: boolean;
   readonly gone: AbortSignal;
@@ -45,6 +47,8 @@ export class PeekView {
   /** Rooms to tell of, as they stand in the answer. */
   readonly peek = new Map<RoomId, JsonObject>();
   readonly left = new Set<RoomId>();
+  /** Those among `peek` that are told from their end, in place of all that was told before. */
+  readonly begun = new Set<RoomId>();
 
   readonly #parts: ViewParts;
   readonly #viewer: Viewer;
@@ -118,6 +122,14 @@ export class PeekView {
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, due.length) }, next));
   }
 
+  /** These are not told in this answer, but in the next one as if they were new. */
+  putOff(rooms: Iterable<RoomId>): void {
+    for (const roomId of rooms) {
+      this.peek.delete(roomId);
+      this.#places.delete(roomId);
+    }
+  }
+
   /** The device's user is in these rooms now: they are told of as joined ones from here on. */
   async join(rooms: ReadonlySet<RoomId>): Promise<void> {
     for (const { roomId } of this.#peeks) {
@@ -153,7 +165,8 @@ export class PeekView {
 
   async #begin({ roomId, change }: DevicePeek, last: number): Promise<void> {
     const { rooms, links, news } = this.#parts;
-    const { token, filter, gone } = this.#viewer;
+    const { token, gone } = this.#viewer;
+    const filter = this.#filterOf(roomId);
     const newest = news.newestIn(roomId);
     const asked = { rooms, links, token, roomId, limit: filter.limit, abort: gone };
     const beginning = await this.#allowed(roomId, () => wholeBeginning(asked));
@@ -165,6 +178,7 @@ export class PeekView {
     }
     if (beginning.membership === "join") return this.#end(roomId, "released");
     this.peek.set(roomId, toldBeginning(beginning, filter));
+    this.begun.add(roomId);
     const shown = new Set(beginning.events.map((event) => event["event_id"]));
     const seq = newest === null || shown.has(newest.eventId) ? last : newest.seq - 1;
     this.#places.set(roomId, { change, seq, from: beginning.end, heads: beginning.heads });
@@ -183,7 +197,8 @@ export class PeekView {
 
   async #follow(peek: DevicePeek, { change, seq, from, heads }: Place, last: number): Promise<void> {
     const { roomId } = peek;
-    const { token, filter, gone } = this.#viewer;
+    const { token, gone } = this.#viewer;
+    const filter = this.#filterOf(roomId);
     const newest = this.#parts.news.newestIn(roomId);
     const found = await newsAfter({ rooms: this.#parts.rooms, token, roomId, filter, abort: gone }, from);
     if (found === "gone") return this.#end(roomId, "refused");
@@ -203,6 +218,11 @@ export class PeekView {
     const ends = [...headsAfter(heads, links ?? []), ...(unseen && links !== null ? [headOf(newest.eventId)] : [])];
     const after = { change, seq: isThere ? last : seq, from: end };
     this.#places.set(roomId, { ...after, heads: [...new Set(ends)] });
+  }
+
+  #filterOf(roomId: RoomId): PeekFilter {
+    const { filter, limitOf } = this.#viewer;
+    return limitOf === undefined ? filter : { ...filter, limit: limitOf(roomId) };
   }
 
   async #end(roomId: RoomId, end: LeaseEnd): Promise<void> {

@@ -1,0 +1,61 @@
+import type { FastifyReply } from "fastify";
+import type { Revision, Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
+import type { Clock } from "../../../model/clock.ts";
+import type { PeekView } from "./view.ts";
+
+/** A poll of a client's, to be answered with the homeserver's answer and with what a view has. */
+export interface BesidePoll {
+  readonly upstream: Upstream;
+  readonly reply: FastifyReply;
+  /** The request as it goes to the homeserver; and the same without waiting for news. */
+  readonly waiting: UpstreamRequest;
+  readonly atOnce: UpstreamRequest;
+  readonly revision: Revision;
+  /**
+   * The answer where only the view has news, without the homeserver's part; null where that part is due.
+   * @param asked when the homeserver was asked
+   */
+  readonly alone?: (asked: number) => Promise<Buffer | null>;
+  readonly clock: Clock;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+  readonly gone: AbortController;
+}
+
+/** Answers as soon as either has something to tell. @throws EmissaryError where the homeserver gives no answer */
+export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<void> {
+  const { upstream, reply, waiting, atOnce, clock, stopping, gone } = poll;
+  await view.look();
+  const over = new AbortController();
+  const heard = new AbortController();
+  const watching = view.isNews ? Promise.resolve() : watch(view, AbortSignal.any([over.signal, stopping]), heard);
+  // Where the homeserver's answer fails nobody waits for it.
+  watching.catch(() => undefined);
+  const revision = {
+    ...poll.revision,
+    revise: async (body: Buffer): Promise<Buffer | null> => {
+      over.abort();
+      await watching;
+      return poll.revision.revise(body);
+    },
+  };
+  try {
+    if (!view.isNews) {
+      const asked = clock.now();
+      if (await upstream.asCallerUntil(heard.signal, waiting, reply, revision)) return;
+      const alone = (await poll.alone?.(asked)) ?? null;
+      if (alone !== null) return void reply.type("application/json").send(alone);
+    }
+    // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
+    await upstream.asCaller(atOnce, reply, revision);
+  } finally {
+    over.abort();
+    // One that has been told to stop still looks once; with nobody to tell, it does not.
+    if (!reply.sent) gone.abort();
+  }
+}
+
+async function watch(view: PeekView, until: AbortSignal, heard: AbortController): Promise<void> {
+  await view.watch(until);
+  if (view.isNews) heard.abort();
+}
