@@ -74,8 +74,9 @@ const ALL = peekFilter({});
  */
 export class SlidingSync {
   readonly #parts: SlidingSyncParts;
-  /** Until when a room is the homeserver's alone: its user is in it, or it is not to be looked into. */
-  readonly #notOurs = new Map<string, number>();
+  /** Until when it is not asked again whether a user is in a room; and until when one that was refused is not tried again. */
+  readonly #members = new Map<string, number>();
+  readonly #failed = new Map<string, number>();
   readonly #opening = new Set<string>();
 
   constructor(parts: SlidingSyncParts) {
@@ -100,7 +101,7 @@ export class SlidingSync {
     }
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
-    await this.#setAside(connection, token, wanted, gone.signal);
+    await this.#dropJoined(connection, token, wanted, gone.signal);
     if (wanted.size === 0) return pass();
     const poll = Math.min(Math.max(Number(query.get("timeout")) || 0, 0), LONGEST_POLL_MS);
     for (const roomId of wanted.keys()) void this.#open(connection, roomId, poll);
@@ -128,34 +129,39 @@ export class SlidingSync {
     return { since, places: new Map(known), subscriptions, isWhole: kept["isWhole"] === true };
   }
 
-  /** Leaves to the homeserver what the user is in, and what was refused lately. */
-  async #setAside(
+  /** Leaves to the homeserver what the user is in. */
+  async #dropJoined(
     { identity, who, device }: Connection,
     token: string,
     wanted: Map<RoomId, Subscription>,
     abort: AbortSignal,
   ): Promise<void> {
-    const { rooms, peeker, clock } = this.#parts;
+    const { rooms, peeker } = this.#parts;
     for (const roomId of wanted.keys()) {
-      const until = this.#notOurs.get(`${device} ${roomId}`) ?? 0;
-      if (until <= clock.now()) {
-        if (peeker.isLongEnough(who, roomId)) continue;
+      const key = `${device} ${roomId}`;
+      if (!this.#isKept(this.#members, key)) {
+        if (this.#isKept(this.#failed, key) || peeker.isLongEnough(who, roomId)) continue;
         if (isOutside(await rooms.membership(token, roomId, identity.userId, abort))) continue;
-        this.#leaveAlone(device, roomId);
+        this.#keep(this.#members, key);
       }
       wanted.delete(roomId);
     }
   }
 
-  #leaveAlone(device: string, roomId: RoomId): void {
-    remember(this.#notOurs, `${device} ${roomId}`, this.#parts.clock.now() + KEPT_MS, KEPT);
+  #keep(memory: Map<string, number>, key: string): void {
+    remember(memory, key, this.#parts.clock.now() + KEPT_MS, KEPT);
+  }
+
+  #isKept(memory: ReadonlyMap<string, number>, key: string): boolean {
+    return (memory.get(key) ?? 0) > this.#parts.clock.now();
   }
 
   /** Nobody waits for it: a poll is woken when the pseudouser is in the room, and another one goes on where this one ends. */
   async #open({ who, device }: Connection, roomId: RoomId, poll: number): Promise<void> {
     const { peeker, store, stopping } = this.#parts;
     const key = `${device} ${roomId}`;
-    if (this.#opening.has(key) || peeker.isLongEnough(who, roomId, poll)) return;
+    if (this.#opening.has(key) || this.#isKept(this.#failed, key)) return;
+    if (peeker.isLongEnough(who, roomId, poll)) return;
     this.#opening.add(key);
     try {
       const isHeld = (await store.peeksOf(device)).some((peek) => peek.roomId === roomId);
@@ -163,7 +169,7 @@ export class SlidingSync {
       else await peeker.open(who, await peeker.resolve(roomId, []), stopping);
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;
-      this.#leaveAlone(device, roomId);
+      this.#keep(this.#failed, key);
     } finally {
       this.#opening.delete(key);
     }
@@ -179,7 +185,7 @@ export class SlidingSync {
     const { since, subscriptions, places } = position;
     const limitOf = (roomId: RoomId): number => subscriptions.get(roomId)?.limit ?? 1;
     const viewer = { device: connection.device, token, filter: ALL, limitOf, anew: false, gone: gone.signal };
-    const refused = (roomId: RoomId): void => this.#leaveAlone(connection.device, roomId);
+    const refused = (roomId: RoomId): void => this.#keep(this.#failed, `${connection.device} ${roomId}`);
     const view = new PeekView({ ...this.#parts, refused }, viewer, places);
     const revise = (body: Buffer): Promise<Buffer | null> => this.#revised(body, view, { connection, position, token });
     await answerBeside(view, {
@@ -217,16 +223,17 @@ export class SlidingSync {
       );
       if (isOutside(membership)) continue;
       subscriptions.delete(roomId);
-      this.#leaveAlone(device, roomId);
+      this.#keep(this.#members, `${device} ${roomId}`);
       await this.#parts.peeker.close(who, roomId);
     }
-    for (const roomId of view.left) this.#leaveAlone(device, roomId);
+    for (const roomId of view.left) this.#keep(this.#failed, `${device} ${roomId}`);
     const rooms = new Map<RoomId, JsonObject>();
     for (const [roomId, told] of view.peek) {
       const subscription = subscriptions.get(roomId);
       if (subscription === undefined) continue;
       rooms.set(roomId, slidingRoom(told, subscription, identity.userId, view.begun.has(roomId)));
     }
+    if (subscriptions.size === 0 && rooms.size === 0) return null;
     const more = { subscriptions: packed(subscriptions), isWhole: position.isWhole };
     const next = tokenOf({ since: outline.pos, opening: this.#parts.openings.name, places: view.places, more });
     return mergedSliding(body, outline, { next, rooms });
