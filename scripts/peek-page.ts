@@ -1,6 +1,6 @@
 /** The table of docs/reference/peek-api.md, made from the endpoints in the code. */
 import type { PeekEndpoint } from "../src/gateways/peek/peek.ts";
-import { CLIENT_V3 } from "../src/platform/http/client-paths.ts";
+import { CLIENT_EVERY } from "../src/platform/http/client-paths.ts";
 
 const BLOCK = /(<!-- generated: endpoints -->\n)[^]*?(<!-- end -->)/;
 
@@ -9,7 +9,7 @@ export function peekPage(page: string, endpoints: readonly PeekEndpoint[]): stri
   if (!BLOCK.test(page))
     throw new Error("docs/reference/peek-api.md has no place for its table: <!-- generated: endpoints -->");
   const rows = endpoints.map(({ method, path, under, note }) => {
-    const prefix = under === CLIENT_V3 ? "" : (under[0] ?? "");
+    const prefix = under === CLIENT_EVERY ? "" : (under[0] ?? "");
     return [method, `\`${prefix}${path}\``, note].map((cell) => ` ${cell.replaceAll("|", "\\|")} `).join("|");
   });
   const table = [" method | path | what is done here ", "---|---|---", ...rows].map((row) => `|${row}|`).join("\n");

@@ -10,6 +10,7 @@ import { readWhole, tooLarge, unreachable, type HomeserverClient } from "./clien
 import { isUnknownDevice, type PseudouserDevice } from "./device.ts";
 import { EntryRewriter, rewrittenPieces } from "./entries.ts";
 import { gathered } from "./gather.ts";
+import { screened } from "./screened.ts";
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
 const HOP_BY_HOP = new Set([
@@ -231,8 +232,9 @@ export class HomeserverUpstream implements Upstream {
     if (response.statusCode !== 200) return pass(response, reply);
     const { body, isRevised } = await this.#revised(response, reply, revision);
     const passed = passedOn(response.headers);
-    if (isRevised) delete passed["content-length"];
-    return reply.code(200).headers(passed).send(body);
+    const left = revision.screen === undefined || isEncoded(response) ? body : screened(body, revision.screen);
+    if (isRevised || left !== body) delete passed["content-length"];
+    return reply.code(200).headers(passed).send(left);
   }
 
   /** The body as it is to be sent. What is held of it is held until its caller has it. */
@@ -263,6 +265,11 @@ function pass(response: Dispatcher.ResponseData, reply: FastifyReply): FastifyRe
 async function wholeAnswer(response: Dispatcher.ResponseData, limit: number): Promise<WholeAnswer> {
   const body = await readWhole(response, limit);
   return { status: response.statusCode, headers: passedOn(response.headers), body };
+}
+
+/** It was asked not to be. */
+function isEncoded({ headers }: Dispatcher.ResponseData): boolean {
+  return (headers["content-encoding"] ?? "identity") !== "identity";
 }
 
 /** What is to be read here must not come compressed. */

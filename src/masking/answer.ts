@@ -1,42 +1,82 @@
+import { countedBy, MAX_DEPTH, namesHeroes, placeBelow, TOP, type Place } from "./places.ts";
 import { isPseudouser } from "./pseudouser.ts";
-import { changed, isFields, maskEvents, type Hidden } from "./rules.ts";
-import { shapeOf, type AnswerKind, type Shape } from "./shapes.ts";
+import {
+  invitersIn,
+  isEphemeral,
+  isFields,
+  isHidden,
+  less,
+  lessLive,
+  maskHeroes,
+  type Fields,
+  type Hidden,
+} from "./rules.ts";
 
 /**
  * Masks an answer that is parsed JSON. The answer itself is not changed: what is masked is copied, and the same object comes back
  * where nothing was to mask. Masking twice lowers counts twice.
  */
-export function maskAnswer<T>(kind: AnswerKind, answer: T, hidden: Hidden): T {
-  return mask(shapeOf(kind), answer, hidden, null) as T;
+export function maskAnswer<T>(answer: T, hidden: Hidden): T {
+  return maskValue(answer, TOP, 0, hidden) as T;
 }
 
-function mask(shape: Shape, value: unknown, hidden: Hidden, roomId: string | null): unknown {
-  switch (shape.kind) {
-    case "object":
-      return each(value, (key, inner) => {
-        const below = shape.at.get(key);
-        return below === undefined ? inner : mask(below, inner, hidden, roomId);
-      });
-    case "rooms":
-      return each(value, (key, room) => mask(shape.room, room, hidden, key));
-    case "list": {
-      if (!Array.isArray(value)) return value;
-      const masked = value.map((inner) => mask(shape.of, inner, hidden, roomId));
-      return masked.every((inner, index) => inner === value[index]) ? value : masked;
+/** @param depth how many objects and lists are around it */
+export function maskValue(value: unknown, place: Place, depth: number, hidden: Hidden): unknown {
+  if (depth >= MAX_DEPTH) return value;
+  if (Array.isArray(value)) return maskList(value, place, depth, hidden);
+  return isFields(value) ? maskFields(value, place, depth, hidden) : value;
+}
+
+/** Where the elements of a list stand. */
+export function placeInList(list: readonly unknown[], place: Place, hidden: Hidden): Place {
+  return place.isStripped ? { ...place, isStripped: false, spared: invitersIn(list, hidden.also) } : place;
+}
+
+/** Where an element that is an object stands. */
+export function placeOfElement(element: Fields, place: Place): Place {
+  return { ...place, isListed: true, isTold: place.isTold || isEphemeral(element) };
+}
+
+function maskList(list: readonly unknown[], place: Place, depth: number, hidden: Hidden): unknown {
+  const inner = placeInList(list, place, hidden);
+  const kept = list.filter((element) => !isHidden(element, inner.spared, hidden.also));
+  const masked = kept.map((element) =>
+    maskValue(element, isFields(element) ? placeOfElement(element, inner) : inner, depth + 1, hidden),
+  );
+  return masked.length === list.length && masked.every((element, index) => element === list[index]) ? list : masked;
+}
+
+function maskFields(fields: Fields, place: Place, depth: number, hidden: Hidden): unknown {
+  let isSame = true;
+  const masked: [key: string, value: unknown][] = [];
+  for (const [key, value] of Object.entries(fields)) {
+    if (!place.isGrouped && isPseudouser(key, hidden.also)) {
+      isSame = false;
+      continue;
     }
-    case "events":
-      return maskEvents(value, hidden);
-    case "users": {
-      if (!isFields(value)) return value;
-      const visible = Object.entries(value).filter(([userId]) => !isPseudouser(userId, hidden.also));
-      return visible.length === Object.keys(value).length ? value : Object.fromEntries(visible);
-    }
-    case "value":
-      return shape.rule(value, hidden, roomId);
+    const left = maskField(fields, key, place, depth, hidden);
+    if (left !== value) isSame = false;
+    masked.push([key, left]);
   }
+  return isSame ? fields : Object.fromEntries(masked);
 }
 
-function each(value: unknown, masked: (key: string, inner: unknown) => unknown): unknown {
-  if (!isFields(value)) return value;
-  return changed(value, Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, masked(key, inner)])));
+function maskField(fields: Fields, key: string, place: Place, depth: number, hidden: Hidden): unknown {
+  const value = fields[key];
+  const counted = countedBy(key, place);
+  if (counted !== null) {
+    const roomId = place.roomId ?? fields["room_id"];
+    return typeof roomId === "string" ? less(value, counted, hidden, roomId) : value;
+  }
+  if (key === "num_live") return maskLive(value, fields["timeline"], place, hidden);
+  if (namesHeroes(key) && Array.isArray(value)) return maskHeroes(value, hidden, place.roomId);
+  const below = placeBelow(place, key);
+  return below === null ? value : maskValue(value, below, depth + 1, hidden);
+}
+
+function maskLive(live: unknown, timeline: unknown, place: Place, hidden: Hidden): unknown {
+  if (!Array.isArray(timeline)) return live;
+  const { spared } = placeInList(timeline, place, hidden);
+  const leftOut = [...timeline.keys()].filter((index) => isHidden(timeline[index], spared, hidden.also));
+  return lessLive(live, timeline.length, leftOut);
 }

@@ -1,7 +1,7 @@
 /** `matrix-emissary/masking`: keeps pseudousers (MSC1777) out of member lists, counts and room names. Runs in browsers too. */
 export { maskAnswer } from "./answer.ts";
 export { maskBytes } from "./bytes.ts";
-export { mayHoldPseudouser, mayNeedMasking, MaskingScan } from "./needles.ts";
+export { mayHoldPseudouser, mayNeedMasking } from "./needles.ts";
 export { isPseudouser, visibleCount, visibleMembers, type MemberLike } from "./pseudouser.ts";
 export {
   ENGLISH,
@@ -12,4 +12,4 @@ export {
   type RoomNameWords,
 } from "./room-name.ts";
 export type { Hidden, PseudouserCounts } from "./rules.ts";
-export type { AnswerKind } from "./shapes.ts";
+export { MaskingStream } from "./stream.ts";

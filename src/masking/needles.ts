@@ -1,5 +1,3 @@
-import type { AnswerKind } from "./shapes.ts";
-
 const QUOTE = 0x22;
 const AT = 0x40;
 const COLON = 0x3a;
@@ -43,22 +41,18 @@ function needle(text: string): Needle {
   };
 }
 
-const NUM_JOINED_MEMBERS = needle('"num_joined_members"');
-
-/** Keys of counts, which include pseudousers in answers that name none. */
-const COUNTS: Partial<Record<AnswerKind, Needle>> = {
-  // `m.joined_member_count` and `m.invited_member_count`
-  sync: needle('ed_member_count"'),
-  // `joined_count` and `invited_count`
-  sliding_sync: needle('ed_count"'),
-  room_summary: NUM_JOINED_MEMBERS,
-  hierarchy: NUM_JOINED_MEMBERS,
-  public_rooms: NUM_JOINED_MEMBERS,
-};
+/** What keys of counts end with (places.ts): of rooms in lists, and of others. */
+const LISTED_COUNT = needle('num_joined_members"');
+const COUNTS: readonly Needle[] = [needle('ed_member_count"'), needle('ed_count"'), LISTED_COUNT];
 
 /** What stands in JSON where a pseudouser is named. */
 export function pseudouserNeedles(also: readonly string[] = []): Needle[] {
   return [EMPTY_LOCALPART, ...also.map((userId) => needle(JSON.stringify(userId)))];
+}
+
+/** What stands in the element of a list where there is something to mask. */
+export function elementNeedles(also: readonly string[] = []): Needle[] {
+  return [...pseudouserNeedles(also), LISTED_COUNT];
 }
 
 /** Whether JSON can name a pseudouser at all: a search for bytes, without parsing. */
@@ -70,45 +64,33 @@ export function mayHoldPseudouser(json: Uint8Array, also: readonly string[] = []
  * Whether an answer can hold something to mask: a pseudouser, or a count that may include one. A search for bytes, without parsing.
  * Where it says no, the answer can be passed on as it is.
  */
-export function mayNeedMasking(kind: AnswerKind, json: Uint8Array, also: readonly string[] = []): boolean {
-  return holdsAny(json, needlesFor(kind, also));
+export function mayNeedMasking(json: Uint8Array, also: readonly string[] = []): boolean {
+  return holdsAny(json, [...pseudouserNeedles(also), ...COUNTS]);
 }
 
-/** {@link mayNeedMasking} for an answer that comes in pieces, whatever stands across the seams. */
-export class MaskingScan {
-  readonly #needles: readonly Needle[];
-  /** So many bytes at the end of what has come may be the beginning of a needle. */
-  readonly #overlap: number;
-  #tail: Uint8Array = new Uint8Array();
-  #found = false;
+/** Where a needle stands next. Asked front to back, so that bytes are searched once, however many values there are in them. */
+export class Finder {
+  readonly #needle: Needle;
+  /** Where it begins next, or -1 where it is not known to. Before `clear` there is no other. */
+  #next = -1;
+  #clear = 0;
 
-  constructor(kind: AnswerKind, also: readonly string[] = []) {
-    this.#needles = needlesFor(kind, also);
-    this.#overlap = Math.max(...this.#needles.map(({ length }) => length)) - 1;
+  constructor(searched: Needle) {
+    this.#needle = searched;
   }
 
-  /** Takes the next piece. True from the piece on that completes something to mask. */
-  add(piece: Uint8Array): boolean {
-    if (this.#found) return true;
-    const seam = joined(this.#tail, piece.subarray(0, this.#overlap));
-    this.#found = holdsAny(seam, this.#needles) || holdsAny(piece, this.#needles);
-    this.#tail = (piece.length < this.#overlap ? seam : piece).slice(-this.#overlap);
-    return this.#found;
+  /** Whether it stands between two places. @param base the place of the first of the bytes */
+  isWithin(from: number, to: number, bytes: Uint8Array, base: number): boolean {
+    if (this.#next < from) {
+      if (this.#clear >= to) return false;
+      const found = this.#needle.indexIn(bytes, Math.max(from, this.#clear) - base);
+      this.#next = found === -1 ? -1 : found + base;
+      this.#clear = found === -1 ? Math.max(0, base + bytes.length - this.#needle.length + 1) : found + base;
+    }
+    return this.#next >= from && this.#next < to;
   }
-}
-
-function needlesFor(kind: AnswerKind, also: readonly string[]): Needle[] {
-  const counts = COUNTS[kind];
-  return [...pseudouserNeedles(also), ...(counts === undefined ? [] : [counts])];
 }
 
 function holdsAny(bytes: Uint8Array, needles: readonly Needle[]): boolean {
   return needles.some((each) => each.indexIn(bytes, 0) !== -1);
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
 }

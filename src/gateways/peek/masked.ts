@@ -1,12 +1,21 @@
-import type { FastifyRequest } from "fastify";
-import { isPseudouser, maskBytes, type AnswerKind, type Hidden } from "../../masking/masking.ts";
+import { CLIENT_V3 } from "../../platform/http/client-paths.ts";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { isPseudouser, maskBytes, MaskingStream, mayNeedMasking, type Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import { queryAll } from "../../platform/http/server.ts";
-import { type Revision, type Upstream } from "../../platform/http/upstream.ts";
+import {
+  upstreamRequest,
+  type Revision,
+  type Screen,
+  type Upstream,
+  type UpstreamRequest,
+} from "../../platform/http/upstream.ts";
+import { revisionOfMoment } from "./moments.ts";
+import { isOurToken, positionOf } from "./msc2753/token.ts";
 import { type PeekEndpoint, type PeekHandler } from "./peek.ts";
 
-/** So much of an answer is held to be looked at; larger ones go on as they are. */
-const MASKED_BYTES = 64 * 1024 * 1024;
+/** An answer of this size is looked at as a whole: most of them have nothing to mask, and go on untouched. */
+const UNREVISED: Revision = { limit: 256 * 1024, revise: () => null };
 
 export interface HiddenMembers {
   /**
@@ -24,33 +33,19 @@ export function hiddenOf(own: UserId, members: HiddenMembers): Hidden {
   };
 }
 
-/** The kinds of the answers in which pseudousers would show, by the endpoint's path. */
-const KINDS: Readonly<Record<string, AnswerKind>> = {
-  "/rooms/:roomId/initialSync": "initial_sync",
-  "/rooms/:roomId/members": "members",
-  "/rooms/:roomId/joined_members": "joined_members",
-  "/rooms/:roomId/messages": "messages",
-  "/rooms/:roomId/context/:eventId": "messages",
-  "/events": "messages",
-  "/sync": "sync",
-  "/room_summary/:roomIdOrAlias": "room_summary",
-  "/summary/:roomIdOrAlias": "room_summary",
-  "/rooms/:roomIdOrAlias/summary": "room_summary",
-  "/rooms/:roomId/hierarchy": "hierarchy",
-  "/publicRooms": "public_rooms",
-  "/org.matrix.simplified_msc3575/sync": "sliding_sync",
-};
+/** What answers with the content of one event, which is somebody's own word. It was asked for by its name. */
+const CONTENTS = /^\/rooms\/:roomId\/state\/:/;
 
 /**
  * A handler whose answers from the homeserver are masked (MSC1777: clients are not to show pseudousers, nor to count them), unless
  * the request says `include_pseudousers=true`. Answers without one go on untouched.
  */
 export function masked({ path, handler }: Pick<PeekEndpoint, "path" | "handler">): PeekHandler {
-  const kind = KINDS[path];
-  if (kind === undefined) return handler;
+  if (CONTENTS.test(path)) return handler;
+  const isMoment = path.endsWith("/timestamp_to_event");
   return (parts, request, reply) =>
     handler(
-      wantsAll(request) ? parts : { ...parts, upstream: masking(parts.upstream, kind, parts.hidden) },
+      wantsAll(request) ? parts : { ...parts, upstream: masking(parts.upstream, parts.hidden, isMoment) },
       request,
       reply,
     );
@@ -60,32 +55,77 @@ export function wantsAll(request: FastifyRequest): boolean {
   return queryAll(request, "include_pseudousers").includes("true");
 }
 
-/** An answer without the pseudousers in it; the same bytes where there are none. */
-export function maskedBytes(kind: AnswerKind, body: Buffer, hidden: Hidden): Buffer {
-  const left = maskBytes(kind, body, hidden);
+/** An answer of our own without the pseudousers in it; the same bytes where there are none. */
+export function maskedBytes(body: Buffer, hidden: Hidden): Buffer {
+  const left = maskBytes(body, hidden);
   return left === body ? body : Buffer.from(left.buffer, left.byteOffset, left.byteLength);
 }
 
 /** The homeserver, as if there were no pseudousers. */
-function masking(upstream: Upstream, kind: AnswerKind, hidden: Hidden): Upstream {
-  const revisionOf = (inner: Revision | undefined): Revision => ({
-    limit: Math.max(MASKED_BYTES, inner?.limit ?? 0),
-    revise: async (body) => {
-      const revised = (await inner?.revise(body)) ?? body;
-      const left = maskedBytes(kind, revised, hidden);
-      return left === body ? null : left;
-    },
-  });
+function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstream {
+  const screen: Screen = {
+    mayChange: (whole) => mayNeedMasking(whole, hidden.also),
+    begin: () => new MaskingStream(hidden),
+  };
+  const revisionOf = (asked: UpstreamRequest, reply: FastifyReply, inner: Revision | undefined): Revision => {
+    const moment = isMoment ? revisionOfMoment(upstream, hidden, asked, reply) : UNREVISED;
+    return { ...(inner ?? moment), screen };
+  };
   return {
     asPseudouser: (request, reply) => upstream.asPseudouser(request, reply),
-    revised: (request, reply, revision) => upstream.revised(request, reply, revisionOf(revision)),
+    revised: (request, reply, revision) => upstream.revised(request, reply, revisionOf(request, reply, revision)),
     rewritten: (request, reply, rewriting) => upstream.rewritten(request, reply, rewriting),
-    asCaller: (request, reply, revision) => upstream.asCaller(request, reply, revisionOf(revision)),
+    asCaller: (request, reply, revision) => upstream.asCaller(request, reply, revisionOf(request, reply, revision)),
     asCallerUntil: (abort, request, reply, revision) =>
-      upstream.asCallerUntil(abort, request, reply, revisionOf(revision)),
+      upstream.asCallerUntil(abort, request, reply, revisionOf(request, reply, revision)),
     asCallerUnless: (statuses, request, reply, revision) =>
-      upstream.asCallerUnless(statuses, request, reply, revisionOf(revision)),
+      upstream.asCallerUnless(statuses, request, reply, revisionOf(request, reply, revision)),
     answer: (method, path, body, limit) => upstream.answer(method, path, body, limit),
     write: (method, path, body) => upstream.write(method, path, body),
   };
 }
+
+const pass: PeekHandler = (parts, request, reply) => parts.upstream.asCaller(upstreamRequest(request), reply);
+
+/** Whose devices changed between two tokens of `/sync`, which may be ours where the device peeks (MSC2753). */
+const keyChanges: PeekHandler = (parts, request, reply) => {
+  const [path = "", query = ""] = (request.raw.url ?? "").split("?");
+  const parameters = new URLSearchParams(query);
+  for (const name of ["from", "to"]) {
+    const token = parameters.get(name);
+    if (token !== null && isOurToken(token)) parameters.set(name, positionOf(token).since);
+  }
+  return parts.upstream.asCaller(upstreamRequest(request, `${path}?${parameters.toString()}`), reply);
+};
+
+/** What is passed only to be masked. */
+export const maskedEndpoints: readonly PeekEndpoint[] = [
+  {
+    method: "GET",
+    path: "/initialSync",
+    under: CLIENT_V3,
+    note: "passed: all rooms of the user, as clients began before `/sync`",
+    handler: pass,
+  },
+  {
+    method: "GET",
+    path: "/keys/changes",
+    under: CLIENT_V3,
+    note: "passed: whose devices changed",
+    handler: keyChanges,
+  },
+  {
+    method: "POST",
+    path: "/search",
+    under: CLIENT_V3,
+    note: "passed: what was said in the user's rooms",
+    handler: pass,
+  },
+  {
+    method: "POST",
+    path: "/user_directory/search",
+    under: CLIENT_V3,
+    note: "passed: users that are found",
+    handler: pass,
+  },
+];

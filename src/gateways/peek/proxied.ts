@@ -14,7 +14,8 @@ export interface ProxiedRoute {
 }
 
 /** Of these, what comes with masking or with MSC2753 alone. */
-const OPTIONAL = /\/(?:sync|unpeek|hierarchy|summary|publicRooms)$|\/(?:peek|room_summary|summary)\//;
+const OPTIONAL =
+  /\/(?:sync|unpeek|hierarchy|summary|publicRooms|changes|search)$|^\/initialSync$|\/(?:peek|room_summary|summary)\//;
 
 /**
  * What a reverse proxy is to send to the gateway, one entry a path. Methods matter: `GET …/state/…` is ours, and `PUT` of the same path
@@ -44,15 +45,14 @@ export function pathPattern({ path, under }: Pick<ProxiedRoute, "path" | "under"
   return `${prefixPattern(under)}${segments.join("/")}`;
 }
 
-/** `/_matrix/client/(v3|r0)` for two that differ in their last part. */
+/** `/_matrix/client/(v3|r0|api/v1)` for those that begin alike. */
 function prefixPattern(under: readonly string[]): string {
-  const parents = under.map((prefix) => prefix.slice(0, prefix.lastIndexOf("/")));
-  const [parent] = parents;
-  if (under.length < 2 || parent === undefined || parents.some((other) => other !== parent)) {
-    const all = under.map(literal);
-    return all.length === 1 ? (all[0] ?? "") : `(${all.join("|")})`;
-  }
-  return `${literal(parent)}/(${under.map((prefix) => literal(prefix.slice(parent.length + 1))).join("|")})`;
+  const [first = [], ...others] = under.map((prefix) => prefix.split("/"));
+  if (others.length === 0) return literal(first.join("/"));
+  const differs = first.findIndex((segment, at) => others.some((other) => other[at] !== segment));
+  const common = first.slice(0, differs).join("/");
+  const parts = [first, ...others].map((prefix) => literal(prefix.slice(differs).join("/")));
+  return common === "" ? `(${parts.map((part) => `/${part}`).join("|")})` : `${literal(common)}/(${parts.join("|")})`;
 }
 
 function literal(text: string): string {

@@ -214,7 +214,7 @@ async function sharedPoll(
   const [token, roomId, from] = [tokenOf(request), searchParams.get("room_id") ?? "", searchParams.get("from")];
   if (token === null || from === null || [...searchParams.keys()].some((name) => !OF_POLLS.has(name))) return null;
   const body = await polls.answer({ token, roomId: roomIdFrom(roomId), from, wait, gone: goneOf(reply) });
-  return body === null || wantsAll(request) ? body : maskedBytes("messages", body, hidden);
+  return body === null || wantsAll(request) ? body : maskedBytes(body, hidden);
 }
 
 const READS: readonly (readonly [path: string, under: readonly string[], note: string, manner?: ReadManner])[] = [

@@ -6,9 +6,6 @@ import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 
-/** Homeservers have these below `unstable`, too. */
-const UNDER: readonly string[] = [...CLIENT_V3, "/_matrix/client/unstable"];
-
 /**
  * A receipt tells the whole room who reads, and homeservers pass on those of whoever may read, in the room or not. Clients send them for rooms
  * that they peek into. So those of members pass untouched; all others are answered as they would be, and nobody hears of them.
@@ -36,9 +33,9 @@ export const receiptEndpoints: readonly PeekEndpoint[] = [
   {
     method: "POST",
     path: "/rooms/:roomId/receipt/:receiptType/:eventId",
-    under: UNDER,
+    under: CLIENT_V3,
     note: "a member's is passed; any other's goes nowhere, and is answered `{}`",
     handler: fromMembers,
   },
-  { method: "POST", path: "/rooms/:roomId/read_markers", under: UNDER, note: "the same", handler: fromMembers },
+  { method: "POST", path: "/rooms/:roomId/read_markers", under: CLIENT_V3, note: "the same", handler: fromMembers },
 ];

@@ -1,14 +1,19 @@
+import { CLIENT_EVERY, CLIENT_V1, CLIENT_V1_EVERY, CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import { upstreamRequest } from "../../platform/http/upstream.ts";
 import { isJsonObject, parsedObject } from "../../model/json.ts";
 import type { Handler, Method } from "../../platform/http/server.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
-import { masked } from "./masked.ts";
+import { masked, maskedEndpoints } from "./masked.ts";
 import { deviceEndpoints } from "./msc2753/endpoints.ts";
 import { readEndpoints } from "./reads.ts";
 import { receiptEndpoints } from "./receipts.ts";
 import { roomEndpoints } from "./rooms.ts";
 import { slidingEndpoint } from "./sliding/endpoint.ts";
 
+const EVERY_NAME: ReadonlyMap<readonly string[], readonly string[]> = new Map([
+  [CLIENT_V3, CLIENT_EVERY],
+  [CLIENT_V1, CLIENT_V1_EVERY],
+]);
 const VERSIONS_BYTES = 256 * 1024;
 
 /** What the server can do beside the specification: clients look here before they peek (MSC2753). */
@@ -23,13 +28,13 @@ const versions: PeekHandler = (parts, request, reply) =>
     },
   });
 
-/** Everything that users' requests are looked at for. The reverse proxy sends these paths here and all others to the homeserver. */
-export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = [
+const ENDPOINTS: readonly PeekEndpoint[] = [
   ...readEndpoints,
   ...roomEndpoints,
   ...receiptEndpoints,
   ...deviceEndpoints,
   slidingEndpoint,
+  ...maskedEndpoints,
   {
     method: "GET",
     path: "/versions",
@@ -38,6 +43,12 @@ export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = [
     handler: versions,
   },
 ];
+
+/** Everything that users' requests are looked at for. The reverse proxy sends these paths here and all others to the homeserver. */
+export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = ENDPOINTS.map((endpoint) => ({
+  ...endpoint,
+  under: EVERY_NAME.get(endpoint.under) ?? endpoint.under,
+}));
 
 /** The Peek API for the gateway: what is done for users of the homeserver. */
 export function peekSurface(parts: PeekParts) {

@@ -28,6 +28,23 @@ export interface Revision {
   /** A larger answer is an error, and does not go on as it is: what is left out of it is not for the caller. */
   readonly isRequired?: boolean;
   readonly revise: (body: Buffer) => Buffer | null | Promise<Buffer | null>;
+  /** What goes on, revised or not, goes through this, whatever its size. */
+  readonly screen?: Screen;
+}
+
+/** Changes answers while they stream. */
+export interface Screen {
+  /** Whether there can be anything to change in an answer that is there as a whole. */
+  readonly mayChange: (whole: Uint8Array) => boolean;
+  /** For one answer. */
+  readonly begin: () => Screening;
+}
+
+export interface Screening {
+  /** Takes the next piece, and gives what goes on. */
+  push(piece: Uint8Array): Uint8Array;
+  /** The rest. */
+  end(): Uint8Array;
 }
 
 /** How the entries of one list or object of an answer are changed while it streams. */

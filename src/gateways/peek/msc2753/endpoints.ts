@@ -103,7 +103,7 @@ const sync: PeekHandler = async ({ upstream, devices, hidden }, request, reply) 
   const token = tokenOf(request);
   const asked = upstreamRequest(request);
   if (token === null) return upstream.asCaller(asked, reply);
-  const finish = (body: Buffer): Buffer => (wantsAll(request) ? body : maskedBytes("sync", body, hidden));
+  const finish = (body: Buffer): Buffer => (wantsAll(request) ? body : maskedBytes(body, hidden));
   await devices.sync({ upstream, token, request: asked, reply, finish });
   return reply;
 };

@@ -1,0 +1,40 @@
+import type { Edit } from "./held.ts";
+import type { Place } from "./places.ts";
+import type { PseudouserCounts } from "./rules.ts";
+
+/** An object or a list that is gone through. */
+export interface Frame {
+  readonly isList: boolean;
+  readonly place: Place;
+  /** Its key where it stands in an object. */
+  readonly key: string | null;
+  isEmpty: boolean;
+  hasKept: boolean;
+  /** Where the newest member ends, or where the first may begin. */
+  lastEnd: number;
+  /** Where the cut begins of members that went before any was kept: it reaches to the next one, for the comma between. */
+  open: number;
+  ownRoom: string | null;
+  readonly counts: { readonly edit: Edit; readonly which: keyof PseudouserCounts; readonly count: unknown }[];
+  live: { readonly edit: Edit; readonly count: unknown } | null;
+  timeline: { readonly length: number; readonly leftOut: readonly number[] } | null;
+  length: number;
+  readonly leftOut: number[];
+}
+
+/** @param begin where its first member may begin */
+export function newFrame(isList: boolean, place: Place, key: string | null, begin: number): Frame {
+  const told = { ownRoom: null, counts: [], live: null, timeline: null };
+  return {
+    isList,
+    place,
+    key,
+    isEmpty: true,
+    hasKept: false,
+    lastEnd: begin,
+    open: -1,
+    ...told,
+    length: 0,
+    leftOut: [],
+  };
+}
