@@ -154,6 +154,12 @@ export class HomeserverUpstream implements Upstream {
     return null;
   }
 
+  async given(body: Buffer, reply: FastifyReply, revision?: Revision): Promise<FastifyReply> {
+    const revised = (await revision?.revise(body)) ?? body;
+    const left = revision?.screen === undefined ? revised : screened(revised, revision.screen);
+    return reply.code(200).type("application/json").send(left);
+  }
+
   async answer(
     method: "GET" | "PUT" | "POST" | "DELETE",
     path: string,

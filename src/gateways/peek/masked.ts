@@ -1,6 +1,6 @@
 import { CLIENT_V3 } from "../../platform/http/client-paths.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { isPseudouser, maskBytes, MaskingStream, mayNeedMasking, type Hidden } from "../../masking/masking.ts";
+import { isPseudouser, MaskingStream, mayNeedMasking, type Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import { queryAll } from "../../platform/http/server.ts";
 import {
@@ -55,12 +55,6 @@ export function wantsAll(request: FastifyRequest): boolean {
   return queryAll(request, "include_pseudousers").includes("true");
 }
 
-/** An answer of our own without the pseudousers in it; the same bytes where there are none. */
-export function maskedBytes(body: Buffer, hidden: Hidden): Buffer {
-  const left = maskBytes(body, hidden);
-  return left === body ? body : Buffer.from(left.buffer, left.byteOffset, left.byteLength);
-}
-
 /** The homeserver, as if there were no pseudousers. */
 function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstream {
   const screen: Screen = {
@@ -80,6 +74,7 @@ function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstrea
       upstream.asCallerUntil(abort, request, reply, revisionOf(request, reply, revision)),
     asCallerUnless: (statuses, request, reply, revision) =>
       upstream.asCallerUnless(statuses, request, reply, revisionOf(request, reply, revision)),
+    given: (body, reply, revision) => upstream.given(body, reply, { ...(revision ?? UNREVISED), screen }),
     answer: (method, path, body, limit) => upstream.answer(method, path, body, limit),
     write: (method, path, body) => upstream.write(method, path, body),
   };

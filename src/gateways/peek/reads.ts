@@ -15,7 +15,6 @@ import {
 } from "../../platform/http/upstream.ts";
 import { viaOf } from "../../platform/http/via.ts";
 import type { Identity } from "./contracts.ts";
-import { maskedBytes, wantsAll } from "./masked.ts";
 import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
 import { refuseLook } from "./refused-look.ts";
@@ -74,7 +73,7 @@ export async function readRoom(
   const shared = (await manner.shared?.()) ?? null;
   if (shared !== null) {
     parts.count("passed");
-    return reply.type("application/json").send(shared);
+    return parts.upstream.given(shared, reply);
   }
   const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
   if (refusal !== null) return open(parts, read, refusal, reply);
@@ -205,7 +204,7 @@ const OF_POLLS: ReadonlySet<string> = new Set([
 ]);
 
 async function sharedPoll(
-  { polls, hidden }: PeekParts,
+  { polls }: PeekParts,
   request: FastifyRequest,
   reply: FastifyReply,
   wait: number,
@@ -213,8 +212,7 @@ async function sharedPoll(
   const { searchParams } = new URL(request.raw.url ?? "/", "http://gateway");
   const [token, roomId, from] = [tokenOf(request), searchParams.get("room_id") ?? "", searchParams.get("from")];
   if (token === null || from === null || [...searchParams.keys()].some((name) => !OF_POLLS.has(name))) return null;
-  const body = await polls.answer({ token, roomId: roomIdFrom(roomId), from, wait, gone: goneOf(reply) });
-  return body === null || wantsAll(request) ? body : maskedBytes(body, hidden);
+  return polls.answer({ token, roomId: roomIdFrom(roomId), from, wait, gone: goneOf(reply) });
 }
 
 const READS: readonly (readonly [path: string, under: readonly string[], note: string, manner?: ReadManner])[] = [

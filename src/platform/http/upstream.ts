@@ -104,6 +104,8 @@ export interface Upstream {
     reply: FastifyReply,
     revision?: Revision,
   ): Promise<WholeAnswer | null>;
+  /** What was made here of what the homeserver had said before, as if it came from there. */
+  given(body: Buffer, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
   /**
    * As the pseudouser, for an answer that is wanted whole.
    * @param limit bytes that it may have; those of a small one where left out

@@ -44,7 +44,7 @@ export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<vo
       const asked = clock.now();
       if (await upstream.asCallerUntil(heard.signal, waiting, reply, revision)) return;
       const alone = (await poll.alone?.(asked)) ?? null;
-      if (alone !== null) return void reply.type("application/json").send(alone);
+      if (alone !== null) return void (await upstream.given(alone, reply));
     }
     // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
     await upstream.asCaller(atOnce, reply, revision);

@@ -12,7 +12,6 @@ import { readJson } from "../../../platform/http/body.ts";
 import { disown } from "../../../platform/http/disown.ts";
 import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
-import { maskedBytes, wantsAll } from "../masked.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "../peek.ts";
 import { deviceKey } from "../peeker.ts";
 import type { Identity } from "../contracts.ts";
@@ -99,12 +98,11 @@ const unpeek: PeekHandler = async (parts, request, reply) => {
   throw new EmissaryError("bad-state", "This device does not peek into this room.");
 };
 
-const sync: PeekHandler = async ({ upstream, devices, hidden }, request, reply) => {
+const sync: PeekHandler = async ({ upstream, devices }, request, reply) => {
   const token = tokenOf(request);
   const asked = upstreamRequest(request);
   if (token === null) return upstream.asCaller(asked, reply);
-  const finish = (body: Buffer): Buffer => (wantsAll(request) ? body : maskedBytes(body, hidden));
-  await devices.sync({ upstream, token, request: asked, reply, finish });
+  await devices.sync({ upstream, token, request: asked, reply });
   return reply;
 };
 

@@ -36,8 +36,6 @@ export interface SyncRequest {
   readonly token: string;
   readonly request: UpstreamRequest;
   readonly reply: FastifyReply;
-  /** What is to be done with an answer that is not had from there. */
-  readonly finish: (body: Buffer) => Buffer;
 }
 
 /** An answer that is larger goes on as the homeserver gave it, and its token is then the homeserver's: the next one tells all peeks. */
@@ -143,7 +141,7 @@ export class DeviceSync {
   }
 
   async #merged(
-    { upstream, token, request, reply, finish }: SyncRequest,
+    { upstream, token, request, reply }: SyncRequest,
     device: string,
     { since, places }: { readonly since: string | null; readonly places: Places },
   ): Promise<void> {
@@ -174,7 +172,7 @@ export class DeviceSync {
       alone: async (begun) => {
         if (since === null || view.peek.size === 0 || !this.#mayWait(device, begun)) return null;
         const body = Buffer.from(JSON.stringify({ next_batch: since }));
-        return finish((await merged(body, view, openings.name)) ?? body);
+        return (await merged(body, view, openings.name)) ?? body;
       },
       clock,
       stopping,
