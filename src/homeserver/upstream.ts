@@ -5,7 +5,14 @@ import type { Dispatcher } from "undici";
 import { tokenOf } from "../platform/http/bearer.ts";
 import type { BytesHeld, Hold } from "../model/bytes-held.ts";
 import { askerOf, goneOf } from "../platform/http/callers.ts";
-import type { Revision, Rewriting, Upstream, UpstreamRequest, WholeAnswer } from "../platform/http/upstream.ts";
+import type {
+  OpenAnswer,
+  Revision,
+  Rewriting,
+  Upstream,
+  UpstreamRequest,
+  WholeAnswer,
+} from "../platform/http/upstream.ts";
 import { readWhole, tooLarge, unreachable, type HomeserverClient } from "./client.ts";
 import { isUnknownDevice, type PseudouserDevice } from "./device.ts";
 import { EntryRewriter, rewrittenPieces } from "./entries.ts";
@@ -154,6 +161,25 @@ export class HomeserverUpstream implements Upstream {
     return null;
   }
 
+  async open(request: UpstreamRequest, abort: AbortSignal): Promise<OpenAnswer> {
+    const response = await this.#request({
+      method: request.method,
+      path: this.#client.path(request.path),
+      headers: readable(passedOn(request.headers)),
+      body: request.body,
+      signal: abort,
+    });
+    this.#note(response, request);
+    const drop = (): void => void response.body.on("error", () => undefined).destroy();
+    return {
+      give: (reply, revision) => {
+        goneOf(reply).addEventListener("abort", drop, { once: true });
+        return this.#passRevised(response, reply, revision);
+      },
+      drop,
+    };
+  }
+
   async given(body: Buffer, reply: FastifyReply, revision?: Revision): Promise<FastifyReply> {
     const revised = (await revision?.revise(body)) ?? body;
     const left = revision?.screen === undefined ? revised : screened(revised, revision.screen);
@@ -211,11 +237,14 @@ export class HomeserverUpstream implements Upstream {
       body: request.body,
       signal: takenBack === undefined ? gone : AbortSignal.any([gone, takenBack]),
     });
-    if (response.statusCode === 401) {
-      const token = tokenOf({ raw: { headers: request.headers, url: request.path } });
-      if (token !== null) this.#unknown(token);
-    }
+    this.#note(response, request);
     return response;
+  }
+
+  #note(response: Dispatcher.ResponseData, request: UpstreamRequest): void {
+    if (response.statusCode !== 401) return;
+    const token = tokenOf({ raw: { headers: request.headers, url: request.path } });
+    if (token !== null) this.#unknown(token);
   }
 
   async #request(options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData> {

@@ -295,12 +295,11 @@ describe("a device that waits", () => {
     const said: string[] = [];
     for (let n = 0; n < 5; n += 1) {
       const waiting = peeker.sync(20_000);
-      await eventually("the wait", () => homeserver.requests.at(-1)?.path.endsWith("/sync") === true);
       said.push(await say());
       expect(await waiting).toEqual(said.slice(-1));
     }
     const syncs = homeserver.requests.slice(before).filter(({ path }) => path.endsWith("/sync"));
-    expect(syncs.map(({ query }) => query.get("timeout"))).toEqual(Array.from({ length: 5 }, () => "20000"));
+    expect(syncs.map(({ query }) => query.get("timeout"))).toEqual(["20000"]);
 
     // Something for the device, while the room goes on.
     homeserver.toDevice.set(peeker.token, [{ nr: 1, event: { type: "m.test", sender: BOB, content: {} } }]);
@@ -313,4 +312,20 @@ describe("a device that waits", () => {
     await peeker.sync();
     expect(peeker.told.slice(1)).toEqual(said);
   });
+});
+
+test("a wait that outlives its request is nobody's whose token was logged out meanwhile", async () => {
+  const { service, homeserver, room, say } = await setUp({ clock: systemClock });
+  const peeker = new Peeker(service, room, "dora");
+  await peeker.begin();
+  await say();
+  await peeker.sync();
+  const waiting = peeker.sync(20_000);
+  await say();
+  await waiting;
+  const again = peeker.sync(20_000);
+  homeserver.tokens.delete(peeker.token);
+  homeserver.toDevice.set(peeker.token, [{ nr: 1, event: { type: "m.test", sender: BOB, content: {} } }]);
+  expect(await again).toBe(401);
+  expect(peeker.others).toEqual([]);
 });

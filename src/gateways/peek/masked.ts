@@ -74,6 +74,10 @@ function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstrea
       upstream.asCallerUntil(abort, request, reply, revisionOf(request, reply, revision)),
     asCallerUnless: (statuses, request, reply, revision) =>
       upstream.asCallerUnless(statuses, request, reply, revisionOf(request, reply, revision)),
+    open: async (request, abort) => {
+      const answer = await upstream.open(request, abort);
+      return { give: (reply, revision) => answer.give(reply, { ...revision, screen }), drop: () => answer.drop() };
+    },
     given: (body, reply, revision) => upstream.given(body, reply, { ...(revision ?? UNREVISED), screen }),
     answer: (method, path, body, limit) => upstream.answer(method, path, body, limit),
     write: (method, path, body) => upstream.write(method, path, body),

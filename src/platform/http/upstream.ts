@@ -66,6 +66,12 @@ export interface WholeAnswer {
   readonly body: Buffer;
 }
 
+/** An answer of the homeserver's of which nothing is read yet. It is given to one reply, or dropped. */
+export interface OpenAnswer {
+  give(reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
+  drop(): void;
+}
+
 /** Passes requests to the homeserver and its answers back. They stream, neither parsed nor held, where nothing else is said. */
 export interface Upstream {
   /** As the pseudouser, with our own token. @throws EmissaryError where the homeserver gives no answer. */
@@ -104,6 +110,11 @@ export interface Upstream {
     reply: FastifyReply,
     revision?: Revision,
   ): Promise<WholeAnswer | null>;
+  /**
+   * As whoever asks, apart from any reply, for an answer that is to be revised.
+   * @throws EmissaryError likewise, also where the signal aborts before an answer has begun
+   */
+  open(request: UpstreamRequest, abort: AbortSignal): Promise<OpenAnswer>;
   /** What was made here of what the homeserver had said before, as if it came from there. */
   given(body: Buffer, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
   /**

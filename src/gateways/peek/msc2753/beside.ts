@@ -1,6 +1,7 @@
 import type { FastifyReply } from "fastify";
 import type { Revision, Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { Clock } from "../../../model/clock.ts";
+import { answeredApart, type Apart } from "./apart.ts";
 import type { PeekView } from "./view.ts";
 
 /** A poll of a client's, to be answered with the homeserver's answer and with what a view has. */
@@ -11,11 +12,8 @@ export interface BesidePoll {
   readonly waiting: UpstreamRequest;
   readonly atOnce: UpstreamRequest;
   readonly revision: Revision;
-  /**
-   * The answer where only the view has news, without the homeserver's part; null where that part is due.
-   * @param asked when the homeserver was asked
-   */
-  readonly alone?: (asked: number) => Promise<Buffer | null>;
+  /** Null where each answer is to have the homeserver's part. */
+  readonly apart?: Apart | null;
   readonly clock: Clock;
   /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
@@ -24,7 +22,7 @@ export interface BesidePoll {
 
 /** Answers as soon as either has something to tell. @throws EmissaryError where the homeserver gives no answer */
 export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<void> {
-  const { upstream, reply, waiting, atOnce, clock, stopping, gone } = poll;
+  const { upstream, reply, waiting, atOnce, apart = null, clock, stopping, gone } = poll;
   await view.look();
   const over = new AbortController();
   const heard = new AbortController();
@@ -40,12 +38,11 @@ export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<vo
     },
   };
   try {
-    if (!view.isNews) {
-      const asked = clock.now();
-      if (await upstream.asCallerUntil(heard.signal, waiting, reply, revision)) return;
-      const alone = (await poll.alone?.(asked)) ?? null;
-      if (alone !== null) return void (await upstream.given(alone, reply));
-    }
+    if (apart !== null) {
+      if (view.isNews) heard.abort();
+      const until = AbortSignal.any([heard.signal, gone.signal]);
+      if (await answeredApart({ upstream, reply, waiting, revision, clock }, apart, until)) return;
+    } else if (!view.isNews && (await upstream.asCallerUntil(heard.signal, waiting, reply, revision))) return;
     // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
     await upstream.asCaller(atOnce, reply, revision);
   } finally {

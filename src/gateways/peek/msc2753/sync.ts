@@ -5,11 +5,13 @@ import type { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId, UserId } from "../../../model/ids.ts";
 import { remember } from "../../../model/remember.ts";
 import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
+import type { Apart } from "./apart.ts";
 import { answerBeside } from "./beside.ts";
 import type { PeekStore, PeekedRooms } from "./contracts.ts";
 import { Filters } from "./filters.ts";
 import { mergedSync, outlineOf } from "./merge.ts";
 import { isOurToken, NOWHERE, positionOf, tokenOf, type Places, type SyncPosition } from "./token.ts";
+import { Waits } from "./waits.ts";
 import { PeekView, type ViewParts } from "./view.ts";
 
 /** A device by the name of its leases, and whose it is. */
@@ -63,12 +65,14 @@ export class DeviceSync {
   readonly #refused = new Map<RoomId, { readonly error: EmissaryError; readonly until: number }>();
   /** Syncs that pass through, by the hash of their token: a peek that begins meanwhile is news to them. */
   readonly #passing = new Map<string, Set<AbortController>>();
+  readonly #waits: Waits;
   /** When the homeserver had last said what it has for a device. */
   readonly #told = new Map<string, number>();
 
   constructor(parts: DeviceSyncParts) {
     this.#parts = parts;
     this.#filters = new Filters(parts.rooms);
+    this.#waits = new Waits(parts.clock, parts.stopping);
   }
 
   /** The device peeks now, and its next sync is to tell so. */
@@ -156,10 +160,22 @@ export class DeviceSync {
       remember(this.#refused, roomId, { error, until: this.#parts.clock.now() + REFUSED_MS }, REFUSED);
     };
     const view = new PeekView({ ...this.#parts, refused }, { device, token, filter, anew, gone: gone.signal }, places);
+    const waiting = toHomeserver(request, since, null);
+    const apart = (from: string): Apart => ({
+      waits: this.#waits,
+      key: `${hashOf(token)} ${waiting.path}`,
+      isKnown: async () => (await this.#parts.identifyNow(token)) !== null,
+      // What is told was asked for with the device's own token, and just now: the homeserver need not be asked again whether it counts.
+      alone: async (asked) => {
+        if (view.peek.size === 0 || !this.#mayWait(device, asked)) return null;
+        const body = Buffer.from(JSON.stringify({ next_batch: from }));
+        return (await merged(body, view, openings.name)) ?? body;
+      },
+    });
     await answerBeside(view, {
       upstream,
       reply,
-      waiting: toHomeserver(request, since, null),
+      waiting,
       atOnce: toHomeserver(request, since, 0),
       revision: {
         limit: MAX_ANSWER,
@@ -168,12 +184,7 @@ export class DeviceSync {
           return merged(body, view, openings.name);
         },
       },
-      // What is told was asked for with the device's own token, and just now: the homeserver need not be asked again whether it counts.
-      alone: async (begun) => {
-        if (since === null || view.peek.size === 0 || !this.#mayWait(device, begun)) return null;
-        const body = Buffer.from(JSON.stringify({ next_batch: since }));
-        return (await merged(body, view, openings.name)) ?? body;
-      },
+      apart: since !== null && Number(query.get("timeout") ?? 0) > 0 ? apart(since) : null,
       clock,
       stopping,
       gone,
