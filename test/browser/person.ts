@@ -27,14 +27,19 @@ export class Person {
     this.page = page;
     this.#context = context;
     page.on("console", (message) => {
-      if (message.type() !== "debug") this.console.push(`${message.type()}: ${message.text().split("\n", 1)[0] ?? ""}`);
+      if (["error", "warning"].includes(message.type()))
+        this.console.push(`${message.type()}: ${message.text().split("\n", 1)[0] ?? ""}`);
     });
     page.on("pageerror", (error) => this.console.push(`uncaught: ${error.message}`));
     page.on("response", (response) => {
       const url = new URL(response.url());
       if (!url.pathname.startsWith("/_matrix/")) return;
       const method = response.request().method();
-      this.asked.push({ method, path: shapeOf(url.pathname), url: response.url(), status: response.status() });
+      const status = response.status();
+      this.asked.push({ method, path: shapeOf(url.pathname), url: response.url(), status });
+      if (status < 400) return;
+      const told = (body: string): number => this.console.push(`${method} ${response.url()}: ${status} ${body}`);
+      response.text().then(told, () => told(""));
     });
   }
 

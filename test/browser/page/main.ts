@@ -5,12 +5,12 @@ import {
   EventTimeline,
   type IPublicRoomsChunkRoom,
   type MatrixClient,
-  type MatrixEvent,
   PendingEventOrdering,
   RoomEvent,
   RoomStateEvent,
 } from "matrix-js-sdk";
 import { button, h } from "./dom.ts";
+import { Drawing } from "./drawing.ts";
 import { Looking, type Place } from "./looking.ts";
 import { picture } from "./media.ts";
 
@@ -174,11 +174,8 @@ class App {
       .getState(EventTimeline.FORWARDS)
       ?.getStateEvents("m.room.topic", "")
       ?.getContent()["topic"];
-    const messages = h(
-      "div",
-      { id: "timeline" },
-      ...looking.events.filter(isShown).map((event) => this.#message(event)),
-    );
+    const drawing = new Drawing(this.#client, looking, aside);
+    const messages = drawing.timeline();
     main.replaceChildren(
       h(
         "header",
@@ -186,8 +183,8 @@ class App {
         picture(this.#client, room.getMxcAvatarUrl() ?? undefined, "avatar"),
         h("h1", {}, room.name),
         h("span", { id: "topic" }, typeof topic === "string" ? topic : ""),
-        button("People", () => this.#people(looking)),
-        button("Threads", () => this.#threads(looking)),
+        button("People", () => drawing.people()),
+        button("Threads", () => drawing.threads()),
         room.isSpaceRoom() ? button("Rooms", () => this.#children(looking)) : null,
         button("Older", async () => {
           await looking.older();
@@ -221,59 +218,12 @@ class App {
     return h("div", { id: "composer" }, text, button("Send", send));
   }
 
-  #message(event: MatrixEvent): HTMLElement {
-    const content = event.getContent<Record<string, unknown>>();
-    const url = content["msgtype"] === "m.image" ? (content["url"] as string) : undefined;
-    const reactions = this.#looking?.room?.relations
-      .getChildEventsForEvent(event.getId() ?? "", "m.annotation", "m.reaction")
-      ?.getSortedAnnotationsByKey();
-    return h(
-      "div",
-      { class: "message" },
-      h("span", { class: "sender" }, event.sender?.name ?? event.getSender() ?? ""),
-      h("span", { class: "text" }, String(content["body"])),
-      ...(reactions ?? []).map(([key, by]) => h("span", { class: "reaction" }, `${key} ${by.size}`)),
-      picture(this.#client, url, "image"),
-    );
-  }
-
-  async #people(looking: Looking): Promise<void> {
-    const people = await looking.people();
-    aside.replaceChildren(h("h2", {}, "People"), h("ul", { id: "people" }, ...people.map((name) => h("li", {}, name))));
-  }
-
-  async #threads(looking: Looking): Promise<void> {
-    const threads = await looking.threads();
-    const items = threads.map(({ root, replies, text }) =>
-      h(
-        "li",
-        {},
-        button(`${text} (${replies})`, () => this.#thread(looking, root)),
-      ),
-    );
-    aside.replaceChildren(h("h2", {}, "Threads"), h("ul", { id: "threads" }, ...items));
-  }
-
-  async #thread(looking: Looking, root: string): Promise<void> {
-    const events = await looking.thread(root);
-    aside.replaceChildren(
-      h("h2", {}, "Thread"),
-      h("div", { id: "thread" }, ...events.map((event) => this.#message(event))),
-    );
-  }
-
   async #children(looking: Looking): Promise<void> {
     const { rooms } = await this.#client.getRoomHierarchy(looking.roomId ?? "", 20);
     const via = rooms.flatMap(({ children_state: children }) => children.flatMap(({ content }) => content.via ?? []));
     const entries = rooms.slice(1).map((room) => this.#entry(room, via[0] ?? ""));
     aside.replaceChildren(h("h2", {}, "Rooms"), ...entries);
   }
-}
-
-/** Messages of the room itself: those in threads are shown there, and an edit in the place of what it edits. */
-function isShown(event: MatrixEvent): boolean {
-  const isInThread = event.threadRootId !== undefined && !event.isThreadRoot;
-  return event.getType() === "m.room.message" && !isInThread && !event.isRelation(`m.replace`);
 }
 
 signIn();
