@@ -1,4 +1,5 @@
 /** A real Chromium: the machine's own, or Debian's, unpacked into the cache with all that it needs. */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { chromium, type Browser } from "playwright-core";
 import { ensureDebianProgram } from "../support/debian-program.ts";
@@ -21,7 +22,7 @@ export async function findChromium(): Promise<Found> {
   const launch = (): Promise<Browser> =>
     chromium.launch({
       executablePath: binary,
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...env, ...fontsBeside(binary) },
       args: [
         // Nothing but loopback: what else the browser would ask for itself finds no address.
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -30,4 +31,12 @@ export async function findChromium(): Promise<Found> {
       ],
     });
   return { launch };
+}
+
+/** On a machine without fonts they come along with the browser, and are found beside it. */
+function fontsBeside(binary: string): NodeJS.ProcessEnv {
+  const home = path.resolve(binary, "../../../..");
+  const settings = path.join(home, "etc", "fonts");
+  if (!existsSync(path.join(settings, "fonts.conf"))) return {};
+  return { FONTCONFIG_PATH: settings, XDG_DATA_HOME: path.join(home, "usr", "share") };
 }
