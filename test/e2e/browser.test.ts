@@ -181,7 +181,7 @@ describe.runIf(launch !== null && here.length > 0)("Element Web's requests", () 
   });
 });
 
-describe.runIf(launch !== null && here.length > 0).concurrent("the ways into a room of another server", () => {
+describe.runIf(launch !== null && here.length > 0)("the ways into a room of another server", () => {
   const quiet = { preset: "public_chat", name: "The yard", initial_state: [WORLD_READABLE] };
 
   it("one that is not for everybody is said to be so, and may be joined", async (context) => {
