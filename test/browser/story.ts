@@ -11,6 +11,8 @@ export interface Screens {
   readonly newest: readonly string[];
   readonly whole: readonly string[];
   readonly reactions: readonly string[];
+  /** Who speaks in the thread. */
+  readonly senders: readonly string[];
   readonly people: readonly string[];
   readonly threads: readonly string[];
   readonly thread: readonly string[];
@@ -52,7 +54,14 @@ export async function lookAround(person: Person, square: Square, server: string)
   const threads = await person.texts("#threads li");
   await person.click(/\(2\)$/);
   await person.sees("second reply", "#thread .text");
-  return { ...seen, whole, people, threads, thread: await person.texts("#thread .text") };
+  return {
+    ...seen,
+    whole,
+    people,
+    threads,
+    thread: await person.texts("#thread .text"),
+    senders: await person.texts("#thread .sender"),
+  };
 }
 
 /** A poll that had not begun when something was said does not hear of it: it is said until it is on the screen. */

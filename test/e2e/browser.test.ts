@@ -138,6 +138,7 @@ describe.runIf(launch !== null && here.length > 0)("somebody with a browser", ()
       people: ["Bob", "Carol"],
       threads: ["word 21 (2)"],
       thread: ["word 21", "first reply", "second reply"],
+      senders: ["Bob", "Carol", "Carol"],
     });
     for (const told of await Promise.all(behind)) {
       // The pseudouser's coming is one of the newest twenty events, and is not shown.

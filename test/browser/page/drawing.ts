@@ -23,6 +23,7 @@ export class Drawing {
 
   #message(event: MatrixEvent): HTMLElement {
     const content = event.getContent<Record<string, unknown>>();
+    const sender = event.getSender() ?? "";
     const url = content["msgtype"] === "m.image" ? (content["url"] as string) : undefined;
     const reactions = this.#looking.room?.relations
       .getChildEventsForEvent(event.getId() ?? "", "m.annotation", "m.reaction")
@@ -30,7 +31,7 @@ export class Drawing {
     return h(
       "div",
       { class: "message" },
-      h("span", { class: "sender" }, event.sender?.name ?? event.getSender() ?? ""),
+      h("span", { class: "sender" }, this.#looking.room?.getMember(sender)?.name ?? sender),
       h("span", { class: "text" }, String(content["body"])),
       ...(reactions ?? []).map(([key, by]) => h("span", { class: "reaction" }, `${key} ${by.size}`)),
       picture(this.#client, url, "image"),
