@@ -217,7 +217,7 @@ it("a user who looks in finds it in no answer of any endpoint", async () => {
 it("a time at which it came leads to the event after", async () => {
   const path = `/_matrix/client/v1/rooms/${encodeURIComponent(roomId)}/timestamp_to_event`;
   const at = async (url: string): Promise<string> => {
-    const asked = new MatrixUser({ ...member, homeserverUrl: url });
+    const asked = new MatrixUser({ homeserverUrl: url, userId: member.userId, accessToken: member.accessToken });
     const { body } = await asked.request("GET", path, { ts: before, dir: "f" });
     return (await asked.event(roomId, String(body["event_id"]))).state_key ?? "a message";
   };

@@ -1,9 +1,18 @@
 /** Pseudousers are in rooms for their servers; a user who reads through the gateway does not find them among the people there. */
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
 import type { JsonObject } from "../../src/model/json.ts";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
-import { PSEUDOUSER, startService, type Answer, type Service, type Settings } from "../support/service-app.ts";
+import {
+  eventually,
+  PSEUDOUSER,
+  startService,
+  type Answer,
+  type Service,
+  type Settings,
+} from "../support/service-app.ts";
 
 const TOKEN = "token-of-alice";
 const OTHERS = "@:elsewhere.test";
@@ -24,7 +33,7 @@ function pseudousersIn({ raw }: Answer): string[] {
   return [...new Set(raw.toString("utf8").match(/"@:[^"]*"/g) ?? [])].map((text) => JSON.parse(text) as string).sort();
 }
 
-test.each(["initialSync", "members", "joined_members", "messages?dir=b&limit=100"])(
+test.each(["initialSync", "members", "joined_members", "state", "messages?dir=b&limit=100"])(
   "%s is answered without them, and with them where that is asked for",
   async (what) => {
     const { service, base } = await scene();
@@ -69,4 +78,59 @@ test("an answer without them is passed on as it came, byte for byte", async () =
   });
   const answer = await service.gateway("GET", path, { token: TOKEN });
   expect(answer.raw.equals(Buffer.from(await direct.arrayBuffer()))).toBe(true);
+});
+
+const MEBIBYTE = 1024 * 1024;
+
+/** A room whose state is so large, and names pseudousers at its beginning, in its middle and at its end. */
+function hugeRoom(service: Service, bytes: number): FakeRoom {
+  service.homeserver.tokens.set(TOKEN, `@alice:${SERVER}`);
+  const room = service.homeserver.makeRoom({ members: [OTHERS, `@alice:${SERVER}`] });
+  const comes = (userId: string): unknown => room.append("m.room.member", userId, { membership: "join" }, userId);
+  const topic = `${"x".repeat(64 * 1024)} \\"@:`;
+  const count = Math.max(1_000, bytes / topic.length);
+  for (let index = 0; index < count; index++) {
+    if (index % 500 === 250) comes(`@:server-${index}.test`);
+    room.append("com.example.topic", BOB, { topic }, String(index));
+  }
+  comes("@:last.test");
+  return room;
+}
+
+function statePath(room: FakeRoom): string {
+  return `/_matrix/client/v3/rooms/${encodeURIComponent(room.id)}/state`;
+}
+
+test("an answer of 70 MiB is masked to its end", async () => {
+  const service = await startService();
+  const room = hugeRoom(service, 70 * MEBIBYTE);
+  const answer = await service.gateway("GET", statePath(room), { token: TOKEN });
+  expect(answer.raw.length).toBeGreaterThan(70 * MEBIBYTE);
+  const events = JSON.parse(answer.raw.toString("utf8")) as readonly JsonObject[];
+  expect(events).toEqual(room.state.filter((event) => !(event["state_key"] as string).startsWith("@:")));
+});
+
+test("a caller that does not read holds the homeserver back while its answer is masked", async () => {
+  const service = await startService();
+  const room = hugeRoom(service, 200 * MEBIBYTE);
+  const asked = request({
+    host: "127.0.0.1",
+    port: service.app.ports.gateway,
+    path: statePath(room),
+    headers: { authorization: `Bearer ${TOKEN}` },
+    agent: false,
+  });
+  asked.end();
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  answer.pause();
+  let before = -1;
+  await eventually("the stream standing still", async () => {
+    const still = before === service.homeserver.streamed;
+    before = service.homeserver.streamed;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return still;
+  });
+  // What is on its way lies in the buffers of four sockets.
+  expect(service.homeserver.streamed).toBeLessThan(64 * MEBIBYTE);
+  answer.destroy();
 });
