@@ -304,7 +304,9 @@ test.each(SURFACES)(
   "only denied routes: %s is refused by policy, and the server is asked for nothing",
   async (_what, ask) => {
     const service = await startService();
-    const room = service.homeserver.makeRoom({ summary: false, alias: COMM, historyVisibility: "world_readable" });
+    const hidden = { summary: false, alias: COMM, historyVisibility: "world_readable" } as const;
+    // Of version 12: an older ID names a server of its own, which is asked as a last resort.
+    const room = service.homeserver.makeRoom({ ...hidden, id: "!routes", version: "12" });
     await rule(service, "server", "evil.test", "deny");
     const answer = await ask(service, room.id, COMM);
     expect(refusal(answer)).toEqual([403, "M_FORBIDDEN", "denied"]);

@@ -185,7 +185,7 @@ test("where the summary does not come the user is answered in time, with the rou
 });
 
 test("a join that takes long goes on after its user was told, and whoever asks again finds it done", async () => {
-  const service = await start({ peek: { wait: 3_000 }, attendance: { joinTimeout: 20_000 } });
+  const service = await start({ peek: { wait: 40_000 }, attendance: { joinTimeout: 80_000 } });
   const room = openRoom(service);
   service.homeserver.fault("POST", JOIN, "hang");
   const answer = await read(service, room.id);
@@ -244,6 +244,9 @@ test("the look that was left alone longest makes room for a new one, and one tha
   await eventually("the poll", () => service.homeserver.seen("GET", /\/events$/).length === 1);
   await read(service, second!.id);
   expect((await read(service, third!.id)).status).toBe(200);
+  // One that is refused costs none of those that are held.
+  expect((await read(service, openRoom(service, { historyVisibility: "shared" }).id)).status).toBe(403);
+  expect(roomsOfLeases(service)).toEqual([polled!.id, third!.id].sort());
   expect((await read(service, fourth!.id)).status).toBe(200);
   expect(roomsOfLeases(service)).toEqual([polled!.id, fourth!.id].sort());
   slow.open();

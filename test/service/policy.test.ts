@@ -201,7 +201,7 @@ test("a user who has used up the budget is told when to come back, and the statu
   }
   expect(answers.map(refusal)).toEqual([
     [200, undefined, undefined],
-    [429, "M_LIMIT_EXCEEDED", "budget-user"],
+    [403, "M_FORBIDDEN", "budget-user"],
   ]);
   const wait = Number(answers[1]?.body["retry_after_ms"]);
   expect(wait > 0 && wait <= HOUR).toBe(true);

@@ -5,8 +5,8 @@ import type { LeaseStore } from "../../leases/desk.ts";
 
 /** A request under way that wants a room opened. Ends with `succeeded` or `failed`. */
 export interface Opening {
-  /** The lease is written. */
-  booked(): void;
+  /** The lease is written: the look that made room for it ends. */
+  booked(): Promise<void>;
   succeeded(): void;
   /** @param isFinal whether it also fails whoever has the lease already @returns whether the lease is to be given back */
   failed(isFinal: boolean): boolean;
@@ -42,6 +42,8 @@ export class Openings {
   readonly #underWay = new Map<string, Map<RoomId, UnderWay>>();
   /** Requests by holder and room that wait for news. */
   readonly #polls = new Map<string, number>();
+  /** By user, rooms whose look ends once another is booked. */
+  readonly #leaving = new Map<string, Set<RoomId>>();
 
   constructor(looks: UserLooks, limits: { readonly roomsPerUser: number; readonly idle: number }) {
     this.#looks = looks;
@@ -50,12 +52,53 @@ export class Openings {
 
   /** @throws EmissaryError `limited` where the user looks into as many rooms as one may, and into all of them now. */
   async begin(holder: Holder, roomId: RoomId): Promise<Opening> {
-    let opening = await this.#placed(holder, roomId);
-    while (opening === null) {
-      if (!(await this.#endIdle(holder))) throw this.#tooMany();
-      opening = await this.#placed(holder, roomId);
+    const user: Holder = { kind: holder.kind, name: peekingUser(holder.name) };
+    const isHeld = (await this.#looks.find(roomId, holder)) !== null;
+    const leases = await this.#looks.countOf(holder);
+    const isFull = leases >= this.#limits.roomsPerUser;
+    const unread = isFull ? await this.#looks.longestUnread(user.name, LOOKED_THROUGH) : [];
+    // From here to the end nothing else happens.
+    const rooms = this.#underWay.get(holder.name) ?? new Map<RoomId, UnderWay>();
+    const opening = rooms.get(roomId) ?? { requests: 0, isBooked: false, isHeld };
+    const leaving = this.#leaving.get(user.name) ?? new Set<RoomId>();
+    const unwritten = [...rooms.values()].filter((one) => !one.isBooked && !one.isHeld).length;
+    const isNew = !isHeld && opening.requests === 0;
+    let idle: RoomId | undefined;
+    if (isNew && leases + unwritten - leaving.size >= this.#limits.roomsPerUser) {
+      idle = unread.find((other) => other !== roomId && !leaving.has(other) && !this.#isInUse(user, other));
+      if (idle === undefined) throw this.#tooMany();
+      this.#leaving.set(user.name, leaving.add(idle));
     }
-    return opening;
+    this.#underWay.set(holder.name, rooms);
+    rooms.set(roomId, opening);
+    opening.requests += 1;
+
+    const stay = (): void => {
+      if (idle !== undefined) leaving.delete(idle);
+      if (leaving.size === 0) this.#leaving.delete(user.name);
+    };
+    const end = (): void => {
+      stay();
+      opening.requests -= 1;
+      if (opening.requests > 0) return;
+      rooms.delete(roomId);
+      if (rooms.size === 0) this.#underWay.delete(holder.name);
+    };
+    return {
+      booked: async () => {
+        opening.isBooked = true;
+        if (idle !== undefined && !this.#isInUse(user, idle)) await this.#looks.release(idle, user);
+        stay();
+      },
+      succeeded: () => {
+        opening.isHeld = true;
+        end();
+      },
+      failed: (isFinal) => {
+        end();
+        return isFinal || (opening.requests === 0 && !opening.isHeld);
+      },
+    };
   }
 
   /** The holder waits for news of the room. @returns what ends that */
@@ -69,47 +112,8 @@ export class Openings {
     };
   }
 
-  /** Null where there is no place. */
-  async #placed(holder: Holder, roomId: RoomId): Promise<Opening | null> {
-    const isHeld = (await this.#looks.find(roomId, holder)) !== null;
-    const leases = await this.#looks.countOf(holder);
-    const rooms = this.#underWay.get(holder.name) ?? new Map<RoomId, UnderWay>();
-    const opening = rooms.get(roomId) ?? { requests: 0, isBooked: false, isHeld };
-    const unwritten = [...rooms.values()].filter((one) => !one.isBooked && !one.isHeld).length;
-    if (!isHeld && opening.requests === 0 && leases + unwritten >= this.#limits.roomsPerUser) return null;
-    this.#underWay.set(holder.name, rooms);
-    rooms.set(roomId, opening);
-    opening.requests += 1;
-
-    const end = (): void => {
-      opening.requests -= 1;
-      if (opening.requests > 0) return;
-      rooms.delete(roomId);
-      if (rooms.size === 0) this.#underWay.delete(holder.name);
-    };
-    return {
-      booked: () => {
-        opening.isBooked = true;
-      },
-      succeeded: () => {
-        opening.isHeld = true;
-        end();
-      },
-      failed: (isFinal) => {
-        end();
-        return isFinal || (opening.requests === 0 && !opening.isHeld);
-      },
-    };
-  }
-
-  /** Ends the look of the user that was left alone longest. False where there is none. */
-  async #endIdle({ kind, name }: Holder): Promise<boolean> {
-    const user: Holder = { kind, name: peekingUser(name) };
-    for (const roomId of await this.#looks.longestUnread(user.name, LOOKED_THROUGH)) {
-      const isInUse = this.#polls.has(`${user.name} ${roomId}`) || this.#underWay.get(user.name)?.has(roomId) === true;
-      if (!isInUse && (await this.#looks.release(roomId, user))) return true;
-    }
-    return false;
+  #isInUse({ name }: Holder, roomId: RoomId): boolean {
+    return this.#polls.has(`${name} ${roomId}`) || this.#underWay.get(name)?.has(roomId) === true;
   }
 
   #tooMany(): EmissaryError {

@@ -118,7 +118,7 @@ export class Peeker {
     const settled = taken.then(settle, settle);
     try {
       const lease = await before(limit, taken, via);
-      opening.booked();
+      await opening.booked();
       await keeper.untilPresent(lease, options.wait, limit, true);
       opening.succeeded();
       remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle, REMEMBERED);
@@ -159,6 +159,7 @@ export class Peeker {
     const opening = await this.#openings.begin(holder, roomId);
     try {
       await desk.take({ roomId, holder, via, ttl: options.idle + during });
+      await opening.booked();
       opening.succeeded();
     } catch (error) {
       opening.failed(false);

@@ -34,7 +34,7 @@ const lookUp: PeekHandler = (parts, request, reply) =>
 const join =
   (name: string): PeekHandler =>
   async (parts, request, reply) =>
-    parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply);
+    parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply, remembering(parts, viaOf(request)));
 
 /**
  * The request, with the routes to its room that are known where it names none. Homeservers ask one after the other, and one that says
