@@ -85,6 +85,19 @@ const WAYS: readonly (readonly [
       });
     },
   ],
+  [
+    "a link in a room that is read",
+    {},
+    (service, room) => {
+      const read = service.homeserver.makeRoom({ members: [ALICE] });
+      service.homeserver.say(
+        read,
+        CREATOR,
+        `see https://matrix.to/#/${encodeURIComponent(room.id)}?via=elsewhere.test`,
+      );
+      return ask(service, `${V3}/rooms/${encodeURIComponent(read.id)}/messages`);
+    },
+  ],
   ["an ID that names a server", { id: "!old:elsewhere.test", version: "10" }, () => null],
 ];
 

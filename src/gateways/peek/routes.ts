@@ -9,6 +9,7 @@ import { readEndpoints } from "./reads.ts";
 import { receiptEndpoints } from "./receipts.ts";
 import { roomEndpoints } from "./rooms.ts";
 import { slidingEndpoint } from "./sliding/endpoint.ts";
+import { teaching } from "./teaching.ts";
 
 const EVERY_NAME: ReadonlyMap<readonly string[], readonly string[]> = new Map([
   [CLIENT_V3, CLIENT_EVERY],
@@ -55,7 +56,7 @@ export function peekSurface(parts: PeekParts) {
   const handlers = new Map<string, Partial<Record<Method, Handler>>>();
   for (const endpoint of PEEK_ENDPOINTS) {
     const { method, path, under } = endpoint;
-    const handler = masked(endpoint);
+    const handler = masked({ path, handler: teaching(endpoint) });
     for (const prefix of under) {
       const known = handlers.get(`${prefix}${path}`) ?? {};
       known[method] = (request, reply) => handler(parts, request, reply);
