@@ -103,6 +103,16 @@ describe("a room of another server is looked into by its ID alone", () => {
     await shows(child, TEXTS);
   });
 
+  it("from a link in a room that is read", async () => {
+    const { roomId } = await peekableRoom(bob, stage, "12");
+    const { roomId: square, alias } = await peekableRoom(bob, stage, "12");
+    const link = `https://matrix.to/#/${roomId}?via=${stage.theirs.serverName}`;
+    await bob.sendText(square, link);
+    await alice.getRoomIdForAlias(alias);
+    await shows(square, [...TEXTS, link]);
+    await shows(roomId, TEXTS);
+  });
+
   it("from a link without servers, where the ID names one", async () => {
     const { roomId } = await peekableRoom(bob, stage, "10");
     await shows(roomId, TEXTS);
