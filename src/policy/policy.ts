@@ -104,6 +104,7 @@ export class Policy {
   refused(roomId: RoomId): void {
     const payers = this.#payments.get(roomId) ?? [];
     this.#payments.delete(roomId);
+    this.#weighing.misled(roomId);
     this.#budgets.giveBack(payers.filter(({ kind }) => kind !== "room"));
   }
 

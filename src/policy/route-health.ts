@@ -39,6 +39,11 @@ export class RouteHealth {
     remember(this.#leading, roomId, { server, at: this.#clock.now() }, KEPT);
   }
 
+  /** What told of the room lets nobody in: the next try goes by all. */
+  misled(roomId: RoomId): void {
+    this.#leading.delete(roomId);
+  }
+
   saidNothing(server: ServerName): void {
     remember(this.#silent, server, this.#clock.now(), KEPT);
   }

@@ -202,6 +202,11 @@ export class Weighing {
     };
   }
 
+  /** The routes that were tried let nobody in. */
+  misled(roomId: RoomId): void {
+    this.#health.misled(roomId);
+  }
+
   /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
   async isExcepted(roomId: RoomId): Promise<boolean> {
     const room = await this.#parts.ledger.room(roomId);

@@ -42,3 +42,11 @@ test("what leads to one room says nothing of another, and after ten minutes noth
   expect(health.leading(ROOM, [a, b])).toBeNull();
   expect(health.sorted(ROOM, [a, b])).toEqual([a, b]);
 });
+
+test("after a join that it did not grant, the one that leads there is one of many again", () => {
+  const health = new RouteHealth(new ManualClock());
+  health.saidNothing(a);
+  health.led(ROOM, b);
+  health.misled(ROOM);
+  expect(health.passable(ROOM, [a, b, c])).toEqual([b, c, a]);
+});
