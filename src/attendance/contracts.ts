@@ -13,9 +13,6 @@ export type MoveAnswer =
   /** Worth another try, not before `retryAfter` milliseconds where the homeserver said so. */
   | { readonly outcome: "retry"; readonly code: string; readonly reason: string; readonly retryAfter: number | null };
 
-/** The code of a try in which none of the servers that were asked let us in: it may be made again, and who waits is told. */
-export const NO_SERVER = "no-server";
-
 export type MoveFailure = Exclude<MoveAnswer, { readonly outcome: "done" }>;
 
 /** How the pseudouser is to join. */

@@ -1,18 +1,13 @@
 import { withLimit, type Clock, type Random } from "../model/clock.ts";
 import { joinedByInvite } from "./early-joins.ts";
+import { NO_SERVER } from "../model/attendance.ts";
 import type { RoomId, ServerName } from "../model/ids.ts";
 import type { HolderKind } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Membership } from "../model/membership.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { Policy } from "../policy/policy.ts";
-import {
-  NO_SERVER,
-  type AttendanceStore,
-  type MoveAnswer,
-  type PseudouserMoves,
-  type RoomSituation,
-} from "./contracts.ts";
+import type { AttendanceStore, MoveAnswer, PseudouserMoves, RoomSituation } from "./contracts.ts";
 import { objectionToAll } from "./objection.ts";
 import type { Pace } from "./pace.ts";
 import { putOff, type Failure } from "./put-off.ts";

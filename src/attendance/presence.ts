@@ -1,8 +1,9 @@
 import { withLimit, type Clock } from "../model/clock.ts";
+import { NO_SERVER } from "../model/attendance.ts";
 import { clauseOf, EmissaryError } from "../model/errors.ts";
 import type { Lease } from "../model/lease.ts";
 import type { Signal } from "../model/signal.ts";
-import { NO_SERVER, type AttendanceStore, type LeaseProgress } from "./contracts.ts";
+import type { AttendanceStore, LeaseProgress } from "./contracts.ts";
 
 /** Why somebody was not waited for any longer, where the first try is still under way. */
 export const STILL_JOINING = "still-joining";

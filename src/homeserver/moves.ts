@@ -1,4 +1,5 @@
-import { NO_SERVER, type JoinWay, type MoveAnswer, type PseudouserMoves } from "../attendance/contracts.ts";
+import type { JoinWay, MoveAnswer, PseudouserMoves } from "../attendance/contracts.ts";
+import { NO_SERVER } from "../model/attendance.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomEvent, type RoomEvent } from "../model/event.ts";
 import type { RoomId } from "../model/ids.ts";

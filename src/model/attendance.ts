@@ -23,3 +23,6 @@ export interface Attendance {
   readonly code: string | null;
   readonly reason: string | null;
 }
+
+/** The code of a try in which none of the servers that were asked let us in: it may be made again, and who waits is told. */
+export const NO_SERVER = "no-server";

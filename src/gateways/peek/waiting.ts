@@ -1,5 +1,5 @@
-import { NO_SERVER } from "../../attendance/contracts.ts";
 import { STILL_JOINING } from "../../attendance/presence.ts";
+import { NO_SERVER } from "../../model/attendance.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { ServerName } from "../../model/ids.ts";
 
