@@ -33,6 +33,8 @@ export interface Viewer {
   readonly filter: PeekFilter;
   /** Events of a room's timeline at most, where that is not the filter's limit. */
   readonly limitOf?: (roomId: RoomId) => number;
+  /** Whether a room is still being opened: its history may not be there yet. */
+  readonly isOpening?: (roomId: RoomId) => boolean;
   /** Whether every room is told as if it were new. */
   readonly anew: boolean;
   readonly gone: AbortSignal;
@@ -141,6 +143,7 @@ export class PeekView {
     const { roomId, present } = peek;
     if (!present || this.#failed.has(roomId) || !this.#viewer.filter.hasRoom(roomId)) return false;
     const place = this.#placeOf(peek, last);
+    if (place === null && this.#viewer.isOpening?.(roomId) === true) return false;
     if (place === null) return this.#places.has(roomId) || this.#places.size < MAX_PLACES;
     return this.#parts.news.isAfter(roomId, place.seq);
   }

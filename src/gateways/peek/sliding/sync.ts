@@ -3,6 +3,7 @@ import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId } from "../../../model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { remember } from "../../../model/remember.ts";
+import { Signal } from "../../../model/signal.ts";
 import type { Openings } from "../../../ledger/openings.ts";
 import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { Identity } from "../contracts.ts";
@@ -78,6 +79,7 @@ export class SlidingSync {
   readonly #members = new Map<string, number>();
   readonly #failed = new Map<string, number>();
   readonly #opening = new Set<string>();
+  readonly #opened = new Signal();
 
   constructor(parts: SlidingSyncParts) {
     this.#parts = parts;
@@ -172,6 +174,7 @@ export class SlidingSync {
       this.#keep(this.#failed, key);
     } finally {
       this.#opening.delete(key);
+      this.#opened.notify();
     }
   }
 
@@ -182,11 +185,14 @@ export class SlidingSync {
     gone: AbortController,
   ): Promise<FastifyReply> {
     const { clock, stopping } = this.#parts;
+    const { device } = connection;
     const { since, subscriptions, places } = position;
     const limitOf = (roomId: RoomId): number => subscriptions.get(roomId)?.limit ?? 1;
-    const viewer = { device: connection.device, token, filter: ALL, limitOf, anew: false, gone: gone.signal };
-    const refused = (roomId: RoomId): void => this.#keep(this.#failed, `${connection.device} ${roomId}`);
-    const view = new PeekView({ ...this.#parts, refused }, viewer, places);
+    const isOpening = (roomId: RoomId): boolean => this.#opening.has(`${device} ${roomId}`);
+    const viewer = { device, token, filter: ALL, limitOf, isOpening, anew: false, gone: gone.signal };
+    const refused = (roomId: RoomId): void => this.#keep(this.#failed, `${device} ${roomId}`);
+    const signals = [...this.#parts.signals, this.#opened];
+    const view = new PeekView({ ...this.#parts, signals, refused }, viewer, places);
     const revise = (body: Buffer): Promise<Buffer | null> => this.#revised(body, view, { connection, position, token });
     await answerBeside(view, {
       upstream,
