@@ -1,17 +1,12 @@
 import { CLIENT_V3 } from "../../platform/http/client-paths.ts";
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyRequest } from "fastify";
 import { isPseudouser, MaskingStream, mayNeedMasking, type Hidden } from "../../masking/masking.ts";
 import type { UserId } from "../../model/ids.ts";
 import { queryAll } from "../../platform/http/server.ts";
-import {
-  upstreamRequest,
-  type Revision,
-  type Screen,
-  type Upstream,
-  type UpstreamRequest,
-} from "../../platform/http/upstream.ts";
+import { upstreamRequest, type Revision, type Screen, type Upstream } from "../../platform/http/upstream.ts";
 import { revisionOfMoment } from "./moments.ts";
 import { isOurToken, positionOf } from "./msc2753/token.ts";
+import { revising } from "./revising.ts";
 import { type PeekEndpoint, type PeekHandler } from "./peek.ts";
 
 /** An answer of this size is looked at as a whole: most of them have nothing to mask, and go on untouched. */
@@ -61,27 +56,11 @@ function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstrea
     mayChange: (whole) => mayNeedMasking(whole, hidden.also),
     begin: () => new MaskingStream(hidden),
   };
-  const revisionOf = (asked: UpstreamRequest, reply: FastifyReply, inner: Revision | undefined): Revision => {
-    const moment = isMoment ? revisionOfMoment(upstream, hidden, asked, reply) : UNREVISED;
+  return revising(upstream, (inner, asked) => {
+    const moment =
+      isMoment && asked !== null ? revisionOfMoment(upstream, hidden, asked.request, asked.reply) : UNREVISED;
     return { ...(inner ?? moment), screen };
-  };
-  return {
-    asPseudouser: (request, reply) => upstream.asPseudouser(request, reply),
-    revised: (request, reply, revision) => upstream.revised(request, reply, revisionOf(request, reply, revision)),
-    rewritten: (request, reply, rewriting) => upstream.rewritten(request, reply, rewriting),
-    asCaller: (request, reply, revision) => upstream.asCaller(request, reply, revisionOf(request, reply, revision)),
-    asCallerUntil: (abort, request, reply, revision) =>
-      upstream.asCallerUntil(abort, request, reply, revisionOf(request, reply, revision)),
-    asCallerUnless: (statuses, request, reply, revision) =>
-      upstream.asCallerUnless(statuses, request, reply, revisionOf(request, reply, revision)),
-    open: async (request, abort) => {
-      const answer = await upstream.open(request, abort);
-      return { give: (reply, revision) => answer.give(reply, { ...revision, screen }), drop: () => answer.drop() };
-    },
-    given: (body, reply, revision) => upstream.given(body, reply, { ...(revision ?? UNREVISED), screen }),
-    answer: (method, path, body, limit) => upstream.answer(method, path, body, limit),
-    write: (method, path, body) => upstream.write(method, path, body),
-  };
+  });
 }
 
 const pass: PeekHandler = (parts, request, reply) => parts.upstream.asCaller(upstreamRequest(request), reply);

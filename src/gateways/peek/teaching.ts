@@ -1,7 +1,8 @@
 import { tokenOf } from "../../platform/http/bearer.ts";
-import type { Revision, Upstream } from "../../platform/http/upstream.ts";
+import type { Upstream } from "../../platform/http/upstream.ts";
 import { routesOfLinks } from "./links.ts";
 import type { PeekEndpoint, PeekHandler } from "./peek.ts";
+import { revising } from "./revising.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
 
 /** Answers with people's messages, which link to rooms. */
@@ -26,24 +27,12 @@ export function teaching({ path, handler }: Pick<PeekEndpoint, "path" | "handler
 }
 
 function taught(upstream: Upstream, routes: RoutesMemory): Upstream {
-  const revisionOf = (inner: Revision | undefined): Revision => ({
+  return revising(upstream, (inner) => ({
     limit: LIMIT,
     ...inner,
     revise: (body) => {
       for (const [roomId, via] of routesOfLinks(body)) routes.hint(roomId, via);
       return inner === undefined ? null : inner.revise(body);
     },
-  });
-  return {
-    asPseudouser: (request, reply) => upstream.asPseudouser(request, reply),
-    revised: (request, reply, revision) => upstream.revised(request, reply, revision),
-    rewritten: (request, reply, rewriting) => upstream.rewritten(request, reply, rewriting),
-    asCaller: (request, reply, revision) => upstream.asCaller(request, reply, revisionOf(revision)),
-    asCallerUntil: (abort, request, reply, revision) =>
-      upstream.asCallerUntil(abort, request, reply, revisionOf(revision)),
-    asCallerUnless: (statuses, request, reply, revision) =>
-      upstream.asCallerUnless(statuses, request, reply, revisionOf(revision)),
-    answer: (method, path, body, limit) => upstream.answer(method, path, body, limit),
-    write: (method, path, body) => upstream.write(method, path, body),
-  };
+  }));
 }

@@ -56,3 +56,22 @@ async function watch(view: PeekView, until: AbortSignal, heard: AbortController)
   await view.watch(until);
   if (view.isNews) heard.abort();
 }
+
+export function queryOf(path: string): URLSearchParams {
+  const at = path.indexOf("?");
+  return new URLSearchParams(at === -1 ? "" : path.slice(at + 1));
+}
+
+/** The request with the homeserver's own position in place of ours; and with another time to wait, if one is given. */
+export function toHomeserver(
+  request: UpstreamRequest,
+  [key, since]: readonly [key: string, since: string | null],
+  timeout: number | null,
+): UpstreamRequest {
+  const query = queryOf(request.path);
+  if (since === null) query.delete(key);
+  else query.set(key, since);
+  if (timeout !== null) query.set("timeout", String(timeout));
+  const [path = ""] = request.path.split("?", 1);
+  return { ...request, path: query.size === 0 ? path : `${path}?${query.toString()}` };
+}

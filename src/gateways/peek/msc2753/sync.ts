@@ -6,7 +6,7 @@ import type { RoomId, UserId } from "../../../model/ids.ts";
 import { remember } from "../../../model/remember.ts";
 import type { Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { Apart } from "./apart.ts";
-import { answerBeside } from "./beside.ts";
+import { answerBeside, queryOf, toHomeserver } from "./beside.ts";
 import type { PeekStore, PeekedRooms } from "./contracts.ts";
 import { Filters } from "./filters.ts";
 import { mergedSync, outlineOf } from "./merge.ts";
@@ -99,7 +99,7 @@ export class DeviceSync {
       if (device !== null) {
         return this.#merged(asked, device, { since: position.since, places: await this.#known(position) });
       }
-      await upstream.asCaller(toHomeserver(request, position.since, null), reply);
+      await upstream.asCaller(toHomeserver(request, ["since", position.since], null), reply);
       return;
     }
     let device = await this.#parts.store.deviceOf(key);
@@ -160,7 +160,7 @@ export class DeviceSync {
       remember(this.#refused, roomId, { error, until: this.#parts.clock.now() + REFUSED_MS }, REFUSED);
     };
     const view = new PeekView({ ...this.#parts, refused }, { device, token, filter, anew, gone: gone.signal }, places);
-    const waiting = toHomeserver(request, since, null);
+    const waiting = toHomeserver(request, ["since", since], null);
     const apart = (from: string): Apart => ({
       waits: this.#waits,
       key: `${hashOf(token)} ${waiting.path}`,
@@ -176,7 +176,7 @@ export class DeviceSync {
       upstream,
       reply,
       waiting,
-      atOnce: toHomeserver(request, since, 0),
+      atOnce: toHomeserver(request, ["since", since], 0),
       revision: {
         limit: MAX_ANSWER,
         revise: (body) => {
@@ -213,19 +213,4 @@ async function merged(body: Buffer, view: PeekView, opening: string): Promise<Bu
 
 function hashOf(token: string): string {
   return hash("sha256", token, "base64url");
-}
-
-function queryOf(path: string): URLSearchParams {
-  const at = path.indexOf("?");
-  return new URLSearchParams(at === -1 ? "" : path.slice(at + 1));
-}
-
-/** The request with the homeserver's own token in place of ours; and with another time to wait, if one is given. */
-function toHomeserver(request: UpstreamRequest, since: string | null, timeout: number | null): UpstreamRequest {
-  const query = queryOf(request.path);
-  if (since === null) query.delete("since");
-  else query.set("since", since);
-  if (timeout !== null) query.set("timeout", String(timeout));
-  const [path = ""] = request.path.split("?", 1);
-  return { ...request, path: query.size === 0 ? path : `${path}?${query.toString()}` };
 }

@@ -10,7 +10,7 @@ import type { Identity } from "../contracts.ts";
 import type { PeekedRooms, PeekStore } from "../msc2753/contracts.ts";
 import { peekFilter } from "../msc2753/filter.ts";
 import { isOurToken, NOWHERE, positionOf, tokenOf, type Places } from "../msc2753/token.ts";
-import { answerBeside } from "../msc2753/beside.ts";
+import { answerBeside, queryOf, toHomeserver } from "../msc2753/beside.ts";
 import { PeekView, type ViewParts } from "../msc2753/view.ts";
 import { deviceKey, type Peeker } from "../peeker.ts";
 import { mergedSliding, slidingOutlineOf } from "./merge.ts";
@@ -90,7 +90,8 @@ export class SlidingSync {
     const { upstream, token, request, body, reply } = asked;
     const query = queryOf(request.path);
     const position = await this.#positionOf(query.get("pos"));
-    const pass = (): Promise<FastifyReply> => upstream.asCaller(toHomeserver(request, position.since, null), reply);
+    const pass = (): Promise<FastifyReply> =>
+      upstream.asCaller(toHomeserver(request, ["pos", position.since], null), reply);
     const named = subscriptionsOf(body);
     if (named.size === 0 && position.subscriptions.size === 0) return pass();
     const identity = await this.#parts.identify(token);
@@ -197,8 +198,8 @@ export class SlidingSync {
     await answerBeside(view, {
       upstream,
       reply,
-      waiting: toHomeserver(request, since, null),
-      atOnce: toHomeserver(request, since, 0),
+      waiting: toHomeserver(request, ["pos", since], null),
+      atOnce: toHomeserver(request, ["pos", since], 0),
       revision: { limit: MAX_ANSWER, revise },
       clock,
       stopping,
@@ -259,18 +260,4 @@ function wantedOf(
 
 function isOutside(membership: string | null): boolean {
   return membership === null || membership === "leave";
-}
-
-function queryOf(path: string): URLSearchParams {
-  const at = path.indexOf("?");
-  return new URLSearchParams(at === -1 ? "" : path.slice(at + 1));
-}
-
-/** The request with the homeserver's own position in place of ours; and with another time to wait, if one is given. */
-function toHomeserver(request: UpstreamRequest, since: string | null, timeout: number | null): UpstreamRequest {
-  const query = queryOf(request.path);
-  if (since !== null) query.set("pos", since);
-  if (timeout !== null) query.set("timeout", String(timeout));
-  const [path = ""] = request.path.split("?", 1);
-  return { ...request, path: query.size === 0 ? path : `${path}?${query.toString()}` };
 }
