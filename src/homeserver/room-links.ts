@@ -7,8 +7,8 @@ import { answerOf, readWhole, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
 const PAGE_BYTES = 16 * 1024 * 1024;
-/** Fetching what is missing from other servers takes part of it. */
-const TIMEOUT_MS = 30_000;
+/** Fetching what is missing from other servers takes part of it, and goes on after it. */
+const TIMEOUT_MS = 5_000;
 
 /** Rooms' graphs from Synapse, which gives events as servers have them to whoever asks for them `raw`. */
 export class HomeserverRoomLinks implements RoomLinks {
@@ -27,8 +27,9 @@ export class HomeserverRoomLinks implements RoomLinks {
     abort: AbortSignal,
   ): Promise<LinksPage | null> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
-    const span = { from, ...(to === undefined ? {} : { to }), limit: String(limit) };
-    const query = { dir: "b", raw: "true", ...span };
+    // Only who reads backwards has the homeserver ask other servers.
+    const span = to === undefined ? { dir: "b", from } : { dir: "f", from: to, to: from };
+    const query = { ...span, raw: "true", limit: String(limit) };
     const response = await this.#client.open("GET", path, { query, abort, timeout: TIMEOUT_MS });
     if (response.statusCode !== 200) throw failureOf(await answerOf(response), "say how a room's events hang together");
     const hold = this.#held.open(roomId, abort, null);
@@ -36,7 +37,8 @@ export class HomeserverRoomLinks implements RoomLinks {
       const body = parsedObject(await readWhole(response, PAGE_BYTES, hold));
       const chunk = Array.isArray(body["chunk"]) ? body["chunk"].filter((event) => isJsonObject(event)) : [];
       const links = linksOf(chunk);
-      return links === null ? null : { links, end: stringAt(body, "end") };
+      if (links === null) return null;
+      return to === undefined ? { links, end: stringAt(body, "end") } : { links: [...links].reverse(), end: to };
     } finally {
       hold.free();
     }

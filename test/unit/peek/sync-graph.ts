@@ -55,10 +55,10 @@ export class Graph {
   }
 
   page(roomId: RoomId, span: { from: string; to?: string; limit: number }, shown: number): LinksPage {
-    const to = span.to === undefined ? -Infinity : Number(span.to.slice(1));
+    const { to } = span;
     const list = (): Node[] =>
       this.before(roomId, span.from, shown)
-        .filter((node) => orderOf(node) > to)
+        .filter((node) => to === undefined || !isBefore(node, to))
         .slice(0, span.limit);
     if (this.canFill && span.to === undefined) this.#fill(list());
     const links = list();

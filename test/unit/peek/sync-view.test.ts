@@ -23,7 +23,7 @@ const step = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.tuple(
-      fc.constantFrom("unpeek", "back", "restart", "fail", "join", "hide", "flood", "fill"),
+      fc.constantFrom("unpeek", "back", "restart", "fail", "join", "hide", "flood", "fill", "silent"),
       anyRoom,
       fc.constant(1),
     ),
@@ -42,6 +42,9 @@ async function take(world: World, device: Device, what: string, room: RoomId, ti
     case "fork":
     case "ignored":
       for (let n = 0; n < times; n += 1) world.say(room, what);
+      break;
+    case "silent":
+      world.isSilent = !world.isSilent;
       break;
     case "fill":
       world.graph.canFill = !world.graph.canFill;

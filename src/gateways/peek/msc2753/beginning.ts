@@ -2,7 +2,7 @@ import type { Link } from "../../../model/event-links.ts";
 import type { RoomId } from "../../../model/ids.ts";
 import { stringAt } from "../../../model/json.ts";
 import type { LinksPage, PeekedRooms, RoomBeginning, RoomLinks } from "./contracts.ts";
-import { headsAfter, holeIn } from "./holes.ts";
+import { headsAfter, holeIn, orNull } from "./holes.ts";
 
 /** Events looked through for holes: as many as a filter lets be told. */
 const WINDOW = 100;
@@ -29,20 +29,27 @@ export interface Beginning extends RoomBeginning {
  * @throws EmissaryError as PeekedRooms and RoomLinks do
  */
 export async function wholeBeginning(beginner: Beginner): Promise<Beginning | "gone"> {
-  const { rooms, links, token, roomId, limit, abort } = beginner;
+  const { rooms, token, roomId, limit, abort } = beginner;
   const ask = (): Promise<RoomBeginning | "gone"> => rooms.beginning(token, roomId, limit, abort);
   let beginning = await ask();
   if (beginning === "gone" || beginning.membership === "join") return withHeads(beginning, []);
-  let page = await links.before(roomId, { from: beginning.end, limit: WINDOW }, abort);
+  let page = await listOf(beginner, beginning);
   if (page !== null && isFilled(beginning, page.links.slice(0, limit))) {
     beginning = await ask();
     if (beginning === "gone" || beginning.membership === "join") return withHeads(beginning, []);
-    page = await links.before(roomId, { from: beginning.end, limit: WINDOW }, abort);
+    page = await listOf(beginner, beginning);
   }
   if (page === null) return withHeads(beginning, []);
   const heads = headsAfter([], [...page.links].reverse());
   const hole = await holeIn(page.links.slice(0, limit), page.links, questions(beginner));
   return hole === null ? { ...beginning, heads } : { ...(await above(beginner, beginning, page, hole)), heads };
+}
+
+/** Where other servers let the homeserver wait, what it has itself must do. */
+async function listOf({ links, roomId, abort }: Beginner, { start, end }: RoomBeginning): Promise<LinksPage | null> {
+  const page = await orNull(links.before(roomId, { from: end, limit: WINDOW }, abort));
+  if (page !== null || start === null) return page;
+  return links.before(roomId, { from: end, to: start, limit: WINDOW }, abort);
 }
 
 function withHeads(beginning: RoomBeginning | "gone", heads: readonly string[]): Beginning | "gone" {
@@ -75,6 +82,6 @@ async function above(
 ): Promise<RoomBeginning> {
   const below = new Set(page.links.slice(hole + 1).map(({ eventId }) => eventId));
   const events = beginning.events.filter((event) => !below.has(stringAt(event, "event_id") ?? ""));
-  const after = hole === 0 ? null : await links.before(roomId, { from: beginning.end, limit: hole }, abort);
+  const after = hole === 0 ? null : await orNull(links.before(roomId, { from: beginning.end, limit: hole }, abort));
   return { ...beginning, events, start: after?.end ?? beginning.end };
 }

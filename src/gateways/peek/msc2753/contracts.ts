@@ -82,7 +82,7 @@ export interface LinksPage {
  * @throws EmissaryError where the homeserver gives no such answer now
  */
 export interface RoomLinks {
-  /** What lies before a position; the homeserver fetches what it lacks there, if it can. Null where it does not say how events hang together. */
+  /** What lies before a position, down to another; without that the homeserver fetches what it lacks there, if it can in time. Null where it does not say how events hang together. */
   before(
     roomId: RoomId,
     span: { readonly from: string; readonly to?: string; readonly limit: number },

@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
 import type { Link } from "../../../model/event-links.ts";
 import type { RoomId } from "../../../model/ids.ts";
-import type { RoomLinks } from "./contracts.ts";
+import { EmissaryError } from "../../../model/errors.ts";
+import type { LinksPage, RoomLinks } from "./contracts.ts";
 
 /** Ends of the room's graph that a place keeps. Of more than these the newest. */
 const MAX_HEADS = 4;
@@ -31,22 +32,42 @@ export interface Window {
   readonly end: string;
 }
 
+/** What a look at a window found. */
+export interface Looked {
+  readonly isHole: boolean;
+  /** How what came hangs together, with what the user was not shown as far as that was looked at. */
+  readonly links: readonly Link[];
+}
+
 /**
  * Whether the homeserver itself missed events in between, as it does after an outage of federation: then what it shows hangs on events
  * that it never had when it showed them. An event that only this user is not shown is no hole.
+ * @param isWhole false where something came that the user was not shown: what that hangs on counts, too
  * @throws EmissaryError as RoomLinks does
  */
-export async function isHoleIn(window: Window, rooms: RoomLinks, abort: AbortSignal): Promise<boolean> {
-  const { roomId, heads, from, end } = window;
-  if (heads.length === 0 || unknownOf(window.links, heads).size === 0) return false;
+export async function holesIn(window: Window, isWhole: boolean, rooms: RoomLinks, abort: AbortSignal): Promise<Looked> {
+  const { roomId, heads, from, end, links: shown } = window;
+  if (heads.length === 0 || (isWhole && unknownOf(shown, heads).size === 0)) return { isHole: false, links: shown };
   const between = await rooms.before(roomId, { from: end, to: from, limit: BETWEEN }, abort);
-  if (between === null) return false;
-  const unknown = unknownOf([...window.links, ...between.links], heads);
-  if (unknown.size === 0) return false;
+  const links = [
+    ...new Map([...[...(between?.links ?? [])].reverse(), ...shown].map((link) => [link.eventId, link])).values(),
+  ];
+  const unknown = unknownOf(links, heads);
+  if (between === null || unknown.size === 0) return { isHole: false, links };
   // What is fetched late stands there, too; what was there hangs together with the place's ends.
-  const before = await rooms.before(roomId, { from, limit: BEFORE }, abort);
+  const before = await orNull(rooms.before(roomId, { from, limit: BEFORE }, abort));
   const known = ancestorsOf(heads, before?.links ?? []);
-  return [...unknown].some((eventId) => !known.has(eventId));
+  return { isHole: [...unknown].some((eventId) => !known.has(eventId)), links };
+}
+
+/** Null also where the homeserver does not answer in time, as it does where the room's other servers are silent. */
+export async function orNull(page: Promise<LinksPage | null>): Promise<LinksPage | null> {
+  try {
+    return await page;
+  } catch (error) {
+    if (error instanceof EmissaryError) return null;
+    throw error;
+  }
 }
 
 /** What the events hang on that is neither among them nor one of the ends. */

@@ -8,7 +8,7 @@ import type { LeaseDesk } from "../../../leases/desk.ts";
 import { wholeBeginning } from "./beginning.ts";
 import type { DevicePeek, PeekedRooms, PeekStore, RoomLinks } from "./contracts.ts";
 import type { PeekFilter } from "./filter.ts";
-import { headOf, headsAfter, isHoleIn } from "./holes.ts";
+import { headsAfter, holesIn } from "./holes.ts";
 import type { RoomNews } from "./news.ts";
 import { newsAfter, toldBeginning } from "./room.ts";
 import { MAX_PLACES, type Place, type Places } from "./token.ts";
@@ -207,20 +207,18 @@ export class PeekView {
     if (found === "gone") return this.#end(roomId, "refused");
     if (found === "lost" || found === "far") return this.#begin(peek, last);
     const { start, end, links } = found;
-    const isHole =
-      links !== null && (await isHoleIn({ roomId, links, heads, from: start, end }, this.#parts.links, gone));
-    if (isHole) return this.#begin(peek, last);
+    const isWhole = newest === null || newest.seq <= seq || found.eventIds.has(newest.eventId);
+    const window = { roomId, links: links ?? [], heads, from: start, end };
+    const looked = links === null ? null : await holesIn(window, isWhole, this.#parts.links, gone);
+    if (looked?.isHole === true) return this.#begin(peek, last);
     if (found.told !== null) this.peek.set(roomId, found.told);
     const isThere = newest === null || found.eventIds.has(newest.eventId) || this.#missed.get(roomId) === newest.seq;
     if (!isThere) {
       this.#missed.set(roomId, newest.seq);
       this.#isUnsettled = true;
     }
-    // One that this user is not shown is an end of the graph all the same.
-    const unseen = newest !== null && newest.seq > seq && !found.eventIds.has(newest.eventId);
-    const ends = [...headsAfter(heads, links ?? []), ...(unseen && links !== null ? [headOf(newest.eventId)] : [])];
-    const after = { change, seq: isThere ? last : seq, from: end };
-    this.#places.set(roomId, { ...after, heads: [...new Set(ends)] });
+    const next = { change, seq: isThere ? last : seq, from: end };
+    this.#places.set(roomId, { ...next, heads: looked === null ? heads : headsAfter(heads, looked.links) });
   }
 
   #filterOf(roomId: RoomId): PeekFilter {
