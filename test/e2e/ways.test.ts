@@ -64,6 +64,8 @@ async function ask(path: string, method: "GET" | "POST" = "GET"): Promise<Told> 
 async function shows(roomId: string, texts: readonly string[]): Promise<void> {
   const room = await alice.peekInRoom(roomId, 20);
   alice.stopPeeking();
+  // History that took too long for the first answer is there for the next.
+  await alice.scrollback(room, 30);
   expect(textsOf(room)).toEqual(texts);
 }
 
