@@ -101,10 +101,10 @@ function askers(homeserver: FakeHomeserver, since = 0): string[] {
 describe("peekers who are strangers to the room", () => {
   test("are all told what the reader is shown once", async () => {
     const { service, homeserver, room, say } = await setUp();
-    const peekers = Array.from({ length: 20 }, (_, n) => new Peeker(service, room, `stranger${n}`));
-    for (const each of peekers) await each.begin();
+    const peekers = Array.from({ length: 8 }, (_, n) => new Peeker(service, room, `stranger${n}`));
+    await Promise.all(peekers.map((each) => each.begin()));
     const said = [await say()];
-    for (const each of peekers) expect(await each.sync()).toEqual([said[0]]);
+    expect(await Promise.all(peekers.map((each) => each.sync()))).toEqual(peekers.map(() => said));
     const before = homeserver.requests.length;
     for (let round = 1; round < 5; round += 1) {
       said.push(await say());
