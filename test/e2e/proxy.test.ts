@@ -140,6 +140,8 @@ describe.each(here)("$name", (kind) => {
         `The proxy at ${lacking.url} does not send the gateway:`,
         "  GET /_matrix/client/v3/rooms/…/initialSync",
         "  GET /_matrix/client/r0/rooms/…/initialSync",
+        "  GET /_matrix/client/api/v1/rooms/…/initialSync",
+        "  GET /_matrix/client/unstable/rooms/…/initialSync",
       ].join("\n"),
     );
   });

@@ -5,7 +5,7 @@ import type { UserId } from "../../model/ids.ts";
 import { queryAll } from "../../platform/http/server.ts";
 import { upstreamRequest, type Revision, type Screen, type Upstream } from "../../platform/http/upstream.ts";
 import { revisionOfMoment } from "./moments.ts";
-import { isOurToken, positionOf } from "./msc2753/token.ts";
+import { withoutOurTokens } from "./msc2753/token.ts";
 import { revising } from "./revising.ts";
 import { type PeekEndpoint, type PeekHandler } from "./peek.ts";
 
@@ -66,15 +66,8 @@ function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstrea
 const pass: PeekHandler = (parts, request, reply) => parts.upstream.asCaller(upstreamRequest(request), reply);
 
 /** Whose devices changed between two tokens of `/sync`, which may be ours where the device peeks (MSC2753). */
-const keyChanges: PeekHandler = (parts, request, reply) => {
-  const [path = "", query = ""] = (request.raw.url ?? "").split("?");
-  const parameters = new URLSearchParams(query);
-  for (const name of ["from", "to"]) {
-    const token = parameters.get(name);
-    if (token !== null && isOurToken(token)) parameters.set(name, positionOf(token).since);
-  }
-  return parts.upstream.asCaller(upstreamRequest(request, `${path}?${parameters.toString()}`), reply);
-};
+const keyChanges: PeekHandler = (parts, request, reply) =>
+  parts.upstream.asCaller(upstreamRequest(request, withoutOurTokens(request.raw.url ?? "/")), reply);
 
 /** What is passed only to be masked. */
 export const maskedEndpoints: readonly PeekEndpoint[] = [

@@ -15,6 +15,7 @@ import {
 } from "../../platform/http/upstream.ts";
 import { viaOf } from "../../platform/http/via.ts";
 import type { Identity } from "./contracts.ts";
+import { withoutOurTokens } from "./msc2753/token.ts";
 import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
 import { refuseLook } from "./refused-look.ts";
@@ -65,7 +66,7 @@ export async function readRoom(
     return refuseLook(error, reply);
   }
   const roomId = target?.roomId ?? roomIdFrom(idOrAlias);
-  const path = target === null ? undefined : pathWith(request, "roomId", roomId);
+  const path = withoutOurTokens(target === null ? (request.raw.url ?? "/") : pathWith(request, "roomId", roomId));
   const read: Read = { ...manner, token, roomId, target, asked: upstreamRequest(request, path), via: viaOf(request) };
   // While a poll waits, nothing else shows that its user is there.
   const isPoll = manner.poll !== undefined;

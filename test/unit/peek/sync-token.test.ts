@@ -2,7 +2,14 @@ import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { headOf } from "../../../src/gateways/peek/msc2753/holes.ts";
-import { isOurToken, MAX_PLACES, positionOf, tokenOf, type Place } from "../../../src/gateways/peek/msc2753/token.ts";
+import {
+  isOurToken,
+  MAX_PLACES,
+  positionOf,
+  tokenOf,
+  withoutOurTokens,
+  type Place,
+} from "../../../src/gateways/peek/msc2753/token.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 
 const place = fc.record({
@@ -28,6 +35,21 @@ describe("a sync token of a device that peeks", () => {
       }),
     );
     for (const other of ["s72595_4483_1934", "e5_7", "1"]) expect(isOurToken(other)).toBe(false);
+  });
+
+  test.each([
+    ["/members?at=TOKEN", "/members?at=s7_1"],
+    ["/messages?from=TOKEN&dir=b&to=TOKEN", "/messages?from=s7_1&dir=b&to=s7_1"],
+    ["/keys/changes?from=TOKEN&to=s9_2", "/keys/changes?from=s7_1&to=s9_2"],
+    ["/messages?dir=b&filter=%7B%7D&from=s9_2", "/messages?dir=b&filter=%7B%7D&from=s9_2"],
+    ["/members", "/members"],
+  ])("in %s goes to the homeserver as the one that it gave", (asked, sent) => {
+    const token = tokenOf({ since: "s7_1", opening: "now", places: new Map() });
+    expect(withoutOurTokens(asked.replaceAll("TOKEN", token))).toBe(sent);
+  });
+
+  test("that is broken is refused wherever it stands", () => {
+    expect(() => withoutOurTokens("/members?at=peek1.broken")).toThrow(/sync without one/);
   });
 
   test("of as many rooms as one may peek into fits into a URL as Synapse's tokens are", () => {

@@ -52,6 +52,24 @@ export function positionOf(token: string): SyncPosition {
   throw new EmissaryError("bad-parameter", "The sync token is none that was given out here: sync without one.");
 }
 
+/** Where a client says since when, or until when: with a token that it had from `/sync`, too. */
+const PLACES = ["at", "from", "to"] as const;
+
+/**
+ * A request's path and query as the homeserver is asked, which knows its own tokens only.
+ * @throws EmissaryError `bad-parameter` for a token of ours that is none
+ */
+export function withoutOurTokens(target: string): string {
+  if (!target.includes(`=${PREFIX}`)) return target;
+  const at = target.indexOf("?");
+  const query = new URLSearchParams(target.slice(at + 1));
+  for (const name of PLACES) {
+    const token = query.get(name);
+    if (token !== null && isOurToken(token)) query.set(name, positionOf(token).since);
+  }
+  return `${target.slice(0, at)}?${query.toString()}`;
+}
+
 function parsed(text: string): SyncPosition | null {
   try {
     const json = inflateRawSync(Buffer.from(text, "base64url"), { maxOutputLength: MAX_JSON });
