@@ -11,7 +11,7 @@ import { openStage, until, type Stage } from "../support/stage.ts";
 
 const REASON = "org.matrix.msc1777.reason";
 /** What a Synapse on a busy machine sends for certain, and nobody needs. */
-const MAX_EVENT_RATE = 10;
+const MAX_EVENT_RATE = 4;
 
 let stage: Stage;
 let mallory: MatrixUser;

@@ -53,8 +53,7 @@ async function noting(): Promise<Noting> {
   const server = createServer((request, response) => {
     noted.push(`${request.method ?? ""} ${request.url ?? ""}`);
     const wait = Number(new URL(request.url ?? "", "http://here").searchParams.get("wait") ?? 0);
-    setTimeout(() => response.end("{}"), wait);
-    request.resume();
+    request.resume().once("end", () => setTimeout(() => response.end("{}"), wait));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const close = (): void => {
