@@ -113,7 +113,7 @@ describe("a device that syncs", () => {
           expect([...(device.reachable.get(room) ?? [])]).toEqual(expect.arrayContaining(world.shownTo(room)));
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 400 },
     );
   }, 60_000);
 

@@ -106,8 +106,8 @@ export async function holeIn(
   const lowest = list.at(-1)?.depth ?? 0;
   for (const [at, { prev, depth }] of events.entries()) {
     const missing = prev.filter((eventId) => !here.has(eventId));
-    if (missing.length === 0 || depth - 1 <= lowest) continue;
-    if (missing.length === prev.length) return at;
+    // Only what hangs on nothing of a list that goes on below it is certain without a question.
+    if (missing.length > 0 && missing.length === prev.length && depth - 1 > lowest) return at;
     for (const eventId of missing) if (!(await has(eventId))) return at;
   }
   return null;

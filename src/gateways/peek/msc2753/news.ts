@@ -82,6 +82,7 @@ export class RoomNews {
       const round = new AbortController();
       const more = committed.next(AbortSignal.any([abort, round.signal]));
       try {
+        if (this.#seq === 0) await this.#begin();
         await this.read();
         await clock.sleep(TOGETHER_MS, abort);
         await more;
@@ -91,6 +92,14 @@ export class RoomNews {
       }
       round.abort();
     }
+  }
+
+  /** At the start nobody waits, and what came before is not worth reading the journal for. */
+  async #begin(): Promise<void> {
+    const { last } = await this.#journal.bounds();
+    if (this.#seq > 0 || this.#reading !== null) return;
+    this.#seq = last;
+    this.#floor = last;
   }
 
   async #next(first: number, last: number): Promise<void> {
