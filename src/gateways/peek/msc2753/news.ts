@@ -78,11 +78,13 @@ export class RoomNews {
 
   /** Reads along with the journal, until the signal aborts. */
   async follow(committed: Signal, clock: Clock, log: Logger, abort: AbortSignal): Promise<void> {
+    let isBegun = false;
     while (!abort.aborted) {
       const round = new AbortController();
       const more = committed.next(AbortSignal.any([abort, round.signal]));
       try {
-        if (this.#seq === 0) await this.#begin();
+        if (!isBegun) await this.#begin();
+        isBegun = true;
         await this.read();
         await clock.sleep(TOGETHER_MS, abort);
         await more;
