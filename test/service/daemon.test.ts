@@ -158,9 +158,10 @@ test("SIGHUP has it go by another configuration, name what waits for a restart, 
   daemon.process.kill("SIGHUP");
   const reloaded = await eventually("the new configuration", () => daemon.entry("config.reloaded"));
   expect(reloaded["applied"]).toEqual(["policy.max_members", "log.level"]);
-  expect(daemon.entry("config.needs-restart")?.["keys"]).toEqual(["gateway.listen"]);
+  const waiting = await eventually("what waits for a restart", () => daemon.entry("config.needs-restart"));
+  expect(waiting["keys"]).toEqual(["gateway.listen"]);
   expect((await ask(gateway, "POST", join, { token, body: {} })).status).toBe(200);
-  expect(daemon.entry("http.request")).toBeDefined();
+  await eventually("the request in the log", () => daemon.entry("http.request"));
   daemon.process.kill("SIGTERM");
   expect(await daemon.exit()).toBe(0);
 });
