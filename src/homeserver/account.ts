@@ -1,9 +1,9 @@
 import type { PseudouserAccount } from "../attendance/account.ts";
-import { localpartOf } from "../model/ids.ts";
 import { stringAt } from "../model/json.ts";
 import type { HomeserverClient } from "./client.ts";
 import type { PseudouserDevice } from "./device.ts";
 import { failureOf } from "./errors.ts";
+import { REGISTER, registrationOf } from "./registering.ts";
 
 /** The pseudouser's account on the homeserver (spec, AS API, "Server admin style permissions" and "Registration"). */
 export class HomeserverAccount implements PseudouserAccount {
@@ -31,11 +31,9 @@ export class HomeserverAccount implements PseudouserAccount {
   async register(): Promise<
     { readonly outcome: "made" | "exists" } | { readonly outcome: "refused"; readonly reason: string }
   > {
-    const answer = await this.#client.call("POST", "/_matrix/client/v3/register", {
+    const answer = await this.#client.call("POST", REGISTER, {
       abort: this.#abort,
-      asPseudouser: false,
-      // inhibit_login: a homeserver without the older login API takes no registration that asks for a token (spec v1.17).
-      body: { type: "m.login.application_service", username: localpartOf(this.#client.own), inhibit_login: true },
+      ...registrationOf(this.#client.own),
     });
     if (answer.status === 200) return { outcome: "made" };
     if (answer.errcode === "M_USER_IN_USE") return { outcome: "exists" };

@@ -3,10 +3,11 @@ import type { PagePosition } from "../gateways/peek/msc2753/contracts.ts";
 import type { BytesHeld } from "../model/bytes-held.ts";
 import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
-import { localpartOf, type RoomId, type UserId } from "../model/ids.ts";
+import { type RoomId, type UserId } from "../model/ids.ts";
 import { isJsonObject, objectAt, parsedObject, stringAt } from "../model/json.ts";
 import { answerOf, readWhole, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
+import { REGISTER, registrationOf } from "./registering.ts";
 
 const EVENTS_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;
@@ -90,10 +91,7 @@ export class HomeserverReader implements ReaderRooms {
   async #register(): Promise<boolean> {
     const { client, reader } = this.#parts;
     try {
-      const answer = await client.call("POST", `${CLIENT}/register`, {
-        asPseudouser: false,
-        body: { type: "m.login.application_service", username: localpartOf(reader), inhibit_login: true },
-      });
+      const answer = await client.call("POST", REGISTER, registrationOf(reader));
       const isThere = answer.status === 200 || answer.errcode === "M_USER_IN_USE";
       this.#isDoubted = !isThere;
       return isThere;

@@ -9,13 +9,15 @@ const TURN = 64 * 1024;
 export function screened(body: Buffer | Readable, screen: Screen): Buffer | Readable {
   if (Buffer.isBuffer(body) && !screen.mayChange(body)) return body;
   const screening = screen.begin();
-  if (!Buffer.isBuffer(body))
-    return Readable.from(through(body as AsyncIterable<Buffer>, screening), { objectMode: false });
-  if (body.length > TURN) return Readable.from(through(turns(body), screening), { objectMode: false });
-  return Buffer.concat([screening.push(body), screening.end()]);
+  if (Buffer.isBuffer(body) && body.length <= TURN) return Buffer.concat([screening.push(body), screening.end()]);
+  const pieces = Buffer.isBuffer(body) ? [body] : (body as AsyncIterable<Buffer>);
+  return Readable.from(through(pieces, screening), { objectMode: false });
 }
 
-async function* through(body: AsyncIterable<Buffer>, screening: Screening): AsyncGenerator<Uint8Array> {
+async function* through(
+  body: Iterable<Buffer> | AsyncIterable<Buffer>,
+  screening: Screening,
+): AsyncGenerator<Uint8Array> {
   for await (const piece of body) {
     for (let at = 0; at < piece.length; at += TURN) {
       if (at > 0) await setImmediate();
@@ -25,11 +27,4 @@ async function* through(body: AsyncIterable<Buffer>, screening: Screening): Asyn
   }
   const rest = screening.end();
   if (rest.length > 0) yield rest;
-}
-
-async function* turns(body: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < body.length; at += TURN) {
-    if (at > 0) await setImmediate();
-    yield body.subarray(at, at + TURN);
-  }
 }

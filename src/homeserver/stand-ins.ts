@@ -1,10 +1,11 @@
 import type { MoveAnswer, StandInMoves } from "../attendance/contracts.ts";
 import { ON_BEHALF_OF } from "../model/attribution.ts";
 import { EmissaryError } from "../model/errors.ts";
-import { localpartOf, type RoomId, type TenantId, type UserId } from "../model/ids.ts";
+import { type RoomId, type TenantId, type UserId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { HomeserverClient } from "./client.ts";
 import { moveAnswerOf } from "./moves.ts";
+import { REGISTER, registrationOf } from "./registering.ts";
 
 /**
  * What a tenant's user does at the homeserver by itself. It is acted as with our own token, since our registration has it as one of our
@@ -49,10 +50,6 @@ export class HomeserverStandIns implements StandInMoves {
 
   /** One that is there already is as good, and one that cannot be made is refused by what follows. */
   async #register(userId: UserId, abort: AbortSignal): Promise<void> {
-    await this.#client.call("POST", "/_matrix/client/v3/register", {
-      asPseudouser: false,
-      body: { type: "m.login.application_service", username: localpartOf(userId), inhibit_login: true },
-      abort,
-    });
+    await this.#client.call("POST", REGISTER, { ...registrationOf(userId), abort });
   }
 }

@@ -1,4 +1,5 @@
 import { isEventId, isRoomId, type EventId, type RoomId } from "../model/ids.ts";
+import { previousOf } from "../model/event-links.ts";
 import { isRoomEvent, type RoomEvent } from "../model/event.ts";
 import { isJsonObject, parsedObject, shallow, stringAt, without, type JsonValue } from "../model/json.ts";
 import type { HomeserverWord, TimelinePage } from "../reconcile/contracts.ts";
@@ -15,11 +16,7 @@ const LINKS_BYTES = 16 * 1024 * 1024;
 function linkOf(event: JsonValue): readonly Link[] {
   const id = isJsonObject(event) ? stringAt(event, "event_id") : null;
   if (!isJsonObject(event) || id === null || !isEventId(id)) return [];
-  const previous = event["prev_events"] ?? null;
-  if (!Array.isArray(previous)) return [{ id, previous: null }];
-  // In the first two room versions each stands with its hash.
-  const ids = previous.map((one) => (Array.isArray(one) ? one[0] : one)).filter((one) => typeof one === "string");
-  return [{ id, previous: ids.filter((one) => isEventId(one)) }];
+  return [{ id, previous: previousOf(event)?.filter((one) => isEventId(one)) ?? null }];
 }
 
 /** As a transaction would bring it: which request made an event is told to whoever made it only. */

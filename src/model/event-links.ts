@@ -12,17 +12,18 @@ export interface Link {
 export function linksOf(events: readonly JsonObject[]): readonly Link[] | null {
   const links: Link[] = [];
   for (const event of events) {
-    const prev = event["prev_events"];
+    const prev = previousOf(event);
     const eventId = stringAt(event, "event_id");
-    if (!Array.isArray(prev) || eventId === null) return null;
+    if (prev === null || eventId === null) return null;
     const depth = typeof event["depth"] === "number" ? event["depth"] : 0;
-    links.push({ eventId, depth, prev: prev.map((entry) => idOf(entry)).filter((id) => id !== null) });
+    links.push({ eventId, depth, prev });
   }
   return links;
 }
 
-/** In the oldest rooms an event names others with their hashes. */
-function idOf(entry: unknown): string | null {
-  const id: unknown = Array.isArray(entry) ? entry[0] : entry;
-  return typeof id === "string" ? id : null;
+/** The events that one hangs on; null where the homeserver does not say it. In the first two room versions each stands with its hash. */
+export function previousOf(event: JsonObject): readonly string[] | null {
+  const previous = event["prev_events"] ?? null;
+  if (!Array.isArray(previous)) return null;
+  return previous.map((one) => (Array.isArray(one) ? one[0] : one)).filter((id) => typeof id === "string");
 }

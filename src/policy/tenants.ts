@@ -1,4 +1,4 @@
-import { createHmac, hash } from "node:crypto";
+import { createHmac } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { Compile } from "../model/expression.ts";
@@ -10,6 +10,7 @@ import { overlapOf } from "./namespaces.ts";
 import { hasSamePins, isSameGrant, MAX_GRANTS, namesRoom } from "./grants.ts";
 import { movedAlias } from "./permit.ts";
 import { PersonaOwners, type TenantOverlap } from "./persona-owners.ts";
+import { tokenHash } from "../model/token-hash.ts";
 
 /** A tenant as it is stored: of its tokens only what cannot be turned back into them. */
 export interface StoredTenant {
@@ -135,7 +136,7 @@ export class Tenants {
 
   /** The tenant that a token belongs to. The table is asked by the token's hash, so that timing tells nothing of the token. */
   byToken(token: string): Tenant | null {
-    return this.#byHash.get(hashToken(token)) ?? null;
+    return this.#byHash.get(tokenHash(token)) ?? null;
   }
 
   byId(id: string): Tenant | null {
@@ -163,7 +164,7 @@ export class Tenants {
     };
     await this.#requireApart(tenant);
     const { asToken, hsSalt } = this.#fresh();
-    if (!(await this.#store.add({ tenant, tokenHash: hashToken(asToken), hsSalt }, now))) {
+    if (!(await this.#store.add({ tenant, tokenHash: tokenHash(asToken), hsSalt }, now))) {
       throw new EmissaryError(
         "in-use",
         `There is a tenant ${wish.id} already: take another ID, or remove that one first.`,
@@ -186,7 +187,7 @@ export class Tenants {
   async rotate(id: string): Promise<{ readonly tenant: Tenant; readonly tokens: TenantTokens }> {
     const tenant = this.#known(id);
     const { asToken, hsSalt } = this.#fresh();
-    await this.#store.rotate(tenant.id, hashToken(asToken), hsSalt, this.#clock.now());
+    await this.#store.rotate(tenant.id, tokenHash(asToken), hsSalt, this.#clock.now());
     await this.start();
     return { tenant, tokens: { asToken, hsToken: this.hsTokenOf(tenant.id) } };
   }
@@ -356,10 +357,6 @@ export function senderOf(id: TenantId, server: ServerName): UserId {
 
 export function senderLocalpartOf(id: TenantId): string {
   return `${SENDER_PREFIX}${id}`;
-}
-
-function hashToken(token: string): string {
-  return hash("sha256", token, "base64url");
 }
 
 function sorted(tenants: Iterable<Tenant>): readonly Tenant[] {

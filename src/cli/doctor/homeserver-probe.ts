@@ -1,8 +1,9 @@
 import { sentenceOf } from "../../model/errors.ts";
-import { localpartOf, type UserId } from "../../model/ids.ts";
+import { type UserId } from "../../model/ids.ts";
 import { answerOf, HomeserverClient, type Answer, type CallOptions } from "../../homeserver/client.ts";
 import type { Config } from "../../platform/config/config.ts";
 import type { Machine } from "./machine.ts";
+import { REGISTER, registrationOf } from "../../homeserver/registering.ts";
 
 const TIMEOUT_MS = 15_000;
 export const WHOAMI = "/_matrix/client/v3/account/whoami";
@@ -24,12 +25,7 @@ export class HomeserverProbe {
   /** The same, when it asks for the pseudouser. */
   readonly whoamiAsPseudouser = once(() => this.call("GET", WHOAMI));
   /** Registers the pseudouser, as the daemon does when it starts. Where it is there already, this changes nothing. */
-  readonly register = once(() =>
-    this.call("POST", "/_matrix/client/v3/register", {
-      asPseudouser: false,
-      body: { type: "m.login.application_service", username: localpartOf(this.#client.own), inhibit_login: true },
-    }),
-  );
+  readonly register = once(() => this.call("POST", REGISTER, registrationOf(this.#client.own)));
   /** Has the homeserver call us (spec v1.7, "Pinging"), with an ID by which the daemon sees that it is a new call. */
   readonly ping = once(() =>
     this.call("POST", `/_matrix/client/v1/appservice/${encodeURIComponent(this.#registrationId)}/ping`, {

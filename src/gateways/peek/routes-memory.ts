@@ -42,7 +42,7 @@ export class RoutesMemory {
     remember(this.#hinted, roomId, mergeVia(via, this.#hinted.get(roomId) ?? []), KEPT);
   }
 
-  /**Without `lastResort`: the ID of an older room names the server of its maker, which may have left it long ago. */
+  /** Without the last resort: the ID of an older room names the server of its maker, which may have left it long ago. */
   of(roomId: RoomId): readonly ServerName[] {
     const known = mergeVia(this.#learnt.get(roomId)?.via ?? [], this.#hinted.get(roomId) ?? []);
     return known.filter((server) => server !== this.#own);

@@ -1,10 +1,10 @@
-import { hash } from "node:crypto";
 import type { Clock } from "../../model/clock.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { remember } from "../../model/remember.ts";
 import { SharedAnswers } from "../../model/shared-answers.ts";
 import { Shares } from "../../model/shares.ts";
 import type { Identity, TokenOwners } from "./contracts.ts";
+import { tokenHash } from "../../model/token-hash.ts";
 
 const KEPT_MS = 60_000;
 const KEPT = 10_000;
@@ -35,7 +35,7 @@ export class KnownUsers {
    */
   identify(token: string, as?: string): Promise<Identity | null> {
     if (as !== undefined) return this.#owners.ownerOf(token, as);
-    const key = keyOf(token);
+    const key = tokenHash(token);
     return this.#known.get(key, async () => {
       const place = await this.#questions.take(this.#seen.has(key) ? "seen" : "new");
       try {
@@ -54,7 +54,7 @@ export class KnownUsers {
    * @throws EmissaryError as TokenOwners does
    */
   identifyNow(token: string): Promise<Identity | null> {
-    return this.#known.renew(keyOf(token), () => this.#owners.ownerOf(token));
+    return this.#known.renew(tokenHash(token), () => this.#owners.ownerOf(token));
   }
 
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError as TokenOwners does */
@@ -74,15 +74,11 @@ export class KnownUsers {
 
   /** Who asks, if that is known without asking; else null. */
   async known(token: string): Promise<Identity | null> {
-    return (await this.#known.held(keyOf(token))?.catch(() => null)) ?? null;
+    return (await this.#known.held(tokenHash(token))?.catch(() => null)) ?? null;
   }
 
   /** The homeserver said that it does not know the token. */
   forget(token: string): void {
-    this.#known.forget(keyOf(token));
+    this.#known.forget(tokenHash(token));
   }
-}
-
-function keyOf(token: string): string {
-  return hash("sha256", token, "base64url");
 }

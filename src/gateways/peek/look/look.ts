@@ -84,8 +84,8 @@ export class SharedLook {
   }
 
   /**
-   * What came after a position, and where nothing did what comes within `wait` milliseconds, or less if the homeserver says so. One poll of the homeserver's serves all who stand at the
-   * room's end. Null likewise. @throws EmissaryError as ReaderRooms does
+   * What came after a position. Where nothing did, it waits for what comes: `wait` milliseconds at most, and less if the homeserver says
+   * so. All who stand at the room's end share one poll of the homeserver. Null likewise. @throws EmissaryError as ReaderRooms does
    */
   async next(roomId: RoomId, from: string, wait: number, gone: AbortSignal): Promise<EventsPage | null> {
     const { clock, news } = this.#parts;

@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import type { Clock } from "../../../model/clock.ts";
 import type { RoomId, UserId } from "../../../model/ids.ts";
 import { written } from "../../../model/json.ts";
@@ -8,6 +7,7 @@ import type { Askers } from "./contracts.ts";
 import type { SharedLook } from "./look.ts";
 import { withoutIgnored } from "./rooms.ts";
 import type { Strangers } from "./strangers.ts";
+import { tokenHash } from "../../../model/token-hash.ts";
 
 export interface SharedPollsParts {
   readonly look: Pick<SharedLook, "hasNews" | "next">;
@@ -64,18 +64,14 @@ export class SharedPolls {
   async #ignoredBy(userId: UserId, { token, gone }: RoomPoll): Promise<ReadonlySet<string> | null> {
     const { askers, clock } = this.#parts;
     const ignored = await askers.ignoredBy(token, userId, gone);
-    if (ignored !== null) remember(this.#proven, keyOf(token), clock.now(), KEPT);
+    if (ignored !== null) remember(this.#proven, tokenHash(token), clock.now(), KEPT);
     return ignored;
   }
 
   /** Whether the homeserver has just answered the token. That lets it wait, and have nothing. */
   #isProven(token: string): boolean {
-    return this.#parts.clock.now() - (this.#proven.get(keyOf(token)) ?? -Infinity) < PROVEN_MS;
+    return this.#parts.clock.now() - (this.#proven.get(tokenHash(token)) ?? -Infinity) < PROVEN_MS;
   }
-}
-
-function keyOf(token: string): string {
-  return hash("sha256", token, "base64url");
 }
 
 function bodyOf({ chunk, start, end }: EventsPage): Buffer {

@@ -1,9 +1,9 @@
-import { hash } from "node:crypto";
 import type { Ledger } from "../../../ledger/ledger.ts";
 import type { RoomId, UserId } from "../../../model/ids.ts";
 import { remember } from "../../../model/remember.ts";
 import { isReadable, opennessOf } from "../../../policy/openness.ts";
 import type { Identity } from "../contracts.ts";
+import { tokenHash } from "../../../model/token-hash.ts";
 
 const KEPT = 10_000;
 
@@ -49,7 +49,7 @@ export class Strangers {
   }
 
   async #ownerOf(token: string): Promise<UserId | null> {
-    const key = hash("sha256", token, "base64url");
+    const key = tokenHash(token);
     const known = this.#owners.get(key);
     if (known !== undefined) return known;
     const identity = await this.#parts.identify(token);

@@ -32,9 +32,17 @@ export interface Addition {
 
 /** Null where the body is no such answer. It is looked through as bytes, since most of it goes on as it is. */
 export function outlineOf(body: Uint8Array): SyncOutline | null {
+  return readObject(body, outlined);
+}
+
+/** What is read of an answer that is an object, from where that begins; null for every other. */
+export function readObject<Read>(
+  body: Uint8Array,
+  read: (body: Uint8Array, start: number) => Read | null,
+): Read | null {
   try {
     const start = skipSpace(body, 0);
-    return isObjectAt(body, start) ? outlined(body, start) : null;
+    return isObjectAt(body, start) ? read(body, start) : null;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;

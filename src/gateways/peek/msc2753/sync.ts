@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import type { FastifyReply } from "fastify";
 import type { Openings } from "../../../ledger/openings.ts";
 import type { EmissaryError } from "../../../model/errors.ts";
@@ -13,6 +12,7 @@ import { mergedSync, outlineOf } from "./merge.ts";
 import { isOurToken, NOWHERE, positionOf, tokenOf, type Places, type SyncPosition } from "./token.ts";
 import { Waits } from "./waits.ts";
 import { PeekView, type ViewParts } from "./view.ts";
+import { tokenHash } from "../../../model/token-hash.ts";
 
 /** A device by the name of its leases, and whose it is. */
 export interface Device {
@@ -77,7 +77,7 @@ export class DeviceSync {
 
   /** The device peeks now, and its next sync is to tell so. */
   async begun(device: string, token: string): Promise<void> {
-    const key = hashOf(token);
+    const key = tokenHash(token);
     await this.#parts.store.remember(device, key);
     for (const passing of this.#passing.get(key) ?? []) passing.abort();
   }
@@ -92,7 +92,7 @@ export class DeviceSync {
   async sync(asked: SyncRequest): Promise<void> {
     const { upstream, token, request, reply } = asked;
     const since = queryOf(request.path).get("since");
-    const key = hashOf(token);
+    const key = tokenHash(token);
     if (since !== null && isOurToken(since)) {
       const position = positionOf(since);
       const device = (await this.#parts.store.deviceOf(key)) ?? (await this.#identified(token, key));
@@ -163,7 +163,7 @@ export class DeviceSync {
     const waiting = toHomeserver(request, ["since", since], null);
     const apart = (from: string): Apart => ({
       waits: this.#waits,
-      key: `${hashOf(token)} ${waiting.path}`,
+      key: `${tokenHash(token)} ${waiting.path}`,
       isKnown: async () => (await this.#parts.identifyNow(token)) !== null,
       // What is told was asked for with the device's own token, and just now: the homeserver need not be asked again whether it counts.
       alone: async (asked) => {
@@ -209,8 +209,4 @@ async function merged(body: Buffer, view: PeekView, opening: string): Promise<Bu
   // Of a room that the homeserver tells of itself it is not said beside that it is gone.
   const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
   return mergedSync(body, outline, { next, peek, left });
-}
-
-function hashOf(token: string): string {
-  return hash("sha256", token, "base64url");
 }

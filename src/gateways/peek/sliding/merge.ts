@@ -1,7 +1,7 @@
-import { eachMember, endOfValue, isObjectAt, skipSpace, stringAt } from "../../../masking/json-bytes.ts";
+import { eachMember, endOfValue, isObjectAt, stringAt } from "../../../masking/json-bytes.ts";
 import { isRoomId, type RoomId } from "../../../model/ids.ts";
 import type { JsonObject } from "../../../model/json.ts";
-import { insertion, isTextAt, member, membersAt, spliced, type Members } from "../msc2753/merge.ts";
+import { insertion, isTextAt, member, membersAt, readObject, spliced, type Members } from "../msc2753/merge.ts";
 
 /** What of the homeserver's answer to sliding sync it takes to add to it. */
 export interface SlidingOutline {
@@ -17,13 +17,7 @@ export interface SlidingOutline {
 
 /** Null where the body is no such answer. */
 export function slidingOutlineOf(body: Uint8Array): SlidingOutline | null {
-  try {
-    const start = skipSpace(body, 0);
-    return isObjectAt(body, start) ? outlined(body, start) : null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  }
+  return readObject(body, outlined);
 }
 
 function outlined(body: Uint8Array, start: number): SlidingOutline | null {
