@@ -1,10 +1,11 @@
 /**
- * `npm run sample`: writes config.sample.yaml, registration.yaml, packaging/proxy and the tables of docs/reference/cli.md and act-api.md
- * from the code. With `--check` it writes nothing, names those that differ and exits with 1.
+ * `npm run sample`: writes config.sample.yaml, registration.yaml, packaging/proxy and the tables of
+ * docs/reference/act-api.md, bounds.md, cli.md and peek-api.md from the code. With `--check` it writes nothing, names those that differ and exits with 1.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { actPage } from "./act-page.ts";
+import { boundsPage } from "./bounds-page.ts";
 import { cliPage } from "./cli-page.ts";
 import { peekPage } from "./peek-page.ts";
 import { proxySnippets } from "./proxy-snippets.ts";
@@ -14,12 +15,14 @@ import { sampleConfig, sampleRegistration } from "../src/platform/config/sample.
 
 const CLI_PAGE = "docs/reference/cli.md";
 const ACT_PAGE = "docs/reference/act-api.md";
+const BOUNDS_PAGE = "docs/reference/bounds.md";
 const PEEK_PAGE = "docs/reference/peek-api.md";
 const samples = {
   "config.sample.yaml": sampleConfig(),
   "registration.yaml": sampleRegistration(),
   [CLI_PAGE]: cliPage(current(pathOf(CLI_PAGE)) ?? ""),
   [ACT_PAGE]: actPage(current(pathOf(ACT_PAGE)) ?? "", ENDPOINTS),
+  [BOUNDS_PAGE]: boundsPage(current(pathOf(BOUNDS_PAGE)) ?? ""),
   [PEEK_PAGE]: peekPage(current(pathOf(PEEK_PAGE)) ?? "", PEEK_ENDPOINTS),
   ...proxySnippets(),
 };
