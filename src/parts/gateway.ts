@@ -183,7 +183,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown: (token) => users.forget(token) });
   const reader = readerOf(config.homeserver.serverName);
   const isClaimed = config.registration.claimsReader;
-  const news = new RoomNews(storage.journal);
+  const news = new RoomNews(parts.journal);
   const changes = new PeekChanges({
     store: storage.peeks,
     signals: [recorder.ownChanged, desk.changed],

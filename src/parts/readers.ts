@@ -31,11 +31,12 @@ export class Readers {
   readonly #pusher: Pusher;
 
   constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
-    const { config, own, storage, openings, client, aliases, states, metrics, clock, random, log, stopping } = shared;
+    const { config, own, storage, journal, openings, client, aliases, states, metrics, clock, random, log, stopping } =
+      shared;
     const { desk, rules, tenants, policy } = guard;
     this.#shared = shared;
     this.feed = new JournalFeed({
-      journal: storage.journal,
+      journal,
       coverage: storage.coverage,
       owners: storage.sent,
       tenants,
@@ -72,7 +73,7 @@ export class Readers {
       desk,
       leases: storage.leases,
       ledger: storage.ledger,
-      journal: storage.journal,
+      journal,
       recorder,
       states,
       clock,
@@ -95,9 +96,9 @@ export class Readers {
     this.invites = new Invites({
       own,
       ownInvites: storage.ownInvites,
-      cursor: storage.inviteCursor,
+      cursors: storage.journal,
       ledger: storage.ledger,
-      journal: storage.journal,
+      journal,
       leases: storage.leases,
       keeper,
       desk,
@@ -119,7 +120,6 @@ export class Readers {
 
   /** Told of events that were written. */
   heard(events: readonly RoomEvent[]): void {
-    this.feed.heard(events);
     this.#aliases.heard(events);
   }
 

@@ -1,6 +1,6 @@
 import type { RoomStates } from "../../attendance/contracts.ts";
-import type { Journal } from "../../ledger/journal.ts";
 import type { Recorder } from "../../ledger/recorder.ts";
+import type { SharedJournal } from "../../ledger/shared-journal.ts";
 import { sentenceOf } from "../../model/errors.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { Signal } from "../../model/signal.ts";
@@ -12,7 +12,7 @@ import { Subscriptions, type Followed, type MovedList, type SubscriptionParts } 
 export interface PolicyListsParts extends SubscriptionParts {
   readonly lists: readonly ListName[];
   readonly states: RoomStates;
-  readonly journal: Pick<Journal, "read" | "bounds">;
+  readonly journal: Pick<SharedJournal, "read" | "bounds">;
   readonly recorder: Pick<Recorder, "committed" | "ownChanged">;
 }
 
@@ -139,7 +139,7 @@ export class PolicyLists {
         reading.changes += 1;
         reading.dueAt = Math.min(reading.dueAt, reading.notBefore);
       }
-      if (entries.length < JOURNAL_BATCH) return;
+      if (entries.length === 0) return;
       await new Promise((resolve) => setImmediate(resolve));
     }
   }

@@ -20,7 +20,9 @@ export class JournalStore implements Journal {
   readonly #rows: Statement<[number, number], Row>;
   readonly #bounds: Statement<[], { first: number; last: number }>;
   readonly #cursor: Statement<[string], number>;
+  readonly #open: Statement<[string]>;
   readonly #advance: Statement<[string, number]>;
+  readonly #drop: Statement<[string]>;
 
   constructor(db: Database, redactions: Redactions) {
     this.#redactions = redactions;
@@ -31,6 +33,8 @@ export class JournalStore implements Journal {
     );
     this.#bounds = db.prepare(`SELECT coalesce((SELECT min(first_seq) FROM journal), 0) AS first, ${LAST_SEQ} AS last`);
     this.#cursor = db.prepare<[string], number>("SELECT seq FROM cursors WHERE consumer = ?").pluck();
+    this.#open = db.prepare(`INSERT INTO cursors (consumer, seq) VALUES (?, ${LAST_SEQ}) ON CONFLICT DO NOTHING`);
+    this.#drop = db.prepare("DELETE FROM cursors WHERE consumer = ?");
     this.#advance = db.prepare(
       "INSERT INTO cursors (consumer, seq) VALUES (?, ?) ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)",
     );
@@ -51,8 +55,12 @@ export class JournalStore implements Journal {
       });
       if (entries.length >= limit) break;
     }
-    const events = this.#redactions.without(entries.map(({ event }) => event));
+    const events = this.without(entries.map(({ event }) => event));
     return entries.map((entry, index) => ({ ...entry, event: events[index] ?? entry.event }));
+  }
+
+  without(events: readonly RoomEvent[]): readonly RoomEvent[] {
+    return this.#redactions.without(events);
   }
 
   async bounds(): Promise<{ readonly first: number; readonly last: number }> {
@@ -63,7 +71,16 @@ export class JournalStore implements Journal {
     return this.#cursor.get(consumer) ?? 0;
   }
 
+  async open(consumer: string): Promise<number> {
+    this.#open.run(consumer);
+    return this.#cursor.get(consumer) ?? 0;
+  }
+
   async advance(consumer: string, seq: number): Promise<void> {
     this.#advance.run(consumer, seq);
+  }
+
+  async drop(consumer: string): Promise<void> {
+    this.#drop.run(consumer);
   }
 }
