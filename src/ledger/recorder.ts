@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../model/clock.ts";
+import { KeyedMutex } from "../model/keyed-mutex.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import type { EventId, RoomId, UserId } from "../model/ids.ts";
 import { written } from "../model/json.ts";
@@ -59,7 +60,7 @@ export class Recorder {
   readonly #transactions = new RecentIds(TRANSACTION_MEMORY);
   readonly #brought: (row: WrittenRow, isLate: boolean) => void;
   #received = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #mutex = new KeyedMutex();
 
   /** @param brought told of each row of the journal once it is written, in order; it does not throw, and does little */
   constructor(
@@ -101,9 +102,7 @@ export class Recorder {
 
   /** Resolves after the commit; rejects, and has changed nothing, where the commit failed. One at a time, in order of calls. */
   record(incoming: IncomingTransaction): Promise<RecordOutcome> {
-    const mine = this.#turn.then(() => this.#record(incoming));
-    this.#turn = mine.catch(() => undefined);
-    return mine;
+    return this.#mutex.run(null, () => this.#record(incoming));
   }
 
   /**
@@ -125,9 +124,7 @@ export class Recorder {
    * @returns how many had not come
    */
   recordLate(roomId: RoomId, events: readonly RoomEvent[]): Promise<number> {
-    const mine = this.#turn.then(() => this.#recordLate(roomId, events));
-    this.#turn = mine.catch(() => undefined);
-    return mine;
+    return this.#mutex.run(null, () => this.#recordLate(roomId, events));
   }
 
   async #recordLate(roomId: RoomId, events: readonly RoomEvent[]): Promise<number> {

@@ -6,6 +6,7 @@ import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { RoomEvent } from "../model/event.ts";
+import { KeyedMutex } from "../model/keyed-mutex.ts";
 import { BytesHeld } from "../model/bytes-held.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Pointers } from "../policy/pointers.ts";
@@ -18,7 +19,6 @@ import { TenantRates } from "../gateways/act/checks/rate.ts";
 import { Refusals } from "../gateways/act/checks/refusals.ts";
 import { Repeats } from "../gateways/act/checks/repeats.ts";
 import { Typists } from "../gateways/act/checks/typists.ts";
-import { Turns } from "../gateways/act/checks/turns.ts";
 import { SharedAnnotations } from "../gateways/act/events/annotations.ts";
 import { HalfMade } from "../gateways/act/rooms/half-made.ts";
 import { actSurface } from "../gateways/act/routes.ts";
@@ -148,7 +148,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     typists: new Typists(clock),
     receipts: couriers,
     repeats: new Repeats(storage.sent, clock),
-    turns: new Turns(),
+    mutex: new KeyedMutex<string>(),
     count: (outcome) => metrics.actRequests.inc({ outcome }),
     personas: storage.personas,
     media: storage.media,

@@ -4,6 +4,7 @@ import type { Clock, Random } from "../../model/clock.ts";
 import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "../../model/delivery.ts";
 import { isUserId, type EventId, type RoomId, type TenantId, type UserId } from "../../model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { KeyedMutex } from "../../model/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../model/signal.ts";
 import type { Tenant } from "../../model/tenant.ts";
@@ -50,7 +51,8 @@ export class Couriers implements TenantPinger {
   readonly #working = new Map<TenantId, Working>();
   readonly #standings = new Map<TenantId, Standing>();
   readonly #abort = new AbortController();
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Only one at a time changes who works. */
+  readonly #mutex = new KeyedMutex();
   #loops: readonly Promise<void>[] = [];
 
   constructor(parts: CouriersParts) {
@@ -65,7 +67,7 @@ export class Couriers implements TenantPinger {
   async stop(): Promise<void> {
     this.#abort.abort();
     await Promise.all(this.#loops);
-    await this.#turn;
+    await this.#mutex.idle();
     await Promise.all([...this.#working.values()].map(({ courier }) => courier.stop()));
     this.#working.clear();
     await this.#commits.close();
@@ -92,7 +94,7 @@ export class Couriers implements TenantPinger {
 
   /** Has the tenant given again what came since; null for one that is not delivered to. */
   replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null> {
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       await this.#dismiss(tenant.id);
       // What nothing was written of yet counts as delivered.
       await this.#commits.flush();
@@ -106,7 +108,7 @@ export class Couriers implements TenantPinger {
 
   /** Has the tenant never get the event that it is stuck at, and all that follows; null where that is another event, or none. */
   skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       const standing = this.#standings.get(tenant.id);
       const stuck = standing?.stuck ?? null;
       if (standing === undefined || stuck?.eventId !== eventId) return null;
@@ -164,7 +166,7 @@ export class Couriers implements TenantPinger {
       const over = AbortSignal.any([abort, round.signal]);
       let changed = tenants.changed.next(over);
       try {
-        await this.#inTurn(() => this.#adjust());
+        await this.#mutex.run(null, () => this.#adjust());
       } catch (error) {
         log.error("tenant.delivery-broken", { error });
         changed = Promise.race([changed, clock.sleep(1_000, over)]);
@@ -181,13 +183,6 @@ export class Couriers implements TenantPinger {
       await this.#parts.committed.next(abort);
       for (const { courier } of this.#working.values()) courier.stir();
     }
-  }
-
-  /** Only one at a time changes who works. */
-  #inTurn<T>(deed: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(deed);
-    this.#turn = mine.catch(() => undefined);
-    return mine;
   }
 
   async #adjust(): Promise<void> {

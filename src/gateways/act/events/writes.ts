@@ -80,7 +80,7 @@ const setState: ActHandler = async (parts, caller, request, reply) => {
   const path = pathOf(request, allowed);
   const state = path.replace(/\?.*$/, "");
   // Otherwise two tenants that set the same state at once would both find it free.
-  return parts.turns.take(state.replace(/\/$/, ""), async () => {
+  return parts.mutex.run(state.replace(/\/$/, ""), async () => {
     await requireFreeState(parts.upstream, parts.own, caller.tenant, state);
     const isLevels = state.replace(/\/$/, "").endsWith(`/state/${POWER_LEVELS}`);
     const levels = isLevels ? await levelsFor(parts, caller, roomId) : null;

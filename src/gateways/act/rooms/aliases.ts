@@ -24,7 +24,7 @@ const setAlias: ActHandler = async (parts, caller, request, reply) => {
   const roomId = bodyRoom(await readJson(request, BODY_LIMIT));
   await requireDeed(parts, caller, roomId, { action: "read" });
   const answer = parts.isReservedAlias(alias)
-    ? await parts.turns.take(turnOf(alias), () => makeAlias(parts, caller, alias, roomId, pathOf(request, NONE)))
+    ? await parts.mutex.run(keyOf(alias), () => makeAlias(parts, caller, alias, roomId, pathOf(request, NONE)))
     : EXCLUSIVE;
   const passed = await audited(parts, caller, { action: "alias.set", roomId, answer });
   if (isExclusive(answer)) throw notReserved(alias);
@@ -57,7 +57,7 @@ const removeAlias: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
   const alias = ownAlias(parts, param(request, "alias"));
   const path = pathOf(request, NONE);
-  return parts.turns.take(turnOf(alias), async () => {
+  return parts.mutex.run(keyOf(alias), async () => {
     const { roomId } = await resolveRoom(alias, [], parts.aliases, askerOf(reply));
     const room = await requireDeed(parts, caller, roomId, { action: "read" });
     const makers = new AliasMakers(parts);
@@ -72,7 +72,7 @@ const removeAlias: ActHandler = async (parts, caller, request, reply) => {
 };
 
 /** Whoever looks at an alias and changes it is alone with it. */
-function turnOf(alias: RoomAlias): string {
+function keyOf(alias: RoomAlias): string {
   return `alias ${alias}`;
 }
 
