@@ -3,7 +3,7 @@
  * `npm run build` makes.
  */
 import { expect, test } from "vitest";
-import { MAX_UPGRADES } from "../../src/policy/objections.ts";
+import { MAX_UPGRADES } from "../../src/model/room.ts";
 import { ROOM_BUDGET } from "../../src/policy/payers.ts";
 import { eventually, PSEUDOUSER } from "../support/service-app.ts";
 import { stringAt } from "../../src/model/json.ts";

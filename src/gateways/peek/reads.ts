@@ -8,6 +8,7 @@ import { isReadable, isShown, opennessOf } from "../../policy/openness.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { param, queryAll } from "../../platform/http/server.ts";
 import {
+  sendWhole,
   upstreamRequest,
   type Revision,
   type UpstreamRequest,
@@ -100,7 +101,7 @@ async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: F
     if (error instanceof EmissaryError) parts.count("refused");
     return refuseLook(error, reply);
   }
-  if (opened === null) return answer(reply, refusal);
+  if (opened === null) return sendWhole(reply, refusal);
   parts.count("opened");
   if (read.poll !== undefined) void keep(parts, read, async () => opened, reply);
   return parts.upstream.asCaller(onceOpened(asked), reply, revision);
@@ -188,10 +189,6 @@ async function openStale(
   const membership = await peekedRooms.membership(token, roomId, identity.userId, signal);
   if (membership !== "leave" || (await users.has(token, roomId))) return;
   await peeker.open(identity.userId, await peeker.resolve(roomId, via), signal);
-}
-
-function answer(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
-  return reply.code(status).headers(headers).send(body);
 }
 
 /** What a poll may name and be answered as all others: with anything else it is the homeserver that knows what it means. */

@@ -66,6 +66,11 @@ export interface WholeAnswer {
   readonly body: Buffer;
 }
 
+/** Gives an answer on as it is. */
+export function sendWhole(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
+  return reply.code(status).headers(headers).send(body);
+}
+
 /** An answer of the homeserver's of which nothing is read yet. It is given to one reply, or dropped. */
 export interface OpenAnswer {
   give(reply: FastifyReply, revision: Revision): Promise<FastifyReply>;

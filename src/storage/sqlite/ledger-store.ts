@@ -3,7 +3,7 @@ import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
 import type { Ledger, LedgerWriter, MemberPage, Recorded, TransactionRecord } from "../../ledger/ledger.ts";
 import type { EventId, RoomId, ServerName, TenantId, UserId } from "../../model/ids.ts";
 import type { Member, Membership } from "../../model/membership.ts";
-import type { LoadState, Room } from "../../model/room.ts";
+import { MAX_UPGRADES, type LoadState, type Room } from "../../model/room.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import type { Memo } from "./memo.ts";
@@ -35,9 +35,6 @@ interface ReceivedRow {
   digest: string;
   at: number;
 }
-
-/** How many upgrades back it is looked whom a room was made for. */
-const MAX_UPGRADES = 10;
 
 const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avatar_url";
 
