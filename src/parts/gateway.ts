@@ -31,6 +31,7 @@ import type { Identity } from "../gateways/peek/contracts.ts";
 import { SharedLook } from "../gateways/peek/look/look.ts";
 import { SharedPolls } from "../gateways/peek/look/polls.ts";
 import { SharedRooms } from "../gateways/peek/look/rooms.ts";
+import { AskersWords } from "../gateways/peek/look/words.ts";
 import { Strangers } from "../gateways/peek/look/strangers.ts";
 import { PeekChanges } from "../gateways/peek/msc2753/changes.ts";
 import { RoomNews } from "../gateways/peek/msc2753/news.ts";
@@ -180,7 +181,13 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const forUsers = client.of("users");
   const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
   const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);
-  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown: (token) => users.forget(token) });
+  const askers = new HomeserverAskers(forUsers);
+  const words = new AskersWords(askers, clock);
+  const unknown = (token: string): void => {
+    users.forget(token);
+    words.doubt(token);
+  };
+  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown });
   const reader = readerOf(config.homeserver.serverName);
   const isClaimed = config.registration.claimsReader;
   const news = new RoomNews(parts.journal);
@@ -194,12 +201,10 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     const rooms = new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, isRaw, clock });
     return new SharedLook({ rooms, news, clock, stopping });
   };
-  const shared = {
-    strangers: new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) }),
-    askers: new HomeserverAskers(forUsers),
-  };
+  const strangers = new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) });
   const alone = new HomeserverPeekedRooms(forUsers, usersHeld);
-  const peekedRooms = new SharedRooms({ alone, look: lookAs(true), ...shared });
+  const sharedRooms = { alone, look: lookAs(true), strangers };
+  const peekedRooms = new SharedRooms({ ...sharedRooms, askers });
   const peeker = new Peeker({
     desk,
     leases: {
@@ -237,12 +242,15 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     peeker,
     devices: new DeviceSync({
       ...views,
+      followed: new SharedRooms({ ...sharedRooms, askers: words }),
+      words,
       identify: async (token) => deviceOf(await users.identify(token)),
       identifyNow: async (token) => deviceOf(await users.identifyNow(token)),
     }),
-    polls: new SharedPolls({ look: lookAs(false), ...shared, clock }),
+    polls: new SharedPolls({ look: lookAs(false), strangers, askers, words }),
     sliding: new SlidingSync({ ...views, peeker, identify: (token) => users.identifyNow(token) }),
     peeks: storage.peeks,
+    words,
     peekedRooms,
     routes,
     health: parts.health,

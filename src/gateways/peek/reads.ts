@@ -207,9 +207,10 @@ async function sharedPoll(
   reply: FastifyReply,
   wait: number,
 ): Promise<Buffer | null> {
-  const { searchParams } = new URL(request.raw.url ?? "/", "http://gateway");
-  const [token, roomId, from] = [tokenOf(request), searchParams.get("room_id") ?? "", searchParams.get("from")];
-  if (token === null || from === null || [...searchParams.keys()].some((name) => !OF_POLLS.has(name))) return null;
+  const names = Object.keys(request.query as object);
+  const token = tokenOf(request);
+  const [[roomId = ""], [from]] = [queryAll(request, "room_id"), queryAll(request, "from")];
+  if (token === null || from === undefined || names.some((name) => !OF_POLLS.has(name))) return null;
   return polls.answer({ token, roomId: roomIdFrom(roomId), from, wait, gone: goneOf(reply) });
 }
 

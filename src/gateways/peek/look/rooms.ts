@@ -67,5 +67,5 @@ export function withoutIgnored(page: EventsPage, ignored: ReadonlySet<string>): 
   if (ignored.size === 0) return page;
   const isShown = (event: JsonObject): boolean =>
     stringAt(event, "state_key") !== null || !ignored.has(stringAt(event, "sender") ?? "");
-  return { ...page, chunk: page.chunk.filter(isShown) };
+  return page.chunk.every(isShown) ? page : { ...page, chunk: page.chunk.filter(isShown) };
 }

@@ -12,6 +12,7 @@ import { headsAfter, holesIn } from "./holes.ts";
 import type { RoomNews } from "./news.ts";
 import { newsAfter, toldBeginning } from "./room.ts";
 import { MAX_PLACES, type Place, type Places } from "./token.ts";
+import { Span } from "../../../model/over.ts";
 
 export interface ViewParts {
   readonly store: Pick<PeekStore, "peeksOf" | "newest">;
@@ -88,8 +89,8 @@ export class PeekView {
   /** Looks until there is news, or the signal aborts: then once more. */
   async watch(until: AbortSignal): Promise<void> {
     for (;;) {
-      const woken = new AbortController();
-      const over = AbortSignal.any([until, woken.signal]);
+      const woken = new Span(until);
+      const over = woken.signal;
       const next = this.#parts.signals.map((signal) => signal.next(over));
       try {
         await this.look();
@@ -99,7 +100,7 @@ export class PeekView {
         if (this.#isUnsettled) next.push(this.#parts.clock.sleep(AGAIN_MS, over));
         await Promise.race(next);
       } finally {
-        woken.abort();
+        woken.end();
       }
     }
   }

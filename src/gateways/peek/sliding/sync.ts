@@ -24,6 +24,7 @@ import {
   type Subscription,
   type Subscriptions,
 } from "./subscriptions.ts";
+import { OVER } from "../../../model/over.ts";
 
 export interface SlidingSyncParts extends Omit<ViewParts, "refused"> {
   readonly store: PeekStore;
@@ -103,7 +104,7 @@ export class SlidingSync {
       if (!wanted.has(roomId)) await this.#parts.peeker.close(connection.who, roomId);
     }
     const gone = new AbortController();
-    reply.raw.once("close", () => gone.abort());
+    reply.raw.once("close", () => gone.abort(OVER));
     await this.#dropJoined(connection, token, wanted, gone.signal);
     if (wanted.size === 0) return pass();
     const poll = Math.min(Math.max(Number(query.get("timeout")) || 0, 0), LONGEST_POLL_MS);
