@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Revision, Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { Clock } from "../../../model/clock.ts";
@@ -33,7 +34,7 @@ export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<vo
   watching.catch(() => undefined);
   const revision = {
     ...poll.revision,
-    revise: async (body: Buffer): Promise<Buffer | null> => {
+    revise: async (body: Buffer): Promise<Buffer | Readable | null> => {
       over.end();
       await watching;
       return poll.revision.revise(body);

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Openings } from "../../../ledger/openings.ts";
 import type { EmissaryError } from "../../../model/errors.ts";
@@ -22,7 +23,7 @@ export interface Device {
   readonly name: string;
 }
 
-export interface DeviceSyncParts extends Omit<ViewParts, "refused"> {
+export interface DeviceSyncParts extends Omit<ViewParts, "refused" | "refusalOf"> {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
   /** The same, for devices that wait for one message after the other: what the homeserver said of their tokens lately is good enough. */
@@ -165,10 +166,11 @@ export class DeviceSync {
     const refused = (roomId: RoomId, error: EmissaryError): void => {
       remember(this.#refused, roomId, { error, until: this.#parts.clock.now() + REFUSED_MS }, REFUSED);
     };
+    const refusalOf = (roomId: RoomId): EmissaryError | null => this.refusalOf(roomId);
     const isFollowing = since !== null && Number(query.get("timeout") ?? 0) > 0;
     const rooms = isFollowing ? this.#parts.followed : this.#parts.rooms;
     const viewer = { device, token, filter, anew, gone: gone.signal };
-    const view = new PeekView({ ...this.#parts, rooms, refused }, viewer, places);
+    const view = new PeekView({ ...this.#parts, rooms, refused, refusalOf }, viewer, places);
     const waiting = toHomeserver(request, ["since", since], null);
     const apart = (from: string): Apart => ({
       waits: this.#waits,
@@ -178,9 +180,11 @@ export class DeviceSync {
       heard: () => words.doubt(token),
       // What is told was asked for with the device's own token, or with one that was proven lately.
       alone: async (asked) => {
-        if (view.peek.size === 0 || !this.#mayWait(device, asked)) return null;
+        // What comes in pieces goes with the homeserver's answer, which can break off with it.
+        if (view.peek.size === 0 || !view.isWhole || !this.#mayWait(device, asked)) return null;
         const body = Buffer.from(JSON.stringify({ next_batch: from }));
-        return (await merged(body, view, openings.name)) ?? body;
+        const told = await merged(body, view, openings.name);
+        return Buffer.isBuffer(told) ? told : body;
       },
     });
     await answerBeside(view, {
@@ -210,14 +214,14 @@ export class DeviceSync {
   }
 }
 
-async function merged(body: Buffer, view: PeekView, opening: string): Promise<Buffer | null> {
+async function merged(body: Buffer, view: PeekView, opening: string): Promise<Buffer | Readable | null> {
   const outline = outlineOf(body);
   if (outline === null) return null;
   await view.join(outline.joined);
-  const { peek, places } = view;
+  const { places } = view;
   const isOurs = view.isPeeking || places.size > 0;
   const next = isOurs ? tokenOf({ since: outline.nextBatch, opening, places }) : outline.nextBatch;
   // Of a room that the homeserver tells of itself it is not said beside that it is gone.
   const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
-  return mergedSync(body, outline, { next, peek, left });
+  return mergedSync(body, outline, { next, peek: view.texts(), left });
 }

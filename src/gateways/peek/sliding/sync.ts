@@ -26,7 +26,7 @@ import {
 } from "./subscriptions.ts";
 import { OVER } from "../../../model/over.ts";
 
-export interface SlidingSyncParts extends Omit<ViewParts, "refused"> {
+export interface SlidingSyncParts extends Omit<ViewParts, "refused" | "refusalOf"> {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
   readonly openings: Openings;
@@ -194,7 +194,8 @@ export class SlidingSync {
     const viewer = { device, token, filter: ALL, limitOf, isOpening, anew: false, gone: gone.signal };
     const refused = (roomId: RoomId): void => this.#keep(this.#failed, `${device} ${roomId}`);
     const signals = [...this.#parts.signals, this.#opened];
-    const view = new PeekView({ ...this.#parts, signals, refused }, viewer, places);
+    const parts = { ...this.#parts, signals, refused, refusalOf: () => null };
+    const view = new PeekView(parts, viewer, places);
     const revise = (body: Buffer): Promise<Buffer | null> => this.#revised(body, view, { connection, position, token });
     await answerBeside(view, {
       upstream,
@@ -234,6 +235,8 @@ export class SlidingSync {
       this.#keep(this.#members, `${device} ${roomId}`);
       await this.#parts.peeker.close(who, roomId);
     }
+    // Names and counts of a room go by all of its state.
+    await view.readAll();
     for (const roomId of view.left) this.#keep(this.#failed, `${device} ${roomId}`);
     const rooms = new Map<RoomId, JsonObject>();
     for (const [roomId, told] of view.peek) {
