@@ -71,10 +71,15 @@ export class HomeserverPeekedRooms implements PeekedRooms {
   }
 
   async membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null> {
-    const room = `${CLIENT}/rooms/${encodeURIComponent(roomId)}`;
-    const path = `${room}/state/m.room.member/${encodeURIComponent(userId)}`;
+    const path = memberPath(roomId, userId);
     const answer = await this.#client.call("GET", path, { token, asPseudouser: false, abort });
     return answer.status === 200 ? stringAt(answer.body, "membership") : null;
+  }
+
+  async member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null> {
+    const options = { token, asPseudouser: false, query: { format: "event" }, abort };
+    const { status, body } = await this.#client.call("GET", memberPath(roomId, userId), options);
+    return status === 200 ? body : null;
   }
 
   async filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null> {
@@ -119,6 +124,10 @@ function beginningOf(room: OpenRoom, { told, state }: Awaited<ReturnType<OpenRoo
     accountData: objectsOf(told["account_data"]),
     rest: state === null ? room : null,
   };
+}
+
+function memberPath(roomId: RoomId, userId: UserId): string {
+  return `${CLIENT}/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(userId)}`;
 }
 
 function isRefusal({ status }: Answer): boolean {

@@ -44,6 +44,10 @@ export class SharedRooms implements PeekedRooms {
     return this.#parts.alone.membership(token, roomId, userId, abort);
   }
 
+  member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null> {
+    return this.#parts.alone.member(token, roomId, userId, abort);
+  }
+
   filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null> {
     return this.#parts.alone.filter(token, userId, filterId);
   }

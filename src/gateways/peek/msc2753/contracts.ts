@@ -75,6 +75,8 @@ export interface PeekedRooms {
   events(token: string, roomId: RoomId, from: PagePosition, abort: AbortSignal): Promise<EventsPage | "gone" | "lost">;
   /** Null for none that the user may see. */
   membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null>;
+  /** The event that a membership is of; null for none that the user may see. */
+  member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null>;
   /** A filter that the user has stored; null where there is none of this ID. */
   filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null>;
 }

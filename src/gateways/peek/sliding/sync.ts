@@ -1,6 +1,6 @@
 import type { FastifyReply } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
-import type { RoomId } from "../../../model/ids.ts";
+import type { RoomId, UserId } from "../../../model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { remember } from "../../../model/remember.ts";
 import { Signal } from "../../../model/signal.ts";
@@ -15,6 +15,7 @@ import { PeekView, type ViewParts } from "../msc2753/view.ts";
 import { deviceKey, type Peeker } from "../peeker.ts";
 import { mergedSliding, slidingOutlineOf } from "./merge.ts";
 import { slidingRoom } from "./room.ts";
+import { withSpeakers } from "./speakers.ts";
 import {
   MAX_SUBSCRIPTIONS,
   packed,
@@ -242,12 +243,25 @@ export class SlidingSync {
     for (const [roomId, told] of view.peek) {
       const subscription = subscriptions.get(roomId);
       if (subscription === undefined) continue;
-      rooms.set(roomId, slidingRoom(told, subscription, identity.userId, view.begun.has(roomId)));
+      const isInitial = view.begun.has(roomId);
+      const ask = (userId: UserId): Promise<JsonObject | null> => this.#member(token, roomId, userId);
+      const room = isInitial ? told : await withSpeakers(told, subscription, ask);
+      rooms.set(roomId, slidingRoom(room, subscription, { roomId, userId: identity.userId }, isInitial));
     }
     if (subscriptions.size === 0 && rooms.size === 0) return null;
     const more = { subscriptions: packed(subscriptions), isWhole: position.isWhole };
     const next = tokenOf({ since: outline.pos, opening: this.#parts.openings.name, places: view.places, more });
     return mergedSliding(body, outline, { next, rooms });
+  }
+
+  /** A client that lacks one shows the user's ID. */
+  async #member(token: string, roomId: RoomId, userId: UserId): Promise<JsonObject | null> {
+    try {
+      return await this.#parts.rooms.member(token, roomId, userId, AbortSignal.timeout(ASK_MS));
+    } catch (error) {
+      if (error instanceof EmissaryError) return null;
+      throw error;
+    }
   }
 }
 
