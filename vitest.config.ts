@@ -1,4 +1,8 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+/** The program is started hundreds of times: what Node compiles of it is kept. */
+const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/compiled", import.meta.url)) };
 
 export default defineConfig({
   test: {
@@ -7,11 +11,22 @@ export default defineConfig({
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 10_000 } },
       { test: { name: "store", include: ["test/store/**/*.test.ts"], testTimeout: 20_000 } },
-      { test: { name: "service", include: ["test/service/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000 } },
+      {
+        test: {
+          name: "service",
+          include: ["test/service/**/*.test.ts"],
+          globalSetup: ["test/support/built.ts"],
+          env,
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          globalSetup: ["test/support/built.ts", "test/support/quick-synapses.ts"],
+          env,
           setupFiles: ["test/support/failed-log.ts"],
           testTimeout: 120_000,
           hookTimeout: 180_000,

@@ -6,7 +6,6 @@
 import { randomInt } from "node:crypto";
 import { ensureSynapse } from "../homeservers/synapse/environment.ts";
 import { SynapseUnavailable } from "../homeservers/synapse/python.ts";
-import { build } from "./build.ts";
 import { runSuite } from "./suite.ts";
 import type { Counts } from "./suite.ts";
 
@@ -24,11 +23,6 @@ const seconds = Number(process.argv[2] ?? 600);
 if (!Number.isFinite(seconds) || seconds <= 0) {
   console.error("usage: npm run test:soak [-- SECONDS]");
   process.exit(2);
-}
-const { ok, output } = await build();
-if (!ok) {
-  console.error(output);
-  process.exit(1);
 }
 
 console.log("\n== once");

@@ -5,9 +5,7 @@ import { MAX_QUEUED } from "../../src/gateways/alias/mention-queue.ts";
 import { ROOM_BUDGET } from "../../src/policy/payers.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import { eventually, PSEUDOUSER } from "../support/service-app.ts";
-import { buildBefore, inviteOf, numbers, pause, Target } from "../support/lures.ts";
-
-buildBefore();
+import { inviteOf, numbers, pause, Target } from "../support/lures.ts";
 
 const MIB = 2 ** 20;
 const MANY = 10_000;

@@ -1,8 +1,6 @@
 /** Peeks and floods: users who look into more than anybody reads, and rooms that say more. Runs what `npm run build` makes. */
 import { expect, test } from "vitest";
-import { buildBefore, each, numbers, pause, Target } from "../support/lures.ts";
-
-buildBefore();
+import { each, numbers, pause, Target } from "../support/lures.ts";
 
 const MIB = 2 ** 20;
 const REASON = "org.matrix.msc1777.reason";

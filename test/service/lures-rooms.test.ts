@@ -5,9 +5,7 @@
 import { expect, test } from "vitest";
 import { MAX_LIST_RULES } from "../../src/gateways/lists/read.ts";
 import { eventually, gate } from "../support/service-app.ts";
-import { buildBefore, numbers, pause, Target } from "../support/lures.ts";
-
-buildBefore();
+import { numbers, pause, Target } from "../support/lures.ts";
 
 const REASON = "org.matrix.msc1777.reason";
 const MIB = 2 ** 20;

@@ -2,8 +2,7 @@
  * Loading a room: its state and members are fetched in the background while its events go on arriving, in bounded memory, and
  * the ledger ends as the homeserver has it.
  */
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
 import { Daemon } from "../support/service-daemon.ts";
 import {
@@ -19,11 +18,6 @@ import {
 
 const STATE = /\/state$/;
 const CREATOR = "@creator:elsewhere.test";
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 /** Who is in the room by the ledger, with their membership, and by the homeserver. */
 function ledgerOf(service: Service): Record<string, string> {
