@@ -2,10 +2,15 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { actPage } from "../../scripts/act-page.ts";
 import { configPage } from "../../scripts/config-page.ts";
+import { boundsPage } from "../../scripts/bounds-page.ts";
+import { BOUNDS } from "../../scripts/bounds.ts";
+import { constantOf } from "../../scripts/constants.ts";
 import { peekPage } from "../../scripts/peek-page.ts";
 import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
 import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
 import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";
+import { LARGEST } from "../../src/gateways/delivery/piece.ts";
+import { MOST_STEPS } from "../../src/policy/glob-index.ts";
 import { ERROR_CODES } from "../../src/model/errors.ts";
 import { LEASE_ENDS } from "../../src/model/lease.ts";
 import { VERDICT_CODES } from "../../src/model/verdict.ts";
@@ -55,6 +60,23 @@ describe("the reference pages say what the code does", () => {
 
   it("act-api: every endpoint, as generated (npm run sample)", () => {
     expect(actPage(page("act-api"), ENDPOINTS)).toBe(page("act-api"));
+  });
+
+  it("bounds: every table, as generated (npm run sample)", () => {
+    expect(boundsPage(page("bounds"))).toBe(page("bounds"));
+  });
+
+  it("bounds: no bound stands twice", () => {
+    const names = Object.values(BOUNDS).flatMap((rows) => rows.map(([what, file]) => `${what} ${file}`));
+    expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+  });
+
+  it("bounds: a constant is read with its parts, and what is none is named", () => {
+    expect(constantOf("src/gateways/delivery/piece.ts", "LARGEST.bytes")).toBe(LARGEST.bytes);
+    expect(constantOf("src/policy/glob-index.ts", "MOST_STEPS.byGram")).toBe(MOST_STEPS.byGram);
+    expect(() => constantOf("src/policy/glob-index.ts", "NONE")).toThrow("has no constant NONE");
+    expect(() => constantOf("src/policy/glob-index.ts", "MOST_STEPS.none")).toThrow("no part none");
+    expect(() => constantOf("src/policy/glob-index.ts", "MOST_STEPS")).toThrow("not made of numbers");
   });
 
   it("act-api: no endpoint stands twice", () => {
