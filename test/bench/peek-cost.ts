@@ -123,7 +123,7 @@ class Scene {
 
   #poll(way: "events" | "sync", user: string, room: FakeRoom, from: string, over: { is: boolean }) {
     const follow = async (): Promise<void> => {
-      for (let next = from; !over.is; ) {
+      for (let next = from; !over.is;) {
         const position = encodeURIComponent(next);
         const target =
           way === "events"

@@ -407,7 +407,7 @@ export class FakeHomeserver {
     if (!path.endsWith("/events") || room === undefined || asker === null || !query.has("from")) return;
     const until = performance.now() + Number(query.get("timeout") ?? 0);
     const viewer = { user: asker.user, ignores: this.ignoredBy(asker.user) };
-    for (let seen = 0; performance.now() < until && !response.destroyed; ) {
+    for (let seen = 0; performance.now() < until && !response.destroyed;) {
       const { length } = room.timeline;
       const page = length === seen ? [] : eventsAfter(this.rooms.values(), room, query, viewer)["chunk"];
       if (Array.isArray(page) && page.length > 0) return;

@@ -105,7 +105,11 @@ export class SqliteStorage {
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
     this.leaseChanges = new LeaseChangesStore(db);
     this.syncFacts = new SyncFactsStore(db);
-    this.peeks = new SqlitePeekStore(db, { device: new Memo(writes), peeks: new Memo(writes), newest: new Memo(writes, 1) });
+    this.peeks = new SqlitePeekStore(db, {
+      device: new Memo(writes),
+      peeks: new Memo(writes),
+      newest: new Memo(writes, 1),
+    });
     this.coverage = new CoverageStore(db, new Memo(writes, 32));
     this.ownInvites = new SqliteOwnInviteStore(db);
     this.strangers = new SqliteStrangerStore(db);

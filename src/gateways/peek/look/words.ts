@@ -41,7 +41,7 @@ export class AskersWords implements Askers {
     const word = known ?? { userId, said: null };
     remember(this.#words, key, word, KEPT);
     const ignored = await this.#askers.ignoredBy(token, userId, abort);
-    if (ignored !== null && ignored.size <= MOST_IGNORED) word.said = { at: now, ignored };
+    word.said = ignored === null || ignored.size > MOST_IGNORED ? null : { at: now, ignored };
     return ignored;
   }
 
