@@ -57,6 +57,8 @@ async function openedRoom(): Promise<Opened> {
     nodeOptions: `--import ${path.join(import.meta.dirname, "../support/longest-turn.ts")}`,
     through: ["env", `EMISSARY_TEST_LONGEST_TURN=${turns}`],
   });
+  // Making the room kept the processor busy while the daemon started.
+  await eventually("the daemon being ready", () => daemon.entry("emissary.ready"), 60_000);
   const { gateway } = await daemon.ready();
   const { token } = USERS[0]!;
   expect((await ask(gateway, "GET", `${inRoom()}/state/m.room.name/?${VIA}`, { token })).status).toBe(200);
@@ -78,7 +80,13 @@ async function look(
   token: string,
   isKept: boolean,
 ): Promise<{ readonly members: number; readonly body: JsonObject | null }> {
-  const options = { host: "127.0.0.1", port, path: target, headers: { authorization: `Bearer ${token}` }, agent: false };
+  const options = {
+    host: "127.0.0.1",
+    port,
+    path: target,
+    headers: { authorization: `Bearer ${token}` },
+    agent: false,
+  };
   const outgoing = request(options).end();
   const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
   expect(answer.statusCode).toBe(200);

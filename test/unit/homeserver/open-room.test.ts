@@ -17,7 +17,7 @@ function answerOf(members: number, padding = 300): JsonObject {
   return {
     room_id: "!r:b",
     messages: { chunk: [{ type: "m.room.message", content: { state: ["]", "}"] } }], start: "s1", end: "s2" },
-    state: Array.from({ length: members }, (_, n) => member(n, "\\\"]}é".repeat(padding / 7))),
+    state: Array.from({ length: members }, (_, n) => member(n, '\\"]}é'.repeat(padding / 7))),
     presence: Array.from({ length: members }, () => ({ type: "m.presence", content: {} })),
     receipts: [{ type: "m.receipt" }],
     account_data: [{ type: "m.tag", content: { state: [1] } }],
@@ -110,14 +110,19 @@ describe("a room's initialSync", () => {
     const keys = ["room_id", "messages", "state", "presence", "account_data"];
     const order = fc.shuffledSubarray(keys, { minLength: keys.length });
     await fc.assert(
-      fc.asyncProperty(order, fc.integer({ min: 1, max: 400 }), fc.integer({ min: 0, max: 20 }), async (all, size, n) => {
-        const full = answerOf(n, 70);
-        const answer = Object.fromEntries(all.map((key) => [key, full[key] ?? null]));
-        const { room } = open(cut(JSON.stringify(answer, null, size % 3), size));
-        const { told, state } = await room.begin();
-        expect(told).toEqual({ ...answer, state: [], presence: [] });
-        expect(state).toEqual(answer["state"]);
-      }),
+      fc.asyncProperty(
+        order,
+        fc.integer({ min: 1, max: 400 }),
+        fc.integer({ min: 0, max: 20 }),
+        async (all, size, n) => {
+          const full = answerOf(n, 70);
+          const answer = Object.fromEntries(all.map((key) => [key, full[key] ?? null]));
+          const { room } = open(cut(JSON.stringify(answer, null, size % 3), size));
+          const { told, state } = await room.begin();
+          expect(told).toEqual({ ...answer, state: [], presence: [] });
+          expect(state).toEqual(answer["state"]);
+        },
+      ),
     );
   });
 
