@@ -42,14 +42,6 @@ export interface Feed {
   read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece>;
 }
 
-export interface MakersFeed {
-  /**
-   * The homeserver is about to be asked for a room for the tenant. Its first events come before anybody knows that they are the
-   * tenant's, and nobody is to be past them when that is known: until `done`, the tenant's feed stops before a room that we made.
-   */
-  making(tenant: TenantId): Promise<Making>;
-}
-
 export interface FeedParts {
   readonly journal: Pick<SharedJournal, "read" | "bounds">;
   readonly coverage: Coverage;
@@ -67,7 +59,7 @@ const MAX_LOOKED_AT = 5_000;
 const MAX_AT_ONCE = 200;
 
 /** The feed of all tenants. */
-export class JournalFeed implements Feed, MakersFeed {
+export class JournalFeed implements Feed {
   readonly #parts: FeedParts;
   readonly #makers: Makers;
 
@@ -110,6 +102,10 @@ export class JournalFeed implements Feed, MakersFeed {
     return { events, upTo, isMore: false };
   }
 
+  /**
+   * The homeserver is about to be asked for a room for the tenant. Its first events come before anybody knows that they are the
+   * tenant's, and nobody is to be past them when that is known: until `done`, the tenant's feed stops before a room that we made.
+   */
   async making(tenant: TenantId): Promise<Making> {
     return this.#makers.begin(tenant, (await this.#parts.journal.bounds()).last);
   }

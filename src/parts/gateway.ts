@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import type { Keeper } from "../attendance/keeper.ts";
 import type { StandIns } from "../attendance/stand-ins.ts";
-import type { Feed, MakersFeed } from "../feed/feed.ts";
+import type { JournalFeed } from "../feed/feed.ts";
 import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
@@ -54,7 +54,7 @@ import type { Shared } from "./shared.ts";
 
 /** What the gateway shares with the rest of Emissary. */
 export interface GatewayParts extends Shared {
-  readonly feed: Feed & MakersFeed;
+  readonly feed: JournalFeed;
   readonly recorder: Recorder;
   readonly tenants: Tenants;
   readonly desk: LeaseDesk;

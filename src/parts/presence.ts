@@ -85,7 +85,7 @@ export class Presence {
     this.#floods = new Floods({
       meter: new FloodMeter(config.policy.maxEventRate, own),
       store: storage.reviews,
-      policy,
+      weighing: policy.weighing,
       ended: desk.changed,
       refused,
       flooded: () => metrics.roomsFlooded.inc(),

@@ -104,7 +104,7 @@ export class Readers {
       desk,
       recorder,
       tenants,
-      policy,
+      weighing: policy.weighing,
       permission: new HomeserverInvitePermission(client, stopping),
       ownSetting: config.policy.ownInvites,
       options: config.invites,

@@ -3,7 +3,7 @@ import type { BytesHeld } from "../../model/bytes-held.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { KeyedMutex } from "../../model/keyed-mutex.ts";
-import type { MakersFeed } from "../../feed/feed.ts";
+import type { JournalFeed } from "../../feed/feed.ts";
 import type { StandIns } from "../../attendance/stand-ins.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { EventOwners } from "../../feed/contracts.ts";
@@ -51,7 +51,7 @@ export interface ActParts {
   readonly isReservedAlias: (alias: string) => boolean;
   readonly upstream: Upstream;
   readonly recorder: Pick<Recorder, "observe">;
-  readonly feed: MakersFeed;
+  readonly feed: Pick<JournalFeed, "making">;
   readonly pinger: TenantPinger;
   readonly sync: TenantSync;
   /** What answers that are held whole take in memory. */

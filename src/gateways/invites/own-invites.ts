@@ -4,8 +4,8 @@ import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import { Budgets } from "../../policy/budgets.ts";
-import type { Policy } from "../../policy/policy.ts";
 import type { Tenants } from "../../policy/tenants.ts";
+import type { Weighing } from "../../policy/weighing.ts";
 import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
 import type { OwnInvite, OwnInviteStore } from "./contracts.ts";
 
@@ -27,7 +27,7 @@ export interface OwnInvitesParts {
   readonly keeper: Pick<Keeper, "decline">;
   readonly recorder: Pick<Recorder, "ownChanged">;
   readonly tenants: Pick<Tenants, "all">;
-  readonly policy: Pick<Policy, "ofInvite">;
+  readonly weighing: Pick<Weighing, "ofInvite">;
   readonly setting: () => AnswerParts["setting"];
   readonly takesPart: boolean;
   readonly clock: Clock;
@@ -71,7 +71,7 @@ export class OwnInvites {
 
   /** True where there were as many as one round takes. */
   async #round(abort: AbortSignal): Promise<boolean> {
-    const { own, store, setting, takesPart, tenants, policy, clock, count } = this.#parts;
+    const { own, store, setting, takesPart, tenants, weighing, clock, count } = this.#parts;
     const now = clock.now();
     const due = await store.due(own, now, BATCH);
     if (due.length === 0) return false;
@@ -79,7 +79,7 @@ export class OwnInvites {
     const answered = [];
     for (const invite of due) {
       const { roomId, canonicalAlias, inviter } = invite;
-      const standings = await policy.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
+      const standings = await weighing.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
       answered.push({ invite, answer: answerTo(invite, now, { ...known, standings }) });
     }
     await store.settle(
