@@ -1,8 +1,4 @@
-import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-
-/** The program is started hundreds of times: what Node compiles of it is kept. */
-const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/compiled", import.meta.url)) };
 
 export default defineConfig({
   test: {
@@ -16,7 +12,6 @@ export default defineConfig({
           name: "service",
           include: ["test/service/**/*.test.ts"],
           globalSetup: ["test/support/built.ts"],
-          env,
           testTimeout: 30_000,
           hookTimeout: 30_000,
         },
@@ -26,7 +21,6 @@ export default defineConfig({
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: ["test/support/built.ts", "test/support/quick-synapses.ts"],
-          env,
           setupFiles: ["test/support/failed-log.ts"],
           testTimeout: 120_000,
           hookTimeout: 180_000,

@@ -16,6 +16,10 @@ const FILES = [
   "test/store/journal.test.ts",
   "test/store/retention.test.ts",
   "test/service/kill.test.ts",
+  "test/service/lures-invites.test.ts",
+  "test/service/lures-peeks.test.ts",
+  "test/service/lures-rooms.test.ts",
+  "test/service/room-load.test.ts",
   "test/service/tenants-at-war.test.ts",
 ];
 

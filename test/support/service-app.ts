@@ -387,13 +387,17 @@ export class Service {
 
   /** @param users the namespace of its personas, a regular expression */
   async tenant(id: string, actions?: readonly string[], users: string | null = null): Promise<TenantClient> {
-    const wish = { id, users, ...(actions === undefined ? {} : { actions }) };
+    return this.addTenant({ id, users, ...(actions === undefined ? {} : { actions: [...actions] }) });
+  }
+
+  /** @param wish what the admin API is asked for */
+  async addTenant(wish: JsonObject & { readonly id: string }): Promise<TenantClient> {
     const { status, body } = await this.admin("POST", "/tenants", wish);
     const { tenant, registration } = body;
     if (status !== 200 || !isJsonObject(tenant) || !isJsonObject(registration)) {
       throw new Error(`no tenant was made: ${JSON.stringify(body)}`);
     }
-    return new TenantClient(this, id, stringAt(tenant, "sender") ?? "", stringAt(registration, "as_token") ?? "");
+    return new TenantClient(this, wish.id, stringAt(tenant, "sender") ?? "", stringAt(registration, "as_token") ?? "");
   }
 
   async room(roomId: string): Promise<JsonObject> {
