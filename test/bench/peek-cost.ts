@@ -18,8 +18,8 @@ const BOB = "@bob:elsewhere.test";
 const V3 = "/_matrix/client/v3";
 const UNSTABLE = "/_matrix/client/unstable/org.matrix.msc2753";
 /** Messages before the clock runs: what V8 has not compiled yet costs many times as much. */
-const WARM_UP_SECONDS = 20;
-const PLAIN_REQUESTS = 5_000;
+const WARM_UP_SECONDS = 10;
+const PLAIN_REQUESTS = 3_000;
 
 export interface Costs {
   /** Milliseconds of a processor for each second that nothing happens, with all who wait. */
@@ -210,4 +210,19 @@ class Scene {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
+}
+
+export function costTable({ users, rooms, rate }: CostLoad, costs: Costs): string {
+  const { idle, intake, events, sync, empty, passed } = costs;
+  const delivered = ({ all, own, homeserverRequests }: Delivered): string =>
+    `${all.toFixed(2)}, of which the delivery ${own.toFixed(2)}; ${homeserverRequests.toFixed(2)} requests to the homeserver`;
+  return [
+    `${users} users follow ${rooms} rooms with ${rate} messages a second in all; the daemon's CPU in ms`,
+    `  a second in which nothing comes      ${idle.toFixed(1)}`,
+    `  a message that nobody follows        ${intake.toFixed(2)}`,
+    `  a delivery to a legacy peeker        ${delivered(events)}`,
+    `  a delivery to MSC2753's              ${delivered(sync)}`,
+    `  an empty answer of fastify           ${empty.toFixed(3)}`,
+    `  a request that is passed on          ${passed.toFixed(3)}`,
+  ].join("\n");
 }

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:peek`: what it costs to look into a room of another server, on two real Synapses. Each comparison is made in turn on the
- * same machine; the ratios count, not the figures. `npm run bench:peek -- live 200 20` measures no more than how 200 users follow 20 rooms,
- * `npm run bench:peek -- crowded` no more than first looks into rooms of many members.
+ * same machine; the ratios count, not the figures. `npm run bench:peek -- live 200 20` measures only how 200 users follow 20 rooms,
+ * `-- crowded` only first looks into rooms of many members, `-- cost` what Emissary alone works, beside a made-up homeserver.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -10,6 +10,7 @@ import type { MatrixUser } from "../../homeservers/synapse/client.ts";
 import { build } from "../../scripts/build.ts";
 import { openStage, type Stage } from "../support/stage.ts";
 import { quantile } from "./act-load.ts";
+import { costTable, measureCosts } from "./peek-cost.ts";
 import { liveTable, measureLive } from "./peek-live.ts";
 import { startPeer } from "./subject.ts";
 
@@ -26,19 +27,28 @@ const agent = new Agent({ connections: 256, headersTimeout: 120_000, bodyTimeout
 
 const built = await build();
 if (!built.ok) throw new Error(built.output);
-// Without its limit of rooms a user: a few users look into all of them.
-const stage = await openStage({
-  settings: { gateway: { front_door: true }, peek: { rooms_per_user: 1_000, wait: "2m" } },
-  synapse: { modules: [{ module: "crowd.Crowd" }] },
-});
 const [only, users = "1000", rooms = "100", rate = "20"] = process.argv.slice(2);
-try {
-  if (only === undefined) await measure(stage);
-  if (only !== "live") await measureCrowded(stage);
-  if (only !== "crowded") await follow(stage);
-} finally {
-  await agent.close();
-  await stage.close();
+if (only === "cost") {
+  const load = { users: 40, rooms: 4, rate: 20, seconds: 10 };
+  console.log(costTable(load, await measureCosts(load)));
+} else {
+  await onServers();
+}
+
+async function onServers(): Promise<void> {
+  // Without its limit of rooms a user: a few users look into all of them.
+  const stage = await openStage({
+    settings: { gateway: { front_door: true }, peek: { rooms_per_user: 1_000, wait: "2m" } },
+    synapse: { modules: [{ module: "crowd.Crowd" }] },
+  });
+  try {
+    if (only === undefined) await measure(stage);
+    if (only !== "live") await measureCrowded(stage);
+    if (only !== "crowded") await follow(stage);
+  } finally {
+    await agent.close();
+    await stage.close();
+  }
 }
 
 async function follow(stage: Stage): Promise<void> {
