@@ -6,7 +6,8 @@ use std::{env, fs, pin::pin, time::Duration};
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::StreamExt;
 use matrix_sdk::{
-    Client, Room, RoomMemberships, SessionMeta, SessionTokens, SlidingSync, SlidingSyncList, SlidingSyncMode,
+    Client, Room, RoomMemberships, SessionMeta, SessionTokens, SlidingSync, SlidingSyncList,
+    SlidingSyncMode,
     authentication::matrix::MatrixSession,
     deserialized_responses::RawAnySyncOrStrippedState,
     room::MessagesOptions,
@@ -66,7 +67,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/** The versions are asked for, so that what a proxy or the gateway does with them counts. */
+/// The versions are asked for, so that what a proxy or the gateway does with them counts.
 async fn client(config: Config) -> Result<Client> {
     let client = Client::builder()
         .homeserver_url(config.homeserver)
@@ -76,22 +77,35 @@ async fn client(config: Config) -> Result<Client> {
     if !matches!(client.sliding_sync_version(), Version::Native) {
         bail!("the homeserver says that it has no sliding sync");
     }
-    let meta = SessionMeta { user_id: config.user.try_into()?, device_id: "RUST".into() };
-    let tokens = SessionTokens { access_token: config.token, refresh_token: None };
-    client.restore_session(MatrixSession { meta, tokens }).await?;
+    let meta = SessionMeta {
+        user_id: config.user.try_into()?,
+        device_id: "RUST".into(),
+    };
+    let tokens = SessionTokens {
+        access_token: config.token,
+        refresh_token: None,
+    };
+    client
+        .restore_session(MatrixSession { meta, tokens })
+        .await?;
     Ok(client)
 }
 
-/** A list of the user's own rooms beside what is subscribed to. */
+/// A list of the user's own rooms beside what is subscribed to.
 async fn sliding(client: &Client) -> Result<SlidingSync> {
     let list = SlidingSyncList::builder("all_rooms")
         .sync_mode(SlidingSyncMode::new_growing(100))
         .timeline_limit(1)
-        .required_state(vec![(StateEventType::RoomMember, "$ME".to_owned()), (StateEventType::RoomName, String::new())]);
+        .required_state(vec![
+            (StateEventType::RoomMember, "$ME".to_owned()),
+            (StateEventType::RoomName, String::new()),
+        ]);
     Ok(client
         .sliding_sync("room-list")?
         .add_list(list)
-        .with_account_data_extension(assign!(request::AccountData::default(), { enabled: Some(true) }))
+        .with_account_data_extension(
+            assign!(request::AccountData::default(), { enabled: Some(true) }),
+        )
         .with_receipt_extension(assign!(request::Receipts::default(), { enabled: Some(true) }))
         .with_typing_extension(assign!(request::Typing::default(), { enabled: Some(true) }))
         .poll_timeout(Duration::from_secs(10))
@@ -99,7 +113,7 @@ async fn sliding(client: &Client) -> Result<SlidingSync> {
         .await?)
 }
 
-/** What Element X wants of a room that is open. */
+/// What Element X wants of a room that is open.
 fn subscription() -> request::RoomSubscription {
     let state = [
         (StateEventType::RoomCreate, ""),
@@ -144,7 +158,9 @@ fn tell_of(rooms: Vec<OwnedRoomId>) {
 }
 
 async fn heard(event: Raw<AnySyncTimelineEvent>, room: Room) {
-    let Ok(event) = event.deserialize_as_unchecked::<Value>() else { return };
+    let Ok(event) = event.deserialize_as_unchecked::<Value>() else {
+        return;
+    };
     tell(json!({
         "event": "heard",
         "id": event["event_id"],
@@ -159,7 +175,12 @@ async fn obey(client: &Client, sliding: &SlidingSync, command: &Command) -> Resu
     let either: OwnedRoomOrAliasId = command.room.as_str().try_into()?;
     match command.name.as_str() {
         "preview" => preview(client, &either, command.via.clone()).await,
-        "join" => Ok(json!(client.join_room_by_id_or_alias(&either, &command.via).await?.room_id())),
+        "join" => Ok(json!(
+            client
+                .join_room_by_id_or_alias(&either, &command.via)
+                .await?
+                .room_id()
+        )),
         name => {
             let room_id: OwnedRoomId = command.room.as_str().try_into()?;
             match name {
@@ -175,14 +196,25 @@ async fn obey(client: &Client, sliding: &SlidingSync, command: &Command) -> Resu
                     Some(room) => known(&room).await,
                     None => Ok(Value::Null),
                 },
-                "back" => back(&client.get_room(&room_id).ok_or_else(|| anyhow!("knows no such room"))?).await,
+                "back" => {
+                    back(
+                        &client
+                            .get_room(&room_id)
+                            .ok_or_else(|| anyhow!("knows no such room"))?,
+                    )
+                    .await
+                }
                 other => bail!("there is no command {other}"),
             }
         }
     }
 }
 
-async fn preview(client: &Client, room: &OwnedRoomOrAliasId, via: Vec<OwnedServerName>) -> Result<Value> {
+async fn preview(
+    client: &Client,
+    room: &OwnedRoomOrAliasId,
+    via: Vec<OwnedServerName>,
+) -> Result<Value> {
     let preview = client.get_room_preview(room, via).await?;
     Ok(json!({
         "room": preview.room_id,
@@ -195,7 +227,7 @@ async fn preview(client: &Client, room: &OwnedRoomOrAliasId, via: Vec<OwnedServe
     }))
 }
 
-/** The room as the SDK has it: what a client shows. */
+/// The room as the SDK has it: what a client shows.
 async fn known(room: &Room) -> Result<Value> {
     let creation = room.get_state_event(StateEventType::RoomCreate, "").await?;
     let members = room.members_no_sync(RoomMemberships::JOIN).await?;
@@ -210,7 +242,7 @@ async fn known(room: &Room) -> Result<Value> {
     }))
 }
 
-/** Pages back from the newest event, as a timeline does whose user scrolls up, and asks for all members. */
+/// Pages back from the newest event, as a timeline does whose user scrolls up, and asks for all members.
 async fn back(room: &Room) -> Result<Value> {
     let messages = room.messages(MessagesOptions::backward()).await?;
     let texts = messages.chunk.iter().filter_map(|event| {
@@ -219,7 +251,10 @@ async fn back(room: &Room) -> Result<Value> {
     });
     let texts: Vec<_> = texts.collect();
     let members = room.members(RoomMemberships::JOIN).await?;
-    let members: Vec<_> = members.iter().map(|member| member.user_id().to_string()).collect();
+    let members: Vec<_> = members
+        .iter()
+        .map(|member| member.user_id().to_string())
+        .collect();
     Ok(json!({ "texts": texts, "members": members }))
 }
 
