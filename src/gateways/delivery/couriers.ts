@@ -8,6 +8,7 @@ import { KeyedMutex } from "../../model/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../model/signal.ts";
 import type { Tenant } from "../../model/tenant.ts";
+import { workUntil } from "../../model/worker.ts";
 import type { Pusher } from "../../platform/http/push.ts";
 import type { PingOutcome, TenantPinger, Tenants } from "../../policy/tenants.ts";
 import { CommitQueue } from "./commit-queue.ts";
@@ -61,7 +62,21 @@ export class Couriers implements TenantPinger {
   }
 
   start(): void {
-    this.#loops = [this.#follow(), this.#relay()];
+    const { tenants, committed, clock, log } = this.#parts;
+    const failed = (error: unknown): void => log.error("tenant.delivery-broken", { error });
+    // Keeps the couriers to the tenants, and wakes them when the journal has grown.
+    const follow = async (): Promise<null> => {
+      await this.#mutex.run(null, () => this.#adjust());
+      return null;
+    };
+    const relay = async (): Promise<null> => {
+      for (const { courier } of this.#working.values()) courier.stir();
+      return null;
+    };
+    this.#loops = [
+      workUntil(this.#abort.signal, { round: follow, signals: [tenants.changed], failed, clock }),
+      workUntil(this.#abort.signal, { round: relay, signals: [committed], failed, clock }),
+    ];
   }
 
   async stop(): Promise<void> {
@@ -154,34 +169,6 @@ export class Couriers implements TenantPinger {
       }
     } catch (error) {
       log.error("tenant.delivery-broken", { error });
-    }
-  }
-
-  /** Keeps the couriers to the tenants. */
-  async #follow(): Promise<void> {
-    const { tenants, clock, log } = this.#parts;
-    const abort = this.#abort.signal;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      let changed = tenants.changed.next(over);
-      try {
-        await this.#mutex.run(null, () => this.#adjust());
-      } catch (error) {
-        log.error("tenant.delivery-broken", { error });
-        changed = Promise.race([changed, clock.sleep(1_000, over)]);
-      }
-      await changed;
-      round.abort();
-    }
-  }
-
-  /** Wakes the couriers when the journal has grown. */
-  async #relay(): Promise<void> {
-    const abort = this.#abort.signal;
-    while (!abort.aborted) {
-      await this.#parts.committed.next(abort);
-      for (const { courier } of this.#working.values()) courier.stir();
     }
   }
 

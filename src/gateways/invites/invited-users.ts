@@ -8,6 +8,7 @@ import { EmissaryError } from "../../model/errors.ts";
 import { serverOf, type RoomId, type ServerName, type UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import { readerOf } from "../../model/reader.ts";
+import { workUntil } from "../../model/worker.ts";
 import { Budgets, type Budget, type Payer } from "../../policy/budgets.ts";
 import type { RoomLook } from "../../policy/question.ts";
 import type { Tenants } from "../../policy/tenants.ts";
@@ -18,7 +19,6 @@ const BATCH = 100;
 const SERVERS_AT_ONCE = 8;
 /** Local users invited to a room that are looked for when we are invited, too. */
 const INVITED_TOGETHER = 100;
-const FAILED_MS = 1_000;
 
 const HOUR_MS = 60 * 60_000;
 /** Rooms that are looked at for invites: to look costs the homeserver a request over federation, whatever comes of it. */
@@ -79,28 +79,24 @@ export class InvitedUsers {
       .catch((error: unknown) => this.#parts.log.error("invites.round-failed", { error }));
   }
 
-  async run(abort: AbortSignal): Promise<void> {
+  run(abort: AbortSignal): Promise<void> {
     const { cursors, journal, recorder, clock, log } = this.#parts;
     let place: number | null = null;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const changed = recorder.committed.next(AbortSignal.any([abort, round.signal]));
-      try {
+    return workUntil(abort, {
+      round: async () => {
         place ??= await cursors.open(CONSUMER);
         const entries = await journal.read(place, BATCH);
         const last = entries.at(-1)?.seq;
-        if (last === undefined) await changed;
-        else {
-          await this.#seeTo(entries.flatMap(({ event, receivedAt }) => this.#newsIn(event, receivedAt)));
-          await cursors.advance(CONSUMER, last);
-          place = last;
-        }
-      } catch (error) {
-        log.error("invites.round-failed", { error });
-        await clock.sleep(FAILED_MS, abort);
-      }
-      round.abort();
-    }
+        if (last === undefined) return null;
+        await this.#seeTo(entries.flatMap(({ event, receivedAt }) => this.#newsIn(event, receivedAt)));
+        await cursors.advance(CONSUMER, last);
+        place = last;
+        return 0;
+      },
+      signals: [recorder.committed],
+      failed: (error) => log.error("invites.round-failed", { error }),
+      clock,
+    });
   }
 
   readonly #isTenants = (user: UserId): boolean => {

@@ -3,6 +3,7 @@ import type { Recorder } from "../../ledger/recorder.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
+import { restUntil, workUntil } from "../../model/worker.ts";
 import { Budgets } from "../../policy/budgets.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { Weighing } from "../../policy/weighing.ts";
@@ -17,7 +18,6 @@ const LONGEST_SLEEP_MS = 60_000;
 const SHORTEST_SLEEP_MS = 1_000;
 /** One whose declining is under way, or failed, is looked at again after this. */
 const AGAIN_MS = 10 * 60_000;
-const FAILED_MS = 1_000;
 
 export type OwnInviteOutcome = "declined" | "not-declined" | "left";
 
@@ -48,25 +48,19 @@ export class OwnInvites {
     this.#budgets = new Budgets(ANSWER_BUDGETS, parts.clock);
   }
 
-  async run(abort: AbortSignal): Promise<void> {
+  run(abort: AbortSignal): Promise<void> {
     const { recorder, store, clock, log } = this.#parts;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      const changed = recorder.ownChanged.next(over);
-      try {
-        const isMore = await this.#round(abort);
-        if (!isMore) {
-          const next = (await store.nextDue()) ?? Infinity;
-          const wait = Math.min(LONGEST_SLEEP_MS, Math.max(SHORTEST_SLEEP_MS, next - clock.now()));
-          await Promise.race([changed, clock.sleep(wait, over)]);
-        }
-      } catch (error) {
-        log.error("invites.round-failed", { error });
-        await clock.sleep(FAILED_MS, abort);
-      }
-      round.abort();
-    }
+    return workUntil(abort, {
+      round: async () => {
+        if (await this.#round(abort)) return 0;
+        const rest = restUntil(await store.nextDue(), clock);
+        return rest === null ? null : Math.max(SHORTEST_SLEEP_MS, rest);
+      },
+      signals: [recorder.ownChanged],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("invites.round-failed", { error }),
+      clock,
+    });
   }
 
   /** True where there were as many as one round takes. */

@@ -1,5 +1,5 @@
 import type { Database } from "better-sqlite3";
-import type { PruneStore } from "../../ledger/pruning.ts";
+import type { PruneStore } from "../../ledger/cleaning.ts";
 import { SqliteAliasStore } from "./alias-store.ts";
 import { SqliteAnnotationStore } from "./annotation-store.ts";
 import { SqliteAttendanceStore } from "./attendance-store.ts";

@@ -25,3 +25,18 @@ test("deeds of one key take turns in the order in which they come, whatever beco
   await Promise.all(others);
   expect(done).toEqual(["a1", "b1", "a2", "a3"]);
 });
+
+test("idle waits for what has come, whatever becomes of it", async () => {
+  const mutex = new KeyedMutex<string>();
+  const ends = Promise.withResolvers<undefined>();
+  const deeds = [mutex.run("a", () => ends.promise), mutex.run("a", () => Promise.reject(new Error("failed")))];
+  const settled = Promise.allSettled(deeds);
+  let isIdle = false;
+  const idle = mutex.idle().then(() => (isIdle = true));
+  await settle();
+  expect(isIdle).toBe(false);
+  ends.resolve(undefined);
+  await idle;
+  expect((await settled).map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  await mutex.idle();
+});
