@@ -69,6 +69,17 @@ module.exports = {
       to: { path: "^src/gateways/", pathNot: "^src/gateways/$1/" },
     },
     {
+      name: "admin-api-is-data",
+      comment:
+        "what the admin API says of itself is read by the CLI and by scripts, too: no server, no storage, no part of the daemon",
+      severity: "error",
+      from: { path: "^src/gateways/admin/api/" },
+      to: {
+        pathNot:
+          "^(src/(gateways/admin/api|model|policy|platform/(expressions|registration))|node_modules/zod|path|crypto)",
+      },
+    },
+    {
       name: "contracts-only",
       comment: "storage and homeserver fulfil contracts: of other folders they see types only",
       severity: "error",

@@ -12,6 +12,7 @@ import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts
 import type { LogFields, Logger } from "../../src/model/logger.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import type { Config } from "../../src/platform/config/config.ts";
+import { asDescribed } from "./admin-answers.ts";
 import { settle } from "./clock.ts";
 import { AS_TOKEN, FakeHomeserver, HS_TOKEN, SERVER } from "./fake-homeserver.ts";
 
@@ -374,11 +375,12 @@ export class Service {
   }
 
   /** @param target below `/_emissary/v1` */
-  admin(method: string, target: string, body?: unknown): Promise<Answer> {
-    return ask(this.app.ports.admin, method, `/_emissary/v1${target}`, {
+  async admin(method: string, target: string, body?: unknown): Promise<Answer> {
+    const answer = await ask(this.app.ports.admin, method, `/_emissary/v1${target}`, {
       token: ADMIN_TOKEN,
       ...(body === undefined ? {} : { body }),
     });
+    return asDescribed(method, target, answer);
   }
 
   ready(): Promise<Answer> {

@@ -5,6 +5,7 @@ import { configPage } from "../../scripts/config-page.ts";
 import { boundsPage } from "../../scripts/bounds-page.ts";
 import { BOUNDS } from "../../scripts/bounds.ts";
 import { constantOf } from "../../scripts/constants.ts";
+import { adminPage } from "../../scripts/admin-page.ts";
 import { peekPage } from "../../scripts/peek-page.ts";
 import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
 import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
@@ -95,6 +96,10 @@ describe("the reference pages say what the code does", () => {
       under.map((prefix) => `${method} ${prefix}${path}`),
     );
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+  });
+
+  it("admin-api: every endpoint with what it takes and answers, as generated (npm run sample)", () => {
+    expect(adminPage(page("admin-api"))).toBe(page("admin-api"));
   });
 
   it("metrics: every metric of ours", async () => {

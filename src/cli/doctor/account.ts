@@ -1,7 +1,7 @@
 import { stringAt } from "../../model/json.ts";
 import { whyNotAsked, type Check, type Context } from "./context.ts";
-import { findingsOf, quoted } from "./finding.ts";
-import type { Heard, Reply } from "./homeserver-probe.ts";
+import { quoted, type Found } from "./finding.ts";
+import type { Heard, Reply } from "./asker.ts";
 import { loadingAnew } from "../../platform/registration.ts";
 import { loadAnew } from "./registration.ts";
 
@@ -39,69 +39,65 @@ async function accountOf(context: Context): Promise<Account> {
   return { kind: "refused", words: wordsOf(registered) };
 }
 
-const aboutNamespace = findingsOf("namespace");
-
-export const namespace: Check = async (context) => {
+export const namespace: Check = async (context, found) => {
   const account = await accountOf(context);
   const { own, config } = context;
   switch (account.kind) {
     case "untold":
-      return aboutNamespace.skipped(account.why);
+      return found.skipped(account.why);
     case "exclusive":
       return account.known || /reserved/i.test(account.words)
-        ? aboutNamespace.failure({
+        ? found.failure({
             what: `${own} is reserved by another appservice too: ${account.words}`,
             why: "Another registration has a namespace that matches every user, such as @.* with exclusive: true.",
             do: "Make that namespace narrower, for example ^@_bridge_.*, in the other appservice's registration, and restart the homeserver.",
           })
-        : missing(context, account.words);
+        : missing(context, found, account.words);
     case "not-ours":
-      return missing(context, account.words);
+      return missing(context, found, account.words);
     default:
-      return aboutNamespace.ok(`the homeserver gives ${own} to us (${config.registration.id})`);
+      return found.ok(`the homeserver gives ${own} to us (${config.registration.id})`);
   }
 };
 
-function missing({ own, config }: Context, words: string) {
-  return aboutNamespace.failure({
+function missing({ own, config }: Context, found: Found, words: string) {
+  return found.failure({
     what: `By the registration that the homeserver has loaded, ${own} is not ours: ${words}`,
     why: "pseudouser.localpart or the registration was changed after the homeserver loaded it, or another appservice reserves the user.",
     do: `${loadAnew(config.appservice.registration)} If that was done, look for the user in the other registrations' namespaces.`,
   });
 }
 
-const aboutPseudouser = findingsOf("pseudouser");
-
-export const pseudouser: Check = async (context) => {
+export const pseudouser: Check = async (context, found) => {
   const account = await accountOf(context);
   const { own } = context;
   switch (account.kind) {
     case "untold":
-      return aboutPseudouser.skipped(account.why);
+      return found.skipped(account.why);
     case "exclusive":
-      return account.known ? aboutPseudouser.ok(`${own} exists`) : aboutPseudouser.skipped("its namespace is not ours");
+      return account.known ? found.ok(`${own} exists`) : found.skipped("its namespace is not ours");
     case "not-ours":
-      return aboutPseudouser.skipped("its namespace is not ours");
+      return found.skipped("its namespace is not ours");
     case "made":
-      return aboutPseudouser.ok(`${own} was made just now`);
+      return found.ok(`${own} was made just now`);
     case "there":
-      return aboutPseudouser.ok(`${own} exists`);
+      return found.ok(`${own} exists`);
     case "mistaken":
-      return refused(context, `acting as ${own}, we are taken for ${quoted(account.taken)}`);
+      return refused(context, found, `acting as ${own}, we are taken for ${quoted(account.taken)}`);
     case "refused":
-      return refused(context, account.words);
+      return refused(context, found, account.words);
   }
 };
 
-function refused({ own, config }: Context, words: string) {
+function refused({ own, config }: Context, found: Found, words: string) {
   if (config.pseudouser.localpart !== "") {
-    return aboutPseudouser.failure({
+    return found.failure({
       what: `The homeserver does not take the pseudouser ${own}: ${words}`,
       why: "It refuses this name, or does not let appservices register users.",
       do: `Choose another name: emissary register --localpart NAME --force, then ${loadingAnew(config.appservice.registration)}.`,
     });
   }
-  return aboutPseudouser.failure({
+  return found.failure({
     what: `The homeserver does not take the pseudouser ${own}: ${words}`,
     why: "It refuses users whose localpart is empty (Dendrite and Tuwunel do).",
     do: `Take an ordinary name: emissary register --localpart _server --force, then ${loadingAnew(config.appservice.registration)}.`,
