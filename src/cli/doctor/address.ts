@@ -1,4 +1,5 @@
 import { stringAt } from "../../model/json.ts";
+import { wordsOf } from "./account.ts";
 import { whyNotAsked, type Check, type Context } from "./context.ts";
 import { quoted, type Finding, type Found } from "./finding.ts";
 import type { Heard } from "./asker.ts";
@@ -42,7 +43,7 @@ export const address: Check = async (context, found) => {
 async function refusal(context: Context, found: Found, reply: Heard): Promise<Finding> {
   const { config } = context;
   const { url, registration } = config.appservice;
-  const words = quoted(`${reply.errcode ?? `status ${reply.status}`}: ${reply.error ?? "no reason given"}`);
+  const words = wordsOf(reply);
   switch (reply.errcode) {
     case "M_CONNECTION_FAILED":
       return found.failure({

@@ -26,11 +26,13 @@ export interface Body {
 }
 
 /** JSON that nobody changes. */
-export type Told<Value> = Value extends readonly (infer Item)[]
-  ? readonly Told<Item>[]
-  : Value extends object
-    ? { readonly [Key in keyof Value]: Told<Value[Key]> }
-    : Value;
+export type Told<Value> = Value extends string | number
+  ? Value
+  : Value extends readonly (infer Item)[]
+    ? readonly Told<Item>[]
+    : Value extends object
+      ? { readonly [Key in keyof Value]: Told<Value[Key]> }
+      : Value;
 
 export type AnswerOf<One extends Endpoint> = Told<z.output<One["answer"]>>;
 
