@@ -27,6 +27,9 @@ const folders = Object.entries(may).map(([folder, others]) => ({
 /** Folders that decide and keep the rules: they know no HTTP, no SQL and no Matrix SDK, only the interfaces beside them. */
 const inner = "^src/(model|ledger|policy|feed|leases|attendance|reconcile)/";
 
+/** The stores of what is true of rooms, and of the journal. */
+const LEDGER_STORES = "changes|journal-store|ledger-store|load-store|redactions|rooms|stays";
+
 module.exports = {
   forbidden: [
     { name: "no-cycle", severity: "error", from: {}, to: { circular: true } },
@@ -66,6 +69,17 @@ module.exports = {
       to: { path: "^src/gateways/", pathNot: "^src/gateways/$1/" },
     },
     {
+      name: "admin-api-is-data",
+      comment:
+        "what the admin API says of itself is read by the CLI and by scripts, too: no server, no storage, no part of the daemon",
+      severity: "error",
+      from: { path: "^src/gateways/admin/api/" },
+      to: {
+        pathNot:
+          "^(src/(gateways/admin/api|model|policy|platform/(expressions|registration))|node_modules/zod|path|crypto)",
+      },
+    },
+    {
       name: "contracts-only",
       comment: "storage and homeserver fulfil contracts: of other folders they see types only",
       severity: "error",
@@ -74,6 +88,13 @@ module.exports = {
         path: "^src/(ledger|leases|attendance|policy|feed|reconcile|gateways)/",
         dependencyTypesNot: ["type-only"],
       },
+    },
+    {
+      name: "ledger-stores-apart",
+      comment: "what writes facts knows nothing of who follows from them (src/ledger/follower.ts)",
+      severity: "error",
+      from: { path: `^src/storage/sqlite/(${LEDGER_STORES})\\.ts$` },
+      to: { path: "^src/", pathNot: `^src/(model|ledger)/|^src/storage/sqlite/(${LEDGER_STORES}|memo)\\.ts$` },
     },
     {
       name: "inner-without-io",

@@ -6,7 +6,6 @@ import { ensurePeekableSynapse } from "../homeservers/synapse-peekable/environme
 import { ensureSynapse } from "../homeservers/synapse/environment.ts";
 import { SynapseUnavailable } from "../homeservers/synapse/python.ts";
 import { exitCodeOfSignal, onStopRequest } from "./bootstrap/signals.mjs";
-import { build } from "./build.ts";
 import { runChecks } from "./check.ts";
 import { runSuite } from "./suite.ts";
 import type { Counts } from "./suite.ts";
@@ -27,13 +26,12 @@ async function main(args: readonly string[]): Promise<number> {
   let stoppedBy: NodeJS.Signals | undefined;
   onStopRequest((signal) => (stoppedBy = signal));
 
-  const runner = new Runner();
   let total = NONE;
   for (const suite of SUITES.filter((name) => args.length === 0 || args.includes(name))) {
     if (stoppedBy) break;
     console.log(`\n== ${suite}`);
     const startedAt = performance.now();
-    const counts = await runner.run(suite);
+    const counts = await run(suite);
     console.log(`== ${suite}: ${inWords(counts)} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`);
     total = sum(total, counts);
   }
@@ -43,50 +41,25 @@ async function main(args: readonly string[]): Promise<number> {
   return total.failed > 0 ? 1 : 0;
 }
 
-class Runner {
-  #isBuilt: boolean | undefined;
+async function run(suite: Suite): Promise<Counts> {
+  if (suite === "check") return { ...(await runChecks(console.log)), skipped: 0 };
+  return suite === "e2e" ? runEndToEnd() : runSuite(suite, process.env, console.log);
+}
 
-  async run(suite: Suite): Promise<Counts> {
-    switch (suite) {
-      case "check":
-        return { ...(await runChecks(console.log)), skipped: 0 };
-      case "unit":
-      case "store":
-        return runSuite(suite, process.env, console.log);
-      case "service":
-        return (await this.#build()) ? runSuite(suite, process.env, console.log) : ONE_FAILED;
-      case "e2e":
-        return (await this.#build()) ? this.#runEndToEnd() : ONE_FAILED;
+async function runEndToEnd(): Promise<Counts> {
+  try {
+    const { python } = await ensureSynapse({ log: console.log });
+    const peekable = await preparePeekableSynapse();
+    const env = { ...process.env, EMISSARY_SYNAPSE_PYTHON: python, ...peekable.env };
+    return sum(await runSuite("e2e", env, console.log), peekable.counts);
+  } catch (error) {
+    if (!(error instanceof SynapseUnavailable)) {
+      console.log(`✗ e2e: ${error instanceof Error ? error.message : String(error)}`);
+      return ONE_FAILED;
     }
-  }
-
-  async #runEndToEnd(): Promise<Counts> {
-    try {
-      const { python } = await ensureSynapse({ log: console.log });
-      const peekable = await preparePeekableSynapse();
-      const env = { ...process.env, EMISSARY_SYNAPSE_PYTHON: python, ...peekable.env };
-      return sum(await runSuite("e2e", env, console.log), peekable.counts);
-    } catch (error) {
-      if (!(error instanceof SynapseUnavailable)) {
-        console.log(`✗ e2e: ${error instanceof Error ? error.message : String(error)}`);
-        return ONE_FAILED;
-      }
-      const isRequired = process.env["CI"] === "true";
-      console.log(`${isRequired ? "✗" : "-"} e2e cannot run here: ${error.message}`);
-      return isRequired ? ONE_FAILED : { ...NONE, skipped: 1 };
-    }
-  }
-
-  /** These suites run bin/emissary, and with it dist. */
-  async #build(): Promise<boolean> {
-    if (this.#isBuilt === undefined) {
-      const { ok, output, seconds } = await build();
-      if (output !== "") console.log(output);
-      console.log(`${ok ? "✓" : "✗"} build (${seconds.toFixed(1)} s)`);
-      this.#isBuilt = ok;
-    }
-    if (!this.#isBuilt) console.log("✗ not run, since the program does not build");
-    return this.#isBuilt;
+    const isRequired = process.env["CI"] === "true";
+    console.log(`${isRequired ? "✗" : "-"} e2e cannot run here: ${error.message}`);
+    return isRequired ? ONE_FAILED : { ...NONE, skipped: 1 };
   }
 }
 

@@ -13,6 +13,7 @@ import { AliasLookups } from "./leases/lookups.ts";
 import { INTAKE_BODY_LIMIT, intakeRoutes } from "./intake/routes.ts";
 import { Openings, type Opened } from "./ledger/openings.ts";
 import { Recorder } from "./ledger/recorder.ts";
+import { SharedJournal } from "./ledger/shared-journal.ts";
 import type { Clock, Random } from "./model/clock.ts";
 import type { Logger } from "./model/logger.ts";
 import { pseudouserOf } from "./model/pseudouser.ts";
@@ -98,6 +99,7 @@ export class App {
       config,
       own,
       storage,
+      journal: new SharedJournal(storage.journal),
       openings: new Openings(opened),
       client,
       device: new PseudouserDevice(client),
@@ -111,7 +113,9 @@ export class App {
       stopping: this.#abort.signal,
     };
     this.#shared = shared;
-    this.#recorder = new Recorder(storage.ledger, own, clock, random, (events, isLate) => {
+    this.#recorder = new Recorder(storage.ledger, own, clock, random, (row, isLate) => {
+      const { events } = row;
+      shared.journal.heard(row);
       // A flood is what comes within a moment, not what is found of an hour.
       if (!isLate) this.#presence.heard(events);
       this.#readers.heard(events);

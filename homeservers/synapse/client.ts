@@ -3,7 +3,9 @@
  * everything else. It is written apart from src/, so that what the program does is judged by something else.
  */
 import { randomUUID } from "node:crypto";
-import { awaitMessage } from "./sync.ts";
+
+const POLL_MS = 2_000;
+const TIMELINE_LIMIT = 50;
 
 export type Json = Record<string, unknown>;
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
@@ -20,6 +22,8 @@ export type RoomEvent = {
 };
 
 export type MessagesPage = { readonly chunk: RoomEvent[]; readonly start: string; readonly end?: string };
+
+type Sync = { next_batch: string; rooms?: { join?: Record<string, { timeline?: { events?: RoomEvent[] } }> } };
 
 export class MatrixRequestError extends Error {
   override readonly name = "MatrixRequestError";
@@ -177,5 +181,48 @@ function parse(text: string): Json {
     return JSON.parse(text) as Json;
   } catch {
     return { error: text };
+  }
+}
+
+/** Waits by long-polling `/sync`. */
+async function awaitMessage(
+  user: MatrixUser,
+  roomId: string,
+  isWanted: (event: RoomEvent) => boolean,
+  timeoutMs: number,
+): Promise<RoomEvent> {
+  const none = { not_types: ["*"] };
+  const filter = JSON.stringify({
+    account_data: none,
+    presence: none,
+    room: {
+      rooms: [roomId],
+      account_data: none,
+      ephemeral: none,
+      state: { lazy_load_members: true },
+      timeline: { limit: TIMELINE_LIMIT },
+    },
+  });
+  const deadline = performance.now() + timeoutMs;
+  let since: string | undefined;
+  const seen: string[] = [];
+  for (;;) {
+    const left = Math.max(0, deadline - performance.now());
+    // The first call answers at once with what is there.
+    const timeout = since === undefined ? 0 : Math.round(Math.min(POLL_MS, left));
+    const answer = await user.request("GET", "/_matrix/client/v3/sync", { filter, since, timeout });
+    if (answer.status >= 400) throw new MatrixRequestError(`${user.userId} GET /sync`, answer);
+    const sync = answer.body as Sync;
+    since = sync.next_batch;
+    const events = sync.rooms?.join?.[roomId]?.timeline?.events ?? [];
+    const wanted = events.find(isWanted);
+    if (wanted) return wanted;
+    for (const event of events) seen.push(`${event.type} of ${event.sender}`);
+    if (left === 0) {
+      const what = seen.length > 0 ? `It saw: ${seen.slice(-10).join(", ")}.` : "It saw none.";
+      throw new Error(
+        `${user.userId} waited ${timeoutMs / 1000} s for an event in ${roomId} that did not come. ${what}`,
+      );
+    }
   }
 }

@@ -1,13 +1,14 @@
-/** Writes what one Synapse needs before its first start: settings, log settings and signing key. */
+/** Writes what one Synapse needs before its first start: settings, log settings, signing key, and where they were prepared, tables. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 
 /** Lets whoever knows it create users (`Synapse.registerUser`). These servers listen on loopback and live for minutes. */
 export const REGISTRATION_SECRET = "loopback-only";
 
 export type ServerConfig = {
+  readonly python: string;
   readonly dir: string;
   readonly clientPort: number;
   readonly federationPort: number;
@@ -22,6 +23,7 @@ export type ServerConfig = {
 export type ConfigPaths = {
   readonly config: string;
   readonly log: string;
+  readonly database: string;
   readonly certificate: string;
   readonly key: string;
 };
@@ -31,6 +33,7 @@ export async function writeConfig(server: ServerConfig): Promise<ConfigPaths> {
   const paths = {
     config: inside("hs.yaml"),
     log: inside("hs.log"),
+    database: inside("hs.db"),
     certificate: inside("tls.crt"),
     key: inside("tls.key"),
   };
@@ -38,9 +41,16 @@ export async function writeConfig(server: ServerConfig): Promise<ConfigPaths> {
   await mkdir(server.dir, { recursive: true });
   // A restarted server is the same server: others remember its key.
   if (!existsSync(signingKey)) await writeFile(signingKey, newSigningKey(), { mode: 0o600 });
+  const prepared = preparedDatabase(server.python);
+  if (existsSync(prepared) && !existsSync(paths.database)) await copyFile(prepared, paths.database);
   await writeFile(inside("log.yaml"), asYaml(logSettings(paths.log)));
   await writeFile(paths.config, asYaml({ ...settings(server, paths, signingKey), ...server.settings }));
   return paths;
+}
+
+/** Where the database lies that new servers of this Python begin with (prepared-database.ts). */
+export function preparedDatabase(python: string): string {
+  return path.join(path.dirname(python), "..", "prepared.db");
 }
 
 /** JSON is YAML. */
@@ -67,7 +77,7 @@ function settings(server: ServerConfig, paths: ConfigPaths, signingKey: string):
     tls_certificate_path: paths.certificate,
     tls_private_key_path: paths.key,
     signing_key_path: signingKey,
-    database: { name: "sqlite3", args: { database: path.join(server.dir, "hs.db") } },
+    database: { name: "sqlite3", args: { database: paths.database } },
     media_store_path: path.join(server.dir, "media"),
     log_config: path.join(server.dir, "log.yaml"),
     app_service_config_files: server.registrations,

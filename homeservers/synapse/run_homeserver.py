@@ -24,21 +24,21 @@ def end_with_the_starter() -> None:
     os._exit(1)
 
 
-def main() -> None:
+def run(certificate: str, key: str, *arguments: str) -> None:
     # A Ctrl-C in the terminal reaches us too, but is meant for the starter, which stops its servers in its own order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_the_starter, daemon=True).start()
 
-    certificate, key = sys.argv[1:3]
     if not os.path.exists(certificate):
         from certificate import write_certificate
 
         write_certificate(certificate, key)
 
-    sys.argv = ["synapse.app.homeserver", *sys.argv[3:]]
+    sys.argv = ["synapse.app.homeserver", *arguments]
     from synapse.app.homeserver import main as run_synapse
 
     run_synapse()
 
 
-main()
+if __name__ == "__main__":
+    run(*sys.argv[1:])

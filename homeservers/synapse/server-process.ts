@@ -1,44 +1,23 @@
-/** The operating system's side of a Synapse: one child process that never outlives us. */
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import path from "node:path";
+/** One running Synapse, which never outlives us: how it is stopped, and how it ended. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { spawnChild, type Child } from "./child.ts";
+import { fork } from "./fork-server.ts";
 
-const RUNNER = path.join(import.meta.dirname, "run_homeserver.py");
 const STOP_TIMEOUT_MS = 10_000;
-const KEPT_OUTPUT = 8_000;
 
 export class ServerProcess {
-  readonly #child: ChildProcess;
+  readonly #child: Child;
   readonly #exited: Promise<void>;
-  #output = "";
   #end: string | undefined;
 
   /** `args`: those of run_homeserver.py. */
   constructor(python: string, args: readonly string[]) {
-    // stdin stays open as long as we live, whatever ends us; run_homeserver.py waits for its end.
-    // -B: another user's cache or a read-only clone is no reason for noise.
-    this.#child = spawn(python, ["-B", RUNNER, ...args], { stdio: ["pipe", "pipe", "pipe"] });
-    const keep = (chunk: Buffer): void => {
-      this.#output = (this.#output + chunk.toString("utf8")).slice(-KEPT_OUTPUT);
-    };
-    this.#child.stdout?.on("data", keep);
-    this.#child.stderr?.on("data", keep);
-    this.#child.stdin?.on("error", () => undefined);
-    this.#exited = new Promise((resolve) => {
-      this.#child.once("error", (error) => {
-        this.#end = error.message;
-        resolve();
-      });
-      this.#child.once("close", (code, signal) => {
-        this.#end ??= signal === null ? `exit code ${code ?? "unknown"}` : signal;
-        resolve();
-      });
-    });
+    this.#child = fork(python, args) ?? spawnChild(python, args);
+    this.#exited = this.#child.ended.then((how) => void (this.#end = how));
   }
 
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.#child.pid();
   }
 
   get isRunning(): boolean {
@@ -52,7 +31,7 @@ export class ServerProcess {
 
   /** What it wrote before its log took over. */
   get output(): string {
-    return this.#output;
+    return this.#child.output();
   }
 
   async stop(): Promise<void> {

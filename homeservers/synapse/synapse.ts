@@ -53,6 +53,7 @@ export class Synapse {
     const federationPort = options.federationPort ?? freeFederationPort;
     const serverName = options.serverName ?? `localhost:${federationPort}`;
     const paths = await writeConfig({
+      python: options.python,
       dir: options.dir,
       clientPort,
       federationPort,

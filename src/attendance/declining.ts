@@ -1,5 +1,6 @@
 import type { Clock } from "../model/clock.ts";
 import type { RoomId } from "../model/ids.ts";
+import { KeyedMutex } from "../model/keyed-mutex.ts";
 import type { Logger } from "../model/logger.ts";
 import type { AttendanceStore, MoveAnswer, PseudouserMoves } from "./contracts.ts";
 import type { Mover } from "./mover.ts";
@@ -26,19 +27,17 @@ const DECLINE_MS = 60_000;
 /** Declines invites of the pseudouser, one after the other, so that however many come they hold up no join. */
 export class Declining {
   readonly #parts: DecliningParts;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #mutex = new KeyedMutex();
 
   constructor(parts: DecliningParts) {
     this.#parts = parts;
   }
 
   decline(roomId: RoomId, reason: string): Promise<DeclineOutcome> {
-    const mine = this.#last.then(async () => {
+    return this.#mutex.run(null, async () => {
       await this.#parts.slots.free(roomId);
       return this.#parts.slots.run(roomId, ({ givesUp }) => this.#decline(roomId, reason, givesUp), true);
     });
-    this.#last = mine.catch(() => undefined);
-    return mine;
   }
 
   async #decline(roomId: RoomId, reason: string, givesUp: AbortSignal): Promise<DeclineOutcome> {

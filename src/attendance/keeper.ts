@@ -7,6 +7,7 @@ import type { Recorder } from "../ledger/recorder.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Attendance } from "../model/attendance.ts";
+import { restUntil, workUntil } from "../model/worker.ts";
 import type { AttendanceStore, PseudouserMoves } from "./contracts.ts";
 import { Declining, type DeclineOutcome } from "./declining.ts";
 import { LATELY_MS, lingerOf, type Visits } from "./linger.ts";
@@ -87,7 +88,14 @@ export class Keeper {
 
   async start(): Promise<void> {
     await this.#parts.store.recover(this.#parts.clock.now());
-    this.#loop = this.#run();
+    const { clock, desk, recorder, log } = this.#parts;
+    this.#loop = workUntil(this.#abort.signal, {
+      round: () => this.#round(),
+      signals: [desk.changed, recorder.ownChanged, this.stepped],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("keeper.round-failed", { error }),
+      clock,
+    });
   }
 
   /** Goes by other options from now on; a linger that has begun keeps its length. */
@@ -138,26 +146,12 @@ export class Keeper {
     return phase === "absent" || since >= Math.min(...this.#makings.values());
   }
 
-  async #run(): Promise<void> {
-    const { store, clock, desk, recorder, log } = this.#parts;
-    const abort = this.#abort.signal;
-    while (!abort.aborted) {
-      const stirred = new AbortController();
-      const over = AbortSignal.any([abort, stirred.signal]);
-      const changed = Promise.race([desk.changed.next(over), recorder.ownChanged.next(over), this.stepped.next(over)]);
-      try {
-        const free = this.#options.concurrency - this.#slots.counted;
-        const rooms = free > 0 ? await store.due(clock.now(), free, this.#slots.rooms) : [];
-        for (const roomId of rooms) this.#begin(roomId);
-        const next = free > rooms.length ? await store.nextDue(this.#slots.rooms) : null;
-        const wait = next === null ? LONGEST_SLEEP_MS : Math.min(LONGEST_SLEEP_MS, next - clock.now());
-        if (wait > 0) await Promise.race([changed, clock.sleep(wait, over)]);
-      } catch (error) {
-        log.error("keeper.round-failed", { error });
-        await clock.sleep(1_000, abort);
-      }
-      stirred.abort();
-    }
+  async #round(): Promise<number | null> {
+    const { store, clock } = this.#parts;
+    const free = this.#options.concurrency - this.#slots.counted;
+    const rooms = free > 0 ? await store.due(clock.now(), free, this.#slots.rooms) : [];
+    for (const roomId of rooms) this.#begin(roomId);
+    return free > rooms.length ? restUntil(await store.nextDue(this.#slots.rooms), clock) : null;
   }
 
   #begin(roomId: RoomId): void {

@@ -2,7 +2,8 @@ import type { Clock, Random } from "../model/clock.ts";
 import { sentenceOf } from "../model/errors.ts";
 import type { RoomId, UserId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
-import type { Signal } from "../model/signal.ts";
+import { Signal } from "../model/signal.ts";
+import { restUntil, workUntil } from "../model/worker.ts";
 import { foldEvent } from "../ledger/fold.ts";
 import type { RoomLoads } from "../ledger/ledger.ts";
 import { backoff } from "./backoff.ts";
@@ -41,6 +42,8 @@ export class RoomLoader {
   readonly #parts: LoaderParts;
   readonly #abort = new AbortController();
   readonly #running = new Map<RoomId, Promise<void>>();
+  /** Fires when a place is free. */
+  readonly #freed = new Signal();
   readonly #failures = new Map<RoomId, number>();
   #loop: Promise<void> = Promise.resolve();
 
@@ -49,7 +52,14 @@ export class RoomLoader {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    const { stirred, clock, log } = this.#parts;
+    this.#loop = workUntil(this.#abort.signal, {
+      round: () => this.#round(),
+      signals: [stirred, this.#freed],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("loader.round-failed", { error }),
+      clock,
+    });
   }
 
   async stop(): Promise<void> {
@@ -58,34 +68,23 @@ export class RoomLoader {
     await Promise.all(this.#running.values());
   }
 
-  async #run(): Promise<void> {
-    const { loads, clock, stirred, log } = this.#parts;
-    const abort = this.#abort.signal;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      const changed = stirred.next(over);
-      try {
-        const due = await loads.due(clock.now(), AT_ONCE + this.#running.size);
-        for (const { roomId, drop } of due) {
-          if (this.#running.size < AT_ONCE && !this.#running.has(roomId)) this.#begin(roomId, drop);
-        }
-        const next = this.#running.size > 0 ? null : await loads.nextDue();
-        const wait = next === null ? LONGEST_SLEEP_MS : Math.min(LONGEST_SLEEP_MS, next - clock.now());
-        if (wait > 0) await Promise.race([changed, clock.sleep(wait, over), ...this.#running.values()]);
-      } catch (error) {
-        log.error("loader.round-failed", { error });
-        await clock.sleep(1_000, abort);
-      }
-      round.abort();
+  async #round(): Promise<number | null> {
+    const { loads, clock } = this.#parts;
+    const due = await loads.due(clock.now(), AT_ONCE + this.#running.size);
+    for (const { roomId, drop } of due) {
+      if (this.#running.size < AT_ONCE && !this.#running.has(roomId)) this.#begin(roomId, drop);
     }
+    return this.#running.size > 0 ? null : restUntil(await loads.nextDue(), clock);
   }
 
   #begin(roomId: RoomId, drop: boolean): void {
     const work = (drop ? this.#drop(roomId) : this.#load(roomId))
       .then(() => void this.#failures.delete(roomId))
       .catch((error: unknown) => this.#failed(roomId, error))
-      .finally(() => this.#running.delete(roomId));
+      .finally(() => {
+        this.#running.delete(roomId);
+        this.#freed.notify();
+      });
     this.#running.set(roomId, work);
   }
 

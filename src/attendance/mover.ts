@@ -88,7 +88,7 @@ export class Mover {
     if (stopping.aborted) return;
     turn.waits();
     const { joinReason: reason, joinTimeout } = this.#parts.options();
-    const way = { via: await policy.routes(roomId, via), reason };
+    const way = { via: await policy.weighing.routes(roomId, via), reason };
     turn.server = way.via[0] ?? "";
     const isStopping = (): boolean => stopping.aborted;
     const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp, way.via);

@@ -5,6 +5,7 @@ import type { Lease } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import { Signal } from "../model/signal.ts";
 import type { Tenant } from "../model/tenant.ts";
+import { restUntil, workUntil } from "../model/worker.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import { joinedByInvite } from "./early-joins.ts";
 import type { MoveAnswer, StandIn, StandInMoves, StandInStore } from "./contracts.ts";
@@ -33,7 +34,6 @@ const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 60 * 60_000;
 const MAX_TRIES = 33;
 const LONGEST_SLEEP_MS = 60_000;
-const FAILED_MS = 1_000;
 
 /** What the room is told by a user that was invited: it is there, as everybody of its server. */
 export function hereAs(own: UserId): string {
@@ -82,27 +82,24 @@ export class StandIns {
     this.#added.notify();
   }
 
-  async run(abort: AbortSignal): Promise<void> {
-    const { store, clock, log } = this.#parts;
-    const isOver = (): boolean => abort.aborted;
-    while (!isOver()) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      const added = this.#added.next(over);
-      try {
-        const due = await store.due(clock.now(), BATCH);
-        for (const one of due) {
-          if (isOver()) return;
-          await this.#look(one, abort);
-        }
-        const wait = Math.min(LONGEST_SLEEP_MS, ((await store.nextDue()) ?? Infinity) - clock.now());
-        if (wait > 0) await Promise.race([added, clock.sleep(wait, over)]);
-      } catch (error) {
-        log.error("stand-ins.round-failed", { error });
-        await clock.sleep(FAILED_MS, abort);
-      }
-      round.abort();
+  run(abort: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts;
+    return workUntil(abort, {
+      round: () => this.#round(abort),
+      signals: [this.#added],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("stand-ins.round-failed", { error }),
+      clock,
+    });
+  }
+
+  async #round(abort: AbortSignal): Promise<number | null> {
+    const { store, clock } = this.#parts;
+    for (const one of await store.due(clock.now(), BATCH)) {
+      if (abort.aborted) return null;
+      await this.#look(one, abort);
     }
+    return restUntil(await store.nextDue(), clock);
   }
 
   /** One that is to let us in stays until we are in, or nobody of its tenant wants that any more. */

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import type { z } from "zod";
+import { ADMIN_BASE, ADMIN_ENDPOINTS, type AdminAnswer, type AdminEndpoints } from "../gateways/admin/api/endpoints.ts";
+import type { Endpoint, ParamsOf } from "../gateways/admin/api/endpoint.ts";
 import { EmissaryError, ERROR_CODES, sentenceOf, type ErrorCode } from "../model/errors.ts";
 import { isJsonObject } from "../model/json.ts";
 import type { AdminAccess } from "../platform/config/config.ts";
@@ -12,15 +13,15 @@ import { neutral } from "./text.ts";
 /** How long the daemon may take for an answer, milliseconds. It answers from its database, so more means that it hangs. */
 const TIMEOUT = 30_000;
 
-export interface Call<Schema extends z.ZodType> {
-  readonly method?: "GET" | "POST" | "DELETE";
-  /** Path segments after /_emissary/v1, not yet encoded. */
-  readonly path: readonly string[];
+type Name = keyof AdminEndpoints;
+
+/** What one endpoint is asked with. */
+export interface Call<One extends Name> {
+  readonly params?: Readonly<Record<ParamsOf<AdminEndpoints[One]["path"]>, string>>;
   readonly query?: Readonly<Record<string, string | number | readonly string[] | null>>;
   readonly body?: unknown;
-  /** Milliseconds, for a call that waits for another server. */
+  /** Milliseconds, in place of the endpoint's own patience. */
   readonly timeout?: number;
-  readonly answer: Schema;
 }
 
 /**
@@ -36,9 +37,13 @@ export class AdminClient {
     this.address = addressOf(access);
   }
 
-  async call<Schema extends z.ZodType>(call: Call<Schema>): Promise<z.output<Schema>> {
-    const { method = "GET", path, query = {}, body, timeout = TIMEOUT, answer } = call;
-    const url = new URL(`${this.address}/_emissary/v1/${path.map(encodeURIComponent).join("/")}`);
+  /** The answer as it came: keys that a newer daemon adds are in it, so that --json shows them. */
+  async call<One extends Name>(name: One, call: Call<One> = {}): Promise<AdminAnswer<One>> {
+    const { method, path, answer, patience = TIMEOUT }: Endpoint = ADMIN_ENDPOINTS[name];
+    const { query = {}, body, timeout = patience } = call;
+    const params: Readonly<Record<string, string>> = call.params ?? {};
+    const filled = path.replace(/:(\w+)/g, (_, param: string) => encodeURIComponent(params[param] ?? ""));
+    const url = new URL(`${this.address}${ADMIN_BASE}${filled}`);
     for (const [key, value] of Object.entries(query)) {
       for (const one of value === null ? [] : [value].flat()) url.searchParams.append(key, String(one));
     }
@@ -46,7 +51,7 @@ export class AdminClient {
     const json = parse(text);
     if (status >= 400) throw this.#refusal(status, json);
     const parsed = answer.safeParse(json);
-    if (parsed.success) return parsed.data;
+    if (parsed.success) return json as AdminAnswer<One>;
     const where = parsed.error.issues[0]?.path.map(String).join(".") ?? "";
     throw this.#foreign(where === "" ? "its answer has another form" : `its answer has another form at ${where}`);
   }

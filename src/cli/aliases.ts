@@ -1,18 +1,13 @@
 import type { Command } from "commander";
-import type { z } from "zod";
+import type { AliasAnswer as Alias } from "../gateways/admin/api/aliases.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, allPages, type AdminClient } from "./admin-client.ts";
-import { aliasesAnswer, aliasRepairedAnswer, aliasSweepAnswer } from "./answers.ts";
 import { CommandFailed, EXIT, isForeseen, wrongUsage } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
 import { table, type Column } from "./table.ts";
 import { moment, neutral } from "./text.ts";
 
 const PAGE = 100;
-/** The daemon waits a minute for the pseudouser to be in the room that an alias is to point to; this is longer, in milliseconds. */
-const REPAIR_TIMEOUT = 120_000;
-
-type Alias = z.output<typeof aliasesAnswer>["aliases"][number];
 
 interface Flags {
   json?: true;
@@ -36,7 +31,7 @@ export function addAliases(program: Command, io: Io): void {
       if (yes && !repair) throw wrongUsage("--yes belongs to --repair");
       const client = adminClient(command, io);
       if (sweep) {
-        await client.call({ method: "POST", path: ["aliases", "sweep"], answer: aliasSweepAnswer });
+        await client.call("aliasSweep");
         io.out("All aliases are being looked at; `emissary aliases` shows how they stand.");
         return;
       }
@@ -50,7 +45,7 @@ export function addAliases(program: Command, io: Io): void {
 async function listOf(client: AdminClient): Promise<{ readonly keep: boolean; readonly list: readonly Alias[] }> {
   let keep = true;
   const list = await allPages(async (after: string | null) => {
-    const page = await client.call({ path: ["aliases"], query: { limit: PAGE, after }, answer: aliasesAnswer });
+    const page = await client.call("aliases", { query: { limit: PAGE, after } });
     keep = page.keep;
     return { items: page.aliases, next: page.next };
   });
@@ -121,14 +116,7 @@ async function repairAll(client: AdminClient, list: readonly Alias[], yes: boole
 
 async function isRepaired(client: AdminClient, alias: Alias, io: Io): Promise<boolean> {
   try {
-    const path = ["aliases", alias.alias, "repair"];
-    await client.call({
-      method: "POST",
-      path,
-      body: alias.repair,
-      timeout: REPAIR_TIMEOUT,
-      answer: aliasRepairedAnswer,
-    });
+    await client.call("aliasRepair", { params: { alias: alias.alias }, body: alias.repair });
     io.out(neutral(`${alias.alias}: done, ${deed(alias)}`));
     return true;
   } catch (error) {

@@ -1,7 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
-import type { z } from "zod";
+import type { AuditAnswer } from "../gateways/admin/api/daemon.ts";
 import { adminClient, allPages } from "./admin-client.ts";
-import { auditAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { table } from "./table.ts";
 import { moment } from "./text.ts";
@@ -28,7 +27,7 @@ export function addAudit(program: Command, io: Io): void {
       let left = limit;
       const entries = await allPages(async (before: number | null) => {
         const query = { limit: Math.min(left, PAGE), before };
-        const page = await client.call({ path: ["audit"], query, answer: auditAnswer });
+        const page = await client.call("audit", { query });
         const items = page.entries.slice(0, left);
         left -= items.length;
         return { items, next: left === 0 ? null : page.next };
@@ -39,7 +38,7 @@ export function addAudit(program: Command, io: Io): void {
     });
 }
 
-function auditTable(entries: z.output<typeof auditAnswer>["entries"], width: number | null): string {
+function auditTable(entries: readonly AuditAnswer[], width: number | null): string {
   const rows = entries.map(({ at, actor, action, outcome, room_id, detail }) => [
     moment(at),
     actor,

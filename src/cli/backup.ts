@@ -4,13 +4,9 @@ import { EmissaryError } from "../model/errors.ts";
 import { systemClock } from "../platform/clock.ts";
 import { load } from "../platform/config/load.ts";
 import { adminClient, configPath } from "./admin-client.ts";
-import { backupAnswer } from "./answers.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { neutral } from "./text.ts";
-
-/** A large database on a slow disk takes its time, milliseconds. */
-const TIMEOUT = 60 * 60 * 1000;
 
 export function addBackup(program: Command, io: Io): void {
   program
@@ -27,14 +23,7 @@ export function addBackup(program: Command, io: Io): void {
 
 async function byDaemon(path: string, command: Command, io: Io): Promise<{ readonly bytes: number }> {
   try {
-    const body = { path };
-    return await adminClient(command, io).call({
-      method: "POST",
-      path: ["backup"],
-      body,
-      timeout: TIMEOUT,
-      answer: backupAnswer,
-    });
+    return await adminClient(command, io).call("backup", { body: { path } });
   } catch (error) {
     if (!(error instanceof CommandFailed) || error.exitCode !== EXIT.unreachable) throw error;
     return byOurselves(path, command, io, error);

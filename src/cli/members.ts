@@ -1,8 +1,7 @@
 import { Option, type Command } from "commander";
-import type { z } from "zod";
+import type { AdminAnswer } from "../gateways/admin/api/endpoints.ts";
 import { MEMBERSHIPS } from "../model/membership.ts";
 import { adminClient, allPages } from "./admin-client.ts";
-import { membersAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { checkedRoom, ROOM } from "./room-words.ts";
 import { table } from "./table.ts";
@@ -18,10 +17,10 @@ export function addMembers(program: Command, io: Io): void {
     .option("--json", "print JSON")
     .action(async (room: string, options: { membership?: string; json?: true }, command: Command) => {
       const client = adminClient(command, io);
-      const path = ["rooms", checkedRoom(room), "members"];
+      const params = { room: checkedRoom(room) };
       const members = await allPages(async (after: string | null) => {
         const query = { membership: options.membership ?? null, limit: PAGE, after };
-        const page = await client.call({ path, query, answer: membersAnswer });
+        const page = await client.call("members", { params, query });
         return { items: page.members, next: page.next };
       });
       if (options.json) outJson(io, members);
@@ -37,7 +36,7 @@ const COLUMNS = [
   { title: "", whole: true },
 ];
 
-function memberTable(members: z.output<typeof membersAnswer>["members"], width: number | null): string {
+function memberTable(members: AdminAnswer<"members">["members"], width: number | null): string {
   const rows = members.map(({ user_id, membership, displayname, pseudouser }) => [
     user_id,
     membership,

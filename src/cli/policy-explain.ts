@@ -1,17 +1,13 @@
 import type { Command } from "commander";
-import type { z } from "zod";
+import type { AdminAnswer } from "../gateways/admin/api/endpoints.ts";
 import { adminClient } from "./admin-client.ts";
-import { explainAnswer } from "./answers.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
 import { checkedRoom, gather, ROOM } from "./room-words.ts";
 import { facts } from "./table.ts";
 import { neutral, spoken } from "./text.ts";
 
-/** The homeserver may ask another one, which may be silent: longer than it waits for that, in milliseconds. */
-const EXPLAIN_TIMEOUT = 90_000;
-
-type Explanation = z.output<typeof explainAnswer>;
+type Explanation = AdminAnswer<"explain">;
 
 export function addPolicyExplain(group: Command, io: Io): void {
   group
@@ -22,11 +18,8 @@ export function addPolicyExplain(group: Command, io: Io): void {
     .option("--via <server>", "a server to ask through, for a room that ours does not know; repeat for more", gather)
     .option("--json", "print JSON")
     .action(async (room: string, options: { for: string; via?: string[]; json?: true }, command: Command) => {
-      const explanation = await adminClient(command, io).call({
-        path: ["policy", "explain"],
+      const explanation = await adminClient(command, io).call("explain", {
         query: { room: checkedRoom(room), for: options.for, via: options.via ?? [] },
-        timeout: EXPLAIN_TIMEOUT,
-        answer: explainAnswer,
       });
       if (options.json) outJson(io, explanation);
       else io.out(render(explanation));

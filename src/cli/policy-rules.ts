@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { adminClient } from "./admin-client.ts";
-import { ruleRemovedAnswer, ruleSetAnswer } from "./answers.ts";
 import type { Io } from "./io.ts";
 import { RULE_ARGUMENT, subjectOf } from "./policy-words.ts";
 import { neutral } from "./text.ts";
@@ -23,11 +22,8 @@ export function addPolicyRules(group: Command, io: Io): void {
       .option("--reason <text>", "why; refusals quote it")
       .action(async (what: string[], { reason }: { reason?: string }, command: Command) => {
         const { kind, entity } = subjectOf(what);
-        const { outcome, stands_for } = await adminClient(command, io).call({
-          method: "POST",
-          path: ["policy", "rules"],
+        const { outcome, stands_for } = await adminClient(command, io).call("ruleSet", {
           body: { kind, entity, verdict, reason: reason ?? null },
-          answer: ruleSetAnswer,
         });
         const how =
           outcome === "changed" ? ", in place of the rule there was" : outcome === "unchanged" ? " already" : "";
@@ -43,8 +39,7 @@ export function addPolicyRules(group: Command, io: Io): void {
     .argument("<what...>", RULE_ARGUMENT)
     .action(async (what: string[], _options: object, command: Command) => {
       const { kind, entity } = subjectOf(what);
-      const path = ["policy", "rules", kind, entity];
-      await adminClient(command, io).call({ method: "DELETE", path, answer: ruleRemovedAnswer });
+      await adminClient(command, io).call("ruleRemove", { params: { kind, entity } });
       io.out(`The rule about the ${kind} ${neutral(entity)} is removed.`);
     });
 }

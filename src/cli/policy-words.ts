@@ -1,4 +1,5 @@
 /** What the commands on policy share: reading kinds and globs, and telling of payers and cool-downs. */
+import type { StatusAnswer } from "../gateways/admin/api/daemon.ts";
 import { faultInEntity } from "../policy/entities.ts";
 import { ENTITY_KINDS, type EntityKind } from "../policy/rule.ts";
 import { wrongUsage } from "./exit.ts";
@@ -48,21 +49,8 @@ export function coolDownText(counts: Readonly<Record<string, number>>): string |
   return parts.length === 0 ? null : parts.join(", ");
 }
 
-interface Guard {
-  readonly rooms_attended: number;
-  readonly max_rooms: number;
-  readonly joins_under_way: number;
-  readonly max_joins_under_way: number;
-  readonly budgets: readonly {
-    readonly budget: string;
-    readonly joins: number;
-    readonly levels: readonly { readonly payer: string; readonly left: number }[];
-  }[];
-  readonly cool_downs: Readonly<Record<string, number>>;
-}
-
 /** The lines of `status` about what is nearly used up. */
-export function guardLines(guard: Guard): [string, string][] {
+export function guardLines(guard: StatusAnswer["policy"]): [string, string][] {
   const caps: [number, number, string][] = [
     [guard.rooms_attended, guard.max_rooms, "rooms (policy.max_rooms)"],
     [guard.joins_under_way, guard.max_joins_under_way, "joins under way (policy.max_joins_under_way)"],

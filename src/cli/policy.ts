@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import type { z } from "zod";
+import type { AdminAnswer } from "../gateways/admin/api/endpoints.ts";
 import { adminClient } from "./admin-client.ts";
-import { policyAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { addPolicyExplain } from "./policy-explain.ts";
 import { addPolicyRules } from "./policy-rules.ts";
@@ -9,7 +8,7 @@ import { coolDownText, payerText } from "./policy-words.ts";
 import { facts, table, type Cell } from "./table.ts";
 import { moment, spoken } from "./text.ts";
 
-type PolicyAnswer = z.output<typeof policyAnswer>;
+type PolicyAnswer = AdminAnswer<"policy">;
 type Rule = PolicyAnswer["rules"][number]["rules"][number];
 
 export function addPolicy(program: Command, io: Io): void {
@@ -19,7 +18,7 @@ export function addPolicy(program: Command, io: Io): void {
     .description("show limits, budgets and rules, and how much of them is used")
     .option("--json", "print JSON")
     .action(async (options: { json?: true }, command: Command) => {
-      const policy = await adminClient(command, io).call({ path: ["policy"], answer: policyAnswer });
+      const policy = await adminClient(command, io).call("policy");
       if (options.json) outJson(io, policy);
       else io.out(render(policy, io.width));
     });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { isMap, parseDocument, type Document } from "yaml";
 import { EmissaryError } from "../model/errors.ts";
 import { isServerName } from "../model/ids.ts";
-import { isJsonObject, stringAt } from "../model/json.ts";
+import { isJsonObject } from "../model/json.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
 import { ADMIN_TOKEN, SAMPLE_ADMIN_TOKEN } from "../platform/config/admin.ts";
 import { isLocalpart } from "../platform/config/pseudouser.ts";
@@ -13,6 +13,7 @@ import {
   registrationSchema,
   reservedIn,
   SAMPLE_TOKENS,
+  type Registration,
   type RegistrationTokens,
 } from "../platform/registration.ts";
 
@@ -36,54 +37,55 @@ export interface Former {
   readonly remarks: readonly string[];
 }
 
-export const NO_FORMER_FILES: Former = {
-  config: null,
-  tokens: null,
-  adminToken: null,
-  reserved: [],
-  told: null,
-  answers: {},
-  remarks: [],
-};
-
+/** Of files that are not there nothing is kept, and nothing is said of them. */
 export function formerFiles(paths: { registrationPath: string; configPath: string }): Former {
   const remarks: string[] = [];
-  const tokens = formerTokens(paths.registrationPath, remarks);
+  const { tokens, namespaces } = formerRegistration(paths.registrationPath, remarks);
   const config = formerConfig(paths.configPath, remarks);
-  const answers = formerAnswers(config);
-  const namespaces = formerNamespaces(paths.registrationPath, answers);
-  return { config, tokens, adminToken: formerAdminToken(config), ...namespaces, answers, remarks };
-}
-
-function formerNamespaces(
-  path: string,
-  { serverName, localpart = "" }: Former["answers"],
-): Pick<Former, "reserved" | "told"> {
-  if (!existsSync(path)) return { reserved: [], told: null };
-  const file = registrationSchema.pick({ namespaces: true }).safeParse(readable(path));
-  if (!file.success) return { reserved: [], told: null };
-  const { namespaces } = file.data;
-  if (serverName === undefined || !isServerName(serverName))
-    return { reserved: reservedIn(namespaces, null), told: null };
+  const at = (section: string, key: string, fits: (text: string) => boolean): string | undefined => {
+    const value = config?.getIn([section, key]);
+    return typeof value === "string" && fits(value) ? value : undefined;
+  };
+  const isUrl = (text: string): boolean => parseHttpUrl(text) !== null;
+  // Values with a mistake count as none: the operator is asked again.
+  const answers = {
+    homeserverUrl: at("homeserver", "url", isUrl),
+    serverName: at("homeserver", "server_name", isServerName),
+    url: at("appservice", "url", isUrl),
+    localpart: at("pseudouser", "localpart", isLocalpart),
+  };
+  const { serverName = "" } = answers;
+  const server = isServerName(serverName) ? serverName : null;
+  const own = server === null ? null : pseudouserOf(server, answers.localpart ?? "");
   return {
-    reserved: reservedIn(namespaces, pseudouserOf(serverName, localpart)),
-    told: {
-      aliases: claimsAll(namespaces, "#", serverName),
-      watchInvites: claimsAll(namespaces, "@", serverName),
-    },
+    config,
+    tokens,
+    adminToken: at("admin", "token", (token) => ADMIN_TOKEN.test(token) && token !== SAMPLE_ADMIN_TOKEN) ?? null,
+    reserved: namespaces === null ? [] : reservedIn(namespaces, own),
+    told:
+      namespaces === null || server === null
+        ? null
+        : { aliases: claimsAll(namespaces, "#", server), watchInvites: claimsAll(namespaces, "@", server) },
+    answers: Object.fromEntries(Object.entries(answers).filter(([, value]) => value !== undefined)),
+    remarks,
   };
 }
 
-function formerTokens(path: string, remarks: string[]): RegistrationTokens | null {
-  if (!existsSync(path)) return null;
-  const registration = registrationSchema.pick({ as_token: true, hs_token: true }).safeParse(readable(path));
-  if (!registration.success) {
+function formerRegistration(
+  path: string,
+  remarks: string[],
+): { readonly tokens: RegistrationTokens | null; readonly namespaces: Registration["namespaces"] | null } {
+  if (!existsSync(path)) return { tokens: null, namespaces: null };
+  const file = readable(path);
+  const namespaces = registrationSchema.pick({ namespaces: true }).safeParse(file).data?.namespaces ?? null;
+  const tokens = registrationSchema.pick({ as_token: true, hs_token: true }).safeParse(file);
+  if (!tokens.success) {
     remarks.push(`${path} holds no tokens that can be kept: it gets new ones.`);
-    return null;
+    return { tokens: null, namespaces };
   }
-  const { as_token: asToken, hs_token: hsToken } = registration.data;
+  const { as_token: asToken, hs_token: hsToken } = tokens.data;
   const isSample = asToken === SAMPLE_TOKENS.asToken || hsToken === SAMPLE_TOKENS.hsToken;
-  return isSample ? null : { asToken, hsToken };
+  return { tokens: isSample ? null : { asToken, hsToken }, namespaces };
 }
 
 function formerConfig(path: string, remarks: string[]): Document | null {
@@ -92,29 +94,6 @@ function formerConfig(path: string, remarks: string[]): Document | null {
   if (document !== null && isMap(document.contents)) return document;
   remarks.push(`${path} cannot be read as YAML: it is written anew, and nothing of it is kept.`);
   return null;
-}
-
-function formerAdminToken(config: Document | null): string | null {
-  const token = config?.getIn(["admin", "token"]);
-  return typeof token === "string" && ADMIN_TOKEN.test(token) && token !== SAMPLE_ADMIN_TOKEN ? token : null;
-}
-
-/** Values with a mistake count as none: the operator is asked again. */
-function formerAnswers(config: Document | null): Former["answers"] {
-  const at = (section: string, key: string, fits: (text: string) => boolean): string | undefined => {
-    const values: unknown = config?.toJS();
-    const inside = isJsonObject(values) ? values[section] : null;
-    const value = isJsonObject(inside) ? stringAt(inside, key) : null;
-    return value !== null && fits(value) ? value : undefined;
-  };
-  const isUrl = (text: string): boolean => parseHttpUrl(text) !== null;
-  const found = {
-    homeserverUrl: at("homeserver", "url", isUrl),
-    serverName: at("homeserver", "server_name", isServerName),
-    url: at("appservice", "url", isUrl),
-    localpart: at("pseudouser", "localpart", isLocalpart),
-  };
-  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));
 }
 
 function readable(path: string): unknown {

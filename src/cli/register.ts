@@ -10,7 +10,7 @@ import { freshTokens, makeRegistration, renderRegistration } from "../platform/r
 import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
 import type { Ask, Io } from "./io.ts";
 import { faultInReserved, warnOfReserved } from "./reserved.ts";
-import { formerFiles, NO_FORMER_FILES, type Former } from "./register-former.ts";
+import { formerFiles, type Former } from "./register-former.ts";
 import { DEFAULT_LISTEN, listenFor, writtenConfig } from "./register-config.ts";
 import { writeTogether } from "./write-file.ts";
 
@@ -77,7 +77,7 @@ async function register(flags: Flags, io: Io): Promise<void> {
     throw new CommandFailed(EXIT.failed, sentence);
   }
 
-  const former = present.length === 0 ? NO_FORMER_FILES : formerFiles({ registrationPath, configPath });
+  const former = formerFiles({ registrationPath, configPath });
   former.remarks.forEach((remark) => io.err(remark));
   const answers = await complete(flags, former, io);
   const tokens = (flags.rotate === true ? null : former.tokens) ?? freshTokens(io.random);

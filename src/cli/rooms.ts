@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import type { z } from "zod";
+import type { AdminAnswer } from "../gateways/admin/api/endpoints.ts";
 import { adminClient, allPages } from "./admin-client.ts";
-import { joinAnswer, leaveAnswer, roomAnswer, roomsAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { checkedRoom, gather, ROOM } from "./room-words.ts";
 import { facts, table, type Column } from "./table.ts";
@@ -10,8 +9,7 @@ import { addUpgradeCheck } from "./upgrade-check.ts";
 
 const PAGE = 500;
 
-/** The daemon waits a minute for a join before it says that joining goes on; this is longer, in milliseconds. */
-const JOIN_TIMEOUT = 90_000;
+type Room = AdminAnswer<"room">;
 
 export function addRooms(program: Command, io: Io): void {
   const rooms = program.command("rooms").description("see, join and leave rooms");
@@ -23,7 +21,7 @@ export function addRooms(program: Command, io: Io): void {
     .action(async (options: { json?: true }, command: Command) => {
       const client = adminClient(command, io);
       const list = await allPages(async (after: string | null) => {
-        const page = await client.call({ path: ["rooms"], query: { limit: PAGE, after }, answer: roomsAnswer });
+        const page = await client.call("rooms", { query: { limit: PAGE, after } });
         return { items: page.rooms, next: page.next };
       });
       if (options.json) outJson(io, list);
@@ -38,7 +36,7 @@ export function addRooms(program: Command, io: Io): void {
     .option("--json", "print JSON")
     .action(async (room: string, options: { json?: true }, command: Command) => {
       const client = adminClient(command, io);
-      const answer = await client.call({ path: ["rooms", checkedRoom(room)], answer: roomAnswer });
+      const answer = await client.call("room", { params: { room: checkedRoom(room) } });
       if (options.json) outJson(io, answer);
       else io.out(render(answer));
     });
@@ -50,14 +48,8 @@ export function addRooms(program: Command, io: Io): void {
     .option("--via <server>", "a server to join through, for a room that ours does not know; repeat for more", gather)
     .action(async (room: string, { via = [] }: { via?: string[] }, command: Command) => {
       const client = adminClient(command, io);
-      const path = ["rooms", checkedRoom(room), "join"];
-      const { room_id, phase } = await client.call({
-        method: "POST",
-        path,
-        body: { via },
-        timeout: JOIN_TIMEOUT,
-        answer: joinAnswer,
-      });
+      const params = { room: checkedRoom(room) };
+      const { room_id, phase } = await client.call("roomJoin", { params, body: { via } });
       io.out(`${neutral(room_id)}: ${neutral(phase)}`);
     });
 
@@ -67,15 +59,14 @@ export function addRooms(program: Command, io: Io): void {
     .argument("<room>", ROOM)
     .action(async (room: string, _options: object, command: Command) => {
       const client = adminClient(command, io);
-      const path = ["rooms", checkedRoom(room), "leave"];
-      const answer = await client.call({ method: "POST", path, answer: leaveAnswer });
+      const answer = await client.call("roomLeave", { params: { room: checkedRoom(room) } });
       io.out(neutral(leaveSentence(answer)));
     });
 
   addUpgradeCheck(rooms, io);
 }
 
-function leaveSentence({ room_id, released, holders }: z.output<typeof leaveAnswer>): string {
+function leaveSentence({ room_id, released, holders }: AdminAnswer<"roomLeave">): string {
   const first = released ? "the operator's lease has ended" : "the operator had no lease";
   if (holders.length > 0) return `${room_id}: ${first}; the pseudouser stays because of ${holders.join(", ")}`;
   return `${room_id}: ${first}; nobody holds the room, so the pseudouser leaves after the linger time`;
@@ -95,7 +86,7 @@ const COLUMNS: readonly Column[] = [
   { title: "REASON" },
 ];
 
-function roomTable(rooms: z.output<typeof roomsAnswer>["rooms"], width: number | null): string {
+function roomTable(rooms: AdminAnswer<"rooms">["rooms"], width: number | null): string {
   const rows = rooms.map((room) => [
     room.room_id,
     room.name ?? room.canonical_alias,
@@ -107,7 +98,7 @@ function roomTable(rooms: z.output<typeof roomsAnswer>["rooms"], width: number |
   return table(COLUMNS, rows, width);
 }
 
-function render(room: z.output<typeof roomAnswer>): string {
+function render(room: Room): string {
   const leases = room.leases.map(({ holder, taken_at, expires_at }): [string, string] => [
     "lease",
     `${holder}, since ${moment(taken_at)}${expires_at === null ? "" : `, until ${moment(expires_at)}`}`,
@@ -117,7 +108,7 @@ function render(room: z.output<typeof roomAnswer>): string {
     ["room", room.room_id],
     ["name", room.name],
     ["alias", room.canonical_alias],
-    ["phase", room.since === null ? room.phase : `${room.phase}, since ${moment(room.since)}`],
+    ["phase", `${room.phase}, since ${moment(room.since)}`],
     ...(why === null ? [] : ([["reason", room.code === null ? why : `${why} (${room.code})`]] as const)),
     ["own membership", room.own_membership],
     ["members", listed(Object.entries(room.members).map(([membership, count]) => `${count} ${membership}`))],
@@ -137,7 +128,7 @@ function render(room: z.output<typeof roomAnswer>): string {
   ]);
 }
 
-function shunned({ code, reason, until }: NonNullable<z.output<typeof roomAnswer>["cool_down"]>): string {
+function shunned({ code, reason, until }: NonNullable<Room["cool_down"]>): string {
   return `until ${moment(until)}: ${reason} (${code})`;
 }
 

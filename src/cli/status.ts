@@ -1,14 +1,14 @@
 import type { Command } from "commander";
-import type { z } from "zod";
+import type { StatusAnswer } from "../gateways/admin/api/daemon.ts";
 import { adminClient } from "./admin-client.ts";
-import { statusAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { guardLines } from "./policy-words.ts";
 import { facts } from "./table.ts";
 import { deliveryLines } from "./tenant-delivery.ts";
 import { moment, neutral, spoken } from "./text.ts";
 
-type Laggard = z.output<typeof statusAnswer>["journal"]["held_by"][number];
+type Status = StatusAnswer;
+type Laggard = Status["journal"]["held_by"][number];
 
 export function addStatus(program: Command, io: Io): void {
   program
@@ -16,13 +16,13 @@ export function addStatus(program: Command, io: Io): void {
     .description("show how the running daemon is doing")
     .option("--json", "print JSON")
     .action(async (options: { json?: true }, command: Command) => {
-      const status = await adminClient(command, io).call({ path: ["status"], answer: statusAnswer });
+      const status = await adminClient(command, io).call("status");
       if (options.json) outJson(io, status);
       else io.out(render(status));
     });
 }
 
-function render(status: z.output<typeof statusAnswer>): string {
+function render(status: Status): string {
   const { homeserver, rooms, leases, journal, intake } = status;
   const { present, joining, leaving, refused, loading } = rooms;
   const last = intake.last_at === null ? "none yet" : `the last at ${moment(intake.last_at)}`;
@@ -54,7 +54,7 @@ function render(status: z.output<typeof statusAnswer>): string {
   ]);
 }
 
-function restoredLines(restored: z.output<typeof statusAnswer>["restored"]): readonly [string, string][] {
+function restoredLines(restored: Status["restored"]): readonly [string, string][] {
   if (restored === null) return [];
   const { written_until: from, lost_until: lost } = restored;
   const written = from === null ? "" : ` It was last written at ${moment(from)}`;
@@ -62,7 +62,7 @@ function restoredLines(restored: z.output<typeof statusAnswer>["restored"]): rea
   return [["database", `restored: it is not the one that ran here before.${written}${until}`]];
 }
 
-function deliverySentence({ state, since, cause }: z.output<typeof statusAnswer>["delivery"]): string {
+function deliverySentence({ state, since, cause }: Status["delivery"]): string {
   if (state === "flowing" || since === null) return neutral(state);
   const word = cause === null ? "it can reach us" : `it cannot reach us: ${neutral(cause)}`;
   return `${neutral(state)}: the homeserver has not sent what happened in rooms since ${moment(since)}; ${word}`;

@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import { ANY_ROOM, DEFAULT_ACTIONS, TENANT_ACTIONS } from "../model/tenant.ts";
 import { faultsInRooms, faultsInTypes } from "../policy/grants.ts";
 import { adminClient } from "./admin-client.ts";
-import { tenant } from "./answers.ts";
 import { wrongUsage } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { actionsIn, checkedId, grantTexts, pinTexts } from "./tenant-words.ts";
@@ -28,9 +27,8 @@ export function addTenantAllow(group: Command, io: Io): void {
     .option("--type <glob...>", "the event types that send, state and room-state are for; without it, every type")
     .option("--only", "in place of all that it may, what invites gave it included")
     .action(async (id: string, options: AllowOptions, command: Command) => {
-      const path = ["tenants", checkedId(id), "grants"];
-      const body = checkedGrant(options);
-      const answer = await adminClient(command, io).call({ method: "POST", path, body, answer: tenant });
+      const call = { params: { id: checkedId(id) }, body: checkedGrant(options) };
+      const answer = await adminClient(command, io).call("tenantAllow", call);
       io.out(`The tenant ${neutral(answer.id)} may now:`);
       for (const text of grantTexts(answer.grants)) io.out(`  ${neutral(text)}`);
       for (const text of pinTexts(answer.id, answer.grants)) io.out(`  ${neutral(text)}`);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
+import type { TenantAnswer } from "../gateways/admin/api/tenants.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, type AdminClient } from "./admin-client.ts";
-import { pausedAnswer, pingAnswer, replayedAnswer, skippedAnswer, type TenantAnswer } from "./answers.ts";
 import { isForeseen, wrongUsage } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { moment, neutral } from "./text.ts";
@@ -16,7 +16,7 @@ export function addTenantDelivery(group: Command, io: Io): void {
     .description("hold a tenant's events back until resume; they are kept for it")
     .argument("<id>")
     .action(async (id: string, _options: object, command: Command) => {
-      await adminClient(command, io).call({ method: "POST", path: pathTo(id, "pause"), answer: pausedAnswer });
+      await adminClient(command, io).call("tenantPause", { params: { id: checkedId(id) } });
       io.out(`The tenant ${id} is paused: its events are kept until \`emissary tenant resume ${id}\`.`);
     });
 
@@ -25,7 +25,7 @@ export function addTenantDelivery(group: Command, io: Io): void {
     .description("give a paused tenant its events again, beginning with those that were kept")
     .argument("<id>")
     .action(async (id: string, _options: object, command: Command) => {
-      await adminClient(command, io).call({ method: "POST", path: pathTo(id, "resume"), answer: pausedAnswer });
+      await adminClient(command, io).call("tenantResume", { params: { id: checkedId(id) } });
       io.out(`The tenant ${id} is given its events again.`);
     });
 
@@ -35,10 +35,8 @@ export function addTenantDelivery(group: Command, io: Io): void {
     .argument("<id>")
     .requiredOption("--from <seq|time>", "a number of the journal, or a time such as 2026-01-31T12:00Z")
     .action(async (id: string, options: { from: string }, command: Command) => {
-      const path = pathTo(id, "replay");
-      const body = beginningOf(options.from);
-      const client = adminClient(command, io);
-      const { from_seq: from } = await client.call({ method: "POST", path, body, answer: replayedAnswer });
+      const call = { params: { id: checkedId(id) }, body: beginningOf(options.from) };
+      const { from_seq: from } = await adminClient(command, io).call("tenantReplay", call);
       io.out(`The tenant ${id} is given again what concerns it, beginning with number ${from} of the journal.`);
     });
 
@@ -48,9 +46,8 @@ export function addTenantDelivery(group: Command, io: Io): void {
     .argument("<id>")
     .argument("<event>", "the event's ID, as tenant show names it")
     .action(async (id: string, event: string, _options: object, command: Command) => {
-      const path = pathTo(id, "skip");
-      const client = adminClient(command, io);
-      const { skipped } = await client.call({ method: "POST", path, body: { event_id: event }, answer: skippedAnswer });
+      const call = { params: { id: checkedId(id) }, body: { event_id: event } };
+      const { skipped } = await adminClient(command, io).call("tenantSkip", call);
       io.out(
         `The tenant ${id} never gets ${neutral(skipped.event_id)} (number ${skipped.seq} of the journal); what follows is on its way.`,
       );
@@ -69,9 +66,9 @@ function stuckText(id: string, { event_id, room_id, type, bytes, since }: NonNul
 export async function tellPing(client: AdminClient, io: Io, { id, url }: TenantAnswer): Promise<void> {
   if (url === null) return;
   try {
-    const ping = await client.call({ method: "POST", path: pathTo(id, "ping"), answer: pingAnswer });
+    const ping = await client.call("tenantPing", { params: { id } });
     if (ping.ok) io.err(`It answers at ${neutral(url)}.`);
-    else io.err(`${neutral(ping.sentence ?? "It does not answer.")} (emissary doctor tries it again.)`);
+    else io.err(`${neutral(ping.sentence)} (emissary doctor tries it again.)`);
   } catch (error) {
     if (!isForeseen(error)) throw error;
     io.err(`Whether it answers at ${neutral(url)} could not be tried: ${sentenceOf(error)}`);
@@ -104,10 +101,6 @@ export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant
     const line = `${tenant} ${state}, ${lag_events} events behind${oldest}${why}`;
     return [["tenant", line], ...(stuck === null ? [] : [["", stuckText(tenant, stuck)] as [string, string]])];
   });
-}
-
-function pathTo(id: string, what: string): string[] {
-  return ["tenants", checkedId(id), what];
 }
 
 function beginningOf(from: string): { from_seq: number } | { from_at: number } {

@@ -3,7 +3,6 @@ import { InvalidArgumentError, type Command } from "commander";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { faultInExpression } from "../platform/expressions.ts";
 import { adminClient, configPath } from "./admin-client.ts";
-import { tenant } from "./answers.ts";
 import { wrongUsage } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { reserveTenant } from "./reserved.ts";
@@ -81,7 +80,7 @@ export function addTenantSet(group: Command, io: Io): void {
     .option(...CA)
     .option("--no-ca", "the public authorities vouch for its URL")
     .action(async (id: string, options: SettingOptions, command: Command) => {
-      const path = ["tenants", checkedId(id), "set"];
+      const params = { id: checkedId(id) };
       const given = Object.fromEntries(
         Object.entries(options).filter(([name]) => command.getOptionValueSource(name) === "cli"),
       );
@@ -89,7 +88,7 @@ export function addTenantSet(group: Command, io: Io): void {
       if (Object.keys(body).length === 0)
         throw wrongUsage("nothing to set: `emissary tenant set --help` lists the settings");
       const client = adminClient(command, io);
-      const answer = await client.call({ method: "POST", path, body, answer: tenant });
+      const answer = await client.call("tenantSet", { params, body });
       io.out(`The tenant ${neutral(answer.id)} has its new settings.`);
       if ("url" in body || "users" in body || "ephemeral" in body) {
         io.err(

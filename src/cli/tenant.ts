@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { z } from "zod";
+import type { Told } from "../gateways/admin/api/endpoint.ts";
+import type { TenantAnswer as Tenant } from "../gateways/admin/api/tenants.ts";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";
-import { registrationSchema, renderRegistration, type Registration } from "../platform/registration.ts";
+import { renderRegistration, type Registration } from "../platform/registration.ts";
 import { adminClient, configPath } from "./admin-client.ts";
-import { removedAnswer, tenant, tenantsAnswer, type TenantAnswer } from "./answers.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
 import { outJson, type Io } from "./io.ts";
 import { coversOrdinaryUsers, reserveTenant } from "./reserved.ts";
@@ -17,8 +17,6 @@ import { addTenantDelivery, deliveryFacts, tellPing } from "./tenant-delivery.ts
 import { addTenantSet, bytesOf, CA, checkedSettings, MAX_TRANSACTION, type SettingOptions } from "./tenant-set.ts";
 import { actionsIn, checkedId, grantsInShort, grantTexts, overlapTexts, pinTexts } from "./tenant-words.ts";
 import { takeNewFile, writeTogether } from "./write-file.ts";
-
-const withRegistration = z.looseObject({ tenant, registration: registrationSchema });
 
 const HEADING = `Emissary's registration for one of its tenants. Load it as the appservice's registration file, and give the appservice
 the address of Emissary's gateway as its homeserver's.`;
@@ -50,7 +48,7 @@ export function addTenant(program: Command, io: Io): void {
       const file = options.out === undefined ? null : await takeNewFile(options.out);
       let answer;
       try {
-        answer = await client.call({ method: "POST", path: ["tenants"], body, answer: withRegistration });
+        answer = await client.call("tenantAdd", { body });
       } catch (error) {
         await file?.giveUp();
         throw error;
@@ -77,7 +75,7 @@ export function addTenant(program: Command, io: Io): void {
     .description("list the tenants")
     .option("--json", "print JSON")
     .action(async (options: { json?: true }, command: Command) => {
-      const { tenants } = await adminClient(command, io).call({ path: ["tenants"], answer: tenantsAnswer });
+      const { tenants } = await adminClient(command, io).call("tenants");
       if (options.json) outJson(io, tenants);
       else if (tenants.length === 0) io.err("No tenants. `emissary tenant add ID` adds one.");
       else io.out(tenantTable(tenants, io.width));
@@ -89,7 +87,7 @@ export function addTenant(program: Command, io: Io): void {
     .argument("<id>")
     .option("--json", "print JSON")
     .action(async (id: string, options: { json?: true }, command: Command) => {
-      const answer = await adminClient(command, io).call({ path: ["tenants", checkedId(id)], answer: tenant });
+      const answer = await adminClient(command, io).call("tenant", { params: { id: checkedId(id) } });
       if (options.json) outJson(io, answer);
       else io.out(render(answer));
     });
@@ -107,13 +105,13 @@ export function addTenant(program: Command, io: Io): void {
       "write the registration to a file, new or the tenant's former one, instead of standard output",
     )
     .action(async (id: string, options: { out?: string }, command: Command) => {
-      const path = ["tenants", checkedId(id), "rotate"];
+      const params = { id: checkedId(id) };
       const { out } = options;
       if (out !== undefined && existsSync(out) && !isRegistrationOf(out, id)) {
         throw new CommandFailed(EXIT.failed, `${out} is not a registration of ${id} and is not overwritten.`);
       }
       const client = adminClient(command, io);
-      const answer = await client.call({ method: "POST", path, answer: withRegistration });
+      const answer = await client.call("tenantRotate", { params });
       await handOver(answer.registration, out, io);
       io.err(`The tenant ${neutral(answer.tenant.id)} has new tokens; those it had are no longer accepted.`);
       sayWhere(io, out);
@@ -124,13 +122,12 @@ export function addTenant(program: Command, io: Io): void {
     .description("remove a tenant, its tokens and its leases")
     .argument("<id>")
     .action(async (id: string, _options: object, command: Command) => {
-      const path = ["tenants", checkedId(id)];
-      const answer = await adminClient(command, io).call({ method: "DELETE", path, answer: removedAnswer });
+      const answer = await adminClient(command, io).call("tenantRemove", { params: { id: checkedId(id) } });
       io.out(`Removed the tenant ${id}; ${answer.leases_ended} of its leases ended.`);
     });
 }
 
-async function handOver(registration: Registration, out: string | undefined, io: Io): Promise<void> {
+async function handOver(registration: Told<Registration>, out: string | undefined, io: Io): Promise<void> {
   const text = renderRegistration(registration, HEADING);
   if (out === undefined) {
     io.out(text.trimEnd());
@@ -162,7 +159,7 @@ function isRegistrationOf(path: string, id: string): boolean {
   return isJsonObject(file) && file["id"] === id && "as_token" in file;
 }
 
-function tenantTable(tenants: readonly TenantAnswer[], width: number | null): string {
+function tenantTable(tenants: readonly Tenant[], width: number | null): string {
   const columns = [
     { title: "TENANT", whole: true },
     { title: "SENDER", whole: true },
@@ -182,7 +179,7 @@ function tenantTable(tenants: readonly TenantAnswer[], width: number | null): st
   return table(columns, rows, width);
 }
 
-function render(answer: TenantAnswer): string {
+function render(answer: Tenant): string {
   return facts([
     ["tenant", answer.id],
     ["sender", answer.sender],
@@ -204,7 +201,7 @@ function render(answer: TenantAnswer): string {
 }
 
 /** That the tenant's `/sync` could not go on from its token. */
-function syncAnewLines(anew: TenantAnswer["sync_anew"]): readonly [string, string][] {
+function syncAnewLines(anew: Tenant["sync_anew"]): readonly [string, string][] {
   if (anew === null) return [];
   const why = anew.why === "restored" ? "a backup was restored since" : "the journal no longer goes back so far";
   return [["missed", `its sync began anew at ${moment(anew.at)}: ${why}, and what came after its token is lost to it`]];

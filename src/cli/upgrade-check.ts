@@ -1,13 +1,9 @@
 import type { Command } from "commander";
-import type { z } from "zod";
+import type { AdminAnswer } from "../gateways/admin/api/endpoints.ts";
 import { adminClient } from "./admin-client.ts";
-import { upgradeCheckAnswer } from "./answers.ts";
 import { outJson, type Io } from "./io.ts";
 import { checkedRoom, gather, ROOM } from "./room-words.ts";
 import { neutral } from "./text.ts";
-
-/** The daemon may ask another server. Milliseconds. */
-const TIMEOUT = 60_000;
 
 export function addUpgradeCheck(rooms: Command, io: Io): void {
   rooms
@@ -17,23 +13,22 @@ export function addUpgradeCheck(rooms: Command, io: Io): void {
     .option("--via <server>", "a server that is in the room, for one that ours does not know; repeat for more", gather)
     .option("--json", "print JSON")
     .action(async (room: string, { via = [], json }: { via?: string[]; json?: true }, command: Command) => {
-      const path = ["rooms", checkedRoom(room), "upgrade-check"];
-      const client = adminClient(command, io);
-      const answer = await client.call({ path, query: { via }, timeout: TIMEOUT, answer: upgradeCheckAnswer });
+      const params = { room: checkedRoom(room) };
+      const answer = await adminClient(command, io).call("upgradeCheck", { params, query: { via } });
       if (json) outJson(io, answer);
       else io.out(render(answer));
     });
 }
 
-const STANDINGS: Readonly<Record<string, string>> = {
+const STANDINGS = {
   moved: "has MSC1777's room version already",
   counts: "is public and world-readable, which counts as peekable in today's versions",
   closed: "does not count as peekable",
-};
+} as const;
 
-function render({ room_id, standing, notes, today }: z.output<typeof upgradeCheckAnswer>): string {
+function render({ room_id, standing, notes, today }: AdminAnswer<"upgradeCheck">): string {
   return [
-    `${neutral(room_id)} ${STANDINGS[standing] ?? neutral(standing)}.`,
+    `${neutral(room_id)} ${STANDINGS[standing]}.`,
     "",
     ...notes.flatMap(({ topic, now, then }) => [neutral(topic), `  now   ${neutral(now)}`, `  then  ${neutral(then)}`]),
     "",

@@ -1,4 +1,5 @@
-import type { Journal, JournalEntry } from "../ledger/journal.ts";
+import type { JournalEntry } from "../ledger/journal.ts";
+import type { SharedJournal } from "../ledger/shared-journal.ts";
 import type { Signal } from "../model/signal.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isUserId, type RoomId, type TenantId, type UserId } from "../model/ids.ts";
@@ -11,7 +12,6 @@ import { addresseeOf } from "../policy/invites.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import type { Coverage, EventOwners, Span } from "./contracts.ts";
 import { Makers, type Making } from "./makers.ts";
-import { SharedJournal } from "./shared-journal.ts";
 
 export interface FeedLimits {
   readonly events: number;
@@ -42,16 +42,8 @@ export interface Feed {
   read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece>;
 }
 
-export interface MakersFeed {
-  /**
-   * The homeserver is about to be asked for a room for the tenant. Its first events come before anybody knows that they are the
-   * tenant's, and nobody is to be past them when that is known: until `done`, the tenant's feed stops before a room that we made.
-   */
-  making(tenant: TenantId): Promise<Making>;
-}
-
 export interface FeedParts {
-  readonly journal: Pick<Journal, "read" | "bounds">;
+  readonly journal: Pick<SharedJournal, "read" | "bounds">;
   readonly coverage: Coverage;
   /** Fired when there may be more to read than the journal has grown by. */
   readonly news: Signal;
@@ -60,19 +52,19 @@ export interface FeedParts {
   readonly own: UserId;
 }
 
+/** Entries read at once. */
+const BATCH = 100;
 /** Entries that one piece looks at, and after how many it lets others have their turn. */
 const MAX_LOOKED_AT = 5_000;
 const MAX_AT_ONCE = 200;
 
 /** The feed of all tenants. */
-export class JournalFeed implements Feed, MakersFeed {
+export class JournalFeed implements Feed {
   readonly #parts: FeedParts;
-  readonly #journal: SharedJournal;
   readonly #makers: Makers;
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
-    this.#journal = new SharedJournal(parts.journal);
     this.#makers = new Makers(parts.own, parts.news);
   }
 
@@ -82,7 +74,7 @@ export class JournalFeed implements Feed, MakersFeed {
     let bytes = 0;
     let upTo = after;
     for (let lookedAt = 0; upTo < end;) {
-      const found = await this.#journal.following(upTo);
+      const found = await this.#parts.journal.read(upTo, BATCH);
       const entries = found.filter(({ seq }) => seq <= end);
       const spans = await this.#spansOf(tenant, entries);
       const viewer = await this.#viewerOf(tenant, entries);
@@ -110,11 +102,10 @@ export class JournalFeed implements Feed, MakersFeed {
     return { events, upTo, isMore: false };
   }
 
-  /** Told of what came: where that redacts something, the journal is read anew. */
-  heard(events: readonly RoomEvent[]): void {
-    if (events.some(({ type }) => type === "m.room.redaction")) this.#journal.forget();
-  }
-
+  /**
+   * The homeserver is about to be asked for a room for the tenant. Its first events come before anybody knows that they are the
+   * tenant's, and nobody is to be past them when that is known: until `done`, the tenant's feed stops before a room that we made.
+   */
   async making(tenant: TenantId): Promise<Making> {
     return this.#makers.begin(tenant, (await this.#parts.journal.bounds()).last);
   }

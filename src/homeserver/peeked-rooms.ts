@@ -1,12 +1,13 @@
 import type { EventsPage, PagePosition, PeekedRooms, RoomBeginning } from "../gateways/peek/msc2753/contracts.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomId, UserId } from "../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../model/json.ts";
 import type { BytesHeld } from "../model/bytes-held.ts";
 import { answerOf, AnswerTooLarge, readWhole, type Answer, type HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
+import { objectsOf, OpenRoom } from "./open-room.ts";
 
-/** A room's whole state with all its members; and a hundred events. */
+/** A room's whole state with all its members; and a hundred events, which are held whole. */
 const BEGINNING_BYTES = 64 * 1024 * 1024;
 const EVENTS_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 60_000;
@@ -26,25 +27,28 @@ export class HomeserverPeekedRooms implements PeekedRooms {
 
   async beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone"> {
     const path = `${CLIENT}/rooms/${encodeURIComponent(roomId)}/initialSync`;
-    const asked = this.#ask(token, path, { limit: String(limit) }, { bytes: BEGINNING_BYTES, abort });
-    const answer = await asked.catch((error: unknown) => {
-      throw error instanceof AnswerTooLarge ? stateTooLarge(error) : error;
+    const query = { limit: String(limit) };
+    const response = await this.#client.open("GET", path, {
+      token,
+      asPseudouser: false,
+      query,
+      abort,
+      timeout: TIMEOUT_MS,
     });
-    if (!("chunk" in answer)) {
-      if (isRefusal(answer.failure)) return "gone";
-      throw failureOf(answer.failure, "show a room that is peeked into");
+    if (response.statusCode !== 200) {
+      const failure = await answerOf(response);
+      if (isRefusal(failure)) return "gone";
+      throw failureOf(failure, "show a room that is peeked into");
     }
-    const { membership = null, messages = null, state = null, account_data = null } = answer.chunk;
-    const end = isJsonObject(messages) ? stringAt(messages, "end") : null;
-    if (!isJsonObject(messages) || end === null) throw unreadable("initialSync");
-    return {
-      membership: typeof membership === "string" ? membership : null,
-      state: objectsOf(state),
-      events: objectsOf(messages["chunk"]),
-      start: stringAt(messages, "start"),
-      end,
-      accountData: objectsOf(account_data),
-    };
+    const room = new OpenRoom(response, BEGINNING_BYTES, this.#held.open(token, abort, null));
+    abort.addEventListener("abort", () => room.drop(), { once: true });
+    if (abort.aborted) room.drop();
+    try {
+      return beginningOf(room, await room.begin());
+    } catch (error) {
+      room.drop();
+      throw error instanceof AnswerTooLarge ? stateTooLarge(error) : error;
+    }
   }
 
   async events(
@@ -67,10 +71,15 @@ export class HomeserverPeekedRooms implements PeekedRooms {
   }
 
   async membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null> {
-    const room = `${CLIENT}/rooms/${encodeURIComponent(roomId)}`;
-    const path = `${room}/state/m.room.member/${encodeURIComponent(userId)}`;
+    const path = memberPath(roomId, userId);
     const answer = await this.#client.call("GET", path, { token, asPseudouser: false, abort });
     return answer.status === 200 ? stringAt(answer.body, "membership") : null;
+  }
+
+  async member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null> {
+    const options = { token, asPseudouser: false, query: { format: "event" }, abort };
+    const { status, body } = await this.#client.call("GET", memberPath(roomId, userId), options);
+    return status === 200 ? body : null;
   }
 
   async filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null> {
@@ -102,12 +111,27 @@ export class HomeserverPeekedRooms implements PeekedRooms {
   }
 }
 
-function isRefusal({ status }: Answer): boolean {
-  return status === 403 || status === 404;
+function beginningOf(room: OpenRoom, { told, state }: Awaited<ReturnType<OpenRoom["begin"]>>): RoomBeginning {
+  const { messages = null } = told;
+  const end = isJsonObject(messages) ? stringAt(messages, "end") : null;
+  if (!isJsonObject(messages) || end === null) throw unreadable("initialSync");
+  return {
+    membership: stringAt(told, "membership"),
+    state: state ?? [],
+    events: objectsOf(messages["chunk"]),
+    start: stringAt(messages, "start"),
+    end,
+    accountData: objectsOf(told["account_data"]),
+    rest: state === null ? room : null,
+  };
 }
 
-function objectsOf(list: JsonValue | undefined): readonly JsonObject[] {
-  return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
+function memberPath(roomId: RoomId, userId: UserId): string {
+  return `${CLIENT}/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(userId)}`;
+}
+
+function isRefusal({ status }: Answer): boolean {
+  return status === 403 || status === 404;
 }
 
 function stateTooLarge(cause: unknown): EmissaryError {

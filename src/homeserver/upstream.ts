@@ -18,6 +18,7 @@ import { isUnknownDevice, type PseudouserDevice } from "./device.ts";
 import { EntryRewriter, rewrittenPieces } from "./entries.ts";
 import { gathered } from "./gather.ts";
 import { screened } from "./screened.ts";
+import { OVER } from "../model/over.ts";
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
 const HOP_BY_HOP = new Set([
@@ -127,7 +128,7 @@ export class HomeserverUpstream implements Upstream {
     const headers = passedOn(request.headers);
     // An answer that has begun is not broken off, so it hangs on a signal of its own.
     const takenBack = new AbortController();
-    const takeBack = (): void => takenBack.abort();
+    const takeBack = (): void => takenBack.abort(OVER);
     abort.addEventListener("abort", takeBack, { once: true });
     try {
       const asked = revision === undefined ? headers : readable(headers);

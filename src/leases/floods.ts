@@ -6,7 +6,7 @@ import type { Logger } from "../model/logger.ts";
 import { remember } from "../model/remember.ts";
 import type { Signal } from "../model/signal.ts";
 import type { FloodMeter } from "../policy/flood.ts";
-import type { Policy } from "../policy/policy.ts";
+import type { Weighing } from "../policy/weighing.ts";
 
 export interface FloodOutcome {
   /** Of whom the leases were that ended. */
@@ -26,7 +26,7 @@ export interface FloodStore {
 export interface FloodsParts {
   readonly meter: FloodMeter;
   readonly store: FloodStore;
-  readonly policy: Pick<Policy, "isExcepted">;
+  readonly weighing: Pick<Weighing, "isExcepted">;
   /** Is fired when leases ended. */
   readonly ended: Signal;
   /** Told of leases that ended so. */
@@ -65,8 +65,8 @@ export class Floods {
   }
 
   async #leave(roomId: RoomId): Promise<void> {
-    const { store, policy, ended, refused, flooded, clock, log } = this.#parts;
-    if (await policy.isExcepted(roomId)) return;
+    const { store, weighing, ended, refused, flooded, clock, log } = this.#parts;
+    if (await weighing.isExcepted(roomId)) return;
     const now = clock.now();
     const reason = "the room sent more events than policy.max_event_rate allows";
     const outcome = await store.flood(roomId, reason, now);

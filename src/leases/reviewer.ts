@@ -6,6 +6,7 @@ import type { Logger } from "../model/logger.ts";
 import { remember } from "../model/remember.ts";
 import { Signal } from "../model/signal.ts";
 import type { Verdict, VerdictCode } from "../model/verdict.ts";
+import { restUntil, workUntil, type Work } from "../model/worker.ts";
 import type { Policy } from "../policy/policy.ts";
 
 /** A room whose leases are to be judged again. */
@@ -110,48 +111,43 @@ export class Reviewer {
   }
 
   /** Asks for reviews whenever the signal fires; at first, too, where that is due. */
-  async #askWhen(whose: "all" | "tenants", signal: Signal, abort: AbortSignal, atFirst: boolean): Promise<void> {
-    const { store, clock, log } = this.#parts;
+  #askWhen(whose: "all" | "tenants", signal: Signal, abort: AbortSignal, atFirst: boolean): Promise<void> {
+    const { store, clock } = this.#parts;
     let isDue = atFirst;
-    while (!abort.aborted) {
-      const turn = new AbortController();
-      const over = AbortSignal.any([abort, turn.signal]);
-      const changed = signal.next(over);
-      try {
+    return this.#work(abort, {
+      round: async () => {
         if (isDue) {
           await store.askAll(whose, clock.now());
           this.#asked.notify();
           await clock.sleep(LOOK_MS, abort);
         }
         isDue = true;
-        await changed;
-      } catch (error) {
-        log.error("reviewer.round-failed", { error });
-        await clock.sleep(FIRST_PAUSE_MS, abort);
-      }
-      turn.abort();
-    }
+        return null;
+      },
+      signals: [signal],
+    });
   }
 
-  async #rounds(abort: AbortSignal): Promise<void> {
-    const { store, committed, stepped, clock, log } = this.#parts;
-    while (!abort.aborted) {
-      const turn = new AbortController();
-      const over = AbortSignal.any([abort, turn.signal]);
-      const changed = Promise.race([committed, stepped, this.#asked].map((signal) => signal.next(over)));
-      try {
+  #rounds(abort: AbortSignal): Promise<void> {
+    const { store, committed, stepped, clock } = this.#parts;
+    let pause = 0;
+    return this.#work(abort, {
+      round: async () => {
         const due = await store.due(clock.now(), BATCH);
         for (const ticket of due) await this.#review(ticket, abort);
-        const next = await store.nextDue();
-        const wait = next === null ? LONGEST_SLEEP_MS : Math.min(LONGEST_SLEEP_MS, next - clock.now());
-        if (wait > 0) await Promise.race([changed, clock.sleep(wait, over)]);
-        await clock.sleep(due.length > 0 ? BREATH_MS : LOOK_MS, abort);
-      } catch (error) {
-        log.error("reviewer.round-failed", { error });
-        await clock.sleep(FIRST_PAUSE_MS, abort);
-      }
-      turn.abort();
-    }
+        pause = due.length > 0 ? BREATH_MS : LOOK_MS;
+        return restUntil(await store.nextDue(), clock);
+      },
+      signals: [committed, stepped, this.#asked],
+      longest: LONGEST_SLEEP_MS,
+      pause: () => pause,
+    });
+  }
+
+  #work(abort: AbortSignal, work: Omit<Work, "failed" | "failedRest" | "clock">): Promise<void> {
+    const { clock, log } = this.#parts;
+    const failed = (error: unknown): void => log.error("reviewer.round-failed", { error });
+    return workUntil(abort, { ...work, failed, failedRest: FIRST_PAUSE_MS, clock });
   }
 
   async #review(ticket: ReviewTicket, abort: AbortSignal): Promise<void> {

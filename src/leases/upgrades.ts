@@ -5,7 +5,8 @@ import { isRoomId, serverOf, type RoomId, type ServerName } from "../model/ids.t
 import type { Holder, Lease } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Room } from "../model/room.ts";
-import type { Signal } from "../model/signal.ts";
+import { Signal } from "../model/signal.ts";
+import { restUntil, workUntil } from "../model/worker.ts";
 import { Budgets, type Payer } from "../policy/budgets.ts";
 import type { LeaseDesk } from "./desk.ts";
 import type { Followers } from "./followers.ts";
@@ -60,7 +61,6 @@ const OF_ONE_SERVER = 4;
 /** Tickets that are read to choose from. */
 const BATCH = 200;
 const LONGEST_SLEEP_MS = 10_000;
-const FAILED_MS = 1_000;
 const FIRST_PAUSE_MS = 15_000;
 const LONGEST_PAUSE_MS = 6 * 60 * 60_000;
 /** A room that cannot be got into, so that it cannot be told whether it replaces the old one, is given up after this. */
@@ -92,32 +92,29 @@ export class Upgrades {
   /** Looks under way, with the server of the old room's maker. */
   readonly #running = new Map<RoomId, string>();
   readonly #work = new Set<Promise<void>>();
+  /** Fires when a look is over. */
+  readonly #freed = new Signal();
 
   constructor(parts: UpgradesParts) {
     this.#parts = parts;
     this.#budgets = new Budgets(LOOKS, parts.clock);
   }
 
-  /** Until the signal aborts. A round that fails is told and made again. */
+  /** Until the signal aborts. */
   async run(abort: AbortSignal): Promise<void> {
     const { store, signals, clock, log } = this.#parts;
-    while (!abort.aborted) {
-      const turn = new AbortController();
-      const over = AbortSignal.any([abort, turn.signal]);
-      const changed = Promise.race(signals.map((signal) => signal.next(over)));
-      try {
+    await workUntil(abort, {
+      round: async () => {
         const isAnyBegun = await this.#round(abort);
-        const next = await store.nextDue(this.#busy());
-        const wait = next === null ? LONGEST_SLEEP_MS : Math.min(LONGEST_SLEEP_MS, next - clock.now());
+        const rest = restUntil(await store.nextDue(this.#busy()), clock);
         // Where there is no place for what is due, a place becomes free when a look is over.
-        const pause = wait > 0 ? wait : isAnyBegun ? 0 : LONGEST_SLEEP_MS;
-        if (pause > 0) await Promise.race([changed, clock.sleep(pause, over), ...this.#work]);
-      } catch (error) {
-        log.error("upgrades.round-failed", { error });
-        await clock.sleep(FAILED_MS, abort);
-      }
-      turn.abort();
-    }
+        return isAnyBegun || rest === null || rest > 0 ? rest : null;
+      },
+      signals: [...signals, this.#freed],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("upgrades.round-failed", { error }),
+      clock,
+    });
     await Promise.all(this.#work);
   }
 
@@ -134,6 +131,7 @@ export class Upgrades {
       const work: Promise<void> = this.#see(ticket, abort).finally(() => {
         this.#running.delete(ticket.from);
         this.#work.delete(work);
+        this.#freed.notify();
       });
       this.#work.add(work);
     }

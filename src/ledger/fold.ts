@@ -2,7 +2,6 @@ import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isRoomId, isUserId, serverOf, type EventId, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
 import { ownerIn } from "../model/attribution.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../model/json.ts";
-import type { LeaseEnd } from "../model/lease.ts";
 import { isMembership, type Member } from "../model/membership.ts";
 import { replacedBy } from "../model/redaction.ts";
 
@@ -23,7 +22,7 @@ export const ROOM_FIELDS = [
 ] as const;
 export type RoomField = (typeof ROOM_FIELDS)[number];
 
-/** What an event changes in the ledger. `own` changes carry their consequences, so that these are committed with their cause. */
+/** What an event changes in the ledger. What follows from a change is committed with it (follower.ts). */
 export type LedgerChange =
   | {
       readonly kind: "member";
@@ -32,8 +31,8 @@ export type LedgerChange =
       readonly replaces: EventId | null;
       /** True for the pseudouser's own membership. */
       readonly own: boolean;
-      /** For `own`: how the leases of the room end, where this membership means that somebody put us out. */
-      readonly ends: LeaseEnd | null;
+      /** For `own`: how our stay ends, where somebody put us out. */
+      readonly ends: "kicked" | "banned" | null;
       /** For `own`: the reason that the event gives, cut to a bound. */
       readonly reason: string | null;
       /** For `own`, where it is an invite: the room that the inviter says this one replaces. */

@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../model/clock.ts";
+import { KeyedMutex } from "../model/keyed-mutex.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import type { EventId, RoomId, UserId } from "../model/ids.ts";
 import { written } from "../model/json.ts";
@@ -7,6 +8,7 @@ import { foldEvent, type LedgerChange } from "./fold.ts";
 import type { LedgerWriter, Recorded, SetAside } from "./ledger.ts";
 import { RecentEventIds } from "./recent-event-ids.ts";
 import { RecentIds } from "./recent-ids.ts";
+import type { WrittenRow } from "./shared-journal.ts";
 
 /** How many events a repetition is known within: several times what a homeserver holds back and sends again. */
 export const EVENT_MEMORY = 50_000;
@@ -56,17 +58,17 @@ export class Recorder {
   readonly #clock: Clock;
   readonly #events: RecentEventIds;
   readonly #transactions = new RecentIds(TRANSACTION_MEMORY);
-  readonly #brought: (events: readonly RoomEvent[], isLate: boolean) => void;
+  readonly #brought: (row: WrittenRow, isLate: boolean) => void;
   #received = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #mutex = new KeyedMutex();
 
-  /** @param brought told of new events once they are written; it does not throw, and does little */
+  /** @param brought told of each row of the journal once it is written, in order; it does not throw, and does little */
   constructor(
     writer: LedgerWriter,
     own: UserId,
     clock: Clock,
     random: Random,
-    brought: (events: readonly RoomEvent[], isLate: boolean) => void = () => {},
+    brought: (row: WrittenRow, isLate: boolean) => void = () => {},
   ) {
     this.#brought = brought;
     this.#events = new RecentEventIds(EVENT_MEMORY, random);
@@ -100,9 +102,7 @@ export class Recorder {
 
   /** Resolves after the commit; rejects, and has changed nothing, where the commit failed. One at a time, in order of calls. */
   record(incoming: IncomingTransaction): Promise<RecordOutcome> {
-    const mine = this.#turn.then(() => this.#record(incoming));
-    this.#turn = mine.catch(() => undefined);
-    return mine;
+    return this.#mutex.run(null, () => this.#record(incoming));
   }
 
   /**
@@ -124,9 +124,7 @@ export class Recorder {
    * @returns how many had not come
    */
   recordLate(roomId: RoomId, events: readonly RoomEvent[]): Promise<number> {
-    const mine = this.#turn.then(() => this.#recordLate(roomId, events));
-    this.#turn = mine.catch(() => undefined);
-    return mine;
+    return this.#mutex.run(null, () => this.#recordLate(roomId, events));
   }
 
   async #recordLate(roomId: RoomId, events: readonly RoomEvent[]): Promise<number> {
@@ -134,18 +132,20 @@ export class Recorder {
     for (let at = 0; at < missing.length; at += LATE_AT_ONCE) {
       const fresh = missing.slice(at, at + LATE_AT_ONCE);
       const changes = fresh.flatMap((event) => foldEvent(event, this.#own)).filter(({ kind }) => kind === "redaction");
-      await this.#writer.record({
+      const body = Buffer.from(written({ events: fresh }));
+      const receivedAt = this.#clock.now();
+      const { firstSeq } = await this.#writer.record({
         txnId: LATE,
         digest: "",
-        receivedAt: this.#clock.now(),
-        body: Buffer.from(written({ events: fresh })),
+        receivedAt,
+        body,
         eventIds: fresh.map((event) => event.event_id),
         changes,
         setAside: [],
         ...(fresh.some(isStateEvent) ? { reload: roomId } : {}),
       });
       for (const event of fresh) this.#events.add(event.event_id);
-      this.#brought(fresh, true);
+      this.#brought({ firstSeq, receivedAt, events: fresh, bytes: body.length }, true);
       this.committed.notify();
     }
     return missing.length;
@@ -162,12 +162,13 @@ export class Recorder {
     const changes: LedgerChange[] = [];
     for (const event of fresh) changes.push(...foldEvent(event, this.#own));
 
+    const receivedAt = this.#clock.now();
     let recorded: Recorded | null = null;
     if (fresh.length > 0 || setAside.length > 0) {
       recorded = await this.#writer.record({
         txnId: incoming.txnId,
         digest: incoming.digest,
-        receivedAt: this.#clock.now(),
+        receivedAt,
         body,
         eventIds: fresh.map((event) => event.event_id),
         changes,
@@ -176,9 +177,12 @@ export class Recorder {
     }
     this.#transactions.add(key);
     for (const event of fresh) this.#events.add(event.event_id);
-    if (fresh.length > 0) {
+    if (fresh.length > 0 && recorded !== null) {
+      const { firstSeq } = recorded;
+      const { withTexts } = incoming;
+      const row = { firstSeq, receivedAt, events: fresh, bytes: body.length };
       this.#received += fresh.length;
-      this.#brought(fresh, false);
+      this.#brought(withTexts === undefined ? row : { ...row, withTexts }, false);
       this.committed.notify();
     }
     if (changes.some(concernsUs)) this.ownChanged.notify();

@@ -1,8 +1,6 @@
-import type { Clock } from "../model/clock.ts";
-import type { Logger } from "../model/logger.ts";
 import { AuditLimiter, type AuditEnd } from "./audit-cut.ts";
 import { BATCH, cutOf, type JournalEdges, type JournalRow, type RetentionLimits } from "./cut.ts";
-import { laggardsOf, tellLaggards, type Laggard, type Reader } from "./laggards.ts";
+import { laggardsOf, type Laggard, type Reader } from "./laggards.ts";
 
 /** What journal and audit hold. Told from the ends of both, so that asking costs nothing however long they are. */
 export interface HistoryExtent {
@@ -28,9 +26,6 @@ export interface HistoryStore extends AuditEnd {
 
 /** Read at once to learn the journal's size. */
 const MEASURED = 1_000;
-/** Between two steps where nothing more was to be done, and where there is more, milliseconds. */
-const ROUND_MS = 60_000;
-const PAUSE_MS = 20;
 
 /** What one small step has removed. */
 export interface Removed {
@@ -123,31 +118,5 @@ export class HistoryLimiter implements History {
     const gone = await this.#store.trim(through);
     for (const row of gone) if (row.firstSeq <= this.#measured) this.#bytes -= row.bytes;
     return gone.length === 0 ? null : { rows: gone.length, through };
-  }
-}
-
-export interface RetentionParts {
-  readonly limiter: HistoryLimiter;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly abort: AbortSignal;
-}
-
-/** Keeps journal and audit within their limits until the signal aborts. A step that fails is told and made again. */
-export async function limitHistory({ limiter, clock, log, abort }: RetentionParts): Promise<void> {
-  let told: readonly Laggard[] = [];
-  while (!abort.aborted) {
-    let wait = ROUND_MS;
-    try {
-      const { journal, audit, isMore } = await limiter.step(clock.now());
-      if (journal !== null) log.debug("retention.journal-cut", { ...journal });
-      if (audit > 0) log.debug("retention.audit-cut", { rows: audit });
-      tellLaggards(told, limiter.laggards, log);
-      told = limiter.laggards;
-      if (isMore) wait = PAUSE_MS;
-    } catch (error) {
-      log.error("retention.round-failed", { error });
-    }
-    await clock.sleep(wait, abort);
   }
 }

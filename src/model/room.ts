@@ -1,6 +1,9 @@
 import type { EventId, RoomId, ServerName, TenantId, UserId } from "./ids.ts";
 import type { Membership } from "./membership.ts";
 
+/** How many upgrades of a room are followed, forth or back. */
+export const MAX_UPGRADES = 10;
+
 /**
  * How much of a room the ledger holds.
  * `none`: nothing but what events brought; `wanted`: we are in it and its state and members are still to be fetched;

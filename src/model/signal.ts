@@ -3,11 +3,11 @@
  * it: a waiter reads what is true from storage before it waits and after it woke.
  */
 export class Signal {
-  #waiting: (() => void)[] = [];
+  #waiting = new Set<() => void>();
 
   notify(): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
+    this.#waiting = new Set();
     for (const wake of waiting) wake();
   }
 
@@ -17,10 +17,10 @@ export class Signal {
     return new Promise((resolve) => {
       const wake = (): void => {
         abort.removeEventListener("abort", wake);
-        this.#waiting = this.#waiting.filter((other) => other !== wake);
+        this.#waiting.delete(wake);
         resolve();
       };
-      this.#waiting.push(wake);
+      this.#waiting.add(wake);
       abort.addEventListener("abort", wake, { once: true });
     });
   }

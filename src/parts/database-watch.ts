@@ -2,6 +2,8 @@ import type { Opened } from "../ledger/openings.ts";
 import type { Clock } from "../model/clock.ts";
 import type { EmissaryError } from "../model/errors.ts";
 import type { Logger } from "../model/logger.ts";
+import { Signal } from "../model/signal.ts";
+import { workUntil } from "../model/worker.ts";
 
 /** Between two rows that are written only to see whether that can be done, milliseconds; and while it could not. */
 const BEAT_MS = 30_000;
@@ -37,7 +39,8 @@ export interface DatabaseWatchParts {
 export class DatabaseWatch {
   readonly #parts: DatabaseWatchParts;
   #fault: { readonly cause: string; readonly at: number } | null = null;
-  #round = new AbortController();
+  /** Fires when a write failed after all had gone well. */
+  readonly #broke = new Signal();
 
   constructor(parts: DatabaseWatchParts) {
     this.#parts = parts;
@@ -61,7 +64,7 @@ export class DatabaseWatch {
     if (!isNew) return;
     isWritable(false);
     log.error("database.not-writable", { error });
-    this.#round.abort();
+    this.#broke.notify();
   };
 
   /** Tells the operator of what was found when the database was opened. */
@@ -81,30 +84,35 @@ export class DatabaseWatch {
 
   async #note(database: WatchedDatabase, abort: AbortSignal): Promise<void> {
     const { clock } = this.#parts;
-    while (!abort.aborted) {
-      await clock.sleep(NOTE_MS, abort);
-      // Where not even reading works the beat tells.
-      await database.note(clock.now()).catch(() => undefined);
-    }
+    await clock.sleep(NOTE_MS, abort);
+    const round = async (): Promise<number> => {
+      await database.note(clock.now());
+      return NOTE_MS;
+    };
+    // Where not even reading works the beat tells.
+    await workUntil(abort, { round, failed: () => {}, failedRest: NOTE_MS, clock });
   }
 
-  async #beat(database: WatchedDatabase, abort: AbortSignal): Promise<void> {
+  #beat(database: WatchedDatabase, abort: AbortSignal): Promise<void> {
     const { clock, log, isWritable } = this.#parts;
-    while (!abort.aborted) {
-      this.#round = new AbortController();
-      const before = this.#fault;
-      try {
-        await database.beat(clock.now());
-        if (before !== null && before === this.#fault && clock.now() - before.at >= QUIET_MS) {
-          this.#fault = null;
-          isWritable(true);
-          log.info("database.writable-again", {});
+    return workUntil(abort, {
+      round: async () => {
+        const before = this.#fault;
+        try {
+          await database.beat(clock.now());
+          if (before !== null && before === this.#fault && clock.now() - before.at >= QUIET_MS) {
+            this.#fault = null;
+            isWritable(true);
+            log.info("database.writable-again", {});
+          }
+        } catch (error) {
+          if (this.#fault === null) log.error("database.beat-failed", { error });
         }
-      } catch (error) {
-        if (this.#fault === null) log.error("database.beat-failed", { error });
-      }
-      const wait = this.#fault === null ? BEAT_MS : AGAIN_MS;
-      await clock.sleep(wait, this.#fault === null ? AbortSignal.any([abort, this.#round.signal]) : abort);
-    }
+        return this.#fault === null ? BEAT_MS : AGAIN_MS;
+      },
+      signals: [this.#broke],
+      failed: (error) => log.error("database.beat-failed", { error }),
+      clock,
+    });
   }
 }

@@ -1,11 +1,12 @@
 import type { FastifyInstance } from "fastify";
 import type { Keeper } from "../attendance/keeper.ts";
 import type { StandIns } from "../attendance/stand-ins.ts";
-import type { Feed, MakersFeed } from "../feed/feed.ts";
+import type { JournalFeed } from "../feed/feed.ts";
 import type { Couriers } from "../gateways/delivery/couriers.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { RoomEvent } from "../model/event.ts";
+import { KeyedMutex } from "../model/keyed-mutex.ts";
 import { BytesHeld } from "../model/bytes-held.ts";
 import type { TenantId } from "../model/ids.ts";
 import type { Pointers } from "../policy/pointers.ts";
@@ -18,7 +19,6 @@ import { TenantRates } from "../gateways/act/checks/rate.ts";
 import { Refusals } from "../gateways/act/checks/refusals.ts";
 import { Repeats } from "../gateways/act/checks/repeats.ts";
 import { Typists } from "../gateways/act/checks/typists.ts";
-import { Turns } from "../gateways/act/checks/turns.ts";
 import { SharedAnnotations } from "../gateways/act/events/annotations.ts";
 import { HalfMade } from "../gateways/act/rooms/half-made.ts";
 import { actSurface } from "../gateways/act/routes.ts";
@@ -31,6 +31,7 @@ import type { Identity } from "../gateways/peek/contracts.ts";
 import { SharedLook } from "../gateways/peek/look/look.ts";
 import { SharedPolls } from "../gateways/peek/look/polls.ts";
 import { SharedRooms } from "../gateways/peek/look/rooms.ts";
+import { AskersWords } from "../gateways/peek/look/words.ts";
 import { Strangers } from "../gateways/peek/look/strangers.ts";
 import { PeekChanges } from "../gateways/peek/msc2753/changes.ts";
 import { RoomNews } from "../gateways/peek/msc2753/news.ts";
@@ -53,7 +54,7 @@ import type { Shared } from "./shared.ts";
 
 /** What the gateway shares with the rest of Emissary. */
 export interface GatewayParts extends Shared {
-  readonly feed: Feed & MakersFeed;
+  readonly feed: JournalFeed;
   readonly recorder: Recorder;
   readonly tenants: Tenants;
   readonly desk: LeaseDesk;
@@ -148,7 +149,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     typists: new Typists(clock),
     receipts: couriers,
     repeats: new Repeats(storage.sent, clock),
-    turns: new Turns(),
+    mutex: new KeyedMutex<string>(),
     count: (outcome) => metrics.actRequests.inc({ outcome }),
     personas: storage.personas,
     media: storage.media,
@@ -180,10 +181,16 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const forUsers = client.of("users");
   const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
   const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);
-  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown: (token) => users.forget(token) });
+  const askers = new HomeserverAskers(forUsers);
+  const words = new AskersWords(askers, clock);
+  const unknown = (token: string): void => {
+    users.forget(token);
+    words.doubt(token);
+  };
+  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown });
   const reader = readerOf(config.homeserver.serverName);
   const isClaimed = config.registration.claimsReader;
-  const news = new RoomNews(storage.journal);
+  const news = new RoomNews(parts.journal);
   const changes = new PeekChanges({
     store: storage.peeks,
     signals: [recorder.ownChanged, desk.changed],
@@ -194,12 +201,10 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     const rooms = new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, isRaw, clock });
     return new SharedLook({ rooms, news, clock, stopping });
   };
-  const shared = {
-    strangers: new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) }),
-    askers: new HomeserverAskers(forUsers),
-  };
+  const strangers = new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) });
   const alone = new HomeserverPeekedRooms(forUsers, usersHeld);
-  const peekedRooms = new SharedRooms({ alone, look: lookAs(true), ...shared });
+  const sharedRooms = { alone, look: lookAs(true), strangers };
+  const peekedRooms = new SharedRooms({ ...sharedRooms, askers });
   const peeker = new Peeker({
     desk,
     leases: {
@@ -237,12 +242,15 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     peeker,
     devices: new DeviceSync({
       ...views,
+      followed: new SharedRooms({ ...sharedRooms, askers: words }),
+      words,
       identify: async (token) => deviceOf(await users.identify(token)),
       identifyNow: async (token) => deviceOf(await users.identifyNow(token)),
     }),
-    polls: new SharedPolls({ look: lookAs(false), ...shared, clock }),
+    polls: new SharedPolls({ look: lookAs(false), strangers, askers, words }),
     sliding: new SlidingSync({ ...views, peeker, identify: (token) => users.identifyNow(token) }),
     peeks: storage.peeks,
+    words,
     peekedRooms,
     routes,
     health: parts.health,

@@ -102,7 +102,7 @@ export class Guard {
 
   /** Goes by a configuration that was read anew. */
   configure(policy: Config["policy"]): void {
-    this.policy.setLimits(policy);
+    this.policy.weighing.setLimits(policy);
     this.#budgets.setBudgets(budgetsOf(policy));
     this.rules.configure(configuredRules(policy));
   }

@@ -11,7 +11,6 @@ import type { Recorder } from "../ledger/recorder.ts";
 import { Floods } from "../leases/floods.ts";
 import { Followers } from "../leases/followers.ts";
 import { Reviewer } from "../leases/reviewer.ts";
-import { sweepLeases } from "../leases/sweeper.ts";
 import { Upgrades } from "../leases/upgrades.ts";
 import type { RoomEvent } from "../model/event.ts";
 import { Signal } from "../model/signal.ts";
@@ -29,7 +28,6 @@ export class Presence {
   readonly keeper: Keeper;
   readonly standIns: StandIns;
   readonly #shared: Shared;
-  readonly #guard: Guard;
   readonly #reviewer: Reviewer;
   readonly #upgrades: Upgrades;
   readonly #floods: Floods;
@@ -43,7 +41,6 @@ export class Presence {
     const { config, own, storage, client, states, metrics, clock, random, log } = shared;
     const { policy, rules, tenants, desk, refusals, refused } = guard;
     this.#shared = shared;
-    this.#guard = guard;
     const moves = new HomeserverMoves(client);
     this.standIns = new StandIns({
       own,
@@ -85,7 +82,7 @@ export class Presence {
     this.#floods = new Floods({
       meter: new FloodMeter(config.policy.maxEventRate, own),
       store: storage.reviews,
-      policy,
+      weighing: policy.weighing,
       ended: desk.changed,
       refused,
       flooded: () => metrics.roomsFlooded.inc(),
@@ -190,14 +187,13 @@ export class Presence {
 
   /** What it does in the background; each settles some time after the stop. */
   async start(): Promise<readonly Promise<unknown>[]> {
-    const { storage, clock, log, stopping: abort } = this.#shared;
+    const { stopping: abort } = this.#shared;
     await this.keeper.start();
     this.#loader.start();
     return [
       this.#reviewer.run(abort),
       this.standIns.run(abort),
       this.#upgrades.run(abort),
-      sweepLeases({ store: storage.leases, changed: this.#guard.desk.changed, clock, log, abort }),
       reconcileForever(this.#reconciler, abort),
     ];
   }

@@ -8,9 +8,8 @@ import { HomeserverAliasDirectory } from "../homeserver/alias-directory.ts";
 import { HomeserverInvitePermission } from "../homeserver/invite-permission.ts";
 import type { Keeper } from "../attendance/keeper.ts";
 import { EVENT_MEMORY, TRANSACTION_MEMORY, type Recorder } from "../ledger/recorder.ts";
-import { pruneJournal } from "../ledger/pruning.ts";
-import { HistoryLimiter, limitHistory } from "../ledger/retention.ts";
-import { forgetStrangers } from "../ledger/strangers.ts";
+import { cleanUp } from "../ledger/cleaning.ts";
+import { HistoryLimiter } from "../ledger/retention.ts";
 import type { RoomEvent } from "../model/event.ts";
 import type { Config } from "../platform/config/config.ts";
 import { Pusher } from "../platform/http/push.ts";
@@ -28,14 +27,17 @@ export class Readers {
   readonly aliasOperator: AliasOperator;
   readonly #aliases: AliasKeeping;
   readonly #shared: Shared;
+  readonly #guard: Guard;
   readonly #pusher: Pusher;
 
   constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
-    const { config, own, storage, openings, client, aliases, states, metrics, clock, random, log, stopping } = shared;
+    const { config, own, storage, journal, openings, client, aliases, states, metrics, clock, random, log, stopping } =
+      shared;
     const { desk, rules, tenants, policy } = guard;
     this.#shared = shared;
+    this.#guard = guard;
     this.feed = new JournalFeed({
-      journal: storage.journal,
+      journal,
       coverage: storage.coverage,
       owners: storage.sent,
       tenants,
@@ -72,7 +74,7 @@ export class Readers {
       desk,
       leases: storage.leases,
       ledger: storage.ledger,
-      journal: storage.journal,
+      journal,
       recorder,
       states,
       clock,
@@ -95,15 +97,15 @@ export class Readers {
     this.invites = new Invites({
       own,
       ownInvites: storage.ownInvites,
-      cursor: storage.inviteCursor,
+      cursors: storage.journal,
       ledger: storage.ledger,
-      journal: storage.journal,
+      journal,
       leases: storage.leases,
       keeper,
       desk,
       recorder,
       tenants,
-      policy,
+      weighing: policy.weighing,
       permission: new HomeserverInvitePermission(client, stopping),
       ownSetting: config.policy.ownInvites,
       options: config.invites,
@@ -119,7 +121,6 @@ export class Readers {
 
   /** Told of events that were written. */
   heard(events: readonly RoomEvent[]): void {
-    this.feed.heard(events);
     this.#aliases.heard(events);
   }
 
@@ -137,9 +138,19 @@ export class Readers {
       this.lists.run(abort),
       this.invites.run(abort),
       this.#aliases.run(),
-      limitHistory({ limiter: this.history, clock, log, abort }),
-      pruneJournal({ store: storage.redactions, shrank: (rows) => this.history.shrank(rows), clock, log, abort }),
-      forgetStrangers({ store: storage.strangers, clock, log, forgot }, abort),
+      cleanUp(
+        {
+          leases: storage.leases,
+          ended: this.#guard.desk.changed,
+          history: this.history,
+          redactions: storage.redactions,
+          strangers: storage.strangers,
+          forgot,
+          clock,
+          log,
+        },
+        abort,
+      ),
     ];
   }
 

@@ -2,6 +2,7 @@ import type { HomeserverClient } from "../homeserver/client.ts";
 import type { PseudouserDevice } from "../homeserver/device.ts";
 import type { HomeserverDirectory } from "../homeserver/directory.ts";
 import type { Openings } from "../ledger/openings.ts";
+import type { SharedJournal } from "../ledger/shared-journal.ts";
 import type { Aliases } from "../leases/target.ts";
 import type { RoomStates } from "../attendance/contracts.ts";
 import type { Clock, Random } from "../model/clock.ts";
@@ -17,6 +18,8 @@ export interface Shared {
   readonly config: Config;
   readonly own: UserId;
   readonly storage: SqliteStorage;
+  /** For all who read along with the journal. */
+  readonly journal: SharedJournal;
   readonly openings: Openings;
   readonly client: HomeserverClient;
   readonly device: PseudouserDevice;

@@ -221,7 +221,7 @@ const NOTES: Readonly<Record<string, string>> = {
 };
 
 /** The registration as a YAML file that begins with `heading`, a text of one or more lines. */
-export function renderRegistration(registration: Registration, heading: string): string {
+export function renderRegistration(registration: Readonly<Record<string, unknown>>, heading: string): string {
   const comment = heading.split("\n").map((line) => `# ${line}`.trimEnd());
   const body = Object.entries(registration).flatMap(([key, value]) => {
     const note = NOTES[key];

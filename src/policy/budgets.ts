@@ -53,21 +53,21 @@ export class Budgets<Kind extends string> {
     this.#budgets = budgets;
   }
 
-  /** The first of the payers that cannot pay for one more, or null where all can. */
-  shortage(payers: readonly Payer<Kind>[]): Shortage<Kind> | null {
+  /** The first of the payers that cannot pay for one more, or for what else it costs; null where all can. */
+  shortage(payers: readonly Payer<Kind>[], cost = 1): Shortage<Kind> | null {
     for (const payer of payers) {
       const budget = this.#budgets[payer.kind];
       const left = this.#left(payer, budget);
-      if (left < 1) return { payer, budget, retryAfter: Math.ceil(((1 - left) * budget.per) / budget.joins) };
+      if (left < cost) return { payer, budget, retryAfter: Math.ceil(((cost - left) * budget.per) / budget.joins) };
     }
     return null;
   }
 
-  /** Has all of them pay for one. Ask `shortage` first, in the same turn. */
-  spend(payers: readonly Payer<Kind>[]): void {
+  /** Has all of them pay. Ask `shortage` first, in the same turn. */
+  spend(payers: readonly Payer<Kind>[], cost = 1): void {
     for (const payer of payers) {
       const left = this.#left(payer, this.#budgets[payer.kind]);
-      const bucket = { left: Math.max(0, left - 1), at: this.#clock.now() };
+      const bucket = { left: Math.max(0, left - cost), at: this.#clock.now() };
       remember(this.#bucketsOf(payer.kind), payer.name, bucket, KEPT);
     }
   }

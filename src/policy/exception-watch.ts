@@ -2,6 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { isRoomAlias, type RoomAlias, type RoomId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
+import { workUntil } from "../model/worker.ts";
 import { unpinned } from "./grants.ts";
 import type { Pointers, Pointing } from "./pointers.ts";
 import type { Rules } from "./rules.ts";
@@ -44,21 +45,18 @@ export class ExceptionWatch {
     over.abort();
   }
 
-  async run(abort: AbortSignal): Promise<void> {
+  run(abort: AbortSignal): Promise<void> {
     const { rules, clock, log } = this.#parts;
-    while (!abort.aborted) {
-      const turn = new AbortController();
-      const over = AbortSignal.any([abort, turn.signal]);
-      try {
+    return workUntil(abort, {
+      round: async () => {
         await this.#round(abort);
-      } catch (error) {
-        log.error("policy.exceptions-failed", { error });
-      }
-      // Not before: what the round itself changed is no news to it.
-      const changed = rules.changed.next(over);
-      await Promise.race([changed, clock.sleep(this.#asked.size > 0 ? UNKNOWN_MS : LOOK_MS, over)]);
-      turn.abort();
-    }
+        return this.#asked.size > 0 ? UNKNOWN_MS : LOOK_MS;
+      },
+      signals: [rules.changed],
+      failed: (error) => log.error("policy.exceptions-failed", { error }),
+      failedRest: UNKNOWN_MS,
+      clock,
+    });
   }
 
   async #round(abort: AbortSignal): Promise<void> {

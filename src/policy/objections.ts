@@ -1,5 +1,6 @@
 import type { JsonValue } from "../model/json.ts";
 import type { VerdictCode } from "../model/verdict.ts";
+import { MAX_UPGRADES } from "../model/room.ts";
 import type { Question } from "./question.ts";
 import { isOpen, isReadable } from "./openness.ts";
 import { mayPseudouserJoin } from "./peekable/may-pseudouser-join.ts";
@@ -23,8 +24,6 @@ export interface Objection {
   readonly inputs: (question: Question) => Readonly<Record<string, JsonValue>>;
 }
 
-/** So many upgrades after the room that its holder asked for, a lease follows no more. */
-export const MAX_UPGRADES = 10;
 /** A place among the joins under way is commonly free again after this, milliseconds. */
 const BUSY_RETRY_MS = 5_000;
 

@@ -1,12 +1,11 @@
-import type { RoomId, ServerName, UserId } from "../model/ids.ts";
+import type { RoomId, ServerName } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import type { RuleFinding, Verdict, VerdictCode } from "../model/verdict.ts";
 import { remember } from "../model/remember.ts";
 import type { Budgets, Payer } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
 import { makersOf, type BudgetKind } from "./payers.ts";
-import type { Limits, Stage } from "./question.ts";
-import type { Standing } from "./rule.ts";
+import type { Stage } from "./question.ts";
 import { Weighing, type Ask, type WeighingParts } from "./weighing.ts";
 
 export interface PolicyParts extends WeighingParts {
@@ -18,7 +17,8 @@ const PAYMENTS = 10_000;
 
 /** May the pseudouser be in a room for somebody, and who pays for the join? The one who answers, whoever asks. */
 export class Policy {
-  readonly #weighing: Weighing;
+  /** What it judges by. */
+  readonly weighing: Weighing;
   readonly #budgets: Budgets<BudgetKind>;
   /** Rooms that were paid for and whose lease is being booked: others who come meanwhile cause no join of their own. */
   readonly #paid = new Map<RoomId, number>();
@@ -26,13 +26,8 @@ export class Policy {
   readonly #payments = new Map<RoomId, readonly Payer<BudgetKind>[]>();
 
   constructor(parts: PolicyParts) {
-    this.#weighing = new Weighing(parts);
+    this.weighing = new Weighing(parts);
     this.#budgets = parts.budgets;
-  }
-
-  /** Judges by other limits from now on. */
-  setLimits(limits: Limits): void {
-    this.#weighing.setLimits(limits);
   }
 
   /**
@@ -40,7 +35,7 @@ export class Policy {
    * @throws EmissaryError where the homeserver cannot be asked.
    */
   async judge(ask: Ask, stage: Exclude<Stage, "take">): Promise<Verdict> {
-    const { question } = await this.#weighing.weigh(ask, stage);
+    const { question } = await this.weighing.weigh(ask, stage);
     return judge(question);
   }
 
@@ -53,7 +48,7 @@ export class Policy {
     ask: Ask,
     book: (via: readonly ServerName[]) => Promise<Booked>,
   ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Booked | null }> {
-    const { question, told, payers, via } = await this.#weighing.weigh(ask, "take");
+    const { question, told, payers, via } = await this.weighing.weigh(ask, "take");
     // What others have paid meanwhile counts: from here to the payment nothing else happens.
     const isPaid = payers.length === 0 || this.#paid.has(ask.roomId);
     const shortage = isPaid ? null : this.#budgets.shortage(payers);
@@ -75,7 +70,7 @@ export class Policy {
 
   /** What every rule says to a wish, the homeserver asked anew. Nobody pays. @throws EmissaryError as judge does */
   async explain(ask: Ask): Promise<{ readonly verdict: Verdict; readonly findings: readonly RuleFinding[] }> {
-    const { question, payers } = await this.#weighing.weigh(ask, "take", true);
+    const { question, payers } = await this.weighing.weigh(ask, "take", true);
     const asked = { ...question, shortage: this.#budgets.shortage(payers) };
     return { verdict: judge(asked), findings: findings(asked) };
   }
@@ -85,7 +80,7 @@ export class Policy {
    * is to judge.
    */
   async admitOneMore(holder: Holder): Promise<Verdict> {
-    const question = await this.#weighing.oneMore(holder);
+    const question = await this.weighing.oneMore(holder);
     const payers = makersOf(holder);
     const verdict = judge({ ...question, shortage: this.#budgets.shortage(payers) });
     if (verdict.allowed) this.#budgets.spend(payers);
@@ -104,22 +99,7 @@ export class Policy {
   refused(roomId: RoomId): void {
     const payers = this.#payments.get(roomId) ?? [];
     this.#payments.delete(roomId);
-    this.#weighing.misled(roomId);
+    this.weighing.misled(roomId);
     this.#budgets.giveBack(payers.filter(({ kind }) => kind !== "room"));
-  }
-
-  /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
-  isExcepted(roomId: RoomId): Promise<boolean> {
-    return this.#weighing.isExcepted(roomId);
-  }
-
-  /** What rules say of an invite of the pseudouser. */
-  ofInvite(roomId: RoomId, names: readonly string[], inviter: UserId): Promise<readonly Standing[]> {
-    return this.#weighing.ofInvite(roomId, names, inviter);
-  }
-
-  /** Those of a room's routes that may be asked for it now, in the order in which to try them. */
-  routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
-    return this.#weighing.routes(roomId, via);
   }
 }

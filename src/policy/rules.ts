@@ -1,6 +1,7 @@
 import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomAlias, RoomId } from "../model/ids.ts";
+import { KeyedMutex } from "../model/keyed-mutex.ts";
 import { Signal } from "../model/signal.ts";
 import { faultInEntity } from "./entities.ts";
 import type { PinStore } from "./pins.ts";
@@ -40,7 +41,8 @@ export class Rules {
   #configured: readonly PolicyRule[] = [];
   /** The rooms of the configuration's exceptions by an alias. */
   readonly #configPins = new Map<string, RoomId>();
-  #last: Promise<unknown> = Promise.resolve();
+  /** One change after the other, so that what is in memory is what storage has. */
+  readonly #mutex = new KeyedMutex();
 
   constructor(store: RuleStore, pins: PinStore, clock: Clock) {
     this.#store = store;
@@ -69,7 +71,7 @@ export class Rules {
       if (wanted.has(alias)) continue;
       this.#configPins.delete(alias);
       // Where it cannot be written, the next start does it.
-      void this.#inTurn(() => this.#pins.unpin("config", alias as RoomAlias)).catch(() => undefined);
+      void this.#mutex.run(null, () => this.#pins.unpin("config", alias as RoomAlias)).catch(() => undefined);
     }
     this.#replace(
       "config",
@@ -79,7 +81,7 @@ export class Rules {
 
   /** Has an exception of the configuration's by an alias stand for a room from now on, where it stands for none yet. */
   pinConfigured(alias: RoomAlias, roomId: RoomId): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       const isWanted = this.#configured.some((rule) => isByAlias(rule) && rule.entity === alias);
       if (!isWanted || this.#configPins.has(alias)) return;
       await this.#pins.pin("config", { alias, roomId, at: this.#clock.now() });
@@ -113,7 +115,7 @@ export class Rules {
       source: "operator",
       ...(pin !== undefined && isByAlias({ kind, entity, verdict }) ? { pin } : {}),
     };
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       const others = this.book.rules("operator").filter((had) => !isAbout(had, rule));
       if (others.length >= MAX_OPERATOR_RULES) {
         throw new EmissaryError(
@@ -130,7 +132,7 @@ export class Rules {
   /** Takes the operator's rule about an entity back; false where there was none. */
   remove(kind: EntityKind, entity: string): Promise<boolean> {
     const about = { kind, entity: spelled(kind, entity) };
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       const removed = await this.#store.remove(kind, about.entity, this.#clock.now());
       if (removed) {
         const left = this.book.rules("operator").filter((had) => !isAbout(had, about));
@@ -142,7 +144,7 @@ export class Rules {
 
   /** Puts a policy list's rules in place of those that it had. There is at most one about each entity. */
   replaceList(room: RoomId, rules: readonly PolicyRule[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       // What differs is written only: a list of thousands commonly changes by one rule.
       const gone = new Map(this.book.rules(room).map((rule) => [keyOf(rule), rule]));
       const set = rules.filter((rule) => {
@@ -160,13 +162,6 @@ export class Rules {
   #replace(source: PolicyRule["source"], rules: readonly PolicyRule[]): void {
     this.book.replace(source, rules);
     this.changed.notify();
-  }
-
-  /** One change after the other, so that what is in memory is what storage has. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => undefined);
-    return done;
   }
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Signal } from "../model/signal.ts";
+import { workUntil } from "../model/worker.ts";
 import type { ReconcileStore } from "./contracts.ts";
 import type { Delivery, DeliveryWatch } from "./delivery.ts";
 import type { Holes } from "./holes.ts";
@@ -98,13 +99,16 @@ async function every(
   act: () => Promise<void>,
 ): Promise<void> {
   await clock.sleep(first, abort);
-  while (!abort.aborted) {
-    try {
+  await workUntil(abort, {
+    round: async () => {
       await act();
-    } catch (error) {
+      return gap;
+    },
+    failed: (error) => {
       if (error instanceof EmissaryError) log.debug("reconcile.put-off", { cause: error.message });
       else log.error("reconcile.failed", { error });
-    }
-    await clock.sleep(gap, abort);
-  }
+    },
+    failedRest: gap,
+    clock,
+  });
 }

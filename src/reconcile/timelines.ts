@@ -1,6 +1,7 @@
 import type { Recorder } from "../ledger/recorder.ts";
 import { EVENT_MEMORY } from "../ledger/recorder.ts";
 import type { Clock } from "../model/clock.ts";
+import { KeyedMutex } from "../model/keyed-mutex.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomEvent } from "../model/event.ts";
 import type { EventId, RoomId } from "../model/ids.ts";
@@ -43,7 +44,7 @@ export class Timelines {
   readonly #parts: TimelinesParts;
   readonly #suspects = new Map<RoomId, Promise<void>>();
   #doubtedAt = -Infinity;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #mutex = new KeyedMutex();
 
   constructor(parts: TimelinesParts) {
     this.#parts = parts;
@@ -101,9 +102,7 @@ export class Timelines {
       await clock.sleep(GRACE_MS, abort);
       const isEndLost = await this.#isEndLost(point.roomId, order, received, abort);
       if (abort.aborted) return;
-      const mine = this.#turn.then(() => this.#takeIn(point, new Set(order), isEndLost, abort));
-      this.#turn = mine.catch(() => undefined);
-      await mine;
+      await this.#mutex.run(null, () => this.#takeIn(point, new Set(order), isEndLost, abort));
     } catch (error) {
       if (error instanceof EmissaryError) log.debug("reconcile.put-off", { cause: error.message });
       else log.error("reconcile.failed", { error });

@@ -3,11 +3,12 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { ensureGoProgram, type GoProgram } from "../support/go-program.ts";
+import type { Program } from "../support/compiled-program.ts";
+import { ensureGoProgram } from "../support/go-program.ts";
 import { AS_TOKEN, HS_TOKEN, SERVER } from "./homeserver.ts";
 import { failure, Subject } from "./subject.ts";
 
-export async function ensureMautrixGo(): Promise<GoProgram> {
+export async function ensureMautrixGo(): Promise<Program> {
   return ensureGoProgram(path.join(import.meta.dirname, "peers/mautrix-go"));
 }
 

@@ -1,6 +1,7 @@
 /**
  * `npm run bench:peek`: what it costs to look into a room of another server, on two real Synapses. Each comparison is made in turn on the
- * same machine; the ratios count, not the figures. `npm run bench:peek -- live 200 20` measures no more than how 200 users follow 20 rooms.
+ * same machine; the ratios count, not the figures. `npm run bench:peek -- live 200 20` measures only how 200 users follow 20 rooms,
+ * `-- crowded` only first looks into rooms of many members, `-- cost` what Emissary alone works, beside a made-up homeserver.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -9,6 +10,7 @@ import type { MatrixUser } from "../../homeservers/synapse/client.ts";
 import { build } from "../../scripts/build.ts";
 import { openStage, type Stage } from "../support/stage.ts";
 import { quantile } from "./act-load.ts";
+import { costTable, measureCosts } from "./peek-cost.ts";
 import { liveTable, measureLive } from "./peek-live.ts";
 import { startPeer } from "./subject.ts";
 
@@ -18,22 +20,35 @@ const READS = 200;
 const WARM_UP = 20;
 const CLIENTS = 1_000;
 const LIMIT = 20;
+const MEMBERS = 1_000;
+const CROWDED_ROOMS = 5;
 
 const agent = new Agent({ connections: 256, headersTimeout: 120_000, bodyTimeout: 120_000 });
 
 const built = await build();
 if (!built.ok) throw new Error(built.output);
-// Without its limit of rooms a user: a few users look into all of them.
-const stage = await openStage({
-  settings: { gateway: { front_door: true }, peek: { rooms_per_user: 1_000, wait: "2m" } },
-});
 const [only, users = "1000", rooms = "100", rate = "20"] = process.argv.slice(2);
-try {
-  if (only !== "live") await measure(stage);
-  await follow(stage);
-} finally {
-  await agent.close();
-  await stage.close();
+if (only === "cost") {
+  const load = { users: 40, rooms: 4, rate: 20, seconds: 10 };
+  console.log(costTable(load, await measureCosts(load)));
+} else {
+  await onServers();
+}
+
+async function onServers(): Promise<void> {
+  // Without its limit of rooms a user: a few users look into all of them.
+  const stage = await openStage({
+    settings: { gateway: { front_door: true }, peek: { rooms_per_user: 1_000, wait: "2m" } },
+    synapse: { modules: [{ module: "crowd.Crowd" }] },
+  });
+  try {
+    if (only === undefined) await measure(stage);
+    if (only !== "live") await measureCrowded(stage);
+    if (only !== "crowded") await follow(stage);
+  } finally {
+    await agent.close();
+    await stage.close();
+  }
 }
 
 async function follow(stage: Stage): Promise<void> {
@@ -142,6 +157,37 @@ async function measure(stage: Stage): Promise<void> {
   goal(`${CLIENTS} users at once: one join`, joins, 1);
 }
 
+/** A room of many members: the first look into one, beside an ordinary user's join of one that is as large. */
+async function measureCrowded({ emissary, ours, theirs, ...stage }: Stage): Promise<void> {
+  const bob = await stage.user(theirs, "bob-of-crowds");
+  const alice = await stage.user(ours, "alice-of-crowds");
+  const via = `via=${theirs.serverName}`;
+  const crowded = async (): Promise<string> => {
+    const roomId = await furnished(bob);
+    await ask("POST", theirs.url, bob, "/_test/crowd", { room_id: roomId, members: MEMBERS });
+    await bob.sendText(roomId, "after all others");
+    return roomId;
+  };
+  // The other server's keys and Emissary's ways are known before.
+  await ordinary(ours.url, alice, await crowded(), via);
+  await firstPeek(emissary.gatewayUrl, alice, await crowded(), via, 1);
+  const took = { join: [] as number[], peek: [] as number[] };
+  for (let n = 0; n < CROWDED_ROOMS; n += 1) {
+    const [one, other] = [await crowded(), await crowded()];
+    const join = async (): Promise<void> => void took.join.push(await ordinary(ours.url, alice, one, via));
+    const peek = async (): Promise<void> =>
+      void took.peek.push(await firstPeek(emissary.gatewayUrl, alice, other, via, 1));
+    for (const turn of n % 2 === 0 ? [join, peek] : [peek, join]) await turn();
+  }
+  const share = median(took.peek.map((ms, n) => ms / took.join[n]!));
+  console.log(`\na room of ${MEMBERS} members of another server; medians of ${CROWDED_ROOMS} in turn, milliseconds`);
+  console.log(`  join and /messages, an ordinary user   ${median(took.join).toFixed(0).padStart(6)}`);
+  console.log(
+    `  first peek                             ${median(took.peek).toFixed(0).padStart(6)}   ${share.toFixed(2)} of that`,
+  );
+  goal(`first peek into ${MEMBERS} members at most 1.1 of join and backfill`, share, 1.1);
+}
+
 async function furnished(bob: MatrixUser): Promise<string> {
   const visibility = { history_visibility: "world_readable" };
   const roomId = await bob.createRoom({
@@ -160,12 +206,18 @@ async function ordinary(base: string, alice: MatrixUser, room: string, via: stri
   return performance.now() - begun;
 }
 
-async function firstPeek(base: string, alice: MatrixUser, room: string, via: string): Promise<number> {
+async function firstPeek(
+  base: string,
+  alice: MatrixUser,
+  room: string,
+  via: string,
+  history = LIMIT / 2,
+): Promise<number> {
   const begun = performance.now();
   const target = `/_matrix/client/v3/rooms/${encodeURIComponent(room)}/initialSync?limit=${LIMIT}&${via}`;
   const { messages } = (await get(base, alice, target)) as { messages: { chunk: unknown[] } };
   const took = performance.now() - begun;
-  if (messages.chunk.length < LIMIT / 2) throw new Error("a peek has no history");
+  if (messages.chunk.length < history) throw new Error("a peek has no history");
   return took;
 }
 
@@ -187,7 +239,13 @@ function get(base: string, as: MatrixUser, target: string): Promise<unknown> {
   return ask("GET", base, as, target);
 }
 
-async function ask(method: "GET" | "POST", base: string, as: MatrixUser, target: string): Promise<unknown> {
+async function ask(
+  method: "GET" | "POST",
+  base: string,
+  as: MatrixUser,
+  target: string,
+  content: unknown = {},
+): Promise<unknown> {
   const { statusCode, body } = await request(`${base}${target}`, {
     method,
     dispatcher: agent,
@@ -195,7 +253,7 @@ async function ask(method: "GET" | "POST", base: string, as: MatrixUser, target:
       authorization: `Bearer ${as.accessToken}`,
       ...(method === "POST" ? { "content-type": "application/json" } : {}),
     },
-    body: method === "POST" ? "{}" : null,
+    body: method === "POST" ? JSON.stringify(content) : null,
   });
   const answer = await body.json();
   if (statusCode !== 200) throw new Error(`${method} ${target}: ${statusCode} ${JSON.stringify(answer)}`);

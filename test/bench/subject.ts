@@ -86,24 +86,31 @@ export interface EmissaryOptions {
   readonly folder: string;
   readonly homeserverUrl: string;
   readonly durability?: "full" | "process";
+  /** Whose appservice it is, where that is not the tiny homeserver's. */
+  readonly of?: { readonly server: string; readonly asToken: string; readonly hsToken: string };
+  /** More sections of emissary.yaml. */
+  readonly config?: string;
 }
 
+const TINY = { server: SERVER, asToken: AS_TOKEN, hsToken: HS_TOKEN };
+
 /** The daemon as an operator has it, from dist: resolves when it is ready. */
-export async function startEmissary({ name, folder, homeserverUrl, durability }: EmissaryOptions): Promise<Subject> {
+export async function startEmissary(options: EmissaryOptions): Promise<Subject> {
+  const { name, folder, homeserverUrl, durability, of = TINY } = options;
   mkdirSync(folder, { recursive: true });
   const config = `
-homeserver: { url: "${homeserverUrl}", server_name: ${SERVER} }
+homeserver: { url: "${homeserverUrl}", server_name: ${of.server} }
 appservice: { listen: "127.0.0.1:0", url: "${NOWHERE}" }
 gateway: { listen: "127.0.0.1:0", tenant_rate: 1000000, tenant_burst: 10000000 }
 admin: { listen: "127.0.0.1:0", token: ${ADMIN_TOKEN} }
 storage: { durability: ${durability ?? "full"} }
 log: { format: json }
-`;
+${options.config ?? ""}`;
   const registration = makeRegistration({
     url: NOWHERE,
-    serverName: SERVER as ServerName,
+    serverName: of.server as ServerName,
     localpart: "",
-    tokens: { asToken: AS_TOKEN, hsToken: HS_TOKEN },
+    tokens: { asToken: of.asToken, hsToken: of.hsToken },
   });
   writeFileSync(path.join(folder, "emissary.yaml"), config, { mode: 0o600 });
   const text = renderRegistration(registration, "Of a benchmark.");

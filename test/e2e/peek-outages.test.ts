@@ -1,11 +1,15 @@
+import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MatrixUser, type Json } from "../../homeservers/synapse/client.ts";
 import { FederationRecorder } from "../support/federation-recorder.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";
+import { Dice } from "../support/war-dice.ts";
 
 /** Events that get lost between servers, as in an outage, and MSC2753's `/sync` beside that of a user who is in the room. */
 const UNSTABLE = "/_matrix/client/unstable/org.matrix.msc2753";
 const FILTER = '{"room":{"timeline":{"limit":100}}}';
+/** Sizes of outages are others in each run; `EMISSARY_OUTAGES_SEED` has them come again. */
+const seed = Number(process.env["EMISSARY_OUTAGES_SEED"] ?? randomInt(1, 2 ** 31));
 const recorder = new FederationRecorder();
 let stage: Stage;
 let bob: MatrixUser;
@@ -103,13 +107,10 @@ it("whatever was missed, a gap is told where a member is told one, and behind it
     sent.push(text);
   };
   const gaps: boolean[][] = [];
+  const outages = outagesOf(seed);
   // Missed messages; those of our own side meanwhile; those after it.
-  for (const [missed, own, after] of [
-    [0, 0, 3],
-    [45, 0, 4],
-    [8, 3, 1],
-    [30, 35, 2],
-  ] as const) {
+  for (const [at, [missed, own, after]] of outages.entries()) {
+    const drawn = `seed ${seed}, ${JSON.stringify(outages)}, number ${at}`;
     const { lost } = recorder;
     if (missed > 0) recorder.lossy.add(stage.ours.serverName);
     for (let n = 0; n < missed; n += 1) await say(bob, `missed ${sent.length}`);
@@ -126,9 +127,30 @@ it("whatever was missed, a gap is told where a member is told one, and behind it
     const isGap = await member.sync();
     gaps.push([isGap, await peeker.sync()]);
     const missing = sent.filter((text) => !peeker.texts.has(text));
-    expect(missing, `after ${missed} missed, ${own} of our own`).toEqual([]);
+    expect(missing, drawn).toEqual([]);
   }
-  expect(gaps.map(([told]) => told)).toContain(true);
-  expect(gaps.filter(([member, peek]) => member === true && peek !== true)).toEqual([]);
-  expect(gaps[0]).toEqual([false, false]);
+  const told = `seed ${seed}, ${JSON.stringify(outages)}`;
+  expect(
+    gaps.map(([told]) => told),
+    told,
+  ).toContain(true);
+  expect(
+    gaps.filter(([member, peek]) => member === true && peek !== true),
+    told,
+  ).toEqual([]);
+  expect(gaps[0], told).toEqual([false, false]);
 }, 120_000);
+
+type Outage = readonly [missed: number, own: number, after: number];
+
+/** None at first; one that a server fetches; one that it does not; and one over which both sides write. */
+function outagesOf(drawnFrom: number): readonly Outage[] {
+  const dice = new Dice(drawnFrom);
+  const between = (least: number, most: number): number => least + dice.below(most - least + 1);
+  const others: readonly Outage[] = [
+    [between(1, 9), between(0, 5), between(1, 4)],
+    [between(30, 50), 0, between(1, 5)],
+    [between(10, 40), between(1, 40), between(1, 4)],
+  ];
+  return [[0, 0, between(1, 5)], ...dice.shuffled(others)];
+}

@@ -32,6 +32,18 @@ export interface Commands {
   check: { room: string };
 }
 
+/** What the client on the Rust SDK does; each result is JSON. */
+export interface LookCommands {
+  preview: { room: string; via: readonly string[] };
+  join: { room: string; via: readonly string[] };
+  subscribe: { room: string };
+  unsubscribe: { room: string };
+  /** The room as the SDK has it, null where it knows none. */
+  known: { room: string };
+  /** The newest messages, and all members, as it asks for them when a user scrolls up. */
+  back: { room: string };
+}
+
 /** An event that it was sent, as it sees it. */
 export interface Told {
   readonly event: "heard" | "echo";
@@ -45,7 +57,8 @@ export interface Told {
 type Line =
   Told | { readonly event: "ready" } | { readonly id: number; readonly result?: unknown; readonly error?: string };
 
-export class Driver {
+/** @typeParam Known the commands that it obeys, with their words */
+export class Driver<Known = Commands> {
   /** What it was sent since it was first started. */
   readonly told: Told[] = [];
   readonly #command: readonly string[];
@@ -80,7 +93,7 @@ export class Driver {
     await Promise.race([ready, ended, this.#tooLate(READY_MS, "is not ready")]);
   }
 
-  async ask<Name extends keyof Commands>(name: Name, words: Commands[Name]): Promise<string> {
+  async ask<Name extends keyof Known & string>(name: Name, words: Known[Name]): Promise<string> {
     const id = ++this.#lastId;
     const answered = new Promise<{ readonly result?: unknown; readonly error?: string }>((resolve) => {
       this.#waiting.set(id, resolve);

@@ -15,6 +15,7 @@ import {
   type Service,
   type TenantClient,
 } from "../support/service-app.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const ROOMS = "/_matrix/client/v3/rooms";
 const OWNER = "org.matrix.msc1777.on_behalf_of";
@@ -32,13 +33,8 @@ interface Scene {
 const ALL_ACTIONS = ["read", "send", "redact", "state", "room-state"];
 
 /** Two tenants in one room that the ledger knows. */
-async function scene(options: RoomOptions = {}, settings = {}): Promise<Scene> {
-  const service = await startService({ settings });
-  const room = service.homeserver.makeRoom(options);
-  const [one, two] = [await service.tenant("one", ALL_ACTIONS), await service.tenant("two", ALL_ACTIONS)];
-  for (const tenant of [one, two]) expect((await tenant.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  return { service, room, one, two, base: `/rooms/${encodeURIComponent(room.id)}` };
+function scene(room: RoomOptions = {}, settings = {}): Promise<Scene> {
+  return tenantsInARoom({ one: { actions: ALL_ACTIONS }, two: { actions: ALL_ACTIONS } }, { room, settings });
 }
 
 function outcome({ status, body }: Answer): unknown[] {

@@ -4,6 +4,8 @@
  */
 import { expect, test } from "vitest";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
+import { ADMIN_BASE, ADMIN_ENDPOINTS } from "../../src/gateways/admin/api/endpoints.ts";
+import type { Endpoint } from "../../src/gateways/admin/api/endpoint.ts";
 import { AS_TOKEN, HS_TOKEN, SERVER } from "../support/fake-homeserver.ts";
 import { ADMIN_TOKEN, ask, PSEUDOUSER, startService, type Answer, type Service } from "../support/service-app.ts";
 
@@ -51,17 +53,37 @@ test.each([
   ["our own for the homeserver", AS_TOKEN],
 ])("with %s for a token nothing below /_emissary is answered", async (_which, token) => {
   const service = await startService();
-  for (const [method, target] of [
-    ["GET", "/_emissary/v1/status"],
-    ["GET", "/_emissary/v1/audit"],
-    ["GET", "/_emissary/v1/rooms"],
-    ["GET", "/_emissary/v1/tenants"],
-    ["POST", "/_emissary/v1/tenants"],
-    ["DELETE", "/_emissary/v1/tenants/one"],
-    ["GET", "/_emissary/v1/nothing"],
-  ] as const) {
+  const all = Object.values<Endpoint>(ADMIN_ENDPOINTS).map(({ method, path }) => [method, ADMIN_BASE + filled(path)]);
+  for (const [method = "", target = ""] of [...all, ["GET", "/_emissary/v1/nothing"]]) {
     const answer = await bare(service, method, target, token);
     expect([target, answer.status]).toEqual([target, 401]);
+  }
+});
+
+/** With something for each parameter. */
+function filled(path: string): string {
+  return path.replace(/:\w+/g, "one");
+}
+
+test("what the API says of itself is what it serves", async () => {
+  const service = await startService();
+  const { status, body } = await service.admin("GET", "/openapi.json");
+  expect([status, body["openapi"]]).toEqual([200, "3.1.0"]);
+  const { paths } = body as { paths: Record<string, Record<string, object>> };
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => [method.toUpperCase(), path.replace(/\{\w+\}/g, "one")] as const),
+  );
+  expect(described).toHaveLength(Object.keys(ADMIN_ENDPOINTS).length + 3);
+  for (const [method, target] of described) {
+    // Each refuses a body that nobody wants, or what is named "one"; none is unknown.
+    const answer = await ask(service.app.ports.admin, method, target, {
+      token: ADMIN_TOKEN,
+      ...(method === "POST" ? { body: { nonsense: true } } : {}),
+    });
+    expect([target, answer.body["errcode"] === "M_UNRECOGNIZED"]).toEqual([target, false]);
+  }
+  for (const [, ref = ""] of JSON.stringify(body).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) {
+    expect(Object.keys((body["components"] as { schemas: object }).schemas)).toContain(ref);
   }
 });
 

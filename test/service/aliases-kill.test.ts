@@ -1,17 +1,11 @@
 /** `emissary run`, killed while it looks after aliases. Runs what `npm run build` makes. */
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { isJsonObject, type JsonObject } from "../../src/model/json.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import { eventually, fakeHomeserver, PSEUDOUSER, temporaryFolder } from "../support/service-app.ts";
 import { Daemon } from "../support/service-daemon.ts";
 
 const CREATOR = "@creator:elsewhere.test";
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 async function aliasesOf(daemon: Daemon): Promise<readonly JsonObject[]> {
   const { body } = await daemon.admin("GET", "/aliases");

@@ -8,18 +8,12 @@ import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 
 import { createServer, type AddressInfo } from "node:net";
 import path from "node:path";
 import Database from "better-sqlite3";
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { journalEvents, storedMembers } from "../support/database.ts";
 import { eventually, fakeHomeserver, startService, temporaryFolder } from "../support/service-app.ts";
 import { Daemon } from "../support/service-daemon.ts";
 
 const EMISSARY = path.join(import.meta.dirname, "../../bin/emissary");
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 /** A command as an operator runs it. */
 async function emissary(folder: string, ...args: string[]): Promise<{ code: number | null; out: string; err: string }> {

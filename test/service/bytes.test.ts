@@ -1,9 +1,9 @@
 /** What is in an event goes through as it came: numbers that JavaScript cannot hold, keys that stand twice. Both ways, at all surfaces. */
 import { expect, test } from "vitest";
-import { isJsonObject, stringAt } from "../../src/model/json.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
-import { eventually, PSEUDOUSER, startService, TenantClient } from "../support/service-app.ts";
+import { eventually, PSEUDOUSER } from "../support/service-app.ts";
 import { TenantListener } from "../support/tenant-listener.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const EXACT =
   '"big":9007199254740993,"float":1.0,"vast":1e400,"text":"\\u00e9","twice":1,"twice":2,"deep":{"of":[1.0]}';
@@ -11,17 +11,9 @@ const ALL = ["read", "send", "redact", "state", "room-state", "create"];
 const OWNER = "org.matrix.msc1777.on_behalf_of";
 
 async function scene() {
-  const service = await startService();
-  const room = service.homeserver.makeRoom();
   const listener = await new TenantListener().listen();
-  const wish = { id: "one", url: listener.url, users: `@_one_.*:${SERVER}`, actions: ALL, ephemeral: true };
-  const { body } = await service.admin("POST", "/tenants", wish);
-  const { tenant, registration } = body;
-  if (!isJsonObject(tenant) || !isJsonObject(registration)) throw new Error(JSON.stringify(body));
-  const one = new TenantClient(service, "one", stringAt(tenant, "sender")!, stringAt(registration, "as_token")!);
-  expect((await one.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  return { service, room, one, listener, base: `/rooms/${encodeURIComponent(room.id)}` };
+  const one = { url: listener.url, users: `@_one_.*:${SERVER}`, actions: ALL, ephemeral: true };
+  return { ...(await tenantsInARoom({ one })), listener };
 }
 
 test("from a tenant to the homeserver", async () => {

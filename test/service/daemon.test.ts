@@ -7,15 +7,9 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import Database from "better-sqlite3";
-import { beforeAll, expect, onTestFinished, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, onTestFinished, test } from "vitest";
 import { Daemon } from "../support/service-daemon.ts";
 import { ask, eventually, fakeHomeserver, gate, PSEUDOUSER, temporaryFolder } from "../support/service-app.ts";
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 test.each(["SIGTERM", "SIGINT"] as const)(
   "%s lets a request in hand finish, and the exit code is 0",

@@ -1,6 +1,5 @@
 /** `emissary run`, killed while it gives a tenant its events. Runs what `npm run build` makes. */
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { isJsonObject, stringAt } from "../../src/model/json.ts";
 import { ask, eventually, fakeHomeserver, seededRandom, temporaryFolder } from "../support/service-app.ts";
 import { Daemon } from "../support/service-daemon.ts";
@@ -8,11 +7,6 @@ import { roundsOf, seedOf } from "../support/soak.ts";
 import { contentsById, take, TenantListener } from "../support/tenant-listener.ts";
 
 const ROUNDS = roundsOf(6);
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 /**
  * Events come without pause; the tenant fails now and then, and takes a while. The daemon is killed again and again, sometimes

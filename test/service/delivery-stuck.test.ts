@@ -8,28 +8,16 @@ import { readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
 import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
-import { ask, eventually, startService, TenantClient, type Service } from "../support/service-app.ts";
+import { ask, eventually, type Service } from "../support/service-app.ts";
 import { take, TenantListener, type Reply } from "../support/tenant-listener.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const BOB = "@creator:elsewhere.test";
 
 async function scene(settings: JsonObject = {}) {
-  const service = await startService();
-  const room = service.homeserver.makeRoom();
   const listener = await new TenantListener().listen();
-  const { body } = await service.admin("POST", "/tenants", { id: "one", url: listener.url, ...settings });
-  const { tenant, registration } = body;
-  if (!isJsonObject(tenant) || !isJsonObject(registration)) throw new Error(JSON.stringify(body));
-  const client = new TenantClient(
-    service,
-    "one",
-    stringAt(tenant, "sender") ?? "",
-    stringAt(registration, "as_token") ?? "",
-  );
-  expect((await client.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  await service.untilDelivered();
-  return { service, room, listener, client };
+  const { one: client, ...here } = await tenantsInARoom({ one: { url: listener.url, ...settings } });
+  return { ...here, listener, client };
 }
 
 function say(service: Service, room: FakeRoom, texts: readonly string[]): string[] {

@@ -1,8 +1,7 @@
 /** Disks that take no writes and disks that are full: what the daemon does then, and whom it tells what. */
 import { execFile } from "node:child_process";
 import path from "node:path";
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { isJsonObject, type JsonObject } from "../../src/model/json.ts";
 import { takeInstanceLock } from "../../src/storage/sqlite/instance-lock.ts";
 import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
@@ -11,11 +10,6 @@ import { ask, eventually, fakeHomeserver, PSEUDOUSER, type Answer } from "../sup
 import { Daemon } from "../support/service-daemon.ts";
 
 const EMISSARY = path.join(import.meta.dirname, "../../bin/emissary");
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 /** What `emissary doctor` finds, and its exit code. */
 function doctor({ folder, through }: Disk): Promise<{ readonly exitCode: unknown; readonly findings: JsonObject[] }> {

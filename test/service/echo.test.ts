@@ -6,7 +6,8 @@ import { expect, test } from "vitest";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../src/model/json.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
-import { PSEUDOUSER, startService, type Answer, type Service, type TenantClient } from "../support/service-app.ts";
+import { PSEUDOUSER, type Answer, type Service, type TenantClient } from "../support/service-app.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const OWNER = "org.matrix.msc1777.on_behalf_of";
 const PERSONA = "org.matrix.msc1777.persona";
@@ -32,14 +33,13 @@ interface Scene {
 
 /** Two tenants in one room; the first has a persona there. */
 async function scene(): Promise<Scene> {
-  const service = await startService();
-  const room = service.homeserver.makeRoom({ alias: "#room:hs.test" });
-  const one = await service.tenant("one", ACTIONS, `@_one_.*:${SERVER}`);
-  const two = await service.tenant("two", ACTIONS);
-  const cat = one.as(CAT);
-  for (const tenant of [one, cat, two]) expect((await tenant.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  return { service, room, one, cat, two, base: `/rooms/${encodeURIComponent(room.id)}` };
+  const here = await tenantsInARoom(
+    { one: { actions: ACTIONS, users: `@_one_.*:${SERVER}` }, two: { actions: ACTIONS } },
+    { room: { alias: "#room:hs.test" } },
+  );
+  const cat = here.one.as(CAT);
+  expect((await cat.join(here.room.id)).status).toBe(200);
+  return { ...here, cat };
 }
 
 async function sent(answer: Promise<Answer>): Promise<string> {

@@ -2,17 +2,14 @@
 import { request as httpRequest } from "node:http";
 import { expect, test } from "vitest";
 import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
-import { ask, startService, type Answer } from "../support/service-app.ts";
+import { ask, type Answer } from "../support/service-app.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const CLIENT = "/_matrix/client/v3";
 
-async function scene(settings = {}) {
-  const service = await startService({ settings });
-  const room = service.homeserver.makeRoom({ name: "Room" });
-  const one = await service.tenant("one", ["read", "send", "redact", "state"]);
-  expect((await one.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  return { service, room, one, base: `/rooms/${encodeURIComponent(room.id)}` };
+function scene(settings = {}) {
+  const one = { actions: ["read", "send", "redact", "state"] };
+  return tenantsInARoom({ one }, { settings, room: { name: "Room" } });
 }
 
 const outcome = ({ status, body }: Answer): unknown[] => [status, body["errcode"]];

@@ -1,17 +1,11 @@
 /** `emissary run`, killed at moments that a seed chooses. Runs what `npm run build` makes. */
 import Database from "better-sqlite3";
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { ask, eventually, fakeHomeserver, seededRandom, temporaryFolder } from "../support/service-app.ts";
 import { Daemon } from "../support/service-daemon.ts";
 import { roundsOf, seedOf } from "../support/soak.ts";
 
 const ROUNDS = roundsOf(20);
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 function journalOf(sqlite: string): string[] {
   const db = new Database(sqlite, { readonly: true });

@@ -3,14 +3,12 @@
  * `npm run build` makes.
  */
 import { expect, test } from "vitest";
-import { MAX_UPGRADES } from "../../src/policy/objections.ts";
+import { MAX_UPGRADES } from "../../src/model/room.ts";
 import { ROOM_BUDGET } from "../../src/policy/payers.ts";
 import { eventually, PSEUDOUSER } from "../support/service-app.ts";
 import { stringAt } from "../../src/model/json.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
-import { buildBefore, each, numbers, pause, Target } from "../support/lures.ts";
-
-buildBefore();
+import { each, numbers, pause, Target } from "../support/lures.ts";
 
 test("a chain of a hundred upgrades is followed for a while and no further", async () => {
   const target = await Target.open();

@@ -112,7 +112,7 @@ test("an answer of 70 MiB is masked to its end", async () => {
 
 test("a caller that does not read holds the homeserver back while its answer is masked", async () => {
   const service = await startService();
-  const room = hugeRoom(service, 200 * MEBIBYTE);
+  const room = hugeRoom(service, 100 * MEBIBYTE);
   const asked = request({
     host: "127.0.0.1",
     port: service.app.ports.gateway,

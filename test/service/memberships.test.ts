@@ -8,6 +8,7 @@ import { SERVER } from "../support/fake-homeserver.ts";
 import type { RoomOptions } from "../support/fake-homeserver-rooms.ts";
 import { PSEUDOUSER, startService, eventually, type Answer, type TenantClient } from "../support/service-app.ts";
 import { TenantListener } from "../support/tenant-listener.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const OWNER = "org.matrix.msc1777.on_behalf_of";
 const PERSONA = "org.matrix.msc1777.persona";
@@ -22,17 +23,15 @@ function outcome({ status, body }: Answer): unknown[] {
   return [status, body["errcode"]];
 }
 
-async function scene(actions: readonly string[] = ALL, options: RoomOptions = {}) {
-  const service = await startService();
-  const one = await service.tenant("one", actions, USERS);
-  const room = service.homeserver.makeRoom(options);
-  for (const client of [one, one.as(ANNA)]) expect((await client.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  await service.untilDelivered();
-  const base = `/rooms/${encodeURIComponent(room.id)}`;
-  const target = `${base}/state/m.room.member/${encodeURIComponent(VICTIM)}`;
-  const set = (membership: string) => service.homeserver.setMembership(room, VICTIM, membership, CREATOR);
-  return { service, one, anna: one.as(ANNA), room, base, target, set, homeserver: service.homeserver };
+async function scene(actions: readonly string[] = ALL, room: RoomOptions = {}) {
+  const here = await tenantsInARoom({ one: { actions: [...actions], users: USERS } }, { room });
+  const { homeserver } = here.service;
+  const anna = here.one.as(ANNA);
+  expect((await anna.join(here.room.id)).status).toBe(200);
+  await here.service.untilDelivered();
+  const target = `${here.base}/state/m.room.member/${encodeURIComponent(VICTIM)}`;
+  const set = (membership: string) => homeserver.setMembership(here.room, VICTIM, membership, CREATOR);
+  return { ...here, anna, target, set, homeserver };
 }
 
 describe("somebody else's membership, set as state", () => {

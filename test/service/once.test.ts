@@ -2,18 +2,13 @@
 import { expect, test } from "vitest";
 import { SERVER } from "../support/fake-homeserver.ts";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
-import { fakeHomeserver, gate, startService, type Service, type TenantClient } from "../support/service-app.ts";
+import { fakeHomeserver, gate, startService, type Service } from "../support/service-app.ts";
+import { enterRoom, type Scene } from "../support/tenants-in-a-room.ts";
 
 const TEXT = { msgtype: "m.text", body: "once" };
 
-async function scene(
-  service: Service,
-): Promise<{ readonly room: FakeRoom; readonly one: TenantClient; readonly base: string }> {
-  const room = service.homeserver.makeRoom();
-  const one = await service.tenant("one", ["read", "send", "redact"], `@_one_.*:${SERVER}`);
-  expect((await one.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  return { room, one, base: `/rooms/${encodeURIComponent(room.id)}` };
+function scene(service: Service): Promise<Scene<"one">> {
+  return enterRoom(service, { one: { actions: ["read", "send", "redact"], users: `@_one_.*:${SERVER}` } });
 }
 
 const messages = (room: FakeRoom): number => room.timeline.filter(({ type }) => type === "m.room.message").length;

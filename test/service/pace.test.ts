@@ -61,11 +61,12 @@ test("an upload at a fair pace takes as long as it takes", async () => {
   expect(answer.statusCode).toBe(200);
 });
 
-test("nothing is asked of other servers for whoever has no token, or nobody's", async () => {
+test("nothing but an alias is asked of other servers for whoever has no token, and nothing for nobody's", async () => {
   const service = await startService({ settings: { gateway: { frontDoor: true } } });
   for (const token of [null, "nobody"]) {
     for (const target of [
-      "/_matrix/client/v3/directory/room/%23a%3Aevil.test",
+      ...(token === null ? [] : ["/_matrix/client/v3/directory/room/%23a%3Aevil.test"]),
+      "/_matrix/client/v3/directory/room/%23a%3Aevil.test?via=evil.test",
       "/_matrix/client/v3/publicRooms?server=evil.test",
       "/_matrix/client/v3/profile/%40u%3Aevil.test",
       "/_matrix/client/v1/room_summary/!x%3Aevil.test?via=evil.test",
@@ -75,5 +76,10 @@ test("nothing is asked of other servers for whoever has no token, or nobody's", 
       expect([status, body["errcode"]]).toEqual([401, token === null ? "M_MISSING_TOKEN" : "M_UNKNOWN_TOKEN"]);
     }
   }
-  expect(service.homeserver.requests.filter(({ url }) => url.includes("evil"))).toEqual([]);
+  const asked = (): string[] => service.homeserver.requests.map(({ url }) => url).filter((url) => url.includes("evil"));
+  expect(asked()).toEqual([]);
+  const alias = "/_matrix/client/v3/directory/room/%23a%3Aevil.test";
+  await service.gateway("GET", alias, { token: null });
+  expect((await service.gateway("PUT", alias, { token: null })).body["errcode"]).toBe("M_MISSING_TOKEN");
+  expect(asked()).toEqual([alias]);
 });

@@ -1,14 +1,8 @@
 /** `emissary run`, killed while a user waits to look into a room. Runs what `npm run build` makes. */
 import Database from "better-sqlite3";
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { ask, eventually, fakeHomeserver, PSEUDOUSER, temporaryFolder } from "../support/service-app.ts";
 import { Daemon } from "../support/service-daemon.ts";
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 function liveLeases(sqlite: string): unknown[] {
   const db = new Database(sqlite, { readonly: true });

@@ -329,3 +329,81 @@ test("a wait that outlives its request is nobody's whose token was logged out me
   expect(await again).toBe(401);
   expect(peeker.others).toEqual([]);
 });
+
+/** A stranger who waits for one message after the other, in one of the two ways. */
+async function following(way: "sync" | "events") {
+  const scene = await setUp({ clock: systemClock });
+  const { service, room, homeserver } = scene;
+  const peeker = new Peeker(service, room, "dora");
+  const told: string[] = [];
+  let from: string | null = null;
+  if (way === "sync") await peeker.begin();
+  else from = stringAt((await initialSync(service, room, peeker.token)).body["messages"] as JsonObject, "end");
+  const poll = async (): Promise<number> => {
+    if (way === "sync") {
+      const messages = await peeker.sync(20_000);
+      if (typeof messages === "number") return messages;
+      told.push(...messages);
+      return 200;
+    }
+    const query = new URLSearchParams({ room_id: room.id, from: from ?? "", timeout: "20000" });
+    const answer = await service.gateway("GET", `/_matrix/client/v3/events?${query.toString()}`, {
+      token: peeker.token,
+    });
+    if (answer.status !== 200) return answer.status;
+    from = stringAt(answer.body, "end");
+    const chunk = answer.body["chunk"] as JsonObject[];
+    told.push(...chunk.map((event) => stringAt(event, "event_id") ?? ""));
+    return 200;
+  };
+  /** Says something while the stranger waits, who goes on until it is told. */
+  const hear = async (sender = BOB): Promise<string> => {
+    const waiting = poll();
+    const said = await scene.say(sender);
+    await waiting;
+    while (!told.includes(said)) expect(await poll()).toBe(200);
+    return said;
+  };
+  // Positions of different looks are not compared: the first message is each one's own look.
+  await hear();
+  await hear();
+  const list = `/_matrix/client/v3/user/${encodeURIComponent(peeker.userId)}/account_data/m.ignored_user_list`;
+  const questions = (since: number): number =>
+    homeserver.requests.slice(since).filter(({ method, path }) => method === "GET" && path.endsWith(list)).length;
+  return { ...scene, peeker, told, poll, hear, list, questions };
+}
+
+describe.each(["sync", "events"] as const)("a stranger who waits for one message after the other with /%s", (way) => {
+  test("costs the homeserver no question for each", async () => {
+    const { homeserver, hear, questions } = await following(way);
+    const before = homeserver.requests.length;
+    for (let n = 0; n < 6; n += 1) await hear();
+    expect(questions(before)).toBeLessThanOrEqual(1);
+  });
+
+  test("is shown nothing of somebody any more once the gateway has answered that they are ignored", async () => {
+    const { service, homeserver, room, peeker, told, hear, list } = await following(way);
+    await hear(CAROL);
+    const answer = await service.gateway("PUT", list, {
+      token: peeker.token,
+      body: { ignored_users: { [CAROL]: {} } },
+    });
+    expect(answer.status).toBe(200);
+    const hers = homeserver.say(room, CAROL, "hers");
+    await hear(BOB);
+    expect(told).not.toContain(hers.event_id);
+  });
+});
+
+test("a device that waits heeds whom its user ignores with another client, as soon as its own sync has news", async () => {
+  const { homeserver, room, peeker, told, hear, questions } = await following("sync");
+  homeserver.ignore(peeker.userId, CAROL);
+  const before = homeserver.requests.length;
+  // What the homeserver has for the device ends its wait there, and with it what was known.
+  homeserver.toDevice.set(peeker.token, [{ nr: 1, event: { type: "m.test", sender: BOB, content: {} } }]);
+  await hear(BOB);
+  const hers = homeserver.say(room, CAROL, "hers");
+  await hear(BOB);
+  expect(questions(before)).toBeGreaterThan(0);
+  expect(told).not.toContain(hers.event_id);
+});

@@ -182,6 +182,41 @@ describe("a sync", () => {
     expect(peeked(await client.sync())).toEqual({});
   });
 
+  test("tells a large room whole, masked and filtered, with the homeserver's own part around it", async () => {
+    const { homeserver, client } = await setUp();
+    const crowd = Array.from({ length: 2_500 }, (_, n) => `@member${n}:elsewhere.test`);
+    const [room, small] = [makeRoom(homeserver, { members: crowd }), makeRoom(homeserver)];
+    const own = homeserver.makeRoom({ members: [ALICE] });
+    for (let n = 0; n < 30; n += 1) homeserver.say(room, BOB, `old ${n}`);
+    await client.peek(room.id);
+    await client.peek(small.id);
+    const first = await client.sync({ filter: '{"room":{"timeline":{"limit":4},"state":{"not_types":["m.room.name"]}}}' });
+    expect(Object.keys(objectAt(first, "rooms", "join"))).toEqual([own.id]);
+    const told = objectAt(peeked(first), room.id);
+    const ofType = (type: string): unknown[] => eventsOf(told).filter((event) => event["type"] === type);
+    expect(ofType("m.room.member").map((event) => (event as JsonObject)["state_key"])).toEqual([BOB, ...crowd]);
+    expect([textsOf(told).length, ofType("m.room.name"), ofType("m.room.create").length]).toEqual([3, [], 1]);
+    expect(JSON.stringify(first)).not.toContain(PSEUDOUSER);
+    // Beside a large room a small one may have to wait for the next answer, and no longer.
+    const next = await client.sync();
+    expect([...Object.keys(peeked(first)), ...Object.keys(peeked(next))].sort()).toEqual([room.id, small.id].sort());
+    homeserver.say(room, BOB, "new");
+    await client.service.untilDelivered();
+    expect(textsOf(objectAt(peeked(await client.sync()), room.id))).toEqual(["new"]);
+  });
+
+  test("is told a large room anew where the homeserver broke off in the middle of it", async () => {
+    const { homeserver, service, client } = await setUp();
+    const crowd = Array.from({ length: 2_500 }, (_, n) => `@member${n}:elsewhere.test`);
+    const room = makeRoom(homeserver, { members: crowd });
+    await client.peek(room.id);
+    homeserver.fault("GET", /initialSync$/, { cutAfter: 400_000 });
+    const target = "/_matrix/client/v3/sync?timeout=0";
+    await expect(service.gateway("GET", target, { token: client.token })).rejects.toThrow();
+    const told = objectAt(peeked(await client.sync()), room.id);
+    expect(eventsOf(told).filter(({ type }) => type === "m.room.member")).toHaveLength(2_501);
+  });
+
   test("where more came than is wanted tells the newest, the state between, and from where to read back", async () => {
     const { homeserver, service, client } = await setUp();
     const room = makeRoom(homeserver);

@@ -1,13 +1,7 @@
 /** The operator's rules outlive a daemon that is killed. Runs what `npm run build` makes. */
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { ADMIN_TOKEN, ask, fakeHomeserver, temporaryFolder } from "../support/service-app.ts";
 import { Daemon } from "../support/service-daemon.ts";
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 test("a rule that was answered stands, and one that was removed is gone, however the daemon ended", async () => {
   const homeserver = await fakeHomeserver();

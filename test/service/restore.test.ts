@@ -4,17 +4,11 @@
  */
 import { copyFileSync, existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
-import { beforeAll, expect, test } from "vitest";
-import { build } from "../../scripts/build.ts";
+import { expect, test } from "vitest";
 import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts";
 import { ask, eventually, fakeHomeserver, temporaryFolder, type Answer } from "../support/service-app.ts";
 import { Daemon } from "../support/service-daemon.ts";
 import { contentsById, TenantListener } from "../support/tenant-listener.ts";
-
-beforeAll(async () => {
-  const { ok, output } = await build();
-  if (!ok) throw new Error(output);
-}, 120_000);
 
 const FILES = ["emissary.db", "emissary.db-wal", "emissary.db.seen"];
 

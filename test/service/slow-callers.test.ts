@@ -3,11 +3,9 @@
  * user's look are answered, and memory stays bounded. Times are printed; `npm run bench:slow` says how much slower others are.
  */
 import { expect, test } from "vitest";
-import { buildBefore, Target } from "../support/lures.ts";
+import { Target } from "../support/lures.ts";
 import { SLOW_ATTACKS } from "../support/slow-attacks.ts";
 import { Bystanders, printed, Slow } from "../support/slow.ts";
-
-buildBefore();
 
 const MOST_MEMORY = 300 * 2 ** 20;
 const ROUNDS = Number(process.env["EMISSARY_SLOW_ROUNDS"] ?? 20);

@@ -5,19 +5,15 @@ import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/model/json.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import type { FakeEvent, FakeRoom } from "../support/fake-homeserver-rooms.ts";
-import { eventually, PSEUDOUSER, startService, type Service, type TenantClient } from "../support/service-app.ts";
+import { eventually, PSEUDOUSER, type Service, type TenantClient } from "../support/service-app.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const GHOST = `@ghost_1:${SERVER}`;
 const ALICE = "@alice:elsewhere.test";
 
 async function scene(members: readonly string[] = [ALICE, "@bob:elsewhere.test"]) {
-  const service = await startService();
-  const bot = await service.tenant("bot", undefined, `@ghost_.*:${SERVER}`);
-  const room = service.homeserver.makeRoom({ members });
-  expect((await bot.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  await service.untilDelivered();
-  return { service, bot, room, homeserver: service.homeserver };
+  const here = await tenantsInARoom({ bot: { users: `@ghost_.*:${SERVER}` } }, { room: { members } });
+  return { ...here, homeserver: here.service.homeserver };
 }
 
 async function sync(bot: TenantClient, query: Readonly<Record<string, string | JsonObject>> = {}): Promise<JsonObject> {

@@ -15,6 +15,7 @@ import {
   type Service,
   type TenantClient,
 } from "../support/service-app.ts";
+import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 
 const OWNER = "org.matrix.msc1777.on_behalf_of";
 const LEVELS = "org.matrix.msc1777.persona_levels";
@@ -33,16 +34,12 @@ interface Scene {
 }
 
 async function scene(): Promise<Scene> {
-  const service = await startService();
-  const room = service.homeserver.makeRoom({ members: ["@remote:elsewhere.test"] });
-  const [one, two] = [
-    await service.tenant("one", ACTIONS, "@_one_.*"),
-    await service.tenant("two", ACTIONS, "@_two_.*"),
-  ];
-  for (const tenant of [one, two]) expect((await tenant.join(room.id)).status).toBe(200);
-  await service.untilRoom(room.id, { load: "loaded" });
-  const theirs = eventIdOf(await two.send(room.id, { msgtype: "m.text", body: "theirs" }));
-  return { service, room, one, two, base: `/rooms/${encodeURIComponent(room.id)}`, theirs };
+  const here = await tenantsInARoom(
+    { one: { actions: ACTIONS, users: "@_one_.*" }, two: { actions: ACTIONS, users: "@_two_.*" } },
+    { room: { members: ["@remote:elsewhere.test"] } },
+  );
+  const theirs = eventIdOf(await here.two.send(here.room.id, { msgtype: "m.text", body: "theirs" }));
+  return { ...here, theirs };
 }
 
 function outcome({ status, body }: Answer): unknown[] {

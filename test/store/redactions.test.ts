@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { JournalFeed } from "../../src/feed/feed.ts";
 import { transactionOf } from "../../src/gateways/delivery/transaction.ts";
 import { foldEvent } from "../../src/ledger/fold.ts";
+import { SharedJournal } from "../../src/ledger/shared-journal.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId } from "../../src/model/ids.ts";
 import type { JsonObject } from "../../src/model/json.ts";
@@ -116,14 +117,15 @@ describe.each(DATABASES)("redactions on $name", ({ make }) => {
     const tenants = { all: () => [one], isPersona: () => false, isTenants: () => false, viewerOf: () => viewer(one) };
     const coverage = { spansOf: async () => new Map([[ROOM, [{ after: 0, upTo: null }]]]) };
     const owners = { ownersOf: async () => new Map() };
-    const feed = new JournalFeed({ journal: stores.journal, coverage, owners, tenants, own: OWN, news: new Signal() });
+    const journal = new SharedJournal(stores.journal);
+    const feed = new JournalFeed({ journal, coverage, owners, tenants, own: OWN, news: new Signal() });
     const made = async () => {
       const { events } = await feed.read(one, 0, { events: 100, bytes: 1_000_000 }, 2);
       return transactionOf({ opening: "o", epoch: 1 }, events);
     };
     const before = await made();
     await live(stores, redaction("a"));
-    feed.heard([redaction("a")]);
+    journal.heard({ firstSeq: 3, receivedAt: START, events: [redaction("a")], bytes: 1 });
     const after = await made();
     expect(before?.body).toContain("rude");
     expect(after?.body).not.toContain("rude");

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { STRANGERS_KEPT_MS } from "../../src/ledger/strangers.ts";
+import { STRANGERS_KEPT_MS } from "../../src/ledger/cleaning.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";

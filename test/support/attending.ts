@@ -1,7 +1,7 @@
 import type { JoinWay, MoveAnswer, PseudouserMoves } from "../../src/attendance/contracts.ts";
 import { Keeper, type KeeperOptions } from "../../src/attendance/keeper.ts";
 import { LeaseDesk } from "../../src/leases/desk.ts";
-import { sweepLeases } from "../../src/leases/sweeper.ts";
+import { expiredLeases } from "../../src/ledger/cleaning.ts";
 import { Recorder } from "../../src/ledger/recorder.ts";
 import type { Clock, Random } from "../../src/model/clock.ts";
 import { EmissaryError } from "../../src/model/errors.ts";
@@ -9,6 +9,7 @@ import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId, ServerName } from "../../src/model/ids.ts";
 import type { Logger } from "../../src/model/logger.ts";
 import type { Membership } from "../../src/model/membership.ts";
+import { workUntil } from "../../src/model/worker.ts";
 import type { Limits, RoomLook } from "../../src/policy/question.ts";
 import { Budgets, type Budget } from "../../src/policy/budgets.ts";
 import type { BudgetKind } from "../../src/policy/payers.ts";
@@ -286,13 +287,10 @@ export class Program {
   async start(): Promise<void> {
     await this.recorder.start();
     await this.keeper.start();
-    this.#sweeper = sweepLeases({
-      store: this.stores.leases,
-      changed: this.desk.changed,
-      clock: this.#clock,
-      log: silent,
-      abort: this.#sweeping.signal,
-    });
+    this.#sweeper = workUntil(
+      this.#sweeping.signal,
+      expiredLeases({ leases: this.stores.leases, ended: this.desk.changed, clock: this.#clock, log: silent }),
+    );
   }
 
   async stop(): Promise<void> {

@@ -319,6 +319,7 @@ export class FakeHomeserver {
     }
     if (fault === null && (await this.#stream(seen, response))) return;
     if (fault === null && (await this.#sync(seen, response))) return;
+    if (fault === null) await this.#poll(seen, response);
     const [status, body] = this.#answer(seen);
     const bytes = Buffer.from(JSON.stringify(body));
     const headers = { "content-type": "application/json", "x-fake": "kept" };
@@ -396,6 +397,22 @@ export class FakeHomeserver {
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
       if (response.destroyed) return true;
+    }
+  }
+
+  /** A poll of a room waits for something that its user is shown. */
+  async #poll({ path, query, headers }: SeenRequest, response: ServerResponse): Promise<void> {
+    const room = this.rooms.get(query.get("room_id") ?? "");
+    const asker = this.#userOf({ headers, query });
+    if (!path.endsWith("/events") || room === undefined || asker === null || !query.has("from")) return;
+    const until = performance.now() + Number(query.get("timeout") ?? 0);
+    const viewer = { user: asker.user, ignores: this.ignoredBy(asker.user) };
+    for (let seen = 0; performance.now() < until && !response.destroyed;) {
+      const { length } = room.timeline;
+      const page = length === seen ? [] : eventsAfter(this.rooms.values(), room, query, viewer)["chunk"];
+      if (Array.isArray(page) && page.length > 0) return;
+      seen = length;
+      await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 

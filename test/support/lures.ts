@@ -2,9 +2,8 @@ import { execFile } from "node:child_process";
 import { Agent } from "node:http";
 import path from "node:path";
 import Database from "better-sqlite3";
-import { beforeAll, expect, onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { freePorts } from "../../homeservers/synapse/ports.ts";
-import { build } from "../../scripts/build.ts";
 import type { JsonObject } from "../../src/model/json.ts";
 import type { FakeRoom, RoomOptions } from "./fake-homeserver-rooms.ts";
 import { SERVER, type FakeHomeserver } from "./fake-homeserver.ts";
@@ -19,14 +18,6 @@ const MOST_MEMORY = 300 * 1024 * 1024;
 const READS_BEFORE = 60;
 const BETWEEN_READS_MS = 15;
 const BETWEEN_OPENINGS_MS = 700;
-
-/** Builds what the attacks are made against. */
-export function buildBefore(): void {
-  beforeAll(async () => {
-    const { ok, output } = await build();
-    if (!ok) throw new Error(output);
-  }, 120_000);
-}
 
 export interface Attack<Result> {
   readonly cost: Cost;

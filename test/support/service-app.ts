@@ -12,6 +12,7 @@ import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts
 import type { LogFields, Logger } from "../../src/model/logger.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import type { Config } from "../../src/platform/config/config.ts";
+import { asDescribed } from "./admin-answers.ts";
 import { settle } from "./clock.ts";
 import { AS_TOKEN, FakeHomeserver, HS_TOKEN, SERVER } from "./fake-homeserver.ts";
 
@@ -374,11 +375,12 @@ export class Service {
   }
 
   /** @param target below `/_emissary/v1` */
-  admin(method: string, target: string, body?: unknown): Promise<Answer> {
-    return ask(this.app.ports.admin, method, `/_emissary/v1${target}`, {
+  async admin(method: string, target: string, body?: unknown): Promise<Answer> {
+    const answer = await ask(this.app.ports.admin, method, `/_emissary/v1${target}`, {
       token: ADMIN_TOKEN,
       ...(body === undefined ? {} : { body }),
     });
+    return asDescribed(method, target, answer);
   }
 
   ready(): Promise<Answer> {
@@ -387,13 +389,17 @@ export class Service {
 
   /** @param users the namespace of its personas, a regular expression */
   async tenant(id: string, actions?: readonly string[], users: string | null = null): Promise<TenantClient> {
-    const wish = { id, users, ...(actions === undefined ? {} : { actions }) };
+    return this.addTenant({ id, users, ...(actions === undefined ? {} : { actions: [...actions] }) });
+  }
+
+  /** @param wish what the admin API is asked for */
+  async addTenant(wish: JsonObject & { readonly id: string }): Promise<TenantClient> {
     const { status, body } = await this.admin("POST", "/tenants", wish);
     const { tenant, registration } = body;
     if (status !== 200 || !isJsonObject(tenant) || !isJsonObject(registration)) {
       throw new Error(`no tenant was made: ${JSON.stringify(body)}`);
     }
-    return new TenantClient(this, id, stringAt(tenant, "sender") ?? "", stringAt(registration, "as_token") ?? "");
+    return new TenantClient(this, wish.id, stringAt(tenant, "sender") ?? "", stringAt(registration, "as_token") ?? "");
   }
 
   async room(roomId: string): Promise<JsonObject> {

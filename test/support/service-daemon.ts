@@ -6,6 +6,7 @@ import { onTestFinished } from "vitest";
 import type { ServerName } from "../../src/model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts";
 import { makeRegistration, renderRegistration } from "../../src/platform/registration.ts";
+import { asDescribed } from "./admin-answers.ts";
 import { AS_TOKEN, HS_TOKEN, SERVER, type FakeHomeserver } from "./fake-homeserver.ts";
 import { ADMIN_TOKEN, ask, eventually, type Answer } from "./service-app.ts";
 
@@ -97,10 +98,11 @@ ${options.config ?? ""}`;
   /** @param target below `/_emissary/v1` */
   async admin(method: string, target: string, body?: unknown): Promise<Answer> {
     const { admin } = await this.ready();
-    return ask(admin, method, `/_emissary/v1${target}`, {
+    const answer = await ask(admin, method, `/_emissary/v1${target}`, {
       token: ADMIN_TOKEN,
       ...(body === undefined ? {} : { body }),
     });
+    return asDescribed(method, target, answer);
   }
 
   /** Adds a tenant. @returns its token */

@@ -9,6 +9,11 @@ export function seedOf(fixed: number): number {
   return soak === 0 ? fixed : (fixed * 7919 + soak) % 2 ** 31;
 }
 
+/** What is too large for every run: a smaller size, which shows the same, and in a soak the whole. */
+export function sizeOf(usual: number, whole: number): number {
+  return soak === 0 ? usual : whole;
+}
+
 /** How many runs or rounds: several times as many in a soak. */
 export function roundsOf(fixed: number): number {
   return soak === 0 ? fixed : fixed * 3;

@@ -120,7 +120,10 @@ function stageOf(dir: string, pair: Pair, emissary: Emissary, pseudouser: string
   };
 }
 
-/** Asks until the answer is right; throws with the newest answer at the deadline. */
+/**
+ * Asks until the answer is right; throws with the newest answer at the deadline. It pauses as long as the asking took: a command is
+ * half a second of work, which what is awaited may need.
+ */
 export async function until<T>(
   what: string,
   ask: () => Promise<T>,
@@ -129,9 +132,10 @@ export async function until<T>(
 ): Promise<T> {
   const end = Date.now() + deadlineMs;
   for (;;) {
+    const begun = Date.now();
     const answer = await ask();
     if (isRight(answer)) return answer;
     if (Date.now() > end) throw new Error(`${what}: still ${JSON.stringify(answer)}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, Math.max(100, Date.now() - begun)));
   }
 }

@@ -17,9 +17,9 @@ import type { FloodStore } from "../../src/leases/floods.ts";
 import type { FollowStore } from "../../src/leases/followers.ts";
 import type { ReviewStore } from "../../src/leases/reviewer.ts";
 import type { UpgradeStore } from "../../src/leases/upgrades.ts";
-import type { InviteCursor, OwnInviteStore } from "../../src/gateways/invites/contracts.ts";
-import type { PruneStore } from "../../src/ledger/pruning.ts";
-import type { StrangerStore } from "../../src/ledger/strangers.ts";
+import type { OwnInviteStore } from "../../src/gateways/invites/contracts.ts";
+import type { PruneStore } from "../../src/ledger/cleaning.ts";
+import type { StrangerStore } from "../../src/ledger/cleaning.ts";
 import type { HistoryStore } from "../../src/ledger/retention.ts";
 import type { Journal } from "../../src/ledger/journal.ts";
 import type { Ledger, LedgerWriter, RoomLoads } from "../../src/ledger/ledger.ts";
@@ -54,7 +54,6 @@ export interface Stores {
   readonly coolDowns: CoolDowns;
   readonly aliases: AliasStore;
   readonly ownInvites: OwnInviteStore;
-  readonly inviteCursor: InviteCursor;
   readonly strangers: StrangerStore;
   readonly reviews: ReviewStore & FloodStore;
   readonly upgrades: UpgradeStore & FollowStore;
@@ -158,7 +157,6 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     overview: slow(stores.overview),
     coolDowns: slow(stores.coolDowns),
     ownInvites: slow(stores.ownInvites),
-    inviteCursor: slow(stores.inviteCursor),
     strangers: slow(stores.strangers),
     reviews: slow(stores.reviews),
     upgrades: slow(stores.upgrades),

@@ -1,8 +1,8 @@
 import { stringAt } from "../../model/json.ts";
-import { whyNotAsked, type Check, type Context } from "./context.ts";
-import { findingsOf, quoted } from "./finding.ts";
-import type { Heard, Reply } from "./homeserver-probe.ts";
 import { loadingAnew } from "../../platform/registration.ts";
+import type { Heard, Reply } from "./asker.ts";
+import { whyNotAsked, type Check, type Context } from "./context.ts";
+import { quoted, type Found } from "./finding.ts";
 import { loadAnew } from "./registration.ts";
 
 /**
@@ -10,101 +10,97 @@ import { loadAnew } from "./registration.ts";
  * namespace that is not ours, or not ours alone, that is answered M_EXCLUSIVE; a name that the homeserver does not take is
  * answered otherwise. A pseudouser that is there already is M_USER_IN_USE, and nothing changes.
  */
-type Account =
-  | { readonly kind: "untold"; readonly why: string }
-  /** Somebody else's namespace covers the pseudouser; `known`: we may act as it nevertheless. */
-  | { readonly kind: "exclusive"; readonly known: boolean; readonly words: string }
-  /** It exists, and we may not act as it. */
-  | { readonly kind: "not-ours"; readonly words: string }
-  | { readonly kind: "refused"; readonly words: string }
-  /** Acting as the pseudouser, we are taken for somebody else. */
-  | { readonly kind: "mistaken"; readonly taken: string }
-  | { readonly kind: "made" }
-  | { readonly kind: "there" };
+interface Account {
+  /**
+   * `shared`, `exclusive`: somebody else's namespace covers it, and we may act as it nevertheless, or not; `not-ours`: it exists, and we may
+   * not act as it; `mistaken`: acting as it, we are taken for somebody else.
+   */
+  readonly kind: "untold" | "shared" | "exclusive" | "not-ours" | "refused" | "mistaken" | "made" | "there";
+  /** The homeserver's; for `untold`, why. */
+  readonly words: string;
+}
 
 async function accountOf(context: Context): Promise<Account> {
   const hindered = await whyNotAsked(context);
-  if (hindered !== null) return { kind: "untold", why: hindered };
+  if (hindered !== null) return { kind: "untold", words: hindered };
   const acting = await context.homeserver.whoamiAsPseudouser();
   if (!isUsable(acting, [200, 400, 403, 404])) return untold(acting);
   const registered = await context.homeserver.register();
   if (!isUsable(registered, [200, 400, 403])) return untold(registered);
 
+  const { own } = context;
   const taken = acting.status === 200 ? (stringAt(acting.body, "user_id") ?? "nobody") : null;
-  const known = taken === context.own;
-  if (registered.errcode === "M_EXCLUSIVE") return { kind: "exclusive", known, words: wordsOf(registered) };
-  if (taken !== null) return known ? { kind: "there" } : { kind: "mistaken", taken };
-  if (registered.status === 200) return { kind: "made" };
+  const words = wordsOf(registered);
+  if (registered.errcode === "M_EXCLUSIVE") return { kind: taken === own ? "shared" : "exclusive", words };
+  if (taken === own) return { kind: "there", words };
+  if (taken !== null) return { kind: "mistaken", words: `acting as ${own}, we are taken for ${quoted(taken)}` };
+  if (registered.status === 200) return { kind: "made", words };
   if (registered.errcode === "M_USER_IN_USE") return { kind: "not-ours", words: wordsOf(acting) };
-  return { kind: "refused", words: wordsOf(registered) };
+  return { kind: "refused", words };
 }
 
-const aboutNamespace = findingsOf("namespace");
-
-export const namespace: Check = async (context) => {
-  const account = await accountOf(context);
+export const namespace: Check = async (context, found) => {
+  const { kind, words } = await accountOf(context);
   const { own, config } = context;
-  switch (account.kind) {
+  switch (kind) {
     case "untold":
-      return aboutNamespace.skipped(account.why);
+      return found.skipped(words);
+    case "shared":
+      return shared(context, found, words);
     case "exclusive":
-      return account.known || /reserved/i.test(account.words)
-        ? aboutNamespace.failure({
-            what: `${own} is reserved by another appservice too: ${account.words}`,
-            why: "Another registration has a namespace that matches every user, such as @.* with exclusive: true.",
-            do: "Make that namespace narrower, for example ^@_bridge_.*, in the other appservice's registration, and restart the homeserver.",
-          })
-        : missing(context, account.words);
+      return /reserved/i.test(words) ? shared(context, found, words) : missing(context, found, words);
     case "not-ours":
-      return missing(context, account.words);
+      return missing(context, found, words);
     default:
-      return aboutNamespace.ok(`the homeserver gives ${own} to us (${config.registration.id})`);
+      return found.ok(`the homeserver gives ${own} to us (${config.registration.id})`);
   }
 };
 
-function missing({ own, config }: Context, words: string) {
-  return aboutNamespace.failure({
+function shared({ own }: Context, found: Found, words: string) {
+  return found.failure({
+    what: `${own} is reserved by another appservice too: ${words}`,
+    why: "Another registration has a namespace that matches every user, such as @.* with exclusive: true.",
+    do: "Make that namespace narrower, for example ^@_bridge_.*, in the other appservice's registration, and restart the homeserver.",
+  });
+}
+
+function missing({ own, config }: Context, found: Found, words: string) {
+  return found.failure({
     what: `By the registration that the homeserver has loaded, ${own} is not ours: ${words}`,
     why: "pseudouser.localpart or the registration was changed after the homeserver loaded it, or another appservice reserves the user.",
     do: `${loadAnew(config.appservice.registration)} If that was done, look for the user in the other registrations' namespaces.`,
   });
 }
 
-const aboutPseudouser = findingsOf("pseudouser");
-
-export const pseudouser: Check = async (context) => {
-  const account = await accountOf(context);
+export const pseudouser: Check = async (context, found) => {
+  const { kind, words } = await accountOf(context);
   const { own } = context;
-  switch (account.kind) {
+  switch (kind) {
     case "untold":
-      return aboutPseudouser.skipped(account.why);
+      return found.skipped(words);
     case "exclusive":
-      return account.known ? aboutPseudouser.ok(`${own} exists`) : aboutPseudouser.skipped("its namespace is not ours");
     case "not-ours":
-      return aboutPseudouser.skipped("its namespace is not ours");
+      return found.skipped("its namespace is not ours");
     case "made":
-      return aboutPseudouser.ok(`${own} was made just now`);
+      return found.ok(`${own} was made just now`);
+    case "shared":
     case "there":
-      return aboutPseudouser.ok(`${own} exists`);
+      return found.ok(`${own} exists`);
     case "mistaken":
-      return refused(context, `acting as ${own}, we are taken for ${quoted(account.taken)}`);
     case "refused":
-      return refused(context, account.words);
+      return refused(context, found, words);
   }
 };
 
-function refused({ own, config }: Context, words: string) {
-  if (config.pseudouser.localpart !== "") {
-    return aboutPseudouser.failure({
-      what: `The homeserver does not take the pseudouser ${own}: ${words}`,
-      why: "It refuses this name, or does not let appservices register users.",
-      do: `Choose another name: emissary register --localpart NAME --force, then ${loadingAnew(config.appservice.registration)}.`,
-    });
-  }
-  return aboutPseudouser.failure({
+function refused({ own, config }: Context, found: Found, words: string) {
+  const isEmpty = config.pseudouser.localpart === "";
+  const [word, name] = isEmpty ? ["Take an ordinary name", "_server"] : ["Choose another name", "NAME"];
+  return found.failure({
     what: `The homeserver does not take the pseudouser ${own}: ${words}`,
-    why: "It refuses users whose localpart is empty (Dendrite and Tuwunel do).",
-    do: `Take an ordinary name: emissary register --localpart _server --force, then ${loadingAnew(config.appservice.registration)}.`,
+    why: isEmpty
+      ? "It refuses users whose localpart is empty (Dendrite and Tuwunel do)."
+      : "It refuses this name, or does not let appservices register users.",
+    do: `${word}: emissary register --localpart ${name} --force, then ${loadingAnew(config.appservice.registration)}.`,
   });
 }
 
@@ -113,12 +109,13 @@ function isUsable(reply: Reply, statuses: readonly number[]): reply is Heard {
 }
 
 function untold(reply: Reply): Account {
-  const why = reply.heard
+  const words = reply.heard
     ? `the homeserver answers ${wordsOf(reply)}`
     : `the homeserver stopped answering: ${reply.why}`;
-  return { kind: "untold", why };
+  return { kind: "untold", words };
 }
 
-function wordsOf({ status, errcode, error }: Heard): string {
+/** What the homeserver says of its refusal, for our sentences. */
+export function wordsOf({ status, errcode, error }: Heard): string {
   return quoted(`${errcode ?? `status ${status}`}: ${error ?? "no reason given"}`);
 }

@@ -1,13 +1,12 @@
 import { stringAt } from "../../model/json.ts";
+import { wordsOf } from "./account.ts";
 import { whyNotAsked, type Check, type Context } from "./context.ts";
-import { findingsOf, quoted, type Finding } from "./finding.ts";
-import type { Heard } from "./homeserver-probe.ts";
+import { quoted, type Finding, type Found } from "./finding.ts";
+import type { Heard } from "./asker.ts";
 import { loadAnew } from "./registration.ts";
 
-const found = findingsOf("address");
-
 /** The ping: the homeserver's own word on whether our address and the hs_token are right. */
-export const address: Check = async (context) => {
+export const address: Check = async (context, found) => {
   const hindered = await whyNotAsked(context);
   if (hindered !== null) return found.skipped(hindered);
   const daemon = await context.daemon();
@@ -38,13 +37,13 @@ export const address: Check = async (context) => {
     const took = reply.body["duration_ms"];
     return found.ok(`the homeserver reaches us${typeof took === "number" ? ` in ${took} ms` : ""}`);
   }
-  return refusal(context, reply);
+  return refusal(context, found, reply);
 };
 
-async function refusal(context: Context, reply: Heard): Promise<Finding> {
+async function refusal(context: Context, found: Found, reply: Heard): Promise<Finding> {
   const { config } = context;
   const { url, registration } = config.appservice;
-  const words = quoted(`${reply.errcode ?? `status ${reply.status}`}: ${reply.error ?? "no reason given"}`);
+  const words = wordsOf(reply);
   switch (reply.errcode) {
     case "M_CONNECTION_FAILED":
       return found.failure({
@@ -65,7 +64,7 @@ async function refusal(context: Context, reply: Heard): Promise<Finding> {
         do: loadAnew(registration),
       });
     case "M_BAD_STATUS":
-      return badStatus(context, reply, words);
+      return badStatus(context, found, reply, words);
     case "M_UNRECOGNIZED":
       return found.skipped("this homeserver cannot ping (it came with v1.7 of the specification)");
     case "M_FORBIDDEN":
@@ -97,7 +96,7 @@ async function whyNoConnection(context: Context): Promise<string> {
   }
 }
 
-async function badStatus(context: Context, { body }: Heard, words: string): Promise<Finding> {
+async function badStatus(context: Context, found: Found, { body }: Heard, words: string): Promise<Finding> {
   const { config } = context;
   const given = typeof body["status"] === "number" ? body["status"] : null;
   const text = stringAt(body, "body");

@@ -4,11 +4,18 @@ import { pseudouserOf } from "../../model/pseudouser.ts";
 import type { Config } from "../../platform/config/config.ts";
 import { load, type Source } from "../../platform/config/load.ts";
 import { readYaml } from "../../platform/config/yaml-file.ts";
-import { probeDaemon, probeListener, type DaemonState, type ListenerState } from "./daemon-probe.ts";
-import type { Finding } from "./finding.ts";
+import { Asker } from "./asker.ts";
+import {
+  probeDaemon,
+  probeListener,
+  receiverOf,
+  type DaemonState,
+  type ListenerState,
+  type Receiver,
+} from "./daemon-probe.ts";
+import type { Finding, Found } from "./finding.ts";
 import { HomeserverProbe, once } from "./homeserver-probe.ts";
 import type { Machine } from "./machine.ts";
-import { receiverOf, type Receiver } from "./receiver.ts";
 
 /** What a check may look at. All of it can be had without the daemon; what only a daemon can answer says so. */
 export interface Context {
@@ -19,6 +26,7 @@ export interface Context {
   readonly registrationFile: JsonObject;
   readonly own: UserId;
   readonly machine: Machine;
+  readonly asker: Asker;
   readonly homeserver: HomeserverProbe;
   readonly daemon: () => Promise<DaemonState>;
   readonly listener: () => Promise<ListenerState>;
@@ -26,13 +34,15 @@ export interface Context {
   readonly receiver: () => Promise<Receiver>;
 }
 
-export type Check = (context: Context) => Promise<Finding>;
+/** @param found makes the finding, with the name of the check */
+export type Check = (context: Context, found: Found) => Finding | Promise<Finding>;
 
 /** @throws EmissaryError `bad-config` where the files cannot be used */
 export function openContext(source: Source, machine: Machine): Context {
   const { config } = load(source);
   const own = pseudouserOf(config.homeserver.serverName, config.pseudouser.localpart);
-  const homeserver = new HomeserverProbe(config, own, machine);
+  const asker = new Asker(machine.clock);
+  const homeserver = new HomeserverProbe(config, own, machine, asker);
   const daemon = once(() => probeDaemon(config));
   return {
     source,
@@ -41,9 +51,10 @@ export function openContext(source: Source, machine: Machine): Context {
     registrationFile: objectIn(config.appservice.registration),
     own,
     machine,
+    asker,
     homeserver,
     daemon,
-    listener: once(() => probeListener(config)),
+    listener: once(() => probeListener(config, asker)),
     receiver: once(async () =>
       (await whyNotAsked({ homeserver })) === null ? receiverOf(config, homeserver, daemon) : "untold",
     ),

@@ -1,17 +1,17 @@
-import type { z } from "zod";
+import type { StatusAnswer } from "../../gateways/admin/api/daemon.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
-import { parsedObject } from "../../model/json.ts";
 import type { Config } from "../../platform/config/config.ts";
 import { formatListen, type ListenAddress } from "../../platform/config/values.ts";
 import { AdminClient } from "../admin-client.ts";
-import { statusAnswer } from "../answers.ts";
+import type { Asker } from "./asker.ts";
+import type { HomeserverProbe } from "./homeserver-probe.ts";
 import { CommandFailed, EXIT, isForeseen } from "../exit.ts";
 
 const TIMEOUT_MS = 10_000;
 
 /** What stands behind admin.listen. */
 export type DaemonState =
-  | { readonly kind: "running"; readonly status: z.output<typeof statusAnswer>; readonly client: AdminClient }
+  | { readonly kind: "running"; readonly status: StatusAnswer; readonly client: AdminClient }
   | { readonly kind: "down" | "other-token" | "foreign" | "untold"; readonly why: string };
 
 export async function probeDaemon(config: Config): Promise<DaemonState> {
@@ -23,7 +23,7 @@ export async function probeDaemon(config: Config): Promise<DaemonState> {
     return { kind: "untold", why: sentenceOf(error) };
   }
   try {
-    const status = await client.call({ path: ["status"], answer: statusAnswer, timeout: TIMEOUT_MS });
+    const status = await client.call("status", { timeout: TIMEOUT_MS });
     return { kind: "running", status, client };
   } catch (error) {
     if (!isForeseen(error)) throw error;
@@ -41,24 +41,17 @@ export async function probeDaemon(config: Config): Promise<DaemonState> {
  */
 export type ListenerState = "ours" | "other-token" | "foreign" | "silent" | "untold";
 
-export async function probeListener(config: Config): Promise<ListenerState> {
-  const address = localAddress(config.appservice.listen);
+export async function probeListener({ appservice, registration }: Config, asker: Asker): Promise<ListenerState> {
+  const address = localAddress(appservice.listen);
   if (address === null) return "untold";
-  const { request } = await import("undici");
-  try {
-    const { statusCode, body } = await request(`${address}/_matrix/app/v1/ping`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${config.registration.hsToken}`, "content-type": "application/json" },
-      body: "{}",
-      headersTimeout: TIMEOUT_MS,
-      bodyTimeout: TIMEOUT_MS,
-    });
-    const answer = parsedObject(await body.bytes());
-    if (statusCode === 200) return "ours";
-    return answer["org.matrix.msc1777.code"] === "forbidden" ? "other-token" : "foreign";
-  } catch {
-    return "silent";
-  }
+  const reply = await asker.ask("POST", `${address}/_matrix/app/v1/ping`, {
+    token: registration.hsToken,
+    body: {},
+    timeout: TIMEOUT_MS,
+  });
+  if (!reply.heard) return "silent";
+  if (reply.status === 200) return "ours";
+  return reply.body["org.matrix.msc1777.code"] === "forbidden" ? "other-token" : "foreign";
 }
 
 /** Where a listener of this machine is asked; null where any port may be its. */
@@ -66,4 +59,30 @@ function localAddress({ host, port }: ListenAddress): string | null {
   if (port === 0) return null;
   const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
   return `http://${formatListen({ host: local, port })}`;
+}
+
+/** Who receives what the homeserver sends to Emissary: the daemon at admin.listen, or somebody in its place. */
+export type Receiver = "daemon" | "somebody-else" | "untold";
+
+/**
+ * Has the homeserver ping us with an ID that nobody else can know, and asks the daemon whether that has come. A ping that was
+ * answered and did not come is the only trace of a second Emissary with another database: all else looks well to both. One that came is
+ * good, whatever the homeserver says of it: where Synapse is just about to try an appservice again, it reports the ping as failed.
+ */
+export async function receiverOf(
+  config: Config,
+  homeserver: HomeserverProbe,
+  daemon: () => Promise<DaemonState>,
+): Promise<Receiver> {
+  const before = await daemon();
+  if (before.kind !== "running") return "untold";
+  const ping = await homeserver.ping();
+  if (!ping.heard) return "untold";
+  const after = await probeDaemon(config);
+  if (after.kind !== "running") return "untold";
+  const seen = after.status.last_ping?.transaction_id;
+  // A ping that another doctor asked for in between came the same way.
+  const isFresh = seen !== undefined && seen !== before.status.last_ping?.transaction_id;
+  if (isFresh) return "daemon";
+  return ping.status === 200 ? "somebody-else" : "untold";
 }

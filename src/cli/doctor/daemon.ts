@@ -1,30 +1,28 @@
 import { programVersion } from "../../platform/version.ts";
 import { moment, spoken } from "../text.ts";
 import type { Check, Context } from "./context.ts";
-import { findingsOf, quoted } from "./finding.ts";
+import { quoted, type Found } from "./finding.ts";
 import { loadAnew } from "./registration.ts";
 
-const aboutDaemon = findingsOf("daemon");
-
-export const daemon: Check = async (context) => {
+export const daemon: Check = async (context, found) => {
   const state = await context.daemon();
   switch (state.kind) {
     case "untold":
-      return aboutDaemon.skipped(state.why);
+      return found.skipped(state.why);
     case "down":
-      return aboutDaemon.failure({
+      return found.failure({
         what: state.why,
         why: "It was not started, or it has ended: its log says why. Or admin.listen was changed since it started.",
         do: `emissary run --config ${context.source.path}`,
       });
     case "other-token":
-      return aboutDaemon.failure({
+      return found.failure({
         what: state.why,
         why: "admin.token was changed since the daemon started, or it is another Emissary's daemon.",
         do: "Restart the daemon; if that changes nothing, give admin.listen another port.",
       });
     case "foreign":
-      return aboutDaemon.failure({
+      return found.failure({
         what: state.why,
         why: "Another program has the port, or the daemon is of another version than this command.",
         do: "Restart the daemon; if that changes nothing, give admin.listen another port.",
@@ -33,35 +31,33 @@ export const daemon: Check = async (context) => {
   }
   const { status } = state;
   if (!status.ready) {
-    return aboutDaemon.failure({
+    return found.failure({
       what: `The daemon runs and is not ready: ${quoted(status.not_ready_because ?? "it does not say why")}`,
       why: "It tries until the homeserver knows the pseudouser. The findings about the homeserver say what is in the way.",
       do: "Repair those first. The daemon goes on by itself.",
     });
   }
   if (status.version !== programVersion()) {
-    return aboutDaemon.warning({
+    return found.warning({
       what: `The daemon is version ${quoted(status.version)}, and this command is ${programVersion()}.`,
       why: "Emissary was updated and the daemon not restarted.",
       do: "Restart the daemon.",
     });
   }
-  return aboutDaemon.ok(`ready, up ${spoken(status.uptime_ms)}`);
+  return found.ok(`ready, up ${spoken(status.uptime_ms)}`);
 };
-
-const aboutInstances = findingsOf("instances");
 
 /**
  * A daemon refuses a database that another holds; this finds the one that is in the way, or is asked by mistake, and the one
  * with another database that receives in its place.
  */
-export const instances: Check = async (context) => {
+export const instances: Check = async (context, found) => {
   const { config, own, machine } = context;
   const state = await context.daemon();
   if (state.kind === "running") {
     const { pseudouser, homeserver } = state.status;
     if (pseudouser !== own || homeserver.server_name !== config.homeserver.serverName) {
-      return aboutInstances.failure({
+      return found.failure({
         what: `The daemon at ${state.client.address} serves ${quoted(pseudouser)}, and this configuration is for ${own}.`,
         why: "Two Emissaries share a machine and an admin token, or the configuration was changed and the daemon not restarted.",
         do: "Restart the daemon; if that changes nothing, give each Emissary its own admin.listen and admin.token.",
@@ -70,38 +66,34 @@ export const instances: Check = async (context) => {
   }
   const holder = state.kind === "down" ? await machine.holderOf(config.storage.sqlite) : null;
   if (holder !== null || (state.kind === "down" && (await context.listener()) === "ours")) {
-    return aboutInstances.failure({
+    return found.failure({
       what: `A daemon runs, but not at admin.listen of this configuration. ${holder ?? "It listens at appservice.listen and knows our hs_token."}`,
       why: "It was started with another configuration file, or admin.listen was changed since it started.",
       do: "Restart it with this configuration, or name its configuration with --config.",
     });
   }
-  return (await context.receiver()) === "somebody-else"
-    ? replaced(context)
-    : aboutInstances.ok("no second daemon seen");
+  return (await context.receiver()) === "somebody-else" ? replaced(context, found) : found.ok("no second daemon seen");
 };
 
-function replaced({ config }: Context) {
+function replaced({ config }: Context, found: Found) {
   const { url, registration } = config.appservice;
-  return aboutInstances.failure({
+  return found.failure({
     what: "The homeserver's ping was answered, and not by this daemon: somebody else receives what is sent to Emissary.",
     why: `A second Emissary, or an old one that still runs, has the same registration; or another service answers at the registration's url (here ${url}).`,
     do: `Stop the other one; to keep both, give one a registration of its own, with emissary register in a new folder. If there is no other, see to it that ${url} leads from the homeserver to appservice.listen. ${loadAnew(registration)}`,
   });
 }
 
-const aboutDelivery = findingsOf("delivery");
-
 /** The daemon compares what comes in with what the homeserver's rooms say; only it knows when something came last. */
-export const delivery: Check = async (context) => {
+export const delivery: Check = async (context, found) => {
   const state = await context.daemon();
-  if (state.kind !== "running") return aboutDelivery.skipped("only the running daemon knows what arrives");
+  if (state.kind !== "running") return found.skipped("only the running daemon knows what arrives");
   const { status } = state;
-  if (!status.ready) return aboutDelivery.skipped("the daemon is not ready");
+  if (!status.ready) return found.skipped("the daemon is not ready");
   const { last_at: last } = status.intake;
   const since = last === null ? "nothing came since the start" : `the last transaction came at ${moment(last)}`;
   if (status.delivery.state === "flowing") {
-    return aboutDelivery.ok(
+    return found.ok(
       status.rooms.present === 0 ? `in no room, so there is nothing to miss; ${since}` : `nothing is missing; ${since}`,
     );
   }
@@ -117,5 +109,5 @@ export const delivery: Check = async (context) => {
         ? "Restart the homeserver, and look into its log for the appservice's ID."
         : "Repair what the finding about the address says. The homeserver then sends all that it kept.",
   };
-  return status.delivery.state === "stalled" ? aboutDelivery.failure(problem) : aboutDelivery.warning(problem);
+  return status.delivery.state === "stalled" ? found.failure(problem) : found.warning(problem);
 };

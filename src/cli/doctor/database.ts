@@ -4,7 +4,6 @@ import { dirname, join } from "node:path";
 import { sentenceOf } from "../../model/errors.ts";
 import { isForeseen } from "../exit.ts";
 import type { Check, Context } from "./context.ts";
-import { findingsOf } from "./finding.ts";
 
 const MEGABYTE = 1024 * 1024;
 /** Below either the disk counts as nearly full. */
@@ -20,25 +19,23 @@ export function databaseFiles(path: string): string[] {
   return [path, `${path}-wal`, `${path}-shm`, `${path}.lock`];
 }
 
-const aboutDatabase = findingsOf("database");
-
-export const database: Check = async (context) => {
+export const database: Check = async (context, found) => {
   const path = context.config.storage.sqlite;
   const fault = await writeFault(path, context);
-  if (fault !== null) return aboutDatabase.failure(fault);
+  if (fault !== null) return found.failure(fault);
   const files = databaseFiles(path).filter((file) => existsSync(file));
   const owners = [...new Set(files.map((file) => statSync(file).uid))];
   const { uid } = context.machine;
   // Root may look at another user's daemon; files of two owners are wrong for anybody.
   const isOurs = uid === null || uid === 0 || owners.every((owner) => owner === uid);
   if (!isOurs || owners.length > 1) {
-    return aboutDatabase.warning({
+    return found.warning({
       what: `${files.join(", ")}: owned by user ${owners.join(" and ")}, and this is user ${uid ?? "unknown"}.`,
       why: "Emissary was once run by another user, such as root, or this is not the user that it runs as.",
       do: `Run this as Emissary's user, or stop Emissary and give it its files: chown EMISSARYS_USER ${files.join(" ")}`,
     });
   }
-  return aboutDatabase.ok(files.length === 0 ? `${path} can be made` : `${path} can be written`);
+  return found.ok(files.length === 0 ? `${path} can be made` : `${path} can be written`);
 };
 
 /** Tries what SQLite will do: write to the file, and make files beside it. Leaves nothing behind. */
@@ -91,16 +88,14 @@ async function fileFault(path: string) {
   };
 }
 
-const aboutDisk = findingsOf("disk");
-
-export const disk: Check = async ({ config, machine }) => {
+export const disk: Check = async ({ config, machine }, found) => {
   const folder = dirname(config.storage.sqlite);
-  if (!existsSync(folder)) return aboutDisk.skipped(`${folder} does not exist`);
+  if (!existsSync(folder)) return found.skipped(`${folder} does not exist`);
   const { free, total } = await machine.space(folder);
   const share = total === 0 ? 1 : free / total;
   const left = `${sizeOf(free)}, ${(share * 100).toFixed(1)} %`;
-  if (free >= LITTLE.bytes && share >= LITTLE.share) return aboutDisk.ok(`${left} free for the database`);
-  return aboutDisk[free < NOTHING ? "failure" : "warning"]({
+  if (free >= LITTLE.bytes && share >= LITTLE.share) return found.ok(`${left} free for the database`);
+  return found[free < NOTHING ? "failure" : "warning"]({
     what: `The disk of ${folder} is nearly full: ${left} free.`,
     why: "The journal grows with every event; other programs may fill the same disk.",
     do: "Make room, or move Emissary's folder to another disk. What does not fit is not acknowledged, and the homeserver keeps it.",

@@ -28,7 +28,7 @@ export async function examine(source: Source, machine: Machine, publicUrl: strin
     for (const [name, check] of checks) findings.push(await tried(name, check, context));
     return findings.map((finding) => withoutSecrets(finding, context.config));
   } finally {
-    await context.homeserver.close();
+    await context.asker.close();
   }
 }
 
@@ -47,7 +47,7 @@ function untried(name: string): Finding {
 /** A check that fails at something the system reports must not hide what the others find. */
 async function tried(name: string, check: Check, context: Context): Promise<Finding> {
   try {
-    return await check(context);
+    return await check(context, findingsOf(name));
   } catch (error) {
     if (!isForeseen(error)) throw error;
     return findingsOf(name).skipped(`it could not be tried: ${sentenceOf(error)}`);

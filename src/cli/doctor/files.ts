@@ -3,12 +3,9 @@ import { isJsonObject } from "../../model/json.ts";
 import { isOpenToOthers } from "../../platform/config/yaml-file.ts";
 import type { Check } from "./context.ts";
 import { databaseFiles } from "./database.ts";
-import { findingsOf } from "./finding.ts";
-
-const found = findingsOf("file-modes");
 
 /** Whoever reads the files has the tokens, and with the database every event that came in. */
-export const fileModes: Check = async ({ source, config, configFile }) => {
+export const fileModes: Check = async ({ source, config, configFile }, found) => {
   const admin = configFile["admin"];
   const holdsToken = isJsonObject(admin) && typeof admin["token"] === "string";
   const files = [

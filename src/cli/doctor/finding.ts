@@ -32,6 +32,8 @@ export function findingsOf(check: string) {
   };
 }
 
+export type Found = ReturnType<typeof findingsOf>;
+
 /** Words of strangers inside our sentences: a page of HTML from a proxy would bury what matters. */
 export function quoted(text: string): string {
   const line = text.replace(/\s+/g, " ").trim();

@@ -1,9 +1,8 @@
 import { isJsonObject } from "../../model/json.ts";
 import type { Check, Context } from "./context.ts";
-import { findingsOf, quoted, type Finding } from "./finding.ts";
-import { PublicProbe, trialsOf, type Heard, type Trial } from "./public-probe.ts";
-
-const found = findingsOf("public-url");
+import { quoted, type Finding, type Found } from "./finding.ts";
+import type { Reply } from "./asker.ts";
+import { isOfGateway, PublicProbe, trialsOf, type Trial } from "./public-probe.ts";
 
 const VERSIONS = "/_matrix/client/versions";
 const MANUAL = "docs/set-up/reverse-proxy.md";
@@ -16,39 +15,33 @@ const NOT_OURS = [
 
 /** Asks at the address that clients use whether the reverse proxy sends the gateway its paths, all of them, and only them. */
 export function publicUrlCheck(url: string): Check {
-  return async (context) => {
-    const probe = new PublicProbe(url);
-    try {
-      return await examined(url, probe, context);
-    } finally {
-      await probe.close();
-    }
-  };
+  return (context, found) => examined(url, new PublicProbe(url, context.asker), context, found);
 }
 
-async function examined(url: string, probe: PublicProbe, context: Context): Promise<Finding> {
+async function examined(url: string, probe: PublicProbe, context: Context, found: Found): Promise<Finding> {
   const server = context.config.homeserver.serverName;
-  const loop = await circle(context);
+  const loop = await circle(found, context);
   if (loop !== null) return loop;
-  const nobody = noHomeserver(url, await probe.ask("GET", VERSIONS));
+  const nobody = noHomeserver(found, url, await probe.ask("GET", VERSIONS));
   if (nobody !== null) return nobody;
   const answers = await probe.askAll(trialsOf(server));
   const down = answers.find(([, heard]) => heard.heard && heard.status >= 502 && heard.status <= 504);
-  if (down !== undefined) return unreachableGateway(url, down);
+  if (down !== undefined) return unreachableGateway(found, url, down);
   const missing = answers.filter(([trial, heard]) => !isArrived(trial, heard)).map(([trial]) => trial);
-  if (missing.length === answers.length) return nothingSent(url);
+  if (missing.length === answers.length) return nothingSent(found, url);
   const frontDoor = context.config.gateway.frontDoor;
-  const astray = frontDoor ? [] : (await probe.askAll(NOT_OURS)).filter(([, heard]) => heard.heard && heard.isGateway);
+  const astray = frontDoor ? [] : (await probe.askAll(NOT_OURS)).filter(([, heard]) => isOfGateway(heard));
   if (astray.length > 0)
     return tooMuch(
+      found,
       url,
       astray.map(([one]) => one),
     );
   const needed = missing.filter(({ isOptional }) => !isOptional);
-  if (needed.length > 0) return notSent(url, needed, "failure");
+  if (needed.length > 0) return notSent(found, url, needed, "failure");
   const half = halfOfMsc2753(missing);
-  if (half.length > 0) return notSent(url, half, "warning");
-  const decoding = await decodes(url, probe, server);
+  if (half.length > 0) return notSent(found, url, half, "warning");
+  const decoding = await decodes(found, url, probe, server);
   if (decoding !== null) return decoding;
   const left = missing.map(lineOf);
   return found.ok(
@@ -57,11 +50,8 @@ async function examined(url: string, probe: PublicProbe, context: Context): Prom
 }
 
 /** Asked at homeserver.url, the gateway would ask itself, on and on. */
-async function circle({ config }: Context): Promise<Finding | null> {
-  const probe = new PublicProbe(config.homeserver.url);
-  const heard = await probe.ask("GET", VERSIONS);
-  await probe.close();
-  if (!heard.heard || !heard.isGateway) return null;
+async function circle(found: Found, { config, asker }: Context): Promise<Finding | null> {
+  if (!isOfGateway(await new PublicProbe(config.homeserver.url, asker).ask("GET", VERSIONS))) return null;
   return found.failure({
     what: `homeserver.url (${config.homeserver.url}) leads to the gateway itself, which would ask itself for ever.`,
     why: "It is the public address, where the reverse proxy stands.",
@@ -69,7 +59,7 @@ async function circle({ config }: Context): Promise<Finding | null> {
   });
 }
 
-function noHomeserver(url: string, heard: Heard): Finding | null {
+function noHomeserver(found: Found, url: string, heard: Reply): Finding | null {
   if (!heard.heard) {
     return found.failure({
       what: `There is no answer at ${url}: ${heard.why}.`,
@@ -83,7 +73,7 @@ function noHomeserver(url: string, heard: Heard): Finding | null {
   }
   if (heard.status >= 300 && heard.status < 400) {
     return found.failure({
-      what: `${url} answers with a redirect to ${quoted(heard.location ?? "nowhere")}.`,
+      what: `${url} answers with a redirect to ${quoted(heard.headers.location ?? "nowhere")}.`,
       why: "Clients do not follow it with their tokens, and the paths for the gateway are not reached that way.",
       do: "Give the address that it leads to, and see to it that clients are told that one (/.well-known/matrix/client).",
     });
@@ -98,7 +88,7 @@ function noHomeserver(url: string, heard: Heard): Finding | null {
   return null;
 }
 
-function unreachableGateway(url: string, [trial, heard]: readonly [Trial, Heard]): Finding {
+function unreachableGateway(found: Found, url: string, [trial, heard]: readonly [Trial, Reply]): Finding {
   return found.failure({
     what: `For ${lineOf(trial)} the proxy at ${url} answers ${heard.heard ? heard.status : "nothing"}: it does not reach the gateway, or the gateway not the homeserver.`,
     why: "Emissary does not run, is not ready, or gateway.listen is not the address that the proxy has for it.",
@@ -106,7 +96,7 @@ function unreachableGateway(url: string, [trial, heard]: readonly [Trial, Heard]
   });
 }
 
-function nothingSent(url: string): Finding {
+function nothingSent(found: Found, url: string): Finding {
   return found.failure({
     what: `The proxy at ${url} sends nothing to the gateway: the homeserver answers everything.`,
     why: "The files of packaging/proxy are not in use, or the proxy was not told to read them.",
@@ -114,7 +104,7 @@ function nothingSent(url: string): Finding {
   });
 }
 
-function notSent(url: string, missing: readonly Trial[], level: "failure" | "warning"): Finding {
+function notSent(found: Found, url: string, missing: readonly Trial[], level: "failure" | "warning"): Finding {
   return found[level]({
     what: [`The proxy at ${url} does not send the gateway:`, ...missing.map((trial) => `  ${lineOf(trial)}`)].join(
       "\n",
@@ -127,7 +117,11 @@ function notSent(url: string, missing: readonly Trial[], level: "failure" | "war
   });
 }
 
-function tooMuch(url: string, astray: readonly { readonly method: string; readonly path: string }[]): Finding {
+function tooMuch(
+  found: Found,
+  url: string,
+  astray: readonly { readonly method: string; readonly path: string }[],
+): Finding {
   return found.failure({
     what: [
       `The proxy at ${url} sends the gateway what is the homeserver's, and is refused there:`,
@@ -147,17 +141,17 @@ function halfOfMsc2753(missing: readonly Trial[]): readonly Trial[] {
 }
 
 /** The gateway answered; of the versions, an answer of now: some proxies keep that one for a while. */
-function isArrived({ path }: Trial, heard: Heard): boolean {
-  if (!heard.heard || !heard.isGateway) return false;
+function isArrived({ path }: Trial, heard: Reply): boolean {
+  if (!heard.heard || !isOfGateway(heard)) return false;
   const features = heard.body["unstable_features"];
   return path !== VERSIONS || (isJsonObject(features) && features["org.matrix.msc2753"] === true);
 }
 
 /** A room's alias may have a slash. Who decodes it on the way makes two parts of it, and another path. */
-async function decodes(url: string, probe: PublicProbe, server: string): Promise<Finding | null> {
+async function decodes(found: Found, url: string, probe: PublicProbe, server: string): Promise<Finding | null> {
   const path = `/_matrix/client/v3/directory/room/${encodeURIComponent(`#emissary/doctor:${server}`)}`;
   const heard = await probe.ask("GET", path);
-  if (heard.heard && heard.isGateway && heard.errcode !== "M_UNRECOGNIZED") return null;
+  if (heard.heard && isOfGateway(heard) && heard.errcode !== "M_UNRECOGNIZED") return null;
   return found.warning({
     what: `Names with an encoded slash do not come through ${url} as they are: GET ${path}`,
     why: "The proxy decodes paths before it compares them or passes them on; with nginx, proxy_pass has something after the address.",

@@ -1,7 +1,7 @@
 import { stringAt } from "../../model/json.ts";
 import { claimsAll, loadingAnew, registrationSchema, sendersOf } from "../../platform/registration.ts";
 import type { Check } from "./context.ts";
-import { findingsOf, quoted } from "./finding.ts";
+import { quoted } from "./finding.ts";
 
 /** What an operator does after every change of the registration. */
 export function loadAnew(path: string): string {
@@ -9,32 +9,30 @@ export function loadAnew(path: string): string {
   return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
 }
 
-const aboutRegistration = findingsOf("registration");
-
 /** Whether the homeserver knows our as_token, and knows it as ours. */
-export const registration: Check = async ({ homeserver, config }) => {
+export const registration: Check = async ({ homeserver, config }, found) => {
   const versions = await homeserver.versions();
-  if (!versions.heard) return aboutRegistration.skipped("the homeserver gives no answer");
+  if (!versions.heard) return found.skipped("the homeserver gives no answer");
   const path = config.appservice.registration;
   const reply = await homeserver.whoami();
   if (!reply.heard) {
-    return aboutRegistration.failure({
+    return found.failure({
       what: `The homeserver tells its versions, but not who we are: ${reply.why}.`,
       why: "It is overloaded, or a proxy stands between.",
       do: "Look into its log, or put its direct address into homeserver.url.",
     });
   }
   if (reply.status === 401 || reply.errcode === "M_UNKNOWN_TOKEN") {
-    return aboutRegistration.failure({
+    return found.failure({
       what: `The homeserver does not know our as_token: ${quoted(`${reply.errcode ?? reply.status}: ${reply.error ?? ""}`)}`,
       why: "It has not loaded the registration, was not restarted since, or has loaded one with other tokens.",
       do: loadAnew(path),
     });
   }
   // Some servers name the sender only once it is registered, which it never has to be: the token is known all the same.
-  if (reply.status === 403) return aboutRegistration.ok("the homeserver knows our as_token");
+  if (reply.status === 403) return found.ok("the homeserver knows our as_token");
   if (reply.status !== 200) {
-    return aboutRegistration.failure({
+    return found.failure({
       what: `The homeserver does not tell who we are: status ${reply.status}, ${quoted(reply.error ?? "no reason given")}`,
       why: "It is failing or limits us, or a proxy stands between.",
       do: "Look into its log, or put its direct address into homeserver.url.",
@@ -43,43 +41,41 @@ export const registration: Check = async ({ homeserver, config }) => {
   const taken = stringAt(reply.body, "user_id") ?? "nobody";
   const sender = `@${config.registration.senderLocalpart}:${config.homeserver.serverName}`;
   if (taken !== sender) {
-    return aboutRegistration.failure({
+    return found.failure({
       what: `The homeserver takes us for ${quoted(taken)}, and by our files we are ${sender}.`,
       why: "homeserver.server_name is not the homeserver's, or it has loaded another registration with the same as_token.",
       do: `Compare homeserver.server_name with the homeserver's own. If they agree: ${loadAnew(path)}`,
     });
   }
-  return aboutRegistration.ok("the homeserver has loaded it and knows our as_token");
+  return found.ok("the homeserver has loaded it and knows our as_token");
 };
 
-const aboutWatched = findingsOf("watched-namespaces");
-
 /** Read from our copy, like the next one: no homeserver tells which namespaces it has loaded. */
-export const watchedNamespaces: Check = async ({ registrationFile, config }) => {
+export const watchedNamespaces: Check = async ({ registrationFile, config }, found) => {
   const { registration: path } = config.appservice;
   const { serverName } = config.homeserver;
   const file = registrationSchema.pick({ namespaces: true }).safeParse(registrationFile);
-  if (!file.success) return aboutWatched.skipped("the registration has no namespaces that can be read");
+  if (!file.success) return found.skipped("the registration has no namespaces that can be read");
   const all = {
     aliases: claimsAll(file.data.namespaces, "#", serverName),
     users: claimsAll(file.data.namespaces, "@", serverName),
   };
   if (config.invites.takePart && !all.users) {
-    return aboutWatched.failure({
+    return found.failure({
       what: "invites.take_part is on, and the homeserver is not asked to tell of its users' invites.",
       why: "The registration was written without --watch-invites.",
       do: `emissary register --force --watch-invites. ${loadAnew(path)}`,
     });
   }
   if (config.aliases.keep && !all.aliases) {
-    return aboutWatched.warning({
+    return found.warning({
       what: "aliases.keep is on, and the homeserver is not asked to tell of the rooms that its aliases point to.",
       why: "The registration was written with --no-aliases, or by an earlier version. Aliases are found by looking only, and not mended.",
       do: `emissary register --force --aliases. ${loadAnew(path)}`,
     });
   }
   if (all.users && !config.invites.takePart) {
-    return aboutWatched.warning({
+    return found.warning({
       what: "The homeserver sends Emissary all that happens in its users' rooms, and invites.take_part, which needs it, is off.",
       why: "The registration was written with --watch-invites.",
       do: `Set invites.take_part: true, or emissary register --force --no-watch-invites. ${loadAnew(path)}`,
@@ -88,7 +84,7 @@ export const watchedNamespaces: Check = async ({ registrationFile, config }) => 
   const isTold = (regex: string): boolean =>
     file.data.namespaces.users.some((one) => one.exclusive && one.regex === regex);
   if (!isTold(sendersOf(serverName))) {
-    return aboutWatched.warning({
+    return found.warning({
       what:
         "The homeserver is not asked to tell of invites of tenants by their own IDs, so nobody can invite a bot by its own; and looks into " +
         "rooms are not shared, since Emissary may not act as their reader.",
@@ -96,17 +92,15 @@ export const watchedNamespaces: Check = async ({ registrationFile, config }) => 
       do: `emissary register --force. ${loadAnew(path)}`,
     });
   }
-  return aboutWatched.ok("the homeserver is asked to tell what the configuration needs");
+  return found.ok("the homeserver is asked to tell what the configuration needs");
 };
 
-const aboutLimits = findingsOf("rate-limits");
-
 /** Read from our copy: no homeserver tells whether it limits us. */
-export const rateLimits: Check = async ({ registrationFile, config }) => {
+export const rateLimits: Check = async ({ registrationFile, config }, found) => {
   const path = config.appservice.registration;
   const given = registrationFile["rate_limited"];
-  if (given === false) return aboutLimits.ok("the registration asks for none");
-  return aboutLimits.warning({
+  if (given === false) return found.ok("the registration asks for none");
+  return found.warning({
     what: `The registration has ${given === undefined ? "no rate_limited" : `rate_limited: ${quoted(JSON.stringify(given))}`}, so the homeserver slows Emissary down like a user.`,
     why: "The line was changed, or the file was written by hand. Many homeservers limit appservices that do not say otherwise.",
     do: `Set rate_limited: false in ${path} (emissary register --force writes it). ${loadAnew(path)}`,

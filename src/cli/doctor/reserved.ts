@@ -2,11 +2,9 @@ import type { UserId } from "../../model/ids.ts";
 import { compileExpression } from "../../platform/expressions.ts";
 import { isOfAliases, registrationSchema, reservedIn } from "../../platform/registration.ts";
 import { whyNotAsked, type Check } from "./context.ts";
-import { findingsOf, quoted } from "./finding.ts";
-import { WHOAMI, type Reply } from "./homeserver-probe.ts";
+import { quoted } from "./finding.ts";
+import type { Reply } from "./asker.ts";
 import { loadAnew } from "./registration.ts";
-
-const found = findingsOf("reserved-namespaces");
 
 /** Expressions that are tried; each costs a request. */
 const MOST = 20;
@@ -15,7 +13,7 @@ const MOST = 20;
  * Whether the homeserver has loaded the namespaces that our copy reserves for tenants. It tells none; but whom it lets us act as, it
  * answers for a user who does not exist otherwise than for one who is not ours.
  */
-export const reservedNamespaces: Check = async (context) => {
+export const reservedNamespaces: Check = async (context, found) => {
   const hindered = await whyNotAsked(context);
   if (hindered !== null) return found.skipped(hindered);
   const { config, homeserver, own } = context;
@@ -26,8 +24,7 @@ export const reservedNamespaces: Check = async (context) => {
   if (tried.length === 0) return found.ok(users.length === 0 ? "none is reserved" : "none could be tried");
   const missing: string[] = [];
   for (const { regex, userId } of tried) {
-    const path = `${WHOAMI}?user_id=${encodeURIComponent(userId)}`;
-    if (isNotOurs(await homeserver.call("GET", path, { asPseudouser: false }))) missing.push(quoted(regex));
+    if (isNotOurs(await homeserver.whoamiAs(userId))) missing.push(quoted(regex));
   }
   if (missing.length > 0) {
     return found.failure({

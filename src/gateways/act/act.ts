@@ -2,7 +2,8 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { BytesHeld } from "../../model/bytes-held.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
-import type { MakersFeed } from "../../feed/feed.ts";
+import type { KeyedMutex } from "../../model/keyed-mutex.ts";
+import type { JournalFeed } from "../../feed/feed.ts";
 import type { StandIns } from "../../attendance/stand-ins.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
 import type { EventOwners } from "../../feed/contracts.ts";
@@ -24,7 +25,6 @@ import type { Refusals } from "./checks/refusals.ts";
 import type { Repeats } from "./checks/repeats.ts";
 import type { SharedAnnotations } from "./events/annotations.ts";
 import type { Typists } from "./checks/typists.ts";
-import type { Turns } from "./checks/turns.ts";
 import type { HalfMade } from "./rooms/half-made.ts";
 import type { TenantSync } from "./sync/sync.ts";
 
@@ -51,7 +51,7 @@ export interface ActParts {
   readonly isReservedAlias: (alias: string) => boolean;
   readonly upstream: Upstream;
   readonly recorder: Pick<Recorder, "observe">;
-  readonly feed: MakersFeed;
+  readonly feed: Pick<JournalFeed, "making">;
   readonly pinger: TenantPinger;
   readonly sync: TenantSync;
   /** What answers that are held whole take in memory. */
@@ -67,7 +67,7 @@ export interface ActParts {
   readonly receipts: EphemeralOffers;
   readonly owners: EventOwners;
   /** Of those who set the same state. */
-  readonly turns: Turns;
+  readonly mutex: KeyedMutex<string>;
   readonly count: (outcome: "answered" | "passed" | "refused") => void;
 }
 

@@ -1,6 +1,9 @@
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 
+/** Of an endpoint that takes no query parameters. */
+export const NONE: ReadonlySet<string> = new Set();
+
 /**
  * Query parameters that make a write another one: dated back, sent later, or shown for a while (MSC4140, MSC4354). Where an endpoint does not
  * take one it is refused by name, and all else that is not known is ignored, as homeservers do.

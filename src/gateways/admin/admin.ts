@@ -10,6 +10,7 @@ import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
 import type { Delivery } from "../../reconcile/delivery.ts";
 import type { Aliases } from "../../leases/target.ts";
 import type { RoomLooker } from "../../policy/looks.ts";
+import type { Registration } from "../../platform/registration.ts";
 import type { TenantPinger, Tenants, TenantTokens } from "../../policy/tenants.ts";
 import type { AuditReads, KeptAliases, RoomOverview, TenantDeliveries } from "./contracts.ts";
 import type { GuardParts } from "./guard.ts";
@@ -67,5 +68,5 @@ export interface AdminParts {
   /** Writes a copy of the database to a new file. */
   readonly backup: (path: string) => Promise<{ readonly bytes: number }>;
   /** The registration file's content for a tenant. */
-  readonly registrationOf: (tenant: Tenant, tokens: TenantTokens) => Readonly<Record<string, unknown>>;
+  readonly registrationOf: (tenant: Tenant, tokens: TenantTokens) => Registration;
 }

@@ -1,5 +1,4 @@
 import type { RoomAlias, RoomId } from "../../model/ids.ts";
-import type { JsonObject } from "../../model/json.ts";
 import type { Budget, Budgets } from "../../policy/budgets.ts";
 import type { CoolDowns } from "../../policy/cool-downs.ts";
 import type { Limits } from "../../policy/question.ts";
@@ -8,6 +7,9 @@ import type { Pointers } from "../../policy/pointers.ts";
 import type { Policy } from "../../policy/policy.ts";
 import type { AttendedRooms } from "../../policy/weighing.ts";
 import type { Rules } from "../../policy/rules.ts";
+import type { StatusAnswer } from "./api/daemon.ts";
+
+type Caps = StatusAnswer["policy"];
 
 /** What the configuration says of policy, as it is now. */
 export interface GuardConfig extends Limits, JoinBudgets {
@@ -44,7 +46,7 @@ export interface GuardParts {
 const SHOWN = 10;
 
 /** How near policy is to its caps, for the status. */
-export async function guardJson(parts: GuardParts, now: number): Promise<JsonObject> {
+export async function guardJson(parts: GuardParts, now: number): Promise<Caps> {
   const { maxRooms, maxJoinsUnderWay } = parts.config();
   const { others, underWay } = await parts.attended.counts(null);
   return {
@@ -53,12 +55,12 @@ export async function guardJson(parts: GuardParts, now: number): Promise<JsonObj
     joins_under_way: underWay,
     max_joins_under_way: maxJoinsUnderWay,
     budgets: budgetsJson(parts),
-    cool_downs: { ...(await parts.coolDowns.counts(now)) },
+    cool_downs: await parts.coolDowns.counts(now),
   };
 }
 
 /** The budgets, each with the levels of those payers who have not all of theirs. */
-export function budgetsJson({ config, budgets }: Pick<GuardParts, "config" | "budgets">): JsonObject[] {
+export function budgetsJson({ config, budgets }: Pick<GuardParts, "config" | "budgets">): Caps["budgets"] {
   const whole = budgetsOf(config());
   const levels = budgets.levels(SHOWN);
   return BUDGET_KINDS.map((kind) => {

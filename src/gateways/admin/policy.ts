@@ -1,34 +1,25 @@
-import type { FastifyInstance, FastifyRequest } from "fastify";
-import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
-import { isRoomAlias, isServerName, isTenantId, type ServerName } from "../../model/ids.ts";
-import type { JsonObject } from "../../model/json.ts";
+import { isRoomAlias, isTenantId } from "../../model/ids.ts";
 import type { Holder } from "../../model/lease.ts";
 import { resolveRoom } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param, queryAll, serve } from "../../platform/http/server.ts";
 import { faultInEntity } from "../../policy/entities.ts";
 import { isByAlias } from "../../policy/rule-book.ts";
 import { ENTITY_KINDS, type EntityKind, type PolicyRule } from "../../policy/rule.ts";
 import type { AdminParts } from "./admin.ts";
+import type { AdminAnswer } from "./api/endpoints.ts";
 import { guardJson, type GuardParts } from "./guard.ts";
+import type { Handlers } from "./handlers.ts";
 import { roomToStandFor } from "./pins.ts";
 
 /** Rules of one source that are shown one by one. */
 const SHOWN_RULES = 500;
-const MAX_VIA = 20;
 
-const ruleBody = z.strictObject({
-  kind: z.enum(ENTITY_KINDS),
-  entity: z.string(),
-  verdict: z.enum(["allow", "deny"]),
-  reason: z.string().nullable().default(null),
-});
+type RulesOfSource = AdminAnswer<"policy">["rules"][number];
 
 /** What policy goes by, why it says what it says, and the operator's own rules. */
-export function policyRoutes(server: FastifyInstance, base: string, parts: AdminParts): void {
-  serve(server, `${base}/policy`, {
-    GET: async () => {
+export function policyHandlers(parts: AdminParts): Handlers<"policy" | "explain" | "ruleSet" | "ruleRemove"> {
+  return {
+    async policy() {
       const { maxMembers, maxEventRate, refuseVersions, ownInvites, lists } = parts.guard.config();
       return {
         ...(await guardJson(parts.guard, parts.clock.now())),
@@ -47,14 +38,10 @@ export function policyRoutes(server: FastifyInstance, base: string, parts: Admin
         rules: rulesJson(parts.guard),
       };
     },
-  });
-
-  serve(server, `${base}/policy/explain`, {
-    GET: async (request) => {
-      const room = queryAll(request, "room")[0] ?? "";
-      const holder = holderFor(queryAll(request, "for")[0] ?? "user", parts);
-      const { roomId, via } = await resolveRoom(room, routesIn(request), parts.aliases);
-      const alias = isRoomAlias(room) ? room : null;
+    async explain({ query }) {
+      const holder = holderFor(query.for, parts);
+      const { roomId, via } = await resolveRoom(query.room, query.via, parts.aliases);
+      const alias = isRoomAlias(query.room) ? query.room : null;
       const { verdict, findings } = await parts.guard.policy.explain({ roomId, holder, via, alias });
       return {
         room_id: roomId,
@@ -69,27 +56,14 @@ export function policyRoutes(server: FastifyInstance, base: string, parts: Admin
         rules: findings.map(({ code, verdict: word, reason, inputs }) => ({ code, verdict: word, reason, inputs })),
       };
     },
-  });
-
-  serve(server, `${base}/policy/rules`, {
-    POST: async (request) => {
-      const body = ruleBody.safeParse(await readJson(request, 64 * 1024));
-      if (!body.success) {
-        const issues = body.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`);
-        throw new EmissaryError("bad-request", `This is no rule: ${issues.join("; ")}.`);
-      }
-      const { data: rule } = body;
+    async ruleSet({ body: rule }) {
       const fault = faultInEntity(rule.kind, rule.entity);
       if (fault !== null || !isByAlias(rule)) return { outcome: await parts.guard.rules.set(rule) };
       const pin = await roomToStandFor(parts.aliases, rule.entity);
       return { outcome: await parts.guard.rules.set({ ...rule, pin }), stands_for: pin };
     },
-  });
-
-  serve(server, `${base}/policy/rules/:kind/:entity`, {
-    DELETE: async (request) => {
-      const kind = kindOf(param(request, "kind"));
-      const entity = param(request, "entity");
+    async ruleRemove({ params: { kind: given, entity } }) {
+      const kind = kindOf(given);
       const fault = faultInEntity(kind, entity);
       if (fault !== null) throw new EmissaryError("bad-parameter", `There is no such rule: ${fault}.`);
       if (await parts.guard.rules.remove(kind, entity)) return { removed: true };
@@ -101,7 +75,7 @@ export function policyRoutes(server: FastifyInstance, base: string, parts: Admin
         where.length === 0 ? "" : ` There is one of ${where.join(", ")}: allow what it denies, or change it there.`;
       throw new EmissaryError("not-found", `The operator has no rule about the ${kind} ${entity}.${besides}`);
     },
-  });
+  };
 }
 
 /** Whom a verdict is asked for. */
@@ -134,15 +108,6 @@ function holderFor(text: string, { tenants }: AdminParts): Holder {
   return { kind: "tenant", name: named };
 }
 
-function routesIn(request: FastifyRequest): readonly ServerName[] {
-  const via = queryAll(request, "via");
-  if (via.length > MAX_VIA) throw new EmissaryError("bad-parameter", `At most ${MAX_VIA} servers go into \`via\`.`);
-  return via.map((server) => {
-    if (isServerName(server)) return server;
-    throw new EmissaryError("bad-parameter", `\`via\`: ${JSON.stringify(server.slice(0, 80))} is no server name.`);
-  });
-}
-
 function kindOf(text: string): EntityKind {
   const kind = ENTITY_KINDS.find((one) => one === text);
   if (kind !== undefined) return kind;
@@ -153,7 +118,7 @@ function kindOf(text: string): EntityKind {
 }
 
 /** By source: how many rules there are, and the configuration's and the operator's themselves. */
-function rulesJson({ rules, pointers }: GuardParts): JsonObject[] {
+function rulesJson({ rules, pointers }: GuardParts): RulesOfSource[] {
   return [...Map.groupBy(rules.all(), ({ source }) => source)].map(([source, of]) => {
     const isOurs = source === "config" || source === "operator";
     const shown = isOurs ? of.slice(0, SHOWN_RULES) : [];
@@ -168,7 +133,7 @@ function rulesJson({ rules, pointers }: GuardParts): JsonObject[] {
 }
 
 /** Of an exception by one alias also which room it stands for, and whether the alias points elsewhere by what was said last. */
-function ruleJson(rule: PolicyRule, pointers: GuardParts["pointers"]): JsonObject {
+function ruleJson(rule: PolicyRule, pointers: GuardParts["pointers"]): RulesOfSource["rules"][number] {
   const { kind, entity, verdict, reason, pin } = rule;
   const shown = { kind, entity, verdict, reason };
   if (!isByAlias(rule) || !isRoomAlias(entity)) return shown;

@@ -1,39 +1,27 @@
-import type { FastifyInstance, FastifyRequest } from "fastify";
-import { z } from "zod";
 import { EmissaryError } from "../../model/errors.ts";
-import { isRoomAlias, isRoomId, isServerName, isUserId, type RoomId } from "../../model/ids.ts";
-import type { JsonObject } from "../../model/json.ts";
+import { isRoomAlias, isRoomId, type RoomId } from "../../model/ids.ts";
 import { holderText, type Holder } from "../../model/lease.ts";
-import { isMembership } from "../../model/membership.ts";
 import { isPseudouser } from "../../masking/masking.ts";
 import { resolveRoom, resolveWish } from "../../leases/target.ts";
-import { readJson } from "../../platform/http/body.ts";
-import { param, queryAll, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
+import type { AdminAnswer } from "./api/endpoints.ts";
 import type { RoomLine } from "./contracts.ts";
-import { pageLimit } from "./page.ts";
+import type { Handlers } from "./handlers.ts";
+import { nextOf } from "./page.ts";
 
 /** The operator's lease: there is one operator. */
 const OPERATOR: Holder = { kind: "operator", name: "operator" };
 /** How long `rooms join` waits for the outcome, milliseconds. */
 const JOIN_WAIT_MS = 60_000;
 
-const joinBody = z.strictObject({ via: z.array(z.string().refine(isServerName)).max(20).default([]) });
-
-export function roomRoutes(server: FastifyInstance, base: string, parts: AdminParts): void {
-  serve(server, `${base}/rooms`, {
-    GET: async (request) => {
-      const limit = pageLimit(request, 100);
-      const after = queryAll(request, "after")[0] ?? null;
-      if (after !== null && !isRoomId(after)) throw new EmissaryError("bad-parameter", "`after` is to be a room ID.");
+export function roomHandlers(parts: AdminParts): Handlers<"rooms" | "room" | "roomJoin" | "roomLeave" | "members"> {
+  return {
+    async rooms({ query: { after, limit } }) {
       const lines = await parts.overview.lines(after, limit);
-      return { rooms: lines.map(roomJson), next: lines.length === limit ? (lines.at(-1)?.roomId ?? null) : null };
+      return { rooms: lines.map(roomJson), next: nextOf(lines, limit, ({ roomId }) => roomId) };
     },
-  });
-
-  serve(server, `${base}/rooms/:room`, {
-    GET: async (request) => {
-      const roomId = await knownRoom(parts, request);
+    async room({ params }) {
+      const roomId = await knownRoom(parts, params.room);
       const line = await parts.overview.line(roomId);
       const room = await parts.ledger.room(roomId);
       if (line === null || room === null) throw unknownRoom(roomId);
@@ -48,40 +36,20 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
         invited_by: line.ownMembership === "invite" ? await inviter(parts, roomId) : null,
       };
     },
-  });
-
-  serve(server, `${base}/rooms/:room/join`, {
-    POST: async (request, reply) => {
-      const body = joinBody.safeParse(await readJson(request, 64 * 1024));
-      if (!body.success) throw new EmissaryError("bad-request", "`via` is to be a list of server names.");
-      const { roomId, via } = await resolveWish(parts, OPERATOR, param(request, "room"), body.data.via);
+    async roomJoin({ params, body, gone }) {
+      const { roomId, via } = await resolveWish(parts, OPERATOR, params.room, body.via);
       const lease = await parts.desk.take({ roomId, holder: OPERATOR, via, ttl: null });
-      const gone = new AbortController();
-      reply.raw.once("close", () => gone.abort());
-      await parts.keeper.untilPresent(lease, JOIN_WAIT_MS, gone.signal);
+      await parts.keeper.untilPresent(lease, JOIN_WAIT_MS, gone);
       return { room_id: roomId, phase: "present" };
     },
-  });
-
-  serve(server, `${base}/rooms/:room/leave`, {
-    POST: async (request) => {
-      const roomId = await knownRoom(parts, request);
+    async roomLeave({ params }) {
+      const roomId = await knownRoom(parts, params.room);
       const released = await parts.desk.release(roomId, OPERATOR);
       const holders = (await parts.leases.ofRoom(roomId)).map(({ holder }) => holderText(holder));
       return { room_id: roomId, released, holders };
     },
-  });
-
-  serve(server, `${base}/rooms/:room/members`, {
-    GET: async (request) => {
-      const roomId = await knownRoom(parts, request);
-      const limit = pageLimit(request, 500);
-      const membership = queryAll(request, "membership")[0] ?? null;
-      const after = queryAll(request, "after")[0] ?? null;
-      if (membership !== null && !isMembership(membership)) {
-        throw new EmissaryError("bad-parameter", `${JSON.stringify(membership)} is no membership.`);
-      }
-      if (after !== null && !isUserId(after)) throw new EmissaryError("bad-parameter", "`after` is to be a user ID.");
+    async members({ params, query: { membership, after, limit } }) {
+      const roomId = await knownRoom(parts, params.room);
       const members = await parts.ledger.members(roomId, { membership, after, limit });
       return {
         members: members.map((member) => ({
@@ -91,15 +59,16 @@ export function roomRoutes(server: FastifyInstance, base: string, parts: AdminPa
           event_id: member.eventId,
           pseudouser: isPseudouser(member.userId, [parts.own]),
         })),
-        next: members.length === limit ? (members.at(-1)?.userId ?? null) : null,
+        next: nextOf(members, limit, ({ userId }) => userId),
       };
     },
-  });
+  };
 }
 
+type RoomInFull = AdminAnswer<"room">;
+
 /** The room that the path names, by ID or alias; it has to be in the ledger. */
-async function knownRoom(parts: AdminParts, request: FastifyRequest): Promise<RoomId> {
-  const text = param(request, "room");
+async function knownRoom(parts: AdminParts, text: string): Promise<RoomId> {
   if (!isRoomId(text) && !isRoomAlias(text)) {
     throw new EmissaryError("bad-parameter", `${JSON.stringify(text)} is neither a room ID nor a room alias.`);
   }
@@ -112,7 +81,7 @@ function unknownRoom(roomId: RoomId): EmissaryError {
   return new EmissaryError("not-found", `Nothing is known here of ${roomId}: the pseudouser never was in it.`);
 }
 
-async function coolDownJson({ guard, clock }: AdminParts, roomId: RoomId): Promise<JsonObject | null> {
+async function coolDownJson({ guard, clock }: AdminParts, roomId: RoomId): Promise<RoomInFull["cool_down"]> {
   const coolDown = await guard.coolDowns.of(roomId, clock.now());
   if (coolDown === null) return null;
   const { code, reason, until, strikes } = coolDown;
@@ -123,7 +92,7 @@ async function inviter({ ledger, own }: AdminParts, roomId: RoomId): Promise<str
   return (await ledger.member(roomId, own))?.sender ?? null;
 }
 
-function roomJson(line: RoomLine): Readonly<Record<string, unknown>> {
+function roomJson(line: RoomLine): AdminAnswer<"rooms">["rooms"][number] {
   return {
     room_id: line.roomId,
     name: line.name,

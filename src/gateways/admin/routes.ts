@@ -3,19 +3,18 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isSameSecret, tokensOf } from "../../platform/http/bearer.ts";
 import { refusePath, serve } from "../../platform/http/server.ts";
 import type { AdminParts } from "./admin.ts";
-import { aliasRoutes } from "./aliases.ts";
-import { backupRoutes } from "./backup.ts";
-import { requireOwnHost } from "./hosts.ts";
-import { pageBefore, pageLimit } from "./page.ts";
+import { aliasHandlers } from "./aliases.ts";
+import type { StatusAnswer } from "./api/daemon.ts";
+import { openApi } from "./api/openapi.ts";
 import { guardJson } from "./guard.ts";
-import { policyRoutes } from "./policy.ts";
-import { roomRoutes } from "./rooms.ts";
-import { tenantGrantRoutes } from "./tenant-grants.ts";
-import { allDeliveriesJson, tenantDeliveryRoutes } from "./tenant-delivery.ts";
-import { upgradeCheckRoutes } from "./upgrade-check.ts";
-import { tenantRoutes } from "./tenants.ts";
-
-export const ADMIN_BASE = "/_emissary/v1";
+import { serveHandlers } from "./handlers.ts";
+import { requireOwnHost } from "./hosts.ts";
+import { nextOf } from "./page.ts";
+import { policyHandlers } from "./policy.ts";
+import { roomHandlers } from "./rooms.ts";
+import { allDeliveriesJson, tenantDeliveryHandlers } from "./tenant-delivery.ts";
+import { tenantHandlers } from "./tenants.ts";
+import { upgradeCheckHandlers } from "./upgrade-check.ts";
 
 /** What anybody who reaches the listener may ask. */
 const OPEN: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
@@ -46,29 +45,29 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
     },
   });
 
-  serve(server, `${ADMIN_BASE}/status`, { GET: async () => status(parts) });
-  serve(server, `${ADMIN_BASE}/audit`, {
-    GET: async (request) => {
-      const limit = pageLimit(request, 200);
-      const entries = await parts.audit.newest(pageBefore(request), limit);
+  serveHandlers(server, {
+    status: () => status(parts),
+    async audit({ query: { before, limit } }) {
+      const entries = await parts.audit.newest(before, limit);
       return {
         entries: entries.map(({ roomId, ...entry }) => ({ ...entry, room_id: roomId })),
-        next: entries.length === limit ? (entries.at(-1)?.id ?? null) : null,
+        next: nextOf(entries, limit, ({ id }) => id),
       };
     },
+    // Written by the daemon, where it runs and with its rights; so the path is one of its own machine.
+    backup: async ({ body: { path } }) => ({ path, ...(await parts.backup(path)) }),
+    openapi: async () => openApi(parts.version),
+    ...roomHandlers(parts),
+    ...upgradeCheckHandlers(parts),
+    ...aliasHandlers(parts),
+    ...policyHandlers(parts),
+    ...tenantHandlers(parts),
+    ...tenantDeliveryHandlers(parts),
   });
-  roomRoutes(server, ADMIN_BASE, parts);
-  upgradeCheckRoutes(server, ADMIN_BASE, parts);
-  policyRoutes(server, ADMIN_BASE, parts);
-  tenantRoutes(server, ADMIN_BASE, parts);
-  tenantDeliveryRoutes(server, ADMIN_BASE, parts);
-  tenantGrantRoutes(server, ADMIN_BASE, parts);
-  backupRoutes(server, ADMIN_BASE, parts);
-  aliasRoutes(server, ADMIN_BASE, parts);
   server.setNotFoundHandler(refusePath);
 }
 
-async function status(parts: AdminParts): Promise<Readonly<Record<string, unknown>>> {
+async function status(parts: AdminParts): Promise<StatusAnswer> {
   const { phases, leases, loading } = await parts.overview.totals();
   const { first, last } = await parts.journal.bounds();
   const extent = await parts.history.extent();

@@ -1,21 +1,19 @@
-import type { FastifyInstance } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import { isServerName, serverOf, type RoomId, type ServerName } from "../../model/ids.ts";
+import { serverOf, type RoomId, type ServerName } from "../../model/ids.ts";
 import { resolveRoom } from "../../leases/target.ts";
-import { param, queryAll, serve } from "../../platform/http/server.ts";
 import { opennessOf } from "../../policy/openness.ts";
 import { checkUpgrade, type RoomToMove } from "../../policy/upgrade-check.ts";
 import type { AdminParts } from "./admin.ts";
+import type { Handlers } from "./handlers.ts";
 
 /** What would change for a room that moves to MSC1777's room version. */
-export function upgradeCheckRoutes(server: FastifyInstance, base: string, parts: AdminParts): void {
-  serve(server, `${base}/rooms/:room/upgrade-check`, {
-    GET: async (request) => {
-      const named = queryAll(request, "via").filter((name) => isServerName(name));
-      const { roomId, via } = await resolveRoom(param(request, "room"), named, parts.aliases);
+export function upgradeCheckHandlers(parts: AdminParts): Handlers<"upgradeCheck"> {
+  return {
+    async upgradeCheck({ params, query }) {
+      const { roomId, via } = await resolveRoom(params.room, query.via, parts.aliases);
       return { room_id: roomId, ...checkUpgrade(await roomToMove(parts, roomId, via)) };
     },
-  });
+  };
 }
 
 /** From the ledger where we are in the room, from outside where not. */

@@ -8,6 +8,7 @@ import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { serverOf, type RoomAlias, type RoomId, type UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import { Signal } from "../../model/signal.ts";
+import { workUntil } from "../../model/worker.ts";
 import type { AliasDirectory, AliasStore } from "./contracts.ts";
 import type { AliasOptions } from "./decide.ts";
 import { mentionIn } from "./mentions.ts";
@@ -124,23 +125,21 @@ export class AliasKeeping {
 
   async #hearEvents(): Promise<void> {
     const { log, stopping, clock, store } = this.#parts;
-    while (!stopping.aborted) {
-      const turn = new AbortController();
-      const over = AbortSignal.any([stopping, turn.signal]);
-      const added = this.#queue.added.next(over);
-      try {
+    await workUntil(stopping, {
+      round: async () => {
         const changed = [...this.#changed];
         this.#changed.clear();
         for (const roomId of changed) this.#queue.add(await store.ofRoom(roomId, MAX_OF_ROOM));
         const next = this.#queue.next();
-        if (next.alias !== null) await this.#verifyMentioned(next.alias);
-        else await Promise.race([added, clock.sleep(next.wait ?? LONGEST_SLEEP_MS, over)]);
-      } catch (error) {
-        log.error("aliases.failed", { error });
-        await clock.sleep(1_000, stopping);
-      }
-      turn.abort();
-    }
+        if (next.alias === null) return next.wait;
+        await this.#verifyMentioned(next.alias);
+        return 0;
+      },
+      signals: [this.#queue.added],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("aliases.failed", { error }),
+      clock,
+    });
   }
 
   async #verifyMentioned(alias: RoomAlias): Promise<void> {
@@ -153,13 +152,10 @@ export class AliasKeeping {
   }
 
   async #sweepForever(): Promise<void> {
-    const { clock, stopping, options } = this.#parts;
+    const { clock, log, stopping, options } = this.#parts;
     let sweepAt = clock.now();
     let againAt = Infinity;
-    while (!stopping.aborted) {
-      const turn = new AbortController();
-      const over = AbortSignal.any([stopping, turn.signal]);
-      const asked = this.#asked.next(over);
+    const round = async (): Promise<number> => {
       const now = clock.now();
       if (this.#isAsked || Math.min(sweepAt, againAt) <= now) {
         const isWhole = this.#isAsked || sweepAt <= now;
@@ -172,11 +168,10 @@ export class AliasKeeping {
       // A clock that was set back would put the next one off.
       sweepAt = Math.min(sweepAt, clock.now() + options.sweep);
       this.#progress = { ...this.#progress, running: false, nextAt: sweepAt };
-      const wait = Math.min(LONGEST_SLEEP_MS, Math.min(sweepAt, againAt) - clock.now());
-      // Whoever asked meanwhile has ended this wait before it begins.
-      if (wait > 0) await Promise.race([asked, clock.sleep(wait, over)]);
-      turn.abort();
-    }
+      return Math.min(sweepAt, againAt) - clock.now();
+    };
+    const failed = (error: unknown): void => log.error("aliases.failed", { error });
+    await workUntil(stopping, { round, signals: [this.#asked], longest: LONGEST_SLEEP_MS, failed, clock });
   }
 
   /** A sweep, or another look at what was refused for now only. False where it was broken off. */

@@ -4,6 +4,7 @@ import type { AliasState } from "../../model/alias.ts";
 import type { Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { serverOf, type RoomAlias, type UserId } from "../../model/ids.ts";
+import { KeyedMutex } from "../../model/keyed-mutex.ts";
 import type { Holder, LeaseWish } from "../../model/lease.ts";
 import type { Logger } from "../../model/logger.ts";
 import { mergeVia } from "../../model/room.ts";
@@ -38,7 +39,7 @@ export function holderOf(alias: RoomAlias): Holder {
  */
 export class AliasVerifier {
   readonly #parts: VerifierParts;
-  readonly #under = new Map<RoomAlias, Promise<unknown>>();
+  readonly #mutex = new KeyedMutex<RoomAlias>();
   /** In a sweep: why no more rooms are taken. */
   #shortage: EmissaryError | null = null;
   #retryAfter: number | null = null;
@@ -61,17 +62,7 @@ export class AliasVerifier {
 
   /** One at a time for each alias. */
   alone<T>(alias: RoomAlias, work: () => Promise<T>): Promise<T> {
-    const mine = (this.#under.get(alias) ?? Promise.resolve()).then(work);
-    const over = mine
-      .then(
-        () => undefined,
-        () => undefined,
-      )
-      .finally(() => {
-        if (this.#under.get(alias) === over) this.#under.delete(alias);
-      });
-    this.#under.set(alias, over);
-    return mine;
+    return this.#mutex.run(alias, work);
   }
 
   /**

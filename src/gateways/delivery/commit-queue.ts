@@ -1,5 +1,6 @@
 import type { Clock } from "../../model/clock.ts";
 import type { TenantId } from "../../model/ids.ts";
+import { KeyedMutex } from "../../model/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { DeliveryStore, Step } from "./contracts.ts";
 
@@ -22,7 +23,7 @@ export class CommitQueue {
   /** Apart, so that an event which concerns one tenant does not write rows for all the others. */
   #idle = new Map<TenantId, Step>();
   #soon: Promise<void> | null = null;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #mutex = new KeyedMutex();
   #isTimed = { done: false, idle: false };
 
   constructor(store: Pick<DeliveryStore, "write">, clock: Clock, log: Logger) {
@@ -104,9 +105,7 @@ export class CommitQueue {
 
   /** One at a time, so that what a former one took is on disk, or back among the steps, when this one ends. */
   #write(): Promise<void> {
-    const mine = this.#turn.then(() => this.#writeNow());
-    this.#turn = mine.catch(() => undefined);
-    return mine;
+    return this.#mutex.run(null, () => this.#writeNow());
   }
 
   async #writeNow(): Promise<void> {

@@ -4,9 +4,11 @@ import type { Clock, Random } from "../../model/clock.ts";
 import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "../../model/delivery.ts";
 import { isUserId, type EventId, type RoomId, type TenantId, type UserId } from "../../model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { KeyedMutex } from "../../model/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../model/signal.ts";
 import type { Tenant } from "../../model/tenant.ts";
+import { workUntil } from "../../model/worker.ts";
 import type { Pusher } from "../../platform/http/push.ts";
 import type { PingOutcome, TenantPinger, Tenants } from "../../policy/tenants.ts";
 import { CommitQueue } from "./commit-queue.ts";
@@ -50,7 +52,8 @@ export class Couriers implements TenantPinger {
   readonly #working = new Map<TenantId, Working>();
   readonly #standings = new Map<TenantId, Standing>();
   readonly #abort = new AbortController();
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Only one at a time changes who works. */
+  readonly #mutex = new KeyedMutex();
   #loops: readonly Promise<void>[] = [];
 
   constructor(parts: CouriersParts) {
@@ -59,13 +62,27 @@ export class Couriers implements TenantPinger {
   }
 
   start(): void {
-    this.#loops = [this.#follow(), this.#relay()];
+    const { tenants, committed, clock, log } = this.#parts;
+    const failed = (error: unknown): void => log.error("tenant.delivery-broken", { error });
+    // Keeps the couriers to the tenants, and wakes them when the journal has grown.
+    const follow = async (): Promise<null> => {
+      await this.#mutex.run(null, () => this.#adjust());
+      return null;
+    };
+    const relay = async (): Promise<null> => {
+      for (const { courier } of this.#working.values()) courier.stir();
+      return null;
+    };
+    this.#loops = [
+      workUntil(this.#abort.signal, { round: follow, signals: [tenants.changed], failed, clock }),
+      workUntil(this.#abort.signal, { round: relay, signals: [committed], failed, clock }),
+    ];
   }
 
   async stop(): Promise<void> {
     this.#abort.abort();
     await Promise.all(this.#loops);
-    await this.#turn;
+    await this.#mutex.idle();
     await Promise.all([...this.#working.values()].map(({ courier }) => courier.stop()));
     this.#working.clear();
     await this.#commits.close();
@@ -92,7 +109,7 @@ export class Couriers implements TenantPinger {
 
   /** Has the tenant given again what came since; null for one that is not delivered to. */
   replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null> {
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       await this.#dismiss(tenant.id);
       // What nothing was written of yet counts as delivered.
       await this.#commits.flush();
@@ -106,7 +123,7 @@ export class Couriers implements TenantPinger {
 
   /** Has the tenant never get the event that it is stuck at, and all that follows; null where that is another event, or none. */
   skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
-    return this.#inTurn(async () => {
+    return this.#mutex.run(null, async () => {
       const standing = this.#standings.get(tenant.id);
       const stuck = standing?.stuck ?? null;
       if (standing === undefined || stuck?.eventId !== eventId) return null;
@@ -153,41 +170,6 @@ export class Couriers implements TenantPinger {
     } catch (error) {
       log.error("tenant.delivery-broken", { error });
     }
-  }
-
-  /** Keeps the couriers to the tenants. */
-  async #follow(): Promise<void> {
-    const { tenants, clock, log } = this.#parts;
-    const abort = this.#abort.signal;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      let changed = tenants.changed.next(over);
-      try {
-        await this.#inTurn(() => this.#adjust());
-      } catch (error) {
-        log.error("tenant.delivery-broken", { error });
-        changed = Promise.race([changed, clock.sleep(1_000, over)]);
-      }
-      await changed;
-      round.abort();
-    }
-  }
-
-  /** Wakes the couriers when the journal has grown. */
-  async #relay(): Promise<void> {
-    const abort = this.#abort.signal;
-    while (!abort.aborted) {
-      await this.#parts.committed.next(abort);
-      for (const { courier } of this.#working.values()) courier.stir();
-    }
-  }
-
-  /** Only one at a time changes who works. */
-  #inTurn<T>(deed: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(deed);
-    this.#turn = mine.catch(() => undefined);
-    return mine;
   }
 
   async #adjust(): Promise<void> {

@@ -6,7 +6,7 @@ import { Shares, type ShareBounds } from "../../model/shares.ts";
 import { tokenOf } from "../../platform/http/bearer.ts";
 import { goneOf, nameCaller } from "../../platform/http/callers.ts";
 import type { Handler } from "../../platform/http/server.ts";
-import { kindOf, REQUEST_KINDS, serverAsked, type RequestKind } from "./kinds.ts";
+import { isAliasLookUp, kindOf, REQUEST_KINDS, serverAsked, type RequestKind } from "./kinds.ts";
 
 export type CallerKind = "tenant" | "user" | "stranger";
 
@@ -40,13 +40,18 @@ const PLACES: Readonly<Record<CallerKind, Readonly<Record<RequestKind, ShareBoun
   stranger: { short: bounds(32, 32, 0), wait: bounds(16, 16, 0), media: bounds(16, 16, 0) },
 };
 
+/** Of look-ups of other servers' aliases without a token, which keep nobody from logging in however slow those servers are. */
+const LOOK_UPS = bounds(16, 16, 0);
+
 /**
  * Gives each request a place before anything is done for it, and takes it back when all is done and the last byte of the answer was
- * taken: who sends or reads slowly keeps no place but its own. Before a token is known nothing is asked of other servers for it.
+ * taken: who sends or reads slowly keeps no place but its own. Before a token is known nothing is asked of other servers for it, but for
+ * an alias: that takes no token (spec, CS API), and clients send none (the Rust SDK).
  */
 export class Admission {
   readonly #parts: AdmissionParts;
   readonly #shares: Readonly<Record<CallerKind, Readonly<Record<RequestKind, Shares>>>>;
+  readonly #lookUps: Shares;
   #unknown = 0;
 
   constructor(parts: AdmissionParts) {
@@ -56,12 +61,14 @@ export class Admission {
         new Shares("requests", PLACES[who][kind], parts.clock, () => parts.refused(who, kind));
       return { short: make("short"), wait: make("wait"), media: make("media") };
     };
+    this.#lookUps = new Shares("requests", LOOK_UPS, parts.clock, () => parts.refused("stranger", "short"));
     this.#shares = { tenant: of("tenant"), user: of("user"), stranger: of("stranger") };
   }
 
   /** Places that are taken. */
   held(who: CallerKind): number {
-    return REQUEST_KINDS.reduce((sum, kind) => sum + this.#shares[who][kind].held, 0);
+    const lookUps = who === "stranger" ? this.#lookUps.held : 0;
+    return REQUEST_KINDS.reduce((sum, kind) => sum + this.#shares[who][kind].held, lookUps);
   }
 
   /** @throws EmissaryError `limited` where there is no place; what the handler throws */
@@ -81,8 +88,12 @@ export class Admission {
       const token = tokenOf(request);
       const user = token === null ? null : await this.#userOf(token);
       if (user !== null) return this.#place("user", user, handler, request, reply);
-      const asksAnother = serverAsked(request.raw.url ?? "/", this.#parts.own) !== null;
+      const url = request.raw.url ?? "/";
+      const asksAnother = serverAsked(url, this.#parts.own) !== null;
       if (token === null && asksAnother) {
+        if (request.method === "GET" && isAliasLookUp(url)) {
+          return this.#place("stranger", "", handler, request, reply, this.#lookUps);
+        }
         throw new EmissaryError("missing-token", "A token is needed to have another server asked.");
       }
       if (token !== null && (asksAnother || isForUsers)) {
@@ -116,8 +127,8 @@ export class Admission {
     handler: Handler,
     request: FastifyRequest,
     reply: FastifyReply,
+    shares = this.#shares[who][kindOf(request.raw.url ?? "/")],
   ): Promise<unknown> {
-    const shares = this.#shares[who][kindOf(request.raw.url ?? "/")];
     const place = shares.tryTake(name) ?? (await shares.take(name, goneOf(reply)));
     nameCaller(reply, `${who}:${name}`);
     const { raw } = reply;

@@ -14,6 +14,13 @@ export function kindOf(url: string): RequestKind {
   return WAITS.test(path) ? "wait" : "short";
 }
 
+const ALIAS_LOOK_UP = /^\/_matrix\/client\/(?:v3|r0|unstable|api\/v1)\/directory\/room\/(?:%23|#)[^/?]+$/;
+
+/** Whether it asks for nothing but which room an alias is of. One with parameters is for nobody but those whose token is known. */
+export function isAliasLookUp(url: string): boolean {
+  return ALIAS_LOOK_UP.test(url);
+}
+
 /** What media's server stands after. */
 const MEDIA_OF: ReadonlySet<string | undefined> = new Set(["download", "thumbnail"]);
 const SERVER_PARAMETERS = ["server", "via", "server_name"] as const;

@@ -11,7 +11,7 @@ export type InviteAnswer =
   | { readonly act: "decline"; readonly reason: string }
   /** Looked at again at that time. */
   | { readonly act: "wait"; readonly at: number }
-  /** Not answered, and forgotten after a while (ledger/strangers.ts). */
+  /** Not answered, and forgotten after a while (ledger/cleaning.ts). */
   | { readonly act: "leave" };
 
 export const ANSWER_BUDGET_KINDS = ["declined-server", "declined-all", "waiting-server", "waiting-all"] as const;

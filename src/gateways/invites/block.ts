@@ -1,6 +1,7 @@
 import type { Clock } from "../../model/clock.ts";
 import { sentenceOf } from "../../model/errors.ts";
 import { without } from "../../model/json.ts";
+import { KeyedMutex } from "../../model/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { InvitePermission } from "./contracts.ts";
 
@@ -24,7 +25,7 @@ export class InviteBlock {
   #setting: "decline" | "block" | "keep";
   #isBlocking = false;
   #turn = new AbortController();
-  #last: Promise<void> = Promise.resolve();
+  readonly #mutex = new KeyedMutex();
 
   constructor(setting: "decline" | "block" | "keep", parts: BlockParts) {
     this.#setting = setting;
@@ -51,8 +52,7 @@ export class InviteBlock {
     this.#turn.abort();
     this.#turn = new AbortController();
     const over = AbortSignal.any([abort, this.#turn.signal]);
-    this.#last = this.#last.then(() => this.#tell(this.#setting === "block", over));
-    return this.#last;
+    return this.#mutex.run(null, () => this.#tell(this.#setting === "block", over));
   }
 
   async #tell(isWanted: boolean, over: AbortSignal): Promise<void> {

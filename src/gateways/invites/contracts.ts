@@ -41,11 +41,3 @@ export interface InvitePermission {
   read(): Promise<JsonObject | null>;
   write(content: JsonObject): Promise<void>;
 }
-
-/** Places of readers in the journal that come and go. Each call is one commit. */
-export interface InviteCursor {
-  /** Where a reader has read up to. One that never read begins with what comes from now on. */
-  open(consumer: string): Promise<number>;
-  /** Gives its place up, so that it holds nothing of the journal back. */
-  drop(consumer: string): Promise<void>;
-}

@@ -1,4 +1,5 @@
 import type { Journal } from "../../ledger/journal.ts";
+import type { SharedJournal } from "../../ledger/shared-journal.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { Recorder } from "../../ledger/recorder.ts";
 import type { LeaseDesk, LeaseStore } from "../../leases/desk.ts";
@@ -7,10 +8,10 @@ import { EmissaryError } from "../../model/errors.ts";
 import { serverOf, type RoomId, type ServerName, type UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import { readerOf } from "../../model/reader.ts";
+import { workUntil } from "../../model/worker.ts";
 import { Budgets, type Budget, type Payer } from "../../policy/budgets.ts";
 import type { RoomLook } from "../../policy/question.ts";
 import type { Tenants } from "../../policy/tenants.ts";
-import type { InviteCursor } from "./contracts.ts";
 import { inviteNewsIn, type InviteNews } from "./news.ts";
 
 /** Events read at once, and how many inviting servers' invites are seen to at the same time: one that is slow keeps no other waiting. */
@@ -18,7 +19,6 @@ const BATCH = 100;
 const SERVERS_AT_ONCE = 8;
 /** Local users invited to a room that are looked for when we are invited, too. */
 const INVITED_TOGETHER = 100;
-const FAILED_MS = 1_000;
 
 const HOUR_MS = 60 * 60_000;
 /** Rooms that are looked at for invites: to look costs the homeserver a request over federation, whatever comes of it. */
@@ -34,8 +34,8 @@ export interface InviteOptions {
 
 export interface InvitedUsersParts {
   readonly own: UserId;
-  readonly journal: Pick<Journal, "read" | "advance">;
-  readonly cursor: InviteCursor;
+  readonly journal: Pick<SharedJournal, "read">;
+  readonly cursors: Pick<Journal, "open" | "advance" | "drop">;
   readonly ledger: Pick<Ledger, "member" | "members" | "room">;
   readonly leases: Pick<LeaseStore, "find" | "ofRoom">;
   readonly desk: LeaseDesk;
@@ -74,33 +74,29 @@ export class InvitedUsers {
 
   /** Gives the reader's place in the journal up, which would hold the journal back. */
   async forgo(): Promise<void> {
-    await this.#parts.cursor
+    await this.#parts.cursors
       .drop(CONSUMER)
       .catch((error: unknown) => this.#parts.log.error("invites.round-failed", { error }));
   }
 
-  async run(abort: AbortSignal): Promise<void> {
-    const { cursor, journal, recorder, clock, log } = this.#parts;
+  run(abort: AbortSignal): Promise<void> {
+    const { cursors, journal, recorder, clock, log } = this.#parts;
     let place: number | null = null;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const changed = recorder.committed.next(AbortSignal.any([abort, round.signal]));
-      try {
-        place ??= await cursor.open(CONSUMER);
+    return workUntil(abort, {
+      round: async () => {
+        place ??= await cursors.open(CONSUMER);
         const entries = await journal.read(place, BATCH);
         const last = entries.at(-1)?.seq;
-        if (last === undefined) await changed;
-        else {
-          await this.#seeTo(entries.flatMap(({ event, receivedAt }) => this.#newsIn(event, receivedAt)));
-          await journal.advance(CONSUMER, last);
-          place = last;
-        }
-      } catch (error) {
-        log.error("invites.round-failed", { error });
-        await clock.sleep(FAILED_MS, abort);
-      }
-      round.abort();
-    }
+        if (last === undefined) return null;
+        await this.#seeTo(entries.flatMap(({ event, receivedAt }) => this.#newsIn(event, receivedAt)));
+        await cursors.advance(CONSUMER, last);
+        place = last;
+        return 0;
+      },
+      signals: [recorder.committed],
+      failed: (error) => log.error("invites.round-failed", { error }),
+      clock,
+    });
   }
 
   readonly #isTenants = (user: UserId): boolean => {

@@ -3,9 +3,10 @@ import type { Recorder } from "../../ledger/recorder.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
+import { restUntil, workUntil } from "../../model/worker.ts";
 import { Budgets } from "../../policy/budgets.ts";
-import type { Policy } from "../../policy/policy.ts";
 import type { Tenants } from "../../policy/tenants.ts";
+import type { Weighing } from "../../policy/weighing.ts";
 import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
 import type { OwnInvite, OwnInviteStore } from "./contracts.ts";
 
@@ -17,7 +18,6 @@ const LONGEST_SLEEP_MS = 60_000;
 const SHORTEST_SLEEP_MS = 1_000;
 /** One whose declining is under way, or failed, is looked at again after this. */
 const AGAIN_MS = 10 * 60_000;
-const FAILED_MS = 1_000;
 
 export type OwnInviteOutcome = "declined" | "not-declined" | "left";
 
@@ -27,7 +27,7 @@ export interface OwnInvitesParts {
   readonly keeper: Pick<Keeper, "decline">;
   readonly recorder: Pick<Recorder, "ownChanged">;
   readonly tenants: Pick<Tenants, "all">;
-  readonly policy: Pick<Policy, "ofInvite">;
+  readonly weighing: Pick<Weighing, "ofInvite">;
   readonly setting: () => AnswerParts["setting"];
   readonly takesPart: boolean;
   readonly clock: Clock;
@@ -48,30 +48,24 @@ export class OwnInvites {
     this.#budgets = new Budgets(ANSWER_BUDGETS, parts.clock);
   }
 
-  async run(abort: AbortSignal): Promise<void> {
+  run(abort: AbortSignal): Promise<void> {
     const { recorder, store, clock, log } = this.#parts;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      const changed = recorder.ownChanged.next(over);
-      try {
-        const isMore = await this.#round(abort);
-        if (!isMore) {
-          const next = (await store.nextDue()) ?? Infinity;
-          const wait = Math.min(LONGEST_SLEEP_MS, Math.max(SHORTEST_SLEEP_MS, next - clock.now()));
-          await Promise.race([changed, clock.sleep(wait, over)]);
-        }
-      } catch (error) {
-        log.error("invites.round-failed", { error });
-        await clock.sleep(FAILED_MS, abort);
-      }
-      round.abort();
-    }
+    return workUntil(abort, {
+      round: async () => {
+        if (await this.#round(abort)) return 0;
+        const rest = restUntil(await store.nextDue(), clock);
+        return rest === null ? null : Math.max(SHORTEST_SLEEP_MS, rest);
+      },
+      signals: [recorder.ownChanged],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("invites.round-failed", { error }),
+      clock,
+    });
   }
 
   /** True where there were as many as one round takes. */
   async #round(abort: AbortSignal): Promise<boolean> {
-    const { own, store, setting, takesPart, tenants, policy, clock, count } = this.#parts;
+    const { own, store, setting, takesPart, tenants, weighing, clock, count } = this.#parts;
     const now = clock.now();
     const due = await store.due(own, now, BATCH);
     if (due.length === 0) return false;
@@ -79,7 +73,7 @@ export class OwnInvites {
     const answered = [];
     for (const invite of due) {
       const { roomId, canonicalAlias, inviter } = invite;
-      const standings = await policy.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
+      const standings = await weighing.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
       answered.push({ invite, answer: answerTo(invite, now, { ...known, standings }) });
     }
     await store.settle(

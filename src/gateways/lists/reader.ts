@@ -1,9 +1,10 @@
 import type { RoomStates } from "../../attendance/contracts.ts";
-import type { Journal } from "../../ledger/journal.ts";
 import type { Recorder } from "../../ledger/recorder.ts";
+import type { SharedJournal } from "../../ledger/shared-journal.ts";
 import { sentenceOf } from "../../model/errors.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { Signal } from "../../model/signal.ts";
+import { workUntil } from "../../model/worker.ts";
 import { concernsRules } from "../../policy/policy-list.ts";
 import type { ListName } from "./contracts.ts";
 import { readList } from "./read.ts";
@@ -12,7 +13,7 @@ import { Subscriptions, type Followed, type MovedList, type SubscriptionParts } 
 export interface PolicyListsParts extends SubscriptionParts {
   readonly lists: readonly ListName[];
   readonly states: RoomStates;
-  readonly journal: Pick<Journal, "read" | "bounds">;
+  readonly journal: Pick<SharedJournal, "read" | "bounds">;
   readonly recorder: Pick<Recorder, "committed" | "ownChanged">;
 }
 
@@ -90,22 +91,22 @@ export class PolicyLists {
   /** Keeps the rules up to date until the signal aborts. */
   async run(abort: AbortSignal): Promise<void> {
     const { recorder, clock, log } = this.#parts;
-    while (!abort.aborted) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      const signals = this.#names.length === 0 ? [] : [recorder.committed, recorder.ownChanged];
-      const stirred = Promise.race([this.#stirred, ...signals].map((signal) => signal.next(over)));
-      let wait = LONGEST_SLEEP_MS;
-      try {
+    const isIdle = (): boolean => this.#names.length === 0;
+    const stirred = this.#stirred;
+    await workUntil(abort, {
+      round: async () => {
         await this.#round(abort);
-        wait = this.#names.length === 0 ? Infinity : Math.min(wait, this.#untilDue());
-      } catch (error) {
-        log.error("policy-list.round-failed", { error });
-      }
-      await Promise.race([stirred, ...(wait === Infinity ? [] : [clock.sleep(wait, over)])]);
-      round.abort();
-      await clock.sleep(PAUSE_MS, abort);
-    }
+        return isIdle() ? null : Math.min(LONGEST_SLEEP_MS, this.#untilDue());
+      },
+      // Without a list nothing that comes is of interest.
+      get signals() {
+        return isIdle() ? [stirred] : [stirred, recorder.committed, recorder.ownChanged];
+      },
+      pause: () => PAUSE_MS,
+      failed: (error) => log.error("policy-list.round-failed", { error }),
+      failedRest: LONGEST_SLEEP_MS,
+      clock,
+    });
     await Promise.all(this.#running.values());
   }
 
@@ -139,7 +140,7 @@ export class PolicyLists {
         reading.changes += 1;
         reading.dueAt = Math.min(reading.dueAt, reading.notBefore);
       }
-      if (entries.length < JOURNAL_BATCH) return;
+      if (entries.length === 0) return;
       await new Promise((resolve) => setImmediate(resolve));
     }
   }

@@ -6,6 +6,7 @@ import { sentenceOf } from "../../model/errors.ts";
 import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
 import type { Logger } from "../../model/logger.ts";
+import { MAX_UPGRADES } from "../../model/room.ts";
 import type { PinStore } from "../../policy/pins.ts";
 import type { Rules } from "../../policy/rules.ts";
 import type { ListLeases, ListName } from "./contracts.ts";
@@ -16,8 +17,6 @@ const HOLDER: Holder = { kind: "operator", name: "policy-list" };
 const ASK_AGAIN_MS = { unknown: 60_000, known: 60 * 60_000 } as const;
 /** A lease that ended by itself, or was refused, is not asked for more often than this, milliseconds. */
 const TAKE_AGAIN_MS = 10 * 60_000;
-/** How many upgrades of a list's room are followed. */
-const MAX_UPGRADES = 10;
 
 export interface SubscriptionParts {
   readonly rules: Rules;

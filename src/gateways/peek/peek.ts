@@ -5,6 +5,7 @@ import type { Ledger } from "../../ledger/ledger.ts";
 import type { RouteHealth } from "../../policy/route-health.ts";
 import type { Upstream } from "../../platform/http/upstream.ts";
 import type { SharedPolls } from "./look/polls.ts";
+import type { AskersWords } from "./look/words.ts";
 import type { PeekedRooms, PeekStore } from "./msc2753/contracts.ts";
 import type { DeviceSync } from "./msc2753/sync.ts";
 import type { Peeker } from "./peeker.ts";
@@ -22,6 +23,7 @@ export interface PeekParts {
   readonly health: Pick<RouteHealth, "passable">;
   readonly devices: DeviceSync;
   readonly polls: SharedPolls;
+  readonly words: Pick<AskersWords, "doubtUser">;
   readonly sliding: SlidingSync;
   readonly peeks: Pick<PeekStore, "peeksOf">;
   readonly peekedRooms: Pick<PeekedRooms, "membership">;

@@ -60,6 +60,7 @@ export class Peeker {
   readonly #histories = new Map<RoomId, { readonly stay: EventId | null; readonly fetched: Promise<void> }>();
   /** Until when leases last that were renewed, by holder and room. */
   readonly #until = new Map<string, number>();
+  readonly #holders = new Map<string, Holder>();
 
   constructor(parts: PeekerParts) {
     this.#parts = parts;
@@ -186,9 +187,13 @@ export class Peeker {
    * user's, and a full stop.
    */
   holderOf(who: string): Holder {
+    const known = this.#holders.get(who);
+    if (known !== undefined) return known;
     const name = this.#nameOf(who);
     const [user = who] = who.split("\n", 1);
-    return { kind: "peek", name: user === who ? name : `${this.#nameOf(user)}.${name}` };
+    const holder: Holder = { kind: "peek", name: user === who ? name : `${this.#nameOf(user)}.${name}` };
+    remember(this.#holders, who, holder, REMEMBERED);
+    return holder;
   }
 
   #nameOf(who: string): string {

@@ -15,7 +15,7 @@ export interface ProxiedRoute {
 
 /** Of these, what comes with masking or with MSC2753 alone. */
 const OPTIONAL =
-  /\/(?:sync|unpeek|hierarchy|summary|publicRooms|changes|search)$|^\/initialSync$|\/(?:peek|room_summary|summary)\//;
+  /\/(?:sync|unpeek|hierarchy|summary|publicRooms|changes|search|m\.ignored_user_list)$|^\/initialSync$|\/(?:peek|room_summary|summary)\//;
 
 /**
  * What a reverse proxy is to send to the gateway, one entry a path. Methods matter: `GET …/state/…` is ours, and `PUT` of the same path

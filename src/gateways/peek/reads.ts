@@ -8,6 +8,7 @@ import { isReadable, isShown, opennessOf } from "../../policy/openness.ts";
 import { roomIdFrom } from "../../leases/target.ts";
 import { param, queryAll } from "../../platform/http/server.ts";
 import {
+  sendWhole,
   upstreamRequest,
   type Revision,
   type UpstreamRequest,
@@ -100,7 +101,7 @@ async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: F
     if (error instanceof EmissaryError) parts.count("refused");
     return refuseLook(error, reply);
   }
-  if (opened === null) return answer(reply, refusal);
+  if (opened === null) return sendWhole(reply, refusal);
   parts.count("opened");
   if (read.poll !== undefined) void keep(parts, read, async () => opened, reply);
   return parts.upstream.asCaller(onceOpened(asked), reply, revision);
@@ -190,10 +191,6 @@ async function openStale(
   await peeker.open(identity.userId, await peeker.resolve(roomId, via), signal);
 }
 
-function answer(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
-  return reply.code(status).headers(headers).send(body);
-}
-
 /** What a poll may name and be answered as all others: with anything else it is the homeserver that knows what it means. */
 const OF_POLLS: ReadonlySet<string> = new Set([
   "room_id",
@@ -210,9 +207,10 @@ async function sharedPoll(
   reply: FastifyReply,
   wait: number,
 ): Promise<Buffer | null> {
-  const { searchParams } = new URL(request.raw.url ?? "/", "http://gateway");
-  const [token, roomId, from] = [tokenOf(request), searchParams.get("room_id") ?? "", searchParams.get("from")];
-  if (token === null || from === null || [...searchParams.keys()].some((name) => !OF_POLLS.has(name))) return null;
+  const names = Object.keys(request.query as object);
+  const token = tokenOf(request);
+  const [[roomId = ""], [from]] = [queryAll(request, "room_id"), queryAll(request, "from")];
+  if (token === null || from === undefined || names.some((name) => !OF_POLLS.has(name))) return null;
   return polls.answer({ token, roomId: roomIdFrom(roomId), from, wait, gone: goneOf(reply) });
 }
 

@@ -24,7 +24,9 @@ const lookUp: PeekHandler = (parts, request, reply) =>
       const alias = param(request, "alias");
       if (typeof roomId === "string" && isRoomId(roomId) && Array.isArray(servers) && isRoomAlias(alias)) {
         const named = servers.filter((server) => typeof server === "string").filter((server) => isServerName(server));
-        parts.routes.learn(roomId, named, alias);
+        // Whoever has no account may name a server that says anything.
+        if (tokenOf(request) === null) parts.routes.hint(roomId, named);
+        else parts.routes.learn(roomId, named, alias);
       }
       return null;
     },

@@ -5,6 +5,7 @@ import type { Handler, Method } from "../../platform/http/server.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 import { masked, maskedEndpoints } from "./masked.ts";
 import { deviceEndpoints } from "./msc2753/endpoints.ts";
+import { ignoringEndpoint } from "./ignoring.ts";
 import { readEndpoints } from "./reads.ts";
 import { receiptEndpoints } from "./receipts.ts";
 import { roomEndpoints } from "./rooms.ts";
@@ -35,6 +36,7 @@ const ENDPOINTS: readonly PeekEndpoint[] = [
   ...receiptEndpoints,
   ...deviceEndpoints,
   slidingEndpoint,
+  ignoringEndpoint,
   ...maskedEndpoints,
   {
     method: "GET",

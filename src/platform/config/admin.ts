@@ -12,17 +12,16 @@ export const admin = z
   .strictObject({
     listen: listen()
       .prefault("127.0.0.1:9011")
-      .describe("Where the admin API listens, which the other commands and monitoring ask. Keep it private."),
+      .describe("Address of the admin API, which the other commands and your monitoring use. Keep it private."),
     token: expecting(ADMIN_TOKEN_EXPECTED, z.string().regex(ADMIN_TOKEN), { secret: true })
       .optional()
       .meta({
         description:
-          "What a caller of the admin API must present, at least 16 characters. Required, here, in token_file or in the " +
-          "environment.",
+          "Token for the admin API, at least 16 characters. Required: here, in token_file, or in the environment.",
         examples: [SAMPLE_ADMIN_TOKEN],
       }),
     token_file: path()
       .optional()
-      .describe("A file that holds the token, in place of token. Relative to this file's folder."),
+      .describe("File with the token, instead of `token`. Relative to the folder of this file."),
   })
   .describe("The admin API.");

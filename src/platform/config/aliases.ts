@@ -5,13 +5,13 @@ export const aliases = z
   .strictObject({
     keep: yesOrNo()
       .prefault(true)
-      .describe(
-        "Whether the pseudouser stays in the rooms that aliases of this server point to, so that they go on working.",
-      ),
-    sweep: duration({ atLeast: "1m" }).prefault("24h").describe("How often all aliases are looked at."),
+      .describe("Keep the pseudouser in rooms that local aliases point to. The aliases then keep working."),
+    sweep: duration({ atLeast: "1m" }).prefault("24h").describe("How often to check all aliases."),
     empty_rooms: choice(["keep", "release"])
       .prefault("keep")
-      .describe("What becomes of an aliased room that no ordinary user is in any more."),
-    empty_after: duration({ atLeast: "1m" }).prefault("30d").describe("After how long release gives up such a room."),
+      .describe("What to do with an aliased room that has no ordinary user left."),
+    empty_after: duration({ atLeast: "1m" })
+      .prefault("30d")
+      .describe("How long `release` waits before it gives up such a room."),
   })
-  .describe("Keeping alive the rooms that this server's aliases point to.");
+  .describe("Keeping rooms behind local aliases alive.");

@@ -5,14 +5,13 @@ export const appservice = z
   .strictObject({
     listen: listen()
       .prefault("127.0.0.1:9009")
-      .describe("Where Emissary listens for the homeserver. Nobody else needs to reach it."),
+      .describe("Address where Emissary listens for the homeserver. Only the homeserver needs to reach it."),
     url: httpUrl().meta({
-      description:
-        "Where the homeserver reaches this listener. The same address stands in the registration as its url.",
+      description: "URL where the homeserver reaches this listener. It must equal `url` in the registration.",
       examples: ["http://127.0.0.1:9009"],
     }),
     registration: path()
       .prefault("registration.yaml")
-      .describe("The registration file that the homeserver has loaded too. Relative to this file's folder."),
+      .describe("Registration file, which the homeserver loads too. Relative to the folder of this file."),
   })
-  .describe("The side that the homeserver sends events to.");
+  .describe("The listener that receives events from the homeserver.");

@@ -4,20 +4,18 @@ import { httpUrl, path, serverName } from "./values.ts";
 export const homeserver = z
   .strictObject({
     url: httpUrl().meta({
-      description:
-        "Where Emissary reaches the homeserver's client-server API. Best is the direct address, without a reverse proxy " +
-        "between.",
+      description: "URL of the homeserver's client-server API. Use the direct address, without a reverse proxy.",
       examples: ["http://127.0.0.1:8008"],
     }),
     server_name: serverName().meta({
-      description: "The homeserver's name, as it stands in its users' IDs after the colon.",
+      description: "Server name: the part of its user IDs after the colon.",
       examples: ["example.org"],
     }),
     admin_token_file: path()
       .optional()
       .describe(
-        "A file with the access token of an administrator of the homeserver. With it, all rooms are looked through for aliases " +
-          "(Synapse's admin API): an alias that is neither listed nor told in its room is found in no other way. Nothing else is done with it.",
+        "File with the access token of a homeserver administrator. Emissary uses it only to list aliases of all rooms " +
+          "(Synapse's admin API). Without it, Emissary cannot find an alias that neither the directory nor its room mentions.",
       ),
   })
-  .describe("The homeserver that Emissary serves.");
+  .describe("Your homeserver.");

@@ -6,11 +6,13 @@ export const invites = z
     take_part: yesOrNo()
       .prefault(false)
       .describe(
-        "Whether the pseudouser joins rooms that local users are invited to, where its rules allow, so that this server takes part " +
-          "before they accept. It takes a registration with --watch-invites (emissary register).",
+        "Join rooms that local users are invited to, if policy allows, so your server takes part before they accept. " +
+          "Needs a registration made with `emissary register --watch-invites`.",
       ),
-    wait: duration({ atLeast: "1m" }).prefault("24h").describe("How long it stays for an invite that nobody answers."),
-    joins_per_server: budget().prefault("10/1h").describe("Joins that the invites of one other server may cause."),
-    joins_per_inviter: budget().prefault("3/1h").describe("Joins that the invites of one user may cause."),
+    wait: duration({ atLeast: "1m" })
+      .prefault("24h")
+      .describe("How long the pseudouser stays for an unanswered invite."),
+    joins_per_server: budget().prefault("10/1h").describe("Joins that invites from one remote server may cause."),
+    joins_per_inviter: budget().prefault("3/1h").describe("Joins that invites from one user may cause."),
   })
-  .describe("Local users who are invited to rooms.");
+  .describe("Invites of local users.");

@@ -3,9 +3,9 @@ import { choice } from "./values.ts";
 
 export const log = z
   .strictObject({
-    level: choice(["error", "warn", "info", "debug"])
-      .prefault("info")
-      .describe("The least grave entries that are written."),
-    format: choice(["text", "json"]).prefault("text").describe("For people, or one JSON object a line for programs."),
+    level: choice(["error", "warn", "info", "debug"]).prefault("info").describe("Minimum level logged."),
+    format: choice(["text", "json"])
+      .prefault("text")
+      .describe("`text` for people, `json` for programs (one object per line)."),
   })
-  .describe("What Emissary writes to standard error.");
+  .describe("The log, on standard error.");

@@ -2,65 +2,61 @@ import { z } from "zod";
 import { budget, choice, expecting, globs, roomName, wholeNumber } from "./values.ts";
 
 const joins = (burst: string) => budget().prefault(burst);
-const SAME = "so many at once after a rest, and as many again in each such time";
+const SAME = "this many at once, refilled over this time";
 
 export const policy = z
   .strictObject({
-    max_rooms: wholeNumber(1, 1_000_000).prefault(1_000).describe("In how many rooms the pseudouser may be at once."),
-    max_members: wholeNumber(1, 10_000_000)
-      .prefault(20_000)
-      .describe("Rooms with more joined members than this are not joined."),
+    max_rooms: wholeNumber(1, 1_000_000).prefault(1_000).describe("Maximum number of rooms that the pseudouser is in."),
+    max_members: wholeNumber(1, 10_000_000).prefault(20_000).describe("Do not join rooms with more joined members."),
     max_joins_under_way: wholeNumber(1, 100_000)
       .prefault(500)
-      .describe("How many rooms may be wanted and not yet joined. Who wants more has to ask again."),
+      .describe("Maximum number of pending joins. Above it, callers must ask again."),
     max_event_rate: wholeNumber(1, 100_000)
       .prefault(100)
-      .describe("A room that sends more events a second than this is left, and kept away from for a time that grows."),
+      .describe("Leave a room that sends more events per second, and avoid it for a growing time."),
     refuse_versions: z
       .array(expecting("a room version", z.string().min(1).max(32)))
       .prefault(["1"])
       .describe(
-        "Room versions that are not joined. Version 1 is known to reset state; versions before 12 can, where a hostile server takes " +
-          "part: whoever wants to be safe lists these, too.",
+        "Do not join rooms of these versions. Version 1 is known for state resets. In versions before 12 a hostile server " +
+          "can cause them: list these too if you want to be safe.",
       ),
-    joins_per_user: joins("30/1h").describe(`Joins that one local user's peeks may cause: ${SAME}.`),
-    joins_per_tenant: joins("1000/1h").describe("Joins that one tenant may cause, likewise."),
+    joins_per_user: joins("30/1h").describe(`Joins that the peeks of one local user may cause: ${SAME}.`),
+    joins_per_tenant: joins("1000/1h").describe("Joins that one tenant may cause."),
     joins_per_server: joins("200/1h").describe(
-      "Joins by which one other server gains, likewise: that of whoever made the room, or invites into it. Rooms that a " +
-        "tenant's grant names do not count.",
+      "Joins that benefit one remote server: the server of the room's creator, or of the inviter. Rooms named in a " +
+        "tenant's grant do not count.",
     ),
-    joins_in_all: joins("2000/1h").describe(
-      "Joins in all, likewise. What the operator asks for by hand does not count.",
-    ),
+    joins_in_all: joins("2000/1h").describe("All joins together. Joins that you request by hand do not count."),
     deny_rooms: globs().describe(
-      "Rooms that are not joined, and are left: IDs or aliases, as globs. These and the next keys are read again at SIGHUP; " +
-        "`emissary policy allow` and `deny` add rules while Emissary runs.",
+      "Rooms to leave and not to join: IDs or aliases, as globs. SIGHUP reloads this and the following keys. " +
+        "`emissary policy allow` and `deny` add rules at run time.",
     ),
     allow_rooms: globs().describe(
-      "Exceptions from what is denied here or by policy lists, and from the caps on a room's size, rate and version.",
+      "Exceptions from deny rules, from policy lists, and from the limits on size, event rate and version.",
     ),
     deny_servers: globs().describe(
-      "Servers whose rooms are not joined (those that their users made, or invite into), and that are not asked for any room.",
+      "Do not join rooms that users of these servers created or invite to, and do not ask these servers about any room.",
     ),
     allow_servers: globs().describe(
-      'Exceptions from deny_servers and from policy lists. With deny_servers: ["*"], only these.',
+      'Exceptions from deny_servers and from policy lists. With deny_servers: ["*"], only these servers are allowed.',
     ),
-    deny_users: globs().describe("Users whose rooms are not joined, and whose invites are not heeded."),
+    deny_users: globs().describe("Do not join rooms that these users created, and ignore their invites."),
     allow_users: globs().describe("Exceptions from deny_users and from policy lists."),
-    deny_tenants: globs().describe("Tenants that get into no room."),
+    deny_tenants: globs().describe("Tenants that may not enter any room."),
     allow_tenants: globs().describe("Exceptions from deny_tenants."),
     lists: z
       .array(roomName())
       .prefault([])
       .describe(
-        "Rooms with policy lists (m.policy.rule.*, MSC2313) to go by, IDs or aliases. The pseudouser joins them. What they ban is " +
-          "denied here, other than what is allowed above.",
+        "Rooms with policy lists (m.policy.rule.*, MSC2313), IDs or aliases. The pseudouser joins them. Emissary denies what " +
+          "they ban, unless an allow rule above matches.",
       ),
     own_invites: choice(["decline", "block", "keep"])
       .prefault("decline")
       .describe(
-        "What becomes of invites of the pseudouser that are for no tenant. decline: refused with a reason; block: the homeserver " +
-          "refuses all invites of it from the first (m.invite_permission_config), those for tenants included; keep: left as they are.",
+        "What to do with invites of the pseudouser that are for no tenant. decline: decline them with a reason. block: the " +
+          "homeserver refuses all its invites (m.invite_permission_config), also those for tenants. keep: leave them open.",
       ),
   })
-  .describe("Which rooms the pseudouser may join, and what for.");
+  .describe("Which rooms the pseudouser may join, and for whom.");

@@ -18,14 +18,14 @@ export const pseudouser = z
     localpart: expecting("nothing, or the letters a-z, digits and . _ = - / +", z.string().regex(LOCALPART))
       .prefault("")
       .describe(
-        "The part of the pseudouser's ID between @ and the colon. Empty by MSC1777; give one only where the homeserver " +
-          "refuses an empty one, and register again afterwards, since the registration names the user too.",
+        "Localpart of the pseudouser, the part between @ and the colon. MSC1777 says empty. Set one only if your homeserver " +
+          "refuses an empty one; then run `emissary register` again, because the registration names the user too.",
       ),
     displayname: expecting("a text of 1 to 255 characters, or null", z.string().min(1).max(255).nullable())
       .prefault("{server} (preview)")
       .describe(
-        "The name that rooms show for the pseudouser; {server} stands for the server's name, and null for that alone. People see it " +
-          "where it joins, and rooms without a name are called after it.",
+        "Display name of the pseudouser; {server} stands for the server name, null means the server name alone. People see it in " +
+          "the join event, and clients name rooms without a name after it.",
       ),
   })
-  .describe("The server's one representative in rooms, @:server.");
+  .describe("The server's representative in rooms, @:server.");

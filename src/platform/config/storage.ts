@@ -5,25 +5,25 @@ export const storage = z
   .strictObject({
     sqlite: path()
       .prefault("emissary.db")
-      .describe("The database file, made when missing. Relative to this file's folder."),
+      .describe("Database file; created if missing. Relative to the folder of this file."),
     durability: choice(["full", "process"])
       .prefault("full")
       .describe(
-        "What a received event outlives once the homeserver is told that we have it: full, a power cut; process, a crash of Emissary only, and faster.",
+        "What acknowledged events survive. full: a power cut. process: only a crash of Emissary, but it is faster.",
       ),
     journal_keep: duration()
       .prefault("7d")
       .describe(
-        "How long received events are kept for those who read them. What one of them has yet to read stays, and so do the newest 50,000.",
+        "How long to keep received events. Emissary always keeps events that a consumer has not read, and the newest 50,000.",
       ),
     journal_max_size: size()
       .prefault("1GiB")
-      .describe("While the received events take more than this, the oldest go sooner. The same ones stay."),
-    audit_keep: duration().prefault("90d").describe("How long the audit is kept."),
+      .describe("Delete the oldest events sooner if all events take more than this. The same exceptions apply."),
+    audit_keep: duration().prefault("90d").describe("How long to keep audit entries."),
     audit_max_size: size()
       .prefault("1GiB")
       .describe(
-        "While the audit takes more than this, its oldest entries go sooner. Half of it is for the operator's own, which no others displace.",
+        "Delete the oldest audit entries sooner if the audit takes more than this. Half is reserved for your own actions.",
       ),
   })
-  .describe("What Emissary remembers.");
+  .describe("The database.");

@@ -9,6 +9,9 @@ export interface RequestTokens {
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
+/** Whether a query can have the parameter: by its name, or by one that is percent-encoded. All others need not be read. */
+const MAY_NAME = /[?&](?:access_token|[^=&]*%)/;
+
 /** What of a request may bear a token. */
 type TokenBearer = Pick<IncomingMessage, "headers" | "url">;
 
@@ -16,7 +19,7 @@ export function tokensOf(request: TokenBearer): RequestTokens {
   const header = BEARER.exec(request.headers.authorization ?? "")?.[1] ?? null;
   const url = request.url ?? "";
   const at = url.indexOf("?");
-  const query = at === -1 ? null : new URLSearchParams(url.slice(at + 1)).get("access_token");
+  const query = at === -1 || !MAY_NAME.test(url) ? null : new URLSearchParams(url.slice(at + 1)).get("access_token");
   return { header, query: query === "" ? null : query };
 }
 

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
 import type { Asker } from "../../model/asker.ts";
+import { OVER } from "../../model/over.ts";
 
 const names = new WeakMap<ServerResponse, string>();
 const gone = new WeakMap<ServerResponse, AbortSignal>();
@@ -15,8 +16,8 @@ export function goneOf({ raw }: FastifyReply): AbortSignal {
   const known = gone.get(raw);
   if (known !== undefined) return known;
   const over = new AbortController();
-  if (raw.destroyed) over.abort();
-  else raw.once("close", () => over.abort());
+  if (raw.destroyed) over.abort(OVER);
+  else raw.once("close", () => over.abort(OVER));
   gone.set(raw, over.signal);
   return over.signal;
 }

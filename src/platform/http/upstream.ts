@@ -27,7 +27,8 @@ export interface Revision {
   readonly limit: number;
   /** A larger answer is an error, and does not go on as it is: what is left out of it is not for the caller. */
   readonly isRequired?: boolean;
-  readonly revise: (body: Buffer) => Buffer | null | Promise<Buffer | null>;
+  /** What is given as a stream is sent as it comes; where it fails, the answer breaks off. */
+  readonly revise: (body: Buffer) => Buffer | Readable | null | Promise<Buffer | Readable | null>;
   /** What goes on, revised or not, goes through this, whatever its size. */
   readonly screen?: Screen;
 }
@@ -64,6 +65,11 @@ export interface WholeAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+}
+
+/** Gives an answer on as it is. */
+export function sendWhole(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
+  return reply.code(status).headers(headers).send(body);
 }
 
 /** An answer of the homeserver's of which nothing is read yet. It is given to one reply, or dropped. */

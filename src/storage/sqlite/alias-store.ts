@@ -4,6 +4,7 @@ import type { AliasState, KnownAlias } from "../../model/alias.ts";
 import type { AuditEntry } from "../../model/audit.ts";
 import type { RoomAlias, RoomId, UserId } from "../../model/ids.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
+import { MAX_UPGRADES } from "../../model/room.ts";
 import type { AuditStore } from "./audit-store.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
@@ -35,8 +36,6 @@ const LINE =
   "SELECT x.*, r.nr, r.own_membership, a.code AS attendance_code, a.reason AS attendance_reason FROM aliases x " +
   "LEFT JOIN rooms r ON r.room_id = x.room_id LEFT JOIN attendance a ON a.room_nr = r.nr";
 const OF = "kind = 'alias' AND holder = ?";
-/** As many upgrades are followed from a room to the one that stands for it now. */
-const MAX_UPGRADES = 10;
 
 export class SqliteAliasStore implements AliasStore {
   readonly #db: Database;

@@ -1,13 +1,13 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
+import type { LedgerFollower } from "../../ledger/follower.ts";
 import type { LoadTicket } from "../../ledger/ledger.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Membership } from "../../model/membership.ts";
 import { becauseOf, redactedField } from "../../model/redaction.ts";
-import type { LeaseBook } from "./lease-book.ts";
 import type { Redactions } from "./redactions.ts";
 import type { RoomNumbers } from "./rooms.ts";
-import type { Stays } from "./stays.ts";
+import { Stays } from "./stays.ts";
 
 type MemberChange = Extract<LedgerChange, { kind: "member" }>;
 type UpgradeChange = Extract<LedgerChange, { kind: "upgrade" }>;
@@ -47,23 +47,13 @@ interface Source {
 /** A load that just ended is not begun again at once for an event that does not follow on: several such come together. */
 const DOUBT_DELAY_MS = 2_000;
 
-/** What policy weighs of a room's state. */
-const WEIGHED: ReadonlySet<RoomField> = new Set([
-  "join_rule",
-  "history_visibility",
-  "server_acl",
-  "alias",
-  "creator",
-  "version",
-]);
-
 /**
- * The one place where ledger changes are written, with what follows from them: that is the same whether events bring them or a load
- * finds them. Every call is made inside a transaction of the caller.
+ * The one place where ledger changes are written, and their followers told: that is the same whether events bring them or a load finds
+ * them. Every call is made inside a transaction of the caller.
  */
 export class ChangeWriter {
   readonly #rooms: RoomNumbers;
-  readonly #leases: LeaseBook;
+  readonly #followers: LedgerFollower[] = [];
   readonly #stays: Stays;
   readonly #redactions: Redactions;
   readonly #stateOf: Statement<[number, string], { field: RoomField; value: string | null }>;
@@ -81,10 +71,9 @@ export class ChangeWriter {
   /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its call. */
   readonly #seen = new Map<RoomId, RoomRow>();
 
-  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook, stays: Stays, redactions: Redactions) {
+  constructor(db: Database, rooms: RoomNumbers, redactions: Redactions) {
     this.#rooms = rooms;
-    this.#leases = leases;
-    this.#stays = stays;
+    this.#stays = new Stays(db, this.#followers);
     this.#redactions = redactions;
     this.#stateOf = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?");
     // Numbered anew: a load that began before is not to bring back what it was told then.
@@ -118,6 +107,11 @@ export class ChangeWriter {
     );
   }
 
+  /** Has a capability do what follows from facts in the commits that write them. */
+  follow(follower: LedgerFollower): void {
+    this.#followers.push(follower);
+  }
+
   /**
    * Writes what events brought.
    * @param isAnswer whether the homeserver was asked for them, and no transaction brought them
@@ -143,7 +137,12 @@ export class ChangeWriter {
     // As newly set as an event would have: the answer of a load under way is older.
     if (this.#absent.run(nr, room.own_event).changes > 0) this.#count.run(-1, nr);
     const nothing = { eventId: null, sender: null, reason: null, claims: null, ends: null };
-    this.#stays.changed({ nr, roomId, was: "join" }, { ...nothing, membership: "leave" }, { seq: 0, now });
+    this.#stays.changed({ nr, roomId }, { ...nothing, was: "join", membership: "leave" }, { seq: 0, now });
+  }
+
+  /** A load ended. @param isNew whether the room was never loaded before, or was otherwise */
+  loaded(nr: number, roomId: RoomId, isNew: boolean, now: number): void {
+    for (const follower of this.#followers) follower.loaded?.({ nr, roomId }, isNew, now);
   }
 
   /** @returns how many were news */
@@ -187,7 +186,7 @@ export class ChangeWriter {
     for (const { field, value } of this.#stateOf.all(nr, target)) {
       const left = redactedField(field, value, this.#redactions.versionOf(roomId));
       this.#setValue.run(left, seq, nr, field);
-      if (left !== value && WEIGHED.has(field)) this.#leases.review(nr, now);
+      if (left !== value) this.#tellState(nr, roomId, field, now);
     }
   }
 
@@ -197,11 +196,14 @@ export class ChangeWriter {
     if (nr !== null && this.#room.get(roomId)?.own_membership === "join") this.#stays.ask(nr, now);
   }
 
-  /** The upgrader's server is a route to the new room. */
+  #tellState(nr: number, roomId: RoomId, field: RoomField, now: number): void {
+    for (const follower of this.#followers) follower.state?.({ nr, roomId }, field, now);
+  }
+
   #replaced({ roomId, replacement, via }: UpgradeChange, now: number): void {
     const nr = this.#rooms.find(roomId);
-    if (nr === null || !this.#leases.replaced(nr, now)) return;
-    this.#rooms.learnVia(this.#rooms.take(replacement), [...via, ...this.#rooms.via(nr)]);
+    if (nr === null) return;
+    for (const follower of this.#followers) follower.replaced?.({ nr, roomId }, replacement, via, now);
   }
 
   /** True where it was otherwise before. */
@@ -225,11 +227,11 @@ export class ChangeWriter {
     if (delta !== 0 && load === null) this.#count.run(delta, nr);
     if (own) {
       this.#seen.delete(roomId);
-      const told = { membership, eventId, sender, ends, reason, claims };
-      this.#stays.changed({ nr, roomId, was: room.own_membership }, told, source);
+      const told = { was: room.own_membership, membership, eventId, sender, ends, reason, claims };
+      this.#stays.changed({ nr, roomId }, told, source);
       if (membership !== "join") return true;
     } else if (isThere(membership) !== isThere(before?.membership) && !isFirst(load)) {
-      this.#leases.reviewVouchers(nr, now);
+      for (const follower of this.#followers) follower.people?.({ nr, roomId }, now);
     }
     this.#doubt(roomId, room, before?.event_id, replaces, source);
     return true;
@@ -244,7 +246,7 @@ export class ChangeWriter {
     const isNews = before?.event_id !== eventId;
     if (load === null ? !isNews : isSetSince(load, before)) return false;
     this.#putState.run(nr, field, value, eventId, seq, load?.generation ?? room.load_generation);
-    if (WEIGHED.has(field) && before?.value !== value && !isFirst(load)) this.#leases.review(nr, now);
+    if (before?.value !== value && !isFirst(load)) this.#tellState(nr, roomId, field, now);
     if (!isNews) return false;
     source.heard.add(nr);
     if (field === "replacement") source.replaced.add(roomId);
@@ -293,7 +295,7 @@ function isSetSince({ fromSeq, generation }: LoadTicket, held: Held | undefined)
   return held !== undefined && (held.seq > fromSeq || held.generation >= generation);
 }
 
-/** Whether it is the first load of a room: at its end all leases there are judged, and not at each thing that it finds. */
+/** Whether it is the first load of a room: followers are told of its end, and not of each thing that it finds. */
 function isFirst(load: LoadTicket | null): boolean {
   return load !== null && !load.again;
 }

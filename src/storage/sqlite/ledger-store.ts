@@ -3,7 +3,7 @@ import type { LedgerChange, RoomField } from "../../ledger/fold.ts";
 import type { Ledger, LedgerWriter, MemberPage, Recorded, TransactionRecord } from "../../ledger/ledger.ts";
 import type { EventId, RoomId, ServerName, TenantId, UserId } from "../../model/ids.ts";
 import type { Member, Membership } from "../../model/membership.ts";
-import type { LoadState, Room } from "../../model/room.ts";
+import { MAX_UPGRADES, type LoadState, type Room } from "../../model/room.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
 import type { Memo } from "./memo.ts";
@@ -36,9 +36,6 @@ interface ReceivedRow {
   at: number;
 }
 
-/** How many upgrades back it is looked whom a room was made for. */
-const MAX_UPGRADES = 10;
-
 const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avatar_url";
 
 /** The ledger and the journal's writing end: one transaction of the homeserver is one transaction here. */
@@ -48,6 +45,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
   readonly #redactions: Redactions;
   readonly #room: Statement<[string], RoomRow & { field: string | null; value: string | null }>;
   readonly #known: Memo<Room | null>;
+  readonly #knownMembers: Memo<Member | null>;
   readonly #state: Statement<[number], { field: string; value: string | null }>;
   readonly #member: Statement<[number, string], MemberRow>;
   readonly #memberSeq: Statement<[number, string], number>;
@@ -70,11 +68,13 @@ export class LedgerStore implements Ledger, LedgerWriter {
     changes: ChangeWriter,
     redactions: Redactions,
     known: Memo<Room | null>,
+    knownMembers: Memo<Member | null>,
   ) {
     this.#redactions = redactions;
     this.#rooms = rooms;
     this.#changes = changes;
     this.#known = known;
+    this.#knownMembers = knownMembers;
     // In one go: each request of a tenant asks for this. A room without state is one row.
     this.#room = db.prepare(
       "SELECT load, own_membership, own_event, own_reason, via, field, value FROM rooms LEFT JOIN room_state ON room_nr = nr WHERE room_id = ?",
@@ -201,6 +201,10 @@ export class LedgerStore implements Ledger, LedgerWriter {
   }
 
   async member(roomId: RoomId, userId: UserId): Promise<Member | null> {
+    return this.#knownMembers.get(`${userId} ${roomId}`, () => this.#readMember(roomId, userId));
+  }
+
+  #readMember(roomId: RoomId, userId: UserId): Member | null {
     const nr = this.#rooms.find(roomId);
     const row = nr === null ? undefined : this.#member.get(nr, userId);
     return row === undefined ? null : memberOf(roomId, row);

@@ -4,7 +4,6 @@ import type { LoadTicket, RoomLoads } from "../../ledger/ledger.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
-import type { LeaseBook } from "./lease-book.ts";
 import type { RoomNumbers } from "./rooms.ts";
 
 /**
@@ -15,7 +14,6 @@ import type { RoomNumbers } from "./rooms.ts";
 export class LoadStore implements RoomLoads {
   readonly #db: Database;
   readonly #rooms: RoomNumbers;
-  readonly #leases: LeaseBook;
   readonly #changes: ChangeWriter;
   readonly #due: Statement<[number, number], { room_id: string; load: string }>;
   readonly #nextDue: Statement<[], number | null>;
@@ -28,10 +26,9 @@ export class LoadStore implements RoomLoads {
   readonly #dropSome: Statement<[number, number]>;
   readonly #dropped: Statement<[number]>;
 
-  constructor(db: Database, rooms: RoomNumbers, leases: LeaseBook, changes: ChangeWriter) {
+  constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter) {
     this.#db = db;
     this.#rooms = rooms;
-    this.#leases = leases;
     this.#changes = changes;
     this.#due = db.prepare(
       "SELECT room_id, load FROM rooms WHERE load IN ('wanted', 'stale') AND load_at <= ? ORDER BY load_at LIMIT ?",
@@ -94,9 +91,7 @@ export class LoadStore implements RoomLoads {
         const members = this.#dropMembers.run(nr, ticket.generation, ticket.fromSeq).changes;
         const fields = this.#dropState.run(nr, ticket.generation, ticket.fromSeq).changes;
         this.#close.run(ticket.asks, now, nr);
-        this.#leases.mayReplace(ticket.roomId, now);
-        // Until now it was judged by how it looked from outside.
-        if (!ticket.again || members + fields > 0) this.#leases.review(nr, now);
+        this.#changes.loaded(nr, ticket.roomId, !ticket.again || members + fields > 0, now);
         return members + fields;
       })
       .immediate();

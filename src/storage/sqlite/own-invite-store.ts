@@ -1,7 +1,7 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { NextLook, OwnInvite, OwnInviteStore, InviteCursor } from "../../gateways/invites/contracts.ts";
+import type { NextLook, OwnInvite, OwnInviteStore } from "../../gateways/invites/contracts.ts";
+import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../../ledger/follower.ts";
 import type { EventId, RoomId, UserId } from "../../model/ids.ts";
-import { LAST_SEQ } from "./journal-store.ts";
 import { FOLLOWS } from "./lease-book.ts";
 
 interface Row {
@@ -20,11 +20,12 @@ const IS_OF_UPGRADE =
   "EXISTS (SELECT 1 FROM room_state o JOIN leases l ON l.room_nr = o.room_nr WHERE o.field = 'replacement' AND o.value = r.room_id " +
   `AND ${FOLLOWS}) OR EXISTS (SELECT 1 FROM rooms o JOIN leases l ON l.room_nr = o.nr WHERE o.room_id = r.claims AND ${FOLLOWS})`;
 
-export class SqliteOwnInviteStore implements OwnInviteStore {
+export class SqliteOwnInviteStore implements OwnInviteStore, LedgerFollower {
   readonly #db: Database;
   readonly #due: Statement<[string, number, number], Row>;
   readonly #nextDue: Statement<[], number | null>;
   readonly #settle: Statement<[number | null, string, string | null]>;
+  readonly #came: Statement<[number | null, string | null, number]>;
 
   constructor(db: Database) {
     this.#db = db;
@@ -43,6 +44,12 @@ export class SqliteOwnInviteStore implements OwnInviteStore {
     this.#settle = db.prepare(
       "UPDATE rooms SET invite_at = ? WHERE room_id = ? AND own_event IS ? AND invite_at IS NOT NULL",
     );
+    this.#came = db.prepare("UPDATE rooms SET invite_at = ?, claims = ? WHERE nr = ?");
+  }
+
+  /** An invite is to be looked at as long as it is open. */
+  own({ nr }: NumberedRoom, { membership, claims }: OwnChange, { now }: Moment): void {
+    this.#came.run(membership === "invite" ? now : null, claims, nr);
   }
 
   async due(own: UserId, now: number, limit: number): Promise<readonly OwnInvite[]> {
@@ -68,26 +75,5 @@ export class SqliteOwnInviteStore implements OwnInviteStore {
         for (const { invite, at } of looks) this.#settle.run(at, invite.roomId, invite.eventId);
       })
       .immediate();
-  }
-}
-
-export class SqliteInviteCursor implements InviteCursor {
-  readonly #open: Statement<[string]>;
-  readonly #seq: Statement<[string], number>;
-  readonly #drop: Statement<[string]>;
-
-  constructor(db: Database) {
-    this.#open = db.prepare(`INSERT INTO cursors (consumer, seq) VALUES (?, ${LAST_SEQ}) ON CONFLICT DO NOTHING`);
-    this.#seq = db.prepare<[string], number>("SELECT seq FROM cursors WHERE consumer = ?").pluck();
-    this.#drop = db.prepare("DELETE FROM cursors WHERE consumer = ?");
-  }
-
-  async open(consumer: string): Promise<number> {
-    this.#open.run(consumer);
-    return this.#seq.get(consumer) ?? 0;
-  }
-
-  async drop(consumer: string): Promise<void> {
-    this.#drop.run(consumer);
   }
 }

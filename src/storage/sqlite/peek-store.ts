@@ -2,6 +2,7 @@ import type { Database, Statement } from "better-sqlite3";
 import type { DevicePeek, PeekStore } from "../../gateways/peek/msc2753/contracts.ts";
 import { peekingUser, type Holder } from "../../model/lease.ts";
 import type { RoomId } from "../../model/ids.ts";
+import type { Memo } from "./memo.ts";
 
 /** Tokens of a device that are known at once: a new one comes before the old one is out of use. */
 const TOKENS_KEPT = 4;
@@ -15,9 +16,17 @@ interface Row {
   present: number;
 }
 
+/** What each request of a device that follows rooms asks for. */
+interface Known {
+  readonly device: Memo<string | null>;
+  readonly peeks: Memo<readonly DevicePeek[]>;
+  readonly newest: Memo<number>;
+}
+
 /** Peeks of devices. They are leases; what is kept beside these is the hash of the token by which a device is known again. */
 export class SqlitePeekStore implements PeekStore {
   readonly #db: Database;
+  readonly #known: Known;
   readonly #deviceOf: Statement<[string], string>;
   readonly #remember: Statement<[string, string]>;
   readonly #forget: Statement<[]>;
@@ -27,8 +36,9 @@ export class SqlitePeekStore implements PeekStore {
   readonly #count: Statement<[string, string, string], number>;
   readonly #longestUnread: Statement<[string, number], string>;
 
-  constructor(db: Database) {
+  constructor(db: Database, known: Known) {
     this.#db = db;
+    this.#known = known;
     this.#deviceOf = db
       .prepare<[string], string>(`SELECT p.device FROM peek_tokens p WHERE p.token_hash = ? AND ${IS_PEEKING}`)
       .pluck();
@@ -63,7 +73,7 @@ export class SqlitePeekStore implements PeekStore {
   }
 
   async deviceOf(tokenHash: string): Promise<string | null> {
-    return this.#deviceOf.get(tokenHash) ?? null;
+    return this.#known.device.get(tokenHash, () => this.#deviceOf.get(tokenHash) ?? null);
   }
 
   async remember(device: string, tokenHash: string): Promise<void> {
@@ -78,13 +88,17 @@ export class SqlitePeekStore implements PeekStore {
   }
 
   async peeksOf(device: string): Promise<readonly DevicePeek[]> {
+    return this.#known.peeks.get(device, () => this.#readPeeks(device));
+  }
+
+  #readPeeks(device: string): readonly DevicePeek[] {
     return this.#peeksOf
       .all(device)
       .map(({ room_id, change, present }) => ({ roomId: room_id as RoomId, change, present: present === 1 }));
   }
 
   async newest(): Promise<number> {
-    return this.#newest.get() ?? 0;
+    return this.#known.newest.get("", () => this.#newest.get() ?? 0);
   }
 
   async countOf({ name }: Holder): Promise<number> {

@@ -1,10 +1,12 @@
 import type { Database, Statement } from "better-sqlite3";
+import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../../ledger/follower.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Hole, HoleStore } from "../../reconcile/holes.ts";
 import type { ReconcileStore, TimelinePoint } from "../../reconcile/contracts.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal-store.ts";
+import { ASK_LOAD } from "./stays.ts";
 
 /** So many of the newest journal rows are looked through for rooms that are lively. */
 const JOURNAL_ROWS = 50;
@@ -22,7 +24,7 @@ function pointOf(row: PointRow | undefined): TimelinePoint | null {
   return { roomId: room_id as RoomId, upTo: compared_event as EventId | null, seq, last };
 }
 
-export class SqliteReconcileStore implements ReconcileStore, HoleStore {
+export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFollower {
   readonly #db: Database;
   readonly #changes: ChangeWriter;
   readonly #attended: Statement<[], string>;
@@ -35,6 +37,8 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore {
   readonly #closed: Statement<[{ roomId: string; left: string; due: number }]>;
   readonly #openStill: Statement<[{ roomId: string; left: string; due: number; at: number | null }]>;
   readonly #recheck: Statement<[number, number], string>;
+  readonly #entered: Statement<[{ eventId: string | null; seq: number; now: number; nr: number }]>;
+  readonly #left: Statement<[string | null, number]>;
 
   constructor(db: Database, changes: ChangeWriter) {
     this.#db = db;
@@ -61,10 +65,22 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore {
     this.#openStill = db.prepare(`UPDATE rooms SET fill_at = @at, fill_tries = fill_tries + 1 WHERE ${same}`);
     this.#recheck = db
       .prepare<[number, number], string>(
-        "UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE nr = " +
+        `UPDATE rooms SET ${ASK_LOAD} WHERE nr = ` +
           "(SELECT nr FROM rooms WHERE load = 'loaded' AND checked_at < ? ORDER BY checked_at LIMIT 1) RETURNING room_id",
       )
       .pluck();
+    this.#entered = db.prepare(
+      "UPDATE rooms SET compared_event = @eventId, compared_seq = @seq, compared_at = @now, " +
+        "fill_at = CASE WHEN left_event IS NOT NULL THEN @now END, fill_tries = 0 WHERE nr = @nr",
+    );
+    // Of several stays the first: what was said since is fetched back to there.
+    this.#left = db.prepare("UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?");
+  }
+
+  /** What is said while we are out of a room is fetched once we are back, and from there on the room is compared. */
+  own({ nr }: NumberedRoom, { was, membership, eventId }: OwnChange, { seq, now }: Moment): void {
+    if (membership === "join" && was !== "join") this.#entered.run({ eventId, seq, now, nr });
+    if (membership !== "join" && was === "join") this.#left.run(eventId, nr);
   }
 
   async attended(): Promise<readonly RoomId[]> {

@@ -1,6 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { LedgerChange } from "../../ledger/fold.ts";
-import type { Pruned, PruneStore } from "../../ledger/pruning.ts";
+import type { Pruned, PruneStore } from "../../ledger/cleaning.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import { parsedObject, written, type JsonObject } from "../../model/json.ts";

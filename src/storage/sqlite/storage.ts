@@ -1,5 +1,5 @@
 import type { Database } from "better-sqlite3";
-import type { PruneStore } from "../../ledger/pruning.ts";
+import type { PruneStore } from "../../ledger/cleaning.ts";
 import { SqliteAliasStore } from "./alias-store.ts";
 import { SqliteAnnotationStore } from "./annotation-store.ts";
 import { SqliteAttendanceStore } from "./attendance-store.ts";
@@ -12,6 +12,7 @@ import { SqliteDeliveryStore } from "./delivery-store.ts";
 import { tellingFaults, type DiskFault } from "./faults.ts";
 import { JournalStore } from "./journal-store.ts";
 import { LeaseBook } from "./lease-book.ts";
+import { LeaseFollower } from "./lease-follower.ts";
 import { LeaseChangesStore } from "./lease-changes-store.ts";
 import { SqliteLeaseStore } from "./lease-store.ts";
 import { LedgerStore } from "./ledger-store.ts";
@@ -25,7 +26,7 @@ import { OverviewStore } from "./overview-store.ts";
 import { SqlitePeekStore } from "./peek-store.ts";
 import { SqlitePersonaStore } from "./persona-store.ts";
 import { SqliteReconcileStore } from "./reconcile-store.ts";
-import { SqliteInviteCursor, SqliteOwnInviteStore } from "./own-invite-store.ts";
+import { SqliteOwnInviteStore } from "./own-invite-store.ts";
 import { SqlitePinStore } from "./pin-store.ts";
 import { PseudouserStore } from "./pseudouser-store.ts";
 import { SqliteSentStore } from "./sent-store.ts";
@@ -35,7 +36,6 @@ import { RetentionStore } from "./retention-store.ts";
 import { RoomNumbers } from "./rooms.ts";
 import { SqliteRuleStore } from "./rule-store.ts";
 import { SqliteStandInStore } from "./stand-in-store.ts";
-import { Stays } from "./stays.ts";
 import { SqliteStrangerStore } from "./stranger-store.ts";
 import { SyncFactsStore } from "./sync-facts-store.ts";
 import { SqliteTenantStore } from "./tenant-store.ts";
@@ -54,7 +54,6 @@ export class SqliteStorage {
   readonly peeks: SqlitePeekStore;
   readonly coverage: CoverageStore;
   readonly ownInvites: SqliteOwnInviteStore;
-  readonly inviteCursor: SqliteInviteCursor;
   readonly strangers: SqliteStrangerStore;
   readonly coolDowns: SqliteCoolDownStore;
   readonly aliases: SqliteAliasStore;
@@ -97,19 +96,22 @@ export class SqliteStorage {
     const book = new LeaseBook(db, rooms, this.audit);
     this.aliases = new SqliteAliasStore(db, rooms, this.audit);
     this.coolDowns = new SqliteCoolDownStore(db, rooms, this.audit, new Memo(writes));
-    const changes = new ChangeWriter(db, rooms, book, new Stays(db, book, this.coolDowns), redactions);
-    this.ledger = new LedgerStore(db, rooms, changes, redactions, new Memo(writes));
+    const changes = new ChangeWriter(db, rooms, redactions);
+    this.ledger = new LedgerStore(db, rooms, changes, redactions, new Memo(writes), new Memo(writes));
     this.reviews = new SqliteReviewStore(db, rooms, book, this.coolDowns);
     this.upgrades = new SqliteUpgradeStore(db, rooms, book, this.audit);
-    this.journal = new JournalStore(db, redactions);
-    this.loads = new LoadStore(db, rooms, book, changes);
+    this.journal = new JournalStore(db, redactions, new Memo(writes, 1));
+    this.loads = new LoadStore(db, rooms, changes);
     this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
     this.leaseChanges = new LeaseChangesStore(db);
     this.syncFacts = new SyncFactsStore(db);
-    this.peeks = new SqlitePeekStore(db);
+    this.peeks = new SqlitePeekStore(db, {
+      device: new Memo(writes),
+      peeks: new Memo(writes),
+      newest: new Memo(writes, 1),
+    });
     this.coverage = new CoverageStore(db, new Memo(writes, 32));
     this.ownInvites = new SqliteOwnInviteStore(db);
-    this.inviteCursor = new SqliteInviteCursor(db);
     this.strangers = new SqliteStrangerStore(db);
     this.attendance = new SqliteAttendanceStore(
       db,
@@ -137,6 +139,10 @@ export class SqliteStorage {
     this.backups = new SqliteBackups(db, this.audit);
     this.reconcile = new SqliteReconcileStore(db, changes);
     this.openings = new OpeningStore(db, this.audit, path);
+    // What is one commit with a fact: the ledger knows none of them.
+    changes.follow(new LeaseFollower(db, rooms, book, this.coolDowns));
+    changes.follow(this.ownInvites);
+    changes.follow(this.reconcile);
     // Outwards only: among themselves the stores are as they are.
     for (const [name, store] of Object.entries(this) as [string, object][]) {
       Object.assign(this, { [name]: tellingFaults(store, faulted) });

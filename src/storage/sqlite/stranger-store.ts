@@ -1,5 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { StrangerStore } from "../../ledger/strangers.ts";
+import type { StrangerStore } from "../../ledger/cleaning.ts";
 
 /** Rooms removed in one commit, and rows of members: no transaction of the homeserver is to wait long for its own. */
 const ROOMS = 200;

@@ -35,7 +35,7 @@ describe("status", () => {
     rooms: { present: 3, joining: 1, leaving: 0, refused: 2, loading: 1 },
     leases: { tenant: 4, operator: 1 },
     journal: { first_seq: 1, last_seq: 99, bytes: 40_000, oldest_at: AT, held_by: [] },
-    audit: { entries: 3, oldest_at: AT },
+    audit: { entries: 3, bytes: 300, oldest_at: AT },
     intake: { transactions: 50, events: 99, duplicates: 2, set_aside: 1, late: 0, last_at: AT },
     last_ping: null,
     delivery: { state: "flowing", since: null, cause: null },
@@ -131,7 +131,7 @@ describe("rooms", () => {
                   room_id: "!c",
                   name: null,
                   canonical_alias: null,
-                  joined_members: null,
+                  joined_members: 0,
                   leases: [],
                   phase: "refused",
                   reason: "invite only",
@@ -145,7 +145,7 @@ describe("rooms", () => {
     expect((await emissary(["rooms", "list", ...config])).stdout).toBe(
       `ROOM  NAME     PHASE    MEMBERS  HELD BY          REASON
 !a:b  Kitchen  present       12  tenant:telegram  -
-!c    -        refused        -  -                invite only
+!c    -        refused        0  -                invite only
 `,
     );
     expect(asked.map(({ line }) => line)).toEqual(["GET /rooms?limit=500", "GET /rooms?limit=500&after=!a:b"]);

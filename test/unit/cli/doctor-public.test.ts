@@ -1,9 +1,12 @@
 import { createServer } from "node:http";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { Asker } from "../../../src/cli/doctor/asker.ts";
+import { PUBLIC } from "../../../src/cli/doctor/checks.ts";
 import type { Context } from "../../../src/cli/doctor/context.ts";
-import type { Level } from "../../../src/cli/doctor/finding.ts";
+import { findingsOf, type Level } from "../../../src/cli/doctor/finding.ts";
 import { publicUrlCheck } from "../../../src/cli/doctor/public.ts";
 import { MARK } from "../../../src/gateways/door/door.ts";
+import { systemClock } from "../../../src/platform/clock.ts";
 import { pathPattern, proxiedRoutes } from "../../../src/gateways/peek/proxied.ts";
 import { freePort, listening } from "./terminal.ts";
 
@@ -67,7 +70,9 @@ async function diagnose(fault: Fault) {
     gateway: { frontDoor: fault.frontDoor ?? false },
   };
   const url = fault.isTls ? `https://127.0.0.1:${port}` : address;
-  return publicUrlCheck(url)({ config } as Context);
+  const asker = new Asker(systemClock);
+  onTestFinished(() => asker.close());
+  return publicUrlCheck(url)({ config, asker } as Context, findingsOf(PUBLIC));
 }
 
 test.each<[what: string, fault: Fault, level: Level, words: RegExp]>([

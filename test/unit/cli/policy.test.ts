@@ -18,8 +18,8 @@ const POLICY: JsonObject = {
   own_invites: "decline",
   lists: ["#bans:example.org"],
   list_rooms: [
-    { room_id: "!bans:example.org", read_at: Date.UTC(2025, 0, 2, 3, 4, 5), failures: 2 },
-    { room_id: "!new:example.org", read_at: null, failures: 0 },
+    { room_id: "!bans:example.org", read_at: Date.UTC(2025, 0, 2, 3, 4, 5), failures: 2, alias: null, moved_to: null },
+    { room_id: "!new:example.org", read_at: null, failures: 0, alias: null, moved_to: null },
   ],
   rules: [
     {

@@ -19,6 +19,8 @@ const TENANT: JsonObject = {
   url: "http://127.0.0.1:29317",
   users: null,
   overlaps: [],
+  users_fault: null,
+  sync_anew: null,
   grants: [],
   ephemeral: true,
   max_transaction: null,
@@ -134,7 +136,11 @@ describe("tenant add", () => {
 
   test.each<[string, JsonObject, string]>([
     ["answers", { ok: true, ms: 3 }, "It answers at http://127.0.0.1:29317."],
-    ["does not", { ok: false, why: "connection-failed", sentence: "Nothing listens there." }, "Nothing listens there."],
+    [
+      "does not",
+      { ok: false, why: "connection-failed", status: null, sentence: "Nothing listens there." },
+      "Nothing listens there.",
+    ],
     ["cannot be tried", refusal("internal", "Emissary failed.") as JsonObject, "Emissary failed."],
   ])("says that the tenant %s, and succeeds", async (_what, ping, said) => {
     const { config, asked } = await daemon({ "POST /tenants": added, "POST /tenants/telegram/ping": ping });

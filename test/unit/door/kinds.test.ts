@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { kindOf, serverAsked } from "../../../src/gateways/door/kinds.ts";
+import { isAliasLookUp, kindOf, serverAsked } from "../../../src/gateways/door/kinds.ts";
 import type { ServerName } from "../../../src/model/ids.ts";
 
 const OWN = "hs.test" as ServerName;
@@ -42,4 +42,19 @@ test.each([
   ["/_matrix/client/v3/rooms/!x/send/m.room.message/sync", "wait"],
 ])("%s takes a place of the kind %s", (url, kind) => {
   expect(kindOf(url)).toBe(kind);
+});
+
+test.each([
+  ["/_matrix/client/v3/directory/room/%23a%3Aevil.test", true],
+  ["/_matrix/client/r0/directory/room/%23a:evil.test:8448", true],
+  ["/_matrix/client/api/v1/directory/room/%23a%3Aevil.test", true],
+  ["/_matrix/client/v3/directory/room/%23a%3Aevil.test?server=other.test", false],
+  ["/_matrix/client/v3/directory/room/%40u%3Aevil.test", false],
+  ["/_matrix/client/v3/directory/room/x/../%23a%3Aevil.test", false],
+  ["/_matrix/client/v3/directory/room/%23a%3Aevil.test/", false],
+  ["/_matrix/client/v3/directory/list/room/%23a%3Aevil.test", false],
+  ["/_matrix/client/v3/join/%23a%3Aevil.test", false],
+  ["/_matrix/client/v1/directory/room/%23a%3Aevil.test", false],
+])("%s looks an alias up: %s", (url, is) => {
+  expect(isAliasLookUp(url)).toBe(is);
 });

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Coverage, Span } from "../../../src/feed/contracts.ts";
 import { JournalFeed, type FeedLimits } from "../../../src/feed/feed.ts";
-import type { JournalEntry } from "../../../src/ledger/journal.ts";
+import type { Journal, JournalEntry } from "../../../src/ledger/journal.ts";
+import { SharedJournal } from "../../../src/ledger/shared-journal.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../src/model/ids.ts";
 import { Signal } from "../../../src/model/signal.ts";
@@ -21,6 +22,9 @@ interface Lease extends Span {
   readonly tenant: Tenant;
   readonly room: RoomId;
 }
+
+const sharing = (read: Journal["read"], bounds: Journal["bounds"]): SharedJournal =>
+  new SharedJournal({ read, bounds, without: (events) => events });
 
 /** A journal with these events, the first of which is number `first`. */
 function scene(events: readonly RoomEvent[], leases: readonly Lease[], first = 1) {
@@ -48,7 +52,7 @@ function scene(events: readonly RoomEvent[], leases: readonly Lease[], first = 1
   const bounds = async () => ({ first, last: first + journal.length - 1 });
   const news = new Signal();
   const owners = { ownersOf: async () => new Map() };
-  const feed = new JournalFeed({ journal: { read, bounds }, coverage, owners, tenants, own: OWN, news });
+  const feed = new JournalFeed({ journal: sharing(read, bounds), coverage, owners, tenants, own: OWN, news });
   const happens = (event: RoomEvent): void => {
     journal.push({ seq: first + journal.length, receivedAt: 0, event });
   };
@@ -241,7 +245,7 @@ describe("many tenants", () => {
     const bounds = async () => ({ first: 1, last: 0 });
     const owners = { ownersOf: async () => new Map() };
     const news = new Signal();
-    const feed = new JournalFeed({ journal: { read, bounds }, coverage, owners, tenants, own: OWN, news });
+    const feed = new JournalFeed({ journal: sharing(read, bounds), coverage, owners, tenants, own: OWN, news });
     const early = feed.read(TELEGRAM, 0, NO_LIMITS);
     entries.push({ seq: 1, receivedAt: 0, event: message({ id: "1" }) });
     const woken = [TELEGRAM, IRC].map((one) => feed.read(one, 0, NO_LIMITS));

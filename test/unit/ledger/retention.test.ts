@@ -1,8 +1,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { BATCH, cutOf, type JournalRow, type JournalState, type RetentionLimits } from "../../../src/ledger/cut.ts";
+import { oldHistory } from "../../../src/ledger/cleaning.ts";
 import { laggardsOf, type Reader } from "../../../src/ledger/laggards.ts";
-import { HistoryLimiter, limitHistory, type HistoryStore } from "../../../src/ledger/retention.ts";
+import { HistoryLimiter, type HistoryStore } from "../../../src/ledger/retention.ts";
 import type { LogFields, Logger } from "../../../src/model/logger.ts";
+import { workUntil } from "../../../src/model/worker.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
 
 const LIMITS: RetentionLimits = {
@@ -156,7 +158,7 @@ describe("limiting what grows", () => {
       trimAuditOf: async () => {},
     };
     const limiter = new HistoryLimiter(store, LIMITS);
-    const done = limitHistory({ limiter, clock, log, abort: abort.signal });
+    const done = workUntil(abort.signal, oldHistory({ history: limiter, clock, log }));
     onTestFinished(async () => {
       abort.abort();
       await done;

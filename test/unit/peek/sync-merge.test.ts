@@ -11,8 +11,8 @@ function merge(body: string, peek: JsonObject | null, left: readonly RoomId[], n
   const bytes = Buffer.from(body);
   const outline = outlineOf(bytes);
   if (outline === null) throw new Error("no outline");
-  const rooms = new Map(peek === null ? [] : [[ROOM, peek] as const]);
-  return mergedSync(bytes, outline, { next, peek: rooms, left }).toString("utf8");
+  const rooms = new Map(peek === null ? [] : [[ROOM, JSON.stringify(peek)] as const]);
+  return String(mergedSync(bytes, outline, { next, peek: rooms, left }));
 }
 
 describe("the homeserver's sync", () => {

@@ -1,9 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { peekFilter } from "../../../src/gateways/peek/msc2753/filter.ts";
-import { PeekView } from "../../../src/gateways/peek/msc2753/view.ts";
+import type { RoomRest } from "../../../src/gateways/peek/msc2753/contracts.ts";
+import type { Places } from "../../../src/gateways/peek/msc2753/token.ts";
+import { PeekView, type ViewParts } from "../../../src/gateways/peek/msc2753/view.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
+import type { JsonObject } from "../../../src/model/json.ts";
 import { settle } from "../../support/clock.ts";
 import { Device, World } from "./sync-world.ts";
 
@@ -157,6 +160,73 @@ describe("a device that syncs", () => {
     const next = new PeekView(large, viewer, view.places);
     await next.look();
     expect([[...next.left], refused]).toEqual([[], [ROOM]]);
+  });
+
+  test("is told a few large rooms at a time, in pieces, and what is wrong with one in the next answer", async () => {
+    const world = new World();
+    for (let n = 0; n < 6; n += 1) world.peek(`!large${n}:x` as RoomId);
+    const parts = world.parts();
+    let membership: string | null = null;
+    let failure: EmissaryError | null = null;
+    let dropped = 0;
+    const rest: RoomRest = {
+      async *state() {
+        yield [{ type: "m.test", state_key: "", event_id: "$state" }];
+        if (failure !== null) throw failure;
+      },
+      after: () => ({ membership, accountData: [{ type: "m.tag", content: {} }] }),
+      drop: () => void (dropped += 1),
+    };
+    const rooms: ViewParts["rooms"] = {
+      ...parts.rooms,
+      beginning: async (...asked) => {
+        const beginning = await parts.rooms.beginning(...asked);
+        return beginning === "gone" ? beginning : { ...beginning, rest };
+      },
+    };
+    const refusals = new Map<RoomId, EmissaryError>();
+    const refused = (roomId: RoomId, error: EmissaryError): void => void refusals.set(roomId, error);
+    const refusalOf = (roomId: RoomId): EmissaryError | null => refusals.get(roomId) ?? null;
+    const viewer = { device: "d", token: "t", filter: peekFilter({}), anew: false, gone: new AbortController().signal };
+    const viewAt = async (places: Places): Promise<PeekView> => {
+      const view = new PeekView({ ...parts, rooms, refused, refusalOf }, viewer, places);
+      await view.look();
+      return view;
+    };
+    const read = async (view: PeekView): Promise<JsonObject[]> => {
+      const told: JsonObject[] = [];
+      for (const pieces of view.texts().values()) {
+        let text = "";
+        for await (const piece of pieces) text += piece;
+        told.push(JSON.parse(text) as JsonObject);
+      }
+      return told;
+    };
+
+    const first = await viewAt(new Map());
+    expect([first.peek.size, first.isWhole]).toEqual([4, false]);
+    for (const told of await read(first)) {
+      const state = { events: [{ type: "m.test", state_key: "", event_id: "$state" }] };
+      expect(told).toMatchObject({ state, account_data: { events: [{ type: "m.tag" }] } });
+    }
+    const second = await viewAt(first.places);
+    expect([...first.peek.keys(), ...second.peek.keys()].sort()).toEqual([...world.peeks.keys()].sort());
+    second.putOff([...second.peek.keys()].slice(1));
+    expect([second.peek.size, dropped]).toEqual([1, 1]);
+
+    // What is found out in the middle breaks the answer off, and the next one says it.
+    failure = new EmissaryError("refused-by-policy", "too large", { reason: "state-cap" });
+    await expect(read(second)).rejects.toBe(failure);
+    const [tooLarge] = refusals.keys();
+    failure = null;
+    const next = await viewAt(first.places);
+    expect([...next.left]).toEqual([tooLarge]);
+    // Of who came in meanwhile the homeserver tells.
+    membership = "join";
+    const [joined] = next.peek.keys();
+    await expect(read(next)).rejects.toMatchObject({ code: "bad-state" });
+    expect([...first.peek.keys()].sort()).toEqual([...world.peeks.keys()].sort());
+    expect(joined).toBeDefined();
   });
 
   test("asks for a room only where the journal says that something came", async () => {

@@ -131,6 +131,7 @@ export class World {
         has: async (_roomId, eventId) => (this.graph.nodes.get(eventId)?.order ?? Infinity) <= this.#shown,
       },
       refused: () => undefined,
+      refusalOf: () => null,
       news: this.news,
       desk: { release: async (roomId) => this.end(roomId) },
       signals: [this.woken],
@@ -157,7 +158,7 @@ export class World {
         const membership = this.joins.includes(room) ? "join" : null;
         const events = list.filter(({ isIgnored }) => !isIgnored).map((node) => jsonOf(node));
         const start = oldest === undefined ? end : below(oldest);
-        return { membership, state: [], events: events.reverse(), start, end, accountData: [] };
+        return { membership, state: [], events: events.reverse(), start, end, accountData: [], rest: null };
       },
       events: async (_token, room, { from, limit }): Promise<EventsPage | "gone"> => {
         const refusal = ready(room);

@@ -2,7 +2,7 @@ import type { FastifyReply } from "fastify";
 import { isEventId, type RoomId } from "../../../model/ids.ts";
 import { parsedObject, stringAt, written, type JsonObject } from "../../../model/json.ts";
 import type { Tenant } from "../../../model/tenant.ts";
-import type { WholeAnswer } from "../../../platform/http/upstream.ts";
+import { sendWhole, type WholeAnswer } from "../../../platform/http/upstream.ts";
 import type { ActParts } from "../act.ts";
 import type { Sending } from "./repeats.ts";
 
@@ -70,8 +70,4 @@ export async function noteAnswer(
     detail: eventId === null ? detail : { ...detail, event_id: eventId },
     ...(sending !== undefined && isSent ? { sent: { ...sending, eventId } } : {}),
   });
-}
-
-export function sendWhole(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
-  return reply.code(status).headers(headers).send(body);
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import type { TenantId } from "../../../model/ids.ts";
+import { Budgets } from "../../../policy/budgets.ts";
 
 export interface RateOptions {
   /** Requests a second that a tenant may make for as long as it likes. */
@@ -13,43 +14,27 @@ export interface RateOptions {
 export const READ_COST = 0.2;
 export const WRITE_COST = 1;
 
-interface Bucket {
-  left: number;
-  at: number;
-}
-
-/** Keeps one tenant from taking the homeserver from all others: a token bucket for each, so that bursts pass and floods do not. */
+/** Keeps one tenant from taking the homeserver from all others: each has a budget, so that bursts pass and floods do not. */
 export class TenantRates {
-  readonly #options: RateOptions;
-  readonly #clock: Clock;
-  /** One for each tenant that ever asked. */
-  readonly #buckets = new Map<TenantId, Bucket>();
+  readonly #rate: number;
+  readonly #budgets: Budgets<"tenant">;
 
-  constructor(options: RateOptions, clock: Clock) {
-    this.#options = options;
-    this.#clock = clock;
+  constructor({ tenantRate, tenantBurst }: RateOptions, clock: Clock) {
+    this.#rate = tenantRate;
+    this.#budgets = new Budgets({ tenant: { joins: tenantBurst, per: (tenantBurst * 1000) / tenantRate } }, clock);
   }
 
   /** @throws EmissaryError `limited`, with the time after which the tenant has the right again. */
   spend(tenant: TenantId, cost: number): void {
-    const { tenantRate, tenantBurst } = this.#options;
-    const now = this.#clock.now();
-    let bucket = this.#buckets.get(tenant);
-    if (bucket === undefined) {
-      bucket = { left: tenantBurst, at: now };
-      this.#buckets.set(tenant, bucket);
-    }
-    // A clock that was set back gives nothing, and takes nothing.
-    const earned = (Math.max(0, now - bucket.at) * tenantRate) / 1000;
-    bucket.left = Math.min(tenantBurst, bucket.left + earned);
-    bucket.at = now;
-    if (bucket.left < cost) {
+    const payers = [{ kind: "tenant", name: tenant }] as const;
+    const shortage = this.#budgets.shortage(payers, cost);
+    if (shortage !== null) {
       throw new EmissaryError(
         "limited",
-        `Tenant ${tenant} asks for more than ${tenantRate} requests a second; try again later.`,
-        { reason: "tenant-rate", retryAfter: Math.ceil(((cost - bucket.left) * 1000) / tenantRate) },
+        `Tenant ${tenant} asks for more than ${this.#rate} requests a second; try again later.`,
+        { reason: "tenant-rate", retryAfter: shortage.retryAfter },
       );
     }
-    bucket.left -= cost;
+    this.#budgets.spend(payers, cost);
   }
 }

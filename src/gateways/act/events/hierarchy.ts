@@ -11,6 +11,7 @@ import {
 } from "../../../model/json.ts";
 import { revisionOf, sourcedList } from "../../../model/json-text.ts";
 import { param } from "../../../platform/http/server.ts";
+import { sendWhole } from "../../../platform/http/upstream.ts";
 import { requireDeed } from "../access.ts";
 import type { ActHandler } from "../act.ts";
 import { holderOf } from "../caller.ts";
@@ -39,17 +40,17 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   const { tenant } = caller;
   const ask = (path: string) => parts.upstream.answer("GET", path, null, MAX_ECHO_BYTES);
   const path = pathOf(request, PARAMETERS);
-  const { status, headers, body } = await ask(path);
-  if (status !== 200) return reply.code(status).headers(headers).send(body);
+  const begun = await ask(path);
+  if (begun.status !== 200) return sendWhole(reply, begun);
   const own = new Set<JsonValue>(await parts.leases.presentRoomsOf(holderOf(tenant)));
-  const first = pageIn(body);
+  const first = pageIn(begun.body);
   const rooms = visible(first, own);
   let hidden = listOf(first).length - rooms.length;
   let next = stringAt(first, "next_batch");
   // A page with gaps would tell how many rooms there are that are not told of.
   for (let more = 0; hidden > 0 && next !== null && more < MAX_PAGES; more += 1) {
     const answer = await ask(pageOf(path, next, hidden));
-    if (answer.status !== 200) return reply.code(answer.status).headers(answer.headers).send(answer.body);
+    if (answer.status !== 200) return sendWhole(reply, answer);
     const page = pageIn(answer.body);
     const found = visible(page, own);
     rooms.push(...found);
@@ -64,11 +65,8 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   const whole = { ...without(first, "next_batch"), rooms: counted, ...(next === null ? {} : { next_batch: next }) };
   const seen = Buffer.from(written(whole));
   // The length was that of the homeserver's text.
-  delete headers["content-length"];
-  return reply
-    .code(200)
-    .headers(headers)
-    .send(echoedEvents(seen, parts.tenants.viewerOf(tenant)) ?? seen);
+  delete begun.headers["content-length"];
+  return sendWhole(reply, { ...begun, body: echoedEvents(seen, parts.tenants.viewerOf(tenant)) ?? seen });
 };
 
 /** Each of its rooms with its text. */

@@ -9,14 +9,13 @@ import { membersShown } from "../users/members.ts";
 import { withPageTokens } from "./page-tokens.ts";
 import { echoedAnswer, echoedContent, echoedEntry, MAX_ECHO_BYTES } from "./echo.ts";
 import { readHierarchy } from "./hierarchy.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 
 /** What reads can be told: pages, filters and formats. */
 const PAGES: ReadonlySet<string> = new Set(["from", "to", "dir", "limit", "filter", "format"]);
 const RELATIONS: ReadonlySet<string> = new Set(["from", "to", "dir", "limit", "recurse"]);
 const THREADS: ReadonlySet<string> = new Set(["from", "limit", "include"]);
 const MOMENT: ReadonlySet<string> = new Set(["ts", "dir"]);
-const NONE: ReadonlySet<string> = new Set();
 
 /** Passes a read to the homeserver as the pseudouser. Of what comes back, the tenant's own events are its users' again. */
 function read(

@@ -12,13 +12,13 @@ import { readJson } from "../../../platform/http/body.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import { requireAnyDeed, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
-import type { WholeAnswer } from "../../../platform/http/upstream.ts";
-import { doAudited, noteAnswer, sendWhole } from "../checks/audited.ts";
+import { sendWhole, type WholeAnswer } from "../../../platform/http/upstream.ts";
+import { doAudited, noteAnswer } from "../checks/audited.ts";
 import { answerOf, sendingOf, type Sending } from "../checks/repeats.ts";
 import type { Caller } from "../caller.ts";
 import { notSentBy, requireFreeState, requireTarget } from "../checks/ownership.ts";
 import { isDoubled, type Shared } from "./annotations.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { stateEvent } from "./state-event.ts";
 
 /** An event is at most 64 KiB (spec, "Size limits"); what is larger is refused before it is read whole. */
@@ -31,7 +31,6 @@ const CLEAR_TYPES = new Set(["m.room.encrypted", "m.reaction", "m.room.redaction
 const REDACTIONS = ["redact", "redact-others"] as const;
 
 /** Of query parameters a write takes one at most, with a grant of its own. */
-const NONE: ReadonlySet<string> = new Set();
 const TIMESTAMP: ReadonlySet<string> = new Set(["ts"]);
 
 /** The sender's messages show as the pseudouser's own. */
@@ -80,7 +79,7 @@ const setState: ActHandler = async (parts, caller, request, reply) => {
   const path = pathOf(request, allowed);
   const state = path.replace(/\?.*$/, "");
   // Otherwise two tenants that set the same state at once would both find it free.
-  return parts.turns.take(state.replace(/\/$/, ""), async () => {
+  return parts.mutex.run(state.replace(/\/$/, ""), async () => {
     await requireFreeState(parts.upstream, parts.own, caller.tenant, state);
     const isLevels = state.replace(/\/$/, "").endsWith(`/state/${POWER_LEVELS}`);
     const levels = isLevels ? await levelsFor(parts, caller, roomId) : null;

@@ -2,14 +2,12 @@ import { ON_BEHALF_OF } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, type RoomAlias, type RoomId, type TenantId, type UserId } from "../../../model/ids.ts";
 import { parsedObject, stringAt } from "../../../model/json.ts";
+import { MAX_UPGRADES } from "../../../model/room.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
 import type { Upstream } from "../../../platform/http/upstream.ts";
 
 /** Where a note has the room that the alias was made for. */
 const ROOM = "room_id";
-
-/** How many upgrades an alias may have gone through and still be its maker's. */
-const MAX_UPGRADES = 10;
 
 export interface AliasMakersParts {
   readonly upstream: Pick<Upstream, "answer">;

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomAlias, isRoomId, isServerName, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
 import { only, parsedObject, stringAt, written, type JsonObject } from "../../../model/json.ts";
@@ -7,16 +7,16 @@ import { resolveRoom, roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { askerOf } from "../../../platform/http/callers.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
+import { type WholeAnswer, sendWhole } from "../../../platform/http/upstream.ts";
 import { loadingAnew } from "../../../platform/registration.ts";
 import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { holderOf, type Caller } from "../caller.ts";
 import { passRead } from "../pass.ts";
 import { AliasMakers } from "./alias-makers.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 
 const BODY_LIMIT = 16 * 1024;
-const NONE: ReadonlySet<string> = new Set();
 
 const setAlias: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
@@ -24,11 +24,11 @@ const setAlias: ActHandler = async (parts, caller, request, reply) => {
   const roomId = bodyRoom(await readJson(request, BODY_LIMIT));
   await requireDeed(parts, caller, roomId, { action: "read" });
   const answer = parts.isReservedAlias(alias)
-    ? await parts.turns.take(turnOf(alias), () => makeAlias(parts, caller, alias, roomId, pathOf(request, NONE)))
+    ? await parts.mutex.run(keyOf(alias), () => makeAlias(parts, caller, alias, roomId, pathOf(request, NONE)))
     : EXCLUSIVE;
   const passed = await audited(parts, caller, { action: "alias.set", roomId, answer });
   if (isExclusive(answer)) throw notReserved(alias);
-  return passBack(reply, passed);
+  return sendWhole(reply, passed);
 };
 
 /** An alias that is there is not asked for again: the homeserver would refuse it, or make it anew without a note of whose it is. */
@@ -38,7 +38,7 @@ async function makeAlias(
   alias: RoomAlias,
   roomId: RoomId,
   path: string,
-): Promise<Answer> {
+): Promise<WholeAnswer> {
   const makers = new AliasMakers(parts);
   const there = await parts.aliases.resolve(alias);
   if (there !== null) {
@@ -57,7 +57,7 @@ const removeAlias: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
   const alias = ownAlias(parts, param(request, "alias"));
   const path = pathOf(request, NONE);
-  return parts.turns.take(turnOf(alias), async () => {
+  return parts.mutex.run(keyOf(alias), async () => {
     const { roomId } = await resolveRoom(alias, [], parts.aliases, askerOf(reply));
     const room = await requireDeed(parts, caller, roomId, { action: "read" });
     const makers = new AliasMakers(parts);
@@ -67,12 +67,12 @@ const removeAlias: ActHandler = async (parts, caller, request, reply) => {
     }
     const answer = await parts.upstream.answer("DELETE", path, null);
     if (answer.status === 200) await makers.forget(alias);
-    return passBack(reply, await audited(parts, caller, { action: "alias.remove", roomId, answer }));
+    return sendWhole(reply, await audited(parts, caller, { action: "alias.remove", roomId, answer }));
   });
 };
 
 /** Whoever looks at an alias and changes it is alone with it. */
-function turnOf(alias: RoomAlias): string {
+function keyOf(alias: RoomAlias): string {
   return `alias ${alias}`;
 }
 
@@ -91,7 +91,7 @@ const readListed: ActHandler = async (parts, caller, request, reply) => {
   const answer = await parts.upstream.answer("GET", pathOf(request, NONE), null);
   const isListed = answer.status === 200 && stringAt(parsedObject(answer.body), "visibility") === "public";
   const isPassed = isListed || answer.status >= 500 || answer.status === 429;
-  if (isPassed || (await parts.leases.find(roomId, holderOf(caller.tenant))) !== null) return passBack(reply, answer);
+  if (isPassed || (await parts.leases.find(roomId, holderOf(caller.tenant))) !== null) return sendWhole(reply, answer);
   return { visibility: "private" };
 };
 
@@ -100,7 +100,7 @@ const setListed: ActHandler = async (parts, caller, request, reply) => {
   await requireDeed(parts, caller, roomId, { action: "room-state" });
   const body = only(await readJson(request, BODY_LIMIT), "visibility");
   const answer = await parts.upstream.answer("PUT", pathOf(request, NONE), jsonOf(body));
-  return passBack(reply, await audited(parts, caller, { action: "directory.list", roomId, answer }));
+  return sendWhole(reply, await audited(parts, caller, { action: "directory.list", roomId, answer }));
 };
 
 function ownAlias({ own }: ActParts, text: string): RoomAlias {
@@ -109,32 +109,30 @@ function ownAlias({ own }: ActParts, text: string): RoomAlias {
   throw new EmissaryError("bad-parameter", `The alias ${text} is another server's; ours end with :${serverOf(own)}.`);
 }
 
-type Answer = Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
-
 interface Done {
   readonly action: string;
   readonly roomId: RoomId;
-  readonly answer: Answer;
+  readonly answer: WholeAnswer;
 }
 
-async function audited({ audit }: ActParts, { tenant }: Caller, { action, roomId, answer }: Done): Promise<Answer> {
+async function audited(
+  { audit }: ActParts,
+  { tenant }: Caller,
+  { action, roomId, answer }: Done,
+): Promise<WholeAnswer> {
   const { status, body } = answer;
   const outcome = status === 200 ? "done" : (stringAt(parsedObject(body), "errcode") ?? String(status));
   await audit.noteDone({ actor: `tenant:${tenant.id}`, action, outcome, roomId, detail: {} });
   return answer;
 }
 
-function passBack(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
-  return reply.code(status).headers(headers).send(body);
-}
-
 /** Whether the homeserver keeps an alias for others: Synapse gives an appservice those of its registered namespaces only. */
-export function isExclusive({ status, body }: Pick<Answer, "status" | "body">): boolean {
+export function isExclusive({ status, body }: Pick<WholeAnswer, "status" | "body">): boolean {
   return status === 400 && stringAt(parsedObject(body), "errcode") === "M_EXCLUSIVE";
 }
 
 /** What the homeserver itself answers where it gives us its reserved aliases only: it gives us all, for the operator to mend them. */
-export const EXCLUSIVE: Answer = {
+export const EXCLUSIVE: WholeAnswer = {
   status: 400,
   headers: {},
   body: jsonOf({ errcode: "M_EXCLUSIVE", error: "This alias is not reserved for tenants." }),
@@ -142,10 +140,10 @@ export const EXCLUSIVE: Answer = {
 
 const JSON_HEADERS = { "content-type": "application/json" };
 
-const DONE: Answer = { status: 200, headers: JSON_HEADERS, body: jsonOf({}) };
+const DONE: WholeAnswer = { status: 200, headers: JSON_HEADERS, body: jsonOf({}) };
 
 /** What the homeserver answers where the alias is there already. */
-const TAKEN: Answer = {
+const TAKEN: WholeAnswer = {
   status: 409,
   headers: JSON_HEADERS,
   body: jsonOf({ errcode: "M_UNKNOWN", error: "Room alias already exists" }),

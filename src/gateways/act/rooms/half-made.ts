@@ -7,6 +7,7 @@ import { isRoomId, type RoomAlias, type RoomId, type TenantId, type UserId } fro
 import { parsedObject, stringAt } from "../../../model/json.ts";
 import type { Logger } from "../../../model/logger.ts";
 import { Signal } from "../../../model/signal.ts";
+import { workUntil } from "../../../model/worker.ts";
 import type { Upstream } from "../../../platform/http/upstream.ts";
 import type { PersonaStore, RoomMaking, RoomMakings } from "../contracts.ts";
 import { stateEvent } from "../events/state-event.ts";
@@ -69,18 +70,18 @@ export class HalfMade {
   }
 
   /** Undoes what an earlier run left, and what could not be undone at once, until the signal aborts. */
-  async run(abort: AbortSignal): Promise<void> {
+  run(abort: AbortSignal): Promise<void> {
     const { clock, log } = this.#parts;
-    while (!abort.aborted) {
-      const failed = this.#failed.next(abort);
-      try {
+    return workUntil(abort, {
+      round: async () => {
         await this.#undoAll();
-        await failed;
-      } catch (error) {
-        log.warn("rooms.not-undone", { error });
-        await clock.sleep(AGAIN_MS, abort);
-      }
-    }
+        return null;
+      },
+      signals: [this.#failed],
+      failed: (error) => log.warn("rooms.not-undone", { error }),
+      failedRest: AGAIN_MS,
+      clock,
+    });
   }
 
   async #undoAll(): Promise<void> {

@@ -8,18 +8,18 @@ import { hasCreatorPower } from "../../../model/power-levels.ts";
 import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
+import { type WholeAnswer, sendWhole } from "../../../platform/http/upstream.ts";
 import { requireAction, requireDeed } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { EXCLUSIVE, isExclusive, notReserved } from "./aliases.ts";
 import { holderOf, type Caller } from "../caller.ts";
 import { creationOf, upgradeOf } from "./creation.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { stateEvent } from "../events/state-event.ts";
 
 /** A room's first state may be several events of 64 KiB. */
 const CREATE_BODY_LIMIT = 512 * 1024;
 const UPGRADE_BODY_LIMIT = 16 * 1024;
-const NONE: ReadonlySet<string> = new Set();
 /** How long the room's maker waits for the pseudouser to be known as present in it, milliseconds. */
 const PRESENT_WAIT_MS = 60_000;
 
@@ -59,7 +59,7 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
   };
   const answer = await whileMaking(parts, caller, (from) => parts.halfMade.making(caller.tenant.id, alias, work(from)));
   if (alias !== null && isExclusive(answer)) throw notReserved(alias);
-  return passBack(reply, answer);
+  return sendWhole(reply, answer);
 };
 
 /** What is no alias is the homeserver's to refuse; half a character could not even be asked for. */
@@ -85,7 +85,7 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
       field: "replacement_room",
       from: roomId,
     });
-    if (made.roomId === null) return passBack(reply, made.answer);
+    if (made.roomId === null) return sendWhole(reply, made.answer);
     try {
       await learn(parts, made.roomId);
       await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.tombstone", ""));
@@ -95,7 +95,7 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
     }
     await untilFollowed(parts, caller, made.roomId, reply);
     await parts.leases.reachBack(made.roomId, holderOf(caller.tenant), from);
-    return passBack(reply, made.answer);
+    return sendWhole(reply, made.answer);
   });
 };
 
@@ -142,17 +142,15 @@ interface Making {
   /** The room that is replaced. */
   readonly from?: RoomId;
   /** The answer, where the homeserver need not be asked. */
-  readonly refusal?: Answer;
+  readonly refusal?: WholeAnswer;
 }
-
-type Answer = Awaited<ReturnType<ActParts["upstream"]["answer"]>>;
 
 /** Asks the homeserver for the room, and audits what came of it. The room is null where there is none. */
 async function make(
   parts: ActParts,
   { tenant }: Caller,
   { path, body, action, field, from, refusal }: Making,
-): Promise<{ readonly answer: Answer; readonly roomId: RoomId | null }> {
+): Promise<{ readonly answer: WholeAnswer; readonly roomId: RoomId | null }> {
   const answer = refusal ?? (await parts.upstream.answer("POST", path, Buffer.from(written(body))));
   const said = parsedObject(answer.body);
   const named = stringAt(said, field);
@@ -229,10 +227,6 @@ async function defaultVersion(parts: ActParts): Promise<string> {
     );
   }
   return (isJsonObject(versions) ? stringAt(versions, "default") : null) ?? "1";
-}
-
-function passBack(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
-  return reply.code(status).headers(headers).send(body);
 }
 
 /** Making rooms. In a room that was made for it a tenant may do what a room's maker may (policy/permit.ts). */

@@ -2,16 +2,16 @@ import { EmissaryError } from "../../../model/errors.ts";
 import { isServerName, serverOf } from "../../../model/ids.ts";
 import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { param } from "../../../platform/http/server.ts";
+import { sendWhole } from "../../../platform/http/upstream.ts";
 import { requireAction } from "../access.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
 import { streamOf } from "../pass.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 
 export const MEDIA_V3: readonly string[] = ["/_matrix/media/v3", "/_matrix/media/r0"];
 const MEDIA_V1: readonly string[] = ["/_matrix/media/v1"];
 
 export const FILE: ReadonlySet<string> = new Set(["filename"]);
-const NONE: ReadonlySet<string> = new Set();
 
 /** How many addresses of one tenant's may wait for their upload. The homeserver sets appservices no limit. */
 const MAX_WAITING = 1_000;
@@ -30,12 +30,12 @@ const reserve: ActHandler = async (parts, caller, request, reply) => {
       { reason: "tenant-media", retryAfter: 60_000 },
     );
   }
-  const { status, headers, body } = await upstream.answer("POST", pathOf(request, NONE), Buffer.from("{}"));
-  if (status === 200) {
-    const { mediaId, expiresAt } = reservedIn(parsedObject(body));
+  const answer = await upstream.answer("POST", pathOf(request, NONE), Buffer.from("{}"));
+  if (answer.status === 200) {
+    const { mediaId, expiresAt } = reservedIn(parsedObject(answer.body));
     await media.add(mediaId, id, expiresAt ?? clock.now() + EXPIRES_AFTER_MS, clock.now());
   }
-  return reply.code(status).headers(headers).send(body);
+  return sendWhole(reply, answer);
 };
 
 function reservedIn(answer: JsonObject): { readonly mediaId: string; readonly expiresAt: number | null } {

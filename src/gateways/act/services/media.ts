@@ -1,12 +1,11 @@
 import { requireAction } from "../access.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
 import { passRead, streamOf } from "../pass.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { FILE, laterUploadEndpoints, MEDIA_V3 } from "./later-uploads.ts";
 
 const CLIENT_MEDIA: readonly string[] = ["/_matrix/client/v1/media"];
 
-const NONE: ReadonlySet<string> = new Set();
 const FETCH = ["allow_remote", "allow_redirect", "timeout_ms"];
 const READS: readonly (readonly [path: string, parameters: ReadonlySet<string>, note: string])[] = [
   ["/download/:serverName/:mediaId", new Set(FETCH), "a file"],

@@ -8,15 +8,15 @@ import { readJson } from "../../../platform/http/body.ts";
 import { askerOf } from "../../../platform/http/callers.ts";
 import { param } from "../../../platform/http/server.ts";
 import { viaOf } from "../../../platform/http/via.ts";
+import { sendWhole } from "../../../platform/http/upstream.ts";
 import { requireAction } from "../access.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { holderOf } from "../caller.ts";
 import { withCount } from "../users/members.ts";
 import { passRead } from "../pass.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { refused } from "../refused.ts";
 
-const NONE: ReadonlySet<string> = new Set();
 const PING_BODY_LIMIT = 4 * 1024;
 
 /** What a client-server API has for each way in which a tenant's call can fail (spec v1.7, "Pinging"). */
@@ -55,14 +55,9 @@ const summary: ActHandler = async (parts, caller, request, reply) => {
   const via = parts.routes.required(viaOf(request));
   const { roomId } = await resolveRoom(param(request, "roomIdOrAlias"), via, parts.aliases, askerOf(reply));
   const holds = (await parts.leases.find(roomId, holderOf(caller.tenant))) !== null;
-  const { status, headers, body } = await parts.upstream.answer(
-    "GET",
-    `${pathOf(request, NONE)}${queryWith(via)}`,
-    null,
-  );
-  if ((holds && status !== 200) || status >= 500 || status === 429) {
-    return reply.code(status).headers(headers).send(body);
-  }
+  const answer = await parts.upstream.answer("GET", `${pathOf(request, NONE)}${queryWith(via)}`, null);
+  const { status, headers, body } = answer;
+  if ((holds && status !== 200) || status >= 500 || status === 429) return sendWhole(reply, answer);
   const told = sourced(parsedObject(body), body.toString("utf8"));
   if (!holds && (status !== 200 || !isShown(opennessIn(told)))) {
     throw new EmissaryError("not-found", `There is nothing to tell of ${roomId} from outside.`);

@@ -6,10 +6,9 @@ import { param } from "../../../platform/http/server.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import type { Caller } from "../caller.ts";
 import { refused } from "../refused.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 
 const BODY_LIMIT = 64 * 1024;
-const NONE: ReadonlySet<string> = new Set();
 
 /**
  * A tenant's account data is kept at the homeserver, in the pseudouser's, under a type that tells the tenant and its user. Neither

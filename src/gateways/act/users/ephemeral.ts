@@ -8,10 +8,8 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { requireDeed } from "../access.ts";
 import { requirePersona, type Caller } from "../caller.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
-
-const NONE: ReadonlySet<string> = new Set();
 
 /** Written anew: MSC4446's `com.beeper.allow_backward`, for one, would move a marker back for all tenants. */
 async function known(request: FastifyRequest, ...keys: readonly string[]): Promise<JsonObject> {

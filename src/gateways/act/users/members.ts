@@ -12,7 +12,7 @@ import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { joinRoom, leaveRoom } from "./attendance.ts";
 import { holderOf, type Caller } from "../caller.ts";
 import { echoedContent, echoedEntry, echoedEvents, MAX_ECHO_BYTES } from "../events/echo.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { changeMembership } from "./others.ts";
 import { positionOf } from "../sync/token.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
@@ -21,7 +21,6 @@ import { profileIn } from "./profiles.ts";
 
 const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not_membership"]);
 const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
-const NONE: ReadonlySet<string> = new Set();
 
 /**
  * The homeserver's list with a tenant's own users in place of the pseudouser. Bridges take every member that is neither their bot

@@ -5,12 +5,10 @@ import { roomIdFrom } from "../../../leases/target.ts";
 import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { leaveRoom } from "./attendance.ts";
 import { changeMembership, REDACT_EVENTS, type Doing } from "./others.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
-
-const NONE: ReadonlySet<string> = new Set();
 
 /**
  * Inviting, kicking and banning. The tenant's own users are in rooms inside Emissary only: an invite of theirs has nothing to wait

@@ -54,7 +54,7 @@ export async function changeMembership(
   if (refused !== undefined) throw new EmissaryError("forbidden", `${refused} is not for tenants to set.`);
   const state = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(target)}`;
   // Otherwise two tenants that act on the same user at once would both go by what it was before.
-  return parts.turns.take(state, async () => {
+  return parts.mutex.run(state, async () => {
     const doing = await doingOf(parts, caller, roomId, { asked, membership, state });
     await requireDeed(parts, caller, roomId, { action: ACTION_OF[doing] });
     if (REDACT_EVENTS.some((key) => content[key] === true)) {

@@ -7,11 +7,10 @@ import { readJson } from "../../../platform/http/body.ts";
 import { param, queryAll } from "../../../platform/http/server.ts";
 import type { ActHandler, ActParts, Endpoint } from "../act.ts";
 import { requirePersona } from "../caller.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 
 export const SMALL_BODY_LIMIT = 16 * 1024;
 const APPSERVICE = "m.login.application_service";
-const NONE: ReadonlySet<string> = new Set();
 
 /**
  * As Synapse does for appservices (spec, AS API, "Server admin style permissions"), but without an access token and a device, also

@@ -6,7 +6,7 @@ import { readJson } from "../../../platform/http/body.ts";
 import { param } from "../../../platform/http/server.ts";
 import type { ActHandler, Endpoint } from "../act.ts";
 import { requirePersona } from "../caller.ts";
-import { pathOf } from "../path.ts";
+import { NONE, pathOf } from "../path.ts";
 import { profileJson } from "./persona-member.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
@@ -16,8 +16,6 @@ const FIELDS = {
   avatar_url: { key: "avatarUrl", longest: 1_000 },
 } as const;
 type FieldName = keyof typeof FIELDS;
-
-const NONE: ReadonlySet<string> = new Set();
 
 /** What a body says of a profile; the empty text and null take a field back. @throws EmissaryError `bad-request` */
 export function profileIn(body: JsonObject): Partial<Profile> {

@@ -5,6 +5,7 @@ import type { EventsPage, PagePosition } from "../msc2753/contracts.ts";
 import type { RoomNews } from "../msc2753/news.ts";
 import type { ReaderRooms, StrangersPage } from "./contracts.ts";
 import { eventsOf, isForStrangers, PAGE, RoomTail } from "./tail.ts";
+import { OVER, Span } from "../../../model/over.ts";
 
 const ROOMS = 1_000;
 const HELD_BYTES = 16 * 1024 * 1024;
@@ -185,14 +186,14 @@ export class SharedLook {
   async #wait(roomId: RoomId, watched: Watched, ms: number, gone: AbortSignal): Promise<boolean> {
     const polling = (watched.polling ??= this.#poll(roomId, watched));
     polling.waiting += 1;
-    const over = new AbortController();
-    const late = this.#parts.clock.sleep(ms, AbortSignal.any([gone, over.signal])).then(() => true);
+    const over = new Span(gone);
+    const late = this.#parts.clock.sleep(ms, over.signal).then(() => true);
     try {
       return await Promise.race([polling.done, late]);
     } finally {
-      over.abort();
+      over.end();
       polling.waiting -= 1;
-      if (polling.waiting === 0) polling.over.abort();
+      if (polling.waiting === 0) polling.over.abort(OVER);
     }
   }
 

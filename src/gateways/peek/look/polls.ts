@@ -1,23 +1,18 @@
-import type { Clock } from "../../../model/clock.ts";
 import type { RoomId, UserId } from "../../../model/ids.ts";
 import { written } from "../../../model/json.ts";
-import { remember } from "../../../model/remember.ts";
 import type { EventsPage } from "../msc2753/contracts.ts";
 import type { Askers } from "./contracts.ts";
 import type { SharedLook } from "./look.ts";
 import { withoutIgnored } from "./rooms.ts";
 import type { Strangers } from "./strangers.ts";
-import { tokenHash } from "../../../model/token-hash.ts";
 
 export interface SharedPollsParts {
   readonly look: Pick<SharedLook, "hasNews" | "next">;
   readonly strangers: Pick<Strangers, "of">;
   readonly askers: Askers;
-  readonly clock: Clock;
+  /** What the homeserver said lately, for polls that wait. */
+  readonly words: Askers;
 }
-
-const PROVEN_MS = 5_000;
-const KEPT = 10_000;
 
 /** A poll for what comes in a room (spec r0.6.1, `GET /events`). */
 export interface RoomPoll {
@@ -33,8 +28,6 @@ export interface RoomPoll {
 /** Legacy peekers' polls, where all strangers to a room share one. */
 export class SharedPolls {
   readonly #parts: SharedPollsParts;
-  /** When the homeserver had last answered a token, by its hash. */
-  readonly #proven = new Map<string, number>();
 
   constructor(parts: SharedPollsParts) {
     this.#parts = parts;
@@ -51,7 +44,7 @@ export class SharedPolls {
     if (asker === null) return null;
     const isToWait = wait > 0 && !look.hasNews(roomId, from);
     // Whose token does not count is told so at once, and not when the wait is over.
-    if (isToWait && !this.#isProven(token) && (await this.#ignoredBy(asker, poll)) === null) return null;
+    if (isToWait && (await this.#ignoredBy(asker, poll)) === null) return null;
     const page = await look.next(roomId, from, wait, gone);
     if (page === null) return null;
     if (isToWait && page.chunk.length === 0) return bodyOf(page);
@@ -61,19 +54,20 @@ export class SharedPolls {
     return ignored === null ? null : bodyOf(withoutIgnored(page, ignored));
   }
 
-  async #ignoredBy(userId: UserId, { token, gone }: RoomPoll): Promise<ReadonlySet<string> | null> {
-    const { askers, clock } = this.#parts;
-    const ignored = await askers.ignoredBy(token, userId, gone);
-    if (ignored !== null) remember(this.#proven, tokenHash(token), clock.now(), KEPT);
-    return ignored;
-  }
-
-  /** Whether the homeserver has just answered the token. That lets it wait, and have nothing. */
-  #isProven(token: string): boolean {
-    return this.#parts.clock.now() - (this.#proven.get(tokenHash(token)) ?? -Infinity) < PROVEN_MS;
+  #ignoredBy(userId: UserId, { token, wait, gone }: RoomPoll): Promise<ReadonlySet<string> | null> {
+    const { askers, words } = this.#parts;
+    return (wait > 0 ? words : askers).ignoredBy(token, userId, gone);
   }
 }
 
-function bodyOf({ chunk, start, end }: EventsPage): Buffer {
-  return Buffer.from(written({ chunk: [...chunk], start, end }));
+/** Pages as they were written: one that many are told is written once. */
+const bodies = new WeakMap<EventsPage, Buffer>();
+
+function bodyOf(page: EventsPage): Buffer {
+  const known = bodies.get(page);
+  if (known !== undefined) return known;
+  const { chunk, start, end } = page;
+  const body = Buffer.from(written({ chunk: [...chunk], start, end }));
+  bodies.set(page, body);
+  return body;
 }

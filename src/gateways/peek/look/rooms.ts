@@ -44,6 +44,10 @@ export class SharedRooms implements PeekedRooms {
     return this.#parts.alone.membership(token, roomId, userId, abort);
   }
 
+  member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null> {
+    return this.#parts.alone.member(token, roomId, userId, abort);
+  }
+
   filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null> {
     return this.#parts.alone.filter(token, userId, filterId);
   }
@@ -67,5 +71,5 @@ export function withoutIgnored(page: EventsPage, ignored: ReadonlySet<string>): 
   if (ignored.size === 0) return page;
   const isShown = (event: JsonObject): boolean =>
     stringAt(event, "state_key") !== null || !ignored.has(stringAt(event, "sender") ?? "");
-  return { ...page, chunk: page.chunk.filter(isShown) };
+  return page.chunk.every(isShown) ? page : { ...page, chunk: page.chunk.filter(isShown) };
 }

@@ -20,7 +20,10 @@ interface Held extends StrangersPage {
  */
 export class RoomTail {
   readonly #roomId: RoomId;
+  /** The oldest first. */
   #pages: Held[] = [];
+  /** What was given out last: all who stand where most do are given the same. */
+  #given: EventsPage | null = null;
   #end: string | null = null;
   #last: string | null = null;
   readonly #seen = new Set<string>();
@@ -58,9 +61,11 @@ export class RoomTail {
     this.#age(now);
     if (this.#end === null) return null;
     if (from === this.#end) return { chunk: [], start: from, end: from };
+    if (this.#given?.start === from) return this.#given;
     const at = this.#pages.findIndex(({ start }) => start === from);
     if (at === -1) return null;
-    return { chunk: this.#pages.slice(at).flatMap(({ chunk }) => chunk), start: from, end: this.#end };
+    this.#given = { chunk: this.#pages.slice(at).flatMap(({ chunk }) => chunk), start: from, end: this.#end };
+    return this.#given;
   }
 
   /**
@@ -69,6 +74,7 @@ export class RoomTail {
    */
   append(page: StrangersPage, now: number): void {
     if (this.#end !== null && page.start !== this.#end) return;
+    this.#given = null;
     const events = eventsOf(page, this.#roomId);
     for (const event of events) this.#see(stringAt(event, "event_id") ?? "");
     if (page.chunk.length >= PAGE) {
@@ -85,18 +91,22 @@ export class RoomTail {
 
   /** Forgets what is held, but not where the tail ends. */
   drop(): void {
+    this.#given = null;
     this.#pages = [];
   }
 
   clear(): void {
     this.#seen.clear();
-    this.#pages = [];
+    this.drop();
     this.#end = null;
     this.#last = null;
   }
 
   #age(now: number): void {
-    while (this.#pages.some(({ at }) => now - at >= KEPT_MS)) this.#pages.shift();
+    for (let [oldest] = this.#pages; oldest !== undefined && now - oldest.at >= KEPT_MS; [oldest] = this.#pages) {
+      this.#pages.shift();
+      this.#given = null;
+    }
   }
 
   #see(eventId: string): void {

@@ -11,8 +11,12 @@ export interface Apart {
   readonly waits: Waits;
   /** By what the same request of the same token is known. */
   readonly key: string;
+  /** Whether the homeserver took the token lately. */
+  readonly isProven: () => boolean;
   /** Whether the homeserver takes the token now. @throws EmissaryError where it cannot be asked */
   readonly isKnown: () => Promise<boolean>;
+  /** Told when the homeserver has something for the device, before anything of it is read. */
+  readonly heard: () => void;
   /** The answer; null where the homeserver's part is due. @param asked when the homeserver was asked for it */
   readonly alone: (asked: number) => Promise<Buffer | null>;
 }
@@ -31,11 +35,15 @@ interface ApartPoll {
  */
 export async function answeredApart(poll: ApartPoll, apart: Apart, until: AbortSignal): Promise<boolean> {
   const { upstream, reply, waiting, revision, clock } = poll;
-  const { waits, key, isKnown, alone } = apart;
-  const wait = waits.take(key, (abort) => upstream.open(waiting, abort));
+  const { waits, key, isProven, isKnown, heard, alone } = apart;
+  const wait = waits.take(key, async (abort) => {
+    const answer = await upstream.open(waiting, abort);
+    heard();
+    return answer;
+  });
   let isOver = true;
   try {
-    const isLate = wait.leftAt !== null && clock.now() - wait.leftAt >= PROVEN_MS;
+    const isLate = wait.leftAt !== null && clock.now() - wait.leftAt >= PROVEN_MS && !isProven();
     if (isLate && !(await isKnown())) return false;
     const answer = await Promise.race([wait.answer, aborted(until)]);
     if (answer === null) {

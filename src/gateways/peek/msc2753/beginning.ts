@@ -32,17 +32,23 @@ export async function wholeBeginning(beginner: Beginner): Promise<Beginning | "g
   const { rooms, token, roomId, limit, abort } = beginner;
   const ask = (): Promise<RoomBeginning | "gone"> => rooms.beginning(token, roomId, limit, abort);
   let beginning = await ask();
-  if (beginning === "gone" || beginning.membership === "join") return withHeads(beginning, []);
-  let page = await listOf(beginner, beginning);
-  if (page !== null && isFilled(beginning, page.links.slice(0, limit))) {
-    beginning = await ask();
+  try {
     if (beginning === "gone" || beginning.membership === "join") return withHeads(beginning, []);
-    page = await listOf(beginner, beginning);
+    let page = await listOf(beginner, beginning);
+    if (page !== null && isFilled(beginning, page.links.slice(0, limit))) {
+      beginning.rest?.drop();
+      beginning = await ask();
+      if (beginning === "gone" || beginning.membership === "join") return withHeads(beginning, []);
+      page = await listOf(beginner, beginning);
+    }
+    if (page === null) return withHeads(beginning, []);
+    const heads = headsAfter([], [...page.links].reverse());
+    const hole = await holeIn(page.links.slice(0, limit), page.links, questions(beginner));
+    return hole === null ? { ...beginning, heads } : { ...(await above(beginner, beginning, page, hole)), heads };
+  } catch (error) {
+    if (beginning !== "gone") beginning.rest?.drop();
+    throw error;
   }
-  if (page === null) return withHeads(beginning, []);
-  const heads = headsAfter([], [...page.links].reverse());
-  const hole = await holeIn(page.links.slice(0, limit), page.links, questions(beginner));
-  return hole === null ? { ...beginning, heads } : { ...(await above(beginner, beginning, page, hole)), heads };
 }
 
 /** Where other servers let the homeserver wait, what it has itself must do. */

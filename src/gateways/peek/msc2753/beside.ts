@@ -1,8 +1,10 @@
+import type { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Revision, Upstream, UpstreamRequest } from "../../../platform/http/upstream.ts";
 import type { Clock } from "../../../model/clock.ts";
 import { answeredApart, type Apart } from "./apart.ts";
 import type { PeekView } from "./view.ts";
+import { OVER, Span } from "../../../model/over.ts";
 
 /** A poll of a client's, to be answered with the homeserver's answer and with what a view has. */
 export interface BesidePoll {
@@ -24,37 +26,38 @@ export interface BesidePoll {
 export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<void> {
   const { upstream, reply, waiting, atOnce, apart = null, clock, stopping, gone } = poll;
   await view.look();
-  const over = new AbortController();
+  const over = new Span(stopping);
   const heard = new AbortController();
-  const watching = view.isNews ? Promise.resolve() : watch(view, AbortSignal.any([over.signal, stopping]), heard);
+  const until = new Span(heard.signal, gone.signal);
+  const watching = view.isNews ? Promise.resolve() : watch(view, over.signal, heard);
   // Where the homeserver's answer fails nobody waits for it.
   watching.catch(() => undefined);
   const revision = {
     ...poll.revision,
-    revise: async (body: Buffer): Promise<Buffer | null> => {
-      over.abort();
+    revise: async (body: Buffer): Promise<Buffer | Readable | null> => {
+      over.end();
       await watching;
       return poll.revision.revise(body);
     },
   };
   try {
     if (apart !== null) {
-      if (view.isNews) heard.abort();
-      const until = AbortSignal.any([heard.signal, gone.signal]);
-      if (await answeredApart({ upstream, reply, waiting, revision, clock }, apart, until)) return;
+      if (view.isNews) heard.abort(OVER);
+      if (await answeredApart({ upstream, reply, waiting, revision, clock }, apart, until.signal)) return;
     } else if (!view.isNews && (await upstream.asCallerUntil(heard.signal, waiting, reply, revision))) return;
     // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
     await upstream.asCaller(atOnce, reply, revision);
   } finally {
-    over.abort();
+    over.end();
+    until.end();
     // One that has been told to stop still looks once; with nobody to tell, it does not.
-    if (!reply.sent) gone.abort();
+    if (!reply.sent) gone.abort(OVER);
   }
 }
 
 async function watch(view: PeekView, until: AbortSignal, heard: AbortController): Promise<void> {
   await view.watch(until);
-  if (view.isNews) heard.abort();
+  if (view.isNews) heard.abort(OVER);
 }
 
 export function queryOf(path: string): URLSearchParams {

@@ -2,6 +2,7 @@ import type { Clock } from "../../../model/clock.ts";
 import type { Logger } from "../../../model/logger.ts";
 import { Signal } from "../../../model/signal.ts";
 import type { PeekStore } from "./contracts.ts";
+import { Span } from "../../../model/over.ts";
 
 const FAILED_MS = 1_000;
 
@@ -26,9 +27,8 @@ export class PeekChanges {
     const { store, signals, clock, log } = this.#parts;
     let newest: number | null = null;
     while (!abort.aborted) {
-      const round = new AbortController();
-      const over = AbortSignal.any([abort, round.signal]);
-      const more = signals.map((signal) => signal.next(over));
+      const round = new Span(abort);
+      const more = signals.map((signal) => signal.next(round.signal));
       try {
         const now = await store.newest();
         if (now !== newest) this.changed.notify();
@@ -38,7 +38,7 @@ export class PeekChanges {
         log.error("peeks.changes-failed", { error });
         await clock.sleep(FAILED_MS, abort);
       }
-      round.abort();
+      round.end();
     }
   }
 }

@@ -30,6 +30,7 @@ export interface PeekStore {
 /** A room as the homeserver shows it to a user at first. */
 export interface RoomBeginning {
   readonly membership: string | null;
+  /** Empty where it comes with the rest. */
   readonly state: readonly JsonObject[];
   /** Oldest first. */
   readonly events: readonly JsonObject[];
@@ -37,6 +38,20 @@ export interface RoomBeginning {
   readonly start: string | null;
   readonly end: string;
   readonly accountData: readonly JsonObject[];
+  /** Of a large room: what the homeserver has not been asked to send yet. It is read once, or dropped, and ends with the request. */
+  readonly rest: RoomRest | null;
+}
+
+/** What is large of a large room, as it comes. */
+export interface RoomRest {
+  /**
+   * The state, part by part. @throws EmissaryError where the homeserver breaks off, or where it is too large
+   * @param isKept whether all of it is in memory at the end
+   */
+  state(isKept?: boolean): AsyncIterable<readonly JsonObject[]>;
+  /** What the homeserver tells after the state: known when that was read to its end. */
+  after(): { readonly membership: string | null; readonly accountData: readonly JsonObject[] };
+  drop(): void;
 }
 
 /**
@@ -60,6 +75,8 @@ export interface PeekedRooms {
   events(token: string, roomId: RoomId, from: PagePosition, abort: AbortSignal): Promise<EventsPage | "gone" | "lost">;
   /** Null for none that the user may see. */
   membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null>;
+  /** The event that a membership is of; null for none that the user may see. */
+  member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null>;
   /** A filter that the user has stored; null where there is none of this ID. */
   filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null>;
 }

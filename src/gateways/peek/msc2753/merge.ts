@@ -1,5 +1,6 @@
+import { Readable } from "node:stream";
 import { isRoomId, type RoomId } from "../../../model/ids.ts";
-import { written, type JsonObject } from "../../../model/json.ts";
+import { written } from "../../../model/json.ts";
 import { eachMember, endOfValue, isObjectAt, skipSpace, stringAt } from "../../../masking/json-bytes.ts";
 
 const CLOSE_OBJECT = 0x7d;
@@ -26,7 +27,8 @@ export interface Members {
 
 export interface Addition {
   readonly next: string;
-  readonly peek: ReadonlyMap<RoomId, JsonObject>;
+  /** Rooms as they stand in the answer. */
+  readonly peek: ReadonlyMap<RoomId, Text>;
   readonly left: Iterable<RoomId>;
 }
 
@@ -85,27 +87,45 @@ function outlined(body: Uint8Array, start: number): SyncOutline | null {
 }
 
 /** The answer with `rooms.peek`, ended peeks in `rooms.leave`, and the next token in place of the homeserver's. */
-export function mergedSync(body: Buffer, { at }: SyncOutline, { next, peek, left }: Addition): Buffer {
+export function mergedSync(body: Buffer, { at }: SyncOutline, { next, peek, left }: Addition): Buffer | Readable {
   const [from, to] = at.nextBatch;
-  const pieces: Splice[] = [{ from, to, text: JSON.stringify(next) }];
-  const gone = [...left].map((roomId) => member(roomId, ENDED));
-  const more: string[] = peek.size === 0 ? [] : [member("peek", Object.fromEntries(peek))];
+  const splices: Splice<readonly Text[]>[] = [{ from, to, text: [JSON.stringify(next)] }];
+  const gone = [...left].map((roomId) => [member(roomId, ENDED)]);
+  const told = [...peek].map(([roomId, text]): Text[] => [`${JSON.stringify(roomId)}:`, text]);
+  const more: Text[][] = told.length === 0 ? [] : [['"peek":{', ...listed(told), "}"]];
   if (gone.length > 0) {
-    if (at.leave === null) more.push(`"leave":{${gone.join()}}`);
-    else pieces.push(insertion(at.leave, gone));
+    if (at.leave === null) more.push(['"leave":{', ...listed(gone), "}"]);
+    else splices.push(inserted(at.leave, gone));
   }
   if (more.length > 0) {
-    pieces.push(at.rooms === null ? insertion(at.top, [`"rooms":{${more.join()}}`]) : insertion(at.rooms, more));
+    splices.push(
+      at.rooms === null ? inserted(at.top, [['"rooms":{', ...listed(more), "}"]]) : inserted(at.rooms, more),
+    );
   }
-  return spliced(body, pieces);
+  const pieces = cut(body, splices);
+  const whole = pieces.flatMap((piece) =>
+    typeof piece === "string" ? [Buffer.from(piece)] : isBuffer(piece) ? [piece] : [],
+  );
+  if (whole.length === pieces.length) return Buffer.concat(whole);
+  return Readable.from(inTurn(pieces), { objectMode: false });
+}
+
+async function* inTurn(pieces: readonly (Buffer | Text)[]): AsyncGenerator<Buffer | string> {
+  for (const piece of pieces) {
+    if (typeof piece === "string" || isBuffer(piece)) yield piece;
+    else yield* piece;
+  }
 }
 
 const ENDED = { state: { events: [] }, timeline: { events: [], limited: false }, account_data: { events: [] } };
 
-export interface Splice {
+/** JSON, or JSON that comes in pieces. */
+export type Text = string | AsyncIterable<string>;
+
+export interface Splice<T = string> {
   readonly from: number;
   readonly to: number;
-  readonly text: string;
+  readonly text: T;
 }
 
 export function member(key: string, value: unknown): string {
@@ -116,15 +136,35 @@ export function insertion({ begin, isEmpty }: Members, members: readonly string[
   return { from: begin, to: begin, text: `${members.join()}${isEmpty ? "" : ","}` };
 }
 
+function inserted({ begin, isEmpty }: Members, members: readonly (readonly Text[])[]): Splice<readonly Text[]> {
+  return { from: begin, to: begin, text: [...listed(members), ...(isEmpty ? [] : [","])] };
+}
+
+function listed(members: readonly (readonly Text[])[]): Text[] {
+  return members.flatMap((member, at) => (at === 0 ? member : [",", ...member]));
+}
+
 export function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
-  const parts: Buffer[] = [];
+  return Buffer.concat(
+    cut(
+      body,
+      splices.map(({ from, to, text }) => ({ from, to, text: [Buffer.from(text)] })),
+    ),
+  );
+}
+
+function cut<T>(body: Buffer, splices: readonly Splice<readonly T[]>[]): (Buffer | T)[] {
+  const pieces: (Buffer | T)[] = [];
   let at = 0;
   for (const { from, to, text } of splices.toSorted((a, b) => a.from - b.from)) {
-    parts.push(body.subarray(at, from), Buffer.from(text));
+    pieces.push(body.subarray(at, from), ...text);
     at = to;
   }
-  parts.push(body.subarray(at));
-  return Buffer.concat(parts);
+  return [...pieces, body.subarray(at)];
+}
+
+function isBuffer(piece: unknown): piece is Buffer {
+  return Buffer.isBuffer(piece);
 }
 
 export function isTextAt(body: Uint8Array, at: number): boolean {

@@ -3,6 +3,7 @@ import type { EventId, RoomId } from "../../../model/ids.ts";
 import type { Logger } from "../../../model/logger.ts";
 import type { Signal } from "../../../model/signal.ts";
 import type { Journal } from "../../../ledger/journal.ts";
+import { Span } from "../../../model/over.ts";
 
 const BATCH = 100;
 /** Who is further behind does not read all of it, but takes every room for one that may have news. */
@@ -80,8 +81,8 @@ export class RoomNews {
   async follow(committed: Signal, clock: Clock, log: Logger, abort: AbortSignal): Promise<void> {
     let isBegun = false;
     while (!abort.aborted) {
-      const round = new AbortController();
-      const more = committed.next(AbortSignal.any([abort, round.signal]));
+      const round = new Span(abort);
+      const more = committed.next(round.signal);
       try {
         if (!isBegun) await this.#begin();
         isBegun = true;
@@ -92,7 +93,7 @@ export class RoomNews {
         log.error("peeks.news-failed", { error });
         await clock.sleep(FAILED_MS, abort);
       }
-      round.abort();
+      round.end();
     }
   }
 

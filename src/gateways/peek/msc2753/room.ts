@@ -1,7 +1,7 @@
 import { linksOf, type Link } from "../../../model/event-links.ts";
 import type { RoomId } from "../../../model/ids.ts";
-import { objectAt, stringAt, type JsonObject } from "../../../model/json.ts";
-import type { EventsPage, PeekedRooms, RoomBeginning } from "./contracts.ts";
+import { objectAt, stringAt, without, written, type JsonObject } from "../../../model/json.ts";
+import type { EventsPage, PeekedRooms, RoomBeginning, RoomRest } from "./contracts.ts";
 import type { PeekFilter } from "./filter.ts";
 
 /** Events asked for at once; and how often, until the room is told from its end, as to somebody new. */
@@ -30,12 +30,23 @@ export interface News {
   readonly links: readonly Link[] | null;
 }
 
+/** What of a large room is told in pieces. */
+export interface ToldRest {
+  readonly rest: RoomRest;
+  /** Whether an event of the state is told. */
+  readonly hasState: (event: JsonObject) => boolean;
+}
+
 /** A room that a device is told of first. Its state is that before the timeline as far as the homeserver says it. */
-export function toldBeginning(beginning: RoomBeginning, filter: PeekFilter): JsonObject {
+export function toldBeginning(
+  beginning: RoomBeginning,
+  filter: PeekFilter,
+): { readonly told: JsonObject; readonly hasState: (event: JsonObject) => boolean } {
   const { state, events, start, accountData } = beginning;
   const shown = new Set(events.map((event) => event["event_id"]));
-  return {
-    state: { events: state.filter((event) => !shown.has(event["event_id"] ?? null) && filter.hasState(event)) },
+  const hasState = (event: JsonObject): boolean => !shown.has(event["event_id"] ?? null) && filter.hasState(event);
+  const told = {
+    state: { events: state.filter((event) => hasState(event)) },
     timeline: {
       events: events.filter((event) => filter.hasEvent(event)),
       limited: !events.some((event) => event["type"] === "m.room.create"),
@@ -44,6 +55,28 @@ export function toldBeginning(beginning: RoomBeginning, filter: PeekFilter): Jso
     ephemeral: { events: [] },
     account_data: { events: [...accountData] },
   };
+  return { told, hasState };
+}
+
+/** The same, with the rest of it as that comes. */
+export async function* writtenRoom(told: JsonObject, { rest, hasState }: ToldRest): AsyncGenerator<string> {
+  const head = without(told, "state", "account_data");
+  yield `${written(head).slice(0, -1)},"state":{"events":[`;
+  let isFirst = true;
+  for await (const part of rest.state()) {
+    const events = part.filter((event) => hasState(event));
+    if (events.length === 0) continue;
+    yield `${isFirst ? "" : ","}${events.map((event) => written(event)).join()}`;
+    isFirst = false;
+  }
+  yield `]},"account_data":{"events":${written(rest.after().accountData)}}}`;
+}
+
+/** The same, whole, for who needs all of it to say anything. */
+export async function wholeRoom(told: JsonObject, { rest, hasState }: ToldRest): Promise<JsonObject> {
+  const state: JsonObject[] = [];
+  for await (const part of rest.state(true)) state.push(...part.filter((event) => hasState(event)));
+  return { ...told, state: { events: state }, account_data: { events: [...rest.after().accountData] } };
 }
 
 /** Reads on from a position. `far` where so much came that the room is better told anew. @throws EmissaryError as PeekedRooms does */

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Openings } from "../../../ledger/openings.ts";
 import type { EmissaryError } from "../../../model/errors.ts";
@@ -8,11 +9,13 @@ import type { Apart } from "./apart.ts";
 import { answerBeside, queryOf, toHomeserver } from "./beside.ts";
 import type { PeekStore, PeekedRooms } from "./contracts.ts";
 import { Filters } from "./filters.ts";
+import type { AskersWords } from "../look/words.ts";
 import { mergedSync, outlineOf } from "./merge.ts";
 import { isOurToken, NOWHERE, positionOf, tokenOf, type Places, type SyncPosition } from "./token.ts";
 import { Waits } from "./waits.ts";
 import { PeekView, type ViewParts } from "./view.ts";
 import { tokenHash } from "../../../model/token-hash.ts";
+import { OVER } from "../../../model/over.ts";
 
 /** A device by the name of its leases, and whose it is. */
 export interface Device {
@@ -20,9 +23,12 @@ export interface Device {
   readonly name: string;
 }
 
-export interface DeviceSyncParts extends Omit<ViewParts, "refused"> {
+export interface DeviceSyncParts extends Omit<ViewParts, "refused" | "refusalOf"> {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
+  /** The same, for devices that wait for one message after the other: what the homeserver said of their tokens lately is good enough. */
+  readonly followed: PeekedRooms;
+  readonly words: Pick<AskersWords, "isProven" | "doubt">;
   readonly openings: Openings;
   /** Whose a token is, as the homeserver says; null for nobody's. */
   readonly identify: (token: string) => Promise<Device | null>;
@@ -79,7 +85,7 @@ export class DeviceSync {
   async begun(device: string, token: string): Promise<void> {
     const key = tokenHash(token);
     await this.#parts.store.remember(device, key);
-    for (const passing of this.#passing.get(key) ?? []) passing.abort();
+    for (const passing of this.#passing.get(key) ?? []) passing.abort(OVER);
   }
 
   /** Why no device is told of this room, as it was found out lately; else null. */
@@ -112,7 +118,7 @@ export class DeviceSync {
   }
 
   /** False where the device began to peek before the homeserver had anything to say. */
-  async #pass({ upstream, request, reply }: SyncRequest, key: string): Promise<boolean> {
+  async #pass({ upstream, token, request, reply }: SyncRequest, key: string): Promise<boolean> {
     const passing = this.#passing.get(key) ?? new Set();
     const peeks = new AbortController();
     passing.add(peeks);
@@ -120,6 +126,7 @@ export class DeviceSync {
     try {
       return await upstream.asCallerUntil(peeks.signal, request, reply);
     } finally {
+      this.#parts.words.doubt(token);
       passing.delete(peeks);
       if (passing.size === 0) this.#passing.delete(key);
     }
@@ -149,9 +156,9 @@ export class DeviceSync {
     device: string,
     { since, places }: { readonly since: string | null; readonly places: Places },
   ): Promise<void> {
-    const { stopping, clock, openings } = this.#parts;
+    const { stopping, clock, openings, words } = this.#parts;
     const gone = new AbortController();
-    reply.raw.once("close", () => gone.abort());
+    reply.raw.once("close", () => gone.abort(OVER));
     const query = queryOf(request.path);
     const owner = async (): Promise<UserId | null> => (await this.#parts.identify(token))?.userId ?? null;
     const filter = await this.#filters.of(query.get("filter"), device, token, owner);
@@ -159,17 +166,25 @@ export class DeviceSync {
     const refused = (roomId: RoomId, error: EmissaryError): void => {
       remember(this.#refused, roomId, { error, until: this.#parts.clock.now() + REFUSED_MS }, REFUSED);
     };
-    const view = new PeekView({ ...this.#parts, refused }, { device, token, filter, anew, gone: gone.signal }, places);
+    const refusalOf = (roomId: RoomId): EmissaryError | null => this.refusalOf(roomId);
+    const isFollowing = since !== null && Number(query.get("timeout") ?? 0) > 0;
+    const rooms = isFollowing ? this.#parts.followed : this.#parts.rooms;
+    const viewer = { device, token, filter, anew, gone: gone.signal };
+    const view = new PeekView({ ...this.#parts, rooms, refused, refusalOf }, viewer, places);
     const waiting = toHomeserver(request, ["since", since], null);
     const apart = (from: string): Apart => ({
       waits: this.#waits,
       key: `${tokenHash(token)} ${waiting.path}`,
+      isProven: () => words.isProven(token),
       isKnown: async () => (await this.#parts.identifyNow(token)) !== null,
-      // What is told was asked for with the device's own token, and just now: the homeserver need not be asked again whether it counts.
+      heard: () => words.doubt(token),
+      // What is told was asked for with the device's own token, or with one that was proven lately.
       alone: async (asked) => {
-        if (view.peek.size === 0 || !this.#mayWait(device, asked)) return null;
+        // What comes in pieces goes with the homeserver's answer, which can break off with it.
+        if (view.peek.size === 0 || !view.isWhole || !this.#mayWait(device, asked)) return null;
         const body = Buffer.from(JSON.stringify({ next_batch: from }));
-        return (await merged(body, view, openings.name)) ?? body;
+        const told = await merged(body, view, openings.name);
+        return Buffer.isBuffer(told) ? told : body;
       },
     });
     await answerBeside(view, {
@@ -184,7 +199,7 @@ export class DeviceSync {
           return merged(body, view, openings.name);
         },
       },
-      apart: since !== null && Number(query.get("timeout") ?? 0) > 0 ? apart(since) : null,
+      apart: isFollowing ? apart(since) : null,
       clock,
       stopping,
       gone,
@@ -199,14 +214,14 @@ export class DeviceSync {
   }
 }
 
-async function merged(body: Buffer, view: PeekView, opening: string): Promise<Buffer | null> {
+async function merged(body: Buffer, view: PeekView, opening: string): Promise<Buffer | Readable | null> {
   const outline = outlineOf(body);
   if (outline === null) return null;
   await view.join(outline.joined);
-  const { peek, places } = view;
+  const { places } = view;
   const isOurs = view.isPeeking || places.size > 0;
   const next = isOurs ? tokenOf({ since: outline.nextBatch, opening, places }) : outline.nextBatch;
   // Of a room that the homeserver tells of itself it is not said beside that it is gone.
   const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
-  return mergedSync(body, outline, { next, peek, left });
+  return mergedSync(body, outline, { next, peek: view.texts(), left });
 }

@@ -35,6 +35,9 @@ export const MAX_PLACES = 50;
 const PREFIX = "peek1.";
 const MAX_TOKEN = 16 * 1024;
 const MAX_JSON = 64 * 1024;
+/** A place or two are not worth compressing. Base64 has no full stop, which stands before what is plain. */
+const PLAIN = ".";
+const MAX_PLAIN = 1024;
 
 export function isOurToken(since: string): boolean {
   return since.startsWith(PREFIX);
@@ -42,7 +45,9 @@ export function isOurToken(since: string): boolean {
 
 export function tokenOf({ since, opening, places, more }: SyncPosition): string {
   const rooms = [...places].map(([roomId, { change, seq, from, heads }]) => [roomId, change, seq, from, heads]);
-  return `${PREFIX}${deflateRawSync(JSON.stringify({ since, opening, rooms, more })).toString("base64url")}`;
+  const json = Buffer.from(JSON.stringify({ since, opening, rooms, more }));
+  if (json.length <= MAX_PLAIN) return `${PREFIX}${PLAIN}${json.toString("base64url")}`;
+  return `${PREFIX}${deflateRawSync(json).toString("base64url")}`;
 }
 
 /** @throws EmissaryError `bad-parameter` for a token that is none of ours. */
@@ -72,7 +77,9 @@ export function withoutOurTokens(target: string): string {
 
 function parsed(text: string): SyncPosition | null {
   try {
-    const json = inflateRawSync(Buffer.from(text, "base64url"), { maxOutputLength: MAX_JSON });
+    const isPlain = text.startsWith(PLAIN);
+    const bytes = Buffer.from(text.slice(isPlain ? PLAIN.length : 0), "base64url");
+    const json = isPlain ? bytes : inflateRawSync(bytes, { maxOutputLength: MAX_JSON });
     const value: unknown = JSON.parse(json.toString("utf8"));
     if (!isJsonObject(value)) return null;
     const { since, opening, rooms, more } = value;

@@ -1,7 +1,7 @@
 import type { Clock } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId } from "../../../model/ids.ts";
-import type { JsonObject } from "../../../model/json.ts";
+import { written, type JsonObject } from "../../../model/json.ts";
 import type { LeaseEnd } from "../../../model/lease.ts";
 import type { Signal } from "../../../model/signal.ts";
 import type { LeaseDesk } from "../../../leases/desk.ts";
@@ -10,8 +10,9 @@ import type { DevicePeek, PeekedRooms, PeekStore, RoomLinks } from "./contracts.
 import type { PeekFilter } from "./filter.ts";
 import { headsAfter, holesIn } from "./holes.ts";
 import type { RoomNews } from "./news.ts";
-import { newsAfter, toldBeginning } from "./room.ts";
+import { newsAfter, toldBeginning, wholeRoom, writtenRoom, type ToldRest } from "./room.ts";
 import { MAX_PLACES, type Place, type Places } from "./token.ts";
+import { Span } from "../../../model/over.ts";
 
 export interface ViewParts {
   readonly store: Pick<PeekStore, "peeksOf" | "newest">;
@@ -22,8 +23,9 @@ export interface ViewParts {
   /** What can bring news beside events: the pseudouser's coming and going, and leases. */
   readonly signals: readonly Signal[];
   readonly clock: Clock;
-  /** Told of a room that is not looked into by anybody, and why. */
+  /** Told of a room that is not looked into by anybody, and why; and what it was told of a room, as long as that holds. */
   readonly refused: (roomId: RoomId, error: EmissaryError) => void;
+  readonly refusalOf: (roomId: RoomId) => EmissaryError | null;
 }
 
 export interface Viewer {
@@ -51,6 +53,8 @@ export class PeekView {
   readonly left = new Set<RoomId>();
   /** Those among `peek` that are told from their end, in place of all that was told before. */
   readonly begun = new Set<RoomId>();
+  /** What of large rooms among `peek` is still to be read. While there is any, no other room is begun: it is left for the next answer. */
+  readonly #rests = new Map<RoomId, ToldRest>();
 
   readonly #parts: ViewParts;
   readonly #viewer: Viewer;
@@ -80,6 +84,11 @@ export class PeekView {
     return this.#places;
   }
 
+  /** Whether all that is to be told is in `peek`. */
+  get isWhole(): boolean {
+    return this.#rests.size === 0;
+  }
+
   /** Whether the device has a peek, told of or not. */
   get isPeeking(): boolean {
     return this.#peeks.length > 0;
@@ -88,8 +97,8 @@ export class PeekView {
   /** Looks until there is news, or the signal aborts: then once more. */
   async watch(until: AbortSignal): Promise<void> {
     for (;;) {
-      const woken = new AbortController();
-      const over = AbortSignal.any([until, woken.signal]);
+      const woken = new Span(until);
+      const over = woken.signal;
       const next = this.#parts.signals.map((signal) => signal.next(over));
       try {
         await this.look();
@@ -99,7 +108,7 @@ export class PeekView {
         if (this.#isUnsettled) next.push(this.#parts.clock.sleep(AGAIN_MS, over));
         await Promise.race(next);
       } finally {
-        woken.abort();
+        woken.end();
       }
     }
   }
@@ -124,10 +133,53 @@ export class PeekView {
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, due.length) }, next));
   }
 
+  /**
+   * The rooms as they stand in the answer; a large one in pieces, which are read once.
+   * @throws EmissaryError while it is read: the answer breaks off, and the next one tells the room anew, or why not
+   */
+  texts(): Map<RoomId, string | AsyncIterable<string>> {
+    const texts = new Map<RoomId, string | AsyncIterable<string>>();
+    for (const [roomId, told] of this.peek) {
+      const rest = this.#rests.get(roomId);
+      texts.set(roomId, rest === undefined ? written(told) : this.#inPieces(roomId, told, rest));
+    }
+    return texts;
+  }
+
+  /** Has all that is to be told in `peek`. A room that cannot be had so is not told. */
+  async readAll(): Promise<void> {
+    for (const [roomId, rest] of this.#rests) {
+      const told = this.peek.get(roomId);
+      this.#rests.delete(roomId);
+      if (told === undefined) continue;
+      try {
+        const whole = await this.#allowed(roomId, () => wholeRoom(told, rest));
+        if (whole === "gone") await this.#refuse(roomId);
+        else this.peek.set(roomId, whole);
+      } catch (error) {
+        if (!(error instanceof EmissaryError)) throw error;
+        this.putOff([roomId]);
+      }
+    }
+  }
+
+  async *#inPieces(roomId: RoomId, told: JsonObject, rest: ToldRest): AsyncGenerator<string> {
+    try {
+      yield* writtenRoom(told, rest);
+    } catch (error) {
+      if (isRefusal(error)) this.#parts.refused(roomId, error);
+      throw error;
+    }
+    if (rest.rest.after().membership !== "join") return;
+    // It came in since: the homeserver tells the room from here on.
+    await this.#end(roomId, "released");
+    throw new EmissaryError("bad-state", "The user came into the room while it was told.");
+  }
+
   /** These are not told in this answer, but in the next one as if they were new. */
   putOff(rooms: Iterable<RoomId>): void {
     for (const roomId of rooms) {
-      this.peek.delete(roomId);
+      this.#untell(roomId);
       this.#places.delete(roomId);
     }
   }
@@ -158,8 +210,9 @@ export class PeekView {
   async #lookInto(peek: DevicePeek, last: number): Promise<void> {
     try {
       const place = this.#placeOf(peek, last);
-      if (place === null) await this.#begin(peek, last);
-      else await this.#follow(peek, place, last);
+      if (place === null) {
+        if (this.isWhole) await this.#begin(peek, last);
+      } else await this.#follow(peek, place, last);
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;
       this.#failed.add(peek.roomId);
@@ -173,14 +226,16 @@ export class PeekView {
     const newest = news.newestIn(roomId);
     const asked = { rooms, links, token, roomId, limit: filter.limit, abort: gone };
     const beginning = await this.#allowed(roomId, () => wholeBeginning(asked));
-    if (beginning === "gone") {
-      await this.#end(roomId, "refused");
-      // The device was never told of it, and is told that it will not be.
-      this.left.add(roomId);
-      return;
+    if (beginning === "gone") return this.#refuse(roomId);
+    const { rest } = beginning;
+    if (beginning.membership === "join") {
+      rest?.drop();
+      return this.#end(roomId, "released");
     }
-    if (beginning.membership === "join") return this.#end(roomId, "released");
-    this.peek.set(roomId, toldBeginning(beginning, filter));
+    const { told, hasState } = toldBeginning(beginning, filter);
+    this.#untell(roomId);
+    this.peek.set(roomId, told);
+    if (rest !== null) this.#rests.set(roomId, { rest, hasState });
     this.begun.add(roomId);
     const shown = new Set(beginning.events.map((event) => event["event_id"]));
     const seq = newest === null || shown.has(newest.eventId) ? last : newest.seq - 1;
@@ -189,10 +244,11 @@ export class PeekView {
 
   /** A refusal that is not the homeserver's word to this user is remembered for others, and tried no more. */
   async #allowed<Answer>(roomId: RoomId, ask: () => Promise<Answer>): Promise<Answer | "gone"> {
+    if (this.#parts.refusalOf(roomId) !== null) return "gone";
     try {
       return await ask();
     } catch (error) {
-      if (!(error instanceof EmissaryError) || error.code !== "refused-by-policy") throw error;
+      if (!isRefusal(error)) throw error;
       this.#parts.refused(roomId, error);
       return "gone";
     }
@@ -226,6 +282,12 @@ export class PeekView {
     return limitOf === undefined ? filter : { ...filter, limit: limitOf(roomId) };
   }
 
+  async #refuse(roomId: RoomId): Promise<void> {
+    await this.#end(roomId, "refused");
+    // The device was never told of it, and is told that it will not be.
+    this.left.add(roomId);
+  }
+
   async #end(roomId: RoomId, end: LeaseEnd): Promise<void> {
     await this.#parts.desk.release(roomId, { kind: "peek", name: this.#viewer.device }, end);
     this.#peeks = this.#peeks.filter((peek) => peek.roomId !== roomId);
@@ -233,8 +295,18 @@ export class PeekView {
   }
 
   #leave(roomId: RoomId): void {
-    this.peek.delete(roomId);
+    this.#untell(roomId);
     this.#places.delete(roomId);
     if (this.#before.has(roomId)) this.left.add(roomId);
   }
+
+  #untell(roomId: RoomId): void {
+    this.peek.delete(roomId);
+    this.#rests.get(roomId)?.rest.drop();
+    this.#rests.delete(roomId);
+  }
+}
+
+function isRefusal(error: unknown): error is EmissaryError {
+  return error instanceof EmissaryError && error.code === "refused-by-policy";
 }

@@ -1,9 +1,12 @@
 import type { Clock } from "../../../model/clock.ts";
 import type { OpenAnswer } from "../../../platform/http/upstream.ts";
+import { OVER } from "../../../model/over.ts";
 
 /** A device comes back at once for what comes next; one that does not is not waited for, milliseconds. And so many are kept. */
 const LEFT_MS = 10_000;
 const KEPT = 4_000;
+/** How often it is looked for those that are over, milliseconds. */
+const SWEEP_MS = 1_000;
 
 /** A `/sync` that waits at the homeserver. */
 export interface Wait {
@@ -25,6 +28,7 @@ export class Waits {
   readonly #stopping: AbortSignal;
   /** The oldest first. */
   readonly #left = new Map<string, Wait>();
+  #isSweeping = false;
 
   constructor(clock: Clock, stopping: AbortSignal) {
     this.#clock = clock;
@@ -57,15 +61,25 @@ export class Waits {
       this.#left.delete(oldest);
       this.end(wait);
     }
-    void this.#clock.sleep(LEFT_MS, AbortSignal.any([over.signal, this.#stopping])).then(() => {
-      if (this.#left.get(key) !== left) return;
-      this.#left.delete(key);
-      this.end(left);
-    });
+    if (!this.#isSweeping) void this.#sweep();
+  }
+
+  /** One sleep for all, however many are left and taken up again meanwhile. */
+  async #sweep(): Promise<void> {
+    this.#isSweeping = true;
+    while (this.#left.size > 0 && !this.#stopping.aborted) {
+      for (const [key, wait] of this.#left) {
+        if (this.#clock.now() - (wait.leftAt ?? 0) < LEFT_MS) break;
+        this.#left.delete(key);
+        this.end(wait);
+      }
+      if (this.#left.size > 0) await this.#clock.sleep(SWEEP_MS, this.#stopping);
+    }
+    this.#isSweeping = false;
   }
 
   end({ answer, over }: Wait): void {
-    over.abort();
+    over.abort(OVER);
     answer.then(
       (open) => open.drop(),
       () => undefined,

@@ -1,8 +1,16 @@
-import type { UserId } from "../../../model/ids.ts";
+import { hash } from "node:crypto";
+import type { RoomId, UserId } from "../../../model/ids.ts";
 import { isJsonObject, objectAt, stringAt, type JsonObject, type JsonValue } from "../../../model/json.ts";
 import type { Subscription } from "./subscriptions.ts";
 
+const MEMBER = "m.room.member";
 const HEROES = 5;
+
+/** Who looks into which room. */
+export interface Looking {
+  readonly roomId: RoomId;
+  readonly userId: UserId;
+}
 
 /**
  * A peeked room as it stands in an answer to sliding sync.
@@ -12,24 +20,41 @@ const HEROES = 5;
 export function slidingRoom(
   told: JsonObject,
   subscription: Subscription,
-  userId: UserId,
+  looking: Looking,
   isInitial: boolean,
 ): JsonObject {
+  const { userId } = looking;
   const timeline = objectAt(told, "timeline");
   const events = objectsOf(timeline["events"]);
   const state = newestOfEach([...objectsOf(objectAt(told, "state")["events"]), ...events]);
+  const shown = [...state.values(), ...(state.has(keyOf(MEMBER, userId)) ? [] : [outside(looking)])];
   const wants = wanted(subscription, events, userId);
   const { limited = false, prev_batch } = timeline;
   return {
     ...summaryOf(state, isInitial, userId),
     ...(isInitial ? { initial: true } : {}),
-    required_state: [...state.values()].filter((event) => wants(event)),
+    required_state: shown.filter((event) => wants(event)),
     timeline: events,
     limited,
     ...(prev_batch === undefined ? {} : { prev_batch }),
     num_live: isInitial ? 0 : events.length,
     notification_count: 0,
     highlight_count: 0,
+  };
+}
+
+/**
+ * That the user is not in the room, as an event that is nowhere else. Sliding sync has no other way to say so, and the Rust SDK takes its
+ * user to be in each room whose answer is without one, not only in the first: it would offer to write, and not to join.
+ */
+function outside({ roomId, userId }: Looking): JsonObject {
+  return {
+    type: MEMBER,
+    state_key: userId,
+    sender: userId,
+    event_id: `$emissary_outside_${hash("sha256", `${roomId}\n${userId}`, "base64url")}`,
+    origin_server_ts: 0,
+    content: { membership: "leave" },
   };
 }
 
@@ -54,7 +79,7 @@ function summaryOf(state: State, isWhole: boolean, userId: UserId): JsonObject {
   const avatar = textOf(state, "m.room.avatar", "url");
   const named = { ...(name === null ? {} : { name }), ...(avatar === null ? {} : { avatar }) };
   if (!isWhole) return named;
-  const members = [...state.values()].filter((event) => event["type"] === "m.room.member");
+  const members = [...state.values()].filter((event) => event["type"] === MEMBER);
   const of = (membership: string): JsonObject[] =>
     members.filter((event) => objectAt(event, "content")["membership"] === membership);
   const joined = of("join");
@@ -97,6 +122,6 @@ function wanted(
   };
 }
 
-function objectsOf(list: JsonValue | undefined): JsonObject[] {
+export function objectsOf(list: JsonValue | undefined): JsonObject[] {
   return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
 }

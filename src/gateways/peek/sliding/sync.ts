@@ -1,6 +1,6 @@
 import type { FastifyReply } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
-import type { RoomId } from "../../../model/ids.ts";
+import type { RoomId, UserId } from "../../../model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { remember } from "../../../model/remember.ts";
 import { Signal } from "../../../model/signal.ts";
@@ -15,6 +15,7 @@ import { PeekView, type ViewParts } from "../msc2753/view.ts";
 import { deviceKey, type Peeker } from "../peeker.ts";
 import { mergedSliding, slidingOutlineOf } from "./merge.ts";
 import { slidingRoom } from "./room.ts";
+import { withSpeakers } from "./speakers.ts";
 import {
   MAX_SUBSCRIPTIONS,
   packed,
@@ -24,8 +25,9 @@ import {
   type Subscription,
   type Subscriptions,
 } from "./subscriptions.ts";
+import { OVER } from "../../../model/over.ts";
 
-export interface SlidingSyncParts extends Omit<ViewParts, "refused"> {
+export interface SlidingSyncParts extends Omit<ViewParts, "refused" | "refusalOf"> {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
   readonly openings: Openings;
@@ -103,7 +105,7 @@ export class SlidingSync {
       if (!wanted.has(roomId)) await this.#parts.peeker.close(connection.who, roomId);
     }
     const gone = new AbortController();
-    reply.raw.once("close", () => gone.abort());
+    reply.raw.once("close", () => gone.abort(OVER));
     await this.#dropJoined(connection, token, wanted, gone.signal);
     if (wanted.size === 0) return pass();
     const poll = Math.min(Math.max(Number(query.get("timeout")) || 0, 0), LONGEST_POLL_MS);
@@ -193,7 +195,8 @@ export class SlidingSync {
     const viewer = { device, token, filter: ALL, limitOf, isOpening, anew: false, gone: gone.signal };
     const refused = (roomId: RoomId): void => this.#keep(this.#failed, `${device} ${roomId}`);
     const signals = [...this.#parts.signals, this.#opened];
-    const view = new PeekView({ ...this.#parts, signals, refused }, viewer, places);
+    const parts = { ...this.#parts, signals, refused, refusalOf: () => null };
+    const view = new PeekView(parts, viewer, places);
     const revise = (body: Buffer): Promise<Buffer | null> => this.#revised(body, view, { connection, position, token });
     await answerBeside(view, {
       upstream,
@@ -233,17 +236,32 @@ export class SlidingSync {
       this.#keep(this.#members, `${device} ${roomId}`);
       await this.#parts.peeker.close(who, roomId);
     }
+    // Names and counts of a room go by all of its state.
+    await view.readAll();
     for (const roomId of view.left) this.#keep(this.#failed, `${device} ${roomId}`);
     const rooms = new Map<RoomId, JsonObject>();
     for (const [roomId, told] of view.peek) {
       const subscription = subscriptions.get(roomId);
       if (subscription === undefined) continue;
-      rooms.set(roomId, slidingRoom(told, subscription, identity.userId, view.begun.has(roomId)));
+      const isInitial = view.begun.has(roomId);
+      const ask = (userId: UserId): Promise<JsonObject | null> => this.#member(token, roomId, userId);
+      const room = isInitial ? told : await withSpeakers(told, subscription, ask);
+      rooms.set(roomId, slidingRoom(room, subscription, { roomId, userId: identity.userId }, isInitial));
     }
     if (subscriptions.size === 0 && rooms.size === 0) return null;
     const more = { subscriptions: packed(subscriptions), isWhole: position.isWhole };
     const next = tokenOf({ since: outline.pos, opening: this.#parts.openings.name, places: view.places, more });
     return mergedSliding(body, outline, { next, rooms });
+  }
+
+  /** A client that lacks one shows the user's ID. */
+  async #member(token: string, roomId: RoomId, userId: UserId): Promise<JsonObject | null> {
+    try {
+      return await this.#parts.rooms.member(token, roomId, userId, AbortSignal.timeout(ASK_MS));
+    } catch (error) {
+      if (error instanceof EmissaryError) return null;
+      throw error;
+    }
   }
 }
 

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
-import { Turns } from "../../../src/gateways/act/checks/turns.ts";
+import { KeyedMutex } from "../../../src/model/keyed-mutex.ts";
 import { settle } from "../../support/clock.ts";
 
 test("deeds of one key take turns in the order in which they come, whatever becomes of those before them", async () => {
-  const turns = new Turns();
+  const mutex = new KeyedMutex<string>();
   const done: string[] = [];
   const ends = new Map<string, () => void>();
   const deed = (name: string): Promise<void> =>
-    turns.take(name.slice(0, 1), async () => {
+    mutex.run(name.slice(0, 1), async () => {
       done.push(name);
       await new Promise<void>((resolve) => ends.set(name, resolve));
       if (name === "a1") throw new Error("failed");
@@ -24,4 +24,19 @@ test("deeds of one key take turns in the order in which they come, whatever beco
   ends.get("a3")?.();
   await Promise.all(others);
   expect(done).toEqual(["a1", "b1", "a2", "a3"]);
+});
+
+test("idle waits for what has come, whatever becomes of it", async () => {
+  const mutex = new KeyedMutex<string>();
+  const ends = Promise.withResolvers<undefined>();
+  const deeds = [mutex.run("a", () => ends.promise), mutex.run("a", () => Promise.reject(new Error("failed")))];
+  const settled = Promise.allSettled(deeds);
+  let isIdle = false;
+  const idle = mutex.idle().then(() => (isIdle = true));
+  await settle();
+  expect(isIdle).toBe(false);
+  ends.resolve(undefined);
+  await idle;
+  expect((await settled).map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+  await mutex.idle();
 });

@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { sweepLeases, type SweeperParts } from "../../../src/leases/sweeper.ts";
+import { expiredLeases } from "../../../src/ledger/cleaning.ts";
 import { Signal } from "../../../src/model/signal.ts";
+import { workUntil } from "../../../src/model/worker.ts";
 import { silent } from "../../support/attending.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
 
@@ -31,12 +32,12 @@ class Ends {
   }
 }
 
-function sweep(live: readonly number[], more: Partial<SweeperParts> = {}) {
+function sweep(live: readonly number[]) {
   const clock = new ManualClock();
   const store = new Ends(live.map((after) => START + after));
   const abort = new AbortController();
   const changed = new Signal();
-  const done = sweepLeases({ store, changed, clock, log: silent, abort: abort.signal, ...more });
+  const done = workUntil(abort.signal, expiredLeases({ leases: store, ended: changed, clock, log: silent }));
   onTestFinished(async () => {
     abort.abort();
     await done;
