@@ -1,15 +1,15 @@
-/** The files of packaging/proxy: what each reverse proxy needs to send the gateway's paths to the gateway and all others to the homeserver. */
+/** The files of packaging/proxy. With them a reverse proxy sends the gateway's paths there, all others to the homeserver. */
 import { pathPattern, proxiedRoutes, type ProxiedRoute } from "../src/gateways/peek/proxied.ts";
 
-/** Where the listeners are by default: gateway.listen, and the homeserver's usual port. */
+/** Default addresses: gateway.listen, and the homeserver's usual port. */
 const GATEWAY = "127.0.0.1:9010";
 const HOMESERVER = "127.0.0.1:8008";
 
-const GENERATED = "Generated from the code by `npm run sample`. What it is for: docs/set-up/reverse-proxy.md";
+const GENERATED = "Generated from the code by `npm run sample`. See docs/set-up/reverse-proxy.md";
 const OPTIONAL =
-  "Leave out what of this the homeserver shall answer as it is: then without masking, and /sync without peeked rooms.";
+  "Optional. The homeserver answers what you remove: without masking, and /sync without peeked rooms.";
 
-/** Every file by its path. */
+/** Returns every file by its path. */
 export function proxySnippets(routes = proxiedRoutes()): Readonly<Record<string, string>> {
   const needed = routes.filter(({ isOptional }) => !isOptional);
   const optional = routes.filter(({ isOptional }) => isOptional);
@@ -20,7 +20,7 @@ export function proxySnippets(routes = proxiedRoutes()): Readonly<Record<string,
   };
 }
 
-/** `METHOD PATH?QUERY`, as the request line has them: nginx and Caddy decode what they otherwise compare. */
+/** Matches `METHOD PATH?QUERY` as in the request line: nginx and Caddy decode other forms. */
 function linePattern(route: ProxiedRoute): string {
   return `^(${[...route.methods, "OPTIONS"].join("|")}) ${pathPattern(route)}(\\?|$)`;
 }
@@ -30,9 +30,9 @@ function nginx(needed: readonly ProxiedRoute[], optional: readonly ProxiedRoute[
     routes.map((route) => `    "~${linePattern(route)}" emissary_gateway;`).join("\n");
   return `# ${GENERATED}
 #
-# For the http level: /etc/nginx/conf.d/emissary.conf. Then, in the server's block, the homeserver's location has
+# Install as /etc/nginx/conf.d/emissary.conf (http level). In the server block, the homeserver's location then needs
 #     proxy_pass http://$matrix_backend;
-# without anything after it, as in nginx-location.conf.
+# with nothing after the name, as in nginx-location.conf.
 
 upstream emissary_gateway {
     server ${GATEWAY};
@@ -60,8 +60,8 @@ function caddy(needed: readonly ProxiedRoute[], optional: readonly ProxiedRoute[
     routes.map((route) => `\t\t"~${linePattern(route)}" ${GATEWAY}`).join("\n");
   return `# ${GENERATED}
 #
-# For /etc/caddy/emissary.caddy. In the Caddyfile: \`import emissary.caddy\` at the top, and \`import emissary\` in the site, in place of
-# its reverse_proxy for /_matrix.
+# Install as /etc/caddy/emissary.caddy. In the Caddyfile, put \`import emissary.caddy\` at the top, and \`import emissary\` into
+# the site instead of its reverse_proxy for /_matrix.
 
 (emissary) {
 	map "{http.request.method} {http.request.orig_uri}" {matrix_backend} {
@@ -97,10 +97,10 @@ ${rule(routes)}
         )`;
   return `# ${GENERATED}
 #
-# NOT TRIED: it has not been run with Traefik yet. For version 3.4 or newer, by the file provider. Put your host in place of
-# matrix.example.org. Rooms' names have encoded characters: if Traefik answers 400 to them, set in its static configuration, under
-# entryPoints.websecure.http.encodedCharacters, allowEncodedSlash, allowEncodedHash, allowEncodedPercent, allowEncodedQuestionMark
-# and allowEncodedSemicolon to true.
+# NOT TESTED with Traefik yet. For version 3.4 or newer, with the file provider. Replace matrix.example.org with your host.
+# Room names contain encoded characters. If Traefik answers 400 to them, set allowEncodedSlash, allowEncodedHash,
+# allowEncodedPercent, allowEncodedQuestionMark and allowEncodedSemicolon to true in its static configuration, under
+# entryPoints.websecure.http.encodedCharacters.
 
 http:
   routers:
