@@ -14,11 +14,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/model/json.ts",
       "{MAX_NESTING}",
     ],
-    [
-      "Upgrades followed back to find out for whom a room was made",
-      "src/storage/sqlite/ledger-store.ts",
-      "{MAX_UPGRADES}",
-    ],
+    ["Upgrades followed back to find out for whom a room was made", "src/model/room.ts", "{MAX_UPGRADES}"],
     ["Small answer of the homeserver", "src/homeserver/client.ts", "{MAX_ANSWER_BYTES bytes}"],
     ["Answer to a tenant's write", "src/homeserver/upstream.ts", "{MAX_WHOLE_ANSWER_BYTES bytes}"],
     [
@@ -58,7 +54,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Rows that a step of that sweep looks at", "src/storage/sqlite/redactions.ts", "{ROWS}"],
     [
       "Unused rooms kept; the oldest go first",
-      "src/ledger/strangers.ts",
+      "src/ledger/cleaning.ts",
       "{STRANGERS_KEPT}, for {STRANGERS_KEPT_MS ms}",
     ],
     [
@@ -110,7 +106,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ],
   ],
   Leases: [
-    ["Leases that expire in a commit", "src/leases/sweeper.ts", "{BATCH}"],
+    ["Leases that expire in a commit", "src/ledger/cleaning.ts", "{LEASES_AT_ONCE}"],
     ["Ended leases kept", "src/storage/sqlite/lease-store.ts", "{ENDED_KEPT_MS ms}"],
     ["Rooms reviewed in a round", "src/leases/reviewer.ts", "{BATCH}"],
     ["Pause between two reviews of a room", "src/storage/sqlite/lease-book.ts", "{REVIEW_GAP_MS ms}"],
@@ -125,7 +121,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Pause between two upgrade checks", "src/storage/sqlite/lease-book.ts", "{UPGRADE_GAP_MS ms}"],
     ["Lease that checks an upgrade", "src/leases/upgrades.ts", "{PROBATION_MS ms}"],
     ["Upgrade that cannot be decided", "src/leases/upgrades.ts", "given up after {GIVE_UP_MS ms}"],
-    ["Upgrades in a row that policy follows", "src/policy/objections.ts", "{MAX_UPGRADES}"],
+    ["Upgrades in a row that policy follows", "src/model/room.ts", "{MAX_UPGRADES}"],
     ["Alias look-ups under way for one asker", "src/leases/lookups.ts", "{OF_ONE_ASKER.each}"],
     [
       "Alias look-ups under way at one server, and in all",
@@ -336,7 +332,12 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "{EPHEMERAL_KEPT}",
     ],
     ["Journal entries in a piece of a feed", "src/feed/feed.ts", "{MAX_LOOKED_AT}"],
-    ["Journal kept in memory for the other tenants", "src/feed/shared-journal.ts", "{KEPT} batches of {BATCH}"],
+    [
+      "Newest journal entries kept in memory for all readers",
+      "src/ledger/shared-journal.ts",
+      "{RECENT_EVENTS} events, {RECENT_BYTES bytes}",
+    ],
+    ["Older journal entries kept in memory", "src/ledger/shared-journal.ts", "{KEPT} batches of {BATCH}"],
   ],
   Peeking: [
     [
@@ -369,7 +370,13 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ],
     ["Poll of such a room", "src/gateways/peek/look/look.ts", "{LONGEST_POLL_MS ms}"],
     ["Tokens whose owner is remembered for such reads", "src/gateways/peek/look/strangers.ts", "{KEPT}"],
-    ["Time that a token counts for polls without asking", "src/gateways/peek/look/polls.ts", "{PROVEN_MS ms}"],
+    ["The homeserver's answers about tokens kept", "src/gateways/peek/look/words.ts", "{KEPT}, for {KEPT_MS ms}"],
+    ["Ignored users kept of a token", "src/gateways/peek/look/words.ts", "{MOST_IGNORED}"],
+    [
+      "State of a room that MSC2753's `/sync` reads whole; a larger one is streamed",
+      "src/homeserver/open-room.ts",
+      "{HELD_STATE_BYTES bytes}",
+    ],
     ["Rooms that a device peeks into", "src/gateways/peek/msc2753/token.ts", "{MAX_PLACES}"],
     ["Sync tokens remembered of a device", "src/storage/sqlite/peek-store.ts", "{TOKENS_KEPT}"],
     ["Sync token, and its JSON", "src/gateways/peek/msc2753/token.ts", "{MAX_TOKEN bytes}, and {MAX_JSON bytes}"],
