@@ -1,5 +1,5 @@
 /** The files of packaging/proxy: what each reverse proxy needs to send the gateway's paths to the gateway and all others to the homeserver. */
-import { pathPattern, proxiedRoutes, type ProxiedRoute } from "../src/gateways/peek/proxied.ts";
+import { pathPattern, proxiedRoutes, type ProxiedRoute } from "../src/peek/proxied.ts";
 
 /** Where the listeners are by default: gateway.listen, and the homeserver's usual port. */
 const GATEWAY = "127.0.0.1:9010";
