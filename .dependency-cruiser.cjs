@@ -1,20 +1,24 @@
-// Who may import whom (docs/architecture.md, "Layout"). A folder not listed under `may` may import src/model only.
+// Who may import whom (docs/architecture.md, "Layout"). A folder that is not listed here may import src/model only.
+const foundation = ["concurrency", "storage", "homeserver", "http", "platform"];
 const may = {
-  intake: ["ledger", "platform"],
-  ledger: [],
-  policy: ["ledger"],
-  feed: ["ledger", "policy"],
-  leases: ["policy", "ledger"],
-  attendance: ["leases", "ledger", "policy"],
-  reconcile: ["ledger", "attendance"],
-  gateways: ["leases", "attendance", "ledger", "policy", "feed", "reconcile", "masking", "platform"],
-  homeserver: ["attendance", "policy", "leases", "reconcile", "gateways", "platform"],
-  storage: ["ledger", "leases", "attendance", "policy", "feed", "reconcile", "gateways"],
-  platform: [],
+  concurrency: [],
+  platform: ["concurrency"],
+  storage: [],
+  http: ["concurrency", "platform"],
+  homeserver: ["concurrency", "http", "platform"],
+  ledger: [...foundation],
+  policy: ["ledger", "auth", ...foundation],
+  attendance: ["ledger", "policy", ...foundation],
+  tenants: ["ledger", "policy", "attendance", ...foundation],
+  peek: ["ledger", "policy", "attendance", "masking", ...foundation],
+  aliases: ["ledger", "policy", "attendance", ...foundation],
+  invites: ["ledger", "policy", "attendance", "auth", ...foundation],
+  lists: ["ledger", "policy", "attendance", ...foundation],
+  admin: ["ledger", "policy", "attendance", "tenants", "peek", "aliases", "invites", "lists", "masking", ...foundation],
 };
 
-/** What others' programs import, on its own: no folder of ours, no package. */
-const apart = "^src/bridge/";
+/** What others' programs import, each on its own: no folder of ours, no package, nothing of Node. */
+const alone = ["bridge", "masking", "auth"];
 
 const folders = Object.entries(may).map(([folder, others]) => ({
   name: `${folder}-imports`,
@@ -23,12 +27,6 @@ const folders = Object.entries(may).map(([folder, others]) => ({
   from: { path: `^src/${folder}/` },
   to: { path: "^src/", pathNot: `^src/(${["model", folder, ...others].join("|")})/` },
 }));
-
-/** Folders that decide and keep the rules: they know no HTTP, no SQL and no Matrix SDK, only the interfaces beside them. */
-const inner = "^src/(model|ledger|policy|feed|leases|attendance|reconcile)/";
-
-/** The stores of what is true of rooms, and of the journal. */
-const LEDGER_STORES = "changes|journal-store|ledger-store|load-store|redactions|rooms|stays";
 
 module.exports = {
   forbidden: [
@@ -40,79 +38,32 @@ module.exports = {
       to: { path: "^src/", pathNot: "^src/model/" },
     },
     ...folders,
-    {
-      name: "bridge-alone",
+    ...alone.map((folder) => ({
+      name: `${folder}-alone`,
+      comment: `other programs import src/${folder}, in browsers too`,
       severity: "error",
-      from: { path: apart },
-      to: { pathNot: apart },
-    },
+      from: { path: `^src/${folder}/` },
+      to: { pathNot: `^src/${folder}/` },
+    })),
     {
-      name: "masking-alone",
-      comment: "clients import src/masking, in browsers too: no folder of ours, no package, nothing of Node",
+      name: "sql-in-stores-only",
+      comment: "SQL stands in a capability's store.ts or store/ and in src/storage",
       severity: "error",
-      from: { path: "^src/masking/" },
-      to: { pathNot: "^src/masking/" },
-    },
-    {
-      name: "peekable-alone",
-      comment:
-        "other programs import src/policy/peekable, in browsers too: no folder of ours, no package, nothing of Node",
-      severity: "error",
-      from: { path: "^src/policy/peekable/" },
-      to: { pathNot: "^src/policy/peekable/" },
-    },
-    {
-      name: "gateways-apart",
-      comment: "a gateway never imports another one",
-      severity: "error",
-      from: { path: "^src/gateways/([^/]+)/" },
-      to: { path: "^src/gateways/", pathNot: "^src/gateways/$1/" },
-    },
-    {
-      name: "admin-api-is-data",
-      comment:
-        "what the admin API says of itself is read by the CLI and by scripts, too: no server, no storage, no part of the daemon",
-      severity: "error",
-      from: { path: "^src/gateways/admin/api/" },
-      to: {
-        pathNot:
-          "^(src/(gateways/admin/api|model|policy|platform/(expressions|registration))|node_modules/zod|path|crypto)",
-      },
-    },
-    {
-      name: "contracts-only",
-      comment: "storage and homeserver fulfil contracts: of other folders they see types only",
-      severity: "error",
-      from: { path: "^src/(storage|homeserver)/" },
-      to: {
-        path: "^src/(ledger|leases|attendance|policy|feed|reconcile|gateways)/",
-        dependencyTypesNot: ["type-only"],
-      },
-    },
-    {
-      name: "ledger-stores-apart",
-      comment: "what writes facts knows nothing of who follows from them (src/ledger/follower.ts)",
-      severity: "error",
-      from: { path: `^src/storage/sqlite/(${LEDGER_STORES})\\.ts$` },
-      to: { path: "^src/", pathNot: `^src/(model|ledger)/|^src/storage/sqlite/(${LEDGER_STORES}|memo)\\.ts$` },
-    },
-    {
-      name: "inner-without-io",
-      severity: "error",
-      from: { path: inner },
-      to: { path: "^(node_modules/|fs|fs/promises|http|https|net|tls|child_process|dgram)" },
-    },
-    {
-      name: "sql-in-storage-only",
-      severity: "error",
-      from: { pathNot: "^src/storage/" },
+      from: { path: "^src/", pathNot: "^src/([^/]+/store(\\.ts|/)|storage/|app/stores\\.ts)" },
       to: { path: "node_modules/better-sqlite3" },
     },
     {
-      name: "homeserver-calls-in-homeserver-only",
+      name: "admin-api-is-data",
+      comment: "the CLI and scripts read the description of the admin API, too: no server, no storage, no part of the daemon",
       severity: "error",
-      from: { pathNot: "^src/(homeserver|cli)/" },
-      to: { path: "node_modules/undici" },
+      from: { path: "^src/admin/api/" },
+      to: { pathNot: "^(src/(admin/api|model|policy|platform/(expressions|registration))|node_modules/zod|path|crypto)" },
+    },
+    {
+      name: "homeserver-pools-in-homeserver-only",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(homeserver|cli)/" },
+      to: { path: "node_modules/undici", dependencyTypesNot: ["type-only"] },
     },
     { name: "no-orphans", severity: "error", from: { orphan: true, path: "^src/" }, to: {} },
   ],

@@ -1,5 +1,5 @@
 /** The table of docs/reference/act-api.md, made from the endpoints in the code. */
-import type { Endpoint } from "../src/gateways/act/act.ts";
+import type { Endpoint } from "../src/tenants/act/act.ts";
 
 const BLOCK = /(<!-- generated: endpoints -->\n)[^]*?(<!-- end -->)/;
 

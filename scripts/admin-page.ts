@@ -1,5 +1,5 @@
 /** The tables of docs/reference/admin-api.md, made from the API's own description of itself (openapi.json). */
-import { openApi, type JsonSchema, type OpenApi, type Operation } from "../src/gateways/admin/api/openapi.ts";
+import { openApi, type JsonSchema, type OpenApi, type Operation } from "../src/admin/api/openapi.ts";
 
 const BLOCK = /(<!-- generated: (endpoints|requests|objects) -->\n)[^]*?(<!-- end -->)/g;
 

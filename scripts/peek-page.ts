@@ -1,6 +1,6 @@
 /** The table of docs/reference/peek-api.md, made from the endpoints in the code. */
-import type { PeekEndpoint } from "../src/gateways/peek/peek.ts";
-import { CLIENT_EVERY } from "../src/platform/http/client-paths.ts";
+import type { PeekEndpoint } from "../src/peek/peek.ts";
+import { CLIENT_EVERY } from "../src/http/client-paths.ts";
 
 const BLOCK = /(<!-- generated: endpoints -->\n)[^]*?(<!-- end -->)/;
 

@@ -1,13 +1,12 @@
 /** The files of packaging/proxy. With them a reverse proxy sends the gateway's paths there, all others to the homeserver. */
-import { pathPattern, proxiedRoutes, type ProxiedRoute } from "../src/gateways/peek/proxied.ts";
+import { pathPattern, proxiedRoutes, type ProxiedRoute } from "../src/peek/proxied.ts";
 
 /** Default addresses: gateway.listen, and the homeserver's usual port. */
 const GATEWAY = "127.0.0.1:9010";
 const HOMESERVER = "127.0.0.1:8008";
 
 const GENERATED = "Generated from the code by `npm run sample`. See docs/set-up/reverse-proxy.md";
-const OPTIONAL =
-  "Optional. The homeserver answers what you remove: without masking, and /sync without peeked rooms.";
+const OPTIONAL = "Optional. The homeserver answers what you remove: without masking, and /sync without peeked rooms.";
 
 /** Returns every file by its path. */
 export function proxySnippets(routes = proxiedRoutes()): Readonly<Record<string, string>> {

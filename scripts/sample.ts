@@ -11,8 +11,8 @@ import { cliPage } from "./cli-page.ts";
 import { configPage } from "./config-page.ts";
 import { peekPage } from "./peek-page.ts";
 import { proxySnippets } from "./proxy-snippets.ts";
-import { ENDPOINTS } from "../src/gateways/act/routes.ts";
-import { PEEK_ENDPOINTS } from "../src/gateways/peek/routes.ts";
+import { ENDPOINTS } from "../src/tenants/act/routes.ts";
+import { PEEK_ENDPOINTS } from "../src/peek/routes.ts";
 import { sampleConfig, sampleRegistration } from "../src/platform/config/sample.ts";
 
 const CLI_PAGE = "docs/reference/cli.md";

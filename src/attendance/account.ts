@@ -2,7 +2,7 @@ import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { UserId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
-import { backoff } from "./backoff.ts";
+import { backoff } from "../concurrency/backoff.ts";
 
 /** The homeserver calls that make the pseudouser exist. Each throws EmissaryError where the homeserver cannot be asked or says no. */
 export interface PseudouserAccount {

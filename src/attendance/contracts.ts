@@ -1,4 +1,4 @@
-import type { Attendance } from "../model/attendance.ts";
+import type { Attendance } from "./attendance.ts";
 import type { RoomEvent, StateEvent } from "../model/event.ts";
 import type { RoomId, ServerName, TenantId, UserId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";

@@ -1,11 +1,11 @@
 import type { Clock } from "../model/clock.ts";
 import type { RoomId } from "../model/ids.ts";
-import { KeyedMutex } from "../model/keyed-mutex.ts";
+import { KeyedMutex } from "../concurrency/keyed-mutex.ts";
 import type { Logger } from "../model/logger.ts";
 import type { AttendanceStore, MoveAnswer, PseudouserMoves } from "./contracts.ts";
 import type { Mover } from "./mover.ts";
-import type { Pace } from "./pace.ts";
-import type { Slots } from "./slots.ts";
+import type { Pace } from "../concurrency/throttle.ts";
+import type { Slots } from "../concurrency/concurrency-limit.ts";
 
 export interface DecliningParts {
   readonly store: Pick<AttendanceStore, "situation" | "noteDeed">;

@@ -1,6 +1,6 @@
 import { withLimit, type Clock, type Random } from "../model/clock.ts";
 import { joinedByInvite } from "./early-joins.ts";
-import { NO_SERVER } from "../model/attendance.ts";
+import { NO_SERVER } from "./attendance.ts";
 import type { RoomId, ServerName } from "../model/ids.ts";
 import type { HolderKind } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
@@ -8,10 +8,10 @@ import type { Membership } from "../model/membership.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { AttendanceStore, MoveAnswer, PseudouserMoves, RoomSituation } from "./contracts.ts";
-import { objectionToAll } from "./objection.ts";
-import type { Pace } from "./pace.ts";
-import { putOff, type Failure } from "./put-off.ts";
-import type { Turn } from "./slots.ts";
+import { objectionToAll } from "./stand-in-checks.ts";
+import type { Pace } from "../concurrency/throttle.ts";
+import { putOff, type Failure } from "./schedule-retry.ts";
+import type { Turn } from "../concurrency/concurrency-limit.ts";
 import type { StandIns } from "./stand-ins.ts";
 
 export interface KeeperOptions {

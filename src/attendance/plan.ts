@@ -1,4 +1,4 @@
-import type { Attendance } from "../model/attendance.ts";
+import type { Attendance } from "./attendance.ts";
 import type { Membership } from "../model/membership.ts";
 import { isVerdictCode } from "../model/verdict.ts";
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { ADMIN_BASE, ADMIN_ENDPOINTS, type AdminAnswer, type AdminEndpoints } from "../gateways/admin/api/endpoints.ts";
-import type { Endpoint, ParamsOf } from "../gateways/admin/api/endpoint.ts";
+import { ADMIN_BASE, ADMIN_ENDPOINTS, type AdminAnswer, type AdminEndpoints } from "../admin/api/endpoints.ts";
+import type { Endpoint, ParamsOf } from "../admin/api/endpoint.ts";
 import { EmissaryError, ERROR_CODES, sentenceOf, type ErrorCode } from "../model/errors.ts";
 import { isJsonObject } from "../model/json.ts";
 import type { AdminAccess } from "../platform/config/config.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { AliasAnswer as Alias } from "../gateways/admin/api/aliases.ts";
+import type { AliasAnswer as Alias } from "../admin/api/aliases.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, allPages, type AdminClient } from "./admin-client.ts";
 import { CommandFailed, EXIT, isForeseen, wrongUsage } from "./exit.ts";

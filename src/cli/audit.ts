@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from "commander";
-import type { AuditAnswer } from "../gateways/admin/api/daemon.ts";
+import type { AuditAnswer } from "../admin/api/daemon.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { outJson, type Io } from "./io.ts";
 import { table } from "./table.ts";

@@ -40,8 +40,8 @@ async function byOurselves(
   const { config } = load({ path: configPath(command), env: io.env });
   const { sqlite } = config.storage;
   // Loaded here, so that other commands do not wait for SQLite.
-  const { takeInstanceLock } = await import("../storage/sqlite/instance-lock.ts");
-  const { backupFile } = await import("../storage/sqlite/backup.ts");
+  const { takeInstanceLock } = await import("../storage/instance-lock.ts");
+  const { backupFile } = await import("../storage/backup.ts");
   const lock = (() => {
     try {
       return takeInstanceLock(sqlite, { command: "emissary backup", since: systemClock.now() });

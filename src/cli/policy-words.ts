@@ -1,5 +1,5 @@
 /** What the commands on policy share: reading kinds and globs, and telling of payers and cool-downs. */
-import type { StatusAnswer } from "../gateways/admin/api/daemon.ts";
+import type { StatusAnswer } from "../admin/api/daemon.ts";
 import { faultInEntity } from "../policy/entities.ts";
 import { ENTITY_KINDS, type EntityKind } from "../policy/rule.ts";
 import { wrongUsage } from "./exit.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { AdminAnswer } from "../gateways/admin/api/endpoints.ts";
+import type { AdminAnswer } from "../admin/api/endpoints.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { outJson, type Io } from "./io.ts";
 import { checkedRoom, gather, ROOM } from "./room-words.ts";

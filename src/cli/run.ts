@@ -12,7 +12,7 @@ export function addRun(program: Command, io: Io): void {
       const read = () => load({ path: configPath(command), env: io.env });
       const { config, warnings } = read();
       // The daemon is most of the program: other commands do not wait for it.
-      const { runDaemon } = await import("../daemon.ts");
+      const { runDaemon } = await import("../app/daemon.ts");
       const exitCode = await runDaemon(config, warnings, () => read().config);
       // What went wrong is in the daemon's log already.
       if (exitCode !== 0) throw new CommandFailed(exitCode, "");

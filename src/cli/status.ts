@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { StatusAnswer } from "../gateways/admin/api/daemon.ts";
+import type { StatusAnswer } from "../admin/api/daemon.ts";
 import { adminClient } from "./admin-client.ts";
 import { outJson, type Io } from "./io.ts";
 import { guardLines } from "./policy-words.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { TenantAnswer } from "../gateways/admin/api/tenants.ts";
+import type { TenantAnswer } from "../admin/api/tenants.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, type AdminClient } from "./admin-client.ts";
 import { isForeseen, wrongUsage } from "./exit.ts";

@@ -1,5 +1,5 @@
 /** What the commands on tenants share: reading IDs and actions, and telling grants. */
-import type { TenantAnswer } from "../gateways/admin/api/tenants.ts";
+import type { TenantAnswer } from "../admin/api/tenants.ts";
 import { isTenantId } from "../model/ids.ts";
 import { ANY_ROOM, TENANT_ACTIONS } from "../model/tenant.ts";
 import { wrongUsage } from "./exit.ts";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import type { Told } from "../gateways/admin/api/endpoint.ts";
-import type { TenantAnswer as Tenant } from "../gateways/admin/api/tenants.ts";
+import type { Told } from "../admin/api/endpoint.ts";
+import type { TenantAnswer as Tenant } from "../admin/api/tenants.ts";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
 import { readYaml } from "../platform/config/yaml-file.ts";

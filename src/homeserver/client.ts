@@ -1,7 +1,7 @@
 import { Pool, type Dispatcher } from "undici";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import { parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
-import type { Hold } from "../model/bytes-held.ts";
+import type { Hold } from "../concurrency/bytes-held.ts";
 import type { UserId } from "../model/ids.ts";
 
 /** Answers of the control plane are small; a homeserver, or what stands in its place, does not get to fill our memory. */
@@ -35,7 +35,7 @@ export interface Answer {
 
 /**
  * What is asked for, and how many connections it has at most. Nothing that somebody outside causes is asked over those of our own work.
- * Tenants and users have a place at the gateway for all that they ask at once (gateways/door/admission.ts), so these never wait here.
+ * Tenants and users have a place at the gateway for all that they ask at once (http/door/admission.ts), so these never wait here.
  */
 const CONNECTIONS = {
   /** Joins and leaves, loading, the account, comparing, invites, aliases: each has a bound of its own. */

@@ -1,5 +1,5 @@
 import { EmissaryError } from "../model/errors.ts";
-import type { Rewriting } from "../platform/http/upstream.ts";
+import type { Rewriting } from "../http/upstream.ts";
 import { tooLarge } from "./client.ts";
 
 /** An event is 64 KiB at most, and somewhat more with what a homeserver adds. */

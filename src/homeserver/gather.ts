@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 import { EmissaryError } from "../model/errors.ts";
-import type { WholeAnswer } from "../platform/http/upstream.ts";
+import type { WholeAnswer } from "../http/upstream.ts";
 import { tooLarge, unreachable } from "./client.ts";
 
 /**

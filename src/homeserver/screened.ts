@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { Screen, Screening } from "../platform/http/upstream.ts";
+import type { Screen, Screening } from "../http/upstream.ts";
 
 /** Others have their turn after so many bytes. */
 const TURN = 64 * 1024;

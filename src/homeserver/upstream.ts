@@ -2,9 +2,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { Dispatcher } from "undici";
-import { tokenOf } from "../platform/http/bearer.ts";
-import type { BytesHeld, Hold } from "../model/bytes-held.ts";
-import { askerOf, goneOf } from "../platform/http/callers.ts";
+import { tokenOf } from "../http/bearer.ts";
+import type { BytesHeld, Hold } from "../concurrency/bytes-held.ts";
+import { askerOf, goneOf } from "../http/callers.ts";
 import type {
   OpenAnswer,
   Revision,
@@ -12,13 +12,13 @@ import type {
   Upstream,
   UpstreamRequest,
   WholeAnswer,
-} from "../platform/http/upstream.ts";
+} from "../http/upstream.ts";
 import { readWhole, tooLarge, unreachable, type HomeserverClient } from "./client.ts";
 import { isUnknownDevice, type PseudouserDevice } from "./device.ts";
 import { EntryRewriter, rewrittenPieces } from "./entries.ts";
 import { gathered } from "./gather.ts";
 import { screened } from "./screened.ts";
-import { OVER } from "../model/over.ts";
+import { OVER } from "../concurrency/over.ts";
 
 /** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
 const HOP_BY_HOP = new Set([

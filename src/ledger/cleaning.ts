@@ -1,8 +1,8 @@
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
-import type { Signal } from "../model/signal.ts";
-import { restUntil, workUntil, type Work } from "../model/worker.ts";
-import { tellLaggards, type Laggard } from "./laggards.ts";
+import type { Signal } from "../concurrency/signal.ts";
+import { restUntil, workUntil, type Work } from "../concurrency/worker.ts";
+import { tellLaggards, type Laggard } from "./lagging-consumers.ts";
 import type { HistoryLimiter } from "./retention.ts";
 
 /** Leases that end by themselves. Each call is one commit. */

@@ -3,7 +3,7 @@ import { isRoomId, isUserId, serverOf, type EventId, type RoomId, type ServerNam
 import { ownerIn } from "../model/attribution.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../model/json.ts";
 import { isMembership, type Member } from "../model/membership.ts";
-import { replacedBy } from "../model/redaction.ts";
+import { replacedBy } from "./redaction.ts";
 
 /** The room state that the ledger keeps, one scalar a field. */
 export const ROOM_FIELDS = [

@@ -1,9 +1,9 @@
 import type { Clock, Random } from "../model/clock.ts";
-import { KeyedMutex } from "../model/keyed-mutex.ts";
+import { KeyedMutex } from "../concurrency/keyed-mutex.ts";
 import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import type { EventId, RoomId, UserId } from "../model/ids.ts";
 import { written } from "../model/json.ts";
-import { Signal } from "../model/signal.ts";
+import { Signal } from "../concurrency/signal.ts";
 import { foldEvent, type LedgerChange } from "./fold.ts";
 import type { LedgerWriter, Recorded, SetAside } from "./ledger.ts";
 import { RecentEventIds } from "./recent-event-ids.ts";

@@ -1,6 +1,6 @@
 import { AuditLimiter, type AuditEnd } from "./audit-cut.ts";
 import { BATCH, cutOf, type JournalEdges, type JournalRow, type RetentionLimits } from "./cut.ts";
-import { laggardsOf, type Laggard, type Reader } from "./laggards.ts";
+import { laggardsOf, type Laggard, type Reader } from "./lagging-consumers.ts";
 
 /** What journal and audit hold. Told from the ends of both, so that asking costs nothing however long they are. */
 export interface HistoryExtent {

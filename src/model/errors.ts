@@ -1,6 +1,6 @@
 /**
  * The failures that reach somebody, one code each. Inner folders throw these; only the HTTP edge knows status and errcode
- * (src/platform/http/matrix-errors.ts), and only the CLI exit codes.
+ * (src/http/matrix-errors.ts), and only the CLI exit codes.
  */
 export const ERROR_CODES = [
   "bad-request",

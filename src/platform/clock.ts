@@ -11,7 +11,7 @@ const BELIEF_MS = 10 * 60_000;
 
 /**
  * The time of day that never goes back while the program runs, so that nothing that is due later gets further away. A clock that is
- * set back far is not followed until the next start, which brings back what is due with it (storage/sqlite/due-times.ts). One that
+ * set back far is not followed until the next start, which brings back what is due with it (storage/due-times.ts). One that
  * is set ahead far is followed when it has stayed there for a while: in a minute of the year 2036 nothing falls due.
  * @param wall the clock that may be set
  * @param steady milliseconds since whenever, by a clock that nobody sets

@@ -1,5 +1,5 @@
 import type { Clock } from "../model/clock.ts";
-import { remember } from "../model/remember.ts";
+import { remember } from "../concurrency/remember.ts";
 
 /** So many at once after a rest, and as many again in each `per` milliseconds. */
 export interface Budget {

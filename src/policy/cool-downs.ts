@@ -1,4 +1,4 @@
-import { COOL_DOWN_CODES, type CoolDownCode } from "../model/cool-down.ts";
+import { COOL_DOWN_CODES, type CoolDownCode } from "./cool-down.ts";
 import type { RoomId } from "../model/ids.ts";
 
 export { COOL_DOWN_CODES, type CoolDownCode };

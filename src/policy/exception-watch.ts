@@ -2,7 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { isRoomAlias, type RoomAlias, type RoomId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
-import { workUntil } from "../model/worker.ts";
+import { workUntil } from "../concurrency/worker.ts";
 import { unpinned } from "./grants.ts";
 import type { Pointers, Pointing } from "./pointers.ts";
 import type { Rules } from "./rules.ts";

@@ -1,6 +1,6 @@
 import type { JsonValue } from "../model/json.ts";
 import type { RuleFinding, Verdict } from "../model/verdict.ts";
-import { OBJECTIONS } from "./objections.ts";
+import { OBJECTIONS } from "./checks.ts";
 import type { Question } from "./question.ts";
 
 /** Judges whether a holder may have the pseudouser in a room. Pure: the same question has the same answer. */

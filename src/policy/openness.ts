@@ -1,6 +1,6 @@
 import type { ServerName } from "../model/ids.ts";
 import type { Room } from "../model/room.ts";
-import { hasPeekableRule, PEEKABLE } from "./peekable/version.ts";
+import { hasPeekableRule, PEEKABLE } from "../auth/version.ts";
 
 /** How far a room is open to those who are not in it. */
 export interface Openness {

@@ -1,6 +1,6 @@
 import { MATCHES_NOTHING, type Compile, type Compiled } from "../model/expression.ts";
 import { serverOf, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
-import { remember } from "../model/remember.ts";
+import { remember } from "../concurrency/remember.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { overlapOf, type Names, type Overlap } from "./namespaces.ts";
 

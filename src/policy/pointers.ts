@@ -2,7 +2,7 @@ import type { Asker } from "../model/asker.ts";
 import { withLimit, type Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
-import { remember } from "../model/remember.ts";
+import { remember } from "../concurrency/remember.ts";
 import { refusedByRule } from "./rule-words.ts";
 import type { Standing } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";

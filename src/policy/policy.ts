@@ -1,12 +1,12 @@
 import type { RoomId, ServerName } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import type { RuleFinding, Verdict, VerdictCode } from "../model/verdict.ts";
-import { remember } from "../model/remember.ts";
+import { remember } from "../concurrency/remember.ts";
 import type { Budgets, Payer } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
-import { makersOf, type BudgetKind } from "./payers.ts";
+import { makersOf, type BudgetKind } from "./budget-subjects.ts";
 import type { Stage } from "./question.ts";
-import { Weighing, type Ask, type WeighingParts } from "./weighing.ts";
+import { Weighing, type Ask, type WeighingParts } from "./inputs.ts";
 
 export interface PolicyParts extends WeighingParts {
   readonly budgets: Budgets<BudgetKind>;

@@ -1,6 +1,6 @@
 import type { HolderKind } from "../model/lease.ts";
 import type { Membership } from "../model/membership.ts";
-import type { BudgetKind } from "./payers.ts";
+import type { BudgetKind } from "./budget-subjects.ts";
 import type { Shortage } from "./budgets.ts";
 import type { CoolDown } from "./cool-downs.ts";
 import type { Openness } from "./openness.ts";

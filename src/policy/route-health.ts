@@ -1,6 +1,6 @@
 import type { Clock } from "../model/clock.ts";
 import type { RoomId, ServerName } from "../model/ids.ts";
-import { remember } from "../model/remember.ts";
+import { remember } from "../concurrency/remember.ts";
 
 /** So long it counts what a server did. */
 const KEPT_MS = 10 * 60_000;

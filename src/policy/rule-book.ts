@@ -1,5 +1,5 @@
 import type { RoomId } from "../model/ids.ts";
-import { remember } from "../model/remember.ts";
+import { remember } from "../concurrency/remember.ts";
 import { isOneAlias } from "./pins.ts";
 import { ENTITY_KINDS, type Entity, type EntityKind, type PolicyRule, type RuleSource, type Standing } from "./rule.ts";
 import { RuleIndex, spellingsOf } from "./rule-index.ts";

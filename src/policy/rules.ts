@@ -1,8 +1,8 @@
 import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomAlias, RoomId } from "../model/ids.ts";
-import { KeyedMutex } from "../model/keyed-mutex.ts";
-import { Signal } from "../model/signal.ts";
+import { KeyedMutex } from "../concurrency/keyed-mutex.ts";
+import { Signal } from "../concurrency/signal.ts";
 import { faultInEntity } from "./entities.ts";
 import type { PinStore } from "./pins.ts";
 import type { EntityKind, PolicyRule } from "./rule.ts";

@@ -1,6 +1,6 @@
 import type { ServerName } from "../model/ids.ts";
 import { parsedObject, type JsonValue } from "../model/json.ts";
-import { remember } from "../model/remember.ts";
+import { remember } from "../concurrency/remember.ts";
 import { GlobIndex } from "./glob-index.ts";
 
 /** Access lists that are kept ready. One has up to 64 KiB, and in a room that we are in it is asked again and again. */

@@ -4,7 +4,7 @@ import { EmissaryError } from "../model/errors.ts";
 import type { Compile } from "../model/expression.ts";
 import type { RoomAlias, RoomId, ServerName, TenantId, UserId } from "../model/ids.ts";
 import type { Viewer } from "../model/persona.ts";
-import { Signal } from "../model/signal.ts";
+import { Signal } from "../concurrency/signal.ts";
 import { ANY_ROOM, SENDER_PREFIX, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
 import { overlapOf } from "./namespaces.ts";
 import { hasSamePins, isSameGrant, MAX_GRANTS, namesRoom } from "./grants.ts";

@@ -1,6 +1,6 @@
 import { hasCreatorPower } from "../model/power-levels.ts";
 import { isOpen, isReadable, type Openness } from "./openness.ts";
-import { hasPeekableRule, PEEKABLE, ROOM_VERSION } from "./peekable/version.ts";
+import { hasPeekableRule, PEEKABLE, ROOM_VERSION } from "../auth/version.ts";
 
 /** What is known of a room that somebody thinks of moving over. */
 export interface RoomToMove extends Openness {

@@ -1,5 +1,5 @@
 import DatabaseConstructor from "better-sqlite3";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { SERVER } from "./homeserver.ts";
 
 const OWN = `@:${SERVER}`;

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MatrixUser } from "../../homeservers/synapse/client.ts";
-import { ANSWER_BUDGETS } from "../../src/gateways/invites/answer.ts";
+import { ANSWER_BUDGETS } from "../../src/attendance/invites/answer.ts";
 import { MAX_UPGRADES } from "../../src/model/room.ts";
 import { rows } from "../support/database.ts";
 import { openStage, until, type Stage } from "../support/stage.ts";

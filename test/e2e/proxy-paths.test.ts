@@ -5,7 +5,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { pathPattern, proxiedRoutes } from "../../src/gateways/peek/proxied.ts";
+import { pathPattern, proxiedRoutes } from "../../src/peek/proxied.ts";
 import { ask } from "../support/service-app.ts";
 import { findProxies, packaged, Proxy, type Before } from "../support/proxy.ts";
 

@@ -4,8 +4,8 @@
  */
 import { expect, test } from "vitest";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
-import { ADMIN_BASE, ADMIN_ENDPOINTS } from "../../src/gateways/admin/api/endpoints.ts";
-import type { Endpoint } from "../../src/gateways/admin/api/endpoint.ts";
+import { ADMIN_BASE, ADMIN_ENDPOINTS } from "../../src/admin/api/endpoints.ts";
+import type { Endpoint } from "../../src/admin/api/endpoint.ts";
 import { AS_TOKEN, HS_TOKEN, SERVER } from "../support/fake-homeserver.ts";
 import { ADMIN_TOKEN, ask, PSEUDOUSER, startService, type Answer, type Service } from "../support/service-app.ts";
 

@@ -3,10 +3,10 @@
  * ours, and the log tells of none. New endpoints are in their tables, and so are asked, too.
  */
 import { expect, test } from "vitest";
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
-import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
+import { PEEK_ENDPOINTS } from "../../src/peek/routes.ts";
 import type { JsonObject } from "../../src/model/json.ts";
-import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
+import { CLIENT_V3 } from "../../src/http/client-paths.ts";
 import { HS_TOKEN, SERVER } from "../support/fake-homeserver.ts";
 import {
   ADMIN_TOKEN,

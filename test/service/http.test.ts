@@ -1,7 +1,7 @@
 /** What every HTTP client may expect of the client-server API: HEAD, CORS, and parameters that nobody knows. */
 import { request as httpRequest } from "node:http";
 import { expect, test } from "vitest";
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
 import { ask, type Answer } from "../support/service-app.ts";
 import { tenantsInARoom } from "../support/tenants-in-a-room.ts";
 

@@ -1,8 +1,8 @@
 /** Invites and aliases: what others do so that our server comes to them. Runs what `npm run build` makes. */
 import { expect, test } from "vitest";
-import { ANSWER_BUDGETS } from "../../src/gateways/invites/answer.ts";
-import { MAX_QUEUED } from "../../src/gateways/alias/mention-queue.ts";
-import { ROOM_BUDGET } from "../../src/policy/payers.ts";
+import { ANSWER_BUDGETS } from "../../src/attendance/invites/answer.ts";
+import { MAX_QUEUED } from "../../src/aliases/mention-queue.ts";
+import { ROOM_BUDGET } from "../../src/policy/budget-subjects.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import { eventually, PSEUDOUSER } from "../support/service-app.ts";
 import { inviteOf, numbers, pause, Target } from "../support/lures.ts";

@@ -4,7 +4,7 @@
  */
 import { expect, test } from "vitest";
 import { MAX_UPGRADES } from "../../src/model/room.ts";
-import { ROOM_BUDGET } from "../../src/policy/payers.ts";
+import { ROOM_BUDGET } from "../../src/policy/budget-subjects.ts";
 import { eventually, PSEUDOUSER } from "../support/service-app.ts";
 import { stringAt } from "../../src/model/json.ts";
 import { SERVER } from "../support/fake-homeserver.ts";

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { positionOf, tokenOf } from "../../src/gateways/peek/msc2753/token.ts";
+import { positionOf, tokenOf } from "../../src/peek/msc2753/token.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
 import { SERVER, type FakeHomeserver } from "../support/fake-homeserver.ts";
 import type { FakeRoom, RoomOptions } from "../support/fake-homeserver-rooms.ts";

@@ -4,7 +4,7 @@
  */
 import { expect, test } from "vitest";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
-import { OBJECTIONS } from "../../src/policy/objections.ts";
+import { OBJECTIONS } from "../../src/policy/checks.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import {
   ask,

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { EVENT_MEMORY, TRANSACTION_MEMORY } from "../../src/ledger/recorder.ts";
 import type { JsonObject } from "../../src/model/json.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { message, recordOf } from "../support/events.ts";
 import { ask, eventually, startService, temporaryFolder } from "../support/service-app.ts";
 

@@ -3,9 +3,9 @@
  * here: this asks for every path there is, of ours and of the homeserver's, with every kind of token.
  */
 import { expect, test } from "vitest";
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
-import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";
-import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
+import { PEEK_ENDPOINTS } from "../../src/peek/routes.ts";
+import { CLIENT_V3 } from "../../src/http/client-paths.ts";
 import { AS_TOKEN } from "../support/fake-homeserver.ts";
 import { startService, type Answer } from "../support/service-app.ts";
 

@@ -4,9 +4,9 @@
  */
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
-import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
-import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
+import { PEEK_ENDPOINTS } from "../../src/peek/routes.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
+import { CLIENT_V3 } from "../../src/http/client-paths.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import { ask, eventually, PSEUDOUSER, startService, type Answer, type Service } from "../support/service-app.ts";
 

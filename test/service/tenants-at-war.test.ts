@@ -5,8 +5,8 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Endpoint } from "../../src/gateways/act/act.ts";
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
+import type { Endpoint } from "../../src/tenants/act/act.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
 import { roundsOf, seedOf } from "../support/soak.ts";
 import { cast } from "../support/war-cast.ts";
 import { poolFor } from "../support/war-pools.ts";

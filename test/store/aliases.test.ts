@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { AliasFacts, AliasLine } from "../../src/gateways/alias/contracts.ts";
+import type { AliasFacts, AliasLine } from "../../src/aliases/contracts.ts";
 import { foldEvent } from "../../src/ledger/fold.ts";
-import type { KnownAlias } from "../../src/model/alias.ts";
+import type { KnownAlias } from "../../src/aliases/alias.ts";
 import type { RoomAlias, RoomId, UserId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
 import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";

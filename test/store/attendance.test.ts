@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Attendance } from "../../src/model/attendance.ts";
+import type { Attendance } from "../../src/attendance/attendance.ts";
 import type { RoomId, ServerName } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
 import { ALICE, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM } from "../support/events.ts";

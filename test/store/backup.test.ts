@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import DatabaseConstructor from "better-sqlite3";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { backupFile } from "../../src/storage/sqlite/backup.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { backupFile } from "../../src/storage/backup.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { seededRandom, START } from "../support/clock.ts";
 import { ALICE, member, message, recordOf, ROOM } from "../support/events.ts";
 

@@ -9,7 +9,7 @@ import { foldEvent } from "../../src/ledger/fold.ts";
 import type { StateEvent } from "../../src/model/event.ts";
 import type { RoomId, TenantId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { START } from "../support/clock.ts";
 import { ALICE, BOB, CAROL, member, NEW_ROOM, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";
 import { rows } from "../support/database.ts";

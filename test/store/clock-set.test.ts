@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import Database from "better-sqlite3";
 import { expect, onTestFinished, test } from "vitest";
-import { DUE_TIMES } from "../../src/storage/sqlite/due-times.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { DUE_TIMES } from "../../src/storage/due-times.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { seededRandom, START } from "../support/clock.ts";
 
 const DAY = 24 * 60 * 60_000;

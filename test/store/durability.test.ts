@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { openDatabase } from "../../src/storage/sqlite/open.ts";
+import { openDatabase } from "../../src/storage/open.ts";
 
 // What each level outlives is SQLite's promise ("PRAGMA synchronous"); ours is that the level asked for is the one that is set.
 test.each([

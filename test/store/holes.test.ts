@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { EventId, RoomId } from "../../src/model/ids.ts";
-import { Holes } from "../../src/reconcile/holes.ts";
+import { Holes } from "../../src/ledger/comparing/holes.ts";
 import { silent } from "../support/attending.ts";
 import { ManualClock } from "../support/clock.ts";
 import { member, OWN, recordOf, ROOM } from "../support/events.ts";

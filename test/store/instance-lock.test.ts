@@ -6,8 +6,8 @@ import { join } from "node:path";
 import DatabaseConstructor from "better-sqlite3";
 import { expect, onTestFinished, test } from "vitest";
 import { EmissaryError } from "../../src/model/errors.ts";
-import { takeInstanceLock, type InstanceLock } from "../../src/storage/sqlite/instance-lock.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { takeInstanceLock, type InstanceLock } from "../../src/storage/instance-lock.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { START } from "../support/clock.ts";
 
 const RUN = { command: "emissary run", since: START };
@@ -70,7 +70,7 @@ test("one file by two names has one lock, two files have two", () => {
 
 test("what a killed process held is free at once", async () => {
   const path = join(folder(), "emissary.db");
-  const module = new URL("../../src/storage/sqlite/instance-lock.ts", import.meta.url).href;
+  const module = new URL("../../src/storage/instance-lock.ts", import.meta.url).href;
   const script = `
     const { takeInstanceLock } = await import(${JSON.stringify(module)});
     globalThis.lock = takeInstanceLock(${JSON.stringify(path)}, { command: "emissary run", since: 0 });

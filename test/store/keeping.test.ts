@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MOST_SLOW } from "../../src/attendance/slots.ts";
+import { MOST_SLOW } from "../../src/concurrency/concurrency-limit.ts";
 import type { RoomId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
 import { FakeRooms, Program, PROMPT, type Manner } from "../support/attending.ts";

@@ -1,7 +1,7 @@
 import Database from "better-sqlite3";
 import { describe, expect, test } from "vitest";
 import type { TenantId } from "../../src/model/ids.ts";
-import { migrate, readMigrations } from "../../src/storage/sqlite/migrate.ts";
+import { migrate, readMigrations } from "../../src/storage/migrate.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 import { tenant } from "../support/tenants.ts";
 

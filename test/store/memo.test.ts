@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { openDatabase } from "../../src/storage/sqlite/open.ts";
-import { Memo, WriteCount } from "../../src/storage/sqlite/memo.ts";
+import { openDatabase } from "../../src/storage/open.ts";
+import { Memo, WriteCount } from "../../src/storage/memo.ts";
 
 describe("what storage was asked", () => {
   function opened() {

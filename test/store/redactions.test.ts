@@ -1,14 +1,14 @@
 /** What a redaction takes back is gone from all that is stored, and from all that has yet to be delivered, in whatever order things come. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { JournalFeed } from "../../src/feed/feed.ts";
-import { transactionOf } from "../../src/gateways/delivery/transaction.ts";
+import { JournalFeed } from "../../src/tenants/feed/feed.ts";
+import { transactionOf } from "../../src/tenants/delivery/transaction.ts";
 import { foldEvent } from "../../src/ledger/fold.ts";
 import { SharedJournal } from "../../src/ledger/shared-journal.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId } from "../../src/model/ids.ts";
 import type { JsonObject } from "../../src/model/json.ts";
-import { Signal } from "../../src/model/signal.ts";
+import { Signal } from "../../src/concurrency/signal.ts";
 import { START } from "../support/clock.ts";
 import { ALICE, BOB, CAROL, member, message, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";
 import { roundsOf, seedOf } from "../support/soak.ts";

@@ -1,8 +1,8 @@
 /** Events that tenants sent, by their transaction IDs. */
 import { expect, test } from "vitest";
 import type { EventId, TenantId, UserId } from "../../src/model/ids.ts";
-import { SqliteSentStore } from "../../src/storage/sqlite/sent-store.ts";
-import { openDatabase } from "../../src/storage/sqlite/open.ts";
+import { SqliteSentStore } from "../../src/tenants/store/sent.ts";
+import { openDatabase } from "../../src/storage/open.ts";
 import { temporaryFolder } from "../support/service-app.ts";
 
 const owner = (tenant: string, persona: string | null = null) => ({

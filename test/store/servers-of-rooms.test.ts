@@ -8,8 +8,8 @@ import { foldEvent, type LedgerChange } from "../../src/ledger/fold.ts";
 
 import { serverOf, type RoomId, type ServerName, type UserId } from "../../src/model/ids.ts";
 import type { Membership } from "../../src/model/membership.ts";
-import { migrate, readMigrations } from "../../src/storage/sqlite/migrate.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { migrate, readMigrations } from "../../src/storage/migrate.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { START } from "../support/clock.ts";
 import { member, OTHER_ROOM, OWN, recordOf, REMOTE, ROOM } from "../support/events.ts";
 

@@ -1,7 +1,7 @@
 /** One reading of the journal for all who read along: the newest from memory, what is older, and after a restart, from disk. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseTransaction } from "../../src/intake/parse.ts";
+import { parseTransaction } from "../../src/ledger/intake/parse.ts";
 import type { Journal, JournalEntry } from "../../src/ledger/journal.ts";
 import { Recorder } from "../../src/ledger/recorder.ts";
 import { SharedJournal } from "../../src/ledger/shared-journal.ts";

@@ -16,9 +16,9 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { EmissaryError } from "../../src/model/errors.ts";
 import type { ServerName, TenantId } from "../../src/model/ids.ts";
 import { Tenants } from "../../src/policy/tenants.ts";
-import { migrate, readMigrations, type Migration } from "../../src/storage/sqlite/migrate.ts";
+import { migrate, readMigrations, type Migration } from "../../src/storage/migrate.ts";
 import { compileExpression } from "../../src/platform/expressions.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { ManualClock, seededRandom } from "../support/clock.ts";
 import { member, message, OWN, recordOf, ROOM, state } from "../support/events.ts";
 

@@ -1,7 +1,7 @@
 /** What `/sync` tells of rooms beside their events, from the ledger. */
 import { expect, onTestFinished, test } from "vitest";
 import type { EventId, RoomId, UserId } from "../../src/model/ids.ts";
-import { SqliteStorage } from "../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../src/app/stores.ts";
 import { START } from "../support/clock.ts";
 import { ALICE, BOB, CAROL, member, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";
 import { tenant } from "../support/tenants.ts";

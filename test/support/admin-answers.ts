@@ -1,7 +1,7 @@
 /** Every answer of the admin API that a test gets is held against what the API says of itself. */
 import { expect } from "vitest";
-import { ADMIN_ENDPOINTS } from "../../src/gateways/admin/api/endpoints.ts";
-import type { Endpoint } from "../../src/gateways/admin/api/endpoint.ts";
+import { ADMIN_ENDPOINTS } from "../../src/admin/api/endpoints.ts";
+import type { Endpoint } from "../../src/admin/api/endpoint.ts";
 import type { Answer } from "./service-app.ts";
 
 /** The endpoint that a request is for; undefined for none. @param target below `/_emissary/v1` */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import Database from "better-sqlite3";
 import { expect, onTestFinished } from "vitest";
-import { App } from "../../src/app.ts";
+import { App } from "../../src/app/app.ts";
 import type { Clock, Random } from "../../src/model/clock.ts";
 import type { ServerName } from "../../src/model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../../src/model/json.ts";

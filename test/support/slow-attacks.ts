@@ -1,4 +1,4 @@
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
 import { each, numbers, pause, type Target } from "./lures.ts";
 import { halfSent, head, Slow } from "./slow.ts";
 

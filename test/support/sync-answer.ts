@@ -1,4 +1,4 @@
-import type { Pieces } from "../../src/gateways/act/sync/packed.ts";
+import type { Pieces } from "../../src/tenants/sync/packed.ts";
 import { parsedObject, type JsonObject } from "../../src/model/json.ts";
 
 /** The whole of an answer that is made piece by piece. */

@@ -1,10 +1,10 @@
-import { RoomLoader } from "../../src/attendance/loader.ts";
-import { Followers } from "../../src/leases/followers.ts";
-import { Upgrades } from "../../src/leases/upgrades.ts";
+import { RoomLoader } from "../../src/ledger/loading/loader.ts";
+import { Followers } from "../../src/attendance/upgrades/followers.ts";
+import { Upgrades } from "../../src/attendance/upgrades/upgrades.ts";
 import type { StateEvent } from "../../src/model/event.ts";
 import { isStateEvent } from "../../src/model/event.ts";
 import type { RoomId } from "../../src/model/ids.ts";
-import { Signal } from "../../src/model/signal.ts";
+import { Signal } from "../../src/concurrency/signal.ts";
 import type { RoomLook } from "../../src/policy/question.ts";
 import { RuleBook } from "../../src/policy/rule-book.ts";
 import type { PolicyRule } from "../../src/policy/rule.ts";

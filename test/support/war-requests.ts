@@ -1,7 +1,7 @@
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
-import type { Endpoint } from "../../src/gateways/act/act.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
+import type { Endpoint } from "../../src/tenants/act/act.ts";
 import { stringAt } from "../../src/model/json.ts";
-import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
+import { CLIENT_V3 } from "../../src/http/client-paths.ts";
 import type { Answer } from "./service-app.ts";
 import { bodyFor } from "./war-bodies.ts";
 import type { Dice } from "./war-dice.ts";

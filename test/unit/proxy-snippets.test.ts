@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { proxySnippets } from "../../scripts/proxy-snippets.ts";
-import { pathPattern, proxiedRoutes } from "../../src/gateways/peek/proxied.ts";
-import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";
+import { pathPattern, proxiedRoutes } from "../../src/peek/proxied.ts";
+import { PEEK_ENDPOINTS } from "../../src/peek/routes.ts";
 
 const onDisk = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const files = proxySnippets();

@@ -7,15 +7,15 @@ import { BOUNDS } from "../../scripts/bounds.ts";
 import { constantOf } from "../../scripts/constants.ts";
 import { adminPage } from "../../scripts/admin-page.ts";
 import { peekPage } from "../../scripts/peek-page.ts";
-import { CLIENT_V3 } from "../../src/platform/http/client-paths.ts";
-import { ENDPOINTS } from "../../src/gateways/act/routes.ts";
-import { PEEK_ENDPOINTS } from "../../src/gateways/peek/routes.ts";
-import { LARGEST } from "../../src/gateways/delivery/piece.ts";
+import { CLIENT_V3 } from "../../src/http/client-paths.ts";
+import { ENDPOINTS } from "../../src/tenants/act/routes.ts";
+import { PEEK_ENDPOINTS } from "../../src/peek/routes.ts";
+import { LARGEST } from "../../src/tenants/delivery/piece.ts";
 import { MOST_STEPS } from "../../src/policy/glob-index.ts";
 import { ERROR_CODES } from "../../src/model/errors.ts";
 import { LEASE_ENDS } from "../../src/model/lease.ts";
 import { VERDICT_CODES } from "../../src/model/verdict.ts";
-import { MATRIX_ERRORS } from "../../src/platform/http/matrix-errors.ts";
+import { MATRIX_ERRORS } from "../../src/http/matrix-errors.ts";
 import { makeMetrics } from "../../src/platform/metrics.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -73,7 +73,7 @@ describe("the reference pages say what the code does", () => {
   });
 
   it("bounds: a constant is read with its parts, and what is none is named", () => {
-    expect(constantOf("src/gateways/delivery/piece.ts", "LARGEST.bytes")).toBe(LARGEST.bytes);
+    expect(constantOf("src/tenants/delivery/piece.ts", "LARGEST.bytes")).toBe(LARGEST.bytes);
     expect(constantOf("src/policy/glob-index.ts", "MOST_STEPS.byGram")).toBe(MOST_STEPS.byGram);
     expect(() => constantOf("src/policy/glob-index.ts", "NONE")).toThrow("has no constant NONE");
     expect(() => constantOf("src/policy/glob-index.ts", "MOST_STEPS.none")).toThrow("no part none");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { EmissaryError } from "../../src/model/errors.ts";
-import { tellingFaults, type DiskFault } from "../../src/storage/sqlite/faults.ts";
+import { tellingFaults, type DiskFault } from "../../src/storage/faults.ts";
 
 class Base {
   #secret = 1;

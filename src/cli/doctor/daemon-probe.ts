@@ -1,4 +1,4 @@
-import type { StatusAnswer } from "../../gateways/admin/api/daemon.ts";
+import type { StatusAnswer } from "../../admin/api/daemon.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import type { Config } from "../../platform/config/config.ts";
 import { formatListen, type ListenAddress } from "../../platform/config/values.ts";

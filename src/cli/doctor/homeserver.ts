@@ -1,4 +1,4 @@
-import { knowsInvitePermission } from "../../homeserver/invite-permission.ts";
+import { knowsInvitePermission } from "../../attendance/invites/invite-permission.ts";
 import type { JsonObject } from "../../model/json.ts";
 import { whyNotAsked, type Check } from "./context.ts";
 import { quoted } from "./finding.ts";

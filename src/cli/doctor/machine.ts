@@ -35,7 +35,7 @@ async function holderOf(database: string): Promise<string | null> {
   // Made by root, for example, the lock's file would keep Emissary's user from ever having the lock.
   const file = existsSync(database) ? realpathSync(database) : database;
   if (!existsSync(`${file}.lock`)) return null;
-  const { takeInstanceLock } = await import("../../storage/sqlite/instance-lock.ts");
+  const { takeInstanceLock } = await import("../../storage/instance-lock.ts");
   try {
     takeInstanceLock(database, { command: "emissary doctor", since: systemClock.now() }).release();
     return null;

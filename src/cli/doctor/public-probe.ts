@@ -1,5 +1,5 @@
-import { MARK } from "../../gateways/door/door.ts";
-import { proxiedRoutes, type ProxiedRoute } from "../../gateways/peek/proxied.ts";
+import { MARK } from "../../http/door/door.ts";
+import { proxiedRoutes, type ProxiedRoute } from "../../peek/proxied.ts";
 import { AT_ONCE, type Asker, type Reply } from "./asker.ts";
 
 /** One route as a client would ask for it, without a token: nobody does anything for such a request. */

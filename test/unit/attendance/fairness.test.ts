@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { MOST_SLOW, SLOW_AFTER_MS } from "../../../src/attendance/slots.ts";
+import { MOST_SLOW, SLOW_AFTER_MS } from "../../../src/concurrency/concurrency-limit.ts";
 import type { RoomId, ServerName } from "../../../src/model/ids.ts";
 import type { Holder } from "../../../src/model/lease.ts";
-import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../../src/app/stores.ts";
 import { FakeRooms, Program, PROMPT, type ProgramParts } from "../../support/attending.ts";
 import { ManualClock, seededRandom, settle } from "../../support/clock.ts";
 import { ROOM } from "../../support/events.ts";

@@ -3,7 +3,7 @@ import type { AttendanceStore } from "../../../src/attendance/contracts.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomId, ServerName } from "../../../src/model/ids.ts";
 import type { Holder } from "../../../src/model/lease.ts";
-import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../../src/app/stores.ts";
 import { FakeRooms, OPTIONS, Program, PROMPT, PUBLIC, type ProgramParts } from "../../support/attending.ts";
 import { ManualClock, seededRandom, settle } from "../../support/clock.ts";
 import { NEW_ROOM, OTHER_ROOM, ROOM } from "../../support/events.ts";

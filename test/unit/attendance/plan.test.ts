@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isOverRefused, plan, type Situation } from "../../../src/attendance/plan.ts";
-import type { Attendance, Phase } from "../../../src/model/attendance.ts";
+import type { Attendance, Phase } from "../../../src/attendance/attendance.ts";
 import { MEMBERSHIPS, type Membership } from "../../../src/model/membership.ts";
 import { ROOM } from "../../support/events.ts";
 

@@ -5,7 +5,7 @@ import { CHECKS, CONFIGURATION, PUBLIC } from "../../../src/cli/doctor/checks.ts
 import { findingsOf, quoted } from "../../../src/cli/doctor/finding.ts";
 import { thisMachine } from "../../../src/cli/doctor/machine.ts";
 import { report, summary } from "../../../src/cli/doctor/report.ts";
-import { takeInstanceLock } from "../../../src/storage/sqlite/instance-lock.ts";
+import { takeInstanceLock } from "../../../src/storage/instance-lock.ts";
 import { temporaryFolder } from "../config/folder.ts";
 import { emissary } from "./terminal.ts";
 

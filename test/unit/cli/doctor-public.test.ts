@@ -5,9 +5,9 @@ import { PUBLIC } from "../../../src/cli/doctor/checks.ts";
 import type { Context } from "../../../src/cli/doctor/context.ts";
 import { findingsOf, type Level } from "../../../src/cli/doctor/finding.ts";
 import { publicUrlCheck } from "../../../src/cli/doctor/public.ts";
-import { MARK } from "../../../src/gateways/door/door.ts";
+import { MARK } from "../../../src/http/door/door.ts";
 import { systemClock } from "../../../src/platform/clock.ts";
-import { pathPattern, proxiedRoutes } from "../../../src/gateways/peek/proxied.ts";
+import { pathPattern, proxiedRoutes } from "../../../src/peek/proxied.ts";
 import { freePort, listening } from "./terminal.ts";
 
 /** What differs from a proxy that has everything right. */

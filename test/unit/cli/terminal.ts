@@ -7,7 +7,7 @@ import type { Io } from "../../../src/cli/io.ts";
 import { runProgram } from "../../../src/cli/program.ts";
 import { EmissaryError, type ErrorCode } from "../../../src/model/errors.ts";
 import type { JsonValue } from "../../../src/model/json.ts";
-import { matrixErrorBody } from "../../../src/platform/http/matrix-errors.ts";
+import { matrixErrorBody } from "../../../src/http/matrix-errors.ts";
 import { temporaryFolder } from "../config/folder.ts";
 
 export interface Outcome {

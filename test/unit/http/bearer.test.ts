@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isSameSecret, pathForLog, tokensOf } from "../../../src/platform/http/bearer.ts";
+import { isSameSecret, pathForLog, tokensOf } from "../../../src/http/bearer.ts";
 
 function tokens(authorization: string | undefined, url = "/x"): (string | null)[] {
   const headers = authorization === undefined ? {} : { authorization };

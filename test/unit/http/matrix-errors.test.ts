@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { EmissaryError, ERROR_CODES } from "../../../src/model/errors.ts";
-import { MATRIX_ERRORS, matrixErrorBody } from "../../../src/platform/http/matrix-errors.ts";
+import { MATRIX_ERRORS, matrixErrorBody } from "../../../src/http/matrix-errors.ts";
 
 describe("our failures, to a Matrix caller", () => {
   test("every one has a status and an errcode, and nothing else has", () => {

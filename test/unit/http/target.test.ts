@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { faultInTarget } from "../../../src/platform/http/target.ts";
+import { faultInTarget } from "../../../src/http/target.ts";
 
 /** What clients and homeservers ask for. */
 const SOUND = [

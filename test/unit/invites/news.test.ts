@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { inviteNewsIn } from "../../../src/gateways/invites/news.ts";
+import { inviteNewsIn } from "../../../src/invites/news.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
 import type { UserId } from "../../../src/model/ids.ts";
 import type { JsonValue } from "../../../src/model/json.ts";
-import { ROOM_VERSION } from "../../../src/policy/peekable/version.ts";
+import { ROOM_VERSION } from "../../../src/auth/version.ts";
 import { ALICE, CAROL, member, message, OWN, ROOM, state } from "../../support/events.ts";
 
 const BOT = "@_emissary_news:ours.example" as UserId;

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { expiredLeases } from "../../../src/ledger/cleaning.ts";
-import { Signal } from "../../../src/model/signal.ts";
-import { workUntil } from "../../../src/model/worker.ts";
+import { Signal } from "../../../src/concurrency/signal.ts";
+import { workUntil } from "../../../src/concurrency/worker.ts";
 import { silent } from "../../support/attending.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
 

@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { BATCH, cutOf, type JournalRow, type JournalState, type RetentionLimits } from "../../../src/ledger/cut.ts";
 import { oldHistory } from "../../../src/ledger/cleaning.ts";
-import { laggardsOf, type Reader } from "../../../src/ledger/laggards.ts";
+import { laggardsOf, type Reader } from "../../../src/ledger/lagging-consumers.ts";
 import { HistoryLimiter, type HistoryStore } from "../../../src/ledger/retention.ts";
 import type { LogFields, Logger } from "../../../src/model/logger.ts";
-import { workUntil } from "../../../src/model/worker.ts";
+import { workUntil } from "../../../src/concurrency/worker.ts";
 import { ManualClock, settle, START } from "../../support/clock.ts";
 
 const LIMITS: RetentionLimits = {

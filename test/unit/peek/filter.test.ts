@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { peekFilter } from "../../../src/gateways/peek/msc2753/filter.ts";
+import { peekFilter } from "../../../src/peek/msc2753/filter.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { PeekChanges } from "../../../src/gateways/peek/msc2753/changes.ts";
-import { RoomNews } from "../../../src/gateways/peek/msc2753/news.ts";
+import { PeekChanges } from "../../../src/peek/msc2753/changes.ts";
+import { RoomNews } from "../../../src/peek/msc2753/news.ts";
 import type { JournalEntry } from "../../../src/ledger/journal.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
-import { Signal } from "../../../src/model/signal.ts";
+import { Signal } from "../../../src/concurrency/signal.ts";
 import { ManualClock } from "../../support/clock.ts";
 import { message, OTHER_ROOM, ROOM } from "../../support/events.ts";
 

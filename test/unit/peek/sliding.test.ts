@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mergedSliding, slidingOutlineOf } from "../../../src/gateways/peek/sliding/merge.ts";
-import { slidingRoom } from "../../../src/gateways/peek/sliding/room.ts";
-import { withSpeakers } from "../../../src/gateways/peek/sliding/speakers.ts";
+import { mergedSliding, slidingOutlineOf } from "../../../src/peek/sliding/merge.ts";
+import { slidingRoom } from "../../../src/peek/sliding/room.ts";
+import { withSpeakers } from "../../../src/peek/sliding/speakers.ts";
 import {
   MAX_SUBSCRIPTIONS,
   packed,
   subscriptionsOf,
   unpacked,
   unsubscribedOf,
-} from "../../../src/gateways/peek/sliding/subscriptions.ts";
+} from "../../../src/peek/sliding/subscriptions.ts";
 import type { RoomId, UserId } from "../../../src/model/ids.ts";
 import { stringAt, type JsonObject, type JsonValue } from "../../../src/model/json.ts";
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mergedSync, outlineOf } from "../../../src/gateways/peek/msc2753/merge.ts";
+import { mergedSync, outlineOf } from "../../../src/peek/msc2753/merge.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 import { isJsonObject, type JsonObject } from "../../../src/model/json.ts";
 

@@ -1,7 +1,7 @@
 import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { headOf } from "../../../src/gateways/peek/msc2753/holes.ts";
+import { headOf } from "../../../src/peek/msc2753/holes.ts";
 import {
   isOurToken,
   MAX_PLACES,
@@ -9,7 +9,7 @@ import {
   tokenOf,
   withoutOurTokens,
   type Place,
-} from "../../../src/gateways/peek/msc2753/token.ts";
+} from "../../../src/peek/msc2753/token.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 
 const place = fc.record({

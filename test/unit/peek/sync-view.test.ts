@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { peekFilter } from "../../../src/gateways/peek/msc2753/filter.ts";
-import type { RoomRest } from "../../../src/gateways/peek/msc2753/contracts.ts";
-import type { Places } from "../../../src/gateways/peek/msc2753/token.ts";
-import { PeekView, type ViewParts } from "../../../src/gateways/peek/msc2753/view.ts";
+import { peekFilter } from "../../../src/peek/msc2753/filter.ts";
+import type { RoomRest } from "../../../src/peek/msc2753/contracts.ts";
+import type { Places } from "../../../src/peek/msc2753/token.ts";
+import { PeekView, type ViewParts } from "../../../src/peek/msc2753/view.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";

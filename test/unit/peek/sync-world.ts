@@ -1,15 +1,15 @@
-import type { EventsPage, PeekedRooms } from "../../../src/gateways/peek/msc2753/contracts.ts";
-import { peekFilter } from "../../../src/gateways/peek/msc2753/filter.ts";
-import { RoomNews } from "../../../src/gateways/peek/msc2753/news.ts";
-import { positionOf, tokenOf, type Places } from "../../../src/gateways/peek/msc2753/token.ts";
-import { PeekView, type ViewParts } from "../../../src/gateways/peek/msc2753/view.ts";
+import type { EventsPage, PeekedRooms } from "../../../src/peek/msc2753/contracts.ts";
+import { peekFilter } from "../../../src/peek/msc2753/filter.ts";
+import { RoomNews } from "../../../src/peek/msc2753/news.ts";
+import { positionOf, tokenOf, type Places } from "../../../src/peek/msc2753/token.ts";
+import { PeekView, type ViewParts } from "../../../src/peek/msc2753/view.ts";
 import type { JournalEntry } from "../../../src/ledger/journal.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
 import { below, Graph, type Node } from "./sync-graph.ts";
-import { Signal } from "../../../src/model/signal.ts";
+import { Signal } from "../../../src/concurrency/signal.ts";
 import { ManualClock } from "../../support/clock.ts";
 
 export const LIMIT = 3;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { afterStrike, type CoolDownCode, type Strikes } from "../../../src/model/cool-down.ts";
+import { afterStrike, type CoolDownCode, type Strikes } from "../../../src/policy/cool-down.ts";
 import { START } from "../../support/clock.ts";
 
 const MINUTE = 60_000;

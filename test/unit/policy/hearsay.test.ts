@@ -9,7 +9,7 @@ import { Policy } from "../../../src/policy/policy.ts";
 import type { RoomLook } from "../../../src/policy/question.ts";
 import type { PolicyRule } from "../../../src/policy/rule.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";
-import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../../src/app/stores.ts";
 import { NO_LIMITS, PLENTY } from "../../support/attending.ts";
 import { ManualClock } from "../../support/clock.ts";
 import { ALICE, OWN, REMOTE, ROOM } from "../../support/events.ts";

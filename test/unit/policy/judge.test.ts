@@ -8,9 +8,9 @@ import type { Shortage } from "../../../src/policy/budgets.ts";
 import { COOL_DOWN_CODES, type CoolDown, type CoolDownCode } from "../../../src/policy/cool-downs.ts";
 import { findings, judge } from "../../../src/policy/judge.ts";
 import type { Question, RoomLook } from "../../../src/policy/question.ts";
-import { OBJECTIONS } from "../../../src/policy/objections.ts";
-import { BUDGET_KINDS, type BudgetKind } from "../../../src/policy/payers.ts";
-import { ROOM_VERSION } from "../../../src/policy/peekable/version.ts";
+import { OBJECTIONS } from "../../../src/policy/checks.ts";
+import { BUDGET_KINDS, type BudgetKind } from "../../../src/policy/budget-subjects.ts";
+import { ROOM_VERSION } from "../../../src/auth/version.ts";
 import { ENTITY_KINDS, type EntityKind, type PolicyRule, type Standing } from "../../../src/policy/rule.ts";
 
 const OPEN: RoomLook = { joinRule: "public", worldReadable: false, joinedMembers: 10, version: "11", encryption: null };

@@ -14,7 +14,7 @@ import { Pointers } from "../../../src/policy/pointers.ts";
 import { Policy } from "../../../src/policy/policy.ts";
 import type { PolicyRule } from "../../../src/policy/rule.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";
-import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../../src/app/stores.ts";
 import { ManualClock } from "../../support/clock.ts";
 import { PUBLIC } from "../../support/attending.ts";
 import { OWN } from "../../support/events.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { AliasLookups } from "../../../src/leases/lookups.ts";
+import { AliasLookups } from "../../../src/attendance/leases/lookups.ts";
 import type { RoomAlias, RoomId, ServerName } from "../../../src/model/ids.ts";
 import { Pointers } from "../../../src/policy/pointers.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";

@@ -4,7 +4,7 @@ import type { Grant } from "../../../src/model/tenant.ts";
 import { MAX_GRANTS } from "../../../src/policy/grants.ts";
 import { Tenants, type TenantWish } from "../../../src/policy/tenants.ts";
 import { compileExpression } from "../../../src/platform/expressions.ts";
-import { SqliteStorage } from "../../../src/storage/sqlite/storage.ts";
+import { SqliteStorage } from "../../../src/app/stores.ts";
 import { ManualClock, seededRandom, START } from "../../support/clock.ts";
 import { OTHER_ROOM, OWN, ROOM } from "../../support/events.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ROOM_VERSION } from "../../../src/policy/peekable/version.ts";
+import { ROOM_VERSION } from "../../../src/auth/version.ts";
 import { checkUpgrade, type RoomToMove } from "../../../src/policy/upgrade-check.ts";
 
 const OPEN: RoomToMove = {

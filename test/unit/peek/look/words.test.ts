@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Askers } from "../../../../src/gateways/peek/look/contracts.ts";
-import { AskersWords } from "../../../../src/gateways/peek/look/words.ts";
+import type { Askers } from "../../../../src/peek/shared/contracts.ts";
+import { AskersWords } from "../../../../src/peek/shared/words.ts";
 import type { UserId } from "../../../../src/model/ids.ts";
 import { ManualClock } from "../../../support/clock.ts";
 

@@ -1,11 +1,11 @@
-import type { ReaderRooms, StrangersPage } from "../../../../src/gateways/peek/look/contracts.ts";
-import { SharedLook } from "../../../../src/gateways/peek/look/look.ts";
-import type { EventsPage, PagePosition } from "../../../../src/gateways/peek/msc2753/contracts.ts";
-import type { Newest } from "../../../../src/gateways/peek/msc2753/news.ts";
+import type { ReaderRooms, StrangersPage } from "../../../../src/peek/shared/contracts.ts";
+import { SharedLook } from "../../../../src/peek/shared/look.ts";
+import type { EventsPage, PagePosition } from "../../../../src/peek/msc2753/contracts.ts";
+import type { Newest } from "../../../../src/peek/msc2753/news.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
 import type { EventId, RoomId, UserId } from "../../../../src/model/ids.ts";
 import { stringAt, type JsonObject } from "../../../../src/model/json.ts";
-import { Signal } from "../../../../src/model/signal.ts";
+import { Signal } from "../../../../src/concurrency/signal.ts";
 import { ManualClock } from "../../../support/clock.ts";
 
 export const ROOM = "!a:x" as RoomId;

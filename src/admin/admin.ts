@@ -1,0 +1,72 @@
+import type { ServerName, TenantId, UserId } from "../model/ids.ts";
+import type { Tenant } from "../model/tenant.ts";
+import type { Clock } from "../model/clock.ts";
+import type { Keeper } from "../attendance/keeper.ts";
+import type { Journal } from "../ledger/journal.ts";
+import type { Restored } from "../ledger/openings.ts";
+import type { History } from "../ledger/retention.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { LeaseDesk, LeaseStore } from "../attendance/leases/desk.ts";
+import type { Delivery } from "../ledger/comparing/delivery.ts";
+import type { Aliases } from "../attendance/leases/target.ts";
+import type { RoomLooker } from "../policy/room-summaries.ts";
+import type { Registration } from "../platform/registration.ts";
+import type { TenantPinger, Tenants, TenantTokens } from "../policy/tenants.ts";
+import type { AuditReads, KeptAliases, RoomOverview, TenantDeliveries } from "./contracts.ts";
+import type { GuardParts } from "./guard.ts";
+
+/** Counts since the start, for the status. */
+export interface IntakeTally {
+  readonly transactions: number;
+  readonly events: number;
+  readonly duplicates: number;
+  readonly setAside: number;
+  /** When the newest transaction came; null for none yet. */
+  readonly lastAt: number | null;
+  /** The newest ping that had an ID: whoever has the homeserver ping us can tell whether it came to us. */
+  readonly lastPing: { readonly transactionId: string; readonly at: number } | null;
+}
+
+/** What the admin API is built of. */
+export interface AdminParts {
+  readonly token: string;
+  /** Names of this machine and of the listener. */
+  readonly hosts: readonly string[];
+  readonly version: string;
+  readonly own: UserId;
+  readonly homeserver: { readonly url: string; readonly serverName: ServerName };
+  readonly clock: Clock;
+  readonly startedAt: number;
+  /** Why we are not ready; null once we are. */
+  readonly notReadyBecause: () => string | null;
+  /** What is known of a backup that was restored before this start; null for none. */
+  readonly restored: Restored | null;
+  /** When a tenant's sync last began anew, and why; null where it did not since the start. */
+  readonly missedBy: (tenant: TenantId) => { readonly at: number; readonly why: string } | null;
+  readonly intake: () => IntakeTally;
+  /** Events that were read back because the homeserver lost them. */
+  readonly lateEvents: () => number;
+  readonly delivery: () => Delivery;
+  /** What holds for invites of the pseudouser that are for no tenant. */
+  readonly ownInvites: () => "blocked" | "declined" | "kept";
+  readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly ledger: Ledger;
+  readonly journal: Journal;
+  readonly history: History;
+  readonly overview: RoomOverview;
+  readonly leases: LeaseStore;
+  readonly desk: LeaseDesk;
+  readonly keeper: Pick<Keeper, "untilPresent">;
+  readonly aliases: Aliases;
+  readonly keptAliases: KeptAliases;
+  readonly looker: RoomLooker;
+  readonly tenants: Tenants;
+  readonly deliveries: TenantDeliveries;
+  readonly pinger: TenantPinger;
+  readonly guard: GuardParts;
+  readonly audit: AuditReads;
+  /** Writes a copy of the database to a new file. */
+  readonly backup: (path: string) => Promise<{ readonly bytes: number }>;
+  /** The registration file's content for a tenant. */
+  readonly registrationOf: (tenant: Tenant, tokens: TenantTokens) => Registration;
+}

@@ -1,0 +1,83 @@
+import type { RoomAlias, RoomId } from "../model/ids.ts";
+import type { Budget, Budgets } from "../policy/budgets.ts";
+import type { CoolDowns } from "../policy/cool-downs.ts";
+import type { Limits } from "../policy/question.ts";
+import { BUDGET_KINDS, budgetsOf, type BudgetKind, type JoinBudgets } from "../policy/budget-subjects.ts";
+import type { Pointers } from "../policy/pointers.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { AttendedRooms } from "../policy/inputs.ts";
+import type { Rules } from "../policy/rules.ts";
+import type { StatusAnswer } from "./api/daemon.ts";
+
+type Caps = StatusAnswer["policy"];
+
+/** What the configuration says of policy, as it is now. */
+export interface GuardConfig extends Limits, JoinBudgets {
+  readonly maxEventRate: number;
+  readonly ownInvites: string;
+  readonly lists: readonly string[];
+}
+
+export interface CoolDownReads extends CoolDowns {
+  /** How many rooms are kept away from now, by the reason. */
+  counts(now: number): Promise<Readonly<Record<string, number>>>;
+}
+
+/** What the operator sees of policy, and sets. */
+export interface GuardParts {
+  readonly config: () => GuardConfig;
+  readonly policy: Pick<Policy, "explain">;
+  readonly rules: Rules;
+  readonly budgets: Budgets<BudgetKind>;
+  readonly attended: AttendedRooms;
+  readonly coolDowns: CoolDownReads;
+  /** The policy lists whose rooms are known, and when each was last read since the start. */
+  readonly lists: () => readonly {
+    readonly room: RoomId;
+    readonly readAt: number | null;
+    readonly failures: number;
+    /** Where the alias points by which it is configured, if elsewhere. */
+    readonly moved: { readonly alias: RoomAlias; readonly to: RoomId } | null;
+  }[];
+  readonly pointers: Pick<Pointers, "seen">;
+}
+
+/** Payers that are told of, by budget: those that have the least left. */
+const SHOWN = 10;
+
+/** How near policy is to its caps, for the status. */
+export async function guardJson(parts: GuardParts, now: number): Promise<Caps> {
+  const { maxRooms, maxJoinsUnderWay } = parts.config();
+  const { others, underWay } = await parts.attended.counts(null);
+  return {
+    rooms_attended: others,
+    max_rooms: maxRooms,
+    joins_under_way: underWay,
+    max_joins_under_way: maxJoinsUnderWay,
+    budgets: budgetsJson(parts),
+    cool_downs: await parts.coolDowns.counts(now),
+  };
+}
+
+/** The budgets, each with the levels of those payers who have not all of theirs. */
+export function budgetsJson({ config, budgets }: Pick<GuardParts, "config" | "budgets">): Caps["budgets"] {
+  const whole = budgetsOf(config());
+  const levels = budgets.levels(SHOWN);
+  return BUDGET_KINDS.map((kind) => {
+    const { joins, per }: Budget = whole[kind];
+    const payers = levels.filter(({ payer }) => payer.kind === kind);
+    return {
+      budget: kind,
+      joins,
+      per_ms: per,
+      levels: payers.map(({ payer, left }) => ({ payer: payer.name, left: Math.floor(left * 100) / 100 })),
+    };
+  });
+}
+
+/** What part of a budget the poorest payer of each kind has left. */
+export function budgetsLeft(budgets: Budgets<BudgetKind>): ReadonlyMap<BudgetKind, number> {
+  const left = new Map<BudgetKind, number>(BUDGET_KINDS.map((kind) => [kind, 1]));
+  for (const level of budgets.levels(1)) left.set(level.payer.kind, level.left / level.of);
+  return left;
+}

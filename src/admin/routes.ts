@@ -1,0 +1,126 @@
+import type { FastifyInstance } from "fastify";
+import { EmissaryError } from "../model/errors.ts";
+import { isSameSecret, tokensOf } from "../http/bearer.ts";
+import { refusePath, serve } from "../http/server.ts";
+import type { AdminParts } from "./admin.ts";
+import { aliasHandlers } from "./aliases.ts";
+import type { StatusAnswer } from "./api/daemon.ts";
+import { openApi } from "./api/openapi.ts";
+import { guardJson } from "./guard.ts";
+import { serveHandlers } from "./handlers.ts";
+import { requireOwnHost } from "./hosts.ts";
+import { nextOf } from "./page.ts";
+import { policyHandlers } from "./policy.ts";
+import { roomHandlers } from "./rooms.ts";
+import { allDeliveriesJson, tenantDeliveryHandlers } from "./tenant-delivery.ts";
+import { tenantHandlers } from "./tenants.ts";
+import { upgradeCheckHandlers } from "./upgrade-check.ts";
+
+/** What anybody who reaches the listener may ask. */
+const OPEN: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
+
+/** The operator's API, for the CLI and other tools: JSON below /_emissary/v1 with the admin token; health and metrics without. */
+export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
+  // By the route that was found, not by the spelling of the URL, and closed unless it is named here.
+  server.addHook("onRequest", async (request) => {
+    const { header } = tokensOf(request.raw);
+    if (header === null || !isSameSecret(header, parts.token)) requireOwnHost(request, parts.hosts);
+    if (OPEN.has(request.routeOptions.url ?? "")) return;
+    if (header === null) throw new EmissaryError("missing-token", "The request has no token: admin.token is expected.");
+    if (!isSameSecret(header, parts.token)) throw new EmissaryError("unknown-token", "The token is not admin.token.");
+  });
+
+  serve(server, "/health", { GET: async () => ({ status: "alive" }) });
+  serve(server, "/ready", {
+    GET: async () => {
+      const reason = parts.notReadyBecause();
+      if (reason !== null) throw new EmissaryError("not-ready", reason);
+      return { status: "ready" };
+    },
+  });
+  serve(server, "/metrics", {
+    GET: async (_request, reply) => {
+      const { contentType, text } = await parts.metricsText();
+      return reply.header("content-type", contentType).send(text);
+    },
+  });
+
+  serveHandlers(server, {
+    status: () => status(parts),
+    async audit({ query: { before, limit } }) {
+      const entries = await parts.audit.newest(before, limit);
+      return {
+        entries: entries.map(({ roomId, ...entry }) => ({ ...entry, room_id: roomId })),
+        next: nextOf(entries, limit, ({ id }) => id),
+      };
+    },
+    // Written by the daemon, where it runs and with its rights; so the path is one of its own machine.
+    backup: async ({ body: { path } }) => ({ path, ...(await parts.backup(path)) }),
+    openapi: async () => openApi(parts.version),
+    ...roomHandlers(parts),
+    ...upgradeCheckHandlers(parts),
+    ...aliasHandlers(parts),
+    ...policyHandlers(parts),
+    ...tenantHandlers(parts),
+    ...tenantDeliveryHandlers(parts),
+  });
+  server.setNotFoundHandler(refusePath);
+}
+
+async function status(parts: AdminParts): Promise<StatusAnswer> {
+  const { phases, leases, loading } = await parts.overview.totals();
+  const { first, last } = await parts.journal.bounds();
+  const extent = await parts.history.extent();
+  const intake = parts.intake();
+  const reason = parts.notReadyBecause();
+  const delivery = parts.delivery();
+  return {
+    version: parts.version,
+    pseudouser: parts.own,
+    ready: reason === null,
+    not_ready_because: reason,
+    uptime_ms: parts.clock.now() - parts.startedAt,
+    homeserver: { url: parts.homeserver.url, server_name: parts.homeserver.serverName },
+    restored:
+      parts.restored === null ? null : { written_until: parts.restored.from, lost_until: parts.restored.lostUntil },
+    rooms: {
+      present: phases["present"] ?? 0,
+      joining: phases["joining"] ?? 0,
+      leaving: phases["leaving"] ?? 0,
+      refused: phases["refused"] ?? 0,
+      loading,
+    },
+    leases,
+    journal: {
+      ...(last === 0 ? { first_seq: null, last_seq: null } : { first_seq: first, last_seq: last }),
+      bytes: parts.history.bytes,
+      oldest_at: extent.journalOldestAt,
+      held_by: parts.history.laggards.map(({ consumer, seq, behind, since }) => ({
+        consumer,
+        seq,
+        events_behind: behind,
+        unread_since: since,
+      })),
+    },
+    audit: {
+      entries: parts.history.auditEntries(extent),
+      bytes: parts.history.auditBytes,
+      oldest_at: extent.auditOldestAt,
+    },
+    intake: {
+      transactions: intake.transactions,
+      events: intake.events,
+      duplicates: intake.duplicates,
+      set_aside: intake.setAside,
+      late: parts.lateEvents(),
+      last_at: intake.lastAt,
+    },
+    last_ping:
+      intake.lastPing === null ? null : { transaction_id: intake.lastPing.transactionId, at: intake.lastPing.at },
+    delivery: delivery.state === "flowing" ? { state: "flowing", since: null, cause: null } : delivery,
+    own_invites: parts.ownInvites(),
+    tenants: parts.tenants.all().length,
+    tenant_deliveries: await allDeliveriesJson(parts),
+    policy: await guardJson(parts.guard, parts.clock.now()),
+  };
+}

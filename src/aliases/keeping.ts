@@ -1,0 +1,202 @@
+import type { Pace } from "../concurrency/throttle.ts";
+import type { Keeper } from "../attendance/keeper.ts";
+import type { LeaseDesk } from "../attendance/leases/desk.ts";
+import type { SweepProgress } from "./alias.ts";
+import type { Clock, Random } from "../model/clock.ts";
+import type { RoomEvent } from "../model/event.ts";
+import { EmissaryError, sentenceOf } from "../model/errors.ts";
+import { serverOf, type RoomAlias, type RoomId, type UserId } from "../model/ids.ts";
+import type { Logger } from "../model/logger.ts";
+import { Signal } from "../concurrency/signal.ts";
+import { workUntil } from "../concurrency/worker.ts";
+import type { AliasDirectory, AliasStore } from "./contracts.ts";
+import type { AliasOptions } from "./decide.ts";
+import { mentionIn } from "./mentions.ts";
+import { MentionQueue } from "./mention-queue.ts";
+import { Patience } from "../concurrency/retrying-throttle.ts";
+import { again, sweep } from "./sweep.ts";
+import { AliasVerifier, holderOf } from "./verifier.ts";
+
+export interface AliasParts {
+  readonly own: UserId;
+  readonly store: AliasStore;
+  readonly directory: AliasDirectory;
+  readonly desk: LeaseDesk;
+  readonly keeper: Pick<Keeper, "untilPresent">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly options: AliasOptions;
+  readonly stopping: AbortSignal;
+}
+
+/** Questions a second: for aliases that events name, and in a sweep. */
+const MENTIONED_PER_SECOND = 2;
+const SWEPT_PER_SECOND = 10;
+/** A sweep that the homeserver broke off is made again after this. */
+const BROKEN_OFF_MS = 10 * 60_000;
+/** What was refused for now only is not asked for again before this. */
+const SOONEST_AGAIN_MS = 60_000;
+/** The longest sleep without looking: the clock may jump while we sleep. */
+const LONGEST_SLEEP_MS = 60_000;
+/** Read at once. */
+const PAGE = 200;
+/** Aliases of one room that are looked at when it changes; and rooms that have changed and wait. */
+const MAX_OF_ROOM = 100;
+const MAX_CHANGED = 1_000;
+
+/**
+ * Keeps alive the rooms that aliases of our server point to (matrix-doc#534): each such alias has a lease in its room. Events tell of
+ * aliases at once, sweeps find the rest; where an alias points is always asked of the directory.
+ */
+export class AliasKeeping {
+  readonly verifier: AliasVerifier;
+  readonly patience: Patience;
+  readonly #parts: AliasParts;
+  readonly #queue: MentionQueue;
+  readonly #mentioned: Pace;
+  readonly #swept: Pace;
+  readonly #asked = new Signal();
+  #isAsked = true;
+  #progress: SweepProgress = { running: false, finishedAt: null, failure: null, nextAt: null };
+  /** Rooms of which an event says that their aliases may have changed. */
+  readonly #changed = new Set<RoomId>();
+
+  constructor(parts: AliasParts) {
+    this.#parts = parts;
+    this.#queue = new MentionQueue(parts.clock);
+    this.patience = new Patience(parts.clock, parts.random, parts.stopping);
+    this.#mentioned = this.patience.pace(MENTIONED_PER_SECOND);
+    this.#swept = this.patience.pace(SWEPT_PER_SECOND);
+    this.verifier = new AliasVerifier({ ...parts, patience: this.patience });
+  }
+
+  get isOn(): boolean {
+    return this.#parts.options.keep;
+  }
+
+  get progress(): SweepProgress {
+    return this.#progress;
+  }
+
+  /** The pace of what the operator asks for. */
+  get pace(): Pace {
+    return this.#swept;
+  }
+
+  /** Takes note of what new events say. Nothing waits for it, and beyond a bound it forgets. */
+  heard(events: readonly RoomEvent[]): void {
+    if (!this.isOn) return;
+    const { own } = this.#parts;
+    for (const event of events) {
+      const mention = mentionIn(event, serverOf(own));
+      if (mention === null) continue;
+      if (this.#changed.size < MAX_CHANGED) this.#changed.add(mention.roomId);
+      this.#queue.add(mention.aliases);
+      this.#queue.added.notify();
+    }
+  }
+
+  /** Has a sweep begin, or another one after the one under way. */
+  sweepNow(): void {
+    this.#isAsked = true;
+    this.#asked.notify();
+  }
+
+  /** Works until we are stopped. */
+  async run(): Promise<void> {
+    if (!this.isOn) return this.#giveUp();
+    await Promise.all([this.#hearEvents(), this.#sweepForever()]);
+  }
+
+  /** Aliases are not kept any more: what was taken for them is given back. */
+  async #giveUp(): Promise<void> {
+    const { store, desk, log, stopping } = this.#parts;
+    try {
+      for (let after: number | null = 0; after !== null && !stopping.aborted;) {
+        const leases = await store.leases(after, PAGE);
+        for (const { roomId, alias } of leases) await desk.release(roomId, holderOf(alias));
+        after = leases.at(-1)?.id ?? null;
+      }
+    } catch (error) {
+      log.error("aliases.failed", { error });
+    }
+  }
+
+  async #hearEvents(): Promise<void> {
+    const { log, stopping, clock, store } = this.#parts;
+    await workUntil(stopping, {
+      round: async () => {
+        const changed = [...this.#changed];
+        this.#changed.clear();
+        for (const roomId of changed) this.#queue.add(await store.ofRoom(roomId, MAX_OF_ROOM));
+        const next = this.#queue.next();
+        if (next.alias === null) return next.wait;
+        await this.#verifyMentioned(next.alias);
+        return 0;
+      },
+      signals: [this.#queue.added],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("aliases.failed", { error }),
+      clock,
+    });
+  }
+
+  async #verifyMentioned(alias: RoomAlias): Promise<void> {
+    try {
+      await this.verifier.verify(alias, "event", this.#mentioned);
+    } catch (error) {
+      if (!(error instanceof EmissaryError) || error.code === "internal") throw error;
+      if (!this.#parts.stopping.aborted) this.#parts.log.warn("aliases.not-verified", { alias, reason: error.message });
+    }
+  }
+
+  async #sweepForever(): Promise<void> {
+    const { clock, log, stopping, options } = this.#parts;
+    let sweepAt = clock.now();
+    let againAt = Infinity;
+    const round = async (): Promise<number> => {
+      const now = clock.now();
+      if (this.#isAsked || Math.min(sweepAt, againAt) <= now) {
+        const isWhole = this.#isAsked || sweepAt <= now;
+        this.#isAsked = false;
+        const isDone = await this.#round(isWhole);
+        if (isWhole) sweepAt = clock.now() + (isDone ? options.sweep : Math.min(options.sweep, BROKEN_OFF_MS));
+        const { retryAfter } = this.verifier;
+        againAt = retryAfter === null ? Infinity : clock.now() + Math.max(retryAfter, SOONEST_AGAIN_MS);
+      }
+      // A clock that was set back would put the next one off.
+      sweepAt = Math.min(sweepAt, clock.now() + options.sweep);
+      this.#progress = { ...this.#progress, running: false, nextAt: sweepAt };
+      return Math.min(sweepAt, againAt) - clock.now();
+    };
+    const failed = (error: unknown): void => log.error("aliases.failed", { error });
+    await workUntil(stopping, { round, signals: [this.#asked], longest: LONGEST_SLEEP_MS, failed, clock });
+  }
+
+  /** A sweep, or another look at what was refused for now only. False where it was broken off. */
+  async #round(isWhole: boolean): Promise<boolean> {
+    const { clock, log, stopping } = this.#parts;
+    const parts = { ...this.#parts, verifier: this.verifier, patience: this.patience };
+    this.#progress = { ...this.#progress, running: isWhole };
+    this.verifier.begin();
+    try {
+      if (!isWhole) {
+        await again(parts, this.#swept);
+        return true;
+      }
+      const aliases = await sweep(parts, this.#swept);
+      this.#progress = { ...this.#progress, finishedAt: clock.now(), failure: null };
+      log.info("aliases.swept", { aliases });
+      return true;
+    } catch (error) {
+      if (stopping.aborted) return false;
+      const failure = sentenceOf(error);
+      this.#progress = { ...this.#progress, failure };
+      if (error instanceof EmissaryError && error.code !== "internal")
+        log.warn("aliases.sweep-failed", { reason: failure });
+      else log.error("aliases.failed", { error });
+      return false;
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import type { Pace } from "../concurrency/throttle.ts";
+import { EmissaryError } from "../model/errors.ts";
+import { serverOf, type RoomAlias, type RoomId, type UserId } from "../model/ids.ts";
+import type { AliasDirectory, AliasStore, RoomPage } from "./contracts.ts";
+import { AT_ONCE, type Patience } from "../concurrency/retrying-throttle.ts";
+import { MAX_ALIASES, type AliasVerifier } from "./verifier.ts";
+
+/** Rows read at once. */
+const PAGE = 200;
+/** Of a list of rooms no more is read than this. */
+const MAX_ROOMS = 100_000;
+
+export interface SweepParts {
+  readonly own: UserId;
+  readonly store: AliasStore;
+  readonly directory: AliasDirectory;
+  readonly verifier: AliasVerifier;
+  readonly patience: Patience;
+}
+
+/**
+ * Looks at all aliases there are: those that are known, those that have a lease, and those that the lists of rooms name.
+ * @returns how many aliases were looked at
+ * @throws EmissaryError where the homeserver fails for longer than a moment; what was not looked at stands as it did
+ */
+export async function sweep(parts: SweepParts, pace: Pace): Promise<number> {
+  const seen = new Set<RoomAlias>();
+  const aliases = aliasesOf(parts, pace);
+  let isBroken = false;
+  const work = async (): Promise<void> => {
+    while (!isBroken) {
+      const next = await aliases.next();
+      if (next.done === true) return;
+      if (seen.has(next.value) || seen.size >= 2 * MAX_ALIASES) continue;
+      seen.add(next.value);
+      await verified(parts, next.value, pace);
+    }
+  };
+  const workers = Array.from({ length: AT_ONCE }, () =>
+    work().catch((error: unknown) => {
+      isBroken = true;
+      throw error;
+    }),
+  );
+  await Promise.allSettled(workers);
+  await Promise.all(workers);
+  return seen.size;
+}
+
+/** Looks again at those that were refused for now only. @throws EmissaryError likewise */
+export async function again(parts: SweepParts, pace: Pace): Promise<void> {
+  for (let after: RoomAlias | null = null; ;) {
+    const lines = await parts.store.page(after, PAGE);
+    for (const { known, isHeld } of lines) {
+      const { alias, state, code } = known;
+      const isPassing = state === "unknown" && (code === "busy" || code?.startsWith("budget-") === true);
+      if (isPassing && !isHeld) await verified(parts, alias, pace);
+    }
+    after = lines.at(-1)?.known.alias ?? null;
+    if (after === null) return;
+  }
+}
+
+/** A refusal that is about one alias alone is not to keep the sweep from the others. */
+async function verified({ verifier }: SweepParts, alias: RoomAlias, pace: Pace): Promise<void> {
+  try {
+    await verifier.verify(alias, "sweep", pace);
+  } catch (error) {
+    if (!(error instanceof EmissaryError) || error.code !== "refused-by-homeserver") throw error;
+  }
+}
+
+async function* aliasesOf(parts: SweepParts, pace: Pace): AsyncGenerator<RoomAlias, void> {
+  for await (const alias of allOf(parts, pace)) if (serverOf(alias) === serverOf(parts.own)) yield alias;
+}
+
+async function* allOf({ store, directory, patience }: SweepParts, pace: Pace): AsyncGenerator<RoomAlias, void> {
+  for (let after: RoomAlias | null = null; ;) {
+    const lines = await store.page(after, PAGE);
+    for (const { known } of lines) yield known.alias;
+    after = lines.at(-1)?.known.alias ?? null;
+    if (after === null) break;
+  }
+  // A lease without a row is what a crash between the two leaves.
+  for (let after: number | null = 0; after !== null;) {
+    const leases = await store.leases(after, PAGE);
+    for (const { alias } of leases) yield alias;
+    after = leases.at(-1)?.id ?? null;
+  }
+  for await (const { alias } of roomsOf((from) => patience.ask(pace, () => directory.listed(from)))) {
+    if (alias !== null) yield alias;
+  }
+  for (let after: RoomId | null = null; ;) {
+    const rooms = await store.attended(after, PAGE);
+    for (const roomId of rooms) yield* await patience.ask(pace, () => directory.aliasesOf(roomId));
+    after = rooms.at(-1) ?? null;
+    if (after === null) break;
+  }
+  const { all } = directory;
+  if (all === null) return;
+  for await (const { roomId, alias } of roomsOf((from) => patience.ask(pace, () => all.rooms(from)))) {
+    if (alias !== null) yield alias;
+    yield* await patience.ask(pace, () => all.aliasesOf(roomId));
+  }
+}
+
+async function* roomsOf(
+  page: (from: string | null) => Promise<RoomPage>,
+): AsyncGenerator<RoomPage["rooms"][number], void> {
+  let read = 0;
+  let from: string | null = null;
+  do {
+    const { rooms, next }: RoomPage = await page(from);
+    yield* rooms;
+    read += rooms.length;
+    // A page that names itself, or is empty, would be read for ever.
+    from = next === from || rooms.length === 0 ? null : next;
+  } while (from !== null && read < MAX_ROOMS);
+}

@@ -1,0 +1,204 @@
+import { FunctionalMember } from "../attendance/functional-member.ts";
+import { Keeper } from "../attendance/keeper.ts";
+import { RoomLoader } from "../ledger/loading/loader.ts";
+import { StandIns } from "../attendance/stand-ins.ts";
+import { HomeserverMoves } from "../attendance/homeserver/moves.ts";
+import { HomeserverServiceMembers } from "../attendance/homeserver/service-members.ts";
+import { HomeserverStandIns } from "../attendance/homeserver/stand-ins.ts";
+import { HomeserverTombstones } from "../attendance/upgrades/homeserver-tombstones.ts";
+import { HomeserverAnswers } from "../ledger/comparing/homeserver-queries.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import { Floods } from "../attendance/leases/floods.ts";
+import { Followers } from "../attendance/upgrades/followers.ts";
+import { Reviewer } from "../attendance/leases/reviewer.ts";
+import { Upgrades } from "../attendance/upgrades/upgrades.ts";
+import type { RoomEvent } from "../model/event.ts";
+import { Signal } from "../concurrency/signal.ts";
+import type { Config } from "../platform/config/config.ts";
+import { FloodMeter } from "../policy/flood.ts";
+import { DeliveryWatch, type Delivery } from "../ledger/comparing/delivery.ts";
+import { Holes } from "../ledger/comparing/holes.ts";
+import { Timelines } from "../ledger/comparing/timelines.ts";
+import { reconcileForever, type ReconcilerParts } from "../ledger/comparing/reconciler.ts";
+import type { Guard } from "./policy.ts";
+import type { Shared } from "./shared.ts";
+
+/** What has the pseudouser be in rooms and out of them, and the ledger hold what is true of these. */
+export class Presence {
+  readonly keeper: Keeper;
+  readonly standIns: StandIns;
+  readonly #shared: Shared;
+  readonly #reviewer: Reviewer;
+  readonly #upgrades: Upgrades;
+  readonly #floods: Floods;
+  readonly #loader: RoomLoader;
+  readonly #watch: DeliveryWatch;
+  readonly #reconciler: ReconcilerParts;
+  #lateEvents = 0;
+
+  /** @param attendance the section as it is now */
+  constructor(shared: Shared, guard: Guard, recorder: Recorder, attendance: () => Config["attendance"]) {
+    const { config, own, storage, client, states, metrics, clock, random, log } = shared;
+    const { policy, rules, tenants, desk, refusals, refused } = guard;
+    this.#shared = shared;
+    const moves = new HomeserverMoves(client);
+    this.standIns = new StandIns({
+      own,
+      store: storage.standIns,
+      moves: new HomeserverStandIns(client),
+      ledger: storage.ledger,
+      leases: storage.leases,
+      tenants,
+      clock,
+      log,
+    });
+    this.keeper = new Keeper({
+      standIns: this.standIns,
+      store: storage.attendance,
+      moves,
+      policy,
+      desk,
+      recorder,
+      clock,
+      random,
+      log,
+      refused,
+      visits: storage.visits,
+      options: { ...config.attendance, maxRooms: config.policy.maxRooms },
+    });
+    const { stepped } = this.keeper;
+    this.#reviewer = new Reviewer({
+      store: storage.reviews,
+      policy,
+      committed: recorder.committed,
+      stepped,
+      rules: rules.changed,
+      tenants: tenants.changed,
+      ended: desk.changed,
+      refused,
+      clock,
+      log,
+    });
+    this.#floods = new Floods({
+      meter: new FloodMeter(config.policy.maxEventRate, own),
+      store: storage.reviews,
+      weighing: policy.weighing,
+      ended: desk.changed,
+      refused,
+      flooded: () => metrics.roomsFlooded.inc(),
+      clock,
+      log,
+    });
+    const loaded = new Signal();
+    this.#upgrades = new Upgrades({
+      store: storage.upgrades,
+      ledger: storage.ledger,
+      tombstones: new HomeserverTombstones(client),
+      followers: new Followers({
+        store: storage.upgrades,
+        policy,
+        tenants,
+        refusals,
+        moved: desk.changed,
+        clock,
+        log,
+      }),
+      desk,
+      refusals,
+      signals: [recorder.ownChanged, loaded],
+      clock,
+      log,
+    });
+    this.#loader = new RoomLoader({
+      loads: storage.loads,
+      states,
+      functionalMember: new FunctionalMember({
+        members: new HomeserverServiceMembers(client),
+        store: storage.attendance,
+        own,
+        isWanted: () => attendance().functionalMember,
+        clock,
+        log,
+      }),
+      own,
+      clock,
+      random,
+      log,
+      repaired: (differences) => metrics.repaired.inc({ what: "rows" }, differences),
+      loaded,
+      stirred: stepped,
+    });
+    const word = new HomeserverAnswers(client, config.registration.id);
+    this.#watch = new DeliveryWatch({
+      word,
+      store: storage.reconcile,
+      clock,
+      knows: (eventId) => recorder.knows(eventId),
+    });
+    const timelines = new Timelines({
+      word,
+      store: storage.reconcile,
+      recorder,
+      watch: this.#watch,
+      clock,
+      log,
+      late: (events) => {
+        this.#lateEvents += events;
+        metrics.lateEvents.inc(events);
+      },
+    });
+    this.#reconciler = {
+      timelines,
+      holes: new Holes({ store: storage.reconcile, word, clock, log }),
+      word,
+      store: storage.reconcile,
+      moves,
+      recorder,
+      watch: this.#watch,
+      clock,
+      log,
+      stirred: stepped,
+      found: ({ unknown, gone }) => {
+        metrics.repaired.inc({ what: "room-unknown" }, unknown);
+        metrics.repaired.inc({ what: "room-gone" }, gone);
+      },
+    };
+  }
+
+  /** Whether the homeserver sends what happens. */
+  get delivery(): Delivery {
+    return this.#watch.delivery;
+  }
+
+  /** Events that the homeserver lost on their way to us and that were read back, since the start. */
+  get lateEvents(): number {
+    return this.#lateEvents;
+  }
+
+  /** Told of events that were written. */
+  heard(events: readonly RoomEvent[]): void {
+    this.#floods.count(events);
+  }
+
+  configure({ policy, attendance }: Pick<Config, "policy" | "attendance">): void {
+    this.#floods.setRate(policy.maxEventRate);
+    this.keeper.setOptions({ ...attendance, maxRooms: policy.maxRooms });
+  }
+
+  /** What it does in the background; each settles some time after the stop. */
+  async start(): Promise<readonly Promise<unknown>[]> {
+    const { stopping: abort } = this.#shared;
+    await this.keeper.start();
+    this.#loader.start();
+    return [
+      this.#reviewer.run(abort),
+      this.standIns.run(abort),
+      this.#upgrades.run(abort),
+      reconcileForever(this.#reconciler, abort),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    await this.#loader.stop();
+  }
+}

@@ -1,0 +1,279 @@
+import type { FastifyInstance } from "fastify";
+import type { Keeper } from "../attendance/keeper.ts";
+import type { StandIns } from "../attendance/stand-ins.ts";
+import type { JournalFeed } from "../tenants/feed/feed.ts";
+import type { Couriers } from "../tenants/delivery/couriers.ts";
+import type { LeaseDesk } from "../attendance/leases/desk.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import type { RoomEvent } from "../model/event.ts";
+import { KeyedMutex } from "../concurrency/keyed-mutex.ts";
+import { BytesHeld } from "../concurrency/bytes-held.ts";
+import type { TenantId } from "../model/ids.ts";
+import type { Pointers } from "../policy/pointers.ts";
+import type { RouteHealth } from "../policy/route-health.ts";
+import type { Routes } from "../policy/routes.ts";
+import type { Tenants } from "../policy/tenants.ts";
+import { AuditQueue } from "../tenants/act/checks/audit-queue.ts";
+import { WriteLanes } from "../tenants/act/checks/lane.ts";
+import { TenantRates } from "../tenants/act/checks/rate.ts";
+import { Refusals } from "../tenants/act/checks/refusals.ts";
+import { Repeats } from "../tenants/act/checks/repeats.ts";
+import { Typists } from "../tenants/act/checks/typists.ts";
+import { SharedAnnotations } from "../tenants/act/events/annotations.ts";
+import { HalfMade } from "../tenants/act/rooms/half-made.ts";
+import { actSurface } from "../tenants/act/routes.ts";
+import { LazyMembers } from "../tenants/sync/lazy-members.ts";
+import { TenantSync } from "../tenants/sync/sync.ts";
+import { Admission } from "../http/door/admission.ts";
+import { doorRoutes, passOnTo } from "../http/door/door.ts";
+import { hiddenOf } from "../peek/masked.ts";
+import type { Identity } from "../peek/contracts.ts";
+import { SharedLook } from "../peek/shared/look.ts";
+import { SharedPolls } from "../peek/shared/polls.ts";
+import { SharedRooms } from "../peek/shared/rooms.ts";
+import { AskersWords } from "../peek/shared/words.ts";
+import { Strangers } from "../peek/shared/strangers.ts";
+import { PeekChanges } from "../peek/msc2753/changes.ts";
+import { RoomNews } from "../peek/msc2753/news.ts";
+import { SlidingSync } from "../peek/sliding/sync.ts";
+import { DeviceSync, type Device } from "../peek/msc2753/sync.ts";
+import { deviceKey, Peeker } from "../peek/peeker.ts";
+import { RoutesMemory } from "../peek/routes-memory.ts";
+import { peekSurface } from "../peek/routes.ts";
+import { KnownUsers } from "../peek/users.ts";
+import { HomeserverPeekedRooms } from "../peek/homeserver/peeked-rooms.ts";
+import { HomeserverAskers, HomeserverReader } from "../peek/homeserver/reader.ts";
+import { HomeserverRoomLinks } from "../peek/homeserver/room-links.ts";
+import { HomeserverStates } from "../ledger/loading/homeserver-states.ts";
+import { HomeserverUpstream } from "../homeserver/upstream.ts";
+import { HomeserverHistory, HomeserverTokenOwners } from "../peek/homeserver/users.ts";
+import { readerOf } from "../model/reader.ts";
+import { compileExpression } from "../platform/expressions.ts";
+import { disown } from "../http/disown.ts";
+import type { Shared } from "./shared.ts";
+
+/** What the gateway shares with the rest of Emissary. */
+export interface GatewayParts extends Shared {
+  readonly feed: JournalFeed;
+  readonly recorder: Recorder;
+  readonly tenants: Tenants;
+  readonly desk: LeaseDesk;
+  readonly pointers: Pointers;
+  readonly routes: Routes;
+  readonly health: RouteHealth;
+  readonly keeper: Keeper;
+  readonly standIns: StandIns;
+  readonly couriers: Couriers;
+  /** Told of a tenant that begins its sync anew. */
+  readonly missed: (tenant: TenantId, why: string) => void;
+}
+
+const MIB = 1024 * 1024;
+/** What answers that are held to be looked through take in memory together. */
+const HELD = {
+  tenants: { common: 24 * MIB, each: 8 * MIB },
+  users: { common: 32 * MIB, each: 8 * MIB },
+} as const;
+
+/** What the gateway is told of, and what it does in the background. */
+export interface Gateway {
+  /** What it does in the background; each settles some time after the stop. */
+  readonly start: () => readonly Promise<unknown>[];
+  /** Events that were written. */
+  readonly heard: (events: readonly RoomEvent[]) => void;
+  readonly halfMade: HalfMade;
+}
+
+/** Builds the gateway's two APIs and the door before them. */
+export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gateway {
+  const { config, own, storage, openings, client, feed, missed } = parts;
+  const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
+  // As homeservers match: from the beginning, and to the end only where the expression says so.
+  const audit = new AuditQueue({
+    writer: storage.audit,
+    clock,
+    log,
+    late: (entries) => metrics.auditLate.set(entries),
+    abort: stopping,
+  });
+  const reserved = config.registration.reservedAliases.flatMap((regex) => {
+    const compiled = compileExpression(regex);
+    if ("expression" in compiled) return [compiled.expression];
+    log.warn("registration.namespace-unread", { regex, fault: compiled.fault });
+    return [];
+  });
+  const noPlace = (who: string, kind: string) => () => metrics.noPlace.inc({ who, kind });
+  const forTenants = client.of("tenants");
+  const tenantsHeld = new BytesHeld(HELD.tenants, clock, noPlace("tenant", "memory"));
+  const upstream = new HomeserverUpstream(forTenants, tenantsHeld, { device: parts.device });
+  const annotations = new SharedAnnotations({
+    store: storage.annotations,
+    recorder,
+    ledger: storage.ledger,
+    upstream,
+    own,
+    clock,
+  });
+  const halfMade = new HalfMade({
+    own,
+    store: storage.makings,
+    upstream,
+    recorder,
+    ledger: storage.ledger,
+    desk,
+    personas: storage.personas,
+    clock,
+    log,
+  });
+  const act = actSurface({
+    halfMade,
+    own,
+    tenants,
+    desk,
+    leases: storage.leases,
+    keeper,
+    standIns: parts.standIns,
+    ledger: storage.ledger,
+    journal: storage.journal,
+    openings,
+    aliases: pointers,
+    routes: parts.routes,
+    isReservedAlias: (alias) => reserved.some(({ matches }) => matches(alias)),
+    upstream,
+    audit,
+    refusals: new Refusals(audit, clock, log, stopping),
+    rates: new TenantRates(config.gateway, clock),
+    lanes: new WriteLanes(clock, stopping),
+    owners: storage.sent,
+    annotations,
+    typists: new Typists(clock),
+    receipts: couriers,
+    repeats: new Repeats(storage.sent, clock),
+    mutex: new KeyedMutex<string>(),
+    count: (outcome) => metrics.actRequests.inc({ outcome }),
+    personas: storage.personas,
+    media: storage.media,
+    personaFallback: config.gateway.personaFallback,
+    pinger: couriers,
+    sync: new TenantSync({
+      own,
+      tenants,
+      personas: storage.personas,
+      facts: storage.syncFacts,
+      lazyMembers: new LazyMembers(storage.ledger, upstream),
+      sent: storage.sent,
+      feed,
+      journal: storage.journal,
+      changes: storage.leaseChanges,
+      openings,
+      missed,
+      states: new HomeserverStates(forTenants),
+      news: [recorder.committed, recorder.ownChanged, desk.changed],
+      clock,
+      stopping,
+    }),
+    held: tenantsHeld,
+    recorder,
+    feed,
+    clock,
+  });
+  const routes = new RoutesMemory(config.homeserver.serverName);
+  const forUsers = client.of("users");
+  const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
+  const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);
+  const askers = new HomeserverAskers(forUsers);
+  const words = new AskersWords(askers, clock);
+  const unknown = (token: string): void => {
+    users.forget(token);
+    words.doubt(token);
+  };
+  const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown });
+  const reader = readerOf(config.homeserver.serverName);
+  const isClaimed = config.registration.claimsReader;
+  const news = new RoomNews(parts.journal);
+  const changes = new PeekChanges({
+    store: storage.peeks,
+    signals: [recorder.ownChanged, desk.changed],
+    clock,
+    log,
+  });
+  const lookAs = (isRaw: boolean): SharedLook => {
+    const rooms = new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, isRaw, clock });
+    return new SharedLook({ rooms, news, clock, stopping });
+  };
+  const strangers = new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) });
+  const alone = new HomeserverPeekedRooms(forUsers, usersHeld);
+  const sharedRooms = { alone, look: lookAs(true), strangers };
+  const peekedRooms = new SharedRooms({ ...sharedRooms, askers });
+  const peeker = new Peeker({
+    desk,
+    leases: {
+      find: (roomId, holder) => storage.leases.find(roomId, holder),
+      countOf: (holder) => storage.peeks.countOf(holder),
+      longestUnread: (holder, limit) => storage.peeks.longestUnread(holder, limit),
+    },
+    keeper,
+    ledger: storage.ledger,
+    aliases: pointers,
+    history: new HomeserverHistory(forUsers),
+    routes,
+    options: config.peek,
+    secret: config.registration.asToken,
+    clock,
+  });
+  const deviceOf = (identity: Identity | null): Device | null =>
+    identity === null ? null : { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
+  const views = {
+    store: storage.peeks,
+    rooms: peekedRooms,
+    links: new HomeserverRoomLinks(forUsers, usersHeld),
+    openings,
+    news,
+    desk,
+    signals: [changes.changed],
+    clock,
+    stopping,
+  };
+  const peek = peekSurface({
+    own,
+    hidden: hiddenOf(own, storage.pseudousers),
+    upstream: usersUpstream,
+    users,
+    peeker,
+    devices: new DeviceSync({
+      ...views,
+      followed: new SharedRooms({ ...sharedRooms, askers: words }),
+      words,
+      identify: async (token) => deviceOf(await users.identify(token)),
+      identifyNow: async (token) => deviceOf(await users.identifyNow(token)),
+    }),
+    polls: new SharedPolls({ look: lookAs(false), strangers, askers, words }),
+    sliding: new SlidingSync({ ...views, peeker, identify: (token) => users.identifyNow(token) }),
+    peeks: storage.peeks,
+    words,
+    peekedRooms,
+    routes,
+    health: parts.health,
+    ledger: storage.ledger,
+    count: (outcome) => metrics.peekRequests.inc({ outcome }),
+  });
+  doorRoutes(server, {
+    tenants: act,
+    users: peek,
+    passOn: config.gateway.frontDoor ? passOnTo(usersUpstream) : null,
+    admission: new Admission({
+      own: config.homeserver.serverName,
+      clock,
+      userOf: async (token) => (await users.identify(token))?.userId ?? null,
+      disown: (request, reply) => disown(usersUpstream, request, reply),
+      refused: (who, kind) => metrics.noPlace.inc({ who, kind }),
+    }),
+  });
+  return {
+    start: () => [news.follow(recorder.committed, clock, log, stopping), changes.follow(stopping)],
+    halfMade,
+    heard: (events) => {
+      annotations.heard(events).catch((error: unknown) => log.error("annotations.failed", { error }));
+    },
+  };
+}

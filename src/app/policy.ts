@@ -1,0 +1,116 @@
+import type { GuardParts } from "../admin/guard.ts";
+import { LeaseDesk } from "../attendance/leases/desk.ts";
+import { LeaseRefusals } from "../attendance/leases/refusals.ts";
+import type { HolderKind } from "../model/lease.ts";
+import type { Config } from "../platform/config/config.ts";
+import { compileExpression } from "../platform/expressions.ts";
+import { Budgets } from "../policy/budgets.ts";
+import { configuredRules } from "../policy/configured.ts";
+import { budgetsOf, type BudgetKind } from "../policy/budget-subjects.ts";
+import { ExceptionWatch } from "../policy/exception-watch.ts";
+import { Pointers } from "../policy/pointers.ts";
+import { Policy } from "../policy/policy.ts";
+import { RouteHealth } from "../policy/route-health.ts";
+import { Routes } from "../policy/routes.ts";
+import { Rules } from "../policy/rules.ts";
+import { ServerAcls } from "../policy/server-acl.ts";
+import { Tenants } from "../policy/tenants.ts";
+import type { Shared } from "./shared.ts";
+
+/** What decides who may have the pseudouser where, and the desk that asks it. */
+export class Guard {
+  readonly tenants: Tenants;
+  readonly rules: Rules;
+  readonly pointers: Pointers;
+  readonly routes: Routes;
+  readonly policy: Policy;
+  readonly health: RouteHealth;
+  readonly desk: LeaseDesk;
+  readonly refusals: LeaseRefusals;
+  readonly #shared: Shared;
+  readonly #budgets: Budgets<BudgetKind>;
+
+  constructor(shared: Shared) {
+    const { config, own, storage, directory, aliases, clock, random, log, stopping } = shared;
+    this.#shared = shared;
+    this.tenants = new Tenants({
+      store: storage.tenants,
+      own,
+      server: config.homeserver.serverName,
+      compile: compileExpression,
+      secret: config.registration.asToken,
+      clock,
+      random,
+    });
+    this.rules = new Rules(storage.rules, storage.pins, clock);
+    this.rules.configure(configuredRules(config.policy));
+    this.routes = new Routes(this.rules.book, new ServerAcls());
+    this.pointers = new Pointers({
+      directory: aliases,
+      rules: this.rules.book,
+      server: config.homeserver.serverName,
+      clock,
+    });
+    this.#budgets = new Budgets(budgetsOf(config.policy), clock);
+    this.health = new RouteHealth(clock);
+    this.policy = new Policy({
+      own,
+      ledger: storage.ledger,
+      looker: directory,
+      attended: storage.attendance,
+      tenants: this.tenants,
+      rules: this.rules.book,
+      pointers: this.pointers,
+      coolDowns: storage.coolDowns,
+      budgets: this.#budgets,
+      limits: config.policy,
+      health: this.health,
+      clock,
+    });
+    this.refusals = new LeaseRefusals({
+      write: (entry) => storage.audit.noteAll([entry], clock.now()),
+      refused: this.refused,
+      clock,
+      log,
+      abort: stopping,
+    });
+    this.desk = new LeaseDesk(storage.leases, this.policy, clock, this.refusals);
+  }
+
+  /** Counts leases that were refused, or ended so. */
+  readonly refused = (code: string, holder: HolderKind, leases = 1): void =>
+    this.#shared.metrics.policyRefusals.inc({ code, holder }, leases);
+
+  async start(): Promise<void> {
+    await this.tenants.start();
+    for (const tenant of this.tenants.all()) {
+      const fault = this.tenants.faultIn(tenant);
+      if (fault !== null)
+        this.#shared.log.warn("tenant.namespace-unread", { tenant: tenant.id, users: tenant.users, fault });
+    }
+    await this.rules.start();
+  }
+
+  /** Once the homeserver can be asked, and before anything is judged; then what it does in the background. */
+  async watch(): Promise<Promise<void>[]> {
+    const { clock, log, stopping } = this.#shared;
+    const { rules, pointers, tenants } = this;
+    const watch = new ExceptionWatch({ rules, pointers, tenants, clock, log });
+    await watch.start(stopping);
+    return [watch.run(stopping)];
+  }
+
+  /** Goes by a configuration that was read anew. */
+  configure(policy: Config["policy"]): void {
+    this.policy.weighing.setLimits(policy);
+    this.#budgets.setBudgets(budgetsOf(policy));
+    this.rules.configure(configuredRules(policy));
+  }
+
+  /** What the operator is shown of it. */
+  view(config: () => Config["policy"], lists: GuardParts["lists"]): GuardParts {
+    const { attendance, coolDowns } = this.#shared.storage;
+    const { policy, rules, pointers } = this;
+    return { config, policy, rules, pointers, budgets: this.#budgets, attended: attendance, coolDowns, lists };
+  }
+}

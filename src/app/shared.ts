@@ -1,0 +1,36 @@
+import type { HomeserverClient } from "../homeserver/client.ts";
+import type { PseudouserDevice } from "../homeserver/device.ts";
+import type { HomeserverDirectory } from "../policy/homeserver-directory.ts";
+import type { Openings } from "../ledger/openings.ts";
+import type { SharedJournal } from "../ledger/shared-journal.ts";
+import type { Aliases } from "../attendance/leases/target.ts";
+import type { RoomStates } from "../attendance/contracts.ts";
+import type { Clock, Random } from "../model/clock.ts";
+import type { UserId } from "../model/ids.ts";
+import type { Logger } from "../model/logger.ts";
+import type { Config } from "../platform/config/config.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import type { SqliteStorage } from "./stores.ts";
+
+/** What every part is built on. */
+export interface Shared {
+  /** As it was at the start. */
+  readonly config: Config;
+  readonly own: UserId;
+  readonly storage: SqliteStorage;
+  /** For all who read along with the journal. */
+  readonly journal: SharedJournal;
+  readonly openings: Openings;
+  readonly client: HomeserverClient;
+  readonly device: PseudouserDevice;
+  readonly directory: HomeserverDirectory;
+  /** Where aliases point: look-ups that are shared, and bounded. */
+  readonly aliases: Aliases;
+  readonly states: RoomStates;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+}

@@ -1,0 +1,156 @@
+import type { Database } from "better-sqlite3";
+import type { PruneStore } from "../ledger/cleaning.ts";
+import { SqliteAliasStore } from "../aliases/store.ts";
+import { SqliteAnnotationStore } from "../tenants/store/annotations.ts";
+import { SqliteAttendanceStore } from "../attendance/store/attendance.ts";
+import { AuditStore } from "../storage/audit.ts";
+import { SqliteBackups } from "../storage/backup.ts";
+import { ChangeWriter } from "../ledger/store/changes.ts";
+import { SqliteCoolDownStore } from "../policy/store/cool-downs.ts";
+import { CoverageStore } from "../tenants/store/coverage.ts";
+import { SqliteDeliveryStore } from "../tenants/store/deliveries.ts";
+import { tellingFaults, type DiskFault } from "../storage/faults.ts";
+import { JournalStore } from "../ledger/store/journal.ts";
+import { LeaseBook } from "../attendance/store/lease-book.ts";
+import { LeaseFollower } from "../attendance/store/lease-follower.ts";
+import { LeaseChangesStore } from "../tenants/store/lease-changes.ts";
+import { SqliteLeaseStore } from "../attendance/store/leases.ts";
+import { LedgerStore } from "../ledger/store/ledger.ts";
+import { LoadStore } from "../ledger/store/loads.ts";
+import { openDatabase, type Durability } from "../storage/open.ts";
+import { SqliteMakingStore } from "../tenants/store/room-makings.ts";
+import { SqliteMediaStore } from "../tenants/store/media.ts";
+import { OpeningStore } from "../ledger/store/openings.ts";
+import { Memo, WriteCount } from "../storage/memo.ts";
+import { OverviewStore } from "../admin/store.ts";
+import { SqlitePeekStore } from "../peek/store/peeks.ts";
+import { SqlitePersonaStore } from "../tenants/store/personas.ts";
+import { SqliteReconcileStore } from "../ledger/store/comparing.ts";
+import { SqliteOwnInviteStore } from "../attendance/store/own-invites.ts";
+import { SqlitePinStore } from "../policy/store/pins.ts";
+import { PseudouserStore } from "../peek/store/pseudousers.ts";
+import { SqliteSentStore } from "../tenants/store/sent.ts";
+import { SqliteReviewStore } from "../attendance/store/reviews.ts";
+import { Redactions } from "../ledger/store/redactions.ts";
+import { RetentionStore } from "../ledger/store/retention.ts";
+import { RoomNumbers } from "../ledger/store/room-numbers.ts";
+import { SqliteRuleStore } from "../policy/store/rules.ts";
+import { SqliteStandInStore } from "../attendance/store/stand-ins.ts";
+import { SqliteStrangerStore } from "../ledger/store/unused-rooms.ts";
+import { SyncFactsStore } from "../tenants/store/sync-facts.ts";
+import { SqliteTenantStore } from "../tenants/store/tenants.ts";
+import { SqliteUpgradeStore } from "../attendance/store/upgrades.ts";
+import { VisitStore } from "../attendance/store/visits.ts";
+
+/** Every store over one SQLite file and one connection: one process writes, and each call is one transaction. */
+export class SqliteStorage {
+  readonly ledger: LedgerStore;
+  readonly journal: JournalStore;
+  readonly loads: LoadStore;
+  readonly redactions: PruneStore;
+  readonly leases: SqliteLeaseStore;
+  readonly leaseChanges: LeaseChangesStore;
+  readonly syncFacts: SyncFactsStore;
+  readonly peeks: SqlitePeekStore;
+  readonly coverage: CoverageStore;
+  readonly ownInvites: SqliteOwnInviteStore;
+  readonly strangers: SqliteStrangerStore;
+  readonly coolDowns: SqliteCoolDownStore;
+  readonly aliases: SqliteAliasStore;
+  readonly reviews: SqliteReviewStore;
+  readonly upgrades: SqliteUpgradeStore;
+  readonly rules: SqliteRuleStore;
+  readonly pins: SqlitePinStore;
+  readonly attendance: SqliteAttendanceStore;
+  readonly tenants: SqliteTenantStore;
+  readonly personas: SqlitePersonaStore;
+  readonly media: SqliteMediaStore;
+  readonly standIns: SqliteStandInStore;
+  readonly makings: SqliteMakingStore;
+  readonly sent: SqliteSentStore;
+  readonly annotations: SqliteAnnotationStore;
+  readonly deliveries: SqliteDeliveryStore;
+  readonly audit: AuditStore;
+  readonly overview: OverviewStore;
+  readonly reconcile: SqliteReconcileStore;
+  readonly pseudousers: PseudouserStore;
+  readonly visits: VisitStore;
+  readonly history: RetentionStore;
+  readonly backups: SqliteBackups;
+  readonly openings: OpeningStore;
+  readonly #db: Database;
+
+  /**
+   * @param faulted is told whenever the disk did not do its work
+   * @throws EmissaryError `bad-config` where the file cannot be opened or is of a newer program.
+   */
+  constructor(path: string, durability: Durability = "full", faulted: (fault: DiskFault) => void = () => {}) {
+    const db = openDatabase(path, durability);
+    const rooms = new RoomNumbers(db);
+    this.#db = db;
+    const writes = new WriteCount(db);
+    this.sent = new SqliteSentStore(db);
+    this.audit = new AuditStore(db, writes, this.sent);
+    const redactions = new Redactions(db);
+    this.redactions = redactions;
+    const book = new LeaseBook(db, rooms, this.audit);
+    this.aliases = new SqliteAliasStore(db, rooms, this.audit);
+    this.coolDowns = new SqliteCoolDownStore(db, rooms, this.audit, new Memo(writes));
+    const changes = new ChangeWriter(db, rooms, redactions);
+    this.ledger = new LedgerStore(db, rooms, changes, redactions, new Memo(writes), new Memo(writes));
+    this.reviews = new SqliteReviewStore(db, rooms, book, this.coolDowns);
+    this.upgrades = new SqliteUpgradeStore(db, rooms, book, this.audit);
+    this.journal = new JournalStore(db, redactions, new Memo(writes, 1));
+    this.loads = new LoadStore(db, rooms, changes);
+    this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
+    this.leaseChanges = new LeaseChangesStore(db);
+    this.syncFacts = new SyncFactsStore(db);
+    this.peeks = new SqlitePeekStore(db, {
+      device: new Memo(writes),
+      peeks: new Memo(writes),
+      newest: new Memo(writes, 1),
+    });
+    this.coverage = new CoverageStore(db, new Memo(writes, 32));
+    this.ownInvites = new SqliteOwnInviteStore(db);
+    this.strangers = new SqliteStrangerStore(db);
+    this.attendance = new SqliteAttendanceStore(
+      db,
+      rooms,
+      book,
+      this.audit,
+      this.coolDowns,
+      new Memo(writes),
+      new Memo(writes),
+    );
+    const pins = new SqlitePinStore(db, this.audit);
+    this.pins = pins;
+    this.rules = new SqliteRuleStore(db, this.audit, pins);
+    this.tenants = new SqliteTenantStore(db, book, this.audit);
+    this.personas = new SqlitePersonaStore(db, rooms, book);
+    this.annotations = new SqliteAnnotationStore(db);
+    this.media = new SqliteMediaStore(db);
+    this.standIns = new SqliteStandInStore(db);
+    this.makings = new SqliteMakingStore(db);
+    this.deliveries = new SqliteDeliveryStore(db, this.audit);
+    this.overview = new OverviewStore(db, book);
+    this.pseudousers = new PseudouserStore(db);
+    this.visits = new VisitStore(db);
+    this.history = new RetentionStore(db);
+    this.backups = new SqliteBackups(db, this.audit);
+    this.reconcile = new SqliteReconcileStore(db, changes);
+    this.openings = new OpeningStore(db, this.audit, path);
+    // What is one commit with a fact: the ledger knows none of them.
+    changes.follow(new LeaseFollower(db, rooms, book, this.coolDowns));
+    changes.follow(this.ownInvites);
+    changes.follow(this.reconcile);
+    // Outwards only: among themselves the stores are as they are.
+    for (const [name, store] of Object.entries(this) as [string, object][]) {
+      Object.assign(this, { [name]: tellingFaults(store, faulted) });
+    }
+  }
+
+  /** Folds the write-ahead log into the file and closes it. */
+  close(): void {
+    this.#db.close();
+  }
+}

@@ -1,0 +1,164 @@
+import { JournalFeed } from "../tenants/feed/feed.ts";
+import { AliasKeeping, type AliasParts } from "../aliases/keeping.ts";
+import { AliasOperator } from "../aliases/operator.ts";
+import { Couriers } from "../tenants/delivery/couriers.ts";
+import { Invites } from "../invites/invites.ts";
+import { PolicyLists } from "../lists/reader.ts";
+import { HomeserverAliasDirectory } from "../aliases/homeserver-directory.ts";
+import { HomeserverInvitePermission } from "../attendance/invites/invite-permission.ts";
+import type { Keeper } from "../attendance/keeper.ts";
+import { EVENT_MEMORY, TRANSACTION_MEMORY, type Recorder } from "../ledger/recorder.ts";
+import { cleanUp } from "../ledger/cleaning.ts";
+import { HistoryLimiter } from "../ledger/retention.ts";
+import type { RoomEvent } from "../model/event.ts";
+import type { Config } from "../platform/config/config.ts";
+import { Pusher } from "../http/push.ts";
+import type { Guard } from "./policy.ts";
+import type { Shared } from "./shared.ts";
+
+/** Whoever does something with what was received: tenants' couriers, policy lists, aliases, invites; and what forgets it in the end. */
+export class Readers {
+  readonly feed: JournalFeed;
+  readonly couriers: Couriers;
+  readonly history: HistoryLimiter;
+  readonly lists: PolicyLists;
+  readonly invites: Invites;
+  /** What the operator asks of aliases. */
+  readonly aliasOperator: AliasOperator;
+  readonly #aliases: AliasKeeping;
+  readonly #shared: Shared;
+  readonly #guard: Guard;
+  readonly #pusher: Pusher;
+
+  constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
+    const { config, own, storage, journal, openings, client, aliases, states, metrics, clock, random, log, stopping } =
+      shared;
+    const { desk, rules, tenants, policy } = guard;
+    this.#shared = shared;
+    this.#guard = guard;
+    this.feed = new JournalFeed({
+      journal,
+      coverage: storage.coverage,
+      owners: storage.sent,
+      tenants,
+      own,
+      news: recorder.committed,
+    });
+    this.#pusher = new Pusher(clock);
+    this.couriers = new Couriers({
+      tenants,
+      feed: this.feed,
+      store: storage.deliveries,
+      opening: openings.name,
+      leases: storage.leases,
+      pusher: this.#pusher,
+      committed: recorder.committed,
+      own,
+      clock,
+      random,
+      log,
+      count: (tenant, what, by) => {
+        if (what === "ephemeral-dropped") metrics.tenantEphemeralDropped.inc({ tenant }, by);
+        else metrics.tenantTransactions.inc({ tenant, outcome: what }, by);
+      },
+      forget: (tenant) => {
+        metrics.tenantEphemeralDropped.remove({ tenant });
+        for (const outcome of ["delivered", "failed"]) metrics.tenantTransactions.remove({ tenant, outcome });
+      },
+    });
+    this.lists = new PolicyLists({
+      lists: config.policy.lists,
+      rules,
+      aliases: guard.pointers,
+      pins: storage.pins,
+      desk,
+      leases: storage.leases,
+      ledger: storage.ledger,
+      journal,
+      recorder,
+      states,
+      clock,
+      log,
+    });
+    const aliasParts: AliasParts = {
+      own,
+      store: storage.aliases,
+      directory: new HomeserverAliasDirectory(client, aliases, config.homeserver.adminToken ?? null),
+      desk,
+      keeper,
+      clock,
+      random,
+      log,
+      options: config.aliases,
+      stopping,
+    };
+    this.#aliases = new AliasKeeping(aliasParts);
+    this.aliasOperator = new AliasOperator(aliasParts, this.#aliases);
+    this.invites = new Invites({
+      own,
+      ownInvites: storage.ownInvites,
+      cursors: storage.journal,
+      ledger: storage.ledger,
+      journal,
+      leases: storage.leases,
+      keeper,
+      desk,
+      recorder,
+      tenants,
+      weighing: policy.weighing,
+      permission: new HomeserverInvitePermission(client, stopping),
+      ownSetting: config.policy.ownInvites,
+      options: config.invites,
+      clock,
+      log,
+      count: (outcome) => metrics.ownInvites.inc({ outcome }),
+    });
+    this.history = new HistoryLimiter(storage.history, {
+      ...config.storage,
+      memory: { events: EVENT_MEMORY, transactions: TRANSACTION_MEMORY },
+    });
+  }
+
+  /** Told of events that were written. */
+  heard(events: readonly RoomEvent[]): void {
+    this.#aliases.heard(events);
+  }
+
+  configure({ lists, ownInvites }: Config["policy"]): void {
+    this.lists.setLists(lists);
+    this.invites.setOwn(ownInvites);
+  }
+
+  /** What they do in the background; each settles some time after the stop. */
+  start(): readonly Promise<unknown>[] {
+    const { storage, metrics, clock, log, stopping: abort } = this.#shared;
+    const forgot = (rooms: number): void => metrics.roomsForgotten.inc(rooms);
+    this.couriers.start();
+    return [
+      this.lists.run(abort),
+      this.invites.run(abort),
+      this.#aliases.run(),
+      cleanUp(
+        {
+          leases: storage.leases,
+          ended: this.#guard.desk.changed,
+          history: this.history,
+          redactions: storage.redactions,
+          strangers: storage.strangers,
+          forgot,
+          clock,
+          log,
+        },
+        abort,
+      ),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    await this.couriers.stop();
+  }
+
+  close(): void {
+    this.#pusher.close();
+  }
+}

@@ -1,0 +1,88 @@
+import { serverOf } from "../../model/ids.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import type { Budgets, Payer } from "../../policy/budgets.ts";
+import { addresseeOf } from "../../policy/invites.ts";
+import { isDenied, isRoomAllowed } from "../../policy/checks.ts";
+import type { Standing } from "../../policy/rule.ts";
+import type { OwnInvite } from "../../invites/contracts.ts";
+
+/** What is done with an invite of the pseudouser. */
+export type InviteAnswer =
+  | { readonly act: "decline"; readonly reason: string }
+  /** Looked at again at that time. */
+  | { readonly act: "wait"; readonly at: number }
+  /** Not answered, and forgotten after a while (ledger/cleaning.ts). */
+  | { readonly act: "leave" };
+
+export const ANSWER_BUDGET_KINDS = ["declined-server", "declined-all", "waiting-server", "waiting-all"] as const;
+export type AnswerBudgetKind = (typeof ANSWER_BUDGET_KINDS)[number];
+
+const HOUR_MS = 60 * 60_000;
+/**
+ * Invites that are declined or waited with, of one inviting server and in all. Whoever sends more has no answer, and costs us no more
+ * than its row: to decline is a request, and an event that is sent to the inviter's server.
+ */
+export const ANSWER_BUDGETS = {
+  "declined-server": { joins: 20, per: HOUR_MS },
+  "declined-all": { joins: 200, per: HOUR_MS },
+  "waiting-server": { joins: 100, per: HOUR_MS },
+  "waiting-all": { joins: 1_000, per: HOUR_MS },
+} as const;
+
+/** How long an invite waits for the tenant that it is for, or for the operator who allows the room. */
+export const AWAITED_MS = 7 * 24 * HOUR_MS;
+/**
+ * How long an invite waits that comes with an upgrade. It may be here before the tombstone is; once both are, a lease of the upgrade's
+ * own answers it (attendance/upgrades/upgrades.ts).
+ */
+export const UPGRADE_AWAITED_MS = 24 * HOUR_MS;
+/** Whether somebody has a lease where we are invited is looked at again after this. */
+const HELD_MS = 10 * 60_000;
+/** Local users may be invited together with us, and a moment later: their lease needs our invite, so it is not declined at once. */
+export const TOGETHER_MS = 15_000;
+
+/** Said to whoever invited. To those who are denied no more is said than that. */
+export const REASON =
+  "This is a server's own account and not a person. It joins rooms for those who use it; an invite has to name the service that it is for.";
+export const DENIED_REASON = "Invites are not accepted.";
+
+export interface AnswerParts {
+  readonly setting: "decline" | "block" | "keep";
+  /** Whether local users' invites have us take part (invites.take_part). */
+  readonly takesPart: boolean;
+  readonly tenants: readonly Tenant[];
+  /** What rules say of the room and of who invites. */
+  readonly standings: readonly Standing[];
+  readonly budgets: Budgets<AnswerBudgetKind>;
+}
+
+/** Decides, and has the inviting server pay for what is done. An invite never leads to a join by itself. */
+export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): InviteAnswer {
+  const { setting, takesPart, tenants, standings, budgets } = parts;
+  if (invite.isHeld) return { act: "wait", at: now + HELD_MS };
+  const { roomId, inviter, at } = invite;
+  const server = serverOf(inviter);
+  const pay = (verb: "declined" | "waiting"): boolean => {
+    const payers: readonly Payer<AnswerBudgetKind>[] = [
+      { kind: `${verb}-server`, name: server },
+      { kind: `${verb}-all`, name: "" },
+    ];
+    if (budgets.shortage(payers) !== null) return false;
+    budgets.spend(payers);
+    return true;
+  };
+  if (isDenied(standings)) {
+    if (setting === "keep") return { act: "leave" };
+    return pay("declined") ? { act: "decline", reason: DENIED_REASON } : { act: "leave" };
+  }
+  const isAwaited = isRoomAllowed(standings) || addresseeOf(invite.reason, roomId, tenants) !== null;
+  // An invite from the future is from before the clock was set back.
+  const patience = isAwaited ? AWAITED_MS : invite.isOfUpgrade ? UPGRADE_AWAITED_MS : takesPart ? TOGETHER_MS : 0;
+  const until = Math.min(at, now) + patience;
+  if (until > now) {
+    if (!isAwaited && !invite.isOfUpgrade) return { act: "wait", at: until };
+    return pay("waiting") ? { act: "wait", at: until } : { act: "leave" };
+  }
+  if (setting === "keep") return { act: "leave" };
+  return pay("declined") ? { act: "decline", reason: REASON } : { act: "leave" };
+}

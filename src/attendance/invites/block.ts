@@ -1,0 +1,84 @@
+import type { Clock } from "../../model/clock.ts";
+import { sentenceOf } from "../../model/errors.ts";
+import { without } from "../../model/json.ts";
+import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { InvitePermission } from "../../invites/contracts.ts";
+
+/** What happens to invites of the pseudouser that are for no tenant: refused by the homeserver, declined by us, or left alone. */
+export type InviteTreatment = "blocked" | "declined" | "kept";
+
+const AGAIN_MS = 60_000;
+
+export interface BlockParts {
+  readonly permission: InvitePermission;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Has the homeserver refuse all invites of the pseudouser, or none, as configured. One that does not know how is left alone, and what
+ * it lets through is declined.
+ */
+export class InviteBlock {
+  readonly #parts: BlockParts;
+  #setting: "decline" | "block" | "keep";
+  #isBlocking = false;
+  #turn = new AbortController();
+  readonly #mutex = new KeyedMutex();
+
+  constructor(setting: "decline" | "block" | "keep", parts: BlockParts) {
+    this.#setting = setting;
+    this.#parts = parts;
+  }
+
+  /** What holds now. */
+  get holds(): InviteTreatment {
+    if (this.#setting === "keep") return "kept";
+    return this.#isBlocking ? "blocked" : "declined";
+  }
+
+  get setting(): "decline" | "block" | "keep" {
+    return this.#setting;
+  }
+
+  /** Goes by another setting from now on. */
+  choose(setting: "decline" | "block" | "keep"): void {
+    this.#setting = setting;
+  }
+
+  /** Ends when the homeserver has the setting, or another is chosen and told, or the signal aborts. */
+  tell(abort: AbortSignal): Promise<void> {
+    this.#turn.abort();
+    this.#turn = new AbortController();
+    const over = AbortSignal.any([abort, this.#turn.signal]);
+    return this.#mutex.run(null, () => this.#tell(this.#setting === "block", over));
+  }
+
+  async #tell(isWanted: boolean, over: AbortSignal): Promise<void> {
+    const { permission, clock, log } = this.#parts;
+    while (!over.aborted) {
+      try {
+        this.#isBlocking = await tell(permission, isWanted);
+        if (isWanted && !this.#isBlocking) log.warn("invites.not-blocked", { remedy: REMEDY });
+        return;
+      } catch (error) {
+        log.warn("invites.permission-not-set", { cause: sentenceOf(error), retry_in_ms: AGAIN_MS });
+        await clock.sleep(AGAIN_MS, over);
+      }
+    }
+  }
+}
+
+const REMEDY =
+  "The homeserver does not know m.invite_permission_config (spec v1.18), so invites are declined as they come.";
+
+/** Whether the homeserver blocks now. What others have written into the account data is not ours, and stays. */
+async function tell(permission: InvitePermission, isWanted: boolean): Promise<boolean> {
+  const content = await permission.read();
+  const isSet = content?.["default_action"] === "block";
+  if (isWanted && !(await permission.isKnown())) return false;
+  if (isWanted && !isSet) await permission.write({ ...content, default_action: "block" });
+  if (!isWanted && isSet) await permission.write(without(content, "default_action"));
+  return isWanted;
+}

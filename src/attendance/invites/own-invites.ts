@@ -1,0 +1,100 @@
+import type { Keeper } from "../keeper.ts";
+import type { Recorder } from "../../ledger/recorder.ts";
+import type { Clock } from "../../model/clock.ts";
+import type { UserId } from "../../model/ids.ts";
+import type { Logger } from "../../model/logger.ts";
+import { restUntil, workUntil } from "../../concurrency/worker.ts";
+import { Budgets } from "../../policy/budgets.ts";
+import type { Tenants } from "../../policy/tenants.ts";
+import type { Weighing } from "../../policy/inputs.ts";
+import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
+import type { OwnInvite, OwnInviteStore } from "../../invites/contracts.ts";
+
+/** Looked at in one round, whose answers are one commit. */
+const BATCH = 200;
+/** The longest sleep without looking: the clock may jump while we sleep. */
+const LONGEST_SLEEP_MS = 60_000;
+/** What comes wakes us; what was there is not looked at in circles. */
+const SHORTEST_SLEEP_MS = 1_000;
+/** One whose declining is under way, or failed, is looked at again after this. */
+const AGAIN_MS = 10 * 60_000;
+
+export type OwnInviteOutcome = "declined" | "not-declined" | "left";
+
+export interface OwnInvitesParts {
+  readonly own: UserId;
+  readonly store: OwnInviteStore;
+  readonly keeper: Pick<Keeper, "decline">;
+  readonly recorder: Pick<Recorder, "ownChanged">;
+  readonly tenants: Pick<Tenants, "all">;
+  readonly weighing: Pick<Weighing, "ofInvite">;
+  readonly setting: () => AnswerParts["setting"];
+  readonly takesPart: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly count: (outcome: OwnInviteOutcome) => void;
+}
+
+/**
+ * Answers invites of the pseudouser, until the signal aborts. They are found in storage, each by the time at which it is to be looked
+ * at; that is moved on before anything is done, so a crash loses none, and a homeserver that does not decline is not asked in circles.
+ */
+export class OwnInvites {
+  readonly #parts: OwnInvitesParts;
+  readonly #budgets: Budgets<AnswerBudgetKind>;
+
+  constructor(parts: OwnInvitesParts) {
+    this.#parts = parts;
+    this.#budgets = new Budgets(ANSWER_BUDGETS, parts.clock);
+  }
+
+  run(abort: AbortSignal): Promise<void> {
+    const { recorder, store, clock, log } = this.#parts;
+    return workUntil(abort, {
+      round: async () => {
+        if (await this.#round(abort)) return 0;
+        const rest = restUntil(await store.nextDue(), clock);
+        return rest === null ? null : Math.max(SHORTEST_SLEEP_MS, rest);
+      },
+      signals: [recorder.ownChanged],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("invites.round-failed", { error }),
+      clock,
+    });
+  }
+
+  /** True where there were as many as one round takes. */
+  async #round(abort: AbortSignal): Promise<boolean> {
+    const { own, store, setting, takesPart, tenants, weighing, clock, count } = this.#parts;
+    const now = clock.now();
+    const due = await store.due(own, now, BATCH);
+    if (due.length === 0) return false;
+    const known = { setting: setting(), takesPart, tenants: tenants.all(), budgets: this.#budgets };
+    const answered = [];
+    for (const invite of due) {
+      const { roomId, canonicalAlias, inviter } = invite;
+      const standings = await weighing.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
+      answered.push({ invite, answer: answerTo(invite, now, { ...known, standings }) });
+    }
+    await store.settle(
+      answered.map(({ invite, answer }) => ({
+        invite,
+        at: answer.act === "wait" ? answer.at : answer.act === "decline" ? now + AGAIN_MS : null,
+      })),
+    );
+    for (const { invite, answer } of answered) {
+      if (abort.aborted) break;
+      if (answer.act === "leave") count("left");
+      if (answer.act === "decline") await this.#decline(invite, answer.reason);
+    }
+    return due.length === BATCH;
+  }
+
+  async #decline(invite: OwnInvite, reason: string): Promise<void> {
+    const outcome = await this.#parts.keeper.decline(invite.roomId, reason);
+    if (outcome === "moot") return;
+    this.#parts.count(outcome === "done" ? "declined" : "not-declined");
+    // Asking again would not change it.
+    if (outcome === "refused") await this.#parts.store.settle([{ invite, at: null }]);
+  }
+}

@@ -1,0 +1,82 @@
+import type { Clock } from "../../model/clock.ts";
+import type { RoomEvent } from "../../model/event.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { HolderKind } from "../../model/lease.ts";
+import type { Logger } from "../../model/logger.ts";
+import { remember } from "../../concurrency/remember.ts";
+import type { Signal } from "../../concurrency/signal.ts";
+import type { FloodMeter } from "../../policy/flood.ts";
+import type { Weighing } from "../../policy/inputs.ts";
+
+export interface FloodOutcome {
+  /** Of whom the leases were that ended. */
+  readonly ended: readonly HolderKind[];
+  /** Whether the operator's lease keeps us in the room. */
+  readonly isKept: boolean;
+}
+
+export interface FloodStore {
+  /**
+   * In one commit: the room's leases end, the operator's excepted, the room is kept away from, and we leave at once where no lease
+   * is left. Null where we are not in the room.
+   */
+  flood(roomId: RoomId, reason: string, now: number): Promise<FloodOutcome | null>;
+}
+
+export interface FloodsParts {
+  readonly meter: FloodMeter;
+  readonly store: FloodStore;
+  readonly weighing: Pick<Weighing, "isExcepted">;
+  /** Is fired when leases ended. */
+  readonly ended: Signal;
+  /** Told of leases that ended so. */
+  readonly refused: (code: string, holder: HolderKind, leases: number) => void;
+  /** Told of a room that was flooded. */
+  readonly flooded: () => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A flooded room in which the operator keeps us is told of once in this time. */
+const TOLD_MS = 60 * 60_000;
+const TOLD_ROOMS = 1_000;
+
+/** Leaves rooms that send more than policy.max_event_rate, those excepted that the operator allows. */
+export class Floods {
+  readonly #parts: FloodsParts;
+  readonly #told = new Map<RoomId, number>();
+
+  constructor(parts: FloodsParts) {
+    this.#parts = parts;
+  }
+
+  /** Goes by another rate from now on, events a second. */
+  setRate(rate: number): void {
+    this.#parts.meter.setRate(rate);
+  }
+
+  /** Counts events that were written. What follows from it is done later, and is not waited for. */
+  count(events: readonly RoomEvent[]): void {
+    const { meter, clock, log } = this.#parts;
+    for (const roomId of meter.count(events, clock.now())) {
+      // A room that could not be left now floods again.
+      this.#leave(roomId).catch((error: unknown) => log.error("flood.not-left", { room: roomId, error }));
+    }
+  }
+
+  async #leave(roomId: RoomId): Promise<void> {
+    const { store, weighing, ended, refused, flooded, clock, log } = this.#parts;
+    if (await weighing.isExcepted(roomId)) return;
+    const now = clock.now();
+    const reason = "the room sent more events than policy.max_event_rate allows";
+    const outcome = await store.flood(roomId, reason, now);
+    if (outcome === null) return;
+    ended.notify();
+    for (const kind of outcome.ended) refused("flooded", kind, 1);
+    const told = this.#told.get(roomId);
+    if (told !== undefined && now >= told && now - told < TOLD_MS) return;
+    remember(this.#told, roomId, now, TOLD_ROOMS);
+    flooded();
+    log.warn("room.flooded", { room: roomId, leases: outcome.ended.length, stays: outcome.isKept });
+  }
+}

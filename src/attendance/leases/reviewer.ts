@@ -1,0 +1,202 @@
+import type { Clock } from "../../model/clock.ts";
+import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import type { RoomAlias, RoomId } from "../../model/ids.ts";
+import type { HolderKind, Lease } from "../../model/lease.ts";
+import type { Logger } from "../../model/logger.ts";
+import { remember } from "../../concurrency/remember.ts";
+import { Signal } from "../../concurrency/signal.ts";
+import type { Verdict, VerdictCode } from "../../model/verdict.ts";
+import { restUntil, workUntil, type Work } from "../../concurrency/worker.ts";
+import type { Policy } from "../../policy/policy.ts";
+
+/** A room whose leases are to be judged again. */
+export interface ReviewTicket {
+  readonly roomId: RoomId;
+  /** How often that had been asked for; more at the end mean that something changed meanwhile. */
+  readonly asks: number;
+  /** Whether the ledger holds the room, so that policy goes by that. */
+  readonly isLoaded: boolean;
+}
+
+/** Leases of one room that policy does not tell apart: those of a tenant, or of a kind of other holders, that came by one name. */
+export interface HolderClass {
+  readonly kind: HolderKind;
+  readonly tenant: string | null;
+  readonly alias: RoomAlias | null;
+}
+
+export interface ReviewRefusal {
+  readonly code: string;
+  readonly reason: string;
+  /** Whether we leave without lingering, if no lease is left. */
+  readonly atOnce: boolean;
+}
+
+/** Which rooms are to be reviewed is written with what changed there, in its commit. Each call is one commit. */
+export interface ReviewStore {
+  /** Has all rooms reviewed that we are in, or those of tenants. */
+  askAll(whose: "all" | "tenants", now: number): Promise<void>;
+  due(now: number, limit: number): Promise<readonly ReviewTicket[]>;
+  /** When the next one is due; null for none. */
+  nextDue(): Promise<number | null>;
+  /** One live lease of each class that the room has. */
+  classes(roomId: RoomId): Promise<readonly Lease[]>;
+  /** Ends leases of a class, at most `limit`, with audit rows and the room's attendance; the number ended. */
+  refuse(roomId: RoomId, whose: HolderClass, why: ReviewRefusal, now: number, limit: number): Promise<number>;
+  /** The room was reviewed. Where something changed meanwhile, it is due again. */
+  done(ticket: ReviewTicket, now: number): Promise<void>;
+  postpone(roomId: RoomId, at: number): Promise<void>;
+}
+
+export interface ReviewerParts {
+  readonly store: ReviewStore;
+  readonly policy: Pick<Policy, "judge">;
+  /** Fires after a commit that brought events. */
+  readonly committed: Signal;
+  /** Fires when a room may have been loaded. */
+  readonly stepped: Signal;
+  /** Fires when rules changed, and when the configuration was read anew. */
+  readonly rules: Signal;
+  /** Fires when tenants or their grants changed. */
+  readonly tenants: Signal;
+  /** Is fired when leases ended. */
+  readonly ended: Signal;
+  /** Told of leases that ended so. */
+  readonly refused: (code: string, holder: HolderKind, leases: number) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Rooms in one round, and leases ended in one commit. */
+const BATCH = 50;
+const LEASES_AT_ONCE = 200;
+const LONGEST_SLEEP_MS = 10_000;
+/** Between two rounds others have their turn. */
+const BREATH_MS = 1;
+/** Transactions come by the hundred a second: not after each one is it looked whether there is something to do. */
+const LOOK_MS = 250;
+/** Rooms whose failures are counted. */
+const REMEMBERED = 1_000;
+const FIRST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 10 * 60_000;
+
+/** With such a room we want nothing more to do. */
+const LEFT_AT_ONCE: ReadonlySet<VerdictCode> = new Set(["denied", "listed", "server-acl", "flooded"]);
+/** What does not depend on how a room looks, so that it holds also while the room is being loaded. */
+const BLIND: ReadonlySet<VerdictCode> = new Set([...LEFT_AT_ONCE, "not-allowed", "upgrade-chain"]);
+
+/**
+ * Judges leases again where something changed that policy weighs, and ends those that are refused now. The keeper then leaves the
+ * rooms that no lease holds.
+ */
+export class Reviewer {
+  readonly #parts: ReviewerParts;
+  /** Fires when reviews were asked for here. */
+  readonly #asked = new Signal();
+  /** Failures in a row, by room. */
+  readonly #failures = new Map<RoomId, number>();
+
+  constructor(parts: ReviewerParts) {
+    this.#parts = parts;
+  }
+
+  /** Until the signal aborts. At first all is judged: configuration and rules may have changed while nobody ran. */
+  async run(abort: AbortSignal): Promise<void> {
+    const { rules, tenants } = this.#parts;
+    await Promise.all([
+      this.#askWhen("all", rules, abort, true),
+      this.#askWhen("tenants", tenants, abort, false),
+      this.#rounds(abort),
+    ]);
+  }
+
+  /** Asks for reviews whenever the signal fires; at first, too, where that is due. */
+  #askWhen(whose: "all" | "tenants", signal: Signal, abort: AbortSignal, atFirst: boolean): Promise<void> {
+    const { store, clock } = this.#parts;
+    let isDue = atFirst;
+    return this.#work(abort, {
+      round: async () => {
+        if (isDue) {
+          await store.askAll(whose, clock.now());
+          this.#asked.notify();
+          await clock.sleep(LOOK_MS, abort);
+        }
+        isDue = true;
+        return null;
+      },
+      signals: [signal],
+    });
+  }
+
+  #rounds(abort: AbortSignal): Promise<void> {
+    const { store, committed, stepped, clock } = this.#parts;
+    let pause = 0;
+    return this.#work(abort, {
+      round: async () => {
+        const due = await store.due(clock.now(), BATCH);
+        for (const ticket of due) await this.#review(ticket, abort);
+        pause = due.length > 0 ? BREATH_MS : LOOK_MS;
+        return restUntil(await store.nextDue(), clock);
+      },
+      signals: [committed, stepped, this.#asked],
+      longest: LONGEST_SLEEP_MS,
+      pause: () => pause,
+    });
+  }
+
+  #work(abort: AbortSignal, work: Omit<Work, "failed" | "failedRest" | "clock">): Promise<void> {
+    const { clock, log } = this.#parts;
+    const failed = (error: unknown): void => log.error("reviewer.round-failed", { error });
+    return workUntil(abort, { ...work, failed, failedRest: FIRST_PAUSE_MS, clock });
+  }
+
+  async #review(ticket: ReviewTicket, abort: AbortSignal): Promise<void> {
+    const { store, clock, log } = this.#parts;
+    const { roomId } = ticket;
+    const isOver = (): boolean => abort.aborted;
+    if (isOver()) return;
+    try {
+      for (const lease of await store.classes(roomId)) {
+        const verdict = await this.#verdict(ticket, lease);
+        if (verdict !== null) await this.#end(lease, verdict, abort);
+      }
+      if (isOver()) return;
+      await store.done(ticket, clock.now());
+      this.#failures.delete(roomId);
+    } catch (error) {
+      const tries = (this.#failures.get(roomId) ?? 0) + 1;
+      remember(this.#failures, roomId, tries, REMEMBERED);
+      const wait = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries - 1, 10));
+      log.warn("room.review-failed", { room: roomId, tries, retry_in_ms: wait, cause: sentenceOf(error) });
+      await store.postpone(roomId, clock.now() + wait);
+    }
+  }
+
+  /** What policy has against leases of this class now; null for nothing. */
+  async #verdict({ roomId, isLoaded }: ReviewTicket, { holder, alias, upgrades }: Lease): Promise<Verdict | null> {
+    try {
+      const verdict = await this.#parts.policy.judge({ roomId, holder, via: [], alias, upgrades }, "hold");
+      if (verdict.allowed || verdict.code === "not-visible") return null;
+      return isLoaded || BLIND.has(verdict.code) ? verdict : null;
+    } catch (error) {
+      // It is judged when it is loaded.
+      if (!isLoaded && error instanceof EmissaryError) return null;
+      throw error;
+    }
+  }
+
+  async #end({ roomId, holder, alias }: Lease, { code, reason }: Verdict, abort: AbortSignal): Promise<void> {
+    const { store, ended, refused, clock, log } = this.#parts;
+    const whose = { kind: holder.kind, tenant: holder.kind === "tenant" ? holder.name : null, alias };
+    const why = { code, reason, atOnce: LEFT_AT_ONCE.has(code) };
+    let leases = 0;
+    for (let some = LEASES_AT_ONCE; some === LEASES_AT_ONCE && !abort.aborted; leases += some) {
+      if (leases > 0) await clock.sleep(BREATH_MS, abort);
+      some = await store.refuse(roomId, whose, why, clock.now(), LEASES_AT_ONCE);
+    }
+    if (leases === 0) return;
+    refused(code, holder.kind, leases);
+    ended.notify();
+    log.info("room.leases-refused", { room: roomId, holder: holder.kind, leases, code });
+  }
+}

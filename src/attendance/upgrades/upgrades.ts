@@ -1,0 +1,261 @@
+import type { Ledger } from "../../ledger/ledger.ts";
+import type { Clock } from "../../model/clock.ts";
+import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import { isRoomId, serverOf, type RoomId, type ServerName } from "../../model/ids.ts";
+import type { Holder, Lease } from "../../model/lease.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { Room } from "../../model/room.ts";
+import { Signal } from "../../concurrency/signal.ts";
+import { restUntil, workUntil } from "../../concurrency/worker.ts";
+import { Budgets, type Payer } from "../../policy/budgets.ts";
+import type { LeaseDesk } from "../leases/desk.ts";
+import type { Followers } from "./followers.ts";
+import type { LeaseRefusals } from "../leases/refusals.ts";
+
+/** A room that says that another replaces it, and that has leases which may follow. */
+export interface UpgradeTicket {
+  readonly from: RoomId;
+  /** How often a look was called for; more at the end mean that something changed meanwhile. */
+  readonly asks: number;
+  /** Looks in vain so far, and since when. */
+  readonly tries: number;
+  readonly since: number;
+}
+
+/** When upgrades are to be looked into is written with what calls for it, in its commit. Each call is one commit. */
+export interface UpgradeStore {
+  due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly UpgradeTicket[]>;
+  /** When the next one is due, those in `except` left out; null for none. */
+  nextDue(except: ReadonlySet<RoomId>): Promise<number | null>;
+  /** One live lease of each class that may follow. */
+  followers(from: RoomId): Promise<readonly Lease[]>;
+  /** Rooms in which we are, or on our way, to find out whether they replace this one. */
+  probations(from: RoomId): Promise<readonly RoomId[]>;
+  /** The look is over; `at` is when to look again, null for not again. Where something changed meanwhile, it is due soon. */
+  settle(ticket: UpgradeTicket, at: number | null, now: number): Promise<void>;
+  /** The same for one that was looked into in vain for too long, with an audit row. */
+  giveUp(ticket: UpgradeTicket, to: RoomId | null, now: number): Promise<void>;
+}
+
+export interface Tombstones {
+  /** The room that the tombstone names now; null for none, or for one without. @throws EmissaryError where it cannot be asked */
+  replacementOf(roomId: RoomId, abort: AbortSignal): Promise<string | null>;
+}
+
+export interface UpgradesParts {
+  readonly store: UpgradeStore;
+  readonly ledger: Pick<Ledger, "room">;
+  readonly tombstones: Tombstones;
+  readonly followers: Pick<Followers, "bring">;
+  readonly desk: Pick<LeaseDesk, "take" | "release">;
+  readonly refusals: Pick<LeaseRefusals, "note">;
+  /** Fire when there may be something to look into. */
+  readonly signals: readonly Signal[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Looks under way at once, and at upgrades of one server's rooms: one that answers slowly keeps no others waiting. */
+const AT_ONCE = 16;
+const OF_ONE_SERVER = 4;
+/** Tickets that are read to choose from. */
+const BATCH = 200;
+const LONGEST_SLEEP_MS = 10_000;
+const FIRST_PAUSE_MS = 15_000;
+const LONGEST_PAUSE_MS = 6 * 60 * 60_000;
+/** A room that cannot be got into, so that it cannot be told whether it replaces the old one, is given up after this. */
+const GIVE_UP_MS = 7 * 24 * 60 * 60_000;
+/** The pseudouser is in a room no longer than this to find out. */
+const PROBATION_MS = 60 * 60_000;
+
+const HOUR_MS = 60 * 60_000;
+/** Looks that ask the homeserver, for one old room, for the rooms of one server, and in all: whoever may write a tombstone causes them. */
+const LOOKS = {
+  "looks-room": { joins: 30, per: HOUR_MS },
+  "looks-server": { joins: 300, per: HOUR_MS },
+  "looks-all": { joins: 3_000, per: HOUR_MS },
+} as const;
+
+/** What comes of a look: nothing more is to be done for this tombstone, or another is called for, not before `pause` milliseconds. */
+type Outcome = { readonly isOver: true } | { readonly isOver: false; readonly pause: number };
+const OVER: Outcome = { isOver: true };
+const AGAIN: Outcome = { isOver: false, pause: 0 };
+
+/**
+ * Has leases follow upgrades of rooms. A tombstone is a reason to look, and no more: a lease goes to another room only where that room's
+ * own m.room.create names the old one as its predecessor, as the homeserver holds it, and where policy allows it there. Where we are not
+ * in that room, a lease of the upgrade's own brings us there to find out, by which nobody reads. Until then the old leases stay.
+ */
+export class Upgrades {
+  readonly #parts: UpgradesParts;
+  readonly #budgets: Budgets<keyof typeof LOOKS>;
+  /** Looks under way, with the server of the old room's maker. */
+  readonly #running = new Map<RoomId, string>();
+  readonly #work = new Set<Promise<void>>();
+  /** Fires when a look is over. */
+  readonly #freed = new Signal();
+
+  constructor(parts: UpgradesParts) {
+    this.#parts = parts;
+    this.#budgets = new Budgets(LOOKS, parts.clock);
+  }
+
+  /** Until the signal aborts. */
+  async run(abort: AbortSignal): Promise<void> {
+    const { store, signals, clock, log } = this.#parts;
+    await workUntil(abort, {
+      round: async () => {
+        const isAnyBegun = await this.#round(abort);
+        const rest = restUntil(await store.nextDue(this.#busy()), clock);
+        // Where there is no place for what is due, a place becomes free when a look is over.
+        return isAnyBegun || rest === null || rest > 0 ? rest : null;
+      },
+      signals: [...signals, this.#freed],
+      longest: LONGEST_SLEEP_MS,
+      failed: (error) => log.error("upgrades.round-failed", { error }),
+      clock,
+    });
+    await Promise.all(this.#work);
+  }
+
+  async #round(abort: AbortSignal): Promise<boolean> {
+    const { store, ledger, clock } = this.#parts;
+    let isAnyBegun = false;
+    for (const ticket of await store.due(clock.now(), BATCH, this.#busy())) {
+      const old = await ledger.room(ticket.from);
+      const server = serverOfMaker(old) ?? ticket.from;
+      if (this.#running.size >= AT_ONCE || abort.aborted) break;
+      if (this.#countOf(server) >= OF_ONE_SERVER) continue;
+      this.#running.set(ticket.from, server);
+      isAnyBegun = true;
+      const work: Promise<void> = this.#see(ticket, abort).finally(() => {
+        this.#running.delete(ticket.from);
+        this.#work.delete(work);
+        this.#freed.notify();
+      });
+      this.#work.add(work);
+    }
+    return isAnyBegun;
+  }
+
+  /** Those that are looked into now. Nothing is written of that, so what a crash interrupts is due again. */
+  #busy(): ReadonlySet<RoomId> {
+    return new Set(this.#running.keys());
+  }
+
+  #countOf(server: string): number {
+    return [...this.#running.values()].filter((other) => other === server).length;
+  }
+
+  /** One look, and what is written of it. Never rejects. */
+  async #see(ticket: UpgradeTicket, abort: AbortSignal): Promise<void> {
+    const { store, clock, log } = this.#parts;
+    const { from } = ticket;
+    try {
+      const outcome = await this.#look(ticket, abort).catch((error: unknown) => {
+        if (!abort.aborted) log.warn("upgrade.look-failed", { room: from, cause: sentenceOf(error) });
+        return AGAIN;
+      });
+      if (abort.aborted) return;
+      const now = clock.now();
+      const isGivenUp = !outcome.isOver && now - ticket.since >= GIVE_UP_MS;
+      const to = outcome.isOver || isGivenUp ? null : replacementIn(await this.#parts.ledger.room(from));
+      await this.#endProbations(from, to);
+      if (isGivenUp) {
+        log.warn("upgrade.given-up", { room: from });
+        await store.giveUp(ticket, replacementIn(await this.#parts.ledger.room(from)), now);
+      } else {
+        await store.settle(ticket, outcome.isOver ? null : now + pauseAfter(ticket.tries, outcome.pause), now);
+      }
+    } catch (error) {
+      log.error("upgrade.look-failed", { room: from, error });
+    }
+  }
+
+  async #look({ from }: UpgradeTicket, abort: AbortSignal): Promise<Outcome> {
+    const { store, ledger, tombstones, followers } = this.#parts;
+    const leases = await store.followers(from);
+    const old = await ledger.room(from);
+    const to = replacementIn(old);
+    if (old === null || to === null || leases.length === 0) return OVER;
+    const target = await ledger.room(to);
+    const predecessor = predecessorOf(target);
+    if (predecessor !== undefined && predecessor !== from) return this.#isNoUpgrade(from, to);
+    const isKnown = target?.ownMembership === "join" && target.load === "loaded";
+    if (!isKnown && (await store.probations(from)).includes(to)) return AGAIN;
+    if (old.ownMembership !== "join") return AGAIN;
+    const shortage = this.#pay(from, old);
+    if (shortage !== null) return { isOver: false, pause: shortage };
+    // The ledger may not have heard of a redaction, which takes the tombstone's content.
+    const named = await tombstones.replacementOf(from, abort);
+    if (named !== to) return named !== null && isRoomId(named) && named !== from ? AGAIN : OVER;
+    if (!isKnown) return this.#findOut(from, to, old, leases);
+    return (await followers.bring(from, to, leases)) ? OVER : AGAIN;
+  }
+
+  /** A room's m.room.create never changes, so neither does this answer. */
+  async #isNoUpgrade(from: RoomId, to: RoomId): Promise<Outcome> {
+    const { refusals, log } = this.#parts;
+    log.info("upgrade.not-genuine", { room: from, replacement: to });
+    await refusals.note({ roomId: to, holder: holderOf(from), via: [] }, { code: "no-predecessor", inputs: {} });
+    return OVER;
+  }
+
+  /** Has us go there. Policy is asked as for anybody who has no special right. */
+  async #findOut(from: RoomId, to: RoomId, old: Room, leases: readonly Lease[]): Promise<Outcome> {
+    const { desk, log } = this.#parts;
+    const maker = serverOfMaker(old);
+    const via = maker === null ? old.via : [...old.via, maker];
+    const upgrades = Math.min(...leases.map((lease) => lease.upgrades)) + 1;
+    try {
+      await desk.take({ roomId: to, holder: holderOf(from), via, upgrades, ttl: PROBATION_MS });
+      log.info("upgrade.looked-into", { room: from, replacement: to });
+      return AGAIN;
+    } catch (error) {
+      if (!(error instanceof EmissaryError) || error.code === "internal") throw error;
+      if (error.reason === "upgrade-chain") return OVER;
+      log.info("upgrade.not-reached", { room: from, replacement: to, cause: error.message });
+      return { isOver: false, pause: error.retryAfter ?? 0 };
+    }
+  }
+
+  async #endProbations(from: RoomId, except: RoomId | null): Promise<void> {
+    for (const roomId of await this.#parts.store.probations(from)) {
+      if (roomId !== except) await this.#parts.desk.release(roomId, holderOf(from));
+    }
+  }
+
+  /** Null where it is paid; else after how many milliseconds it can be. */
+  #pay(from: RoomId, old: Room): number | null {
+    const payers: readonly Payer<keyof typeof LOOKS>[] = [
+      { kind: "looks-room", name: from },
+      { kind: "looks-server", name: serverOfMaker(old) ?? "" },
+      { kind: "looks-all", name: "" },
+    ];
+    const shortage = this.#budgets.shortage(payers);
+    if (shortage === null) this.#budgets.spend(payers);
+    return shortage === null ? null : shortage.retryAfter;
+  }
+}
+
+function holderOf(from: RoomId): Holder {
+  return { kind: "upgrade", name: from };
+}
+
+function replacementIn(room: Room | null): RoomId | null {
+  const named = room?.replacement ?? null;
+  return named !== null && isRoomId(named) && named !== room?.roomId ? named : null;
+}
+
+/** Undefined where the ledger does not have the room's m.room.create. */
+function predecessorOf(room: Room | null): string | null | undefined {
+  return room === null || room.version === null ? undefined : room.predecessor;
+}
+
+function serverOfMaker(room: Room | null): ServerName | null {
+  return room === null || room.creator === null ? null : serverOf(room.creator);
+}
+
+function pauseAfter(tries: number, atLeast: number): number {
+  return Math.max(atLeast, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries, 20)));
+}

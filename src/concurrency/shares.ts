@@ -1,0 +1,172 @@
+import { withLimit, type Clock } from "../model/clock.ts";
+import { EmissaryError } from "../model/errors.ts";
+
+export interface ShareBounds {
+  /** Places that all together have, beside those that each has of its own. */
+  readonly common: number;
+  /** Places that one may have, its own among them. */
+  readonly each: number;
+  /** Places that one has whoever else is there. None where nobody says how many there can be. */
+  readonly own: number;
+  /** How many of one may wait, and of all. */
+  readonly waitingEach: number;
+  readonly waiting: number;
+  /** How long one waits, milliseconds. */
+  readonly wait: number;
+}
+
+export interface Place {
+  /** Gives the place back; again changes nothing. */
+  free(): void;
+}
+
+interface Waiting {
+  readonly go: () => void;
+}
+
+interface Caller {
+  held: number;
+  /** In the order in which they came. */
+  readonly queue: Waiting[];
+}
+
+const RETRY_AFTER_MS = 1_000;
+const NEVER = new AbortController().signal;
+
+/**
+ * Places of something that is scarce, shared by callers that do not trust each other: one who takes and keeps all that it can get
+ * leaves the others theirs. Whoever finds none waits in turn, and of those who wait the one comes first who has least.
+ */
+export class Shares {
+  readonly #what: string;
+  readonly #bounds: ShareBounds;
+  readonly #clock: Clock;
+  readonly #refused: () => void;
+  readonly #callers = new Map<string, Caller>();
+  #common = 0;
+  #waiting = 0;
+
+  /**
+   * @param what completes "Too many … are under way"
+   * @param refused told of each that got no place
+   */
+  constructor(what: string, bounds: ShareBounds, clock: Clock, refused: () => void = () => {}) {
+    this.#what = what;
+    this.#bounds = bounds;
+    this.#clock = clock;
+    this.#refused = refused;
+  }
+
+  /** Places that are taken. */
+  get held(): number {
+    let held = 0;
+    for (const caller of this.#callers.values()) held += caller.held;
+    return held;
+  }
+
+  /** A place where one is free for this caller and nobody of its own waits; else null. */
+  tryTake(who: string): Place | null {
+    const caller = this.#callers.get(who) ?? { held: 0, queue: [] };
+    if (caller.queue.length > 0 || !this.#isFree(caller)) return null;
+    this.#callers.set(who, caller);
+    return this.#placeOf(who, caller);
+  }
+
+  /**
+   * A place, when its turn has come.
+   * @throws EmissaryError `limited` where too many wait or it takes too long, and where the signal aborts
+   */
+  async take(who: string, abort: AbortSignal = NEVER): Promise<Place> {
+    const place = this.tryTake(who);
+    if (place !== null) return place;
+    const { waiting, waitingEach, wait } = this.#bounds;
+    const caller = this.#callers.get(who) ?? { held: 0, queue: [] };
+    if (abort.aborted || caller.queue.length >= waitingEach || this.#waiting >= waiting) throw this.#tooMany();
+    this.#callers.set(who, caller);
+    const over = new AbortController();
+    try {
+      return await withLimit(this.#clock, wait, abort, (limit) => {
+        return new Promise<Place>((resolve, reject) => {
+          const one: Waiting = { go: () => resolve(this.#placeOf(who, caller)) };
+          caller.queue.push(one);
+          this.#waiting += 1;
+          const giveUp = (): void => {
+            const at = caller.queue.indexOf(one);
+            if (at === -1) return;
+            caller.queue.splice(at, 1);
+            this.#waiting -= 1;
+            this.#forget(who, caller);
+            reject(this.#tooMany());
+          };
+          for (const signal of [limit, abort]) {
+            signal.addEventListener("abort", giveUp, { once: true, signal: over.signal });
+          }
+        });
+      });
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** Does something with a place, and gives it back. @throws EmissaryError as take does; what the deed throws */
+  async with<Result>(who: string, abort: AbortSignal, deed: () => Promise<Result>): Promise<Result> {
+    const place = await this.take(who, abort);
+    try {
+      return await deed();
+    } finally {
+      place.free();
+    }
+  }
+
+  #isFree({ held }: Caller): boolean {
+    const { own, each, common } = this.#bounds;
+    return held < own || (held < each && this.#common < common);
+  }
+
+  #placeOf(who: string, caller: Caller): Place {
+    if (caller.held >= this.#bounds.own) this.#common += 1;
+    caller.held += 1;
+    let isFree = false;
+    return {
+      free: () => {
+        if (isFree) return;
+        isFree = true;
+        caller.held -= 1;
+        // Whichever place it was: what a caller has beyond its own is of the common ones.
+        if (caller.held >= this.#bounds.own) this.#common -= 1;
+        this.#next(who, caller);
+        this.#forget(who, caller);
+      },
+    };
+  }
+
+  /** Lets in whom the freed place is for: where it was one of the caller's own, only itself. */
+  #next(who: string, caller: Caller): void {
+    if (this.#waiting === 0) return;
+    let [name, least] = [who, caller];
+    for (const [other, found] of this.#callers) {
+      const isWaiting = found.queue.length > 0 && this.#isFree(found);
+      if (isWaiting && (least.queue.length === 0 || !this.#isFree(least) || found.held < least.held)) {
+        [name, least] = [other, found];
+      }
+    }
+    if (least.queue.length === 0 || !this.#isFree(least)) return;
+    // To the end: among those who have the same, the one comes first who was let in longest ago.
+    this.#callers.delete(name);
+    this.#callers.set(name, least);
+    this.#waiting -= 1;
+    least.queue.shift()?.go();
+  }
+
+  #forget(who: string, caller: Caller): void {
+    if (caller.held === 0 && caller.queue.length === 0) this.#callers.delete(who);
+  }
+
+  #tooMany(): EmissaryError {
+    this.#refused();
+    return new EmissaryError("limited", `Too many ${this.#what} are under way; try again later.`, {
+      reason: "share",
+      retryAfter: RETRY_AFTER_MS,
+    });
+  }
+}

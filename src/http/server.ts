@@ -1,0 +1,194 @@
+import type { AddressInfo } from "node:net";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Clock, Random } from "../model/clock.ts";
+import { EmissaryError, sentenceOf } from "../model/errors.ts";
+import { isJsonObject } from "../model/json.ts";
+import type { Logger } from "../model/logger.ts";
+import { pathForLog } from "./bearer.ts";
+import { boundConnections } from "./connections.ts";
+import { MATRIX_ERRORS, matrixErrorBody, type Audience } from "./matrix-errors.ts";
+import { Pace, type Direction } from "./slow-bodies.ts";
+import { inPieces, isLarge } from "./pieces.ts";
+import { faultInTarget } from "./target.ts";
+
+/** Percent-encoded identifiers of 255 bytes: fastify's own bound of 100 would answer 404 for them. */
+const MAX_PARAM_LENGTH = 1024;
+/** Within this a request's headers are to be here, and what is too late is looked for so often, milliseconds. */
+const HEADERS_MS = 30_000;
+const LATE_LOOK_MS = 5_000;
+
+export interface ServerOptions {
+  /** Names the listener in the log: `intake`, `gateway`, `admin`. */
+  readonly name: string;
+  /** Bytes of a request body that is read whole; more is answered 413. Null: bodies are handed on as streams (see body.ts). */
+  readonly bodyLimit: number | null;
+  /** Whom errors are told to. */
+  readonly audience: Audience;
+  /** Requests may go on to the homeserver by the path that they came with. */
+  readonly passesOn?: boolean;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Headers of answers that are given before a route is found, and with it whoever sets them otherwise. */
+  readonly early?: Readonly<Record<string, string>>;
+  /** Told of each connection that is cut off because its caller sends, or takes, too slowly. */
+  readonly cut?: (direction: Direction) => void;
+}
+
+/**
+ * A fastify server that answers every failure as a Matrix error, hands bodies on unparsed, and logs each request
+ * with an ID and without its query.
+ */
+export function makeServer(options: ServerOptions): FastifyInstance {
+  const { name, bodyLimit, audience, passesOn = false, log, clock, random, early = {}, cut } = options;
+  const start = random.token(4);
+  let requests = 0;
+  const server = fastify({
+    bodyLimit: bodyLimit ?? Number.MAX_SAFE_INTEGER,
+    logger: false,
+    exposeHeadRoutes: false,
+    genReqId: () => `${start}-${(requests += 1).toString(36)}`,
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LATE_LOOK_MS },
+    // A streamed body, such as an upload, takes as long as it takes at a fair pace (pace.ts).
+    requestTimeout: bodyLimit === null ? 0 : 120_000,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: "idle",
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // Failures before a route is found, such as broken percent-encoding.
+    frameworkErrors: (error, _request, reply) => sendError(reply.headers(early), asEmissaryError(error), audience),
+  });
+  // The first of all hooks, before anybody's token is looked at.
+  server.addHook("onRequest", (request, _reply, done) => {
+    const fault = faultInTarget(request.raw.url ?? "", passesOn);
+    done(fault === null ? undefined : new EmissaryError("bad-parameter", `The request is malformed: ${fault}.`));
+  });
+  boundConnections(server.server);
+  const pace = new Pace(clock, (direction) => {
+    cut?.(direction);
+    log.debug("http.cut-off", { listener: name, body: direction });
+  });
+  server.addHook("onRequest", (request, reply, done) => {
+    pace.watch(request.raw, reply.raw);
+    done();
+  });
+  server.addHook("onClose", (_server, done) => {
+    pace.end();
+    done();
+  });
+  server.addHook("onSend", (_request, reply, payload, done) => {
+    if (!isLarge(payload)) {
+      done(null, payload);
+      return;
+    }
+    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+    void reply.header("content-length", bytes.length);
+    done(null, inPieces(bytes));
+  });
+  server.removeAllContentTypeParsers();
+  if (bodyLimit === null) server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+  else server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  server.setErrorHandler((error, request, reply) => {
+    const known = asEmissaryError(error);
+    if (known.code === "internal") log.error("http.failed", { listener: name, request: request.id, error });
+    // What is not told is the operator's, who finds it here.
+    else if (audience === "strangers") {
+      log.debug("http.refused", { listener: name, request: request.id, code: known.code, cause: known.message });
+    }
+    sendError(reply, known, audience);
+  });
+  server.addHook("onResponse", (request, reply, done) => {
+    log.debug("http.request", {
+      listener: name,
+      request: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? "none",
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+    });
+    done();
+  });
+  return server;
+}
+
+function sendError(reply: FastifyReply, error: EmissaryError, audience: Audience): void {
+  void reply.code(MATRIX_ERRORS[error.code][0]);
+  if (error.retryAfter !== null) void reply.header("retry-after", Math.ceil(error.retryAfter / 1000));
+  void reply.send(matrixErrorBody(error, audience));
+}
+
+/** Our own errors as they are; fastify's by their meaning; everything else is an internal failure without details for strangers. */
+function asEmissaryError(error: unknown): EmissaryError {
+  if (error instanceof EmissaryError) return error;
+  const code = isJsonObject(error) ? error["code"] : undefined;
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
+    return new EmissaryError("too-large", "The body is larger than is accepted here.");
+  }
+  const status = isJsonObject(error) ? error["statusCode"] : undefined;
+  if (typeof status === "number" && status >= 400 && status < 500) {
+    // Of what fastify itself finds wrong, this is the path; the rest is of the body and its headers.
+    const kind = code === "FST_ERR_BAD_URL" ? "bad-parameter" : "bad-request";
+    return new EmissaryError(kind, `The request is malformed: ${sentenceOf(error)}.`);
+  }
+  return new EmissaryError("internal", "Emissary failed at this request; its log says more.", { cause: error });
+}
+
+export type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+
+/** For paths that the listener does not know. */
+export const refusePath: Handler = async (request) => {
+  throw new EmissaryError("unrecognized", `There is nothing at ${request.method} ${pathForLog(request.url)} here.`);
+};
+
+export type Method = "GET" | "PUT" | "POST" | "DELETE";
+
+/** Serves a path: the methods given, HEAD with GET (RFC 9110, 9.1), and for the others `otherwise`, or 405 (spec: M_UNRECOGNIZED). */
+export function serve(
+  server: FastifyInstance,
+  path: string,
+  handlers: Partial<Record<Method, Handler>>,
+  otherwise: Handler = refuseMethod,
+): void {
+  for (const [method, handler] of Object.entries(handlers)) {
+    server.route({ method: method === "GET" ? ["GET", "HEAD"] : method, url: path, handler });
+  }
+  const others = (["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"] as const).filter(
+    (method) => !((method === "HEAD" ? "GET" : method) in handlers),
+  );
+  server.route({ method: others, url: path, handler: otherwise });
+}
+
+export const refuseMethod: Handler = async (request) => {
+  throw new EmissaryError("method-not-allowed", `${request.method} is not a method of ${pathForLog(request.url)}.`);
+};
+
+/** Path parameters by name; a route has all that its pattern names. */
+export function param(request: FastifyRequest, name: string): string {
+  const value = (request.params as Readonly<Record<string, string | undefined>>)[name];
+  if (value === undefined) throw new Error(`the route ${request.routeOptions.url ?? ""} has no parameter ${name}`);
+  return value;
+}
+
+/** The values of a repeatable query parameter. */
+export function queryAll(request: FastifyRequest, name: string): readonly string[] {
+  const value = (request.query as Readonly<Record<string, string | string[] | undefined>>)[name];
+  return value === undefined ? [] : Array.isArray(value) ? value : [value];
+}
+
+/** @throws EmissaryError `bad-config` naming the listener's key where the address cannot be had. */
+export async function listen(
+  server: FastifyInstance,
+  key: string,
+  address: { readonly host: string; readonly port: number },
+): Promise<number> {
+  try {
+    // A copy: fastify writes into what it is given, and our configuration is frozen.
+    await server.listen({ host: address.host, port: address.port });
+  } catch (error) {
+    throw new EmissaryError(
+      "bad-config",
+      `Cannot listen on ${address.host}:${address.port} (${key}): ${sentenceOf(error)}. Another program, perhaps a second Emissary, may have it.`,
+      { cause: error },
+    );
+  }
+  return (server.server.address() as AddressInfo).port;
+}

@@ -1,0 +1,212 @@
+import type { Journal } from "../ledger/journal.ts";
+import type { SharedJournal } from "../ledger/shared-journal.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import type { LeaseDesk, LeaseStore } from "../attendance/leases/desk.ts";
+import type { Clock } from "../model/clock.ts";
+import { EmissaryError } from "../model/errors.ts";
+import { serverOf, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
+import type { Logger } from "../model/logger.ts";
+import { readerOf } from "../model/reader.ts";
+import { workUntil } from "../concurrency/worker.ts";
+import { Budgets, type Budget, type Payer } from "../policy/budgets.ts";
+import type { RoomLook } from "../policy/question.ts";
+import type { Tenants } from "../policy/tenants.ts";
+import { inviteNewsIn, type InviteNews } from "./news.ts";
+
+/** Events read at once, and how many inviting servers' invites are seen to at the same time: one that is slow keeps no other waiting. */
+const BATCH = 100;
+const SERVERS_AT_ONCE = 8;
+/** Local users invited to a room that are looked for when we are invited, too. */
+const INVITED_TOGETHER = 100;
+
+const HOUR_MS = 60 * 60_000;
+/** Rooms that are looked at for invites: to look costs the homeserver a request over federation, whatever comes of it. */
+const LOOKS = { "looks-server": { joins: 100, per: HOUR_MS }, "looks-all": { joins: 1_000, per: HOUR_MS } } as const;
+type InviteBudgetKind = "server" | "inviter" | keyof typeof LOOKS;
+
+export interface InviteOptions {
+  /** How long we stay for an invite that nobody answers, milliseconds. */
+  readonly wait: number;
+  readonly joinsPerServer: Budget;
+  readonly joinsPerInviter: Budget;
+}
+
+export interface InvitedUsersParts {
+  readonly own: UserId;
+  readonly journal: Pick<SharedJournal, "read">;
+  readonly cursors: Pick<Journal, "open" | "advance" | "drop">;
+  readonly ledger: Pick<Ledger, "member" | "members" | "room">;
+  readonly leases: Pick<LeaseStore, "find" | "ofRoom">;
+  readonly desk: LeaseDesk;
+  readonly tenants: Pick<Tenants, "all" | "isPersona">;
+  readonly recorder: Pick<Recorder, "committed">;
+  readonly options: InviteOptions;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The name under which the reader's place in the journal is kept. */
+const CONSUMER = "invites";
+
+/** A local user who was or is invited to a room. */
+interface Invited {
+  readonly roomId: RoomId;
+  readonly user: UserId;
+  readonly mayBeOpen: boolean;
+  readonly told: RoomLook | null;
+  readonly receivedAt: number;
+}
+
+/**
+ * Has leases for local users who are invited by users of other servers, until the signal aborts. The journal only says when to look: who
+ * is invited now, and by whom, is in the ledger. So an event that is read twice, because of a crash, does nothing more.
+ */
+export class InvitedUsers {
+  readonly #parts: InvitedUsersParts;
+  readonly #budgets: Budgets<InviteBudgetKind>;
+
+  constructor(parts: InvitedUsersParts) {
+    this.#parts = parts;
+    const { joinsPerServer, joinsPerInviter } = parts.options;
+    this.#budgets = new Budgets({ server: joinsPerServer, inviter: joinsPerInviter, ...LOOKS }, parts.clock);
+  }
+
+  /** Gives the reader's place in the journal up, which would hold the journal back. */
+  async forgo(): Promise<void> {
+    await this.#parts.cursors
+      .drop(CONSUMER)
+      .catch((error: unknown) => this.#parts.log.error("invites.round-failed", { error }));
+  }
+
+  run(abort: AbortSignal): Promise<void> {
+    const { cursors, journal, recorder, clock, log } = this.#parts;
+    let place: number | null = null;
+    return workUntil(abort, {
+      round: async () => {
+        place ??= await cursors.open(CONSUMER);
+        const entries = await journal.read(place, BATCH);
+        const last = entries.at(-1)?.seq;
+        if (last === undefined) return null;
+        await this.#seeTo(entries.flatMap(({ event, receivedAt }) => this.#newsIn(event, receivedAt)));
+        await cursors.advance(CONSUMER, last);
+        place = last;
+        return 0;
+      },
+      signals: [recorder.committed],
+      failed: (error) => log.error("invites.round-failed", { error }),
+      clock,
+    });
+  }
+
+  readonly #isTenants = (user: UserId): boolean => {
+    const { tenants, own } = this.#parts;
+    if (user === readerOf(serverOf(own))) return true;
+    return tenants.all().some((tenant) => tenants.isPersona(tenant, user));
+  };
+
+  #newsIn(
+    event: Parameters<typeof inviteNewsIn>[0],
+    receivedAt: number,
+  ): readonly (InviteNews & { receivedAt: number })[] {
+    const news = inviteNewsIn(event, { own: this.#parts.own, isTenants: this.#isTenants });
+    return news === null ? [] : [{ ...news, receivedAt }];
+  }
+
+  async #seeTo(news: readonly (InviteNews & { readonly receivedAt: number })[]): Promise<void> {
+    const invited = new Map<string, Invited>();
+    for (const one of news) {
+      for (const each of one.of === "user" ? [one] : await this.#invitedWithUs(one)) {
+        invited.set(`${each.roomId}\n${each.user}`, each);
+      }
+    }
+    const byServer = new Map<ServerName, { readonly invited: Invited; readonly inviter: UserId }[]>();
+    for (const each of invited.values()) {
+      const inviter = await this.#inviterOf(each);
+      if (inviter === null) {
+        await this.#release(each);
+        continue;
+      }
+      const ofServer = byServer.get(serverOf(inviter)) ?? [];
+      ofServer.push({ invited: each, inviter });
+      byServer.set(serverOf(inviter), ofServer);
+    }
+    await this.#inLanes([...byServer.values()]);
+  }
+
+  /** One server's invites one after the other, so that what one has paid counts for the next. */
+  async #inLanes(servers: (readonly { readonly invited: Invited; readonly inviter: UserId }[])[]): Promise<void> {
+    const lane = async (): Promise<void> => {
+      for (let ofServer = servers.pop(); ofServer !== undefined; ofServer = servers.pop()) {
+        for (const { invited, inviter } of ofServer) await this.#hold(invited, inviter);
+      }
+    };
+    await Promise.all(Array.from({ length: SERVERS_AT_ONCE }, lane));
+  }
+
+  /** Who invites the user now, from another server; null where nobody does. */
+  async #inviterOf({ roomId, user }: Invited): Promise<UserId | null> {
+    const { ledger, own } = this.#parts;
+    const member = await ledger.member(roomId, user);
+    return member?.membership === "invite" && serverOf(member.sender) !== serverOf(own) ? member.sender : null;
+  }
+
+  /** Local users who are invited to a room that we are now invited to. */
+  async #invitedWithUs({
+    roomId,
+    receivedAt,
+  }: {
+    readonly roomId: RoomId;
+    readonly receivedAt: number;
+  }): Promise<readonly Invited[]> {
+    const { ledger, own } = this.#parts;
+    const members = await ledger.members(roomId, { membership: "invite", after: null, limit: INVITED_TOGETHER });
+    return members
+      .map(({ userId: user }) => user)
+      .filter((user) => user !== own && serverOf(user) === serverOf(own))
+      .filter((user) => !this.#isTenants(user))
+      .map((user) => ({ roomId, user, mayBeOpen: true, told: null, receivedAt }));
+  }
+
+  async #release({ roomId, user }: Invited): Promise<void> {
+    const holder = { kind: "invite", name: user } as const;
+    if ((await this.#parts.leases.find(roomId, holder)) !== null) await this.#parts.desk.release(roomId, holder);
+  }
+
+  /** Takes the user's lease, where nothing is against it. One that is refused is not tried again. */
+  async #hold({ roomId, user, mayBeOpen, told, receivedAt }: Invited, inviter: UserId): Promise<void> {
+    const { leases, ledger, desk, options, clock, log } = this.#parts;
+    const holder = { kind: "invite", name: user } as const;
+    const ttl = Math.min(receivedAt, clock.now()) + options.wait - clock.now();
+    if (ttl <= 0 || (await leases.find(roomId, holder)) !== null) return;
+    const room = await ledger.room(roomId);
+    const membership = room?.ownMembership ?? null;
+    if (!mayBeOpen && membership !== "invite" && membership !== "join") return;
+    // Where somebody has us there already, this lease brings no join.
+    const causesJoin = membership !== "join" && (await leases.ofRoom(roomId)).length === 0;
+    const server = serverOf(inviter);
+    const payers: readonly Payer<InviteBudgetKind>[] = [
+      { kind: "server", name: server },
+      { kind: "inviter", name: inviter },
+    ];
+    const looks: readonly Payer<InviteBudgetKind>[] = [
+      { kind: "looks-server", name: server },
+      { kind: "looks-all", name: "" },
+    ];
+    if (causesJoin) {
+      if (this.#budgets.shortage([...payers, ...looks]) !== null) {
+        await desk.noteRefusal({ roomId, holder, via: [server] }, "budget-invites");
+        return;
+      }
+      this.#budgets.spend(looks);
+    }
+    try {
+      await desk.take({ roomId, holder, via: [server], inviter, ttl, told });
+      if (causesJoin) this.#budgets.spend(payers);
+    } catch (error) {
+      // A failure of our own is no refusal: the event is read again.
+      if (!(error instanceof EmissaryError) || error.code === "internal") throw error;
+      log.debug("invite.not-taken", { room: roomId, reason: error.reason ?? error.code });
+    }
+  }
+}

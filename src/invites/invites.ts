@@ -1,0 +1,57 @@
+import { InviteBlock, type InviteTreatment } from "../attendance/invites/block.ts";
+import type { InvitePermission } from "./contracts.ts";
+import { InvitedUsers, type InvitedUsersParts, type InviteOptions } from "./invited-users.ts";
+import { OwnInvites, type OwnInvitesParts } from "../attendance/invites/own-invites.ts";
+
+type Setting = "decline" | "block" | "keep";
+
+export interface InvitesParts
+  extends
+    Omit<OwnInvitesParts, "setting" | "takesPart" | "store">,
+    Omit<InvitedUsersParts, "options" | "recorder" | "tenants"> {
+  readonly tenants: OwnInvitesParts["tenants"] & InvitedUsersParts["tenants"];
+  readonly recorder: OwnInvitesParts["recorder"] & InvitedUsersParts["recorder"];
+  readonly ownInvites: OwnInvitesParts["store"];
+  readonly permission: InvitePermission;
+  readonly ownSetting: Setting;
+  readonly options: InviteOptions & { readonly takePart: boolean };
+}
+
+/** All that is done about invites: the pseudouser's own, and those of local users. */
+export class Invites {
+  readonly #block: InviteBlock;
+  readonly #own: OwnInvites;
+  readonly #users: InvitedUsers;
+  readonly #takesPart: boolean;
+  #abort: AbortSignal | null = null;
+
+  constructor(parts: InvitesParts) {
+    this.#block = new InviteBlock(parts.ownSetting, parts);
+    this.#takesPart = parts.options.takePart;
+    this.#own = new OwnInvites({
+      ...parts,
+      store: parts.ownInvites,
+      setting: () => this.#block.setting,
+      takesPart: this.#takesPart,
+    });
+    this.#users = new InvitedUsers(parts);
+  }
+
+  /** What holds for invites of the pseudouser that are for no tenant. */
+  get treatment(): InviteTreatment {
+    return this.#block.holds;
+  }
+
+  /** Goes by another setting from now on. */
+  setOwn(setting: Setting): void {
+    if (setting === this.#block.setting) return;
+    this.#block.choose(setting);
+    if (this.#abort !== null) void this.#block.tell(this.#abort);
+  }
+
+  async run(abort: AbortSignal): Promise<void> {
+    this.#abort = abort;
+    const users = this.#takesPart ? this.#users.run(abort) : this.#users.forgo();
+    await Promise.all([this.#block.tell(abort), this.#own.run(abort), users]);
+  }
+}

@@ -1,0 +1,43 @@
+import type { PseudouserMoves } from "../../attendance/contracts.ts";
+import type { Clock } from "../../model/clock.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { Recorder } from "../recorder.ts";
+import type { HomeserverWord, ReconcileStore } from "./contracts.ts";
+
+export interface PresenceDifferences {
+  /** Rooms that we are in and did not know of. */
+  readonly unknown: readonly RoomId[];
+  /** Rooms that we are not in any more. */
+  readonly gone: readonly RoomId[];
+}
+
+export interface PresenceParts {
+  readonly word: HomeserverWord;
+  readonly store: ReconcileStore;
+  readonly moves: Pick<PseudouserMoves, "ownMembership">;
+  readonly recorder: Recorder;
+  readonly clock: Clock;
+}
+
+/**
+ * Compares the rooms that the homeserver has us in with the ledger's, and puts the ledger right: a homeserver can lose an event
+ * on its way to us (element-hq/synapse#11637), and a database can be restored from a backup. What follows, a load, a join, a
+ * leave, is the keeper's as always.
+ */
+export async function reconcilePresence(parts: PresenceParts, abort: AbortSignal): Promise<PresenceDifferences> {
+  const { word, store, moves, recorder, clock } = parts;
+  const held = new Set(await store.attended());
+  const said = new Set(await word.joinedRooms(abort));
+  // A join or leave that is under way just now changes between the two questions: only what differs twice is a difference.
+  const heldAfter = new Set(await store.attended());
+  const unknown = [...said].filter((roomId) => !held.has(roomId) && !heldAfter.has(roomId));
+  const gone = [...held].filter((roomId) => heldAfter.has(roomId) && !said.has(roomId));
+  for (const roomId of [...unknown, ...gone]) {
+    if (abort.aborted) break;
+    await recorder.observe(() => moves.ownMembership(roomId, abort));
+  }
+  // The homeserver keeps the state of a room that was left, and so tells of the leave; of a room it has forgotten it does not.
+  const still = new Set(await store.attended());
+  for (const roomId of gone) if (still.has(roomId) && !abort.aborted) await store.setAbsent(roomId, clock.now());
+  return { unknown, gone };
+}

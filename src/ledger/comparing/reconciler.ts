@@ -1,0 +1,114 @@
+import type { Clock } from "../../model/clock.ts";
+import { EmissaryError } from "../../model/errors.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { Signal } from "../../concurrency/signal.ts";
+import { workUntil } from "../../concurrency/worker.ts";
+import type { ReconcileStore } from "./contracts.ts";
+import type { Delivery, DeliveryWatch } from "./delivery.ts";
+import type { Holes } from "./holes.ts";
+import type { Timelines } from "./timelines.ts";
+import { reconcilePresence, type PresenceParts } from "./presence.ts";
+
+/** How often we look whether the homeserver delivers. */
+const DELIVERY_EVERY_MS = 60_000;
+/** Rooms in which something happens, whose timelines are compared each time. */
+const LIVELY = 5;
+/** How often the list of rooms is compared. */
+const PRESENCE_EVERY_MS = 60 * 60_000;
+/** Every room's state is compared after each start, and then once in this time, one room after the other. */
+const ROOM_EVERY_MS = 24 * 60 * 60_000;
+/** Between two rooms' comparisons: each costs the homeserver the room's whole state. */
+const ROOM_GAP_MS = 20_000;
+const FIRST_ROOM_MS = 2_000;
+/** Every room's timeline is compared after each start, after each loss, and then once in this time, the one compared longest ago first. */
+const TIMELINE_EVERY_MS = 15 * 60_000;
+const TIMELINE_GAP_MS = 500;
+/** How soon after the pseudouser came back to a room its homeserver is asked for what was said meanwhile. */
+const HOLES_EVERY_MS = 1_000;
+
+export interface ReconcilerParts extends PresenceParts {
+  readonly store: ReconcileStore;
+  readonly watch: DeliveryWatch;
+  readonly timelines: Timelines;
+  readonly holes: Holes;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Fired when a room is to be compared by the loader. */
+  readonly stirred: Signal;
+  /** Told of every list compared and of every change of delivery. */
+  readonly found: (what: { readonly unknown: number; readonly gone: number }) => void;
+}
+
+/** Compares the ledger with what the homeserver says when asked, at start and from time to time, until the signal aborts. */
+export async function reconcileForever(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {
+  const { clock } = parts;
+  const startedAt = clock.now();
+  await Promise.all([
+    every(parts, abort, PRESENCE_EVERY_MS, 0, () => comparePresence(parts, abort)),
+    every(parts, abort, DELIVERY_EVERY_MS, DELIVERY_EVERY_MS, () => lookAtDelivery(parts, abort)),
+    every(parts, abort, HOLES_EVERY_MS, HOLES_EVERY_MS, () => parts.holes.look(abort)),
+    every(parts, abort, TIMELINE_GAP_MS, TIMELINE_GAP_MS, () => {
+      const before = Math.max(startedAt, parts.timelines.doubtedAt, clock.now() - TIMELINE_EVERY_MS);
+      return parts.timelines.next(before, abort);
+    }),
+    every(parts, abort, ROOM_GAP_MS, FIRST_ROOM_MS, async () => {
+      const now = clock.now();
+      const before = Math.max(startedAt, now - ROOM_EVERY_MS);
+      if ((await parts.store.recheckOne(before, now)) !== null) parts.stirred.notify();
+    }),
+  ]);
+  await Promise.all([parts.timelines.idle(), parts.holes.idle()]);
+}
+
+async function comparePresence(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {
+  const { unknown, gone } = await reconcilePresence(parts, abort);
+  parts.found({ unknown: unknown.length, gone: gone.length });
+  for (const room of unknown) parts.log.warn("reconcile.room-unknown", { room });
+  for (const room of gone) parts.log.warn("reconcile.room-gone", { room });
+}
+
+async function lookAtDelivery({ watch, timelines, store, log }: ReconcilerParts, abort: AbortSignal): Promise<void> {
+  const before = watch.delivery.state;
+  const delivery = await watch.look(abort);
+  for (const roomId of await store.liveliest(LIVELY)) if (!abort.aborted) await timelines.look(roomId, abort);
+  if (delivery.state === before) return;
+  if (delivery.state === "flowing") timelines.doubt();
+  tell(delivery, log);
+}
+
+function tell(delivery: Delivery, log: Logger): void {
+  switch (delivery.state) {
+    case "flowing":
+      log.info("delivery.flowing", {});
+      break;
+    case "silent":
+      log.warn("delivery.silent", { since: delivery.since, cause: delivery.cause });
+      break;
+    case "stalled":
+      log.error("delivery.stalled", { since: delivery.since, cause: delivery.cause });
+      break;
+  }
+}
+
+/** Does something again and again; that the homeserver cannot be asked just now is no reason to stop. */
+async function every(
+  { clock, log }: ReconcilerParts,
+  abort: AbortSignal,
+  gap: number,
+  first: number,
+  act: () => Promise<void>,
+): Promise<void> {
+  await clock.sleep(first, abort);
+  await workUntil(abort, {
+    round: async () => {
+      await act();
+      return gap;
+    },
+    failed: (error) => {
+      if (error instanceof EmissaryError) log.debug("reconcile.put-off", { cause: error.message });
+      else log.error("reconcile.failed", { error });
+    },
+    failedRest: gap,
+    clock,
+  });
+}

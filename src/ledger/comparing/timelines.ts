@@ -1,0 +1,168 @@
+import type { Recorder } from "../recorder.ts";
+import { EVENT_MEMORY } from "../recorder.ts";
+import type { Clock } from "../../model/clock.ts";
+import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
+import { EmissaryError } from "../../model/errors.ts";
+import type { RoomEvent } from "../../model/event.ts";
+import type { EventId, RoomId } from "../../model/ids.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { HomeserverWord, TimelinePoint, TimelineStore } from "./contracts.ts";
+import type { DeliveryWatch } from "./delivery.ts";
+
+/** Events read back of one room, and bytes; what lies further back is not looked for. */
+const MOST = { events: 1_000, bytes: 16 * 1024 * 1024 } as const;
+/** A first page for rooms in which little happened, and further ones. */
+const PAGE = { first: 10, more: 50 } as const;
+/** Rooms in which something may be missing at once. */
+const SUSPECTS = 200;
+/** How long events are given to come of themselves; and what came last, once the homeserver was asked to send what it holds, milliseconds. */
+const GRACE_MS = 5_000;
+const ASKED_MS = 15_000;
+/** Between two times that a loss has all rooms compared. */
+const ALL_MS = 60_000;
+/** Events may come while a comparison is under way, so it does not trust the memory to its end. */
+const REMEMBERED = EVENT_MEMORY - 5_000;
+
+export interface TimelinesParts {
+  readonly word: Pick<HomeserverWord, "timeline" | "ping">;
+  readonly store: TimelineStore;
+  readonly recorder: Pick<Recorder, "knows" | "recordLate" | "received">;
+  readonly watch: Pick<DeliveryWatch, "isBeyond">;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Told how many events were made up for. */
+  readonly late: (events: number) => void;
+}
+
+/**
+ * Reads rooms' timelines back to where they were found whole before, and takes in what never came. A homeserver sends the events of a room
+ * in their order, so what is missing before one that came is lost; what is missing at the end is lost once the homeserver was asked to
+ * send what it holds, and sent what is newer, or nothing at all. What is taken in counts as received, so that it is not double where it
+ * comes after all.
+ */
+export class Timelines {
+  readonly #parts: TimelinesParts;
+  readonly #suspects = new Map<RoomId, Promise<void>>();
+  #doubtedAt = -Infinity;
+  readonly #mutex = new KeyedMutex();
+
+  constructor(parts: TimelinesParts) {
+    this.#parts = parts;
+  }
+
+  /** All rooms are to be compared that were not since then. */
+  get doubtedAt(): number {
+    return this.#doubtedAt;
+  }
+
+  /** Something was lost, or delivery stood still: other rooms may lack something, too. */
+  doubt(): void {
+    const now = this.#parts.clock.now();
+    if (now - this.#doubtedAt >= ALL_MS) this.#doubtedAt = now;
+  }
+
+  /** Looks at the room that was compared longest ago, if that was before `before`. */
+  async next(before: number, abort: AbortSignal): Promise<void> {
+    const point = await this.#parts.store.toCompare(before);
+    if (point !== null) await this.#compare(point, abort);
+  }
+
+  /** Looks at one room. */
+  async look(roomId: RoomId, abort: AbortSignal): Promise<void> {
+    const point = await this.#parts.store.comparedUpTo(roomId);
+    if (point !== null) await this.#compare(point, abort);
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#suspects.values());
+  }
+
+  async #compare(point: TimelinePoint, abort: AbortSignal): Promise<void> {
+    const { store, recorder, clock } = this.#parts;
+    const { roomId } = point;
+    const isSound = point.upTo !== null && point.last - point.seq <= REMEMBERED;
+    // Where more came since than is remembered, what is missing cannot be told from what is forgotten: it is compared from here on.
+    const events = await this.#read(point, isSound ? MOST.events : 1, abort);
+    const missing = isSound ? events.filter(({ event_id: id }) => !recorder.knows(id)) : [];
+    // Noted in any case, so that the others have their turn.
+    const upTo = missing.length === 0 ? (events.at(-1)?.event_id ?? point.upTo) : point.upTo;
+    await store.compared(roomId, upTo, missing.length === 0 ? point.last : point.seq, clock.now());
+    if (missing.length === 0 || this.#suspects.has(roomId) || this.#suspects.size >= SUSPECTS) return;
+    const order = events.map(({ event_id: id }) => id);
+    const settled = this.#settle(point, order, abort).finally(() => this.#suspects.delete(roomId));
+    this.#suspects.set(roomId, settled);
+  }
+
+  /** Finds out what of the room is lost, and takes it in. @param order what the room had when something was missing, the oldest first */
+  async #settle(point: TimelinePoint, order: readonly EventId[], abort: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts;
+    try {
+      const { received } = this.#parts.recorder;
+      await clock.sleep(GRACE_MS, abort);
+      const isEndLost = await this.#isEndLost(point.roomId, order, received, abort);
+      if (abort.aborted) return;
+      await this.#mutex.run(null, () => this.#takeIn(point, new Set(order), isEndLost, abort));
+    } catch (error) {
+      if (error instanceof EmissaryError) log.debug("reconcile.put-off", { cause: error.message });
+      else log.error("reconcile.failed", { error });
+    }
+  }
+
+  /** One room after the other: what is read may be large. */
+  async #takeIn(
+    point: TimelinePoint,
+    seen: ReadonlySet<EventId>,
+    isEndLost: boolean,
+    abort: AbortSignal,
+  ): Promise<void> {
+    const { store, recorder, clock, log, late } = this.#parts;
+    const { roomId } = point;
+    const events = await this.#read(point, MOST.events, abort);
+    const newestKnown = events.findLastIndex(({ event_id: id }) => recorder.knows(id));
+    const open = events.findIndex(
+      ({ event_id: id }, index) => !recorder.knows(id) && !(seen.has(id) && (isEndLost || index < newestKnown)),
+    );
+    const judged = open === -1 ? events : events.slice(0, open);
+    const newest = judged.at(-1);
+    if (newest === undefined) return;
+    const lost = judged.filter(({ event_id: id }) => !recorder.knows(id));
+    const count = lost.length === 0 ? 0 : await recorder.recordLate(roomId, lost);
+    await store.compared(roomId, newest.event_id, point.last, clock.now());
+    if (count === 0) return;
+    log.warn("reconcile.events-late", { room: roomId, events: count });
+    late(count);
+    this.doubt();
+  }
+
+  async #isEndLost(roomId: RoomId, order: readonly EventId[], received: number, abort: AbortSignal): Promise<boolean> {
+    const { word, recorder, watch, clock } = this.#parts;
+    const end = order.slice(order.findLastIndex((id) => recorder.knows(id)) + 1);
+    if (end.length === 0) return false;
+    await word.ping(abort);
+    await clock.sleep(ASKED_MS, abort);
+    if (abort.aborted || end.every((id) => recorder.knows(id))) return false;
+    return recorder.received === received || (await watch.isBeyond(roomId, abort));
+  }
+
+  /** What came after the point, the oldest first. */
+  async #read({ roomId, upTo }: TimelinePoint, most: number, abort: AbortSignal): Promise<readonly RoomEvent[]> {
+    const newestFirst: RoomEvent[] = [];
+    let bytes = 0;
+    let from: string | null = null;
+    for (;;) {
+      const limit = Math.min(most, from === null ? PAGE.first : PAGE.more);
+      const page = await this.#parts.word.timeline(roomId, from, limit, abort);
+      if (page === null) break;
+      for (const event of page.events) {
+        if (event.event_id === upTo) return newestFirst.reverse();
+        bytes += JSON.stringify(event).length;
+        if (newestFirst.length >= most || bytes > MOST.bytes) return newestFirst.reverse();
+        newestFirst.push(event);
+      }
+      if (page.end === null || page.end === from || newestFirst.length >= most) break;
+      from = page.end;
+    }
+    return newestFirst.reverse();
+  }
+}

@@ -1,0 +1,99 @@
+import { hash } from "node:crypto";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { EmissaryError } from "../../model/errors.ts";
+import type { UserId } from "../../model/ids.ts";
+import { parsedObject, stringAt, type JsonValue } from "../../model/json.ts";
+import type { Recorder, RecordOutcome } from "../recorder.ts";
+import { isSameSecret, tokensOf } from "../../http/bearer.ts";
+import { param, refusePath, serve, type Handler } from "../../http/server.ts";
+import { parseTransaction } from "./parse.ts";
+
+/** A full transaction of Synapse passes 6 MiB (100 events of 64 KiB, and what comes with them). */
+export const INTAKE_BODY_LIMIT = 32 * 1024 * 1024;
+
+/** A longer ID of a ping is not kept; those of `emissary doctor` have 22 characters. */
+const PING_ID_LIMIT = 255;
+
+export interface IntakeParts {
+  readonly recorder: Recorder;
+  readonly hsToken: string;
+  readonly own: UserId;
+  readonly observe: (seen: RecordOutcome & { readonly ephemeral: number }) => void;
+  /** Given typing, receipts and presence, of which nothing is stored. */
+  readonly passed: (events: readonly JsonValue[]) => void;
+  /** Told of every ping that has an ID. */
+  readonly pinged: (transactionId: string) => void;
+}
+
+/**
+ * The application service API that the homeserver calls (spec, AS API, "Server → Application service"), with the unversioned
+ * paths that older homeservers fall back to.
+ */
+export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void {
+  // Before a byte of the body is read: a stranger is not to fill our memory.
+  server.addHook("onRequest", async (request) => checkToken(request, parts.hsToken));
+
+  const transaction: Handler = async (request) => {
+    const body = request.body;
+    if (!Buffer.isBuffer(body)) throw new EmissaryError("not-json", "The transaction has no body.");
+    await takeTransaction(parts, param(request, "txnId"), body);
+    return {};
+  };
+
+  // A user of our namespaces that the homeserver does not know: the pseudouser, before it is registered, or a tenant's user, which
+  // exists inside Emissary only.
+  const user: Handler = async (request) => {
+    if (param(request, "userId") === parts.own) return {};
+    throw new EmissaryError("not-found", "This user does not exist.");
+  };
+
+  const room: Handler = async () => {
+    throw new EmissaryError("not-found", "Emissary makes no rooms for aliases.");
+  };
+
+  // fastify sets Content-Length, without which Synapse takes a ping's answer for a broken one (502 M_CONNECTION_FAILED).
+  const ping: Handler = async (request) => {
+    const transactionId = Buffer.isBuffer(request.body) ? stringAt(parsedObject(request.body), "transaction_id") : null;
+    if (transactionId !== null && transactionId.length <= PING_ID_LIMIT) parts.pinged(transactionId);
+    return {};
+  };
+
+  for (const prefix of ["/_matrix/app/v1", ""]) {
+    serve(server, `${prefix}/transactions/:txnId`, { PUT: transaction });
+    serve(server, `${prefix}/users/:userId`, { GET: user });
+    serve(server, `${prefix}/rooms/:alias`, { GET: room });
+  }
+  serve(server, "/_matrix/app/v1/ping", { POST: ping });
+  server.setNotFoundHandler(refusePath);
+}
+
+/** Answers only after the commit: what the homeserver believes delivered is on disk. */
+async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId: string, body: Buffer): Promise<void> {
+  const digest = hash("sha256", body, "base64url");
+  if (recorder.isRepeated(txnId, digest)) {
+    observe({ repeated: true, fresh: 0, duplicates: 0, setAside: 0, doubted: 0, ephemeral: 0 });
+    return;
+  }
+  const { events, setAside, ephemeral, passing, plain, withTexts } = parseTransaction(body);
+  const outcome = await recorder.record({ txnId, digest, events, setAside, verbatim: plain ? body : null, withTexts });
+  observe({ ...outcome, ephemeral });
+  if (passing.length > 0 && !outcome.repeated) passed(passing);
+}
+
+/** The header counts; the older query parameter is accepted alone, and must agree where both are given (spec, "Authorization"). */
+function checkToken(request: FastifyRequest, hsToken: string): void {
+  const { header, query } = tokensOf(request.raw);
+  if (header === null && query === null) {
+    throw new EmissaryError(
+      "missing-token",
+      "The request has no token: the hs_token of registration.yaml is expected.",
+    );
+  }
+  const agrees = (token: string | null): boolean => token === null || isSameSecret(token, hsToken);
+  if (!agrees(header) || !agrees(query)) {
+    throw new EmissaryError(
+      "forbidden",
+      "The token is not the hs_token of our registration: has the homeserver loaded another one?",
+    );
+  }
+}

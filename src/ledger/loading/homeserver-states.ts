@@ -1,0 +1,85 @@
+import type { RoomStates } from "../../attendance/contracts.ts";
+import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import { isRoomEvent, isStateEvent, type StateEvent } from "../../model/event.ts";
+import type { RoomId } from "../../model/ids.ts";
+import { shallow } from "../../model/json.ts";
+import { sourced } from "../../model/json-text.ts";
+import { EntryRewriter } from "../../homeserver/entries.ts";
+import { answerOf, unreachable, type HomeserverClient } from "../../homeserver/client.ts";
+import { failureOf } from "../../homeserver/errors.ts";
+
+/** Synapse computes the whole state of a large room before the first byte. */
+const STATE_TIMEOUT_MS = 10 * 60_000;
+/** State events handed on at once, and bytes of the answer read for them: events are of any size up to 64 KiB. */
+const PART = 150;
+const PART_BYTES = 1024 * 1024;
+
+/**
+ * A room's current state (`GET …/state`), read as a stream: the answer for a room of a hundred thousand members is hundreds of
+ * megabytes, and is never in memory as a whole.
+ */
+export class HomeserverStates implements RoomStates {
+  readonly #client: HomeserverClient;
+
+  constructor(client: HomeserverClient) {
+    this.#client = client;
+  }
+
+  async *stream(roomId: RoomId, abort: AbortSignal): AsyncIterable<readonly StateEvent[]> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
+    const response = await this.#client.open("GET", path, { abort, timeout: STATE_TIMEOUT_MS });
+    if (response.statusCode !== 200) throw failureOf(await answerOf(response), "tell a room's state");
+
+    let part: StateEvent[] = [];
+    let read = 0;
+    const seen = { create: false };
+    const entries = new EntryRewriter({
+      within: null,
+      change: (entry) => {
+        const event = eventIn(entry.toString("utf8"));
+        if (event !== null) {
+          seen.create ||= event.type === "m.room.create";
+          part.push(event);
+        }
+        return null;
+      },
+      more: () => [],
+      unreadable: null,
+    });
+    try {
+      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+        entries.push(chunk);
+        read += chunk.length;
+        if (part.length >= PART || read >= PART_BYTES) {
+          yield part;
+          part = [];
+          read = 0;
+        }
+      }
+    } catch (error) {
+      throw error instanceof EmissaryError ? error : unreachable(error);
+    }
+    if (entries.isFound && !entries.isOver) {
+      throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state ended in the middle.");
+    }
+    // Every room has one; an answer without it is no room's state, and would empty the ledger's.
+    if (!seen.create) {
+      throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state has no m.room.create.");
+    }
+    if (part.length > 0) yield part;
+  }
+}
+
+/** A state event with its text; null for what is none. @throws EmissaryError `homeserver-error` where it is no JSON */
+function eventIn(text: string): StateEvent | null {
+  let event: unknown;
+  try {
+    event = JSON.parse(text);
+  } catch (error) {
+    throw new EmissaryError(
+      "homeserver-error",
+      `The homeserver's answer to a room's state is broken JSON: ${sentenceOf(error)}.`,
+    );
+  }
+  return isRoomEvent(event) && isStateEvent(event) ? shallow(sourced(event, text)) : null;
+}

@@ -1,0 +1,301 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { LedgerChange, RoomField } from "../fold.ts";
+import type { LedgerFollower } from "../follower.ts";
+import type { LoadTicket } from "../ledger.ts";
+import type { EventId, RoomId } from "../../model/ids.ts";
+import type { Membership } from "../../model/membership.ts";
+import { becauseOf, redactedField } from "../redaction.ts";
+import type { Redactions } from "./redactions.ts";
+import type { RoomNumbers } from "./room-numbers.ts";
+import { Stays } from "./stays.ts";
+
+type MemberChange = Extract<LedgerChange, { kind: "member" }>;
+type UpgradeChange = Extract<LedgerChange, { kind: "upgrade" }>;
+type RedactionChange = Extract<LedgerChange, { kind: "redaction" }>;
+type StateChange = Extract<LedgerChange, { kind: "state" }>;
+
+interface RoomRow {
+  nr: number;
+  load: string;
+  load_generation: number;
+  own_membership: Membership | null;
+  own_event: string | null;
+}
+
+interface Held {
+  event_id: string;
+  seq: number;
+  generation: number;
+}
+
+/** How changes were learnt. */
+interface Source {
+  readonly seq: number;
+  readonly now: number;
+  /** The load that found them; null for events. */
+  readonly load: LoadTicket | null;
+  /** Whether the homeserver was asked, by a load or for one event: no transaction has brought them yet. */
+  readonly isAnswer: boolean;
+  /** Rooms, by number, of which something is news. */
+  readonly heard: Set<number>;
+  /** Rooms whose tombstone is another than the one that we held. */
+  readonly replaced: Set<RoomId>;
+  /** Rooms whose events did not follow on what we hold. */
+  readonly doubted: Set<RoomId>;
+}
+
+/** A load that just ended is not begun again at once for an event that does not follow on: several such come together. */
+const DOUBT_DELAY_MS = 2_000;
+
+/**
+ * The one place where ledger changes are written, and their followers told: that is the same whether events bring them or a load finds
+ * them. Every call is made inside a transaction of the caller.
+ */
+export class ChangeWriter {
+  readonly #rooms: RoomNumbers;
+  readonly #followers: LedgerFollower[] = [];
+  readonly #stays: Stays;
+  readonly #redactions: Redactions;
+  readonly #stateOf: Statement<[number, string], { field: RoomField; value: string | null }>;
+  readonly #setValue: Statement<[string | null, number, number, string]>;
+  readonly #unname: Statement<[number, number, string]>;
+  readonly #unreason: Statement<[number, string]>;
+  readonly #room: Statement<[string], RoomRow>;
+  readonly #member: Statement<[number, string], Held & { membership: string }>;
+  readonly #addMember: Statement;
+  readonly #setMember: Statement;
+  readonly #state: Statement<[number, string], Held & { value: string | null }>;
+  readonly #putState: Statement;
+  readonly #count: Statement<[number, number]>;
+  readonly #absent: Statement<[number, string | null]>;
+  /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its call. */
+  readonly #seen = new Map<RoomId, RoomRow>();
+
+  constructor(db: Database, rooms: RoomNumbers, redactions: Redactions) {
+    this.#rooms = rooms;
+    this.#stays = new Stays(db, this.#followers);
+    this.#redactions = redactions;
+    this.#stateOf = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?");
+    // Numbered anew: a load that began before is not to bring back what it was told then.
+    this.#setValue = db.prepare("UPDATE room_state SET value = ?, seq = ? WHERE room_nr = ? AND field = ?");
+    this.#unname = db.prepare(
+      "UPDATE members SET displayname = NULL, avatar_url = NULL, seq = ? " +
+        "WHERE room_nr = ? AND event_id IN (SELECT value FROM json_each(?))",
+    );
+    this.#unreason = db.prepare("UPDATE rooms SET own_reason = NULL WHERE nr = ? AND own_event = ?");
+    this.#room = db.prepare("SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?");
+    this.#member = db.prepare(
+      "SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?",
+    );
+    // Two statements and not one upsert: an update does not look again whether the room exists, and most are updates.
+    this.#addMember = db.prepare(
+      "INSERT INTO members (membership, event_id, sender, displayname, avatar_url, seq, generation, room_nr, user_id) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    this.#setMember = db.prepare(
+      "UPDATE members SET membership = ?, event_id = ?, sender = ?, displayname = ?, avatar_url = ?, seq = ?, generation = ? " +
+        "WHERE room_nr = ? AND user_id = ?",
+    );
+    this.#state = db.prepare("SELECT event_id, value, seq, generation FROM room_state WHERE room_nr = ? AND field = ?");
+    this.#putState = db.prepare(
+      "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
+    );
+    this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
+    this.#absent = db.prepare(
+      "UPDATE members SET membership = 'leave', generation = (SELECT load_generation FROM rooms WHERE nr = room_nr) " +
+        "WHERE room_nr = ? AND event_id = ? AND membership = 'join'",
+    );
+  }
+
+  /** Has a capability do what follows from facts in the commits that write them. */
+  follow(follower: LedgerFollower): void {
+    this.#followers.push(follower);
+  }
+
+  /**
+   * Writes what events brought.
+   * @param isAnswer whether the homeserver was asked for them, and no transaction brought them
+   * @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew
+   */
+  apply(changes: readonly LedgerChange[], seq: number, now: number, isAnswer = false): readonly RoomId[] {
+    const source = sourceOf({ seq, now, load: null, isAnswer });
+    this.#write(changes, source);
+    return [...source.doubted];
+  }
+
+  /** Writes what a load found, but for what was set since it began. @returns how much was otherwise, or not there */
+  applyLoaded(changes: readonly LedgerChange[], load: LoadTicket, now: number): number {
+    return this.#write(changes, sourceOf({ seq: load.fromSeq, now, load, isAnswer: true }));
+  }
+
+  /** The homeserver has us in this room no more, and gives no event that tells why. */
+  applyAbsence(roomId: RoomId, now: number): void {
+    this.#seen.clear();
+    const room = this.#roomOf(roomId);
+    if (room.own_membership !== "join") return;
+    const { nr } = room;
+    // As newly set as an event would have: the answer of a load under way is older.
+    if (this.#absent.run(nr, room.own_event).changes > 0) this.#count.run(-1, nr);
+    const nothing = { eventId: null, sender: null, reason: null, claims: null, ends: null };
+    this.#stays.changed({ nr, roomId }, { ...nothing, was: "join", membership: "leave" }, { seq: 0, now });
+  }
+
+  /** A load ended. @param isNew whether the room was never loaded before, or was otherwise */
+  loaded(nr: number, roomId: RoomId, isNew: boolean, now: number): void {
+    for (const follower of this.#followers) follower.loaded?.({ nr, roomId }, isNew, now);
+  }
+
+  /** @returns how many were news */
+  #write(changes: readonly LedgerChange[], source: Source): number {
+    this.#seen.clear();
+    let news = 0;
+    const redacted = new Map<number, EventId[]>();
+    for (const given of changes) {
+      const change = this.#redactions.applied(given);
+      switch (change.kind) {
+        case "member":
+          news += Number(this.#applyMember(change, source));
+          break;
+        case "state":
+          news += Number(this.#applyState(change, source));
+          break;
+        case "upgrade":
+          if (source.replaced.has(change.roomId)) this.#replaced(change, source.now);
+          break;
+        case "redaction":
+          this.#redact(change, redacted, source);
+          break;
+      }
+    }
+    // A member is not found by its event's ID but by looking through the room's: once for all that a transaction brings.
+    for (const [nr, targets] of redacted) this.#unname.run(source.seq, nr, JSON.stringify(targets));
+    // Once, and not for each of a hundred thousand members.
+    for (const nr of source.heard) this.#rooms.hear(nr, source.now);
+    return news;
+  }
+
+  /** @param found the events that are redacted, by their rooms */
+  #redact({ roomId, redaction }: RedactionChange, found: Map<number, EventId[]>, { seq, now }: Source): void {
+    const target = this.#redactions.targetOf(redaction);
+    if (target === null) return;
+    this.#redactions.add(roomId, target, seq, becauseOf(redaction, target));
+    const nr = this.#rooms.find(roomId);
+    if (nr === null) return;
+    found.set(nr, [...(found.get(nr) ?? []), target]);
+    this.#unreason.run(nr, target);
+    for (const { field, value } of this.#stateOf.all(nr, target)) {
+      const left = redactedField(field, value, this.#redactions.versionOf(roomId));
+      this.#setValue.run(left, seq, nr, field);
+      if (left !== value) this.#tellState(nr, roomId, field, now);
+    }
+  }
+
+  /** The homeserver is to be asked for the whole state of a room: something came that does not tell what is true now. */
+  reload(roomId: RoomId, now: number): void {
+    const nr = this.#rooms.find(roomId);
+    if (nr !== null && this.#room.get(roomId)?.own_membership === "join") this.#stays.ask(nr, now);
+  }
+
+  #tellState(nr: number, roomId: RoomId, field: RoomField, now: number): void {
+    for (const follower of this.#followers) follower.state?.({ nr, roomId }, field, now);
+  }
+
+  #replaced({ roomId, replacement, via }: UpgradeChange, now: number): void {
+    const nr = this.#rooms.find(roomId);
+    if (nr === null) return;
+    for (const follower of this.#followers) follower.replaced?.({ nr, roomId }, replacement, via, now);
+  }
+
+  /** True where it was otherwise before. */
+  #applyMember(change: MemberChange, source: Source): boolean {
+    const { member, replaces, own, ends, reason, claims } = change;
+    const { roomId, userId, membership, eventId, sender, displayname, avatarUrl } = member;
+    const { seq, now, load } = source;
+    const room = this.#roomOf(roomId);
+    const { nr } = room;
+    const before = this.#member.get(nr, userId);
+    const isNews = (own ? room.own_event : before?.event_id) !== eventId;
+    if (load === null ? !isNews : isSetSince(load, before)) return false;
+    if (own && isNews && !this.#stays.isNews(nr, eventId, source.isAnswer)) return false;
+    const generation = load?.generation ?? room.load_generation;
+    const put = before === undefined ? this.#addMember : this.#setMember;
+    put.run(membership, eventId, sender, displayname, avatarUrl, seq, generation, nr, userId);
+    if (!isNews) return false;
+    source.heard.add(nr);
+    const delta = Number(membership === "join") - Number(before?.membership === "join");
+    // At its end a load counts all.
+    if (delta !== 0 && load === null) this.#count.run(delta, nr);
+    if (own) {
+      this.#seen.delete(roomId);
+      const told = { was: room.own_membership, membership, eventId, sender, ends, reason, claims };
+      this.#stays.changed({ nr, roomId }, told, source);
+      if (membership !== "join") return true;
+    } else if (isThere(membership) !== isThere(before?.membership) && !isFirst(load)) {
+      for (const follower of this.#followers) follower.people?.({ nr, roomId }, now);
+    }
+    this.#doubt(roomId, room, before?.event_id, replaces, source);
+    return true;
+  }
+
+  /** True where it was otherwise before. */
+  #applyState({ roomId, field, value, eventId, replaces }: StateChange, source: Source): boolean {
+    const { seq, now, load } = source;
+    const room = this.#roomOf(roomId);
+    const { nr } = room;
+    const before = this.#state.get(nr, field);
+    const isNews = before?.event_id !== eventId;
+    if (load === null ? !isNews : isSetSince(load, before)) return false;
+    this.#putState.run(nr, field, value, eventId, seq, load?.generation ?? room.load_generation);
+    if (before?.value !== value && !isFirst(load)) this.#tellState(nr, roomId, field, now);
+    if (!isNews) return false;
+    source.heard.add(nr);
+    if (field === "replacement") source.replaced.add(roomId);
+    this.#doubt(roomId, room, before?.event_id, replaces, source);
+    return true;
+  }
+
+  /**
+   * An event names the one that it replaced where it was made (unsigned.replaces_state). If we hold another, then one is
+   * missing here, or the room had forked and its state resolution may have chosen otherwise: the homeserver is asked again.
+   * While a load runs, what we do not hold may still be on its way, so only what differs counts; the load is then made again.
+   * What a load itself finds is the homeserver's answer.
+   */
+  #doubt(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, source: Source): void {
+    if (source.load !== null || replaces === null || replaces === held) return;
+    const loading = room.load === "wanted" && held !== undefined;
+    if (room.load !== "loaded" && !loading) return;
+    this.#seen.delete(roomId);
+    this.#stays.ask(room.nr, source.now + DOUBT_DELAY_MS);
+    source.doubted.add(roomId);
+  }
+
+  /** The room's row, made where there is none. Whoever changes one of these columns takes it out of `#seen`. */
+  #roomOf(roomId: RoomId): RoomRow {
+    let row = this.#seen.get(roomId) ?? this.#room.get(roomId);
+    if (row === undefined) {
+      this.#rooms.take(roomId);
+      row = this.#room.get(roomId);
+    }
+    if (row === undefined) throw new Error(`the room ${roomId} was given a number and has no row`);
+    this.#seen.set(roomId, row);
+    return row;
+  }
+}
+
+function sourceOf(how: Omit<Source, "heard" | "replaced" | "doubted">): Source {
+  return { ...how, heard: new Set(), replaced: new Set(), doubted: new Set() };
+}
+
+function isThere(membership: string | undefined): boolean {
+  return membership === "join" || membership === "invite";
+}
+
+/** Whether a row was set since the load began: it is newer than what the load found. */
+function isSetSince({ fromSeq, generation }: LoadTicket, held: Held | undefined): boolean {
+  return held !== undefined && (held.seq > fromSeq || held.generation >= generation);
+}
+
+/** Whether it is the first load of a room: followers are told of its end, and not of each thing that it finds. */
+function isFirst(load: LoadTicket | null): boolean {
+  return load !== null && !load.again;
+}

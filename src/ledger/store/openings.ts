@@ -1,0 +1,127 @@
+import { realpathSync } from "node:fs";
+import type { Database } from "better-sqlite3";
+import type { EarlierOpening, Extent, Opened, Restored } from "../openings.ts";
+import type { Random } from "../../model/clock.ts";
+import type { AuditStore } from "../../storage/audit.ts";
+import { bringBack } from "../../storage/due-times.ts";
+import { LAST_SEQ } from "./journal.ts";
+import { LastSeen, type Seen } from "./last-seen.ts";
+
+/** Openings that are known: a position of one that is older is taken for lost. */
+const KEPT = 1_000;
+/** For a name that nobody else gives an opening, also not in a copy that goes on elsewhere. */
+const NAME_BYTES = 9;
+
+const HELD = `SELECT ${LAST_SEQ} AS seq, (SELECT coalesce(max(change), 0) FROM leases) AS change`;
+
+const BEAT =
+  "INSERT INTO heartbeat (one, at, beats) VALUES (1, ?, 1) ON CONFLICT (one) DO UPDATE SET at = excluded.at, beats = beats + 1";
+
+interface Beat {
+  at: number;
+  beats: number;
+}
+
+/** Who has opened the database, and whether it goes on from what ran here last. */
+export class OpeningStore {
+  readonly #db: Database;
+  readonly #audit: AuditStore;
+  readonly #lastSeen: LastSeen | null;
+  #name: string | null = null;
+  #noted: Extent | null = null;
+
+  /** @param path of the database; one in memory has nothing beside it */
+  constructor(db: Database, audit: AuditStore, path: string) {
+    this.#db = db;
+    this.#audit = audit;
+    this.#lastSeen = path === ":memory:" ? null : new LastSeen(realpathSync(path));
+  }
+
+  /**
+   * Begins an opening, before anything else is done with the database. Where a copy took its place every room is loaded again:
+   * what the homeserver sent since the copy was made does not come a second time. Where the clock was set back, what is due goes
+   * back with it.
+   */
+  begin(now: number, random: Random): Opened {
+    const opened = this.#db.transaction(() => this.#begin(now, random)).immediate();
+    this.#name = opened.name;
+    this.#note(now);
+    return opened;
+  }
+
+  /** Writes a row, so that it is known whether that can be done and how far the database has come. */
+  async beat(now: number): Promise<void> {
+    this.#db.prepare(BEAT).run(now);
+    this.#note(now);
+  }
+
+  /** Notes beside the database how far it has come, if that is further than before; it writes nothing in it. */
+  async note(now: number): Promise<void> {
+    const { seq, change } = this.#held();
+    if (seq !== this.#noted?.seq || change !== this.#noted.change) this.#note(now);
+  }
+
+  #begin(now: number, random: Random): Opened {
+    const held = this.#held();
+    const rows = this.#db
+      .prepare<[], { name: string } & Extent>("SELECT name, seq, change FROM openings ORDER BY nr")
+      .all();
+    const earlier = rows.map(({ name }, index): EarlierOpening => ({ name, end: rows[index + 1] ?? held }));
+    const beat = this.#beat();
+    const setBack = Math.max(0, (beat?.at ?? now) - now);
+    if (setBack > 0) bringBack(this.#db, now, setBack);
+    const restored = earlier.length === 0 ? null : this.#restored(earlier, beat);
+    if (restored !== null) this.#takeForCopy(restored, now);
+    const name = random.token(NAME_BYTES);
+    this.#db
+      .prepare("INSERT INTO openings (name, at, seq, change) VALUES (?, ?, ?, ?)")
+      .run(name, now, held.seq, held.change);
+    this.#db
+      .prepare("DELETE FROM openings WHERE nr <= (SELECT nr FROM openings ORDER BY nr DESC LIMIT 1 OFFSET ?)")
+      .run(KEPT);
+    this.#db.prepare(BEAT).run(now);
+    return { name, earlier, restored, setBack };
+  }
+
+  #restored(earlier: readonly EarlierOpening[], beat: Beat | null): Restored | null {
+    if (this.#lastSeen === null) return null;
+    const seen = this.#lastSeen.read();
+    if (seen !== null && isHeld(seen, earlier, beat)) return null;
+    return { from: beat?.at ?? null, lostUntil: seen?.at ?? null };
+  }
+
+  #takeForCopy({ from, lostUntil }: Restored, now: number): void {
+    this.#db
+      .prepare(
+        "UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE load = 'loaded' AND own_membership = 'join'",
+      )
+      .run(now);
+    const detail = { written_until: from, lost_until: lostUntil };
+    this.#audit.write({ actor: "emissary", action: "database.restore", outcome: "done", roomId: null, detail }, now);
+  }
+
+  #held(): Extent {
+    return this.#db.prepare<[], Extent>(HELD).get() ?? { seq: 0, change: 0 };
+  }
+
+  #beat(): Beat | null {
+    return this.#db.prepare<[], Beat>("SELECT at, beats FROM heartbeat").get() ?? null;
+  }
+
+  #note(at: number): void {
+    if (this.#name === null) return;
+    this.#noted = this.#held();
+    this.#lastSeen?.write({ opening: this.#name, ...this.#noted, beats: this.#beat()?.beats ?? 0, at });
+  }
+}
+
+/** Whether what was last seen here lies in the database. */
+function isHeld(seen: Seen, earlier: readonly EarlierOpening[], beat: Beat | null): boolean {
+  const opening = earlier.find(({ name }) => name === seen.opening);
+  return (
+    opening !== undefined &&
+    seen.seq <= opening.end.seq &&
+    seen.change <= opening.end.change &&
+    seen.beats <= (beat?.beats ?? 0)
+  );
+}

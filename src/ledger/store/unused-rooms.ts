@@ -1,0 +1,90 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { StrangerStore } from "../cleaning.ts";
+
+/** Rooms removed in one commit, and rows of members: no transaction of the homeserver is to wait long for its own. */
+const ROOMS = 200;
+const MEMBERS = 5_000;
+
+/** What keeps a room that we are not in, other than that something was heard of it lately. */
+const IS_HELD = [
+  "r.load IN ('wanted', 'stale')",
+  "EXISTS (SELECT 1 FROM attendance a WHERE a.room_nr = r.nr AND a.next_at IS NOT NULL)",
+  // Of an ended lease the holder may yet ask why, a tenant may have to be given what it covers, and the newest change numbers the next.
+  "EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = r.nr AND (l.ended_at IS NULL OR l.ended_at >= @before " +
+    "OR l.change = (SELECT max(change) FROM leases) OR EXISTS (SELECT 1 FROM cursors c " +
+    "WHERE l.kind = 'tenant' AND c.consumer = 'tenant:' || l.holder AND c.seq < l.to_seq)))",
+  "EXISTS (SELECT 1 FROM aliases n WHERE n.room_id = r.room_id)",
+  "EXISTS (SELECT 1 FROM cool_downs d WHERE d.room_nr = r.nr AND d.forget_at > @now)",
+  "(r.own_membership IS 'invite' AND r.invite_at IS NOT NULL AND r.changed_at >= @before)",
+  // Whom a room was made for is told by the first of its predecessors, from each to the next.
+  "EXISTS (SELECT 1 FROM room_state s WHERE s.room_nr = r.nr AND s.value IS NOT NULL AND (s.field = 'created_for' " +
+    "OR (s.field = 'replacement' AND EXISTS (SELECT 1 FROM rooms t WHERE t.room_id = s.value AND t.own_membership = 'join'))))",
+].join(" OR ");
+
+/** What hangs on a room besides its members, and goes before it. */
+const PARTS = ["persona_rooms", "leases", "attendance", "cool_downs", "room_state"] as const;
+
+interface Bounds {
+  readonly now: number;
+  readonly before: number;
+  readonly limit: number;
+}
+
+/** Removes rooms that nobody wants, with all that is known of them. */
+export class SqliteStrangerStore implements StrangerStore {
+  readonly #db: Database;
+  readonly #count: Statement<[], number>;
+  readonly #old: Statement<[Bounds], number>;
+  readonly #oldest: Statement<[Bounds], number>;
+  readonly #members: Statement<[number, number, number]>;
+  readonly #parts: readonly Statement<[number]>[];
+  readonly #room: Statement<[number]>;
+
+  constructor(db: Database) {
+    this.#db = db;
+    const outside = "FROM rooms r WHERE r.own_membership IS NOT 'join'";
+    this.#count = db.prepare<[], number>(`SELECT count(*) ${outside}`).pluck();
+    this.#old = db
+      .prepare<[Bounds], number>(
+        `SELECT r.nr ${outside} AND r.changed_at < @before AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`,
+      )
+      .pluck();
+    this.#oldest = db
+      .prepare<[Bounds], number>(`SELECT r.nr ${outside} AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`)
+      .pluck();
+    this.#members = db.prepare(
+      "DELETE FROM members WHERE room_nr = ? AND user_id IN (SELECT user_id FROM members WHERE room_nr = ? LIMIT ?)",
+    );
+    this.#parts = PARTS.map((table) => db.prepare<[number]>(`DELETE FROM ${table} WHERE room_nr = ?`));
+    this.#room = db.prepare("DELETE FROM rooms WHERE nr = ?");
+  }
+
+  async forget(
+    now: number,
+    before: number,
+    kept: number,
+  ): Promise<{ readonly rooms: number; readonly isMore: boolean }> {
+    return this.#db
+      .transaction(() => {
+        const tooMany = (this.#count.get() ?? 0) - kept;
+        const old = this.#old.all({ now, before, limit: ROOMS });
+        const limit = Math.min(ROOMS, tooMany);
+        const going = old.length > 0 || limit <= 0 ? old : this.#oldest.all({ now, before, limit });
+        const rooms = this.#remove(going);
+        return { rooms, isMore: rooms < going.length || going.length === ROOMS };
+      })
+      .immediate();
+  }
+
+  /** The number removed: the rooms' members, too, are not more than may be removed in one commit. */
+  #remove(rooms: readonly number[]): number {
+    let members = MEMBERS;
+    for (const [index, nr] of rooms.entries()) {
+      members -= this.#members.run(nr, nr, members).changes;
+      if (members === 0) return index;
+      for (const part of this.#parts) part.run(nr);
+      this.#room.run(nr);
+    }
+    return rooms.length;
+  }
+}

@@ -1,0 +1,198 @@
+import type { RoomStates } from "../attendance/contracts.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import type { SharedJournal } from "../ledger/shared-journal.ts";
+import { sentenceOf } from "../model/errors.ts";
+import type { RoomId } from "../model/ids.ts";
+import { Signal } from "../concurrency/signal.ts";
+import { workUntil } from "../concurrency/worker.ts";
+import { concernsRules } from "../policy/policy-list.ts";
+import type { ListName } from "./contracts.ts";
+import { readList } from "./read.ts";
+import { Subscriptions, type Followed, type MovedList, type SubscriptionParts } from "./subscriptions.ts";
+
+export interface PolicyListsParts extends SubscriptionParts {
+  readonly lists: readonly ListName[];
+  readonly states: RoomStates;
+  readonly journal: Pick<SharedJournal, "read" | "bounds">;
+  readonly recorder: Pick<Recorder, "committed" | "ownChanged">;
+}
+
+/** Rules commonly come several at a time: after the first event one looks no sooner than this, milliseconds. */
+const PAUSE_MS = 2_000;
+/** A list is read at most so often, and never for more than a tenth of the time, however often it changes; and at least so often. */
+const READ_AGAIN_MS = { atMost: 10_000, timesAsLong: 10, atLeast: 60 * 60_000 } as const;
+/** After a read that failed, doubled each time. */
+const RETRY_MS = { first: 30_000, longest: 60 * 60_000 } as const;
+const AT_ONCE = 2;
+const JOURNAL_BATCH = 500;
+const LONGEST_SLEEP_MS = 30_000;
+
+/** How a list stands, for the operator. */
+export interface ListStanding {
+  readonly room: RoomId;
+  /** When it was last read since the start; null for not yet. */
+  readonly readAt: number | null;
+  /** Reads that failed since. */
+  readonly failures: number;
+  /** Where the alias points that it is configured by, if elsewhere. */
+  readonly moved: MovedList | null;
+}
+
+interface Reading {
+  readAt: number | null;
+  dueAt: number;
+  /** However much changes, it is not read sooner. */
+  notBefore: number;
+  /** Events that may have changed the rules, so far. */
+  changes: number;
+  failures: number;
+}
+
+/** Goes by policy lists: has the pseudouser go to their rooms, and reads their rules when they may have changed. */
+export class PolicyLists {
+  readonly #parts: PolicyListsParts;
+  readonly #subscriptions: Subscriptions;
+  readonly #stirred = new Signal();
+  #names: readonly ListName[];
+  #followed: Followed = new Map();
+  readonly #readings = new Map<RoomId, Reading>();
+  readonly #running = new Map<RoomId, Promise<void>>();
+  /** The newest event looked at; null where none need be. */
+  #seq: number | null = null;
+
+  constructor(parts: PolicyListsParts) {
+    this.#parts = parts;
+    this.#names = parts.lists;
+    this.#subscriptions = new Subscriptions(parts);
+  }
+
+  /** Before anything is judged: rules of lists that are configured no more go. The others hold as they were last read. */
+  async start(): Promise<void> {
+    await this.#subscriptions.removeOthers(this.#names);
+  }
+
+  /** Goes by other lists from now on. */
+  setLists(names: readonly ListName[]): void {
+    this.#names = names;
+    this.#subscriptions.hurry();
+    this.#stirred.notify();
+  }
+
+  /** The lists whose rooms are known. */
+  standings(): readonly ListStanding[] {
+    return [...this.#readings].map(([room, { readAt, failures }]) => ({
+      room,
+      readAt,
+      failures,
+      moved: this.#subscriptions.movedFrom(room),
+    }));
+  }
+
+  /** Keeps the rules up to date until the signal aborts. */
+  async run(abort: AbortSignal): Promise<void> {
+    const { recorder, clock, log } = this.#parts;
+    const isIdle = (): boolean => this.#names.length === 0;
+    const stirred = this.#stirred;
+    await workUntil(abort, {
+      round: async () => {
+        await this.#round(abort);
+        return isIdle() ? null : Math.min(LONGEST_SLEEP_MS, this.#untilDue());
+      },
+      // Without a list nothing that comes is of interest.
+      get signals() {
+        return isIdle() ? [stirred] : [stirred, recorder.committed, recorder.ownChanged];
+      },
+      pause: () => PAUSE_MS,
+      failed: (error) => log.error("policy-list.round-failed", { error }),
+      failedRest: LONGEST_SLEEP_MS,
+      clock,
+    });
+    await Promise.all(this.#running.values());
+  }
+
+  async #round(abort: AbortSignal): Promise<void> {
+    const { ledger, clock } = this.#parts;
+    const names = this.#names;
+    this.#seq = names.length === 0 ? null : (this.#seq ?? (await this.#parts.journal.bounds()).last);
+    this.#followed = await this.#subscriptions.settle(names);
+    for (const room of this.#readings.keys()) if (!this.#followed.has(room)) this.#readings.delete(room);
+    for (const room of this.#followed.keys()) {
+      if (!this.#readings.has(room))
+        this.#readings.set(room, { readAt: null, dueAt: 0, notBefore: 0, changes: 0, failures: 0 });
+    }
+    await this.#noteChanges();
+    for (const [room, reading] of this.#readings) {
+      if (this.#running.size >= AT_ONCE) return;
+      if (reading.dueAt > clock.now() || this.#running.has(room)) continue;
+      if ((await ledger.room(room))?.ownMembership === "join") this.#begin(room, reading, abort);
+    }
+  }
+
+  /** Looks through what has come since for events that may change a list. */
+  async #noteChanges(): Promise<void> {
+    const { journal } = this.#parts;
+    while (this.#seq !== null) {
+      const entries = await journal.read(this.#seq, JOURNAL_BATCH);
+      for (const { seq, event } of entries) {
+        this.#seq = seq;
+        const reading = concernsRules(event.type) ? this.#readings.get(event.room_id) : undefined;
+        if (reading === undefined) continue;
+        reading.changes += 1;
+        reading.dueAt = Math.min(reading.dueAt, reading.notBefore);
+      }
+      if (entries.length === 0) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #begin(room: RoomId, reading: Reading, abort: AbortSignal): void {
+    const work = this.#read(room, reading, abort)
+      .catch((error: unknown) => this.#failed(room, reading, error, abort))
+      .finally(() => {
+        this.#running.delete(room);
+        this.#stirred.notify();
+      });
+    this.#running.set(room, work);
+  }
+
+  async #read(room: RoomId, reading: Reading, abort: AbortSignal): Promise<void> {
+    const { states, rules, clock, log } = this.#parts;
+    const { changes } = reading;
+    const begun = clock.now();
+    const { rules: found, leftOut } = await readList(states, room, abort);
+    // Meanwhile the list may have been given up; its rules went then, and are not to come back.
+    const replaced = this.#followed.get(room);
+    if (replaced === undefined || abort.aborted) return;
+    await rules.replaceList(room, found);
+    for (const earlier of replaced) if (!this.#followed.has(earlier)) await rules.replaceList(earlier, []);
+    log.debug("policy-list.read", { room, rules: found.length });
+    const setAside = rules.book.setAside(room);
+    if (setAside > 0) log.warn("policy-list.globs-set-aside", { room, rules: found.length, set_aside: setAside });
+    if (leftOut > 0) log.warn("policy-list.cut", { room, rules: found.length, left_out: leftOut });
+    const now = clock.now();
+    const { atMost, timesAsLong, atLeast } = READ_AGAIN_MS;
+    reading.readAt = now;
+    reading.failures = 0;
+    reading.notBefore = now + Math.max(atMost, timesAsLong * (now - begun));
+    reading.dueAt = reading.changes === changes ? now + atLeast : reading.notBefore;
+  }
+
+  /** The rules as they were last read go on to hold. */
+  #failed(room: RoomId, reading: Reading, error: unknown, abort: AbortSignal): void {
+    const { clock, log } = this.#parts;
+    if (abort.aborted) return;
+    const wait = Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** reading.failures);
+    reading.failures += 1;
+    reading.notBefore = clock.now() + wait;
+    reading.dueAt = reading.notBefore;
+    const fields = { room, retry_in_ms: wait, cause: sentenceOf(error) };
+    if (reading.failures === 1) log.warn("policy-list.unread", fields);
+    else log.debug("policy-list.unread", fields);
+  }
+
+  #untilDue(): number {
+    const now = this.#parts.clock.now();
+    const later = [...this.#readings.values()].map(({ dueAt }) => dueAt - now).filter((wait) => wait > 0);
+    return Math.min(...later);
+  }
+}

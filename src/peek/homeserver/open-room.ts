@@ -1,0 +1,141 @@
+import type { Dispatcher } from "undici";
+import type { RoomRest } from "../msc2753/contracts.ts";
+import type { Hold } from "../../concurrency/bytes-held.ts";
+import { EmissaryError, sentenceOf } from "../../model/errors.ts";
+import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { sourced } from "../../model/json-text.ts";
+import { tooLarge, unreachable } from "../../homeserver/client.ts";
+import { EntryRewriter } from "../../homeserver/entries.ts";
+
+/** A state up to this size is read at once; what is more of it is read as it is sent on. */
+const HELD_STATE_BYTES = 256 * 1024;
+/** What is not state: a hundred events, and the user's own data. */
+const HEAD_BYTES = 16 * 1024 * 1024;
+/** Of a large room these are as long as its list of members, and no part of what a device is told. */
+const LEFT_OUT = ["presence", "receipts"] as const;
+
+/**
+ * The homeserver's answer to a room's `initialSync`. Synapse tells the newest messages, then the state, then the user's own data. The state
+ * of a large room is tens of megabytes: it stays with the homeserver until it is sent on, and then comes in pieces.
+ */
+export class OpenRoom implements RoomRest {
+  readonly #response: Dispatcher.ResponseData;
+  readonly #pieces: AsyncIterator<Buffer>;
+  readonly #limit: number;
+  readonly #hold: Hold;
+  readonly #state: EntryRewriter;
+  readonly #leftOut: readonly EntryRewriter[];
+  #events: JsonObject[] = [];
+  readonly #around: Buffer[] = [];
+  #aroundSize = 0;
+  #size = 0;
+  #isOver = false;
+  /** Whether what is read is sent on at once. */
+  #isPassing = false;
+
+  /** @param limit bytes of the whole answer */
+  constructor(response: Dispatcher.ResponseData, limit: number, hold: Hold) {
+    // While nobody reads it, nobody else hears of its failure; whoever reads on does.
+    this.#response = response;
+    response.body.on("error", () => undefined);
+    this.#pieces = (response.body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    this.#limit = limit;
+    this.#hold = hold;
+    this.#state = entriesOf("state", (entry) => {
+      const event = parsedEntry(entry);
+      if (event !== null) this.#events.push(event);
+    });
+    this.#leftOut = LEFT_OUT.map((within) => entriesOf(within, () => undefined));
+  }
+
+  /**
+   * What there is before the state, and a small state with all that follows it.
+   * @throws EmissaryError where the answer breaks off, or is too large
+   */
+  async begin(): Promise<{ readonly told: JsonObject; readonly state: readonly JsonObject[] | null }> {
+    let mayStop = true;
+    while (await this.#read()) {
+      if (!mayStop || this.#size - this.#aroundSize < HELD_STATE_BYTES) continue;
+      if (!this.#state.isFound || this.#state.isOver) continue;
+      const told = parsedObject(Buffer.concat([...this.#around, Buffer.from("]}")]));
+      this.#isPassing = isJsonObject(told["messages"]);
+      if (this.#isPassing) return { told, state: null };
+      // One that tells the messages after the state is read to its end.
+      mayStop = false;
+    }
+    return { told: parsedObject(Buffer.concat(this.#around)), state: this.#taken() };
+  }
+
+  async *state(isKept = false): AsyncGenerator<readonly JsonObject[]> {
+    if (isKept) this.#isPassing = false;
+    do {
+      const events = this.#taken();
+      if (events.length > 0) yield events;
+    } while (await this.#read());
+    const events = this.#taken();
+    if (events.length > 0) yield events;
+    if (!this.#state.isOver) {
+      throw new EmissaryError("homeserver-error", "The homeserver's answer to initialSync ended in the middle.");
+    }
+  }
+
+  after(): { readonly membership: string | null; readonly accountData: readonly JsonObject[] } {
+    const told = this.#isOver ? parsedObject(Buffer.concat(this.#around)) : {};
+    return { membership: stringAt(told, "membership"), accountData: objectsOf(told["account_data"]) };
+  }
+
+  drop(): void {
+    this.#response.body.destroy();
+    this.#hold.free();
+  }
+
+  #taken(): readonly JsonObject[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /** Reads one more piece. False at the end. */
+  async #read(): Promise<boolean> {
+    if (this.#isOver) return false;
+    const next = await this.#pieces.next().catch((error: unknown) => {
+      throw unreachable(error);
+    });
+    this.#isOver = next.done === true;
+    if (next.done === true) return false;
+    this.#size += next.value.length;
+    if (this.#size > this.#limit) throw tooLarge(this.#limit);
+    let around = this.#state.push(next.value);
+    for (const leftOut of this.#leftOut) around = leftOut.push(around);
+    this.#aroundSize += around.length;
+    if (this.#aroundSize > HEAD_BYTES) throw tooLarge(HEAD_BYTES);
+    await this.#hold.add(this.#isPassing ? around.length : next.value.length);
+    // A copy, which does not keep the whole piece.
+    if (around.length > 0) this.#around.push(Buffer.from(around));
+    return true;
+  }
+}
+
+export function objectsOf(list: JsonValue | undefined): readonly JsonObject[] {
+  return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
+}
+
+function entriesOf(within: string, take: (entry: Buffer) => void): EntryRewriter {
+  const change = (entry: Buffer): null => {
+    take(entry);
+    return null;
+  };
+  return new EntryRewriter({ within, change, more: () => [], unreadable: null });
+}
+
+/** An event that is written as it came; null for what is no object. @throws EmissaryError `homeserver-error` where it is no JSON */
+function parsedEntry(entry: Buffer): JsonObject | null {
+  const text = entry.toString("utf8");
+  try {
+    const event: unknown = JSON.parse(text);
+    return isJsonObject(event) ? sourced(event, text) : null;
+  } catch (error) {
+    const what = `The homeserver's answer to initialSync is broken JSON: ${sentenceOf(error)}.`;
+    throw new EmissaryError("homeserver-error", what);
+  }
+}

@@ -1,0 +1,80 @@
+import type { Readable } from "node:stream";
+import type { FastifyReply } from "fastify";
+import type { Revision, Upstream, UpstreamRequest } from "../../http/upstream.ts";
+import type { Clock } from "../../model/clock.ts";
+import { answeredApart, type Apart } from "./apart.ts";
+import type { PeekView } from "./view.ts";
+import { OVER, Span } from "../../concurrency/over.ts";
+
+/** A poll of a client's, to be answered with the homeserver's answer and with what a view has. */
+export interface BesidePoll {
+  readonly upstream: Upstream;
+  readonly reply: FastifyReply;
+  /** The request as it goes to the homeserver; and the same without waiting for news. */
+  readonly waiting: UpstreamRequest;
+  readonly atOnce: UpstreamRequest;
+  readonly revision: Revision;
+  /** Null where each answer is to have the homeserver's part. */
+  readonly apart?: Apart | null;
+  readonly clock: Clock;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+  readonly gone: AbortController;
+}
+
+/** Answers as soon as either has something to tell. @throws EmissaryError where the homeserver gives no answer */
+export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<void> {
+  const { upstream, reply, waiting, atOnce, apart = null, clock, stopping, gone } = poll;
+  await view.look();
+  const over = new Span(stopping);
+  const heard = new AbortController();
+  const until = new Span(heard.signal, gone.signal);
+  const watching = view.isNews ? Promise.resolve() : watch(view, over.signal, heard);
+  // Where the homeserver's answer fails nobody waits for it.
+  watching.catch(() => undefined);
+  const revision = {
+    ...poll.revision,
+    revise: async (body: Buffer): Promise<Buffer | Readable | null> => {
+      over.end();
+      await watching;
+      return poll.revision.revise(body);
+    },
+  };
+  try {
+    if (apart !== null) {
+      if (view.isNews) heard.abort(OVER);
+      if (await answeredApart({ upstream, reply, waiting, revision, clock }, apart, until.signal)) return;
+    } else if (!view.isNews && (await upstream.asCallerUntil(heard.signal, waiting, reply, revision))) return;
+    // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
+    await upstream.asCaller(atOnce, reply, revision);
+  } finally {
+    over.end();
+    until.end();
+    // One that has been told to stop still looks once; with nobody to tell, it does not.
+    if (!reply.sent) gone.abort(OVER);
+  }
+}
+
+async function watch(view: PeekView, until: AbortSignal, heard: AbortController): Promise<void> {
+  await view.watch(until);
+  if (view.isNews) heard.abort(OVER);
+}
+
+export function queryOf(path: string): URLSearchParams {
+  const at = path.indexOf("?");
+  return new URLSearchParams(at === -1 ? "" : path.slice(at + 1));
+}
+
+/** The request with the homeserver's own position in place of ours; and with another time to wait, if one is given. */
+export function toHomeserver(
+  request: UpstreamRequest,
+  [key, since]: readonly [key: string, since: string | null],
+  timeout: number | null,
+): UpstreamRequest {
+  const query = queryOf(request.path);
+  if (since === null) query.delete(key);
+  else query.set(key, since);
+  if (timeout !== null) query.set("timeout", String(timeout));
+  const [path = ""] = request.path.split("?", 1);
+  return { ...request, path: query.size === 0 ? path : `${path}?${query.toString()}` };
+}

@@ -1,0 +1,47 @@
+import { EmissaryError } from "../../model/errors.ts";
+import type { UserId } from "../../model/ids.ts";
+import { parsedObject } from "../../model/json.ts";
+import type { PeekedRooms } from "./contracts.ts";
+import { peekFilter, type PeekFilter } from "./filter.ts";
+
+const KEPT = 1_000;
+const ALL = peekFilter({});
+
+/** Filters that clients name by ID. What an ID stands for does not change (spec, CS API, "Filtering"). */
+export class Filters {
+  readonly #rooms: Pick<PeekedRooms, "filter">;
+  readonly #known = new Map<string, PeekFilter>();
+
+  constructor(rooms: Pick<PeekedRooms, "filter">) {
+    this.#rooms = rooms;
+  }
+
+  /**
+   * The filter of a request; one that lets all through where it has none, or where the homeserver does not tell it.
+   * @param owner asked for only where the filter has to be fetched
+   */
+  async of(
+    given: string | null,
+    device: string,
+    token: string,
+    owner: () => Promise<UserId | null>,
+  ): Promise<PeekFilter> {
+    if (given === null) return ALL;
+    if (given.startsWith("{")) return peekFilter(parsedObject(Buffer.from(given)));
+    const key = `${device} ${given}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    try {
+      const userId = await owner();
+      const fetched = userId === null ? null : await this.#rooms.filter(token, userId, given);
+      if (fetched === null) return ALL;
+      const filter = peekFilter(fetched);
+      if (this.#known.size >= KEPT) this.#known.clear();
+      this.#known.set(key, filter);
+      return filter;
+    } catch (error) {
+      if (error instanceof EmissaryError) return ALL;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import type { Clock } from "../../model/clock.ts";
+import type { EventId, RoomId } from "../../model/ids.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { Signal } from "../../concurrency/signal.ts";
+import type { Journal } from "../../ledger/journal.ts";
+import { Span } from "../../concurrency/over.ts";
+
+const BATCH = 100;
+/** Who is further behind does not read all of it, but takes every room for one that may have news. */
+const MAX_BEHIND = 5_000;
+const KEPT = 10_000;
+/** What comes within this time is told together, milliseconds: the first of it at once. */
+const TOGETHER_MS = 50;
+const FAILED_MS = 1_000;
+
+/** The newest event of a room that the journal has. */
+export interface Newest {
+  readonly seq: number;
+  readonly eventId: EventId;
+}
+
+/** Which rooms have news since when: what of the journal it takes to know whom to ask the homeserver about. */
+export class RoomNews {
+  readonly #journal: Pick<Journal, "read" | "bounds">;
+  /** Oldest news first. */
+  readonly #newest = new Map<RoomId, Newest>();
+  /** A room that is not there had no event after this one. */
+  #floor = 0;
+  #seq = 0;
+  #reading: Promise<void> | null = null;
+  /** Who waits for news of a room. */
+  readonly #waiting = new Map<RoomId, Set<() => void>>();
+
+  constructor(journal: Pick<Journal, "read" | "bounds">) {
+    this.#journal = journal;
+  }
+
+  /** Takes in what the journal has got; the number of its newest event. */
+  async read(): Promise<number> {
+    const { first, last } = await this.#journal.bounds();
+    // A reading under way may have begun before the newest came.
+    while (this.#seq < last) {
+      this.#reading ??= this.#next(first, last).finally(() => (this.#reading = null));
+      await this.#reading;
+    }
+    return last;
+  }
+
+  newestIn(roomId: RoomId): Newest | null {
+    return this.#newest.get(roomId) ?? null;
+  }
+
+  /** Whether the room has, or may have, an event that is newer. */
+  isAfter(roomId: RoomId, seq: number): boolean {
+    return seq < (this.#newest.get(roomId)?.seq ?? this.#floor);
+  }
+
+  /**
+   * Resolves when one of the rooms has an event newer than `seq`, or the signal aborts. Only with `follow` under way: of many who wait, an
+   * event wakes those whose room it is in.
+   */
+  next(rooms: Iterable<RoomId>, seq: number, abort: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const all = [...rooms];
+      const wake = (): void => {
+        abort.removeEventListener("abort", wake);
+        for (const roomId of all) {
+          const waiting = this.#waiting.get(roomId);
+          waiting?.delete(wake);
+          if (waiting?.size === 0) this.#waiting.delete(roomId);
+        }
+        resolve();
+      };
+      for (const roomId of all) this.#waiting.set(roomId, (this.#waiting.get(roomId) ?? new Set()).add(wake));
+      abort.addEventListener("abort", wake, { once: true });
+      if (abort.aborted || all.some((roomId) => this.isAfter(roomId, seq))) wake();
+    });
+  }
+
+  /** Reads along with the journal, until the signal aborts. */
+  async follow(committed: Signal, clock: Clock, log: Logger, abort: AbortSignal): Promise<void> {
+    let isBegun = false;
+    while (!abort.aborted) {
+      const round = new Span(abort);
+      const more = committed.next(round.signal);
+      try {
+        if (!isBegun) await this.#begin();
+        isBegun = true;
+        await this.read();
+        await clock.sleep(TOGETHER_MS, abort);
+        await more;
+      } catch (error) {
+        log.error("peeks.news-failed", { error });
+        await clock.sleep(FAILED_MS, abort);
+      }
+      round.end();
+    }
+  }
+
+  /** At the start nobody waits, and what came before is not worth reading the journal for. */
+  async #begin(): Promise<void> {
+    const { last } = await this.#journal.bounds();
+    if (this.#seq > 0 || this.#reading !== null) return;
+    this.#seq = last;
+    this.#floor = last;
+  }
+
+  async #next(first: number, last: number): Promise<void> {
+    if (this.#seq < first - 1 || last - this.#seq > MAX_BEHIND) {
+      this.#newest.clear();
+      this.#seq = Math.max(first - 1, last - MAX_BEHIND);
+      this.#floor = this.#seq;
+      for (const roomId of [...this.#waiting.keys()]) this.#wake(roomId);
+    }
+    const entries = await this.#journal.read(this.#seq, BATCH);
+    for (const { seq, event } of entries) {
+      this.#newest.delete(event.room_id);
+      this.#newest.set(event.room_id, { seq, eventId: event.event_id });
+    }
+    for (const roomId of new Set(entries.map(({ event }) => event.room_id))) this.#wake(roomId);
+    this.#seq = entries.at(-1)?.seq ?? last;
+    for (const [roomId, { seq }] of this.#newest) {
+      if (this.#newest.size <= KEPT) break;
+      this.#newest.delete(roomId);
+      this.#floor = seq;
+    }
+  }
+
+  #wake(roomId: RoomId): void {
+    for (const wake of [...(this.#waiting.get(roomId) ?? [])]) wake();
+  }
+}

@@ -1,0 +1,193 @@
+import { linksOf, type Link } from "../../model/event-links.ts";
+import type { RoomId } from "../../model/ids.ts";
+import { objectAt, stringAt, without, written, type JsonObject } from "../../model/json.ts";
+import type { EventsPage, PeekedRooms, RoomBeginning, RoomRest } from "./contracts.ts";
+import type { PeekFilter } from "./filter.ts";
+
+/** Events asked for at once; and how often, until the room is told from its end, as to somebody new. */
+const PAGE = 100;
+const MAX_PAGES = 5;
+
+/** A device that looks into a room. */
+export interface Look {
+  readonly rooms: Pick<PeekedRooms, "events">;
+  readonly token: string;
+  readonly roomId: RoomId;
+  readonly filter: PeekFilter;
+  readonly abort: AbortSignal;
+}
+
+/** What came in a room after a position. */
+export interface News {
+  /** The room as it stands in `/sync`; null where there is nothing to tell. */
+  readonly told: JsonObject | null;
+  /** Where it begins, and ends. */
+  readonly start: string;
+  readonly end: string;
+  /** Everything of the room that the homeserver showed, told or not. */
+  readonly eventIds: ReadonlySet<string>;
+  /** How that hangs together; null where the homeserver does not say it. */
+  readonly links: readonly Link[] | null;
+}
+
+/** What of a large room is told in pieces. */
+export interface ToldRest {
+  readonly rest: RoomRest;
+  /** Whether an event of the state is told. */
+  readonly hasState: (event: JsonObject) => boolean;
+}
+
+/** A room that a device is told of first. Its state is that before the timeline as far as the homeserver says it. */
+export function toldBeginning(
+  beginning: RoomBeginning,
+  filter: PeekFilter,
+): { readonly told: JsonObject; readonly hasState: (event: JsonObject) => boolean } {
+  const { state, events, start, accountData } = beginning;
+  const shown = new Set(events.map((event) => event["event_id"]));
+  const hasState = (event: JsonObject): boolean => !shown.has(event["event_id"] ?? null) && filter.hasState(event);
+  const told = {
+    state: { events: state.filter((event) => hasState(event)) },
+    timeline: {
+      events: events.filter((event) => filter.hasEvent(event)),
+      limited: !events.some((event) => event["type"] === "m.room.create"),
+      ...(start === null ? {} : { prev_batch: start }),
+    },
+    ephemeral: { events: [] },
+    account_data: { events: [...accountData] },
+  };
+  return { told, hasState };
+}
+
+/** The same, with the rest of it as that comes. */
+export async function* writtenRoom(told: JsonObject, { rest, hasState }: ToldRest): AsyncGenerator<string> {
+  const head = without(told, "state", "account_data");
+  yield `${written(head).slice(0, -1)},"state":{"events":[`;
+  let isFirst = true;
+  for await (const part of rest.state()) {
+    const events = part.filter((event) => hasState(event));
+    if (events.length === 0) continue;
+    yield `${isFirst ? "" : ","}${events.map((event) => written(event)).join()}`;
+    isFirst = false;
+  }
+  yield `]},"account_data":{"events":${written(rest.after().accountData)}}}`;
+}
+
+/** The same, whole, for who needs all of it to say anything. */
+export async function wholeRoom(told: JsonObject, { rest, hasState }: ToldRest): Promise<JsonObject> {
+  const state: JsonObject[] = [];
+  for await (const part of rest.state(true)) state.push(...part.filter((event) => hasState(event)));
+  return { ...told, state: { events: state }, account_data: { events: [...rest.after().accountData] } };
+}
+
+/** Reads on from a position. `far` where so much came that the room is better told anew. @throws EmissaryError as PeekedRooms does */
+export async function newsAfter(look: Look, from: string): Promise<News | "gone" | "lost" | "far"> {
+  const { rooms, token, roomId, abort } = look;
+  const pages: EventsPage[] = [];
+  for (let next = from; ;) {
+    const page = await rooms.events(token, roomId, { from: next, limit: PAGE }, abort);
+    if (page === "gone" || page === "lost") return page;
+    pages.push(page);
+    next = page.end;
+    // Of a full page all events may have been others', or not for this user to see.
+    if (page.chunk.length < PAGE && (page.chunk.length > 0 || page.end === page.start || pages.length > 1)) break;
+    if (pages.length === MAX_PAGES) return "far";
+  }
+  return told(look, pages);
+}
+
+interface Placed {
+  readonly event: JsonObject;
+  readonly page: EventsPage;
+  /** How many events of the page come before. */
+  readonly before: number;
+}
+
+async function told(look: Look, pages: readonly EventsPage[]): Promise<News> {
+  const { roomId, filter } = look;
+  const events = pages.flatMap((page) => placed(page)).filter(({ event }) => event["room_id"] === roomId);
+  const accountData = pages.flatMap(({ chunk }) => chunk.filter((entry) => isAccountData(entry, roomId)));
+  const wanted = events.filter(({ event }) => filter.hasEvent(event));
+  const first = wanted.length > filter.limit ? (wanted.at(-filter.limit) ?? null) : null;
+  const skipped = first === null ? null : await placeBefore(look, first);
+  // Where the homeserver cannot say where the last few begin, more of them are told, so that none is between the two.
+  const from = skipped === null ? 0 : wanted.findIndex(({ event }) => event === skipped.first);
+  const timeline = wanted.slice(from).map(({ event }) => event);
+  const state = newestOfEach(events.map(({ event }) => event).filter((event) => !timeline.includes(event)));
+  const shownState = state.filter((event) => filter.hasState(event));
+  const end = pages.at(-1)?.end ?? "";
+  const start = pages[0]?.start ?? end;
+  const eventIds = new Set(events.map(({ event }) => stringAt(event, "event_id") ?? ""));
+  const found = { start, end, eventIds, links: linksOf(events.map(({ event }) => event)) };
+  if (timeline.length + shownState.length + accountData.length === 0) return { told: null, ...found };
+  return {
+    told: {
+      state: { events: shownState.map((event) => forClients(event)) },
+      timeline: {
+        events: timeline.map((event) => forClients(event)),
+        limited: skipped !== null,
+        prev_batch: skipped?.token ?? start,
+      },
+      ephemeral: { events: [] },
+      account_data: { events: accountData.map(({ type = null, content = null }) => ({ type, content })) },
+    },
+    ...found,
+  };
+}
+
+/** What only servers have of an event. */
+const OF_SERVERS: ReadonlySet<string> = new Set([
+  "auth_events",
+  "prev_events",
+  "prev_state",
+  "depth",
+  "hashes",
+  "signatures",
+  "origin",
+]);
+
+/** An event as clients have it; since room version 11 what a redaction takes back stands in its content, and clients look beside it, too. */
+function forClients(event: JsonObject): JsonObject {
+  if (event["prev_events"] === undefined) return event;
+  const own = Object.fromEntries(Object.entries(event).filter(([key]) => !OF_SERVERS.has(key)));
+  if (event["type"] !== "m.room.redaction" || own["redacts"] !== undefined) return own;
+  const redacts = stringAt(objectAt(event, "content"), "redacts");
+  return redacts === null ? own : { ...own, redacts };
+}
+
+/** The position right before an event, and the first event after it that is wanted. */
+async function placeBefore(
+  { rooms, token, roomId, abort, filter }: Look,
+  { event, page, before }: Placed,
+): Promise<{ readonly token: string; readonly first: JsonObject }> {
+  if (before > 0) {
+    const skipped = await rooms.events(token, roomId, { from: page.start, limit: before }, abort);
+    const last = skipped === "gone" || skipped === "lost" ? null : placed(skipped).at(-1);
+    const expected = placed(page)[before - 1]?.event["event_id"];
+    if (last?.event["event_id"] === expected && skipped !== "gone" && skipped !== "lost") {
+      return { token: skipped.end, first: event };
+    }
+  }
+  const first = placed(page).find((other) => other.event["room_id"] === roomId && filter.hasEvent(other.event));
+  return { token: page.start, first: first?.event ?? event };
+}
+
+/** The room events of a page, whichever rooms they are of. */
+function placed(page: EventsPage): Placed[] {
+  return page.chunk
+    .filter((entry) => stringAt(entry, "event_id") !== null)
+    .map((event, before) => ({ event, page, before }));
+}
+
+function isAccountData(entry: JsonObject, roomId: RoomId): boolean {
+  const isOther = stringAt(entry, "event_id") !== null || entry["type"] === "m.receipt" || entry["type"] === "m.typing";
+  return !isOther && entry["room_id"] === roomId;
+}
+
+function newestOfEach(events: readonly JsonObject[]): JsonObject[] {
+  const newest = new Map<string, JsonObject>();
+  for (const event of events) {
+    const key = stringAt(event, "state_key");
+    if (key !== null) newest.set(`${stringAt(event, "type") ?? ""}\n${key}`, event);
+  }
+  return [...newest.values()];
+}

@@ -1,0 +1,312 @@
+import type { Clock } from "../../model/clock.ts";
+import { EmissaryError } from "../../model/errors.ts";
+import type { RoomId } from "../../model/ids.ts";
+import { written, type JsonObject } from "../../model/json.ts";
+import type { LeaseEnd } from "../../model/lease.ts";
+import type { Signal } from "../../concurrency/signal.ts";
+import type { LeaseDesk } from "../../attendance/leases/desk.ts";
+import { wholeBeginning } from "./beginning.ts";
+import type { DevicePeek, PeekedRooms, PeekStore, RoomLinks } from "./contracts.ts";
+import type { PeekFilter } from "./filter.ts";
+import { headsAfter, holesIn } from "./holes.ts";
+import type { RoomNews } from "./news.ts";
+import { newsAfter, toldBeginning, wholeRoom, writtenRoom, type ToldRest } from "./room.ts";
+import { MAX_PLACES, type Place, type Places } from "./token.ts";
+import { Span } from "../../concurrency/over.ts";
+
+export interface ViewParts {
+  readonly store: Pick<PeekStore, "peeksOf" | "newest">;
+  readonly rooms: Pick<PeekedRooms, "beginning" | "events">;
+  readonly links: RoomLinks;
+  readonly news: RoomNews;
+  readonly desk: Pick<LeaseDesk, "release">;
+  /** What can bring news beside events: the pseudouser's coming and going, and leases. */
+  readonly signals: readonly Signal[];
+  readonly clock: Clock;
+  /** Told of a room that is not looked into by anybody, and why; and what it was told of a room, as long as that holds. */
+  readonly refused: (roomId: RoomId, error: EmissaryError) => void;
+  readonly refusalOf: (roomId: RoomId) => EmissaryError | null;
+}
+
+export interface Viewer {
+  /** The name of the device's leases. */
+  readonly device: string;
+  readonly token: string;
+  readonly filter: PeekFilter;
+  /** Events of a room's timeline at most, where that is not the filter's limit. */
+  readonly limitOf?: (roomId: RoomId) => number;
+  /** Whether a room is still being opened: its history may not be there yet. */
+  readonly isOpening?: (roomId: RoomId) => boolean;
+  /** Whether every room is told as if it were new. */
+  readonly anew: boolean;
+  readonly gone: AbortSignal;
+}
+
+const AT_ONCE = 4;
+/** An event that we were told of may reach the part of a homeserver that answers clients a moment later. */
+const AGAIN_MS = 500;
+
+/** What one answer to a device's `/sync` tells of the rooms that it peeks into, and where the device is after it. */
+export class PeekView {
+  /** Rooms to tell of, as they stand in the answer. */
+  readonly peek = new Map<RoomId, JsonObject>();
+  readonly left = new Set<RoomId>();
+  /** Those among `peek` that are told from their end, in place of all that was told before. */
+  readonly begun = new Set<RoomId>();
+  /** What of large rooms among `peek` is still to be read. While there is any, no other room is begun: it is left for the next answer. */
+  readonly #rests = new Map<RoomId, ToldRest>();
+
+  readonly #parts: ViewParts;
+  readonly #viewer: Viewer;
+  readonly #before: Places;
+  readonly #places: Map<RoomId, Place>;
+  readonly #failed = new Set<RoomId>();
+  /** Newest events that were looked for in vain, by room. */
+  readonly #missed = new Map<RoomId, number>();
+  #peeks: readonly DevicePeek[] = [];
+  #asOf: number | null = null;
+  /** The newest event that the journal had at the newest look. */
+  #last = 0;
+  #isUnsettled = false;
+
+  constructor(parts: ViewParts, viewer: Viewer, places: Places) {
+    this.#parts = parts;
+    this.#viewer = viewer;
+    this.#before = places;
+    this.#places = new Map(places);
+  }
+
+  get isNews(): boolean {
+    return this.peek.size > 0 || this.left.size > 0;
+  }
+
+  get places(): Places {
+    return this.#places;
+  }
+
+  /** Whether all that is to be told is in `peek`. */
+  get isWhole(): boolean {
+    return this.#rests.size === 0;
+  }
+
+  /** Whether the device has a peek, told of or not. */
+  get isPeeking(): boolean {
+    return this.#peeks.length > 0;
+  }
+
+  /** Looks until there is news, or the signal aborts: then once more. */
+  async watch(until: AbortSignal): Promise<void> {
+    for (;;) {
+      const woken = new Span(until);
+      const over = woken.signal;
+      const next = this.#parts.signals.map((signal) => signal.next(over));
+      try {
+        await this.look();
+        if (this.isNews || until.aborted) return;
+        const rooms = this.#peeks.map(({ roomId }) => roomId);
+        next.push(this.#parts.news.next(rooms, this.#last, over));
+        if (this.#isUnsettled) next.push(this.#parts.clock.sleep(AGAIN_MS, over));
+        await Promise.race(next);
+      } finally {
+        woken.end();
+      }
+    }
+  }
+
+  /** Takes in what there is. A room that the homeserver does not tell of now is left for the next answer. */
+  async look(): Promise<void> {
+    const { store, news } = this.#parts;
+    const last = await news.read();
+    const newest = await store.newest();
+    if (newest !== this.#asOf) {
+      this.#peeks = await store.peeksOf(this.#viewer.device);
+      this.#asOf = newest;
+    }
+    this.#last = last;
+    this.#isUnsettled = false;
+    const live = new Set(this.#peeks.map(({ roomId }) => roomId));
+    for (const roomId of this.#places.keys()) if (!live.has(roomId)) this.#leave(roomId);
+    const due = this.#peeks.filter((peek) => this.#isDue(peek, last));
+    const next = async (): Promise<void> => {
+      for (let peek = due.shift(); peek !== undefined; peek = due.shift()) await this.#lookInto(peek, last);
+    };
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, due.length) }, next));
+  }
+
+  /**
+   * The rooms as they stand in the answer; a large one in pieces, which are read once.
+   * @throws EmissaryError while it is read: the answer breaks off, and the next one tells the room anew, or why not
+   */
+  texts(): Map<RoomId, string | AsyncIterable<string>> {
+    const texts = new Map<RoomId, string | AsyncIterable<string>>();
+    for (const [roomId, told] of this.peek) {
+      const rest = this.#rests.get(roomId);
+      texts.set(roomId, rest === undefined ? written(told) : this.#inPieces(roomId, told, rest));
+    }
+    return texts;
+  }
+
+  /** Has all that is to be told in `peek`. A room that cannot be had so is not told. */
+  async readAll(): Promise<void> {
+    for (const [roomId, rest] of this.#rests) {
+      const told = this.peek.get(roomId);
+      this.#rests.delete(roomId);
+      if (told === undefined) continue;
+      try {
+        const whole = await this.#allowed(roomId, () => wholeRoom(told, rest));
+        if (whole === "gone") await this.#refuse(roomId);
+        else this.peek.set(roomId, whole);
+      } catch (error) {
+        if (!(error instanceof EmissaryError)) throw error;
+        this.putOff([roomId]);
+      }
+    }
+  }
+
+  async *#inPieces(roomId: RoomId, told: JsonObject, rest: ToldRest): AsyncGenerator<string> {
+    try {
+      yield* writtenRoom(told, rest);
+    } catch (error) {
+      if (isRefusal(error)) this.#parts.refused(roomId, error);
+      throw error;
+    }
+    if (rest.rest.after().membership !== "join") return;
+    // It came in since: the homeserver tells the room from here on.
+    await this.#end(roomId, "released");
+    throw new EmissaryError("bad-state", "The user came into the room while it was told.");
+  }
+
+  /** These are not told in this answer, but in the next one as if they were new. */
+  putOff(rooms: Iterable<RoomId>): void {
+    for (const roomId of rooms) {
+      this.#untell(roomId);
+      this.#places.delete(roomId);
+    }
+  }
+
+  /** The device's user is in these rooms now: they are told of as joined ones from here on. */
+  async join(rooms: ReadonlySet<RoomId>): Promise<void> {
+    for (const { roomId } of this.#peeks) {
+      if (rooms.has(roomId)) await this.#end(roomId, "released");
+    }
+  }
+
+  #isDue(peek: DevicePeek, last: number): boolean {
+    const { roomId, present } = peek;
+    if (!present || this.#failed.has(roomId) || !this.#viewer.filter.hasRoom(roomId)) return false;
+    const place = this.#placeOf(peek, last);
+    if (place === null && this.#viewer.isOpening?.(roomId) === true) return false;
+    if (place === null) return this.#places.has(roomId) || this.#places.size < MAX_PLACES;
+    return this.#parts.news.isAfter(roomId, place.seq);
+  }
+
+  /** Where to read on; null where the room is to be told anew. */
+  #placeOf({ roomId, change }: DevicePeek, last: number): Place | null {
+    const place = this.#places.get(roomId);
+    if (place === undefined || place.change !== change || place.seq > last) return null;
+    return this.#viewer.anew && place === this.#before.get(roomId) ? null : place;
+  }
+
+  async #lookInto(peek: DevicePeek, last: number): Promise<void> {
+    try {
+      const place = this.#placeOf(peek, last);
+      if (place === null) {
+        if (this.isWhole) await this.#begin(peek, last);
+      } else await this.#follow(peek, place, last);
+    } catch (error) {
+      if (!(error instanceof EmissaryError)) throw error;
+      this.#failed.add(peek.roomId);
+    }
+  }
+
+  async #begin({ roomId, change }: DevicePeek, last: number): Promise<void> {
+    const { rooms, links, news } = this.#parts;
+    const { token, gone } = this.#viewer;
+    const filter = this.#filterOf(roomId);
+    const newest = news.newestIn(roomId);
+    const asked = { rooms, links, token, roomId, limit: filter.limit, abort: gone };
+    const beginning = await this.#allowed(roomId, () => wholeBeginning(asked));
+    if (beginning === "gone") return this.#refuse(roomId);
+    const { rest } = beginning;
+    if (beginning.membership === "join") {
+      rest?.drop();
+      return this.#end(roomId, "released");
+    }
+    const { told, hasState } = toldBeginning(beginning, filter);
+    this.#untell(roomId);
+    this.peek.set(roomId, told);
+    if (rest !== null) this.#rests.set(roomId, { rest, hasState });
+    this.begun.add(roomId);
+    const shown = new Set(beginning.events.map((event) => event["event_id"]));
+    const seq = newest === null || shown.has(newest.eventId) ? last : newest.seq - 1;
+    this.#places.set(roomId, { change, seq, from: beginning.end, heads: beginning.heads });
+  }
+
+  /** A refusal that is not the homeserver's word to this user is remembered for others, and tried no more. */
+  async #allowed<Answer>(roomId: RoomId, ask: () => Promise<Answer>): Promise<Answer | "gone"> {
+    if (this.#parts.refusalOf(roomId) !== null) return "gone";
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#parts.refused(roomId, error);
+      return "gone";
+    }
+  }
+
+  async #follow(peek: DevicePeek, { change, seq, from, heads }: Place, last: number): Promise<void> {
+    const { roomId } = peek;
+    const { token, gone } = this.#viewer;
+    const filter = this.#filterOf(roomId);
+    const newest = this.#parts.news.newestIn(roomId);
+    const found = await newsAfter({ rooms: this.#parts.rooms, token, roomId, filter, abort: gone }, from);
+    if (found === "gone") return this.#end(roomId, "refused");
+    if (found === "lost" || found === "far") return this.#begin(peek, last);
+    const { start, end, links } = found;
+    const isWhole = newest === null || newest.seq <= seq || found.eventIds.has(newest.eventId);
+    const window = { roomId, links: links ?? [], heads, from: start, end };
+    const looked = links === null ? null : await holesIn(window, isWhole, this.#parts.links, gone);
+    if (looked?.isHole === true) return this.#begin(peek, last);
+    if (found.told !== null) this.peek.set(roomId, found.told);
+    const isThere = newest === null || found.eventIds.has(newest.eventId) || this.#missed.get(roomId) === newest.seq;
+    if (!isThere) {
+      this.#missed.set(roomId, newest.seq);
+      this.#isUnsettled = true;
+    }
+    const next = { change, seq: isThere ? last : seq, from: end };
+    this.#places.set(roomId, { ...next, heads: looked === null ? heads : headsAfter(heads, looked.links) });
+  }
+
+  #filterOf(roomId: RoomId): PeekFilter {
+    const { filter, limitOf } = this.#viewer;
+    return limitOf === undefined ? filter : { ...filter, limit: limitOf(roomId) };
+  }
+
+  async #refuse(roomId: RoomId): Promise<void> {
+    await this.#end(roomId, "refused");
+    // The device was never told of it, and is told that it will not be.
+    this.left.add(roomId);
+  }
+
+  async #end(roomId: RoomId, end: LeaseEnd): Promise<void> {
+    await this.#parts.desk.release(roomId, { kind: "peek", name: this.#viewer.device }, end);
+    this.#peeks = this.#peeks.filter((peek) => peek.roomId !== roomId);
+    this.#leave(roomId);
+  }
+
+  #leave(roomId: RoomId): void {
+    this.#untell(roomId);
+    this.#places.delete(roomId);
+    if (this.#before.has(roomId)) this.left.add(roomId);
+  }
+
+  #untell(roomId: RoomId): void {
+    this.peek.delete(roomId);
+    this.#rests.get(roomId)?.rest.drop();
+    this.#rests.delete(roomId);
+  }
+}
+
+function isRefusal(error: unknown): error is EmissaryError {
+  return error instanceof EmissaryError && error.code === "refused-by-policy";
+}

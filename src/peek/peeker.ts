@@ -1,0 +1,299 @@
+import { createHmac } from "node:crypto";
+import type { Asker } from "../model/asker.ts";
+import { withLimit, type Clock } from "../model/clock.ts";
+import { EmissaryError } from "../model/errors.ts";
+import { isRoomAlias, type EventId, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
+import type { Holder, Lease } from "../model/lease.ts";
+import { mergeVia, type Room } from "../model/room.ts";
+import type { Keeper } from "../attendance/keeper.ts";
+import type { LeaseDesk, LeaseStore } from "../attendance/leases/desk.ts";
+import { resolveRoom, type RoomTarget } from "../attendance/leases/target.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { matchesGlob } from "../policy/glob.ts";
+import type { Pointers } from "../policy/pointers.ts";
+import { isOpen, isReadable, isShown, opennessOf, shownRoutes } from "../policy/openness.ts";
+import type { History, Identity } from "./contracts.ts";
+import type { PeekStore } from "./msc2753/contracts.ts";
+import { Openings, type Opening } from "./openings.ts";
+import { remember } from "../concurrency/remember.ts";
+import type { RoutesMemory } from "./routes-memory.ts";
+import { before, isStillJoining, withRoutes } from "./waiting.ts";
+
+export interface PeekOptions {
+  /** Milliseconds that a lease lasts after the user's last read. */
+  readonly idle: number;
+  /** Milliseconds that a request waits for presence. */
+  readonly wait: number;
+  readonly roomsPerUser: number;
+  /** Globs; empty for all. */
+  readonly servers: readonly string[];
+  readonly rooms: readonly string[];
+}
+
+export interface PeekerParts {
+  readonly desk: LeaseDesk;
+  readonly leases: Pick<LeaseStore, "find" | "countOf"> & Pick<PeekStore, "longestUnread">;
+  readonly keeper: Pick<Keeper, "untilPresent">;
+  readonly ledger: Pick<Ledger, "room">;
+  readonly aliases: Pick<Pointers, "resolve" | "pointing">;
+  readonly history: History;
+  readonly routes: RoutesMemory;
+  readonly options: PeekOptions;
+  /** What users' names in leases are made with. */
+  readonly secret: string;
+  readonly clock: Clock;
+}
+
+/** Rooms and renewals that are remembered. */
+const REMEMBERED = 10_000;
+
+/** A room that somebody asks for. */
+export interface PeekTarget extends RoomTarget {
+  readonly alias: RoomAlias | null;
+}
+
+/** Brings the pseudouser into rooms that users look into, and keeps it there while they do. */
+export class Peeker {
+  readonly #parts: PeekerParts;
+  readonly #openings: Openings;
+  /** Fetches of rooms' history, each with the pseudouser's membership event that it was for. */
+  readonly #histories = new Map<RoomId, { readonly stay: EventId | null; readonly fetched: Promise<void> }>();
+  /** Until when leases last that were renewed, by holder and room. */
+  readonly #until = new Map<string, number>();
+  readonly #holders = new Map<string, Holder>();
+
+  constructor(parts: PeekerParts) {
+    this.#parts = parts;
+    const { leases, options } = parts;
+    const looks = {
+      find: (roomId: RoomId, holder: Holder) => leases.find(roomId, holder),
+      countOf: (holder: Holder) => leases.countOf(holder),
+      longestUnread: (holder: string, limit: number) => leases.longestUnread(holder, limit),
+      release: (roomId: RoomId, holder: Holder) => this.#release(roomId, holder),
+    };
+    this.#openings = new Openings(looks, options);
+  }
+
+  /** The room that is meant, with all routes to it that are known. @throws EmissaryError as resolveRoom does */
+  async resolve(idOrAlias: string, named: readonly ServerName[], asker?: Asker): Promise<PeekTarget> {
+    const { routes, ledger } = this.#parts;
+    const { roomId, via: found } = await this.#find(idOrAlias, named, asker);
+    const alias = isRoomAlias(idOrAlias) ? idOrAlias : null;
+    if (alias !== null) routes.learn(roomId, found, alias);
+    const room = await ledger.room(roomId);
+    // Of a room that we are in the routes are known, and are not to be pushed out by what somebody names.
+    const isThere = room?.ownMembership === "join" && isShown(opennessOf(room));
+    const known = mergeVia(routes.of(roomId), shownRoutes(room));
+    const via = isThere ? room.via : routes.withLastResort(roomId, mergeVia(found, known));
+    return { roomId, via, alias };
+  }
+
+  /**
+   * Resolves when the pseudouser is in the room for the user, and its history has been asked for. All of it takes `wait` at most.
+   * @param who a name that no two users, or devices where these peek apart, share
+   * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, why the homeserver refuses, …: then no lease is left behind, but for
+   *   that of a join that is only slow (STILL_JOINING): who asks again is to find it done
+   */
+  async open(who: string, target: PeekTarget, gone: AbortSignal): Promise<Lease> {
+    const { options, clock } = this.#parts;
+    const via = await this.#listed(target);
+    const opening = await this.#openings.begin(this.holderOf(who), target.roomId);
+    return withLimit(clock, options.wait, gone, (limit) => this.#opened(who, { ...target, via }, opening, limit, gone));
+  }
+
+  async #opened(
+    who: string,
+    target: PeekTarget,
+    opening: Opening,
+    limit: AbortSignal,
+    gone: AbortSignal,
+  ): Promise<Lease> {
+    const { desk, keeper, options, clock, routes } = this.#parts;
+    const { roomId, alias, via } = target;
+    const holder = this.holderOf(who);
+    const taken = desk.take({ roomId, holder, alias, via, ttl: options.idle });
+    const taking = { isSettled: false };
+    const settle = (): void => {
+      taking.isSettled = true;
+    };
+    const settled = taken.then(settle, settle);
+    try {
+      const lease = await before(limit, taken, via);
+      await opening.booked();
+      await keeper.untilPresent(lease, options.wait, limit, true);
+      opening.succeeded();
+      remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle, REMEMBERED);
+      routes.hint(roomId, via);
+      await this.#fetchHistory(roomId, limit);
+      return lease;
+    } catch (error) {
+      if (isStillJoining(error) && !gone.aborted) {
+        opening.succeeded();
+        throw error;
+      }
+      const released = settled.then(async () => {
+        if (opening.failed(isRefusal(error))) await this.close(who, roomId);
+      });
+      if (taking.isSettled) await released;
+      // A lease that is booked after its user was answered is given back then. If that cannot be written, it expires.
+      else released.catch(() => undefined);
+      throw withRoutes(error, via);
+    }
+  }
+
+  /**
+   * The user reads again, for `during` milliseconds: its lease, if it has one, begins anew. One in a room that is no longer to be
+   * looked into ends.
+   */
+  async renew(who: string, roomId: RoomId, during = 0): Promise<void> {
+    await this.#lengthen(who, roomId, during);
+  }
+
+  /** Like renew; and where the pseudouser is in a room that may be looked into for somebody else, the user gets a lease of its own. */
+  async keep(who: string, room: Room, during = 0): Promise<void> {
+    const { desk, options } = this.#parts;
+    const { roomId } = room;
+    if (await this.#lengthen(who, roomId, during)) return;
+    if (!isPeekable(room)) return;
+    const via = await this.#listed({ roomId, via: room.via, alias: null });
+    const holder = this.holderOf(who);
+    const opening = await this.#openings.begin(holder, roomId);
+    try {
+      await desk.take({ roomId, holder, via, ttl: options.idle + during });
+      await opening.booked();
+      opening.succeeded();
+    } catch (error) {
+      opening.failed(false);
+      throw error;
+    }
+  }
+
+  async close(who: string, roomId: RoomId): Promise<boolean> {
+    return this.#release(roomId, this.holderOf(who));
+  }
+
+  /** The user waits for news of the room. @returns what ends that */
+  polling(who: string, roomId: RoomId): () => void {
+    return this.#openings.polling(this.holderOf(who), roomId);
+  }
+
+  #release(roomId: RoomId, holder: Holder): Promise<boolean> {
+    this.#until.delete(keyOf(holder, roomId));
+    return this.#parts.desk.release(roomId, holder);
+  }
+
+  /**
+   * Leases stand in the database and the audit, which are not to tell who looks into which room. A device's name begins with its
+   * user's, and a full stop.
+   */
+  holderOf(who: string): Holder {
+    const known = this.#holders.get(who);
+    if (known !== undefined) return known;
+    const name = this.#nameOf(who);
+    const [user = who] = who.split("\n", 1);
+    const holder: Holder = { kind: "peek", name: user === who ? name : `${this.#nameOf(user)}.${name}` };
+    remember(this.#holders, who, holder, REMEMBERED);
+    return holder;
+  }
+
+  #nameOf(who: string): string {
+    return createHmac("sha256", this.#parts.secret).update(`peek\n${who}`).digest("base64url").slice(0, 22);
+  }
+
+  /** Whether the user's lease was taken or renewed so lately that a read of `during` milliseconds does not lengthen it. */
+  isLongEnough(who: string, roomId: RoomId, during = 0): boolean {
+    const { clock, options } = this.#parts;
+    const known = this.#until.get(keyOf(this.holderOf(who), roomId));
+    return known !== undefined && clock.now() + during + options.idle - known < options.idle / 4;
+  }
+
+  /** True where there is a lease that lasts long enough now. */
+  async #lengthen(who: string, roomId: RoomId, during: number): Promise<boolean> {
+    const { leases, desk, options, clock } = this.#parts;
+    const holder = this.holderOf(who);
+    const key = keyOf(holder, roomId);
+    const until = clock.now() + options.idle + during;
+    if (this.isLongEnough(who, roomId, during)) return true;
+    const lease = await leases.find(roomId, holder);
+    if (lease === null) return false;
+    try {
+      await desk.take({ roomId, holder, alias: lease.alias, via: [], ttl: options.idle + during });
+      remember(this.#until, key, until, REMEMBERED);
+    } catch (error) {
+      if (isRefusal(error)) await this.close(who, roomId);
+      throw error;
+    }
+    return true;
+  }
+
+  /** The routes that may be taken. @throws EmissaryError `refused-by-policy` where the operator's lists do not have the room. */
+  async #listed({ roomId, via, alias }: PeekTarget): Promise<readonly ServerName[]> {
+    const { routes, options } = this.#parts;
+    const { servers, rooms } = options;
+    const names = [...(alias === null ? [] : [alias]), ...routes.aliasesOf(roomId)];
+    if (rooms.length > 0 && !matchesGlob(rooms, roomId) && !(await this.#isListedAs(names, roomId))) {
+      throw notListed("This room is not one that this server lets its users look into (peek.rooms).");
+    }
+    if (servers.length === 0) return via;
+    // Whoever asks may name servers that have nothing to do with the room: only through a listed one is it entered.
+    const listed = via.filter((server) => matchesGlob(servers, server));
+    if (listed.length > 0) return listed;
+    throw notListed(
+      "None of the servers of this room is one through which this server lets its users look into rooms (peek.servers).",
+    );
+  }
+
+  /** Whether the list has an alias of the room, which still points there: it may have been said of it long ago. */
+  async #isListedAs(names: readonly RoomAlias[], roomId: RoomId): Promise<boolean> {
+    for (const name of new Set(names)) {
+      if (!matchesGlob(this.#parts.options.rooms, name)) continue;
+      if ((await this.#parts.aliases.pointing(name, roomId, true)) === "there") return true;
+    }
+    return false;
+  }
+
+  /** Whoever asks is told that a rule is against it, and not which: it may name others. */
+  async #find(idOrAlias: string, via: readonly ServerName[], asker?: Asker): Promise<RoomTarget> {
+    try {
+      return await resolveRoom(idOrAlias, via, this.#parts.aliases, asker);
+    } catch (error) {
+      if (!(error instanceof EmissaryError) || error.code !== "refused-by-policy") throw error;
+      throw new EmissaryError("refused-by-policy", "Rooms of this server are not looked into from here.", {
+        reason: error.reason ?? "denied",
+      });
+    }
+  }
+
+  /** Right after a join over federation a room has no history here. It is fetched once a stay, for all who wait for it. */
+  async #fetchHistory(roomId: RoomId, limit: AbortSignal): Promise<void> {
+    const { ledger, history } = this.#parts;
+    const stay = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
+    const known = this.#histories.get(roomId);
+    const fetched = known?.stay === stay ? known.fetched : history.fetch(roomId);
+    remember(this.#histories, roomId, { stay, fetched }, REMEMBERED);
+    await before(limit, fetched, []).catch(() => undefined);
+  }
+}
+
+/** The name by which a device peeks. */
+export function deviceKey({ userId, deviceId }: Identity): string {
+  return `${userId}\n${deviceId ?? ""}`;
+}
+
+/** As the ledger has it: what policy asks of a room that users look into. */
+function isPeekable(room: Room): boolean {
+  const openness = opennessOf(room);
+  return room.ownMembership === "join" && room.load === "loaded" && isOpen(openness) && isReadable(openness);
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof EmissaryError && error.code.startsWith("refused-by");
+}
+
+function notListed(sentence: string): EmissaryError {
+  return new EmissaryError("refused-by-policy", sentence, { reason: "not-listed" });
+}
+
+function keyOf({ name }: Holder, roomId: RoomId): string {
+  return `${name} ${roomId}`;
+}

@@ -1,0 +1,174 @@
+import { upstreamRequest, type Revision, type UpstreamRequest } from "../http/upstream.ts";
+import { tokenOf } from "../http/bearer.ts";
+import { CLIENT_V1, CLIENT_V3 } from "../http/client-paths.ts";
+import type { FastifyRequest } from "fastify";
+import { isRoomAlias, isRoomId, isServerName, serverOf, type ServerName } from "../model/ids.ts";
+import { parsedObject, stringAt } from "../model/json.ts";
+import { mergeVia } from "../model/room.ts";
+import { shownRoutes } from "../policy/openness.ts";
+import { param, queryAll } from "../http/server.ts";
+import { viaOf } from "../http/via.ts";
+import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import { readRoom } from "./reads.ts";
+import { routesOfDirectory, routesOfSpace } from "./told-routes.ts";
+
+/** An alias's answer names servers; a room in thousands of servers has thousands of names. */
+const DIRECTORY_BYTES = 1024 * 1024;
+
+/** Clients resolve an alias first, and then name the room by its ID alone. */
+const lookUp: PeekHandler = (parts, request, reply) =>
+  parts.upstream.asCaller(upstreamRequest(request), reply, {
+    limit: DIRECTORY_BYTES,
+    revise: (body) => {
+      const { room_id: roomId, servers } = parsedObject(body);
+      const alias = param(request, "alias");
+      if (typeof roomId === "string" && isRoomId(roomId) && Array.isArray(servers) && isRoomAlias(alias)) {
+        const named = servers.filter((server) => typeof server === "string").filter((server) => isServerName(server));
+        // Whoever has no account may name a server that says anything.
+        if (tokenOf(request) === null) parts.routes.hint(roomId, named);
+        else parts.routes.learn(roomId, named, alias);
+      }
+      return null;
+    },
+  });
+
+/** A join names the servers that a look before it went through, where the client does not (element-web #15228). */
+const join =
+  (name: string): PeekHandler =>
+  async (parts, request, reply) =>
+    parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply, remembering(parts, viaOf(request)));
+
+/**
+ * The request, with the routes to its room that are known where it names none. Homeservers ask one after the other, and one that says
+ * nothing for minutes: where another leads to the room, such ones are left out.
+ */
+async function byKnownRoutes(
+  { routes, health, ledger }: PeekParts,
+  request: FastifyRequest,
+  name: string,
+): Promise<UpstreamRequest> {
+  const room = param(request, name);
+  if (!isRoomId(room)) return upstreamRequest(request);
+  const named = viaOf(request);
+  if (named.length > 0) {
+    const passable = health.passable(room, named);
+    return upstreamRequest(request, passable.length < named.length ? withVia(request, passable) : undefined);
+  }
+  const known = mergeVia(routes.of(room), shownRoutes(await ledger.room(room)));
+  return upstreamRequest(request, withVia(request, health.passable(room, routes.withLastResort(room, known))));
+}
+
+/** With these routes alone, under both names (MSC4156). The rest stays as the client wrote it. */
+function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
+  const url = request.raw.url ?? "/";
+  if (via.length === 0) return url;
+  const [path = "/", query = ""] = url.split("?", 2);
+  const others = query.split("&").filter((pair) => pair !== "" && !/^(?:via|server_name)(?:=|$)/.test(pair));
+  const routes = via.flatMap((server) => ["via", "server_name"].map((key) => `${key}=${encodeURIComponent(server)}`));
+  return `${path}?${[...others, ...routes].join("&")}`;
+}
+
+/** What can be told of a room from outside is told without a join. Without a token no other server is asked. */
+const summary: PeekHandler = async (parts, request, reply) => {
+  if (tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
+  const asked = await byKnownRoutes(parts, request, "roomIdOrAlias");
+  return parts.upstream.asCaller(asked, reply, remembering(parts, viaOf(request)));
+};
+
+/** Of an answer about a room: it was reached through one of the servers that were named, as a link has them. */
+function remembering({ routes }: PeekParts, via: readonly ServerName[]): Revision {
+  return {
+    limit: DIRECTORY_BYTES,
+    revise: (body) => {
+      const roomId = stringAt(parsedObject(body), "room_id");
+      if (roomId !== null && isRoomId(roomId)) routes.hint(roomId, via);
+      return null;
+    },
+  };
+}
+
+/** What another server lists is reached through it: a client that shows such a room names no server (MSC1777's looks begin here). */
+const publicRooms: PeekHandler = (parts, request, reply) => {
+  const [server] = queryAll(request, "server");
+  const isOther = server !== undefined && isServerName(server) && server !== serverOf(parts.own);
+  if (!isOther || tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
+  return parts.upstream.asCaller(upstreamRequest(request), reply, {
+    limit: DIRECTORY_BYTES,
+    revise: (body) => {
+      for (const [roomId, via] of routesOfDirectory(body, server)) parts.routes.hint(roomId, via);
+      return null;
+    },
+  });
+};
+
+/** A space is read like a room: where the homeserver does not know it, it is opened. */
+const hierarchy: PeekHandler = (parts, request, reply) =>
+  readRoom(parts, request, reply, param(request, "roomId"), {
+    revision: {
+      limit: DIRECTORY_BYTES,
+      revise: (body) => {
+        for (const [roomId, via] of routesOfSpace(body)) parts.routes.hint(roomId, via);
+        return null;
+      },
+    },
+  });
+
+export const roomEndpoints: readonly PeekEndpoint[] = [
+  {
+    method: "GET",
+    path: "/directory/room/:alias",
+    under: CLIENT_V3,
+    note: "passed; the servers that it names are remembered",
+    handler: lookUp,
+  },
+  {
+    method: "POST",
+    path: "/join/:roomIdOrAlias",
+    under: CLIENT_V3,
+    note: "passed, with the servers that are remembered where it names none; its `via` is remembered",
+    handler: join("roomIdOrAlias"),
+  },
+  {
+    method: "POST",
+    path: "/rooms/:roomId/join",
+    under: CLIENT_V3,
+    note: "the same, by ID",
+    handler: join("roomId"),
+  },
+  {
+    method: "GET",
+    path: "/room_summary/:roomIdOrAlias",
+    under: CLIENT_V1,
+    note: "passed, with the servers that are remembered where it names none; its `via` is remembered",
+    handler: summary,
+  },
+  {
+    method: "GET",
+    path: "/summary/:roomIdOrAlias",
+    under: ["/_matrix/client/unstable/im.nheko.summary"],
+    note: "the same, by its older name (MSC3266)",
+    handler: summary,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:roomIdOrAlias/summary",
+    under: ["/_matrix/client/unstable/im.nheko.summary"],
+    note: "the same",
+    handler: summary,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:roomId/hierarchy",
+    under: CLIENT_V1,
+    note: "a space's rooms, with their counts; their servers (`via`) are remembered",
+    handler: hierarchy,
+  },
+  {
+    method: "GET",
+    path: "/publicRooms",
+    under: CLIENT_V3,
+    note: "passed: the directory, with its counts; what another `server` lists is remembered as reached through it",
+    handler: publicRooms,
+  },
+  { method: "POST", path: "/publicRooms", under: CLIENT_V3, note: "the same, with a search", handler: publicRooms },
+];

@@ -1,0 +1,241 @@
+import type { Clock } from "../../model/clock.ts";
+import type { RoomId } from "../../model/ids.ts";
+import { remember } from "../../concurrency/remember.ts";
+import type { EventsPage, PagePosition } from "../msc2753/contracts.ts";
+import type { RoomNews } from "../msc2753/news.ts";
+import type { ReaderRooms, StrangersPage } from "./contracts.ts";
+import { eventsOf, isForStrangers, PAGE, RoomTail } from "./tail.ts";
+import { OVER, Span } from "../../concurrency/over.ts";
+
+const ROOMS = 1_000;
+const HELD_BYTES = 16 * 1024 * 1024;
+/** Between two looks into a room, so that much that comes at once is told at once, milliseconds. */
+const PACE_MS = 75;
+/** An event that we were told of may reach the part of a homeserver that answers clients so much later, milliseconds. */
+const SETTLED_MS = 250;
+/** A proxy between us and the homeserver may end what takes longer, milliseconds. */
+const LONGEST_POLL_MS = 30_000;
+/** So long nobody looks as the reader where it was shown nothing, milliseconds. */
+const REFUSED_MS = 30_000;
+
+interface Looking {
+  /** The newest event of the room that was known when it began. */
+  asOf: number;
+  done: Promise<boolean>;
+}
+
+/** A poll of the homeserver that waits, and those who wait for it. */
+interface Polling {
+  readonly done: Promise<boolean>;
+  readonly over: AbortController;
+  waiting: number;
+}
+
+interface Watched {
+  readonly tail: RoomTail;
+  polling: Polling | null;
+  looking: Looking | null;
+  asOf: number;
+  lookedAt: number;
+  refusedUntil: number;
+}
+
+export interface SharedLookParts {
+  readonly rooms: ReaderRooms;
+  readonly news: Pick<RoomNews, "newestIn" | "read">;
+  readonly clock: Clock;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+}
+
+/**
+ * What came in rooms, read from the homeserver once for all strangers. An answer is given out only if the homeserver was asked after the
+ * newest event of the room that we know of: so of a room that it has closed to strangers nothing more is told.
+ */
+export class SharedLook {
+  readonly #parts: SharedLookParts;
+  /** The one used last is the last. */
+  readonly #watched = new Map<RoomId, Watched>();
+  readonly #reading = new Map<string, Promise<StrangersPage | null>>();
+  /** Bytes that were taken in since it was last counted what is held. */
+  #uncounted = 0;
+
+  constructor(parts: SharedLookParts) {
+    this.#parts = parts;
+  }
+
+  /** All that came after a position, or a full page. Null where it is not told to strangers. @throws EmissaryError as ReaderRooms does */
+  async after(roomId: RoomId, from: string): Promise<EventsPage | null> {
+    const { clock } = this.#parts;
+    const watched = this.#of(roomId);
+    if (clock.now() < watched.refusedUntil) return null;
+    if (watched.tail.has(from, clock.now())) {
+      if (!(await this.#freshen(roomId, watched))) return null;
+      const page = watched.tail.after(from, clock.now());
+      if (page !== null) return page;
+    }
+    const page = await this.piece(roomId, { from, limit: PAGE });
+    return page === null || page.chunk.length >= PAGE ? page : this.#placed(roomId, watched, page);
+  }
+
+  /** Whether something that came after a position is held. */
+  hasNews(roomId: RoomId, from: string): boolean {
+    const page = this.#watched.get(roomId)?.tail.after(from, this.#parts.clock.now()) ?? null;
+    return page !== null && page.chunk.length > 0;
+  }
+
+  /**
+   * What came after a position. Where nothing did, it waits for what comes: `wait` milliseconds at most, and less if the homeserver says
+   * so. All who stand at the room's end share one poll of the homeserver. Null likewise. @throws EmissaryError as ReaderRooms does
+   */
+  async next(roomId: RoomId, from: string, wait: number, gone: AbortSignal): Promise<EventsPage | null> {
+    const { clock, news } = this.#parts;
+    const watched = this.#of(roomId);
+    const until = clock.now() + wait;
+    for (let hasWaited = false; ; hasWaited = true) {
+      await news.read();
+      if (clock.now() < watched.refusedUntil) return null;
+      const left = Math.min(until - clock.now(), LONGEST_POLL_MS);
+      if (!watched.tail.has(from, clock.now())) {
+        const page = await this.#read(roomId, { from, limit: PAGE }, Math.max(0, left), gone);
+        return page === null || page.chunk.length >= PAGE ? page : this.#placed(roomId, watched, page);
+      }
+      if (!(await this.#freshen(roomId, watched))) return null;
+      const held = watched.tail.after(from, clock.now());
+      if (held !== null && held.chunk.length > 0) return held;
+      if (left <= 0 || hasWaited || gone.aborted) return held;
+      if (!(await this.#wait(roomId, watched, left, gone))) return null;
+    }
+  }
+
+  /** So many events after a position. Null likewise. @throws EmissaryError as ReaderRooms does */
+  async piece(roomId: RoomId, position: PagePosition): Promise<StrangersPage | null> {
+    const key = `${roomId} ${position.limit} ${position.from}`;
+    // One under way may have begun before what its caller knows of: who misses that looks again.
+    const under = this.#reading.get(key) ?? this.#read(roomId, position, 0, this.#parts.stopping);
+    this.#reading.set(key, under);
+    try {
+      return await under;
+    } finally {
+      if (this.#reading.get(key) === under) this.#reading.delete(key);
+    }
+  }
+
+  #of(roomId: RoomId): Watched {
+    const watched = this.#watched.get(roomId) ?? {
+      tail: new RoomTail(roomId),
+      looking: null,
+      polling: null,
+      asOf: -1,
+      lookedAt: -Infinity,
+      refusedUntil: -Infinity,
+    };
+    remember(this.#watched, roomId, watched, ROOMS);
+    return watched;
+  }
+
+  /** The page with the tail's end in place of its own, where these are the same place: from there on all are told the same. */
+  async #placed(roomId: RoomId, watched: Watched, page: StrangersPage): Promise<EventsPage> {
+    const { tail } = watched;
+    const last = eventsOf(page, roomId).at(-1)?.["event_id"];
+    if (last === undefined) return page;
+    if (tail.end === null) tail.append(page, this.#parts.clock.now());
+    else if (tail.last !== last) await this.#freshen(roomId, watched);
+    return tail.end !== null && tail.last === last ? { ...page, end: tail.end } : page;
+  }
+
+  /** Sees to it that the tail has what there is. False where the homeserver shows it to strangers no more. */
+  async #freshen(roomId: RoomId, watched: Watched): Promise<boolean> {
+    const { news, clock } = this.#parts;
+    const newest = news.newestIn(roomId);
+    const seq = newest?.seq ?? 0;
+    const { tail } = watched;
+    // Strangers were shown the newest event, and what came up to it.
+    const isSeen = newest !== null && tail.hasSeen(newest.eventId);
+    const isAsked = watched.asOf >= seq && (newest === null || clock.now() - watched.lookedAt < SETTLED_MS);
+    if (isSeen || isAsked) return clock.now() >= watched.refusedUntil;
+    for (;;) {
+      const looking = (watched.looking ??= this.#look(roomId, watched));
+      const isShown = await looking.done;
+      if (!isShown || looking.asOf >= seq) return isShown;
+    }
+  }
+
+  #look(roomId: RoomId, watched: Watched): Looking {
+    const { news, clock, stopping } = this.#parts;
+    const looking: Looking = { asOf: -1, done: Promise.resolve(false) };
+    const look = async (): Promise<boolean> => {
+      const early = watched.lookedAt + PACE_MS - clock.now();
+      if (early > 0) await clock.sleep(early, stopping);
+      looking.asOf = news.newestIn(roomId)?.seq ?? 0;
+      watched.lookedAt = clock.now();
+      const from = watched.tail.end;
+      if (from === null) return true;
+      const page = await this.#read(roomId, { from, limit: PAGE }, 0, stopping);
+      if (page === null) return false;
+      watched.tail.append(page, clock.now());
+      watched.asOf = looking.asOf;
+      this.#bound(page.bytes);
+      return true;
+    };
+    looking.done = look().finally(() => (watched.looking = null));
+    return looking;
+  }
+
+  /** Until the homeserver shows something after the tail's end, or the time is over. False where it shows strangers nothing. */
+  async #wait(roomId: RoomId, watched: Watched, ms: number, gone: AbortSignal): Promise<boolean> {
+    const polling = (watched.polling ??= this.#poll(roomId, watched));
+    polling.waiting += 1;
+    const over = new Span(gone);
+    const late = this.#parts.clock.sleep(ms, over.signal).then(() => true);
+    try {
+      return await Promise.race([polling.done, late]);
+    } finally {
+      over.end();
+      polling.waiting -= 1;
+      if (polling.waiting === 0) polling.over.abort(OVER);
+    }
+  }
+
+  #poll(roomId: RoomId, watched: Watched): Polling {
+    const { clock, stopping } = this.#parts;
+    const over = new AbortController();
+    const poll = async (): Promise<boolean> => {
+      const from = watched.tail.end;
+      if (from === null) return true;
+      const signal = AbortSignal.any([over.signal, stopping]);
+      const page = await this.#read(roomId, { from, limit: PAGE }, LONGEST_POLL_MS, signal);
+      if (page !== null) watched.tail.append(page, clock.now());
+      return page !== null;
+    };
+    const polling: Polling = { done: poll().finally(() => this.#ended(watched, polling)), over, waiting: 0 };
+    // Where it is broken off nobody waits for it.
+    polling.done.catch(() => undefined);
+    return polling;
+  }
+
+  #ended(watched: Watched, polling: Polling): void {
+    if (watched.polling === polling) watched.polling = null;
+  }
+
+  async #read(roomId: RoomId, position: PagePosition, wait: number, abort: AbortSignal): Promise<StrangersPage | null> {
+    const page = await this.#parts.rooms.events(roomId, position, wait, abort);
+    if (page !== null && isForStrangers(page)) return page;
+    const watched = this.#of(roomId);
+    watched.tail.clear();
+    watched.refusedUntil = this.#parts.clock.now() + REFUSED_MS;
+    return null;
+  }
+
+  /** Drops what is held of the rooms that were not looked into for longest. */
+  #bound(bytes: number): void {
+    this.#uncounted += bytes;
+    if (this.#uncounted < HELD_BYTES / 4) return;
+    this.#uncounted = 0;
+    let held = 0;
+    for (const { tail } of [...this.#watched.values()].reverse()) {
+      held += tail.bytes;
+      if (held > (HELD_BYTES / 4) * 3) tail.drop();
+    }
+  }
+}

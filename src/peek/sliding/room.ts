@@ -1,0 +1,127 @@
+import { hash } from "node:crypto";
+import type { RoomId, UserId } from "../../model/ids.ts";
+import { isJsonObject, objectAt, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import type { Subscription } from "./subscriptions.ts";
+
+const MEMBER = "m.room.member";
+const HEROES = 5;
+
+/** Who looks into which room. */
+export interface Looking {
+  readonly roomId: RoomId;
+  readonly userId: UserId;
+}
+
+/**
+ * A peeked room as it stands in an answer to sliding sync.
+ * @param told the room as it stands in `/sync`
+ * @param isInitial whether it is told whole, in place of all that the client had of it
+ */
+export function slidingRoom(
+  told: JsonObject,
+  subscription: Subscription,
+  looking: Looking,
+  isInitial: boolean,
+): JsonObject {
+  const { userId } = looking;
+  const timeline = objectAt(told, "timeline");
+  const events = objectsOf(timeline["events"]);
+  const state = newestOfEach([...objectsOf(objectAt(told, "state")["events"]), ...events]);
+  const shown = [...state.values(), ...(state.has(keyOf(MEMBER, userId)) ? [] : [outside(looking)])];
+  const wants = wanted(subscription, events, userId);
+  const { limited = false, prev_batch } = timeline;
+  return {
+    ...summaryOf(state, isInitial, userId),
+    ...(isInitial ? { initial: true } : {}),
+    required_state: shown.filter((event) => wants(event)),
+    timeline: events,
+    limited,
+    ...(prev_batch === undefined ? {} : { prev_batch }),
+    num_live: isInitial ? 0 : events.length,
+    notification_count: 0,
+    highlight_count: 0,
+  };
+}
+
+/**
+ * That the user is not in the room, as an event that is nowhere else. Sliding sync has no other way to say so, and the Rust SDK takes its
+ * user to be in each room whose answer is without one, not only in the first: it would offer to write, and not to join.
+ */
+function outside({ roomId, userId }: Looking): JsonObject {
+  return {
+    type: MEMBER,
+    state_key: userId,
+    sender: userId,
+    event_id: `$emissary_outside_${hash("sha256", `${roomId}\n${userId}`, "base64url")}`,
+    origin_server_ts: 0,
+    content: { membership: "leave" },
+  };
+}
+
+type State = ReadonlyMap<string, JsonObject>;
+
+function keyOf(type: string, stateKey: string): string {
+  return `${type}\n${stateKey}`;
+}
+
+function newestOfEach(events: readonly JsonObject[]): State {
+  const newest = new Map<string, JsonObject>();
+  for (const event of events) {
+    const key = stringAt(event, "state_key");
+    if (key !== null) newest.set(keyOf(stringAt(event, "type") ?? "", key), event);
+  }
+  return newest;
+}
+
+/** Name and picture where they are among the state; members where that is whole. */
+function summaryOf(state: State, isWhole: boolean, userId: UserId): JsonObject {
+  const name = textOf(state, "m.room.name", "name");
+  const avatar = textOf(state, "m.room.avatar", "url");
+  const named = { ...(name === null ? {} : { name }), ...(avatar === null ? {} : { avatar }) };
+  if (!isWhole) return named;
+  const members = [...state.values()].filter((event) => event["type"] === MEMBER);
+  const of = (membership: string): JsonObject[] =>
+    members.filter((event) => objectAt(event, "content")["membership"] === membership);
+  const joined = of("join");
+  const counts = { joined_count: joined.length, invited_count: of("invite").length };
+  return name === null ? { ...named, heroes: heroesOf(joined, userId), ...counts } : { ...named, ...counts };
+}
+
+function textOf(state: State, type: string, key: string): string | null {
+  const event = state.get(keyOf(type, ""));
+  const text = event === undefined ? null : stringAt(objectAt(event, "content"), key);
+  return text === "" ? null : text;
+}
+
+function heroesOf(joined: readonly JsonObject[], userId: UserId): JsonValue {
+  const others = joined.filter((event) => event["state_key"] !== userId);
+  return others.slice(0, HEROES).map((event) => {
+    const { displayname, avatar_url } = objectAt(event, "content");
+    return {
+      user_id: event["state_key"] ?? null,
+      ...(typeof displayname === "string" ? { displayname } : {}),
+      ...(typeof avatar_url === "string" ? { avatar_url } : {}),
+    };
+  });
+}
+
+/** `$LAZY` is for whoever spoke, `$ME` for the user (MSC4186). */
+function wanted(
+  { state }: Subscription,
+  events: readonly JsonObject[],
+  userId: UserId,
+): (event: JsonObject) => boolean {
+  const senders = new Set(events.map((event) => event["sender"]));
+  return (event) => {
+    const stateKey = event["state_key"] ?? null;
+    return state.some(([type, key]) => {
+      if (type !== "*" && type !== event["type"]) return false;
+      if (key === "$LAZY") return senders.has(stateKey);
+      return key === "*" || stateKey === (key === "$ME" ? userId : key);
+    });
+  };
+}
+
+export function objectsOf(list: JsonValue | undefined): JsonObject[] {
+  return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
+}

@@ -1,0 +1,302 @@
+import type { JsonValue } from "../model/json.ts";
+import type { VerdictCode } from "../model/verdict.ts";
+import { MAX_UPGRADES } from "../model/room.ts";
+import type { Question } from "./question.ts";
+import { isOpen, isReadable } from "./openness.ts";
+import { mayPseudouserJoin } from "../auth/may-pseudouser-join.ts";
+import { hasPeekableRule } from "../auth/version.ts";
+import { denial, isListed, isOperators, payerWords, routeDenial, rulesOf } from "./rule-words.ts";
+import type { MovedAlias } from "./permit.ts";
+import type { PolicyRule, Standing } from "./rule.ts";
+
+type Refusal = Exclude<VerdictCode, "allowed">;
+
+/** A reason to keep out of a room. */
+export interface Objection {
+  readonly code: Refusal | ((question: Question) => Refusal);
+  /** The reason to refuse, or null where the rule has nothing against it. */
+  readonly objection: (question: Question) => string | null;
+  /** Whose word stands above it, as a clause; null where nobody's does. */
+  readonly spares?: (question: Question) => string | null;
+  /** Milliseconds, for what time alone mends. */
+  readonly retryAfter?: (question: Question) => number | null;
+  /** What it looks at. */
+  readonly inputs: (question: Question) => Readonly<Record<string, JsonValue>>;
+}
+
+/** A place among the joins under way is commonly free again after this, milliseconds. */
+const BUSY_RETRY_MS = 5_000;
+
+/** No word makes a room reachable: it stands above what is said against the room, and a server that is denied is still not asked. */
+const unlessByRoute =
+  (whose: (rule: PolicyRule) => boolean) =>
+  (question: Question): string | null =>
+    routeDenial(question, whose) === null ? byOperatorOrAllowedRoom(question) : null;
+const byOperator = ({ kind, upgrades }: Question): string | null =>
+  kind === "operator" && upgrades === 0 ? "the operator asks for it" : null;
+/** The operator named the room that this one replaces. That opens it as a grant would, and says nothing of what is against this one. */
+const byOperatorBefore = ({ kind, upgrades }: Question): string | null =>
+  kind === "operator" && upgrades > 0 ? "the operator asked for the room that this one replaces" : null;
+/** Whoever finds out whether an upgrade is genuine reads nothing to anybody, and goes where the room's own rules let it in. */
+const byWayIn = ({ kind, ownMembership, look }: Question): string | null => {
+  if (kind !== "upgrade") return null;
+  if (ownMembership === "join") return "the pseudouser is there already";
+  if (ownMembership === "invite") return "the pseudouser is invited";
+  return look?.joinRule === "restricted" || look?.joinRule === "knock_restricted"
+    ? "the room lets members of certain other rooms in, and its servers know which"
+    : null;
+};
+const byOperatorOrAllowedRoom = (question: Question): string | null =>
+  byOperator(question) ?? (isRoomAllowed(question.standings) ? "the operator allows this room" : null);
+/** The invite of a local user alone opens no room to the pseudouser: the room's own rules let in only who is invited itself. */
+const byInvite = ({ kind, ownMembership }: Question): string | null =>
+  kind === "invite" && ownMembership === "invite"
+    ? "the pseudouser is invited together with a user of its server"
+    : null;
+/** When the lease was taken, what the invite tells of the room was judged. Whether it is true the room's servers say. */
+const byToldInvite = ({ kind, stage }: Question): string | null =>
+  kind === "invite" && stage === "join" ? "the invite told what room it is" : null;
+const byGrant = ({ word }: Question): string | null =>
+  word === "named" ? "a grant of the operator's names this room" : null;
+
+/** In this order; the first objection decides. The operator's own word passes the rules that protect the operator. */
+export const OBJECTIONS: readonly Objection[] = [
+  {
+    code: "denied",
+    objection: (question) => routeDenial(question, isOperators) ?? denial(question, isOperators),
+    spares: unlessByRoute(isOperators),
+    inputs: ({ standings, deniedRoutes, notExcepted }) => ({
+      rules: rulesOf(standings, isOperators),
+      ...(deniedRoutes.length === 0 ? {} : { denied_routes: rulesOf(deniedRoutes, () => true) }),
+      ...(notExcepted.length === 0 ? {} : { exceptions_that_do_not_count: [...notExcepted] }),
+    }),
+  },
+  {
+    code: "not-allowed",
+    objection: ({ word, moved }) =>
+      word === "none" && moved === null
+        ? "none of the tenant's grants covers this room (emissary tenant allow)"
+        : moved === null
+          ? null
+          : movedClause(moved),
+    inputs: ({ word, moved }) => ({ word, ...(moved === null ? {} : { granted_for: moved.roomId }) }),
+  },
+  {
+    code: "listed",
+    objection: (question) => routeDenial(question, isListed) ?? denial(question, isListed),
+    spares: unlessByRoute(isListed),
+    inputs: ({ standings }) => ({ policy_lists: rulesOf(standings, isListed) }),
+  },
+  {
+    code: "server-acl",
+    objection: ({ aclDenies }) =>
+      aclDenies === true ? "the room's own access list (m.room.server_acl) keeps our server out" : null,
+    inputs: ({ aclDenies }) => ({ acl_denies_us: aclDenies }),
+  },
+  {
+    code: "room-version",
+    objection: ({ look, limits }) =>
+      look?.version != null && limits.refuseVersions.includes(look.version)
+        ? `rooms of version ${look.version} are not joined (policy.refuse_versions)`
+        : null,
+    spares: byOperatorOrAllowedRoom,
+    inputs: ({ look, limits }) => ({
+      room_version: look?.version ?? null,
+      refuse_versions: [...limits.refuseVersions],
+    }),
+  },
+  {
+    code: ({ coolDown }) => coolDown?.code ?? "flooded",
+    objection: ({ coolDown }) =>
+      coolDown === null
+        ? null
+        : `${coolDown.reason}; the room is kept away from until ${new Date(coolDown.until).toISOString()}`,
+    spares: byOperatorOrAllowedRoom,
+    retryAfter: ({ coolDown, now }) => (coolDown === null ? null : Math.max(0, coolDown.until - now)),
+    inputs: ({ coolDown }) => ({
+      cool_down: coolDown === null ? null : coolDown.code,
+      cool_down_until: coolDown?.until ?? null,
+      strikes: coolDown?.strikes ?? 0,
+    }),
+  },
+  {
+    code: "upgrade-chain",
+    objection: ({ upgrades }) =>
+      upgrades > MAX_UPGRADES
+        ? `the room is the ${upgrades}th in a chain of upgrades, and at most ${MAX_UPGRADES} are followed`
+        : null,
+    inputs: ({ upgrades }) => ({ upgrades }),
+  },
+  {
+    code: "room-cap",
+    objection: ({ stage, kind, ownMembership, roomsAttended, limits }) => {
+      const most = kind === "invite" ? partOf(limits.maxRooms) : limits.maxRooms;
+      return stage !== "hold" && ownMembership !== "join" && roomsAttended >= most
+        ? `the pseudouser is in ${roomsAttended} rooms and may be in ${most}${forKind(kind, most, limits.maxRooms)} (policy.max_rooms)`
+        : null;
+    },
+    inputs: ({ ownMembership, roomsAttended, limits }) => ({
+      own_membership: ownMembership,
+      rooms_attended: roomsAttended,
+      max_rooms: limits.maxRooms,
+    }),
+  },
+  {
+    code: "room-share",
+    objection: ({ stage, kind, ownMembership, held, limits }) => {
+      const most = partOf(limits.maxRooms);
+      return kind === "tenant" && stage !== "hold" && ownMembership !== "join" && held.rooms >= most
+        ? `the tenant holds ${held.rooms} rooms, and one tenant may hold half of ${limits.maxRooms} (policy.max_rooms)`
+        : null;
+    },
+    spares: byOperatorOrAllowedRoom,
+    inputs: ({ held, limits }) => ({ rooms_held: held.rooms, max_rooms: limits.maxRooms }),
+  },
+  {
+    code: "busy-share",
+    objection: ({ stage, kind, ownMembership, held, joinsUnderWay, limits }) => {
+      const free = Math.max(1, limits.maxJoinsUnderWay - joinsUnderWay);
+      return kind === "tenant" && stage === "take" && ownMembership !== "join" && held.underWay >= free
+        ? `${held.underWay} rooms of the tenant wait to be joined, and no more may than there are places left for others (policy.max_joins_under_way)`
+        : null;
+    },
+    retryAfter: () => BUSY_RETRY_MS,
+    inputs: ({ held, joinsUnderWay, limits }) => ({
+      own_joins_under_way: held.underWay,
+      joins_under_way: joinsUnderWay,
+      max_joins_under_way: limits.maxJoinsUnderWay,
+    }),
+  },
+  {
+    code: "busy",
+    objection: ({ stage, kind, ownMembership, joinsUnderWay, limits }) => {
+      const isWaitedFor = kind !== "invite" && kind !== "alias" && kind !== "upgrade";
+      const most = isWaitedFor ? limits.maxJoinsUnderWay : partOf(limits.maxJoinsUnderWay);
+      return stage === "take" && ownMembership !== "join" && joinsUnderWay >= most
+        ? `${joinsUnderWay} rooms wait to be joined, and no more than ${most} may${forKind(kind, most, limits.maxJoinsUnderWay)} (policy.max_joins_under_way)`
+        : null;
+    },
+    spares: byOperator,
+    retryAfter: () => BUSY_RETRY_MS,
+    inputs: ({ joinsUnderWay, limits }) => ({
+      joins_under_way: joinsUnderWay,
+      max_joins_under_way: limits.maxJoinsUnderWay,
+    }),
+  },
+  {
+    code: "not-visible",
+    objection: ({ look }) =>
+      look === null
+        ? "the homeserver can tell nothing of this room: it is private, or none of the given servers (via) is in it"
+        : null,
+    spares: (question) =>
+      byOperator(question) ??
+      byOperatorBefore(question) ??
+      byGrant(question) ??
+      byToldInvite(question) ??
+      byWayIn(question),
+    inputs: ({ look }) => ({ visible: look !== null }),
+  },
+  {
+    code: "not-peekable",
+    objection: ({ kind, look }) =>
+      kind === "peek" && look !== null && !isReadable(look)
+        ? "the room's history is not world-readable, so nobody may look into it from outside"
+        : null,
+    inputs: ({ look }) => ({ world_readable: look?.worldReadable ?? null }),
+  },
+  {
+    code: "member-cap",
+    objection: ({ ownMembership, look, limits }) =>
+      ownMembership !== "join" && look !== null && (look.joinedMembers ?? 0) > limits.maxMembers
+        ? `the room has ${look.joinedMembers ?? 0} members, and rooms of more than ${limits.maxMembers} are not entered (policy.max_members)`
+        : null,
+    spares: byOperatorOrAllowedRoom,
+    inputs: ({ look, limits }) => ({
+      joined_members: look?.joinedMembers ?? null,
+      max_members: limits.maxMembers,
+    }),
+  },
+  {
+    code: "join-rule",
+    objection: byJoinRule,
+    spares: (question) =>
+      byOperator(question) ??
+      byOperatorBefore(question) ??
+      byGrant(question) ??
+      byInvite(question) ??
+      byWayIn(question) ??
+      byStaying(question),
+    inputs: ({ look, vouched }) => ({ join_rule: look?.joinRule ?? null, vouched }),
+  },
+  {
+    code: ({ shortage }) => `budget-${shortage?.payer.kind ?? "all"}`,
+    objection: ({ shortage }) =>
+      shortage === null
+        ? null
+        : `${payerWords(shortage.payer)} may cause ${shortage.budget.joins} joins in ${shortage.budget.per / 60_000} minutes, and these are used up`,
+    spares: byOperator,
+    retryAfter: ({ shortage }) => shortage?.retryAfter ?? null,
+    inputs: ({ shortage }) => ({ budget_used_up: shortage === null ? null : shortage.payer.kind }),
+  },
+];
+
+/** The alias that a tenant asked by is not what the operator granted. */
+function movedClause({ alias, roomId }: MovedAlias): string {
+  const confirm = "the operator has to confirm that (emissary tenant show, emissary tenant allow)";
+  return roomId === null
+    ? `it is not known for which room ${alias} was granted: ${confirm}`
+    : `${alias} pointed to ${roomId} when it was granted and points elsewhere now: ${confirm}`;
+}
+
+/** Whether the operator's rules name the room as an exception from all that is said against it, its size included. */
+export function isRoomAllowed(standings: readonly Standing[]): boolean {
+  return standings.some(({ entity, rule }) => entity.kind === "room" && rule.verdict === "allow");
+}
+
+/** Whether rules settle the question by themselves. */
+export function isDenied(standings: readonly Standing[]): boolean {
+  return !isRoomAllowed(standings) && standings.some(({ rule }) => rule.verdict === "deny");
+}
+
+/** A version that has MSC1777's own rule is judged by it. In all others public rooms are entered, as any bot would (decision 0008). */
+function byJoinRule({ look, vouched }: Question): string | null {
+  if (look === null) return null;
+  if (hasPeekableRule(look.version)) {
+    const { allowed, reason } = mayPseudouserJoin({
+      roomVersion: look.version,
+      joinRule: look.joinRule,
+      worldReadable: look.worldReadable,
+      ownMembership: null,
+      isVouchedFor: vouched,
+    });
+    return allowed ? null : reason;
+  }
+  return isOpen(look)
+    ? null
+    : `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word or an invite only public rooms are entered`;
+}
+
+/**
+ * Whoever acts in a room, and does not only read it, stays when the room closes, as any member does. Readers go: what is said there
+ * from then on is not for them.
+ */
+function byStaying({ stage, kind, look, ownMembership }: Question): string | null {
+  if (hasPeekableRule(look?.version)) return null;
+  const isReader = kind === "peek" || kind === "watch" || kind === "index";
+  // An alias shows nothing of the room to anybody: it only has us stay where we are already.
+  if (kind === "alias" && ownMembership === "join") return "the pseudouser is there already";
+  return stage === "hold" && !isReader ? "the pseudouser came while the room was open" : null;
+}
+
+/**
+ * What is left of a cap where nobody waits for the room: others bring invites about, as many as they like, and are not to use up what
+ * local users and tenants need.
+ */
+function partOf(cap: number): number {
+  return Math.ceil(cap / 2);
+}
+
+function forKind(kind: string, most: number, cap: number): string {
+  return most === cap ? "" : ` for a lease of the kind ${kind}, half of ${cap}`;
+}

@@ -1,0 +1,141 @@
+import { existsSync } from "node:fs";
+import { link, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import DatabaseConstructor, { type Database } from "better-sqlite3";
+import type { Random } from "../model/clock.ts";
+import { EmissaryError, sentenceOf } from "../model/errors.ts";
+import type { AuditStore } from "./audit.ts";
+
+/** Copied in one go; between two of them everything else has its turn. */
+const PAGES = 100;
+
+/** What `link` says on file systems that have no hard links. */
+const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
+
+/** Backups of the open database, while it is written. */
+export class SqliteBackups {
+  readonly #db: Database;
+  readonly #audit: AuditStore;
+  #isBusy = false;
+
+  constructor(db: Database, audit: AuditStore) {
+    this.#db = db;
+    this.#audit = audit;
+  }
+
+  async make(path: string, now: number, random: Random, abort: AbortSignal): Promise<{ readonly bytes: number }> {
+    if (this.#isBusy) throw new EmissaryError("in-use", "Another backup is being made; try again when it is done.");
+    this.#isBusy = true;
+    try {
+      const bytes = await copyDatabase(this.#db, path, random, abort);
+      const entry = {
+        actor: "operator",
+        action: "backup.make",
+        outcome: "done",
+        roomId: null,
+        detail: { path, bytes },
+      };
+      // The copy is there, also where the disk has no room for this row: whoever is told otherwise would make another.
+      await this.#audit.noteAll([entry], now).catch(() => undefined);
+      return { bytes };
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+}
+
+/**
+ * The same, of a database that no daemon has open; the caller holds its lock. Nothing is changed in it, nor migrated.
+ * @throws EmissaryError `bad-config` where the file is no database of Emissary.
+ */
+export async function backupFile(source: string, target: string, random: Random): Promise<{ readonly bytes: number }> {
+  const db = openToRead(source);
+  try {
+    return { bytes: await copyDatabase(db, target, random, new AbortController().signal) };
+  } finally {
+    db.close();
+  }
+}
+
+function openToRead(path: string): Database {
+  try {
+    const db = new DatabaseConstructor(path, { readonly: true, fileMustExist: true });
+    try {
+      db.prepare("SELECT number FROM schema_versions LIMIT 1").get();
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  } catch (error) {
+    const sentence = `The database ${path} (storage.sqlite) cannot be read: ${sentenceOf(error)}.`;
+    throw new EmissaryError("bad-config", sentence, { cause: error });
+  }
+}
+
+/**
+ * Copies the database as it is at the end of the copying: what this connection commits meanwhile goes into the copy too (SQLite,
+ * "Online Backup API"). The copy has its name only once it is whole and on disk, and never replaces a file.
+ * @returns its size in bytes
+ */
+async function copyDatabase(db: Database, target: string, random: Random, abort: AbortSignal): Promise<number> {
+  if (existsSync(target)) throw taken(target);
+  const temporary = `${target}.${random.token(6)}.tmp`;
+  try {
+    // SQLite takes a file that is there, and leaves it its mode.
+    await (await open(temporary, "wx", 0o600)).close();
+    await db.backup(temporary, {
+      progress: () => {
+        if (abort.aborted) throw new EmissaryError("not-ready", "Emissary is stopping: the backup was not finished.");
+        return PAGES;
+      },
+    });
+    const bytes = await sync(temporary);
+    await putInPlace(temporary, target);
+    await syncFolder(dirname(target));
+    return bytes;
+  } catch (error) {
+    if (error instanceof EmissaryError) throw error;
+    const sentence = `The backup could not be written to ${target}: ${sentenceOf(error)}.`;
+    throw new EmissaryError("bad-request", sentence, { cause: error });
+  } finally {
+    for (const suffix of ["", "-journal"]) await rm(temporary + suffix, { force: true });
+  }
+}
+
+/** Gives the copy its name. A link, because a rename would replace what somebody put there meanwhile. */
+async function putInPlace(temporary: string, target: string): Promise<void> {
+  try {
+    await link(temporary, target);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "EEXIST" || existsSync(target)) throw taken(target);
+    if (!NO_LINKS.has(code)) throw error;
+    await rename(temporary, target);
+  }
+}
+
+function taken(target: string): EmissaryError {
+  return new EmissaryError("in-use", `${target} exists already and is not overwritten.`);
+}
+
+async function sync(path: string): Promise<number> {
+  const file = await open(path, "r+");
+  try {
+    await file.sync();
+    return (await file.stat()).size;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes a new name in a folder last. Windows cannot open a folder, and needs no such thing. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,106 @@
+import { closeSync, existsSync, openSync, realpathSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import DatabaseConstructor, { type Database } from "better-sqlite3";
+import { EmissaryError } from "../model/errors.ts";
+import { causeOf } from "./faults.ts";
+
+/** How long to wait for somebody who is only looking who holds the lock, milliseconds. */
+const BUSY_MS = 250;
+
+export interface LockHolder {
+  /** The command that holds the database: `emissary run`, `emissary backup`. */
+  readonly command: string;
+  readonly since: number;
+}
+
+export interface InstanceLock {
+  release(): void;
+}
+
+interface HolderRow {
+  command: string;
+  pid: number;
+  host: string;
+  since: number;
+}
+
+/**
+ * Takes the database for this process alone, before anything is done with it. Two programs that write one ledger would each
+ * hold memories that the other makes false.
+ *
+ * The lock is a write transaction, never committed, on a small database beside the real one (`emissary.db.lock`). The operating
+ * system ends it with the process, so none is left over after `kill -9`, and no process ID has to be believed. Whoever
+ * is refused may still read the small database, which names the holder; the real one stays open to readers.
+ * @throws EmissaryError `in-use` naming file and holder; `bad-config` where no lock can be had at all.
+ */
+export function takeInstanceLock(path: string, holder: LockHolder): InstanceLock {
+  // In memory there is nobody to share with.
+  if (path === ":memory:") return { release: () => {} };
+  let file = `${path}.lock`;
+  try {
+    file = lockFileOf(path);
+    makeOurs(file);
+    const db = new DatabaseConstructor(file, { timeout: BUSY_MS });
+    try {
+      hold(db, holder);
+      return { release: () => void db.close() };
+    } catch (error) {
+      const other = isBusy(error) ? holderIn(db) : null;
+      db.close();
+      if (other !== null) throw new EmissaryError("in-use", `The database ${path} is in use by ${other}. ${REPAIR}`);
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof EmissaryError) throw error;
+    throw new EmissaryError(
+      "bad-config",
+      `The database ${path} cannot be locked: ${causeOf(error)}. Check that ${dirname(path)} exists, that this user may write ` +
+        `there, that its disk is writable and has room, and that ${file}, if it is there, is Emissary's (storage.sqlite); it may be removed while nothing runs.`,
+      { cause: error },
+    );
+  }
+}
+
+const REPAIR = "Stop that one first, or name another file in storage.sqlite.";
+
+/** Two names of one database, by a symbolic link, have one lock. */
+function lockFileOf(path: string): string {
+  const real = existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path));
+  return `${real}.lock`;
+}
+
+/**
+ * Makes the file with our mode where there is none. One that is there is not opened: closing it again would end the locks that
+ * this process has on it, if any (POSIX, fcntl).
+ */
+function makeOurs(file: string): void {
+  if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));
+}
+
+/** Writes down who we are, and then keeps the right to write. */
+function hold(db: Database, { command, since }: LockHolder): void {
+  db.transaction(() => {
+    db.exec(
+      "CREATE TABLE IF NOT EXISTS holder (one INTEGER PRIMARY KEY CHECK (one = 1), command TEXT, pid INTEGER, host TEXT, since INTEGER) STRICT",
+    );
+    db.prepare("INSERT OR REPLACE INTO holder VALUES (1, ?, ?, ?, ?)").run(command, process.pid, hostname(), since);
+  }).immediate();
+  db.exec("BEGIN IMMEDIATE");
+}
+
+/** Who holds it, in words; without names where it did not get as far as saying so. */
+function holderIn(db: Database): string {
+  const unnamed = "another process";
+  try {
+    const row = db.prepare<[], HolderRow>("SELECT command, pid, host, since FROM holder").get();
+    if (row === undefined) return unnamed;
+    return `\`${row.command}\`, process ${row.pid} on ${row.host}, since ${new Date(row.since).toISOString()}`;
+  } catch {
+    return unnamed;
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
+}

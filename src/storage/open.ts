@@ -1,0 +1,69 @@
+import { closeSync, fchmodSync, openSync, readSync } from "node:fs";
+import { dirname } from "node:path";
+import DatabaseConstructor, { type Database } from "better-sqlite3";
+import { EmissaryError } from "../model/errors.ts";
+import { causeOf } from "./faults.ts";
+import { migrate } from "./migrate.ts";
+
+/** How long a write waits for another process (a backup, a look with the sqlite3 tool) before it fails, milliseconds. */
+const BUSY_MS = 5_000;
+
+/** What every SQLite database begins with (SQLite, "Database File Format", 1.3). */
+const SQLITE_HEADER = "SQLite format 3\0";
+
+/**
+ * The log is folded into the file when it has grown to so many pages of 4 KiB. A member's page that changes often is then
+ * written to the file once for many changes; the log's blocks are written over and over, which is quicker than growing a file.
+ */
+const WAL_PAGES = 4_000;
+/** Pages that are kept in our memory, KiB. More would be held a second time: the operating system keeps the file's pages too. */
+const CACHE_KIB = 4_096;
+
+/** What a commit outlives: `full` a power cut, `process` a crash of this program, but not of the machine. */
+export type Durability = "full" | "process";
+
+/**
+ * Opens the database, making it (mode 0600) where there is none, and brings it to this program's schema.
+ * A commit is on disk when it returns (synchronous=FULL), which is what lets intake answer 200 after it; with `process` it is
+ * in the operating system's hands, which writes it soon. Either way the file stays sound (WAL).
+ * @throws EmissaryError `bad-config` naming the file and what is wrong with it.
+ */
+export function openDatabase(path: string, durability: Durability = "full"): Database {
+  try {
+    if (path !== ":memory:") keepToOurselves(path);
+    const db = new DatabaseConstructor(path, { timeout: BUSY_MS });
+    try {
+      db.pragma("journal_mode = WAL");
+      db.pragma(`synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
+      db.pragma("foreign_keys = ON");
+      db.pragma(`wal_autocheckpoint = ${WAL_PAGES}`);
+      db.pragma(`cache_size = -${CACHE_KIB}`);
+      migrate(db, path);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof EmissaryError) throw error;
+    throw new EmissaryError(
+      "bad-config",
+      `The database ${path} cannot be opened: ${causeOf(error)}. Check that ${dirname(path)} exists, that this user may write there, ` +
+        `that its disk is writable and has room, and that the file is an Emissary database (storage.sqlite).`,
+      { cause: error },
+    );
+  }
+}
+
+/** Makes the file where there is none, and takes others' rights to it away; a file that is no database is left as it is. */
+function keepToOurselves(path: string): void {
+  const file = openSync(path, "a+", 0o600);
+  try {
+    const head = Buffer.alloc(SQLITE_HEADER.length);
+    const read = readSync(file, head, 0, head.length, 0);
+    if (read > 0 && head.toString("latin1") !== SQLITE_HEADER) throw new Error("it is no SQLite database");
+    fchmodSync(file, 0o600);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,93 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { BytesHeld } from "../../concurrency/bytes-held.ts";
+import type { Clock } from "../../model/clock.ts";
+import type { UserId } from "../../model/ids.ts";
+import type { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
+import type { JournalFeed } from "../feed/feed.ts";
+import type { StandIns } from "../../attendance/stand-ins.ts";
+import type { Keeper } from "../../attendance/keeper.ts";
+import type { EventOwners } from "../feed/contracts.ts";
+import type { Journal } from "../../ledger/journal.ts";
+import type { Ledger } from "../../ledger/ledger.ts";
+import type { LeaseDesk, LeaseStore } from "../../attendance/leases/desk.ts";
+import type { Openings } from "../../ledger/openings.ts";
+import type { Recorder } from "../../ledger/recorder.ts";
+import type { Pointers } from "../../policy/pointers.ts";
+import type { Routes } from "../../policy/routes.ts";
+import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
+import type { Upstream } from "../../http/upstream.ts";
+import type { AuditQueue } from "./checks/audit-queue.ts";
+import type { Caller } from "./caller.ts";
+import type { EphemeralOffers, MediaReservations, PersonaStore } from "./contracts.ts";
+import type { WriteLanes } from "./checks/lane.ts";
+import type { TenantRates } from "./checks/rate.ts";
+import type { Refusals } from "./checks/refusals.ts";
+import type { Repeats } from "./checks/repeats.ts";
+import type { SharedAnnotations } from "./events/annotations.ts";
+import type { Typists } from "./checks/typists.ts";
+import type { HalfMade } from "./rooms/half-made.ts";
+import type { TenantSync } from "../sync/sync.ts";
+
+/** What the Act API is built of. */
+export interface ActParts {
+  readonly own: UserId;
+  readonly tenants: Tenants;
+  readonly desk: LeaseDesk;
+  readonly leases: LeaseStore;
+  readonly keeper: Pick<Keeper, "untilPresent" | "whileMaking">;
+  readonly standIns: Pick<StandIns, "retire">;
+  readonly ledger: Ledger;
+  readonly journal: Pick<Journal, "bounds" | "read">;
+  readonly openings: Pick<Openings, "has">;
+  readonly personas: PersonaStore;
+  readonly media: MediaReservations;
+  readonly halfMade: Pick<HalfMade, "making">;
+  /** Messages of a persona carry its name in their text, too (gateway.persona_fallback). */
+  readonly personaFallback: boolean;
+  readonly clock: Clock;
+  readonly aliases: Pick<Pointers, "resolve" | "pointing" | "requireAskable">;
+  readonly routes: Pick<Routes, "required">;
+  /** Whether the registration keeps an alias for us: only such ones do tenants make. */
+  readonly isReservedAlias: (alias: string) => boolean;
+  readonly upstream: Upstream;
+  readonly recorder: Pick<Recorder, "observe">;
+  readonly feed: Pick<JournalFeed, "making">;
+  readonly pinger: TenantPinger;
+  readonly sync: TenantSync;
+  /** What answers that are held whole take in memory. */
+  readonly held: BytesHeld;
+  readonly audit: AuditQueue;
+  readonly refusals: Refusals;
+  readonly rates: TenantRates;
+  readonly lanes: WriteLanes;
+  readonly repeats: Repeats;
+  readonly annotations: SharedAnnotations;
+  readonly typists: Typists;
+  /** Where tenants are told of their own users' receipts. */
+  readonly receipts: EphemeralOffers;
+  readonly owners: EventOwners;
+  /** Of those who set the same state. */
+  readonly mutex: KeyedMutex<string>;
+  readonly count: (outcome: "answered" | "passed" | "refused") => void;
+}
+
+/** One endpoint of the client-server API, asked by a tenant as one of its users. */
+export type ActHandler = (
+  parts: ActParts,
+  caller: Caller,
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => Promise<unknown>;
+
+export interface Endpoint {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  /** Below each of `under`. */
+  readonly path: string;
+  /** `CLIENT_V3` where left out. */
+  readonly under?: readonly string[];
+  /** `answered` by Emissary itself, `passed` to the homeserver as the pseudouser, or `refused` with a sentence that says why. */
+  readonly how: "answered" | "passed" | "refused";
+  /** For the reference: what it does here, in a few words. */
+  readonly note: string;
+  readonly handler: ActHandler;
+}

@@ -1,0 +1,101 @@
+import { EmissaryError } from "../../../model/errors.ts";
+import { roomIdFrom } from "../../../attendance/leases/target.ts";
+import {
+  isJsonObject,
+  parsedObject,
+  stringAt,
+  without,
+  written,
+  type JsonObject,
+  type JsonValue,
+} from "../../../model/json.ts";
+import { revisionOf, sourcedList } from "../../../model/json-text.ts";
+import { param } from "../../../http/server.ts";
+import { sendWhole } from "../../../http/upstream.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler } from "../act.ts";
+import { holderOf } from "../caller.ts";
+import { withCount } from "../users/members.ts";
+import { echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
+import { pathOf } from "../path.ts";
+
+const PARAMETERS: ReadonlySet<string> = new Set(["from", "limit", "max_depth", "suggested_only"]);
+
+/** So often is it read on for a page that is full. */
+const MAX_PAGES = 50;
+
+/**
+ * Join rules that let anybody see what a room is (spec, "Server behaviour" of spaces). A room that tells none is public. A peekable one
+ * is told as world-readable, where its version has the rule; elsewhere that rule closes a room.
+ */
+const OPEN: ReadonlySet<JsonValue | undefined> = new Set([undefined, "public", "knock", "knock_restricted"]);
+
+/**
+ * The rooms of a space. The homeserver tells the pseudouser of every room that it is in, for whichever tenant; this one is told of
+ * those that it has a lease in, that anybody may see, or that one of its rooms opens.
+ */
+export const readHierarchy: ActHandler = async (parts, caller, request, reply) => {
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
+  const { tenant } = caller;
+  const ask = (path: string) => parts.upstream.answer("GET", path, null, MAX_ECHO_BYTES);
+  const path = pathOf(request, PARAMETERS);
+  const begun = await ask(path);
+  if (begun.status !== 200) return sendWhole(reply, begun);
+  const own = new Set<JsonValue>(await parts.leases.presentRoomsOf(holderOf(tenant)));
+  const first = pageIn(begun.body);
+  const rooms = visible(first, own);
+  let hidden = listOf(first).length - rooms.length;
+  let next = stringAt(first, "next_batch");
+  // A page with gaps would tell how many rooms there are that are not told of.
+  for (let more = 0; hidden > 0 && next !== null && more < MAX_PAGES; more += 1) {
+    const answer = await ask(pageOf(path, next, hidden));
+    if (answer.status !== 200) return sendWhole(reply, answer);
+    const page = pageIn(answer.body);
+    const found = visible(page, own);
+    rooms.push(...found);
+    hidden -= found.length;
+    next = stringAt(page, "next_batch");
+  }
+  const counted = await Promise.all(
+    rooms.map(async (room) =>
+      own.has(room["room_id"] ?? null) ? revisionOf(room, await withCount(parts, caller, room)) : room,
+    ),
+  );
+  const whole = { ...without(first, "next_batch"), rooms: counted, ...(next === null ? {} : { next_batch: next }) };
+  const seen = Buffer.from(written(whole));
+  // The length was that of the homeserver's text.
+  delete begun.headers["content-length"];
+  return sendWhole(reply, { ...begun, body: echoedEvents(seen, parts.tenants.viewerOf(tenant)) ?? seen });
+};
+
+/** Each of its rooms with its text. */
+function pageIn(body: Buffer): JsonObject {
+  const page = parsedObject(body);
+  sourcedList(page, body.toString("utf8"), "rooms");
+  return page;
+}
+
+function visible(answer: JsonObject, own: ReadonlySet<JsonValue>): JsonObject[] {
+  return listOf(answer).filter((room) => isJsonObject(room) && isVisible(room, own)) as JsonObject[];
+}
+
+function listOf({ rooms }: JsonObject): readonly JsonValue[] {
+  if (Array.isArray(rooms)) return rooms;
+  throw new EmissaryError("homeserver-error", "The homeserver's answer is no list of a space's rooms.");
+}
+
+/** The same question, for so many rooms from a page's end on. */
+function pageOf(path: string, from: string, limit: number): string {
+  const [base = "", query = ""] = path.split("?", 2);
+  const asked = new URLSearchParams(query);
+  asked.set("from", from);
+  asked.set("limit", String(limit));
+  return `${base}?${asked.toString()}`;
+}
+
+function isVisible(room: JsonObject, own: ReadonlySet<JsonValue>): boolean {
+  if (OPEN.has(room["join_rule"]) || room["world_readable"] === true || own.has(room["room_id"] ?? null)) return true;
+  const opening = room["allowed_room_ids"];
+  return Array.isArray(opening) && opening.some((roomId) => own.has(roomId));
+}

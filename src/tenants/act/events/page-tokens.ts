@@ -1,0 +1,98 @@
+import type { FastifyRequest } from "fastify";
+import type { RoomId } from "../../../model/ids.ts";
+import { parsedObject, stringAt } from "../../../model/json.ts";
+import type { Journal } from "../../../ledger/journal.ts";
+import type { Openings } from "../../../ledger/openings.ts";
+import type { Upstream } from "../../../http/upstream.ts";
+import { queryAll } from "../../../http/server.ts";
+import { positionOf } from "../../sync/token.ts";
+
+export interface PageTokenParts {
+  readonly journal: Pick<Journal, "bounds" | "read">;
+  readonly openings: Pick<Openings, "has">;
+  readonly upstream: Pick<Upstream, "answer">;
+}
+
+/** Entries of the journal that are looked at for one token, and how many at once. */
+const MAX_LOOKED_AT = 20_000;
+const AT_ONCE = 200;
+
+/**
+ * The path of a request for history with the homeserver's tokens in place of those that `/sync` gave: a token of a sync is a place in the
+ * journal, and says between which two events of the room one is.
+ */
+export async function withPageTokens(
+  parts: PageTokenParts,
+  roomId: RoomId,
+  request: FastifyRequest,
+  path: string,
+): Promise<string> {
+  const [target = "", query = ""] = path.split("?");
+  const parameters = new URLSearchParams(query);
+  let isChanged = false;
+  for (const name of ["from", "to"] as const) {
+    const position = positionOf(parameters.get(name) ?? "");
+    if (position === null) continue;
+    isChanged = true;
+    const isForwards = queryAll(request, "dir").includes("f");
+    // Backwards, no token is the newest that there is. As an end of the page only a token says that.
+    const isNeeded = isForwards || name === "to";
+    const token = (await tokenAt(parts, roomId, position)) ?? (isNeeded ? await newestToken(parts, roomId) : null);
+    if (token === null) parameters.delete(name);
+    else parameters.set(name, token);
+  }
+  return isChanged ? `${target}?${parameters.toString()}` : path;
+}
+
+/**
+ * The homeserver's token at the position: after the room's event that is the last before it, where that is near, else before the first one after it. Where a
+ * room has forked, only the former has on its one side all that the journal has there. Null where there is nothing after it, or it is not known.
+ */
+async function tokenAt(
+  parts: PageTokenParts,
+  roomId: RoomId,
+  position: NonNullable<ReturnType<typeof positionOf>>,
+): Promise<string | null> {
+  const { journal, openings } = parts;
+  const { last } = await journal.bounds();
+  // Of a place that a restore has undone, only the newest is left to begin at.
+  if (!openings.has({ ...position, change: 0 }, { seq: last, change: 0 })) return null;
+  const near = await journal.read(Math.max(0, position.seq - AT_ONCE), AT_ONCE);
+  const before = near.findLast(({ seq, event }) => seq <= position.seq && event.room_id === roomId);
+  const after = before === undefined ? null : await tokenOf(parts, roomId, before.event.event_id, "end");
+  if (after !== null) return after;
+  for (let seq = position.seq, looked = 0; looked < MAX_LOOKED_AT; looked += AT_ONCE) {
+    const entries = await journal.read(seq, AT_ONCE);
+    const found = entries.find(({ event }) => event.room_id === roomId);
+    if (found !== undefined) {
+      const token = await tokenOf(parts, roomId, found.event.event_id, "start");
+      if (token !== null) return token;
+      seq = found.seq;
+      continue;
+    }
+    const end = entries.at(-1)?.seq;
+    if (end === undefined) return null;
+    seq = end;
+    // SQLite answers within the call: others have their turn in between.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return null;
+}
+
+/** The token before (`start`) or after (`end`) an event. */
+async function tokenOf(
+  { upstream }: PageTokenParts,
+  roomId: RoomId,
+  eventId: string,
+  side: "start" | "end",
+): Promise<string | null> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/context/${encodeURIComponent(eventId)}?limit=0`;
+  const { status, body } = await upstream.answer("GET", path, null);
+  return status === 200 ? stringAt(parsedObject(body), side) : null;
+}
+
+async function newestToken({ upstream }: PageTokenParts, roomId: RoomId): Promise<string | null> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=1`;
+  const { status, body } = await upstream.answer("GET", path, null);
+  return status === 200 ? stringAt(parsedObject(body), "start") : null;
+}

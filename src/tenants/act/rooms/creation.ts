@@ -1,0 +1,186 @@
+import { EmissaryError } from "../../../model/errors.ts";
+import { isUserId, type RoomAlias, type UserId } from "../../../model/ids.ts";
+import { isJsonObject, only, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { revisionOf, sourcedParts } from "../../../model/json-text.ts";
+import { outgoing, type Way } from "../outgoing.ts";
+import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../../model/power-levels.ts";
+import { nobody, type Caller } from "../caller.ts";
+import { usualState, type FirstState } from "./usual-state.ts";
+
+export interface Creation {
+  readonly own: UserId;
+  readonly caller: Caller;
+  readonly isPersona: (userId: UserId) => boolean;
+  /** Whether a user is another tenant's: to this one, and to the homeserver, there is no such user. */
+  readonly isHidden: (userId: UserId) => boolean;
+  /** From room version 12 on a creator's power is no number, and naming it in the power levels is an error (MSC4289). */
+  readonly creatorHasLevel: boolean;
+  /** What `room_alias_name` says; null for none, or one that is no alias. */
+  readonly alias: RoomAlias | null;
+}
+
+/** What a body says in one word each. Whatever else it holds, beside what `creationOf` writes anew, stays here. */
+const WORDS = ["visibility", "room_alias_name", "name", "topic", "room_version", "preset", "is_direct"] as const;
+
+/** Those that are state of the room, and nothing else. */
+const STATED = ["name", "topic"] as const;
+
+/**
+ * The body of a tenant's `createRoom` as it goes to the homeserver, written anew of what is known. The room and its first state bear the
+ * tenant's mark, also what the homeserver would set by itself for the body's words: that would bear none. Its own users are nobody there,
+ * so they are not invited, and what power they were to have the pseudouser has.
+ * @throws EmissaryError `forbidden` for what no tenant does with a room, `bad-request` for what cannot be read
+ */
+export function creationOf(body: JsonObject, creation: Creation): JsonObject {
+  refuseAddresses(body["invite_3pid"]);
+  const words = Object.entries(only(body, ...WORDS)).filter(([, value]) => value !== null);
+  for (const [key, value] of words) {
+    // Synapse puts some of these into events as they are.
+    if (typeof value !== "string" && typeof value !== "boolean") throw misshapen(key, "a text, or true or false");
+  }
+  const made: JsonObject = Object.fromEntries(words);
+  const content = objectIn(body, "creation_content") ?? {};
+  made["creation_content"] = sent("creation", "m.room.create", creatorsOf(content, creation), creation);
+  const invite = listIn(body, "invite");
+  if (invite !== null) made["invite"] = invite.filter((user) => isInvited(user, creation));
+  const asked = objectIn(body, "power_level_content_override");
+  const levels = (override: JsonObject): JsonObject => overrideOf(override, body, creation);
+  if (asked !== null || Object.keys(levels({})).length > 0) {
+    made["power_level_content_override"] = sent("first-state", POWER_LEVELS, asked ?? {}, creation, levels);
+  }
+  made["initial_state"] = firstStates(body, creation);
+  return revisionOf(body, without(made, ...STATED.filter((key) => typeof made[key] === "string")), "all");
+}
+
+/** The body of a tenant's `upgrade`, likewise. */
+export function upgradeOf(body: JsonObject, creation: Pick<Creation, "isPersona" | "isHidden">): JsonObject {
+  return revisionOf(body, creatorsOf(only(body, "new_version", "additional_creators"), creation), "all");
+}
+
+/** An invite to an e-mail address has the homeserver call the identity server that the asker names (spec, "createRoom", `id_server`). */
+function refuseAddresses(invites: JsonValue | undefined): void {
+  if (invites === undefined || invites === null || (Array.isArray(invites) && invites.length === 0)) return;
+  throw new EmissaryError(
+    "forbidden",
+    "invite_3pid is not for tenants to use: it has the homeserver call a server of the asker's choice. Invite users by their ID.",
+  );
+}
+
+/** Without the tenant's own users among those who shall have a creator's power (MSC4289). */
+function creatorsOf(content: JsonObject, creation: Pick<Creation, "isPersona" | "isHidden">): JsonObject {
+  const creators = listIn(content, "additional_creators");
+  if (creators === null) return content;
+  return { ...content, additional_creators: creators.filter((user) => isInvited(user, creation)) };
+}
+
+/** Whether a user is one to the homeserver. @throws EmissaryError `forbidden` for one that nobody here can invite. */
+function isInvited(user: JsonValue, creation: Pick<Creation, "isPersona" | "isHidden">): boolean {
+  if (typeof user !== "string" || !isUserId(user)) {
+    throw new EmissaryError("bad-request", `${JSON.stringify(user)} is no user ID.`);
+  }
+  if (isOurs(user, creation)) return false;
+  if (creation.isHidden(user)) throw nobody(user);
+  return true;
+}
+
+function firstStates(body: JsonObject, creation: Creation): JsonValue[] {
+  sourcedParts(body, "initial_state");
+  const makers = makersOf(body, creation);
+  const asked = (listIn(body, "initial_state") ?? []).map((event) => firstState(event, makers, creation));
+  const { before, after } = usualState(body, creation.alias);
+  const usual = ({ type, content }: FirstState): JsonObject => {
+    return { type, state_key: "", content: sent("first-state", type, content, creation) };
+  };
+  const has = (type: string): boolean => asked.some((event) => event["type"] === type && event["state_key"] === "");
+  return [...before.filter(({ type }) => !has(type)).map(usual), ...asked, ...after.map(usual)];
+}
+
+function firstState(event: JsonValue, makers: Makers, creation: Creation): JsonObject {
+  if (!isJsonObject(event)) throw misshapen("initial_state", "a list of events");
+  const type = stringAt(event, "type");
+  const stateKey = event["state_key"] ?? "";
+  const content = objectIn(event, "content") ?? {};
+  if (type === null || typeof stateKey !== "string") throw misshapen("initial_state", "events with types and keys");
+  const levels = (asked: JsonObject): JsonObject => levelsOf(asked, makers, creation);
+  const hook = type === POWER_LEVELS ? levels : undefined;
+  const state = { type, state_key: stateKey, content: sent("first-state", type, content, creation, hook) };
+  return revisionOf(event, state, "all");
+}
+
+function objectIn(body: JsonObject, key: string): JsonObject | null {
+  const value = Object.hasOwn(body, key) ? (body[key] ?? null) : null;
+  if (value === null || isJsonObject(value)) return value;
+  throw misshapen(key, "an object");
+}
+
+/** Synapse takes an object for the list of its keys. */
+function listIn(body: JsonObject, key: string): readonly JsonValue[] | null {
+  const value = Object.hasOwn(body, key) ? (body[key] ?? null) : null;
+  if (value === null || Array.isArray(value)) return value;
+  throw misshapen(key, "a list");
+}
+
+function misshapen(key: string, shape: string): EmissaryError {
+  return new EmissaryError("bad-request", `${key} is to be ${shape}.`);
+}
+
+/** What the preset says stands where the tenant says nothing of users. */
+function overrideOf(override: JsonObject, body: JsonObject, creation: Creation): JsonObject {
+  const makers = makersOf(body, creation);
+  if ("users" in override) return levelsOf(override, makers, creation);
+  const rest = without(override, PERSONA_LEVELS);
+  if (Object.keys(makers).length === 0) return rest;
+  return { ...rest, [PERSONA_LEVELS]: { [creation.caller.tenant.id]: { ...makers } } };
+}
+
+function levelsOf(levels: JsonObject, makers: Makers, creation: Creation): JsonObject {
+  const { own, caller, isPersona, creatorHasLevel } = creation;
+  const users = levels["users"] ?? {};
+  // No levels take a creator's power away.
+  const asked = !creatorHasLevel && isJsonObject(users) ? { ...levels, users: { ...makers, ...users } } : levels;
+  const current = { users: creatorHasLevel ? { [own]: MAKER_LEVEL } : {} };
+  return levelsToSet(asked, current, { own, tenant: caller.tenant, isPersona, isCreator: !creatorHasLevel });
+}
+
+/** Whom a preset gives all that the room's maker has (spec, "createRoom"). */
+const TRUSTING = "trusted_private_chat";
+
+type Makers = Readonly<Record<string, number>>;
+
+/**
+ * The tenant's users with a maker's power, and what level that is. The sender has the pseudouser's, where that has one. Where makers have
+ * none they are given one all the same, to the tenant: libraries that do not know such rooms look for nothing else.
+ */
+function makersOf(body: JsonObject, creation: Creation): Makers {
+  const { caller, creatorHasLevel } = creation;
+  const invited = body["preset"] === TRUSTING && Array.isArray(body["invite"]) ? body["invite"] : [];
+  const makers = [...invited, caller.user, ...(creatorHasLevel ? [] : additionalIn(body))];
+  const level = creatorHasLevel ? MAKER_LEVEL : CREATOR_LEVEL;
+  const hasOwn = (user: JsonValue): boolean => creatorHasLevel && user === caller.tenant.sender;
+  const given = makers.filter((user) => isOurs(user, creation) && !hasOwn(user)).map((user) => [user, level]);
+  return Object.fromEntries(given) as Makers;
+}
+
+function additionalIn(body: JsonObject): readonly JsonValue[] {
+  const content = body["creation_content"] ?? null;
+  const creators = isJsonObject(content) ? (content["additional_creators"] ?? null) : null;
+  return Array.isArray(creators) ? creators : [];
+}
+
+function isOurs(user: JsonValue, { isPersona }: Pick<Creation, "isPersona">): boolean {
+  return typeof user === "string" && isUserId(user) && isPersona(user);
+}
+
+/** State shows no author, so it takes the marks only. */
+function sent(
+  way: Way,
+  type: string,
+  content: JsonObject,
+  { caller: { tenant, user }, isPersona }: Creation,
+  levels?: (content: JsonObject) => JsonObject,
+): JsonObject {
+  const profile = { displayname: null, avatarUrl: null };
+  const isSender = user === tenant.sender;
+  const costume = { type, tenant: tenant.id, user, isSender, isPersona, profile, fallback: false };
+  return outgoing(way, content, { ...costume, ...(levels === undefined ? {} : { levels }) }).content;
+}

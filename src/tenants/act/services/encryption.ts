@@ -1,0 +1,67 @@
+import { EmissaryError } from "../../../model/errors.ts";
+import { param } from "../../../http/server.ts";
+import type { Endpoint } from "../act.ts";
+import { refused } from "../refused.ts";
+
+const NO_KEYS = "the device of a tenant's user has no keys; use unencrypted rooms";
+
+/**
+ * Bots look for the device that their token is of, and some do not start without one. A tenant's users have one each, which is that of nobody else and
+ * has no keys.
+ */
+export const DEVICE_ID = "EMISSARY";
+const DEVICE = { device_id: DEVICE_ID, display_name: "Emissary" };
+
+/**
+ * All tenants act as one user, so none of them may have that user's keys. What asks at start whether there is encryption gets a
+ * true no, and what would take part in it is refused: nothing seems to work that does not.
+ */
+export const encryptionEndpoints: readonly Endpoint[] = [
+  {
+    method: "GET",
+    path: "/login",
+    how: "answered",
+    note: "no flows: bridges that want encryption then say that they cannot have it",
+    handler: async () => ({ flows: [] }),
+  },
+  ...refused({
+    endpoints: ["POST /login", "POST /logout", "POST /logout/all", "POST /refresh"],
+    why: "a tenant has its as_token, and that is all it needs; `emissary tenant rotate` replaces it",
+  }),
+  {
+    method: "GET",
+    path: "/devices",
+    how: "answered",
+    note: "the one that `whoami` names",
+    handler: async () => ({ devices: [DEVICE] }),
+  },
+  {
+    method: "GET",
+    path: "/devices/:deviceId",
+    how: "answered",
+    note: "that one; any other is not found",
+    handler: async (_parts, { user }, request) => {
+      if (param(request, "deviceId") === DEVICE_ID) return DEVICE;
+      throw new EmissaryError("not-found", `${user} has no device ${JSON.stringify(param(request, "deviceId"))}.`);
+    },
+  },
+  ...refused({
+    endpoints: [
+      "PUT /devices/:deviceId",
+      "DELETE /devices/:deviceId",
+      "POST /keys/upload",
+      "POST /keys/upload/:deviceId",
+      "POST /keys/query",
+      "POST /keys/claim",
+      "GET /keys/changes",
+      "POST /keys/device_signing/upload",
+      "POST /keys/signatures/upload",
+      "PUT /sendToDevice/:eventType/:txnId",
+      "GET /room_keys/version",
+      "POST /room_keys/version",
+      "GET /room_keys/keys",
+      "PUT /room_keys/keys",
+    ],
+    why: NO_KEYS,
+  }),
+];

@@ -1,0 +1,218 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { EmissaryError } from "../../../model/errors.ts";
+import { isRoomId, isUserId, type RoomId } from "../../../model/ids.ts";
+import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { noMembership } from "../outgoing.ts";
+import { roomIdFrom } from "../../../attendance/leases/target.ts";
+import { readJson } from "../../../http/body.ts";
+import { param, queryAll } from "../../../http/server.ts";
+import type { Rewriting } from "../../../http/upstream.ts";
+import { requireDeed } from "../access.ts";
+import type { ActHandler, ActParts, Endpoint } from "../act.ts";
+import { joinRoom, leaveRoom } from "./attendance.ts";
+import { holderOf, type Caller } from "../caller.ts";
+import { echoedContent, echoedEntry, echoedEvents, MAX_ECHO_BYTES } from "../events/echo.ts";
+import { NONE, pathOf } from "../path.ts";
+import { changeMembership } from "./others.ts";
+import { positionOf } from "../../sync/token.ts";
+import { SMALL_BODY_LIMIT } from "./personas.ts";
+import { personaMember, personaMemberId } from "./persona-member.ts";
+import { profileIn } from "./profiles.ts";
+
+const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not_membership"]);
+const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
+
+/**
+ * The homeserver's list with a tenant's own users in place of the pseudouser. Bridges take every member that is neither their bot
+ * nor one of their ghosts for a person, and would make a puppet of the pseudouser on the other side. It streams: a room may have a
+ * hundred thousand members.
+ */
+function listed(
+  parts: ActParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  allowed: ReadonlySet<string>,
+  rewriting: Pick<Rewriting, "within" | "change" | "more">,
+): Promise<FastifyReply> {
+  const path = withoutSyncToken(pathOf(request, allowed));
+  const asked = { method: "GET", path, headers: request.headers, body: null } as const;
+  return parts.upstream.rewritten(asked, reply, { ...rewriting, unreadable });
+}
+
+/** Who is in now is at least what a client looks for that names a place of its sync: of what came since it is told by the next one. */
+function withoutSyncToken(path: string): string {
+  const [target = "", query = ""] = path.split("?");
+  const parameters = new URLSearchParams(query);
+  if (positionOf(parameters.get("at") ?? "") === null) return path;
+  parameters.delete("at");
+  return parameters.size === 0 ? target : `${target}?${parameters.toString()}`;
+}
+
+/** An empty list would tell a bridge that everybody has left. */
+function unreadable(): EmissaryError {
+  return new EmissaryError("homeserver-error", "The homeserver's list of members cannot be read; try again.");
+}
+
+const joinedMembers: ActHandler = async (parts, caller, request, reply) => {
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
+  const personas = await parts.personas.inRoom(caller.tenant.id, roomId);
+  const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
+  return listed(parts, request, reply, NONE, {
+    within: "joined",
+    change: (entry) => (hidden.has(keyOf(entry)) ? null : entry),
+    more: () =>
+      personas.map(({ userId, displayname, avatarUrl }) => {
+        const shown = {
+          ...(displayname === null ? {} : { display_name: displayname }),
+          ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),
+        };
+        return Buffer.from(`${JSON.stringify(userId)}:${JSON.stringify(shown)}`);
+      }),
+  });
+};
+
+const members: ActHandler = async (parts, caller, request, reply) => {
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
+  const wanted = queryAll(request, "membership");
+  const isAsked =
+    (wanted.length === 0 || wanted.includes("join")) && !queryAll(request, "not_membership").includes("join");
+  const viewer = parts.tenants.viewerOf(caller.tenant);
+  const shown = await membersShown(parts, caller, roomId);
+  return listed(parts, request, reply, MEMBER_PARAMETERS, {
+    within: "chunk",
+    change: (entry) => (shown.replaces(entry) ? null : echoedEntry(entry, viewer)),
+    more: () => (isAsked ? shown.events : []),
+  });
+};
+
+/** What a tenant sees in place of members that the homeserver tells: its own users that are in, and never the pseudouser. */
+export async function membersShown(
+  parts: ActParts,
+  caller: Caller,
+  roomId: RoomId,
+): Promise<{ readonly events: readonly Buffer[]; readonly replaces: (entry: Buffer) => boolean }> {
+  const personas = await parts.personas.inRoom(caller.tenant.id, roomId);
+  const since = await takenAt(parts, caller, roomId);
+  const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
+  const names = [...hidden].map((userId) => JSON.stringify(userId));
+  return {
+    events: personas.map((persona) => Buffer.from(JSON.stringify(personaMember(roomId, persona, since)))),
+    replaces: (entry) => {
+      if (!names.some((name) => entry.includes(name))) return false;
+      const { type, state_key: key } = parsedObject(entry);
+      return type === "m.room.member" && hidden.has(key);
+    },
+  };
+}
+
+/** What a homeserver tells of a room that the tenant is in, with as many joined members as the tenant sees. */
+export async function withCount<T extends JsonObject>(parts: ActParts, { tenant }: Caller, told: T): Promise<T> {
+  const { num_joined_members: counted, room_id: roomId } = told;
+  if (typeof counted !== "number" || typeof roomId !== "string" || !isRoomId(roomId)) return told;
+  const personas = await parts.personas.inRoom(tenant.id, roomId);
+  return { ...told, num_joined_members: Math.max(0, counted - 1) + personas.length };
+}
+
+/** The key of an object's entry. */
+function keyOf(entry: Buffer): unknown {
+  const text = entry.toString("utf8");
+  const key = /^\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
+  return key === undefined ? null : (JSON.parse(key) as unknown);
+}
+
+async function takenAt(parts: ActParts, { tenant }: Caller, roomId: RoomId): Promise<number> {
+  return (await parts.leases.find(roomId, holderOf(tenant)))?.takenAt ?? 0;
+}
+
+const memberState: ActHandler = async (parts, caller, request, reply) => {
+  const { tenant } = caller;
+  const roomId = roomIdFrom(param(request, "roomId"));
+  await requireDeed(parts, caller, roomId, { action: "read" });
+  const userId = param(request, "userId");
+  if (userId === parts.own) throw new EmissaryError("not-found", `${userId} is no member that a tenant sees.`);
+  if (!isUserId(userId) || !parts.tenants.isPersona(tenant, userId)) {
+    const viewer = parts.tenants.viewerOf(tenant);
+    const isEvent = queryAll(request, "format").includes("event");
+    return parts.upstream.revised(
+      { method: "GET", path: pathOf(request, STATE_PARAMETERS), headers: request.headers, body: null },
+      reply,
+      {
+        limit: MAX_ECHO_BYTES,
+        revise: (body) => (isEvent ? echoedEvents(body, viewer) : echoedContent("m.room.member", body, viewer)),
+      },
+    );
+  }
+  if (!(await parts.personas.isIn(tenant.id, roomId, userId))) {
+    throw new EmissaryError("not-found", `${userId} is not in ${roomId}.`);
+  }
+  const persona = { userId, ...(await parts.personas.profile(tenant.id, userId)) };
+  const event = personaMember(roomId, persona, await takenAt(parts, caller, roomId));
+  return queryAll(request, "format").includes("event") ? event : event.content;
+};
+
+/**
+ * Some libraries join, leave, and set a profile by sending the membership itself. The profile is the user's in all rooms: a persona
+ * has one.
+ */
+const setMemberState: ActHandler = async (parts, caller, request, reply) => {
+  const { tenant } = caller;
+  const roomId = roomIdFrom(param(request, "roomId"));
+  const user = param(request, "userId");
+  if (!isUserId(user)) throw noMembership();
+  const content = await readJson(request, SMALL_BODY_LIMIT);
+  if (!parts.tenants.isPersona(tenant, user)) {
+    pathOf(request, NONE);
+    return changeMembership(parts, caller, reply, { roomId, target: user, doing: null, content, isState: true });
+  }
+  const profile = profileIn(content);
+  const membership = stringAt(content, "membership");
+  switch (membership) {
+    case "join":
+      await joinRoom(parts, { tenant, user }, roomId, request, reply);
+      if (Object.keys(profile).length > 0) await parts.personas.setProfile(tenant.id, user, profile);
+      break;
+    case "leave":
+    case "ban":
+      await leaveRoom(parts, { tenant, user }, roomId);
+      break;
+    case "invite":
+      break;
+    default:
+      throw new EmissaryError("bad-request", `${JSON.stringify(membership)} is no membership of a tenant's user.`);
+  }
+  return { event_id: personaMemberId(roomId, user) };
+};
+
+/** Who is in a room, as a tenant sees it. */
+export const memberEndpoints: readonly Endpoint[] = [
+  {
+    method: "GET",
+    path: "/rooms/:roomId/joined_members",
+    how: "passed",
+    note: "joined members, with the tenant's users that are in, and without the pseudouser",
+    handler: joinedMembers,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:roomId/members",
+    how: "passed",
+    note: "membership events, likewise",
+    handler: members,
+  },
+  {
+    method: "GET",
+    path: "/rooms/:roomId/state/m.room.member/:userId",
+    how: "passed",
+    note: "a membership; of the tenant's users, by their being in",
+    handler: memberState,
+  },
+  {
+    method: "PUT",
+    path: "/rooms/:roomId/state/m.room.member/:userId",
+    how: "passed",
+    note: "of the tenant's users: joins, leaves, sets the profile; of others: an invite, leave (kick, unban) or ban with that action, its content kept",
+    handler: setMemberState,
+  },
+];

@@ -1,0 +1,252 @@
+import { backoff } from "../../concurrency/backoff.ts";
+import type { Feed, FeedPiece } from "../feed/feed.ts";
+import type { Clock, Random } from "../../model/clock.ts";
+import type { JsonObject } from "../../model/json.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import { Bell } from "./bell.ts";
+import type { CommitQueue } from "./commit-queue.ts";
+import type { DeliveryStore, Place } from "./contracts.ts";
+import type { Judgement } from "./judge.ts";
+import type { Mailbox } from "./appservice-client.ts";
+import type { Standing } from "./standing.ts";
+import { LARGEST, PieceSize } from "./piece.ts";
+import { ephemeralBody, type Transaction } from "./transaction.ts";
+
+export interface CourierParts {
+  /** The tenant as it is now; null once it is gone. */
+  readonly tenant: () => Tenant | null;
+  readonly standing: Standing;
+  readonly mailbox: Pick<Mailbox, "put">;
+  readonly feed: Feed;
+  readonly store: Pick<DeliveryStore, "place">;
+  /** The name of this opening of the database. */
+  readonly opening: string;
+  readonly commits: Pick<CommitQueue, "soon" | "done" | "idle">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly count: (what: "delivered" | "failed" | "ephemeral-dropped", by: number) => void;
+}
+
+/** For the whole answer to a transaction, and to one of ephemeral events, which is not worth the wait. */
+const TIMEOUT_MS = 60_000;
+const EPHEMERAL_TIMEOUT_MS = 10_000;
+/** The longest pause after a failure: a tenant that is back is to hear of it soon. */
+const LONGEST_PAUSE_MS = 60_000;
+const EPHEMERAL_KEPT = 100;
+/** Between two tries that look for the event at which a tenant fails, milliseconds. */
+const SEARCH_PAUSE_MS = 1_000;
+/** How long ephemeral events are dropped after the tenant did not take some. */
+const EPHEMERAL_PAUSE_MS = 10_000;
+
+/** Until there is news, or for so many milliseconds. */
+type Wait = "for-news" | number;
+
+/**
+ * Brings one tenant its events, in order, one transaction at a time. Where a transaction ends is written before it is sent, so
+ * that it is the same one whenever it is sent again: events that came meanwhile wait for the next. While the tenant does not take
+ * it, nothing but numbers is held.
+ */
+export class Courier {
+  readonly #parts: CourierParts;
+  readonly #abort = new AbortController();
+  readonly #bell = new Bell();
+  #size = new PieceSize(false);
+  #place: Place | null = null;
+  #ephemeral: JsonObject[] = [];
+  #ephemeralFrom = 0;
+  #ephemeralSent = 0;
+  readonly #name: string;
+  #pause = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(parts: CourierParts) {
+    this.#parts = parts;
+    this.#name = parts.random.token(6);
+  }
+
+  start(): void {
+    this.#loop = this.#run();
+  }
+
+  /** Resolves when nothing is under way; what was not answered is sent again by the next courier. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#loop;
+    this.#clear();
+  }
+
+  /** There may be something new. */
+  stir(): void {
+    this.#bell.ring();
+  }
+
+  /** The tenant is there again: no more waiting. */
+  hurry(): void {
+    this.#pause.abort();
+  }
+
+  /** An ephemeral event for the tenant: given soon, or never. */
+  offer(event: JsonObject): void {
+    const { standing, clock } = this.#parts;
+    if (standing.tries > 0 || clock.now() < this.#ephemeralFrom) {
+      this.#dropped(1);
+      return;
+    }
+    this.#ephemeral.push(event);
+    if (this.#ephemeral.length > EPHEMERAL_KEPT) {
+      this.#ephemeral.shift();
+      this.#dropped(1);
+    }
+    this.#bell.ring();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random, log, tenant } = this.#parts;
+    const abort = this.#abort.signal;
+    let faults = 0;
+    while (!abort.aborted) {
+      try {
+        const wait = await this.#step();
+        faults = 0;
+        if (wait === "for-news") await this.#bell.heard(abort);
+        else if (wait > 0) await this.#rest(wait);
+      } catch (error) {
+        faults += 1;
+        log.error("tenant.delivery-broken", { tenant: tenant()?.id, error });
+        await clock.sleep(backoff(faults, random, 1_000, LONGEST_PAUSE_MS), abort);
+      }
+    }
+  }
+
+  /** Ends early where the tenant is heard of. */
+  async #rest(ms: number): Promise<void> {
+    this.#pause = new AbortController();
+    await this.#parts.clock.sleep(ms, AbortSignal.any([this.#abort.signal, this.#pause.signal]));
+  }
+
+  /** Does the next thing, and says how long to wait then; whoever waits no longer holds what was sent. */
+  async #step(): Promise<Wait> {
+    const { tenant: current, store, standing, feed } = this.#parts;
+    const tenant = current();
+    if (tenant === null) return "for-news";
+    if (this.#place === null) {
+      this.#place = await store.place(tenant.id);
+      this.#size = new PieceSize(this.#place?.pendingTo != null);
+    }
+    const place = this.#place;
+    if (place === null) throw new Error(`there is no cursor of the tenant ${tenant.id}`);
+    standing.cursor = place.cursor;
+    const limits = this.#size.limits(tenant.maxTransaction);
+    const { events, upTo, isMore } =
+      place.pendingTo === null
+        ? await feed.read(tenant, place.cursor, limits)
+        : await this.#again(tenant, place.cursor, place.pendingTo);
+    // What was begun before a restart keeps the name of the opening that it was begun in.
+    const opening = place.pendingTo === null ? this.#parts.opening : place.opening;
+    const cut = this.#size.cut({ ...place, opening }, events, tenant.maxTransaction);
+    const last = cut.events.at(-1);
+    if (cut.made !== null && last !== undefined) {
+      const pendingTo = cut.events.length < events.length ? last.seq : upTo;
+      const begun = { ...place, pendingTo, opening };
+      if (pendingTo !== place.pendingTo) await this.#parts.commits.soon({ tenant: tenant.id, ...begun });
+      this.#place = begun;
+      return this.#deliver(tenant, begun, pendingTo, cut.events, cut.made);
+    }
+    if (place.pendingTo !== null) return this.#passed(tenant, place, place.pendingTo);
+    if (upTo > place.cursor) {
+      const next = { ...place, cursor: upTo };
+      this.#parts.commits.idle({ tenant: tenant.id, ...next });
+      this.#place = next;
+      standing.cursor = upTo;
+    }
+    if (isMore) return 0;
+    return this.#ephemeral.length > 0 && (await this.#deliverEphemeral()) ? 0 : "for-news";
+  }
+
+  /** The events of a transaction that was begun: all that lie in it, whatever a batch would hold now. */
+  async #again(tenant: Tenant, cursor: number, pendingTo: number): Promise<FeedPiece> {
+    const events: FeedPiece["events"][number][] = [];
+    let at = cursor;
+    while (at < pendingTo) {
+      const piece = await this.#parts.feed.read(tenant, at, LARGEST, pendingTo);
+      events.push(...piece.events);
+      // The end of the journal lies before it only where the journal was lost.
+      if (piece.upTo <= at) break;
+      at = piece.upTo;
+    }
+    return { events, upTo: pendingTo, isMore: false };
+  }
+
+  async #deliver(
+    tenant: Tenant,
+    place: Place,
+    pendingTo: number,
+    events: FeedPiece["events"],
+    { txnId, body, first }: Transaction,
+  ): Promise<Wait> {
+    const { mailbox, standing, clock, count } = this.#parts;
+    const abort = this.#abort.signal;
+    standing.underWay = first;
+    const judgement = await mailbox.put(txnId, body, TIMEOUT_MS, abort);
+    if (judgement.kind === "not-taken") return abort.aborted ? 0 : this.#failed(judgement, events, body);
+    this.#size.taken();
+    count("delivered", 1);
+    standing.succeeded(clock.now());
+    return this.#passed(tenant, place, pendingTo);
+  }
+
+  /** Nothing up to there has to be given any more. */
+  #passed(tenant: Tenant, place: Place, pendingTo: number): Wait {
+    const { standing, commits } = this.#parts;
+    standing.underWay = null;
+    const next = { ...place, cursor: pendingTo, pendingTo: null };
+    this.#place = next;
+    standing.cursor = pendingTo;
+    commits.done({ tenant: tenant.id, ...next });
+    return 0;
+  }
+
+  #failed(judgement: Extract<Judgement, { kind: "not-taken" }>, events: FeedPiece["events"], body: string): number {
+    const { standing, clock, random, count } = this.#parts;
+    const bytes = Buffer.byteLength(body);
+    const next = this.#size.failed(judgement, { events: events.length, bytes });
+    standing.tries += 1;
+    count("failed", 1);
+    this.#clear();
+    const wait = next === "smaller" ? SEARCH_PAUSE_MS : backoff(standing.tries, random, 1_000, LONGEST_PAUSE_MS);
+    standing.failed(judgement, clock.now(), wait);
+    const [one] = events;
+    if (next === "stuck" && one !== undefined) {
+      const { event_id: eventId, room_id: roomId, type } = one.event;
+      standing.stops({ seq: one.seq, eventId, roomId, type, bytes }, clock.now(), judgement.sentence);
+    }
+    return wait;
+  }
+
+  /** Gives what waits of ephemeral events, in a transaction of their own, once. True where the tenant took it. */
+  async #deliverEphemeral(): Promise<boolean> {
+    const { mailbox, clock } = this.#parts;
+    const events = this.#ephemeral;
+    this.#ephemeral = [];
+    this.#ephemeralSent += 1;
+    const txnId = `e.${this.#name}-${this.#ephemeralSent}`;
+    const body = ephemeralBody(events);
+    const judgement = await mailbox.put(txnId, body, EPHEMERAL_TIMEOUT_MS, this.#abort.signal);
+    if (judgement.kind === "taken") return true;
+    this.#dropped(events.length);
+    this.#clear();
+    this.#ephemeralFrom = clock.now() + EPHEMERAL_PAUSE_MS;
+    return false;
+  }
+
+  #clear(): void {
+    this.#dropped(this.#ephemeral.length);
+    this.#ephemeral = [];
+  }
+
+  #dropped(count: number): void {
+    if (count > 0) this.#parts.count("ephemeral-dropped", count);
+  }
+}

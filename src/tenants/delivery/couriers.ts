@@ -1,0 +1,226 @@
+import type { LeaseStore } from "../../attendance/leases/desk.ts";
+import type { Feed } from "../feed/feed.ts";
+import type { Clock, Random } from "../../model/clock.ts";
+import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "./delivery.ts";
+import { isUserId, type EventId, type RoomId, type TenantId, type UserId } from "../../model/ids.ts";
+import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
+import type { Logger } from "../../model/logger.ts";
+import type { Signal } from "../../concurrency/signal.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import { workUntil } from "../../concurrency/worker.ts";
+import type { Pusher } from "../../http/push.ts";
+import type { PingOutcome, TenantPinger, Tenants } from "../../policy/tenants.ts";
+import { CommitQueue } from "./commit-queue.ts";
+import type { DeliveryStore } from "./contracts.ts";
+import { Courier } from "./courier.ts";
+import { EPHEMERAL_AT_ONCE, forTenant } from "./ephemeral.ts";
+import { Mailbox, pingTenant } from "./appservice-client.ts";
+import { Standing } from "./standing.ts";
+
+export type Outcome = "delivered" | "failed" | "ephemeral-dropped";
+
+export interface CouriersParts {
+  readonly tenants: Pick<Tenants, "all" | "byId" | "hsTokenOf" | "changed" | "isPersona">;
+  readonly feed: Feed;
+  readonly store: DeliveryStore;
+  /** The name of this opening of the database. */
+  readonly opening: string;
+  readonly leases: Pick<LeaseStore, "find">;
+  readonly pusher: Pick<Pusher, "push">;
+  /** Fires when the journal has grown. */
+  readonly committed: Signal;
+  readonly own: UserId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly count: (tenant: TenantId, what: Outcome, by: number) => void;
+  /** A tenant is gone, and what was counted of it. */
+  readonly forget: (tenant: TenantId) => void;
+}
+
+interface Working {
+  readonly courier: Courier;
+  /** With another one the courier's work is another. */
+  readonly key: string;
+}
+
+/** A courier for each tenant that has a URL and is not paused; they come and go with the tenants. None waits for another. */
+export class Couriers implements TenantPinger {
+  readonly #parts: CouriersParts;
+  readonly #commits: CommitQueue;
+  readonly #working = new Map<TenantId, Working>();
+  readonly #standings = new Map<TenantId, Standing>();
+  readonly #abort = new AbortController();
+  /** Only one at a time changes who works. */
+  readonly #mutex = new KeyedMutex();
+  #loops: readonly Promise<void>[] = [];
+
+  constructor(parts: CouriersParts) {
+    this.#parts = parts;
+    this.#commits = new CommitQueue(parts.store, parts.clock, parts.log);
+  }
+
+  start(): void {
+    const { tenants, committed, clock, log } = this.#parts;
+    const failed = (error: unknown): void => log.error("tenant.delivery-broken", { error });
+    // Keeps the couriers to the tenants, and wakes them when the journal has grown.
+    const follow = async (): Promise<null> => {
+      await this.#mutex.run(null, () => this.#adjust());
+      return null;
+    };
+    const relay = async (): Promise<null> => {
+      for (const { courier } of this.#working.values()) courier.stir();
+      return null;
+    };
+    this.#loops = [
+      workUntil(this.#abort.signal, { round: follow, signals: [tenants.changed], failed, clock }),
+      workUntil(this.#abort.signal, { round: relay, signals: [committed], failed, clock }),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await Promise.all(this.#loops);
+    await this.#mutex.idle();
+    await Promise.all([...this.#working.values()].map(({ courier }) => courier.stop()));
+    this.#working.clear();
+    await this.#commits.close();
+  }
+
+  /** Null for a tenant without a URL. */
+  async report(tenant: Tenant): Promise<DeliveryReport | null> {
+    if (tenant.url === null) return null;
+    const { store } = this.#parts;
+    const standing = this.#standings.get(tenant.id);
+    const cursor = standing?.cursor ?? (await store.place(tenant.id))?.cursor;
+    if (cursor === undefined) return null;
+    const { events, oldestAt } = await store.lag(cursor);
+    const underWay = standing?.underWay ?? null;
+    return {
+      lag: events,
+      oldestAt: underWay === null ? oldestAt : (await store.lag(underWay - 1)).oldestAt,
+      lastSuccessAt: standing?.lastSuccessAt ?? null,
+      lastFailure: standing?.lastFailure ?? null,
+      isFailing: (standing?.tries ?? 0) > 0,
+      stuck: standing?.stuck ?? null,
+    };
+  }
+
+  /** Has the tenant given again what came since; null for one that is not delivered to. */
+  replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null> {
+    return this.#mutex.run(null, async () => {
+      await this.#dismiss(tenant.id);
+      // What nothing was written of yet counts as delivered.
+      await this.#commits.flush();
+      const replayed = await this.#parts.store.replay(tenant.id, from, this.#parts.clock.now());
+      const standing = this.#standings.get(tenant.id);
+      if (standing !== undefined) standing.replayed();
+      if (!this.#abort.signal.aborted) await this.#adjust();
+      return replayed;
+    });
+  }
+
+  /** Has the tenant never get the event that it is stuck at, and all that follows; null where that is another event, or none. */
+  skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
+    return this.#mutex.run(null, async () => {
+      const standing = this.#standings.get(tenant.id);
+      const stuck = standing?.stuck ?? null;
+      if (standing === undefined || stuck?.eventId !== eventId) return null;
+      await this.#dismiss(tenant.id);
+      await this.#commits.flush();
+      const isSkipped = await this.#parts.store.skip(tenant.id, stuck, this.#parts.clock.now());
+      if (isSkipped) standing.skipped();
+      if (!this.#abort.signal.aborted) await this.#adjust();
+      return isSkipped ? stuck : null;
+    });
+  }
+
+  async ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome> {
+    const { pusher, clock, tenants } = this.#parts;
+    const parts = { pusher, clock, hsToken: tenants.hsTokenOf(tenant.id) };
+    const outcome = await pingTenant(tenant, transactionId, parts, this.#abort.signal);
+    if (outcome.ok) this.#working.get(tenant.id)?.courier.hurry();
+    return outcome;
+  }
+
+  /** An ephemeral event for one tenant, where it wants such. */
+  offer(tenant: TenantId, event: JsonObject): void {
+    if (this.#parts.tenants.byId(tenant)?.ephemeral === true) this.#working.get(tenant)?.courier.offer(event);
+  }
+
+  /** Hands ephemeral events to the tenants that want them and have a live lease where they happen. Returns at once. */
+  ephemeral(events: readonly JsonValue[]): void {
+    const wanting = this.#parts.tenants.all().filter(({ id, ephemeral }) => ephemeral && this.#working.has(id));
+    if (wanting.length > 0) void this.#hand(events.slice(0, EPHEMERAL_AT_ONCE), wanting);
+  }
+
+  async #hand(events: readonly JsonValue[], wanting: readonly Tenant[]): Promise<void> {
+    const { own, leases, tenants, log } = this.#parts;
+    try {
+      for (const given of events) {
+        const roomId = isJsonObject(given) ? (stringAt(given, "room_id") as RoomId | null) : null;
+        if (roomId === null) continue;
+        for (const tenant of wanting) {
+          const event = forTenant(given, own, (user) => isUserId(user) && tenants.isPersona(tenant, user));
+          if (event === null || (await leases.find(roomId, { kind: "tenant", name: tenant.id })) === null) continue;
+          this.#working.get(tenant.id)?.courier.offer(event);
+        }
+      }
+    } catch (error) {
+      log.error("tenant.delivery-broken", { error });
+    }
+  }
+
+  async #adjust(): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    const { tenants } = this.#parts;
+    const wanted = new Map<TenantId, { readonly tenant: Tenant; readonly key: string }>();
+    for (const tenant of tenants.all()) {
+      const key = JSON.stringify([tenant.url, tenant.ca, tenants.hsTokenOf(tenant.id), tenant.createdAt]);
+      if (tenant.url !== null && tenant.pausedAt === null) wanted.set(tenant.id, { tenant, key });
+    }
+    for (const [id, { key }] of [...this.#working]) {
+      if (wanted.get(id)?.key !== key) await this.#dismiss(id);
+    }
+    for (const id of this.#standings.keys()) {
+      if (tenants.byId(id) !== null) continue;
+      this.#standings.delete(id);
+      this.#parts.forget(id);
+    }
+    const idle = [...wanted].filter(([id]) => !this.#working.has(id));
+    // A courier begins where storage says that its predecessor ended.
+    if (idle.length > 0) await this.#commits.flush();
+    for (const [id, { tenant, key }] of idle) {
+      this.#working.set(id, { key, courier: this.#engage(tenant) });
+    }
+  }
+
+  async #dismiss(id: TenantId): Promise<void> {
+    const working = this.#working.get(id);
+    this.#working.delete(id);
+    await working?.courier.stop();
+  }
+
+  #engage(tenant: Tenant): Courier {
+    const { id } = tenant;
+    const { tenants, pusher, feed, store, opening, clock, random, log, count } = this.#parts;
+    const standing = this.#standings.get(id) ?? new Standing(id, log);
+    this.#standings.set(id, standing);
+    const courier = new Courier({
+      tenant: () => tenants.byId(id),
+      standing,
+      mailbox: new Mailbox(pusher, tenant, tenants.hsTokenOf(id)),
+      feed,
+      store,
+      opening,
+      commits: this.#commits,
+      clock,
+      random,
+      log,
+      count: (what, by) => count(id, what, by),
+    });
+    courier.start();
+    return courier;
+  }
+}

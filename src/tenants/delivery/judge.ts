@@ -1,0 +1,80 @@
+import { parsedObject, stringAt } from "../../model/json.ts";
+import type { PushAnswer } from "../../http/push.ts";
+
+/** What a tenant's answer means for us. */
+export type Judgement =
+  | { readonly kind: "taken" }
+  | {
+      readonly kind: "not-taken";
+      /** It takes our token for a wrong one. */
+      readonly isToken: boolean;
+      /** It does not know the path. */
+      readonly isPath: boolean;
+      /** What of the transaction may be the cause: its size, what is in it, or nothing of it. */
+      readonly blames: Blame;
+      readonly sentence: string;
+    };
+
+/** `silence`: the tenant may have hung or died at an event, or may have taken all and its answer was lost. */
+export type Blame = "size" | "events" | "silence" | "nothing";
+
+/** What says nothing of the transaction: limits, and proxies whose server is not there. */
+const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** What looks like an error code; the rest of an error's text may quote the events that it is about. */
+const ERRCODE = /^[A-Za-z][A-Za-z0-9_.]{0,63}$/;
+
+/**
+ * Taken is what is answered with 200 and, as the spec has it, JSON; some answer with nothing. Another body is that of a proxy or
+ * another program, which has not kept the events.
+ */
+export function judge(answer: PushAnswer): Judgement {
+  const not = (sentence: string, more: { isToken?: boolean; isPath?: boolean; blames?: Blame } = {}): Judgement => ({
+    kind: "not-taken",
+    isToken: false,
+    isPath: false,
+    blames: "nothing",
+    ...more,
+    sentence,
+  });
+  if (!answer.heard) {
+    const blames = answer.isTimeout || answer.isBroken ? "silence" : "nothing";
+    return not(`The tenant cannot be given events: ${answer.why}.`, { blames });
+  }
+  const { status, body, isWhole } = answer;
+  if (status === 200) {
+    if (isWhole && (body.length === 0 || isJson(body))) return { kind: "taken" };
+    return not("The tenant answers 200 without JSON: another program or a proxy listens at its URL.");
+  }
+  const errcode = isWhole ? stringAt(parsedObject(body), "errcode") : null;
+  const word = errcode !== null && ERRCODE.test(errcode) ? `${status} ${errcode}` : String(status);
+  if (status === 401 || status === 403) {
+    const repair = "load the tenant's newest registration there (emissary tenant rotate makes a new one)";
+    return not(`The tenant answers ${word}: it does not know our hs_token; ${repair}.`, { isToken: true });
+  }
+  if (status === 404 || status === 405) {
+    return not(`The tenant answers ${word}: it does not listen for transactions at its URL.`, { isPath: true });
+  }
+  if (status >= 300 && status < 400) {
+    return not(
+      `The tenant answers ${word}, a redirect, which is not followed: give the tenant the URL that it leads to.`,
+    );
+  }
+  if (status === 413) {
+    return not(
+      `The tenant, or a proxy before it, answers ${word}: the transaction is too large for it. It can be made smaller ` +
+        "(emissary tenant set --max-transaction), or the proxy be told to take more (nginx: client_max_body_size).",
+      { blames: "size" },
+    );
+  }
+  return not(`The tenant answers ${word}.`, { blames: status >= 400 && !PASSING.has(status) ? "events" : "nothing" });
+}
+
+function isJson(body: Buffer): boolean {
+  try {
+    JSON.parse(body.toString("utf8"));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,84 @@
+import type { FeedLimits, FeedPiece } from "../feed/feed.ts";
+import type { Place } from "./contracts.ts";
+import type { Judgement } from "./judge.ts";
+import { transactionOf, type Transaction } from "./transaction.ts";
+
+/** A transaction has at most so many events, and about so many bytes. */
+export const LARGEST = { events: 100, bytes: 4 * 1024 * 1024 } as const;
+/**
+ * A tenant that fails so often at the same events may be failing because of one of them. More often where it may have taken them,
+ * since halves of what it took it takes for other transactions.
+ */
+const FAILURES = { refused: 3, unclear: 10 } as const;
+
+type Events = FeedPiece["events"];
+type Failure = Extract<Judgement, { kind: "not-taken" }>;
+
+/** What to do after a failure: `smaller` sends fewer of the events, `again` the same ones, `stuck` too: one event stops all. */
+export type Next = "smaller" | "again" | "stuck";
+
+/**
+ * How much one transaction holds. A tenant, or the proxy before it, may refuse a transaction for its size, or fail at one of its
+ * events: then the transaction is halved, so that the others arrive and the one that stops them is found.
+ */
+export class PieceSize {
+  #events: number = LARGEST.events;
+  /** Bytes of the smallest transaction of several events that was refused for its size. */
+  #refused = Infinity;
+  #failures = 0;
+  #isSearching = false;
+  /** Whether the tenant may have taken the transaction that it is being given. */
+  #isUnclear: boolean;
+
+  /** @param isUnclear whether a transaction was under way when the program last ended */
+  constructor(isUnclear: boolean) {
+    this.#isUnclear = isUnclear;
+  }
+
+  /** @param most bytes that the operator lets a transaction to this tenant have; null for as many as usual */
+  limits(most: number | null): FeedLimits {
+    return { events: this.#events, bytes: Math.min(LARGEST.bytes, most ?? Infinity, this.#refused / 2) };
+  }
+
+  /** The events that the next transaction has, from the first on; one of them always fits. */
+  cut(
+    place: Pick<Place, "opening" | "epoch">,
+    events: Events,
+    most: number | null,
+  ): { readonly events: Events; readonly made: Transaction | null } {
+    const limits = this.limits(most);
+    let fitting = events.slice(0, limits.events);
+    let made = transactionOf(place, fitting);
+    while (made !== null && fitting.length > 1 && Buffer.byteLength(made.body) > limits.bytes) {
+      fitting = fitting.slice(0, Math.ceil(fitting.length / 2));
+      made = transactionOf(place, fitting);
+    }
+    return { events: fitting, made };
+  }
+
+  taken(): void {
+    this.#failures = 0;
+    this.#isUnclear = false;
+    this.#events = Math.min(LARGEST.events, this.#events * 2);
+    if (this.#events === LARGEST.events) this.#isSearching = false;
+  }
+
+  failed({ blames }: Failure, { events, bytes }: { readonly events: number; readonly bytes: number }): Next {
+    if (blames === "nothing") return "again";
+    this.#failures += 1;
+    if (blames === "silence") this.#isUnclear = true;
+    if (blames === "size") {
+      if (events === 1) return "stuck";
+      this.#refused = Math.min(this.#refused, bytes);
+      return "smaller";
+    }
+    const isOften = this.#failures >= (this.#isUnclear && !this.#isSearching ? FAILURES.unclear : FAILURES.refused);
+    if (events === 1) return isOften ? "stuck" : "again";
+    if (!isOften && !(this.#isSearching && blames === "events")) return "again";
+    this.#isSearching = true;
+    this.#isUnclear = false;
+    this.#failures = 0;
+    this.#events = Math.floor(events / 2);
+    return "smaller";
+  }
+}

@@ -1,0 +1,31 @@
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { EmissaryError } from "../../model/errors.ts";
+import { isJsonObject, MAX_NESTING, shallow, type JsonObject } from "../../model/json.ts";
+
+/** It has to fit into the line of a request, beside a token and the rest. */
+const MAX_ID = 6_000;
+const MAX_JSON = 64 * 1024;
+
+/**
+ * The ID of a filter is the filter itself. So it holds after a restart, after a restore and at every listener, no tenant can name
+ * another's, and nothing has to be kept, or given up when there are too many.
+ * @throws EmissaryError `too-large` for a filter that is longer than an ID can be
+ */
+export function filterIdOf(filter: JsonObject): string {
+  const id = `f${deflateRawSync(JSON.stringify(filter)).toString("base64url")}`;
+  if (id.length <= MAX_ID) return id;
+  throw new EmissaryError("too-large", "The filter is too large to be kept: name fewer rooms, types or senders in it.");
+}
+
+/** The filter that an ID stands for; null for one that we did not give. */
+export function filterIn(id: string): JsonObject | null {
+  const packed = /^f([\w-]+)$/.exec(id)?.[1];
+  if (packed === undefined || id.length > MAX_ID) return null;
+  try {
+    const text = inflateRawSync(Buffer.from(packed, "base64url"), { maxOutputLength: MAX_JSON }).toString("utf8");
+    const filter: unknown = JSON.parse(text);
+    return isJsonObject(filter) ? shallow(filter, MAX_NESTING) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,92 @@
+import { EmissaryError } from "../../model/errors.ts";
+import type { RoomEvent } from "../../model/event.ts";
+import type { RoomId, UserId } from "../../model/ids.ts";
+import { isAttendance, undress, type PersonaInRoom } from "../../model/persona.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import type { JsonObject } from "../../model/json.ts";
+import type { RoomStates } from "../../attendance/contracts.ts";
+import type { Tenants } from "../../policy/tenants.ts";
+import type { PersonaStore } from "../act/contracts.ts";
+import { personaMember } from "../act/users/persona-member.ts";
+import type { SyncFilter } from "./filter.ts";
+import { HeadCount } from "./summary.ts";
+
+export interface RoomStateParts {
+  readonly own: UserId;
+  readonly tenants: Pick<Tenants, "viewerOf">;
+  readonly personas: Pick<PersonaStore, "inRoom">;
+  readonly states: RoomStates;
+}
+
+/** What of a room's state is asked for. */
+export interface StateWish {
+  readonly roomId: RoomId;
+  readonly filter: SyncFilter;
+  /** The tenant's own membership, for a room where only its personas are. */
+  readonly ownMember: RoomEvent;
+  /** What the timeline shows: it stands there, and not in the state. */
+  readonly timeline: readonly RoomEvent[];
+}
+
+/** A part of a room's state, or, after the last part, who is in it. */
+export type StatePart =
+  | { readonly events: readonly RoomEvent[]; readonly summary: null }
+  | { readonly events: null; readonly summary: JsonObject };
+
+/**
+ * A room's whole state as the tenant sees it, part by part as the homeserver tells it: with its own users, and without the pseudouser.
+ * @throws EmissaryError `homeserver-unreachable`; or another where the homeserver breaks off. A room that it does not tell of is empty:
+ *   the pseudouser may have been put out since, and the next sync tells that.
+ */
+export async function* wholeState(
+  { own, tenants, personas, states }: RoomStateParts,
+  tenant: Tenant,
+  wish: StateWish,
+  gone: AbortSignal,
+): AsyncGenerator<StatePart> {
+  const { roomId, filter, ownMember, timeline } = wish;
+  const user = tenant.sender;
+  const inRoom = await personas.inRoom(tenant.id, roomId);
+  const viewer = tenants.viewerOf(tenant);
+  const heads = new HeadCount(own, user, inRoom);
+  const shown = new Set(timeline.map(({ event_id: id }) => id));
+  const spoke = new Set<string>(timeline.map(({ sender }) => sender));
+  const isMeant = (member: string): boolean =>
+    !filter.isLazy || member === user || spoke.has(member) || heads.isHero(member);
+  let isBegun = false;
+  try {
+    for await (const part of states.stream(roomId, gone)) {
+      isBegun = true;
+      const events: RoomEvent[] = [];
+      for (const event of part) {
+        heads.see(event);
+        if (shown.has(event.event_id)) continue;
+        const isMember = event.type === "m.room.member";
+        const isHidden = isMember && (heads.hides(event.state_key) || isAttendance(event, viewer));
+        if (isHidden || (isMember && !isMeant(event.state_key))) continue;
+        const seen = undress(event, viewer);
+        if (filter.hasState(seen)) events.push(seen);
+      }
+      yield { events, summary: null };
+    }
+  } catch (error) {
+    const isRefused = error instanceof EmissaryError && error.code !== "homeserver-unreachable" && !isBegun;
+    if (!isRefused) throw error;
+  }
+  const isOwnShown = timeline.some(({ type, state_key: key }) => type === "m.room.member" && key === user);
+  const mine = ownMembers(roomId, inRoom, ownMember).filter(
+    (event) =>
+      isMeant(event.sender) &&
+      !(isOwnShown && event.sender === user) &&
+      !shown.has(event.event_id) &&
+      filter.hasState(event),
+  );
+  yield { events: mine, summary: null };
+  yield { events: null, summary: heads.summary };
+}
+
+function ownMembers(roomId: RoomId, inRoom: readonly PersonaInRoom[], ownMember: RoomEvent): readonly RoomEvent[] {
+  const at = ownMember.origin_server_ts;
+  const others = inRoom.filter(({ userId }) => userId !== ownMember.state_key);
+  return [ownMember, ...others.map((persona) => personaMember(roomId, persona, at))];
+}

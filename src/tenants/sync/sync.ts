@@ -1,0 +1,257 @@
+import { EmissaryError } from "../../model/errors.ts";
+import type { RoomId, TenantId } from "../../model/ids.ts";
+import type { Hold } from "../../concurrency/bytes-held.ts";
+import { withLimit, type Clock } from "../../model/clock.ts";
+import { written } from "../../model/json.ts";
+import { Shares } from "../../concurrency/shares.ts";
+import type { Signal } from "../../concurrency/signal.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import type { Feed } from "../feed/feed.ts";
+import type { Journal } from "../../ledger/journal.ts";
+import type { Openings, Position } from "../../ledger/openings.ts";
+import type { Tenants } from "../../policy/tenants.ts";
+import type { PersonaStore } from "../act/contracts.ts";
+import { answerTexts, type Answer, type AnswerParts } from "./answer.ts";
+import type { LeaseChange, LeaseChanges, SyncFacts } from "./contracts.ts";
+import type { SyncFilter } from "./filter.ts";
+import { openInvitesOf } from "./invites.ts";
+import type { Self } from "./own-membership.ts";
+import { packed, type Pieces } from "./packed.ts";
+import { planOf, type Numbered, type SyncPlan } from "./plan.ts";
+import { recentIn } from "./recent.ts";
+import { positionOf, tokenOf } from "./token.ts";
+
+export interface SyncParts extends AnswerParts {
+  readonly tenants: Pick<Tenants, "viewerOf" | "isPersona" | "all">;
+  readonly personas: Pick<PersonaStore, "inRoom" | "profile">;
+  readonly facts: SyncFacts;
+  readonly feed: Feed;
+  readonly journal: Pick<Journal, "bounds">;
+  readonly changes: LeaseChanges;
+  readonly openings: Openings;
+  /** Told of a tenant that begins anew although it had a token, since something after that is no longer to be had. */
+  readonly missed: (tenant: TenantId, why: Missed) => void;
+  /** What can bring news: events, and leases. */
+  readonly news: readonly Signal[];
+  readonly clock: Clock;
+  /** Aborts when Emissary stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** Why what lies after a token cannot be told: a copy of the database was restored, or the journal no longer goes back so far. */
+export type Missed = "restored" | "too-old";
+
+/** What a tenant asks of a sync. */
+export interface SyncAsk {
+  /** A token of an earlier answer; null, or one of another server, for the beginning. */
+  readonly since: string | null;
+  /** How long to wait for news where there are none, milliseconds. */
+  readonly wait: number;
+  readonly isFull: boolean;
+  readonly filter: SyncFilter;
+}
+
+/** Events of one step: so many, or so many bytes of their JSON. */
+const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
+/** Events of a room that a first sync shows where its filter says nothing; and how far back in the journal it looks for them. */
+const FIRST_LIMIT = 10;
+const FIRST_LOOK = 1_000;
+const MAX_INVITES = 1_000;
+/** Of the rooms whose state passes through, so much may be in memory. */
+const STATE_BYTES = 4 * 1024 * 1024;
+/** The longest that a sync waits for news, milliseconds; and how many of one tenant wait at once. */
+const MAX_WAIT_MS = 60_000;
+const MAX_WAITING = 8;
+/** Answers that are put together at once. Whoever begins, or does not wait for news, is answered in turn. */
+const MAKING = { common: 4, each: 2, own: 1, waitingEach: 100, waiting: 1_000, wait: 30_000 } as const;
+
+/** Long-polling for tenants that have no HTTP server: what the journal and the leases bring, in answers to `/sync`. */
+export class TenantSync {
+  readonly #parts: SyncParts;
+  readonly #waiting = new Map<TenantId, number>();
+  readonly #making: Shares;
+
+  constructor(parts: SyncParts) {
+    this.#parts = parts;
+    this.#making = new Shares("syncs", MAKING, parts.clock);
+  }
+
+  /**
+   * @param gone aborts when the answer was taken, or its caller went away
+   * @param hold what the answer takes in memory
+   * @returns the answer's text, which is made as it is taken
+   * @throws EmissaryError `limited`, or, also while the text is taken, why the homeserver does not tell a room's state
+   */
+  async sync(tenant: Tenant, ask: SyncAsk, gone: AbortSignal, hold: Hold): Promise<Pieces> {
+    const position = ask.since === null ? null : positionOf(ask.since);
+    const from = position === null ? null : await this.#known(position);
+    if (from === null || typeof from === "string") {
+      const answer = await this.#inTurn(tenant, gone, () => this.#beginning(tenant, ask, hold));
+      if (from !== null) this.#parts.missed(tenant.id, from);
+      return answer;
+    }
+    if (ask.wait === 0 || ask.isFull) {
+      const now = AbortSignal.abort();
+      return this.#inTurn(tenant, gone, () => this.#untilNews(tenant, ask, from, now, hold));
+    }
+    const waiting = this.#waiting.get(tenant.id) ?? 0;
+    if (waiting >= MAX_WAITING) {
+      throw new EmissaryError("limited", `Tenant ${tenant.id} has ${waiting} syncs waiting already.`, {
+        retryAfter: 1_000,
+      });
+    }
+    this.#waiting.set(tenant.id, waiting + 1);
+    const parent = AbortSignal.any([gone, this.#parts.stopping]);
+    try {
+      const answer = await withLimit(this.#parts.clock, Math.min(ask.wait, MAX_WAIT_MS), parent, (limit) =>
+        this.#untilNews(tenant, ask, from, AbortSignal.any([limit, parent]), hold),
+      );
+      return packed(answerTexts(this.#parts, answer, gone));
+    } finally {
+      const left = (this.#waiting.get(tenant.id) ?? 1) - 1;
+      if (left === 0) this.#waiting.delete(tenant.id);
+      else this.#waiting.set(tenant.id, left);
+    }
+  }
+
+  /** An answer that has a place until its last piece was made, or its caller is gone. */
+  async #inTurn(tenant: Tenant, gone: AbortSignal, make: () => Promise<Answer>): Promise<Pieces> {
+    const place = await this.#making.take(tenant.id, gone);
+    // A text that nobody takes does not end by itself.
+    const end = (): void => {
+      gone.removeEventListener("abort", end);
+      place.free();
+    };
+    gone.addEventListener("abort", end);
+    if (gone.aborted) end();
+    try {
+      const texts = answerTexts(this.#parts, await make(), gone);
+      return packed(untilEnd(texts, end));
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  /** Where to go on; or why that cannot be done, and the tenant begins anew. */
+  async #known(position: Position): Promise<Position | Missed> {
+    const { openings, journal, changes } = this.#parts;
+    const { first, last } = await journal.bounds();
+    if (!openings.has(position, { seq: last, change: await changes.newest() })) return "restored";
+    if (position.seq < first - 1) return "too-old";
+    return { ...position, opening: openings.name };
+  }
+
+  async #beginning(tenant: Tenant, ask: SyncAsk, hold: Hold): Promise<Answer> {
+    const { journal, changes, facts, own } = this.#parts;
+    // Read before the rooms are: what happens meanwhile is told by the next sync, at worst twice.
+    const { first, last } = await journal.bounds();
+    const change = await changes.newest();
+    const leases = await this.#leasesOf(tenant);
+    const left = ask.filter.includesLeft ? await changes.since(tenant.id, 0) : [];
+    const limit = ask.filter.limit ?? FIRST_LIMIT;
+    const wish = { after: Math.max(first - 1, last - FIRST_LOOK), last, limit, filter: ask.filter };
+    const recent = await recentIn(this.#parts.feed, tenant, wish);
+    const open = await facts.openInvites(own, MAX_INVITES);
+    const step: Step = {
+      at: { opening: this.#parts.openings.name, seq: last, change },
+      // Whoever had a token has had the events before; they are there to be asked for.
+      events: ask.since === null ? recent.filter(({ event }) => leases.has(event.room_id)) : [],
+      changes: [...leases.values(), ...left.filter(({ ended }) => ended !== null)],
+      leases,
+      limit,
+    };
+    const self = await this.#selfOf(tenant);
+    const plan = this.#planOf(tenant, ask, self, step);
+    const invites = ask.filter.hasRooms ? openInvitesOf(this.#parts, tenant, { open, leases, recent }) : [];
+    return this.#answer(tenant, ask, self, step, { ...plan, invite: invites }, hold);
+  }
+
+  async #untilNews(tenant: Tenant, ask: SyncAsk, from: Position, until: AbortSignal, hold: Hold): Promise<Answer> {
+    const { changes, feed, news } = this.#parts;
+    let { seq } = from;
+    for (;;) {
+      const woken = new AbortController();
+      const signals = news.map((signal) => signal.next(AbortSignal.any([until, woken.signal])));
+      try {
+        const change = await changes.newest();
+        const changed = change === from.change ? [] : await changes.since(tenant.id, from.change);
+        const { events, upTo, isMore } = await feed.read(tenant, seq, LIMITS);
+        seq = upTo;
+        if (events.length > 0 || changed.length > 0 || until.aborted) {
+          const leases = await this.#leasesOf(tenant);
+          const at = { opening: from.opening, seq, change };
+          const step = { at, events, changes: changed, leases, limit: ask.filter.limit };
+          const self = await this.#selfOf(tenant);
+          const plan = this.#planOf(tenant, ask, self, step);
+          // What the filter leaves nothing of is no news.
+          const isNews = plan.join.length > 0 || plan.leave.length > 0 || plan.invite.length > 0;
+          if (isNews || until.aborted) return await this.#answer(tenant, ask, self, step, plan, hold);
+        }
+        if (!isMore) await Promise.race(signals);
+      } finally {
+        woken.abort();
+      }
+    }
+  }
+
+  async #leasesOf(tenant: Tenant): Promise<ReadonlyMap<RoomId, LeaseChange>> {
+    const leases = await this.#parts.changes.since(tenant.id, null);
+    return new Map(leases.map((lease) => [lease.roomId, lease]));
+  }
+
+  async #selfOf({ id, sender }: Tenant): Promise<Self> {
+    const profile = await this.#parts.personas.profile(id, sender);
+    return { user: sender, profile, opening: this.#parts.openings.name };
+  }
+
+  #planOf(tenant: Tenant, { filter, isFull, since }: SyncAsk, self: Self, step: Step): SyncPlan {
+    const { at, events, changes, leases, limit } = step;
+    return planOf({
+      self,
+      own: this.#parts.own,
+      isPersona: (user) => this.#parts.tenants.isPersona(tenant, user),
+      filter,
+      events,
+      changes,
+      present: new Set(leases.keys()),
+      end: at.seq,
+      limit,
+      isFull: isFull && since !== null,
+      tokenAt: (seq) => tokenOf({ ...at, seq }),
+    });
+  }
+
+  async #answer(
+    tenant: Tenant,
+    { filter }: SyncAsk,
+    self: Self,
+    { at, leases }: Step,
+    plan: SyncPlan,
+    hold: Hold,
+  ): Promise<Answer> {
+    const rooms = [...plan.join, ...plan.leave];
+    const events = [...rooms.flatMap(({ timeline, changed }) => [...timeline, ...changed]), ...plan.invite];
+    const bytes = events.reduce((sum, event) => sum + written(event).length, 0);
+    await hold.add(bytes + (plan.join.some(({ isWhole }) => isWhole) ? STATE_BYTES : 0));
+    return { tenant, self, filter, plan, next: tokenOf(at), leases, now: this.#parts.clock.now() };
+  }
+}
+
+/** Where a sync has come to, and what there is on the way. */
+interface Step {
+  readonly at: Position;
+  readonly events: readonly Numbered[];
+  readonly changes: readonly LeaseChange[];
+  readonly leases: ReadonlyMap<RoomId, LeaseChange>;
+  /** Events of a room's timeline at most; null where all that there are. */
+  readonly limit: number | null;
+}
+
+async function* untilEnd(texts: AsyncGenerator<string>, over: () => void): AsyncGenerator<string> {
+  try {
+    yield* texts;
+  } finally {
+    over();
+  }
+}
