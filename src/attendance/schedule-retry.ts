@@ -18,7 +18,11 @@ export type Failure = Pick<MoveFailure, "code" | "reason"> & {
 };
 
 /** Notes a failed try and when the next may be made; the plan of the next round rests until then. */
-export async function scheduleRetry(parts: RetryParts, roomId: RoomId, { code, reason, retryAfter }: Failure): Promise<void> {
+export async function scheduleRetry(
+  parts: RetryParts,
+  roomId: RoomId,
+  { code, reason, retryAfter }: Failure,
+): Promise<void> {
   const { store, clock, random } = parts;
   for (let attempt = 0; attempt < SAVE_ATTEMPTS; attempt += 1) {
     const { attendance, revision } = await store.situation(roomId);

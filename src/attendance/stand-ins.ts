@@ -113,7 +113,10 @@ export class StandIns {
     const reason = isIn ? hereAs(own) : (one.reason ?? inviteInstead(own, tenant));
     // Written before it is asked for: a homeserver that gives no answer is not asked in circles.
     const tries = one.tries + 1;
-    await store.scheduleRetry({ ...one, tries }, clock.now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** one.tries));
+    await store.scheduleRetry(
+      { ...one, tries },
+      clock.now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** one.tries),
+    );
     const answer = await withLimit(clock, MOVE_MS, abort, (limit) =>
       moves.leave(userId, roomId, tenant, reason, limit),
     );

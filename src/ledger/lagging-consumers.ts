@@ -46,7 +46,11 @@ export function laggingConsumersOf(
 const REMEDY = "Get it to read again, or remove it. Until then the journal outgrows its limits.";
 
 /** Says who has fallen behind and who has caught up since; nothing of those for whom neither changed. */
-export function tellLaggingConsumers(before: readonly LaggingConsumer[], now: readonly LaggingConsumer[], log: Logger): void {
+export function tellLaggingConsumers(
+  before: readonly LaggingConsumer[],
+  now: readonly LaggingConsumer[],
+  log: Logger,
+): void {
   const isAmong = (laggingConsumers: readonly LaggingConsumer[], name: string): boolean =>
     laggingConsumers.some(({ consumer }) => consumer === name);
   for (const { consumer, behind, since } of now) {

@@ -41,7 +41,11 @@ class Scene {
   async forget(kept = MANY): Promise<number> {
     let gone = 0;
     for (;;) {
-      const { rooms, isMore } = await this.stores.unusedRooms.forget(this.now, this.now - STRANGERS_KEPT_MS - HOUR, kept);
+      const { rooms, isMore } = await this.stores.unusedRooms.forget(
+        this.now,
+        this.now - STRANGERS_KEPT_MS - HOUR,
+        kept,
+      );
       gone += rooms;
       if (!isMore) return gone;
     }

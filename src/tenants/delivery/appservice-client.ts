@@ -29,7 +29,9 @@ export class AppserviceClient {
   /** Gives a transaction, at the path that the tenant knows. */
   async put(txnId: string, body: string, timeout: number, abort: AbortSignal): Promise<Outcome> {
     const give = async (isOld: boolean): Promise<Outcome> =>
-      outcomeOf(await this.#call("PUT", `${isOld ? "" : "/_matrix/app/v1"}/transactions/${txnId}`, body, timeout, abort));
+      outcomeOf(
+        await this.#call("PUT", `${isOld ? "" : "/_matrix/app/v1"}/transactions/${txnId}`, body, timeout, abort),
+      );
     const first = await give(this.#isOld);
     if (first.kind === "taken" || !first.isPath) return first;
     const second = await give(!this.#isOld);

@@ -87,7 +87,11 @@ describe("where the journal is cut", () => {
 
 describe("who keeps more of the journal than its limits would", () => {
   /** The laggingConsumers among readers that have read so far; rows come as in `journal`. */
-  function laggingConsumers(rows: readonly JournalRow[], cursors: readonly number[], state: Partial<JournalState> = {}) {
+  function laggingConsumers(
+    rows: readonly JournalRow[],
+    cursors: readonly number[],
+    state: Partial<JournalState> = {},
+  ) {
     const readers = cursors.map((seq): Reader => ({
       consumer: `c${seq}`,
       seq,
@@ -120,7 +124,9 @@ describe("who keeps more of the journal than its limits would", () => {
     expect(names(laggingConsumers(journal(10), [6, 7, 8], { now: START + 1e12 }))).toEqual(["c6"]);
     const large = [{ firstSeq: 1, events: 10, receivedAt: START, bytes: 100 }, ...journal(2, 11)];
     const reader = { consumer: "c", seq: 2, unreadAt: START, unreadRowEnd: 10 };
-    expect(laggingConsumersOf([reader], large, stateOf(large, { now: START + 1e12, lowestCursor: 2 }), LIMITS)).toEqual([]);
+    expect(laggingConsumersOf([reader], large, stateOf(large, { now: START + 1e12, lowestCursor: 2 }), LIMITS)).toEqual(
+      [],
+    );
   });
 });
 

@@ -13,7 +13,13 @@ import { BUDGET_KINDS, type BudgetKind } from "../../../src/policy/budget-subjec
 import { ROOM_VERSION } from "../../../src/auth/version.ts";
 import { ENTITY_KINDS, type EntityKind, type PolicyRule, type RuleMatch } from "../../../src/policy/rule.ts";
 
-const OPEN: RoomSummary = { joinRule: "public", worldReadable: false, joinedMembers: 10, version: "11", encryption: null };
+const OPEN: RoomSummary = {
+  joinRule: "public",
+  worldReadable: false,
+  joinedMembers: 10,
+  version: "11",
+  encryption: null,
+};
 const CLOSED: RoomSummary = { ...OPEN, joinRule: "invite" };
 
 const PEEKABLE: RoomSummary = { ...OPEN, joinRule: "peekable", version: ROOM_VERSION };
@@ -197,11 +203,7 @@ describe("may the pseudouser be in the room?", () => {
     ["a room that was too complex", { coolDown: coolDown("too-complex") }, "too-complex"],
     ["a room that put us out", { coolDown: coolDown("put-out") }, "put-out"],
     ["a room that put us out, for the operator", { coolDown: coolDown("put-out"), kind: "operator" }, "allowed"],
-    [
-      "an allowed room that flooded us",
-      { coolDown: coolDown("flooded"), matches: [says("allow", "room")] },
-      "allowed",
-    ],
+    ["an allowed room that flooded us", { coolDown: coolDown("flooded"), matches: [says("allow", "room")] }, "allowed"],
     ["an upgrade of an upgrade, ten times", { upgrades: 10 }, "allowed"],
     ["and once more", { upgrades: 11 }, "upgrade-chain"],
     ["as many joins under way as may be", { joinsUnderWay: 7 }, "busy"],
