@@ -54,10 +54,13 @@ module.exports = {
     },
     {
       name: "admin-api-is-data",
-      comment: "the CLI and scripts read the description of the admin API, too: no server, no storage, no part of the daemon",
+      comment:
+        "the CLI and scripts read the description of the admin API, too: no server, no storage, no part of the daemon",
       severity: "error",
       from: { path: "^src/admin/api/" },
-      to: { pathNot: "^(src/(admin/api|model|policy|platform/(expressions|registration))|node_modules/zod|path|crypto)" },
+      to: {
+        pathNot: "^(src/(admin/api|model|policy|platform/(expressions|registration))|node_modules/zod|path|crypto)",
+      },
     },
     {
       name: "homeserver-pools-in-homeserver-only",

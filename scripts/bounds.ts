@@ -41,7 +41,11 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Rows removed from the audit log in a commit", "src/ledger/audit-cut.ts", "{AUDIT_BATCH}"],
     ["Rooms loaded at once", "src/ledger/loading/loader.ts", "{AT_ONCE}"],
     ["Members dropped in a commit", "src/ledger/loading/loader.ts", "{DROP_BATCH}"],
-    ["Size of a part of a room's state that is read at once", "src/ledger/loading/homeserver-states.ts", "{PART_BYTES bytes}"],
+    [
+      "Size of a part of a room's state that is read at once",
+      "src/ledger/loading/homeserver-states.ts",
+      "{PART_BYTES bytes}",
+    ],
     ["Events read back of a room", "src/ledger/comparing/timelines.ts", "{MOST.events}, {MOST.bytes bytes}"],
     ["Rooms known at once to miss events", "src/ledger/comparing/timelines.ts", "{SUSPECTS}"],
     ["Pause between two timelines that are compared", "src/ledger/comparing/reconciler.ts", "{TIMELINE_GAP_MS ms}"],
@@ -57,11 +61,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/ledger/cleaning.ts",
       "{STRANGERS_KEPT}, for {STRANGERS_KEPT_MS ms}",
     ],
-    [
-      "Forgotten with unused rooms in a commit",
-      "src/ledger/store/unused-rooms.ts",
-      "{ROOMS} rooms, {MEMBERS} members",
-    ],
+    ["Forgotten with unused rooms in a commit", "src/ledger/store/unused-rooms.ts", "{ROOMS} rooms, {MEMBERS} members"],
     ["Openings of the database known by name", "src/ledger/store/openings.ts", "{KEPT}"],
     ["Pages that a backup copies at once", "src/storage/backup.ts", "{PAGES}"],
   ],
@@ -112,7 +112,11 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Pause between two reviews of a room", "src/attendance/store/lease-book.ts", "{REVIEW_GAP_MS ms}"],
     ["Leases that a review ends in a commit", "src/attendance/leases/reviewer.ts", "{LEASES_AT_ONCE}"],
     ["Leases that follow an upgrade in a commit", "src/attendance/upgrades/followers.ts", "{LEASES_AT_ONCE}"],
-    ["Upgrades checked at once", "src/attendance/upgrades/upgrades.ts", "{AT_ONCE}, {OF_ONE_SERVER} of one server's rooms"],
+    [
+      "Upgrades checked at once",
+      "src/attendance/upgrades/upgrades.ts",
+      "{AT_ONCE}, {OF_ONE_SERVER} of one server's rooms",
+    ],
     [
       "Upgrade checks an hour that ask the homeserver",
       "src/attendance/upgrades/upgrades.ts",
@@ -278,11 +282,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/tenants/act/events/annotations.ts",
       "{MAX_PAGES} pages of {PAGE}",
     ],
-    [
-      "Users of a tenant that type in a room",
-      "src/tenants/act/checks/typists.ts",
-      "{MAX_TYPING}, for {LONGEST_MS ms}",
-    ],
+    ["Users of a tenant that type in a room", "src/tenants/act/checks/typists.ts", "{MAX_TYPING}, for {LONGEST_MS ms}"],
     [
       "Answer to a read in which a tenant's events are marked; larger ones stream as they are",
       "src/tenants/act/events/echo.ts",
@@ -307,11 +307,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Open invites in a first sync", "src/tenants/sync/sync.ts", "{MAX_INVITES}"],
     ["Characters of a filter's ID; its JSON", "src/tenants/sync/filter-id.ts", "{MAX_ID}; {MAX_JSON bytes}"],
     ["Memberships kept for lazy loading", "src/tenants/sync/lazy-members.ts", "{KEPT} of {MAX_KEPT_SIZE bytes}"],
-    [
-      "Memberships fetched for a room's events",
-      "src/tenants/sync/lazy-members.ts",
-      "{MAX_SENDERS}, {AT_ONCE} at once",
-    ],
+    ["Memberships fetched for a room's events", "src/tenants/sync/lazy-members.ts", "{MAX_SENDERS}, {AT_ONCE} at once"],
   ],
   "Tenants: delivery": [
     [
@@ -340,21 +336,13 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Older journal entries kept in memory", "src/ledger/shared-journal.ts", "{KEPT} batches of {BATCH}"],
   ],
   Peeking: [
-    [
-      "Routes remembered that answers told",
-      "src/peek/routes-memory.ts",
-      "{KEPT} of directories, {KEPT} of others",
-    ],
+    ["Routes remembered that answers told", "src/peek/routes-memory.ts", "{KEPT} of directories, {KEPT} of others"],
     ["Rooms taken from one answer", "src/peek/told-routes.ts", "{MOST_ROOMS}"],
     ["Answer that is read for routes", "src/peek/told-routes.ts", "{MOST_BYTES bytes}"],
     ["Answer that is read for links", "src/peek/links.ts", "{MOST_BYTES bytes}"],
     ["Answer that is read for links only", "src/peek/teaching.ts", "{LIMIT bytes}"],
     ["Links looked at in an answer", "src/peek/links.ts", "{MOST_LINKS}"],
-    [
-      "Answer that is masked as a whole; larger ones as they stream",
-      "src/peek/masked.ts",
-      "{UNREVISED.limit bytes}",
-    ],
+    ["Answer that is masked as a whole; larger ones as they stream", "src/peek/masked.ts", "{UNREVISED.limit bytes}"],
     ["Value held of an answer that is masked as it streams", "src/masking/stream.ts", "{MAX_HELD bytes}"],
     ["Membership events that `timestamp_to_event` skips", "src/peek/moments.ts", "{MAX_STEPS}"],
     [
@@ -384,17 +372,9 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["First answer of a peeked room", "src/peek/homeserver/peeked-rooms.ts", "{BEGINNING_BYTES bytes}"],
     ["Hundred events of a peeked room", "src/peek/homeserver/peeked-rooms.ts", "{EVENTS_BYTES bytes}"],
     ["Peeked rooms of a sync read at once", "src/peek/msc2753/view.ts", "{AT_ONCE}"],
-    [
-      "Events of a peeked room before it is shown anew",
-      "src/peek/msc2753/room.ts",
-      "{MAX_PAGES} pages of {PAGE}",
-    ],
+    ["Events of a peeked room before it is shown anew", "src/peek/msc2753/room.ts", "{MAX_PAGES} pages of {PAGE}"],
     ["Forward extremities of a room in a token", "src/peek/msc2753/holes.ts", "{MAX_HEADS}"],
-    [
-      "Events read to find gaps",
-      "src/peek/msc2753/holes.ts",
-      "{BETWEEN} after the last one told, {BEFORE} before it",
-    ],
+    ["Events read to find gaps", "src/peek/msc2753/holes.ts", "{BETWEEN} after the last one told, {BEFORE} before it"],
     ["Events asked for one by one at a first look", "src/peek/msc2753/beginning.ts", "{MAX_QUESTIONS}"],
     [
       "Answer that says how events hang together",
@@ -403,20 +383,12 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ],
     ["Rooms remembered as too large", "src/peek/msc2753/sync.ts", "{REFUSED}, for {REFUSED_MS ms}"],
     ["Devices whose last whole sync is remembered", "src/peek/msc2753/sync.ts", "{REMEMBERED}"],
-    [
-      "Waits at the homeserver that outlive their request",
-      "src/peek/msc2753/waits.ts",
-      "{KEPT}, for {LEFT_MS ms}",
-    ],
+    ["Waits at the homeserver that outlive their request", "src/peek/msc2753/waits.ts", "{KEPT}, for {LEFT_MS ms}"],
     ["Rooms whose newest event is remembered", "src/peek/msc2753/news.ts", "{KEPT}"],
     ["Filters remembered", "src/peek/msc2753/filters.ts", "{KEPT}"],
     ["Subscribed rooms of a sliding sync", "src/peek/sliding/subscriptions.ts", "{MAX_SUBSCRIPTIONS}"],
     ["Events of a subscribed room", "src/peek/sliding/subscriptions.ts", "{MAX_LIMIT}"],
-    [
-      "State requested of it",
-      "src/peek/sliding/subscriptions.ts",
-      "{MAX_STATE} pairs of {MAX_KEY} characters",
-    ],
+    ["State requested of it", "src/peek/sliding/subscriptions.ts", "{MAX_STATE} pairs of {MAX_KEY} characters"],
     ["Body of a sliding sync", "src/peek/sliding/endpoint.ts", "{BODY_LIMIT bytes}"],
     ["Rooms remembered that need no look", "src/peek/sliding/sync.ts", "{KEPT}, for {KEPT_MS ms}"],
   ],

@@ -9,7 +9,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { LeaseDesk, LeaseStore } from "../attendance/leases/desk.ts";
 import type { Delivery } from "../ledger/comparing/delivery.ts";
 import type { Aliases } from "../attendance/leases/target.ts";
-import type { RoomLooker } from "../policy/room-summaries.ts";
+import type { SummarySource } from "../policy/room-summaries.ts";
 import type { Registration } from "../platform/registration.ts";
 import type { TenantPinger, Tenants, TenantTokens } from "../policy/tenants.ts";
 import type { AuditReads, KeptAliases, RoomOverview, TenantDeliveries } from "./contracts.ts";
@@ -59,7 +59,7 @@ export interface AdminParts {
   readonly keeper: Pick<Keeper, "untilPresent">;
   readonly aliases: Aliases;
   readonly keptAliases: KeptAliases;
-  readonly looker: RoomLooker;
+  readonly looker: SummarySource;
   readonly tenants: Tenants;
   readonly deliveries: TenantDeliveries;
   readonly pinger: TenantPinger;

@@ -42,7 +42,7 @@ export interface GuardParts {
   readonly pointers: Pick<Pointers, "seen">;
 }
 
-/** Payers that are told of, by budget: those that have the least left. */
+/** Subjects that are told of, by budget: those that have the least left. */
 const SHOWN = 10;
 
 /** How near policy is to its caps, for the status. */
@@ -59,25 +59,25 @@ export async function guardJson(parts: GuardParts, now: number): Promise<Caps> {
   };
 }
 
-/** The budgets, each with the levels of those payers who have not all of theirs. */
+/** The budgets, each with the levels of those subjects who have not all of theirs. */
 export function budgetsJson({ config, budgets }: Pick<GuardParts, "config" | "budgets">): Caps["budgets"] {
   const whole = budgetsOf(config());
   const levels = budgets.levels(SHOWN);
   return BUDGET_KINDS.map((kind) => {
     const { joins, per }: Budget = whole[kind];
-    const payers = levels.filter(({ payer }) => payer.kind === kind);
+    const subjects = levels.filter(({ subject }) => subject.kind === kind);
     return {
       budget: kind,
       joins,
       per_ms: per,
-      levels: payers.map(({ payer, left }) => ({ payer: payer.name, left: Math.floor(left * 100) / 100 })),
+      levels: subjects.map(({ subject, left }) => ({ payer: subject.name, left: Math.floor(left * 100) / 100 })),
     };
   });
 }
 
-/** What part of a budget the poorest payer of each kind has left. */
+/** What part of a budget the poorest subject of each kind has left. */
 export function budgetsLeft(budgets: Budgets<BudgetKind>): ReadonlyMap<BudgetKind, number> {
   const left = new Map<BudgetKind, number>(BUDGET_KINDS.map((kind) => [kind, 1]));
-  for (const level of budgets.levels(1)) left.set(level.payer.kind, level.left / level.of);
+  for (const level of budgets.levels(1)) left.set(level.subject.kind, level.left / level.of);
   return left;
 }

@@ -95,7 +95,7 @@ async function status(parts: AdminParts): Promise<StatusAnswer> {
       ...(last === 0 ? { first_seq: null, last_seq: null } : { first_seq: first, last_seq: last }),
       bytes: parts.history.bytes,
       oldest_at: extent.journalOldestAt,
-      held_by: parts.history.laggards.map(({ consumer, seq, behind, since }) => ({
+      held_by: parts.history.laggingConsumers.map(({ consumer, seq, behind, since }) => ({
         consumer,
         seq,
         events_behind: behind,

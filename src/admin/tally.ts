@@ -32,7 +32,7 @@ export class Tally {
     events.inc({ outcome: "duplicate" }, seen.duplicates);
     events.inc({ outcome: "set-aside" }, seen.setAside);
     ephemeral.inc(seen.ephemeral);
-    roomsDoubted.inc(seen.doubted);
+    roomsDoubted.inc(seen.gaps);
     this.#intake = {
       transactions: this.#intake.transactions + 1,
       events: this.#intake.events + seen.fresh,
@@ -77,7 +77,7 @@ export async function metricsText(
   metrics.journalEvents.set(first === 0 ? 0 : last - first + 1);
   metrics.journalBytes.set(history.bytes);
   metrics.journalOldestAge.set(age(extent.journalOldestAt));
-  metrics.journalLaggards.set(history.laggards.length);
+  metrics.journalLaggards.set(history.laggingConsumers.length);
   metrics.auditEntries.set(history.auditEntries(extent));
   metrics.auditOldestAge.set(age(extent.auditOldestAt));
   metrics.tenantLag.reset();

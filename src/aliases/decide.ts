@@ -91,10 +91,10 @@ export function isPassing(code: EmissaryError["code"]): boolean {
   return code === "limited";
 }
 
-export type Standing = Pick<KnownAlias, "state" | "code" | "reason" | "since">;
+export type AliasStatus = Pick<KnownAlias, "state" | "code" | "reason" | "since">;
 
 /** How an alias stands now: what was written of it at the newest look, and what has become of its lease since. Pure. */
-export function standingOf({ known, isHeld, isPresent, ended, endedAt, attendance }: AliasLine): Standing {
+export function statusOf({ known, isHeld, isPresent, ended, endedAt, attendance }: AliasLine): AliasStatus {
   const { state, code, reason, since } = known;
   if (isHeld && isPresent) return { state: "kept", code: null, reason: null, since };
   if (isHeld) {
@@ -122,7 +122,7 @@ function isNobodyThere(code: string | null, reason: string | null): boolean {
 /** What can be done about an alias; null for nothing, or nothing that we can do. Pure. */
 export function repairFor(
   { replacement, named }: Pick<AliasLine, "replacement" | "named">,
-  { state }: Standing,
+  { state }: AliasStatus,
 ): AliasRepair | null {
   if (state !== "dangling" && state !== "refused") return null;
   if (replacement !== null) return { act: "point", roomId: replacement, by: "replaced" };
@@ -140,15 +140,15 @@ export function isSameRepair(one: AliasRepair, other: AliasRepair): boolean {
 /** What an operator can do, in a sentence; null where nothing needs to be done. Pure. */
 export function adviceFor(
   { known, replacement }: Pick<AliasLine, "known" | "replacement">,
-  standing: Standing,
+  status: AliasStatus,
 ): string | null {
-  const { state, code } = standing;
+  const { state, code } = status;
   if (state === "kept") {
     return replacement === null
       ? null
       : `The room was replaced by ${replacement}: point the alias there, in that room's settings.`;
   }
-  if (repairFor({ replacement, named: [] }, standing) !== null) return "emissary aliases --repair mends it.";
+  if (repairFor({ replacement, named: [] }, status) !== null) return "emissary aliases --repair mends it.";
   if (code === "empty")
     return "It is kept again once somebody is in the room; aliases.empty_rooms says whether such rooms are kept.";
   if (state === "unknown") return "It is looked at again; nothing need be done yet.";

@@ -1,4 +1,4 @@
-import type { Pace } from "../concurrency/throttle.ts";
+import type { Throttle } from "../concurrency/throttle.ts";
 import type { Keeper } from "../attendance/keeper.ts";
 import type { LeaseDesk } from "../attendance/leases/desk.ts";
 import type { SweepProgress } from "./alias.ts";
@@ -13,7 +13,7 @@ import type { AliasDirectory, AliasStore } from "./contracts.ts";
 import type { AliasOptions } from "./decide.ts";
 import { mentionIn } from "./mentions.ts";
 import { MentionQueue } from "./mention-queue.ts";
-import { Patience } from "../concurrency/retrying-throttle.ts";
+import { RetryingThrottle } from "../concurrency/retrying-throttle.ts";
 import { again, sweep } from "./sweep.ts";
 import { AliasVerifier, holderOf } from "./verifier.ts";
 
@@ -51,11 +51,11 @@ const MAX_CHANGED = 1_000;
  */
 export class AliasKeeping {
   readonly verifier: AliasVerifier;
-  readonly patience: Patience;
+  readonly throttle: RetryingThrottle;
   readonly #parts: AliasParts;
   readonly #queue: MentionQueue;
-  readonly #mentioned: Pace;
-  readonly #swept: Pace;
+  readonly #mentioned: Throttle;
+  readonly #swept: Throttle;
   readonly #asked = new Signal();
   #isAsked = true;
   #progress: SweepProgress = { running: false, finishedAt: null, failure: null, nextAt: null };
@@ -65,10 +65,10 @@ export class AliasKeeping {
   constructor(parts: AliasParts) {
     this.#parts = parts;
     this.#queue = new MentionQueue(parts.clock);
-    this.patience = new Patience(parts.clock, parts.random, parts.stopping);
-    this.#mentioned = this.patience.pace(MENTIONED_PER_SECOND);
-    this.#swept = this.patience.pace(SWEPT_PER_SECOND);
-    this.verifier = new AliasVerifier({ ...parts, patience: this.patience });
+    this.throttle = new RetryingThrottle(parts.clock, parts.random, parts.stopping);
+    this.#mentioned = this.throttle.atMost(MENTIONED_PER_SECOND);
+    this.#swept = this.throttle.atMost(SWEPT_PER_SECOND);
+    this.verifier = new AliasVerifier({ ...parts, throttle: this.throttle });
   }
 
   get isOn(): boolean {
@@ -80,7 +80,7 @@ export class AliasKeeping {
   }
 
   /** The pace of what the operator asks for. */
-  get pace(): Pace {
+  get rate(): Throttle {
     return this.#swept;
   }
 
@@ -177,7 +177,7 @@ export class AliasKeeping {
   /** A sweep, or another look at what was refused for now only. False where it was broken off. */
   async #round(isWhole: boolean): Promise<boolean> {
     const { clock, log, stopping } = this.#parts;
-    const parts = { ...this.#parts, verifier: this.verifier, patience: this.patience };
+    const parts = { ...this.#parts, verifier: this.verifier, throttle: this.throttle };
     this.#progress = { ...this.#progress, running: isWhole };
     this.verifier.begin();
     try {

@@ -1,7 +1,7 @@
 import type { AliasRepair, AliasView, SweepProgress } from "./alias.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomAlias, RoomId } from "../model/ids.ts";
-import { adviceFor, isSameRepair, repairFor, standingOf } from "./decide.ts";
+import { adviceFor, isSameRepair, repairFor, statusOf } from "./decide.ts";
 import type { AliasKeeping, AliasParts } from "./keeping.ts";
 import { holderOf, MAX_ALIASES } from "./verifier.ts";
 
@@ -36,9 +36,9 @@ export class AliasOperator {
     const lines = await this.#parts.store.page(after, limit);
     return lines.map((line) => {
       const { alias, roomId, checkedAt, emptySince } = line.known;
-      const standing = standingOf(line);
-      const repair = repairFor(line, standing);
-      return { alias, roomId, ...standing, checkedAt, emptySince, repair, advice: adviceFor(line, standing) };
+      const status = statusOf(line);
+      const repair = repairFor(line, status);
+      return { alias, roomId, ...status, checkedAt, emptySince, repair, advice: adviceFor(line, status) };
     });
   }
 
@@ -49,12 +49,12 @@ export class AliasOperator {
   async repair(alias: RoomAlias, shown: AliasRepair, abort: AbortSignal): Promise<void> {
     this.#requireOn();
     const { store } = this.#parts;
-    const { verifier, pace } = this.#keeping;
+    const { verifier, rate } = this.#keeping;
     await verifier.alone(alias, async () => {
       // What was refused is not asked for again by this, and so stands as it was shown.
-      await verifier.look(alias, "event", pace);
+      await verifier.look(alias, "event", rate);
       const line = await store.line(alias);
-      const needed = line === null ? null : repairFor(line, standingOf(line));
+      const needed = line === null ? null : repairFor(line, statusOf(line));
       if (line === null || needed === null || !isSameRepair(needed, shown)) throw changed(alias);
       if (needed.act === "remove") await this.#remove(alias, line.known.roomId);
       else await this.#point(alias, line.known.roomId, needed, abort);

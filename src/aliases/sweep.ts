@@ -1,8 +1,8 @@
-import type { Pace } from "../concurrency/throttle.ts";
+import type { Throttle } from "../concurrency/throttle.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomAlias, type RoomId, type UserId } from "../model/ids.ts";
 import type { AliasDirectory, AliasStore, RoomPage } from "./contracts.ts";
-import { AT_ONCE, type Patience } from "../concurrency/retrying-throttle.ts";
+import { AT_ONCE, type RetryingThrottle } from "../concurrency/retrying-throttle.ts";
 import { MAX_ALIASES, type AliasVerifier } from "./verifier.ts";
 
 /** Rows read at once. */
@@ -15,7 +15,7 @@ export interface SweepParts {
   readonly store: AliasStore;
   readonly directory: AliasDirectory;
   readonly verifier: AliasVerifier;
-  readonly patience: Patience;
+  readonly throttle: RetryingThrottle;
 }
 
 /**
@@ -23,9 +23,9 @@ export interface SweepParts {
  * @returns how many aliases were looked at
  * @throws EmissaryError where the homeserver fails for longer than a moment; what was not looked at stands as it did
  */
-export async function sweep(parts: SweepParts, pace: Pace): Promise<number> {
+export async function sweep(parts: SweepParts, rate: Throttle): Promise<number> {
   const seen = new Set<RoomAlias>();
-  const aliases = aliasesOf(parts, pace);
+  const aliases = aliasesOf(parts, rate);
   let isBroken = false;
   const work = async (): Promise<void> => {
     while (!isBroken) {
@@ -33,7 +33,7 @@ export async function sweep(parts: SweepParts, pace: Pace): Promise<number> {
       if (next.done === true) return;
       if (seen.has(next.value) || seen.size >= 2 * MAX_ALIASES) continue;
       seen.add(next.value);
-      await verified(parts, next.value, pace);
+      await verified(parts, next.value, rate);
     }
   };
   const workers = Array.from({ length: AT_ONCE }, () =>
@@ -48,13 +48,13 @@ export async function sweep(parts: SweepParts, pace: Pace): Promise<number> {
 }
 
 /** Looks again at those that were refused for now only. @throws EmissaryError likewise */
-export async function again(parts: SweepParts, pace: Pace): Promise<void> {
+export async function again(parts: SweepParts, rate: Throttle): Promise<void> {
   for (let after: RoomAlias | null = null; ;) {
     const lines = await parts.store.page(after, PAGE);
     for (const { known, isHeld } of lines) {
       const { alias, state, code } = known;
       const isPassing = state === "unknown" && (code === "busy" || code?.startsWith("budget-") === true);
-      if (isPassing && !isHeld) await verified(parts, alias, pace);
+      if (isPassing && !isHeld) await verified(parts, alias, rate);
     }
     after = lines.at(-1)?.known.alias ?? null;
     if (after === null) return;
@@ -62,19 +62,19 @@ export async function again(parts: SweepParts, pace: Pace): Promise<void> {
 }
 
 /** A refusal that is about one alias alone is not to keep the sweep from the others. */
-async function verified({ verifier }: SweepParts, alias: RoomAlias, pace: Pace): Promise<void> {
+async function verified({ verifier }: SweepParts, alias: RoomAlias, rate: Throttle): Promise<void> {
   try {
-    await verifier.verify(alias, "sweep", pace);
+    await verifier.verify(alias, "sweep", rate);
   } catch (error) {
     if (!(error instanceof EmissaryError) || error.code !== "refused-by-homeserver") throw error;
   }
 }
 
-async function* aliasesOf(parts: SweepParts, pace: Pace): AsyncGenerator<RoomAlias, void> {
-  for await (const alias of allOf(parts, pace)) if (serverOf(alias) === serverOf(parts.own)) yield alias;
+async function* aliasesOf(parts: SweepParts, rate: Throttle): AsyncGenerator<RoomAlias, void> {
+  for await (const alias of allOf(parts, rate)) if (serverOf(alias) === serverOf(parts.own)) yield alias;
 }
 
-async function* allOf({ store, directory, patience }: SweepParts, pace: Pace): AsyncGenerator<RoomAlias, void> {
+async function* allOf({ store, directory, throttle }: SweepParts, rate: Throttle): AsyncGenerator<RoomAlias, void> {
   for (let after: RoomAlias | null = null; ;) {
     const lines = await store.page(after, PAGE);
     for (const { known } of lines) yield known.alias;
@@ -87,20 +87,20 @@ async function* allOf({ store, directory, patience }: SweepParts, pace: Pace): A
     for (const { alias } of leases) yield alias;
     after = leases.at(-1)?.id ?? null;
   }
-  for await (const { alias } of roomsOf((from) => patience.ask(pace, () => directory.listed(from)))) {
+  for await (const { alias } of roomsOf((from) => throttle.ask(rate, () => directory.listed(from)))) {
     if (alias !== null) yield alias;
   }
   for (let after: RoomId | null = null; ;) {
     const rooms = await store.attended(after, PAGE);
-    for (const roomId of rooms) yield* await patience.ask(pace, () => directory.aliasesOf(roomId));
+    for (const roomId of rooms) yield* await throttle.ask(rate, () => directory.aliasesOf(roomId));
     after = rooms.at(-1) ?? null;
     if (after === null) break;
   }
   const { all } = directory;
   if (all === null) return;
-  for await (const { roomId, alias } of roomsOf((from) => patience.ask(pace, () => all.rooms(from)))) {
+  for await (const { roomId, alias } of roomsOf((from) => throttle.ask(rate, () => all.rooms(from)))) {
     if (alias !== null) yield alias;
-    yield* await patience.ask(pace, () => all.aliasesOf(roomId));
+    yield* await throttle.ask(rate, () => all.aliasesOf(roomId));
   }
 }
 

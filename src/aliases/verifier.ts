@@ -1,4 +1,4 @@
-import type { Pace } from "../concurrency/throttle.ts";
+import type { Throttle } from "../concurrency/throttle.ts";
 import type { LeaseDesk } from "../attendance/leases/desk.ts";
 import type { AliasState } from "./alias.ts";
 import type { Clock } from "../model/clock.ts";
@@ -10,7 +10,7 @@ import type { Logger } from "../model/logger.ts";
 import { mergeVia } from "../model/room.ts";
 import type { AliasDirectory, AliasStore } from "./contracts.ts";
 import { decide, isPassing, refused, type AliasOptions, type Occasion } from "./decide.ts";
-import type { Patience } from "../concurrency/retrying-throttle.ts";
+import type { RetryingThrottle } from "../concurrency/retrying-throttle.ts";
 
 /** More aliases than this are not kept. */
 export const MAX_ALIASES = 10_000;
@@ -20,7 +20,7 @@ export interface VerifierParts {
   readonly store: AliasStore;
   readonly directory: AliasDirectory;
   readonly desk: LeaseDesk;
-  readonly patience: Patience;
+  readonly throttle: RetryingThrottle;
   readonly clock: Clock;
   readonly log: Logger;
   readonly options: AliasOptions;
@@ -69,14 +69,14 @@ export class AliasVerifier {
    * How the alias stands at the end; null where it points nowhere, or is one too many.
    * @throws EmissaryError where the homeserver cannot tell; then nothing has changed
    */
-  verify(alias: RoomAlias, occasion: Occasion, pace: Pace): Promise<AliasState | null> {
-    return this.alone(alias, () => this.look(alias, occasion, pace));
+  verify(alias: RoomAlias, occasion: Occasion, rate: Throttle): Promise<AliasState | null> {
+    return this.alone(alias, () => this.look(alias, occasion, rate));
   }
 
   /** The same, for whoever has the alias alone. */
-  async look(alias: RoomAlias, occasion: Occasion, pace: Pace): Promise<AliasState | null> {
+  async look(alias: RoomAlias, occasion: Occasion, rate: Throttle): Promise<AliasState | null> {
     const { own, store, desk, clock, options } = this.#parts;
-    const found = await this.#resolve(alias, pace);
+    const found = await this.#resolve(alias, rate);
     const facts = await store.facts(alias, found?.roomId ?? null, own);
     const decision = decide({ alias, target: found?.roomId ?? null, facts, occasion, now: clock.now(), options });
     for (const roomId of decision.release) await desk.release(roomId, holderOf(alias));
@@ -95,11 +95,11 @@ export class AliasVerifier {
     const others = via.filter((server) => server !== serverOf(own));
     const refusal =
       (occasion === "sweep" ? this.#shortage : null) ??
-      (await this.#take({ roomId: record.roomId, holder: holderOf(alias), alias, via: others, ttl: null }, pace));
+      (await this.#take({ roomId: record.roomId, holder: holderOf(alias), alias, via: others, ttl: null }, rate));
     if (refusal === null) return record.state;
-    const { directory, patience } = this.#parts;
+    const { directory, throttle } = this.#parts;
     const isResident =
-      refusal.reason === "not-visible" ? await patience.ask(pace, () => directory.isResident(record.roomId)) : null;
+      refusal.reason === "not-visible" ? await throttle.ask(rate, () => directory.isResident(record.roomId)) : null;
     const outcome = refused(refusal, isResident, others);
     const before = facts.known;
     const isSame = before?.roomId === record.roomId && before.state === outcome.state;
@@ -108,9 +108,9 @@ export class AliasVerifier {
   }
 
   /** Null where the lease was taken, else policy's refusal. */
-  async #take(wish: LeaseWish, pace: Pace): Promise<EmissaryError | null> {
-    const { desk, patience } = this.#parts;
-    return patience.ask(pace, async () => {
+  async #take(wish: LeaseWish, rate: Throttle): Promise<EmissaryError | null> {
+    const { desk, throttle } = this.#parts;
+    return throttle.ask(rate, async () => {
       try {
         await desk.take(wish);
         return null;
@@ -125,14 +125,14 @@ export class AliasVerifier {
   }
 
   /** Where it points, after a repair that was broken off is finished. */
-  async #resolve(alias: RoomAlias, pace: Pace): ReturnType<AliasDirectory["resolve"]> {
-    const { store, directory, patience } = this.#parts;
-    const found = await patience.ask(pace, () => directory.resolve(alias));
+  async #resolve(alias: RoomAlias, rate: Throttle): ReturnType<AliasDirectory["resolve"]> {
+    const { store, directory, throttle } = this.#parts;
+    const found = await throttle.ask(rate, () => directory.resolve(alias));
     if (found !== null) return found;
     const moving = (await store.line(alias))?.known.movingTo ?? null;
     if (moving === null) return null;
-    await patience.ask(pace, () => directory.point(alias, moving));
-    return patience.ask(pace, () => directory.resolve(alias));
+    await throttle.ask(rate, () => directory.point(alias, moving));
+    return throttle.ask(rate, () => directory.resolve(alias));
   }
 
   #note(refusal: EmissaryError): void {

@@ -16,7 +16,7 @@ import type { RoomEvent } from "../model/event.ts";
 import { Signal } from "../concurrency/signal.ts";
 import type { Config } from "../platform/config/config.ts";
 import { FloodMeter } from "../policy/flood.ts";
-import { DeliveryWatch, type Delivery } from "../ledger/comparing/delivery.ts";
+import { StallDetector, type Delivery } from "../ledger/comparing/delivery.ts";
 import { Holes } from "../ledger/comparing/holes.ts";
 import { Timelines } from "../ledger/comparing/timelines.ts";
 import { reconcileForever, type ReconcilerParts } from "../ledger/comparing/reconciler.ts";
@@ -32,7 +32,7 @@ export class Presence {
   readonly #upgrades: Upgrades;
   readonly #floods: Floods;
   readonly #loader: RoomLoader;
-  readonly #watch: DeliveryWatch;
+  readonly #watch: StallDetector;
   readonly #reconciler: ReconcilerParts;
   #lateEvents = 0;
 
@@ -128,15 +128,15 @@ export class Presence {
       loaded,
       stirred: stepped,
     });
-    const word = new HomeserverAnswers(client, config.registration.id);
-    this.#watch = new DeliveryWatch({
-      word,
+    const queries = new HomeserverAnswers(client, config.registration.id);
+    this.#watch = new StallDetector({
+      queries,
       store: storage.reconcile,
       clock,
       knows: (eventId) => recorder.knows(eventId),
     });
     const timelines = new Timelines({
-      word,
+      queries,
       store: storage.reconcile,
       recorder,
       watch: this.#watch,
@@ -149,8 +149,8 @@ export class Presence {
     });
     this.#reconciler = {
       timelines,
-      holes: new Holes({ store: storage.reconcile, word, clock, log }),
-      word,
+      holes: new Holes({ store: storage.reconcile, queries, clock, log }),
+      queries,
       store: storage.reconcile,
       moves,
       recorder,

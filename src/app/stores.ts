@@ -36,7 +36,7 @@ import { RetentionStore } from "../ledger/store/retention.ts";
 import { RoomNumbers } from "../ledger/store/room-numbers.ts";
 import { SqliteRuleStore } from "../policy/store/rules.ts";
 import { SqliteStandInStore } from "../attendance/store/stand-ins.ts";
-import { SqliteStrangerStore } from "../ledger/store/unused-rooms.ts";
+import { SqliteUnusedRoomStore } from "../ledger/store/unused-rooms.ts";
 import { SyncFactsStore } from "../tenants/store/sync-facts.ts";
 import { SqliteTenantStore } from "../tenants/store/tenants.ts";
 import { SqliteUpgradeStore } from "../attendance/store/upgrades.ts";
@@ -54,7 +54,7 @@ export class SqliteStorage {
   readonly peeks: SqlitePeekStore;
   readonly coverage: CoverageStore;
   readonly ownInvites: SqliteOwnInviteStore;
-  readonly strangers: SqliteStrangerStore;
+  readonly unusedRooms: SqliteUnusedRoomStore;
   readonly coolDowns: SqliteCoolDownStore;
   readonly aliases: SqliteAliasStore;
   readonly reviews: SqliteReviewStore;
@@ -112,7 +112,7 @@ export class SqliteStorage {
     });
     this.coverage = new CoverageStore(db, new Memo(writes, 32));
     this.ownInvites = new SqliteOwnInviteStore(db);
-    this.strangers = new SqliteStrangerStore(db);
+    this.unusedRooms = new SqliteUnusedRoomStore(db);
     this.attendance = new SqliteAttendanceStore(
       db,
       rooms,

@@ -144,7 +144,7 @@ export class Readers {
           ended: this.#guard.desk.changed,
           history: this.history,
           redactions: storage.redactions,
-          strangers: storage.strangers,
+          strangers: storage.unusedRooms,
           forgot,
           clock,
           log,

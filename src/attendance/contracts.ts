@@ -50,7 +50,7 @@ export interface StandInStore {
   /** When the next one's time comes; null for none. */
   nextDue(): Promise<number | null>;
   /** Also writes its tries. */
-  putOff(standIn: StandIn, lookAt: number): Promise<void>;
+  scheduleRetry(standIn: StandIn, lookAt: number): Promise<void>;
   remove(roomId: RoomId, userId: UserId): Promise<void>;
 }
 
@@ -87,7 +87,7 @@ export interface RoomStates {
 export interface RoomSituation {
   readonly attendance: Attendance;
   /** Rises whenever something happens that the keeper is to look at. */
-  readonly stirs: number;
+  readonly revision: number;
   readonly ownMembership: Membership | null;
   readonly leases: readonly Lease[];
   readonly via: readonly ServerName[];
@@ -115,10 +115,10 @@ export interface AttendanceStore {
   nextDue(except: ReadonlySet<RoomId>): Promise<number | null>;
   situation(roomId: RoomId): Promise<RoomSituation>;
   /**
-   * Writes what the keeper decided, if nothing has happened in the room since it read the situation (`stirs`). False where
+   * Writes what the keeper decided, if nothing has happened in the room since it read the situation (`revision`). False where
    * something has: nothing is written, the room is due, and the keeper decides anew.
    */
-  save(attendance: Attendance, stirs: number): Promise<boolean>;
+  save(attendance: Attendance, revision: number): Promise<boolean>;
   /**
    * Call it before the homeserver is asked to leave: a leave that was never asked for is somebody else's, and counts as their decision.
    * It holds until the homeserver tells that we are out, however late that is, and across a crash.

@@ -4,15 +4,15 @@ import { KeyedMutex } from "../concurrency/keyed-mutex.ts";
 import type { Logger } from "../model/logger.ts";
 import type { AttendanceStore, MoveAnswer, PseudouserMoves } from "./contracts.ts";
 import type { Mover } from "./mover.ts";
-import type { Pace } from "../concurrency/throttle.ts";
-import type { Slots } from "../concurrency/concurrency-limit.ts";
+import type { Throttle } from "../concurrency/throttle.ts";
+import type { ConcurrencyLimit } from "../concurrency/concurrency-limit.ts";
 
 export interface DecliningParts {
   readonly store: Pick<AttendanceStore, "situation" | "noteDeed">;
   readonly moves: Pick<PseudouserMoves, "leave">;
   readonly mover: Mover;
-  readonly slots: Slots;
-  readonly pace: Pace;
+  readonly limit: ConcurrencyLimit;
+  readonly rate: Throttle;
   readonly clock: Clock;
   readonly log: Logger;
   readonly stopping: AbortSignal;
@@ -35,14 +35,14 @@ export class Declining {
 
   decline(roomId: RoomId, reason: string): Promise<DeclineOutcome> {
     return this.#mutex.run(null, async () => {
-      await this.#parts.slots.free(roomId);
-      return this.#parts.slots.run(roomId, ({ givesUp }) => this.#decline(roomId, reason, givesUp), true);
+      await this.#parts.limit.free(roomId);
+      return this.#parts.limit.run(roomId, ({ givesUp }) => this.#decline(roomId, reason, givesUp), true);
     });
   }
 
   async #decline(roomId: RoomId, reason: string, givesUp: AbortSignal): Promise<DeclineOutcome> {
-    const { store, moves, mover, pace, clock, log, stopping } = this.#parts;
-    await pace.turn(stopping);
+    const { store, moves, mover, rate, clock, log, stopping } = this.#parts;
+    await rate.turn(stopping);
     const { ownMembership, leases } = await store.situation(roomId);
     if (stopping.aborted) return "retry";
     if (ownMembership !== "invite" || leases.length > 0) return "moot";

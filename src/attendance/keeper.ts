@@ -12,11 +12,11 @@ import type { AttendanceStore, PseudouserMoves } from "./contracts.ts";
 import { Declining, type DeclineOutcome } from "./declining.ts";
 import { LATELY_MS, lingerOf, type Visits } from "./linger.ts";
 import { Mover, type KeeperOptions } from "./mover.ts";
-import { Pace } from "../concurrency/throttle.ts";
+import { Throttle } from "../concurrency/throttle.ts";
 import { isOverRefused, plan } from "./plan.ts";
 import { Presence } from "./membership-waits.ts";
-import { putOff, type Failure } from "./schedule-retry.ts";
-import { Slots, type Turn } from "../concurrency/concurrency-limit.ts";
+import { scheduleRetry, type Failure } from "./schedule-retry.ts";
+import { ConcurrencyLimit, type Task } from "../concurrency/concurrency-limit.ts";
 import type { StandIns } from "./stand-ins.ts";
 
 export type { KeeperOptions };
@@ -58,8 +58,8 @@ export class Keeper {
 
   readonly #parts: KeeperParts;
   #options: KeeperOptions;
-  readonly #pace: Pace;
-  readonly #slots: Slots;
+  readonly #rate: Throttle;
+  readonly #limit: ConcurrencyLimit;
   readonly #mover: Mover;
   readonly #presence: Presence;
   readonly #declining: Declining;
@@ -73,15 +73,15 @@ export class Keeper {
     const stopping = this.#abort.signal;
     this.#parts = parts;
     this.#options = options;
-    this.#pace = new Pace(options.joinsPerSecond, clock);
-    this.#slots = new Slots(clock, () => this.stepped.notify());
-    this.#mover = new Mover({ ...parts, pace: this.#pace, options: () => this.#options, stopping });
+    this.#rate = new Throttle(options.joinsPerSecond, clock);
+    this.#limit = new ConcurrencyLimit(clock, () => this.stepped.notify());
+    this.#mover = new Mover({ ...parts, rate: this.#rate, options: () => this.#options, stopping });
     this.#presence = new Presence({ ...parts, changes: [this.stepped, recorder.ownChanged], stopping });
     this.#declining = new Declining({
       ...parts,
       mover: this.#mover,
-      slots: this.#slots,
-      pace: this.#pace,
+      limit: this.#limit,
+      rate: this.#rate,
       stopping,
     });
   }
@@ -101,7 +101,7 @@ export class Keeper {
   /** Goes by other options from now on; a linger that has begun keeps its length. */
   setOptions(options: KeeperOptions): void {
     this.#options = options;
-    this.#pace.setRate(options.joinsPerSecond);
+    this.#rate.setRate(options.joinsPerSecond);
     this.stepped.notify();
   }
 
@@ -109,7 +109,7 @@ export class Keeper {
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#loop;
-    await this.#slots.empty();
+    await this.#limit.empty();
   }
 
   /**
@@ -148,29 +148,29 @@ export class Keeper {
 
   async #round(): Promise<number | null> {
     const { store, clock } = this.#parts;
-    const free = this.#options.concurrency - this.#slots.counted;
-    const rooms = free > 0 ? await store.due(clock.now(), free, this.#slots.rooms) : [];
+    const free = this.#options.concurrency - this.#limit.counted;
+    const rooms = free > 0 ? await store.due(clock.now(), free, this.#limit.rooms) : [];
     for (const roomId of rooms) this.#begin(roomId);
-    return free > rooms.length ? restUntil(await store.nextDue(this.#slots.rooms), clock) : null;
+    return free > rooms.length ? restUntil(await store.nextDue(this.#limit.rooms), clock) : null;
   }
 
   #begin(roomId: RoomId): void {
-    void this.#slots.run(roomId, async (turn) => {
+    void this.#limit.run(roomId, async (task) => {
       try {
-        await this.#step(roomId, turn);
+        await this.#step(roomId, task);
       } catch (error) {
         // Broken off by stop: what was under way is written in the attendance, and the next start goes on with it.
         if (this.#abort.signal.aborted) return;
         this.#parts.log.error("keeper.step-failed", { room: roomId, error });
         const failure = { code: "internal", reason: "the step failed inside Emissary, see its log", retryAfter: null };
-        await this.#putOff(roomId, failure).catch(() => undefined);
+        await this.#scheduleRetry(roomId, failure).catch(() => undefined);
         // Where not even that could be written the room is still due; it is not to be tried in circles.
         await this.#parts.clock.sleep(FAILED_STEP_MS, this.#abort.signal);
       }
     });
   }
 
-  async #step(roomId: RoomId, turn: Turn): Promise<void> {
+  async #step(roomId: RoomId, task: Task): Promise<void> {
     const { store, clock, random } = this.#parts;
     const situation = await store.situation(roomId);
     const { attendance, ownMembership, leases } = situation;
@@ -181,13 +181,13 @@ export class Keeper {
     const step = plan({ now, ownMembership, liveLeases: leases.length, attendance, linger, draw });
     switch (step.act) {
       case "join":
-        return this.#mover.join(roomId, situation, turn);
+        return this.#mover.join(roomId, situation, task);
       case "leave":
         if (this.#mayBeNew(attendance)) {
-          await store.save({ ...attendance, nextAt: now + BEING_MADE_MS }, situation.stirs);
+          await store.save({ ...attendance, nextAt: now + BEING_MADE_MS }, situation.revision);
           return;
         }
-        return this.#mover.leave(roomId, situation, turn);
+        return this.#mover.leave(roomId, situation, task);
       case "rest": {
         const settled = step.phase === "present" || step.phase === "absent";
         const forgotten = isOverRefused(attendance, leases.length) ? {} : { code: null, reason: null };
@@ -200,7 +200,7 @@ export class Keeper {
             leaveAt: step.leaveAt,
             ...(settled ? { tries: 0, retryAt: null, ...forgotten } : {}),
           },
-          situation.stirs,
+          situation.revision,
         );
       }
     }
@@ -213,7 +213,7 @@ export class Keeper {
     return lingerOf({ linger, hours, rooms, maxRooms });
   }
 
-  #putOff(roomId: RoomId, failure: Failure): Promise<void> {
-    return putOff(this.#parts, roomId, failure);
+  #scheduleRetry(roomId: RoomId, failure: Failure): Promise<void> {
+    return scheduleRetry(this.#parts, roomId, failure);
   }
 }

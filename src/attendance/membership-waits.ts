@@ -36,7 +36,7 @@ export class Presence {
     });
   }
 
-  /** Looks, and where the answer is "not yet" waits for the next change. */
+  /** RoomSummaries, and where the answer is "not yet" waits for the next change. */
   async #isPresent(lease: Lease, limit: AbortSignal, isOnce: boolean): Promise<boolean> {
     const { store, changes, stopping } = this.#parts;
     const turn = new AbortController();

@@ -9,9 +9,9 @@ import type { Recorder } from "../ledger/recorder.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { AttendanceStore, MoveAnswer, PseudouserMoves, RoomSituation } from "./contracts.ts";
 import { objectionToAll } from "./stand-in-checks.ts";
-import type { Pace } from "../concurrency/throttle.ts";
-import { putOff, type Failure } from "./schedule-retry.ts";
-import type { Turn } from "../concurrency/concurrency-limit.ts";
+import type { Throttle } from "../concurrency/throttle.ts";
+import { scheduleRetry, type Failure } from "./schedule-retry.ts";
+import type { Task } from "../concurrency/concurrency-limit.ts";
 import type { StandIns } from "./stand-ins.ts";
 
 export interface KeeperOptions {
@@ -37,7 +37,7 @@ export interface MoverParts {
   readonly policy: Policy;
   readonly standIns: Pick<StandIns, "letIn">;
   readonly recorder: Pick<Recorder, "observe">;
-  readonly pace: Pace;
+  readonly rate: Throttle;
   readonly options: () => KeeperOptions;
   readonly clock: Clock;
   readonly random: Random;
@@ -65,12 +65,12 @@ export class Mover {
   /** Joins a room that somebody wants us in, where policy still allows it. */
   async join(
     roomId: RoomId,
-    { attendance, stirs, ownMembership, leases, via }: RoomSituation,
-    turn: Turn,
+    { attendance, revision, ownMembership, leases, via }: RoomSituation,
+    task: Task,
   ): Promise<void> {
-    const { store, moves, policy, clock, log, pace, stopping } = this.#parts;
-    turn.server = via[0] ?? "";
-    if (attendance.code === "timeout") turn.slowDown();
+    const { store, moves, policy, clock, log, rate, stopping } = this.#parts;
+    task.server = via[0] ?? "";
+    if (attendance.code === "timeout") task.slowDown();
     // A refusal is an answer to the leases there are now: one that comes meanwhile may know a better route, and gets its own try.
     const newest = Math.max(...leases.map((lease) => lease.id));
     const objection = await objectionToAll(policy, roomId, leases, via);
@@ -78,20 +78,20 @@ export class Mover {
       for (const { holder } of leases) this.#parts.refused(objection.code, holder.kind);
       return store.refuse(roomId, objection.code, objection.reason, clock.now(), newest);
     }
-    if (objection !== null) return this.#putOff(roomId, { ...objection, retryAfter: null });
+    if (objection !== null) return this.#scheduleRetry(roomId, { ...objection, retryAfter: null });
     const earlier = attendance.tries > 0 ? {} : { code: null, reason: null };
     const now = clock.now();
     const nextAt = now + UNCONFIRMED_MS;
-    if (!(await store.save({ ...attendance, ...earlier, phase: "joining", since: now, nextAt }, stirs))) return;
-    turn.rests();
-    await pace.turn(stopping);
+    if (!(await store.save({ ...attendance, ...earlier, phase: "joining", since: now, nextAt }, revision))) return;
+    task.rests();
+    await rate.turn(stopping);
     if (stopping.aborted) return;
-    turn.waits();
+    task.waits();
     const { joinReason: reason, joinTimeout } = this.#parts.options();
     const way = { via: await policy.weighing.routes(roomId, via), reason };
-    turn.server = way.via[0] ?? "";
+    task.server = way.via[0] ?? "";
     const isStopping = (): boolean => stopping.aborted;
-    const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, turn.givesUp, way.via);
+    const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, task.givesUp, way.via);
     let answer = ownMembership === "invite" ? await joinedByInvite(join, clock, stopping) : await join();
     if (answer?.outcome === "refused") {
       const { standIns } = this.#parts;
@@ -103,30 +103,30 @@ export class Mover {
     if (answer.outcome === "refused" || (answer.outcome === "retry" && answer.code === NO_SERVER))
       policy.refused(roomId);
     if (answer.outcome === "refused") return store.refuse(roomId, answer.code, answer.reason, clock.now(), newest);
-    if (answer.outcome === "retry") return this.#putOff(roomId, answer);
+    if (answer.outcome === "retry") return this.#scheduleRetry(roomId, answer);
     policy.joined(roomId);
     await store.noteDeed(roomId, "room.join", clock.now());
     log.info("room.joined", { room: roomId });
     if ((await this.look(roomId)) !== "join") await this.#notShown(roomId, "join");
   }
 
-  async leave(roomId: RoomId, { attendance, stirs }: RoomSituation, turn: Turn): Promise<void> {
+  async leave(roomId: RoomId, { attendance, revision }: RoomSituation, task: Task): Promise<void> {
     const { store, moves, clock, log } = this.#parts;
     const now = clock.now();
     const nextAt = now + UNCONFIRMED_MS;
-    if (!(await store.save({ ...attendance, phase: "leaving", since: now, nextAt }, stirs))) return;
+    if (!(await store.save({ ...attendance, phase: "leaving", since: now, nextAt }, revision))) return;
     await store.noteLeave(roomId);
     const { joinTimeout } = this.#parts.options();
-    const answer = await this.call((limit) => moves.leave(roomId, limit), joinTimeout, turn.givesUp);
+    const answer = await this.call((limit) => moves.leave(roomId, limit), joinTimeout, task.givesUp);
     if (answer === null) return;
-    if (answer.outcome === "retry") return this.#putOff(roomId, answer);
+    if (answer.outcome === "retry") return this.#scheduleRetry(roomId, answer);
     if (answer.outcome === "done") {
       await store.noteDeed(roomId, "room.leave", now);
       log.info("room.left", { room: roomId });
     }
     // A refused leave commonly means that we are out already; what the homeserver says of our membership decides.
     if ((await this.look(roomId)) !== "join" || this.#parts.stopping.aborted) return;
-    if (answer.outcome === "refused") await this.#putOff(roomId, { ...answer, retryAfter: UNCONFIRMED_MS });
+    if (answer.outcome === "refused") await this.#scheduleRetry(roomId, { ...answer, retryAfter: UNCONFIRMED_MS });
     else await this.#notShown(roomId, "leave");
   }
 
@@ -134,7 +134,7 @@ export class Mover {
   async #notShown(roomId: RoomId, moved: "join" | "leave"): Promise<void> {
     if (this.#parts.stopping.aborted) return;
     const reason = `the homeserver took the ${moved} and does not show it yet`;
-    await this.#putOff(roomId, { code: "unconfirmed", reason, retryAfter: UNCONFIRMED_MS });
+    await this.#scheduleRetry(roomId, { code: "unconfirmed", reason, retryAfter: UNCONFIRMED_MS });
   }
 
   /** One call to the homeserver within the time that is allowed for it; null where we are being stopped. */
@@ -170,7 +170,7 @@ export class Mover {
     return (await store.situation(roomId)).ownMembership;
   }
 
-  #putOff(roomId: RoomId, failure: Failure): Promise<void> {
-    return putOff(this.#parts, roomId, failure);
+  #scheduleRetry(roomId: RoomId, failure: Failure): Promise<void> {
+    return scheduleRetry(this.#parts, roomId, failure);
   }
 }

@@ -6,7 +6,7 @@ import type { AttendanceStore, MoveFailure } from "./contracts.ts";
 /** How often a failed try is noted anew because something happened in between; after that the next round sees the room anyway. */
 const SAVE_ATTEMPTS = 5;
 
-export interface PutOffParts {
+export interface RetryParts {
   readonly store: Pick<AttendanceStore, "situation" | "save">;
   readonly clock: Clock;
   readonly random: Random;
@@ -18,13 +18,17 @@ export type Failure = Pick<MoveFailure, "code" | "reason"> & {
 };
 
 /** Notes a failed try and when the next may be made; the plan of the next round rests until then. */
-export async function putOff(parts: PutOffParts, roomId: RoomId, { code, reason, retryAfter }: Failure): Promise<void> {
+export async function scheduleRetry(
+  parts: RetryParts,
+  roomId: RoomId,
+  { code, reason, retryAfter }: Failure,
+): Promise<void> {
   const { store, clock, random } = parts;
   for (let attempt = 0; attempt < SAVE_ATTEMPTS; attempt += 1) {
-    const { attendance, stirs } = await store.situation(roomId);
+    const { attendance, revision } = await store.situation(roomId);
     const tries = attendance.tries + 1;
     const now = clock.now();
     const retryAt = now + Math.max(retryAfter ?? 0, backoff(tries, random));
-    if (await store.save({ ...attendance, tries, retryAt, nextAt: now, code, reason }, stirs)) return;
+    if (await store.save({ ...attendance, tries, retryAt, nextAt: now, code, reason }, revision)) return;
   }
 }

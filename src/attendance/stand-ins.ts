@@ -109,11 +109,14 @@ export class StandIns {
     const isIn = (await ledger.room(roomId))?.ownMembership === "join";
     const isAwaited = async (): Promise<boolean> =>
       (await leases.ofRoom(roomId)).some(({ holder }) => holder.kind === "tenant" && holder.name === tenant);
-    if (!isIn && (await isAwaited())) return store.putOff(one, clock.now() + WAIT_MS);
+    if (!isIn && (await isAwaited())) return store.scheduleRetry(one, clock.now() + WAIT_MS);
     const reason = isIn ? hereAs(own) : (one.reason ?? inviteInstead(own, tenant));
     // Written before it is asked for: a homeserver that gives no answer is not asked in circles.
     const tries = one.tries + 1;
-    await store.putOff({ ...one, tries }, clock.now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** one.tries));
+    await store.scheduleRetry(
+      { ...one, tries },
+      clock.now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** one.tries),
+    );
     const answer = await withLimit(clock, MOVE_MS, abort, (limit) =>
       moves.leave(userId, roomId, tenant, reason, limit),
     );

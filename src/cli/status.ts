@@ -8,7 +8,7 @@ import { deliveryLines } from "./tenant-delivery.ts";
 import { moment, neutral, spoken } from "./text.ts";
 
 type Status = StatusAnswer;
-type Laggard = Status["journal"]["held_by"][number];
+type LaggingConsumer = Status["journal"]["held_by"][number];
 
 export function addStatus(program: Command, io: Io): void {
   program
@@ -39,7 +39,7 @@ function render(status: Status): string {
     ...deliveryLines(status.tenant_deliveries),
     ...guardLines(status.policy),
     ["journal", journal.last_seq === null ? "empty" : `${journal.first_seq ?? "?"} to ${journal.last_seq}`],
-    ...journal.held_by.map((laggard): [string, string] => ["journal held", laggardSentence(laggard)]),
+    ...journal.held_by.map((consumer): [string, string] => ["journal held", laggingSentence(consumer)]),
     ["transactions", `${intake.transactions}, ${last}`],
     ["delivery", deliverySentence(status.delivery)],
     [
@@ -68,7 +68,7 @@ function deliverySentence({ state, since, cause }: Status["delivery"]): string {
   return `${neutral(state)}: the homeserver has not sent what happened in rooms since ${moment(since)}; ${word}`;
 }
 
-function laggardSentence({ consumer, events_behind, unread_since }: Laggard): string {
+function laggingSentence({ consumer, events_behind, unread_since }: LaggingConsumer): string {
   return (
     `WARNING: ${neutral(consumer)} is ${events_behind} events behind, since ${moment(unread_since)}, ` +
     "and so the journal outgrows its limits. Get it to read again, or remove it."

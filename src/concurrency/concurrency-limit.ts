@@ -7,17 +7,17 @@ export const SLOW_AFTER_MS = 5_000;
 export const MOST_SLOW = 16;
 
 /** What is being done in one room. */
-export class Turn {
+export class Task {
   /** The server by which the move goes; a silent one holds up all that go by it. */
   server = "";
   isSlow: boolean;
   readonly isAside: boolean;
   readonly #clock: Clock;
-  readonly #slow: (turn: Turn) => void;
+  readonly #slow: (task: Task) => void;
   readonly #givingUp = new AbortController();
   #timer = new AbortController();
 
-  constructor(clock: Clock, isAside: boolean, slow: (turn: Turn) => void) {
+  constructor(clock: Clock, isAside: boolean, slow: (task: Task) => void) {
     this.#clock = clock;
     this.isAside = isAside;
     this.isSlow = isAside;
@@ -56,12 +56,12 @@ export class Turn {
 
 /**
  * The rooms in which something is being done, at most one thing in each. A server that does not answer keeps a join waiting for
- * minutes: such ones are counted apart, so that no number of them keeps the others from their turn.
+ * minutes: such ones are counted apart, so that no number of them keeps the others from their task.
  */
-export class Slots {
+export class ConcurrencyLimit {
   readonly #clock: Clock;
   readonly #freed: () => void;
-  readonly #turns = new Map<RoomId, { readonly turn: Turn; readonly over: Promise<void> }>();
+  readonly #tasks = new Map<RoomId, { readonly task: Task; readonly over: Promise<void> }>();
 
   /** @param freed called when a place may have become free */
   constructor(clock: Clock, freed: () => void) {
@@ -70,7 +70,7 @@ export class Slots {
   }
 
   get rooms(): ReadonlySet<RoomId> {
-    return new Set(this.#turns.keys());
+    return new Set(this.#tasks.keys());
   }
 
   /** How many count against the number that may be under way at once. */
@@ -79,17 +79,17 @@ export class Slots {
   }
 
   /** Does something in a room in which nothing is being done. What is done `aside` takes no place, and does not give up. */
-  async run<T>(roomId: RoomId, work: (turn: Turn) => Promise<T>, isAside = false): Promise<T> {
-    const turn = new Turn(this.#clock, isAside, (slow) => this.#slowDown(slow));
-    if (!isAside) turn.waits();
-    const begun = Promise.resolve().then(() => work(turn));
+  async run<T>(roomId: RoomId, work: (task: Task) => Promise<T>, isAside = false): Promise<T> {
+    const task = new Task(this.#clock, isAside, (slow) => this.#slowDown(slow));
+    if (!isAside) task.waits();
+    const begun = Promise.resolve().then(() => work(task));
     const done = begun.finally(() => {
-      turn.rests();
-      this.#turns.delete(roomId);
+      task.rests();
+      this.#tasks.delete(roomId);
       this.#freed();
     });
-    this.#turns.set(roomId, {
-      turn,
+    this.#tasks.set(roomId, {
+      task,
       over: done.then(
         () => undefined,
         () => undefined,
@@ -100,28 +100,28 @@ export class Slots {
 
   /** Resolves when nothing is being done in the room. */
   async free(roomId: RoomId): Promise<void> {
-    for (let busy = this.#turns.get(roomId); busy !== undefined; busy = this.#turns.get(roomId)) await busy.over;
+    for (let busy = this.#tasks.get(roomId); busy !== undefined; busy = this.#tasks.get(roomId)) await busy.over;
   }
 
   /** Resolves when all that is being done has ended. */
   async empty(): Promise<void> {
-    await Promise.all([...this.#turns.values()].map(({ over }) => over));
+    await Promise.all([...this.#tasks.values()].map(({ over }) => over));
   }
 
-  #slowDown(turn: Turn): void {
-    turn.isSlow = true;
+  #slowDown(task: Task): void {
+    task.isSlow = true;
     const slow = this.#all().filter(({ isSlow, isAside, givesUp }) => isSlow && !isAside && !givesUp.aborted);
     if (slow.length > MOST_SLOW) oldestOfMost(slow)?.giveUp();
     this.#freed();
   }
 
-  #all(): readonly Turn[] {
-    return [...this.#turns.values()].map(({ turn }) => turn);
+  #all(): readonly Task[] {
+    return [...this.#tasks.values()].map(({ task }) => task);
   }
 }
 
 /** The one that gives up is of the server by which most of them go, so that a server stands in the way of its own rooms first. */
-function oldestOfMost(slow: readonly Turn[]): Turn | null {
+function oldestOfMost(slow: readonly Task[]): Task | null {
   const groups = [...Map.groupBy(slow, ({ server }) => server).values()];
   const [most] = groups.sort((one, other) => other.length - one.length);
   return most?.[0] ?? null;

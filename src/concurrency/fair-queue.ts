@@ -14,7 +14,7 @@ const REMEMBERED = 10_000;
  * In which order those who wait are served: who had no turn for the longest time comes next. So one who wants a hundred rooms holds up
  * nobody who wants one.
  */
-export class Rota {
+export class FairQueue {
   readonly #served = new Map<string, number>();
   #turn = 0;
 

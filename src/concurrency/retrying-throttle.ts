@@ -1,7 +1,7 @@
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError, type ErrorCode } from "../model/errors.ts";
 import { backoff } from "./backoff.ts";
-import { Pace } from "./throttle.ts";
+import { Throttle } from "./throttle.ts";
 
 /** Questions to the homeserver that are on their way at once. */
 export const AT_ONCE = 4;
@@ -11,7 +11,7 @@ const LONGEST_REST_MS = 10 * 60_000;
 const PASSING: ReadonlySet<ErrorCode> = new Set(["homeserver-unreachable", "homeserver-error", "limited", "timeout"]);
 
 /** Asks the homeserver with restraint: few questions at once, evenly spaced, and again where it cannot tell now. */
-export class Patience {
+export class RetryingThrottle {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #abort: AbortSignal;
@@ -24,14 +24,14 @@ export class Patience {
     this.#abort = abort;
   }
 
-  pace(perSecond: number): Pace {
-    return new Pace(perSecond, this.#clock);
+  atMost(perSecond: number): Throttle {
+    return new Throttle(perSecond, this.#clock);
   }
 
   /** @throws EmissaryError what the last try threw, or `not-ready` where we are being stopped */
-  async ask<T>(pace: Pace, question: () => Promise<T>): Promise<T> {
+  async ask<T>(rate: Throttle, question: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries += 1) {
-      await pace.turn(this.#abort);
+      await rate.turn(this.#abort);
       if (this.#abort.aborted) throw new EmissaryError("not-ready", "Emissary is stopping; ask again soon.");
       try {
         return await this.#inTurn(question);

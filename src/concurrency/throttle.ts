@@ -4,7 +4,7 @@ import type { Clock } from "../model/clock.ts";
  * Spaces out calls: at most `perSecond`, evenly, however many ask at once. Our registration turns the homeserver's own limits
  * off for us, so the restraint has to be ours.
  */
-export class Pace {
+export class Throttle {
   #gap: number;
   readonly #clock: Clock;
   /** When the next turn is free. */

@@ -5,14 +5,7 @@ import type { Dispatcher } from "undici";
 import { tokenOf } from "../http/bearer.ts";
 import type { BytesHeld, Hold } from "../concurrency/bytes-held.ts";
 import { askerOf, goneOf } from "../http/callers.ts";
-import type {
-  OpenAnswer,
-  Revision,
-  Rewriting,
-  Upstream,
-  UpstreamRequest,
-  WholeAnswer,
-} from "../http/upstream.ts";
+import type { OpenAnswer, Revision, Rewriting, Upstream, UpstreamRequest, WholeAnswer } from "../http/upstream.ts";
 import { readWhole, tooLarge, unreachable, type HomeserverClient } from "./client.ts";
 import { isUnknownDevice, type PseudouserDevice } from "./device.ts";
 import { EntryRewriter, rewrittenPieces } from "./entries.ts";

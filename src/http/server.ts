@@ -7,7 +7,7 @@ import type { Logger } from "../model/logger.ts";
 import { pathForLog } from "./bearer.ts";
 import { boundConnections } from "./connections.ts";
 import { MATRIX_ERRORS, matrixErrorBody, type Audience } from "./matrix-errors.ts";
-import { Pace, type Direction } from "./slow-bodies.ts";
+import { SlowBodies, type Direction } from "./slow-bodies.ts";
 import { inPieces, isLarge } from "./pieces.ts";
 import { faultInTarget } from "./target.ts";
 
@@ -49,7 +49,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     exposeHeadRoutes: false,
     genReqId: () => `${start}-${(requests += 1).toString(36)}`,
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LATE_LOOK_MS },
-    // A streamed body, such as an upload, takes as long as it takes at a fair pace (pace.ts).
+    // A streamed body, such as an upload, takes as long as it takes at a fair pace (slow-bodies.ts).
     requestTimeout: bodyLimit === null ? 0 : 120_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: "idle",
@@ -63,16 +63,16 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     done(fault === null ? undefined : new EmissaryError("bad-parameter", `The request is malformed: ${fault}.`));
   });
   boundConnections(server.server);
-  const pace = new Pace(clock, (direction) => {
+  const slowBodies = new SlowBodies(clock, (direction) => {
     cut?.(direction);
     log.debug("http.cut-off", { listener: name, body: direction });
   });
   server.addHook("onRequest", (request, reply, done) => {
-    pace.watch(request.raw, reply.raw);
+    slowBodies.watch(request.raw, reply.raw);
     done();
   });
   server.addHook("onClose", (_server, done) => {
-    pace.end();
+    slowBodies.end();
     done();
   });
   server.addHook("onSend", (_request, reply, payload, done) => {

@@ -31,7 +31,7 @@ interface Progress {
  * long as bytes move at a fair pace. Only what is the caller's doing counts. A body waits for us where its buffer is full, and an
  * answer for the homeserver where all of it was taken that there is: a long poll may be silent.
  */
-export class Pace {
+export class SlowBodies {
   readonly #clock: Clock;
   readonly #cut: (direction: Direction) => void;
   readonly #watched = new Set<Watched>();

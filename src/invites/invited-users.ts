@@ -9,8 +9,8 @@ import { serverOf, type RoomId, type ServerName, type UserId } from "../model/id
 import type { Logger } from "../model/logger.ts";
 import { readerOf } from "../model/reader.ts";
 import { workUntil } from "../concurrency/worker.ts";
-import { Budgets, type Budget, type Payer } from "../policy/budgets.ts";
-import type { RoomLook } from "../policy/question.ts";
+import { Budgets, type Budget, type BudgetSubject } from "../policy/budgets.ts";
+import type { RoomSummary } from "../policy/question.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import { inviteNewsIn, type InviteNews } from "./news.ts";
 
@@ -54,7 +54,7 @@ interface Invited {
   readonly roomId: RoomId;
   readonly user: UserId;
   readonly mayBeOpen: boolean;
-  readonly told: RoomLook | null;
+  readonly told: RoomSummary | null;
   readonly receivedAt: number;
 }
 
@@ -185,16 +185,16 @@ export class InvitedUsers {
     // Where somebody has us there already, this lease brings no join.
     const causesJoin = membership !== "join" && (await leases.ofRoom(roomId)).length === 0;
     const server = serverOf(inviter);
-    const payers: readonly Payer<InviteBudgetKind>[] = [
+    const subjects: readonly BudgetSubject<InviteBudgetKind>[] = [
       { kind: "server", name: server },
       { kind: "inviter", name: inviter },
     ];
-    const looks: readonly Payer<InviteBudgetKind>[] = [
+    const looks: readonly BudgetSubject<InviteBudgetKind>[] = [
       { kind: "looks-server", name: server },
       { kind: "looks-all", name: "" },
     ];
     if (causesJoin) {
-      if (this.#budgets.shortage([...payers, ...looks]) !== null) {
+      if (this.#budgets.shortage([...subjects, ...looks]) !== null) {
         await desk.noteRefusal({ roomId, holder, via: [server] }, "budget-invites");
         return;
       }
@@ -202,7 +202,7 @@ export class InvitedUsers {
     }
     try {
       await desk.take({ roomId, holder, via: [server], inviter, ttl, told });
-      if (causesJoin) this.#budgets.spend(payers);
+      if (causesJoin) this.#budgets.spend(subjects);
     } catch (error) {
       // A failure of our own is no refusal: the event is read again.
       if (!(error instanceof EmissaryError) || error.code === "internal") throw error;

@@ -2,7 +2,7 @@ import { isStateEvent, type RoomEvent } from "../model/event.ts";
 import { isUserId, localpartOf, serverOf, type RoomId, type UserId } from "../model/ids.ts";
 import { isJsonObject, stringAt } from "../model/json.ts";
 import { hasPeekableRule } from "../auth/version.ts";
-import type { RoomLook } from "../policy/question.ts";
+import type { RoomSummary } from "../policy/question.ts";
 
 /** What an event tells of invites of local users. `us`: the pseudouser itself is invited, which may open the room for others' leases. */
 export type InviteNews =
@@ -13,7 +13,7 @@ export type InviteNews =
       /** False where the invite itself says that the room is not public. The inviter says so, and so it may only speak against. */
       readonly mayBeOpen: boolean;
       /** What the invite says of a room whose version lets a server in for its invited user, and that it need not show to others. */
-      readonly told: RoomLook | null;
+      readonly told: RoomSummary | null;
     }
   | { readonly of: "us"; readonly roomId: RoomId };
 
@@ -32,14 +32,14 @@ export function inviteNewsIn(event: RoomEvent, { own, isTenants }: Own): InviteN
   if (localpartOf(user) === "" || isTenants(user)) return null;
   const { version, joinRule, encryption } = toldBy(event);
   // A liar could as well make such a room: the join that follows costs no more than that to one.
-  const told: RoomLook | null = hasPeekableRule(version)
+  const told: RoomSummary | null = hasPeekableRule(version)
     ? { version, joinRule, encryption, worldReadable: false, joinedMembers: null }
     : null;
   return { of: "user", roomId, user, mayBeOpen: told !== null || joinRule === null || joinRule === "public", told };
 }
 
 /** An invite brings some of the room's state along (spec, "Stripped state"); an entry may be a whole event (MSC4311). */
-function toldBy({ unsigned }: RoomEvent): Pick<RoomLook, "version" | "joinRule" | "encryption"> {
+function toldBy({ unsigned }: RoomEvent): Pick<RoomSummary, "version" | "joinRule" | "encryption"> {
   const state = unsigned?.["invite_room_state"];
   const text = (type: string, key: string): string | null => {
     const entries = Array.isArray(state) ? state.filter((entry) => isJsonObject(entry) && entry["type"] === type) : [];

@@ -2,7 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Signal } from "../concurrency/signal.ts";
 import { restUntil, workUntil, type Work } from "../concurrency/worker.ts";
-import { tellLaggards, type Laggard } from "./lagging-consumers.ts";
+import { tellLaggingConsumers, type LaggingConsumer } from "./lagging-consumers.ts";
 import type { HistoryLimiter } from "./retention.ts";
 
 /** Leases that end by themselves. Each call is one commit. */
@@ -27,7 +27,7 @@ export interface PruneStore {
 }
 
 /** Rooms that nobody wants: we are not in them, nobody has a lease there, and nothing is under way. */
-export interface StrangerStore {
+export interface UnusedRoomStore {
   /**
    * Removes some of the rooms that nobody wants, and all that is known of them, in one commit: those of which nothing was heard since
    * `before`, and of the others the oldest where we know more than `kept` rooms that we are not in.
@@ -46,7 +46,7 @@ export interface CleaningParts extends Tools {
   readonly ended: Signal;
   readonly history: HistoryLimiter;
   readonly redactions: PruneStore;
-  readonly strangers: StrangerStore;
+  readonly strangers: UnusedRoomStore;
   /** Told how many rooms are gone. */
   readonly forgot: (rooms: number) => void;
 }
@@ -95,15 +95,15 @@ export function expiredLeases({ leases, ended, clock, log }: Tools & Pick<Cleani
 
 /** What of journal and audit is over their limits. */
 export function oldHistory({ history, clock, log }: Tools & Pick<CleaningParts, "history">): Work {
-  let told: readonly Laggard[] = [];
+  let told: readonly LaggingConsumer[] = [];
   return {
     longest: HISTORY_MS,
     round: async () => {
       const { journal, audit, isMore } = await history.step(clock.now());
       if (journal !== null) log.debug("retention.journal-cut", { ...journal });
       if (audit > 0) log.debug("retention.audit-cut", { rows: audit });
-      tellLaggards(told, history.laggards, log);
-      told = history.laggards;
+      tellLaggingConsumers(told, history.laggingConsumers, log);
+      told = history.laggingConsumers;
       return isMore ? PAUSE_MS : null;
     },
     failedRest: HISTORY_MS,
@@ -137,12 +137,12 @@ function unwantedRooms({ strangers, forgot, clock, log }: CleaningParts): Work {
       const { rooms, isMore } = await strangers.forget(now, now - STRANGERS_KEPT_MS - HOUR_MS, STRANGERS_KEPT);
       if (rooms > 0) {
         forgot(rooms);
-        log.debug("strangers.forgotten", { rooms });
+        log.debug("unused-rooms.forgotten", { rooms });
       }
       return isMore ? PAUSE_MS : null;
     },
     failedRest: STRANGERS_MS,
-    failed: (error) => log.error("strangers.round-failed", { error }),
+    failed: (error) => log.error("unused-rooms.round-failed", { error }),
     clock,
   };
 }

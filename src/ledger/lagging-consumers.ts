@@ -13,7 +13,7 @@ export interface Reader {
 }
 
 /** A consumer that keeps more of the journal than the limits would. */
-export interface Laggard {
+export interface LaggingConsumer {
   readonly consumer: string;
   readonly seq: number;
   /** Events that it has yet to read. */
@@ -27,12 +27,12 @@ export interface Laggard {
  * the journal's size: who else would be in the way of the cuts after that takes adding up the journal to tell.
  * @param oldest the journal's oldest rows, in order
  */
-export function laggardsOf(
+export function laggingConsumersOf(
   readers: readonly Reader[],
   oldest: readonly JournalRow[],
   state: JournalState,
   limits: RetentionLimits,
-): readonly Laggard[] {
+): readonly LaggingConsumer[] {
   const free = cutOf(oldest, { ...state, lowestCursor: null }, limits);
   const spares = recorderSpares(state, limits);
   return readers
@@ -46,9 +46,13 @@ export function laggardsOf(
 const REMEDY = "Get it to read again, or remove it. Until then the journal outgrows its limits.";
 
 /** Says who has fallen behind and who has caught up since; nothing of those for whom neither changed. */
-export function tellLaggards(before: readonly Laggard[], now: readonly Laggard[], log: Logger): void {
-  const isAmong = (laggards: readonly Laggard[], name: string): boolean =>
-    laggards.some(({ consumer }) => consumer === name);
+export function tellLaggingConsumers(
+  before: readonly LaggingConsumer[],
+  now: readonly LaggingConsumer[],
+  log: Logger,
+): void {
+  const isAmong = (laggingConsumers: readonly LaggingConsumer[], name: string): boolean =>
+    laggingConsumers.some(({ consumer }) => consumer === name);
   for (const { consumer, behind, since } of now) {
     if (isAmong(before, consumer)) continue;
     log.warn("retention.held", { consumer, events_behind: behind, unread_since: since, remedy: REMEDY });

@@ -45,7 +45,7 @@ export interface Recorded {
   /** The number that the first of the events got in the journal. */
   readonly firstSeq: number;
   /** Rooms whose events did not follow on what we hold: something was missed, or the room forked. They will be loaded anew. */
-  readonly doubted: readonly RoomId[];
+  readonly gaps: readonly RoomId[];
 }
 
 /** Writes facts. Only the recorder and the loader hold one. */

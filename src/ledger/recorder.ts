@@ -37,7 +37,7 @@ export interface RecordOutcome {
   readonly fresh: number;
   readonly duplicates: number;
   readonly setAside: number;
-  readonly doubted: number;
+  readonly gaps: number;
 }
 
 /**
@@ -153,7 +153,7 @@ export class Recorder {
 
   async #record(incoming: IncomingTransaction): Promise<RecordOutcome> {
     const key = transactionKey(incoming.txnId, incoming.digest);
-    if (this.#transactions.has(key)) return { repeated: true, fresh: 0, duplicates: 0, setAside: 0, doubted: 0 };
+    if (this.#transactions.has(key)) return { repeated: true, fresh: 0, duplicates: 0, setAside: 0, gaps: 0 };
 
     const fresh = this.#freshOf(incoming.events);
     const isWhole = fresh.length === incoming.events.length;
@@ -191,7 +191,7 @@ export class Recorder {
       fresh: fresh.length,
       duplicates: incoming.events.length - fresh.length,
       setAside: setAside.length,
-      doubted: recorded?.doubted.length ?? 0,
+      gaps: recorded?.gaps.length ?? 0,
     };
   }
 

@@ -1,6 +1,6 @@
 import { AuditLimiter, type AuditEnd } from "./audit-cut.ts";
 import { BATCH, cutOf, type JournalEdges, type JournalRow, type RetentionLimits } from "./cut.ts";
-import { laggardsOf, type Laggard, type Reader } from "./lagging-consumers.ts";
+import { laggingConsumersOf, type LaggingConsumer, type Reader } from "./lagging-consumers.ts";
 
 /** What journal and audit hold. Told from the ends of both, so that asking costs nothing however long they are. */
 export interface HistoryExtent {
@@ -44,7 +44,7 @@ export interface History {
   readonly auditBytes: number;
   /** How many entries the audit has, of which these are the ends. */
   auditEntries(extent: HistoryExtent): number;
-  readonly laggards: readonly Laggard[];
+  readonly laggingConsumers: readonly LaggingConsumer[];
 }
 
 /**
@@ -59,7 +59,7 @@ export class HistoryLimiter implements History {
   #bytes = 0;
   /** Where the last row begins that was measured. */
   #measured = 0;
-  #laggards: readonly Laggard[] = [];
+  #laggingConsumers: readonly LaggingConsumer[] = [];
 
   constructor(store: HistoryStore, limits: RetentionLimits) {
     this.#store = store;
@@ -80,8 +80,8 @@ export class HistoryLimiter implements History {
   }
 
   /** As the newest step found them. */
-  get laggards(): readonly Laggard[] {
-    return this.#laggards;
+  get laggingConsumers(): readonly LaggingConsumer[] {
+    return this.#laggingConsumers;
   }
 
   extent(): Promise<HistoryExtent> {
@@ -112,8 +112,8 @@ export class HistoryLimiter implements History {
     const oldest = await this.#store.rows(0, BATCH.rows);
     const state = { now, bytes: this.#bytes, ...edges };
     const through = cutOf(oldest, state, this.#limits);
-    this.#laggards =
-      edges.lowestCursor === null ? [] : laggardsOf(await this.#store.readers(), oldest, state, this.#limits);
+    this.#laggingConsumers =
+      edges.lowestCursor === null ? [] : laggingConsumersOf(await this.#store.readers(), oldest, state, this.#limits);
     if (through === 0) return null;
     const gone = await this.#store.trim(through);
     for (const row of gone) if (row.firstSeq <= this.#measured) this.#bytes -= row.bytes;

@@ -28,7 +28,7 @@ const JOURNAL_BATCH = 500;
 const LONGEST_SLEEP_MS = 30_000;
 
 /** How a list stands, for the operator. */
-export interface ListStanding {
+export interface ListStatus {
   readonly room: RoomId;
   /** When it was last read since the start; null for not yet. */
   readonly readAt: number | null;
@@ -79,7 +79,7 @@ export class PolicyLists {
   }
 
   /** The lists whose rooms are known. */
-  standings(): readonly ListStanding[] {
+  standings(): readonly ListStatus[] {
     return [...this.#readings].map(([room, { readAt, failures }]) => ({
       room,
       readAt,

@@ -51,15 +51,15 @@ const MAX_DEPTH = 4;
 
 /**
  * The content that goes out for one of a tenant: with the marks of whose it is, and, for a persona's messages, a profile.
- * `undress` makes it the tenant's content again, whatever that is, but for one thing: the marks are ours to give, so marks that
+ * `fromWire` makes it the tenant's content again, whatever that is, but for one thing: the marks are ours to give, so marks that
  * the content has already, another tenant's perhaps, do not survive.
  */
-export function dress(content: JsonObject, costume: Costume): JsonObject {
+export function toWire(content: JsonObject, costume: Costume): JsonObject {
   const unmarked = withoutMarks(content);
-  const dressed = dressOne(costume.levels?.(unmarked) ?? unmarked, costume);
+  const wire = oneToWire(costume.levels?.(unmarked) ?? unmarked, costume);
   // A server may put it in the content's place, and clients do: it carries all that the content does.
-  const edited = dressed[NEW_CONTENT];
-  return isJsonObject(edited) ? { ...dressed, [NEW_CONTENT]: dressOne(edited, costume) } : dressed;
+  const edited = wire[NEW_CONTENT];
+  return isJsonObject(edited) ? { ...wire, [NEW_CONTENT]: oneToWire(edited, costume) } : wire;
 }
 
 /**
@@ -68,13 +68,13 @@ export function dress(content: JsonObject, costume: Costume): JsonObject {
  * pseudouser's is shown as the tenant's. A redaction takes the marks away with the rest of the content, so a redacted event is
  * nobody's: its sender is the pseudouser for everybody.
  */
-export function undress(event: RoomEvent, viewer: Viewer): RoomEvent {
-  return undressJson(event as unknown as JsonObject, viewer) as unknown as RoomEvent;
+export function fromWire(event: RoomEvent, viewer: Viewer): RoomEvent {
+  return jsonFromWire(event as unknown as JsonObject, viewer) as unknown as RoomEvent;
 }
 
-/** Like undress, for what stands where an event should and may lack what an event has: stripped state, answers of servers. */
-export function undressJson(event: JsonObject, viewer: Viewer): JsonObject {
-  return revisionOf(event, undressed(event, viewer, 0));
+/** Like fromWire, for what stands where an event should and may lack what an event has: stripped state, answers of servers. */
+export function jsonFromWire(event: JsonObject, viewer: Viewer): JsonObject {
+  return revisionOf(event, fromWireAt(event, viewer, 0));
 }
 
 /**
@@ -101,33 +101,33 @@ function isPutOut({ type, sender, state_key: key, content }: JsonObject, own: Us
 }
 
 /** A state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
-export function undressState(type: string, content: JsonObject, viewer: Viewer): JsonObject {
+export function stateFromWire(type: string, content: JsonObject, viewer: Viewer): JsonObject {
   const owner = ownerIn(content);
   const user = userOf(owner, viewer);
-  const seen = user === null || owner === null ? content : undressContent(content, owner.tenant);
+  const seen = user === null || owner === null ? content : contentFromWire(content, owner.tenant);
   if (type === POWER_LEVELS) return levelsSeen(seen, viewer);
   return type === CREATE ? withCreators(withMaker(seen, user, viewer), viewer) : seen;
 }
 
 /** A content of the tenant's as it was sent. */
-function undressContent(content: JsonObject, tenant: TenantId): JsonObject {
-  const bare = undressOne(content, tenant);
+function contentFromWire(content: JsonObject, tenant: TenantId): JsonObject {
+  const bare = oneFromWire(content, tenant);
   const edited = bare[NEW_CONTENT];
-  return isJsonObject(edited) ? { ...bare, [NEW_CONTENT]: undressOne(edited, tenant) } : bare;
+  return isJsonObject(edited) ? { ...bare, [NEW_CONTENT]: oneFromWire(edited, tenant) } : bare;
 }
 
-function dressOne(content: JsonObject, costume: Costume): JsonObject {
+function oneToWire(content: JsonObject, costume: Costume): JsonObject {
   const { type, tenant, user, isSender } = costume;
   const own = ownProfiles(content, costume);
   const shown = !isSender && takesProfile(type, content) ? addProfile(own, costume) : own;
   return { ...shown, [ON_BEHALF_OF]: tenant, ...(isSender ? {} : { [AS_PERSONA]: user }) };
 }
 
-function undressOne(content: JsonObject, tenant: TenantId): JsonObject {
+function oneFromWire(content: JsonObject, tenant: TenantId): JsonObject {
   return sentProfiles(removeProfile(without(content, ON_BEHALF_OF, AS_PERSONA)), tenant);
 }
 
-function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject {
+function fromWireAt(event: JsonObject, viewer: Viewer, depth: number): JsonObject {
   if (depth > MAX_DEPTH) return event;
   const isOurs = event["sender"] === viewer.own;
   const content = event["content"];
@@ -135,13 +135,13 @@ function undressed(event: JsonObject, viewer: Viewer, depth: number): JsonObject
   const user = userOf(owner, viewer);
   let seen = event;
   if (user !== null && owner !== null && isJsonObject(content)) {
-    const bare = undressContent(content, owner.tenant);
+    const bare = contentFromWire(content, owner.tenant);
     seen = { ...event, sender: user, content: event["type"] === CREATE ? withMaker(bare, user, viewer) : bare };
     // Synapse answers reads in an older format, which has some things twice: this one, and parts of `unsigned`.
     if (event["user_id"] === viewer.own) seen["user_id"] = user;
   }
   if (user === null && viewer.answered !== undefined) seen = withNames(seen, viewer.own, viewer.answered);
-  const nested = (value: JsonObject): JsonObject => undressed(value, viewer, depth + 1);
+  const nested = (value: JsonObject): JsonObject => fromWireAt(value, viewer, depth + 1);
   if (isPutOut(event, viewer.own)) seen = { ...seen, state_key: viewer.tenant.sender };
   seen = withPower(withPrevious(seen, viewer), viewer);
   seen = changed(seen, "redacted_because", nested);
@@ -181,7 +181,7 @@ function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
   const before = unsigned["prev_content"];
   const user = isJsonObject(before) ? userOf(ownerIn(before), viewer) : null;
   if (user === null) return event;
-  const bare = (content: JsonObject): JsonObject => undressContent(content, viewer.tenant.id);
+  const bare = (content: JsonObject): JsonObject => contentFromWire(content, viewer.tenant.id);
   const prev = changed({ ...unsigned, prev_sender: user }, "prev_content", bare);
   return changed({ ...event, unsigned: prev }, "prev_content", bare);
 }

@@ -7,13 +7,7 @@ import { isRoomAlias, type RoomId, type ServerName, type UserId } from "../model
 import { isReadable, isShown, opennessOf } from "../policy/openness.ts";
 import { roomIdFrom } from "../attendance/leases/target.ts";
 import { param, queryAll } from "../http/server.ts";
-import {
-  sendWhole,
-  upstreamRequest,
-  type Revision,
-  type UpstreamRequest,
-  type WholeAnswer,
-} from "../http/upstream.ts";
+import { sendWhole, upstreamRequest, type Revision, type UpstreamRequest, type WholeAnswer } from "../http/upstream.ts";
 import { viaOf } from "../http/via.ts";
 import type { Identity } from "./contracts.ts";
 import { withoutOurTokens } from "./msc2753/token.ts";

@@ -1,6 +1,6 @@
 import { serverInRoomId, serverOf, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
 import { peekingUser, type Holder } from "../model/lease.ts";
-import type { Budget, Payer } from "./budgets.ts";
+import type { Budget, BudgetSubject } from "./budgets.ts";
 
 export const BUDGET_KINDS = ["room", "user", "tenant", "server", "all"] as const;
 /** Who pays for a join: the room, the user or tenant that wants it, the remote server that gains by it, and all together. */
@@ -43,7 +43,7 @@ export interface Gain {
  * The remote servers that gain by our being in a room: its maker's and the inviter's. A room ID names its maker's server up to
  * version 11; where nothing does, the one that leads to the room stands in.
  */
-export function gainers({ roomId, own, inviter, creator, aliasServer, via }: Gain): readonly ServerName[] {
+export function gainingServers({ roomId, own, inviter, creator, aliasServer, via }: Gain): readonly ServerName[] {
   const named = [
     ...(inviter === null ? [] : [serverOf(inviter)]),
     creator === null ? serverInRoomId(roomId) : serverOf(creator),
@@ -57,16 +57,16 @@ export function gainers({ roomId, own, inviter, creator, aliasServer, via }: Gai
  * Who pays for a join. The operator's own word costs nobody anything, and neither does a grant of the operator's that names the room
  * cost the server.
  */
-export function payersOf(
+export function subjectsOf(
   { kind, name }: Holder,
   roomId: RoomId,
   servers: readonly ServerName[],
   isNamed: boolean,
-): readonly Payer<BudgetKind>[] {
+): readonly BudgetSubject<BudgetKind>[] {
   if (kind === "operator") return [];
-  const all: Payer<BudgetKind> = { kind: "all", name: "" };
-  const room: Payer<BudgetKind> = { kind: "room", name: roomId };
-  const gaining = servers.map((server): Payer<BudgetKind> => ({ kind: "server", name: server }));
+  const all: BudgetSubject<BudgetKind> = { kind: "all", name: "" };
+  const room: BudgetSubject<BudgetKind> = { kind: "room", name: roomId };
+  const gaining = servers.map((server): BudgetSubject<BudgetKind> => ({ kind: "server", name: server }));
   switch (kind) {
     case "tenant":
       return [room, { kind: "tenant", name }, ...(isNamed ? [] : gaining), all];
@@ -83,7 +83,7 @@ export function payersOf(
 }
 
 /** Who pays for a room that is made: nobody else gains by it. */
-export function makersOf({ kind, name }: Holder): readonly Payer<BudgetKind>[] {
+export function makersOf({ kind, name }: Holder): readonly BudgetSubject<BudgetKind>[] {
   return kind === "tenant"
     ? [
         { kind, name },

@@ -8,20 +8,20 @@ export interface Budget {
 }
 
 /** Whose budget: `server` example.org, `user` …; `all` has one name, the empty one. */
-export interface Payer<Kind extends string> {
+export interface BudgetSubject<Kind extends string> {
   readonly kind: Kind;
   readonly name: string;
 }
 
 export interface Shortage<Kind extends string> {
-  readonly payer: Payer<Kind>;
+  readonly subject: BudgetSubject<Kind>;
   readonly budget: Budget;
   /** Milliseconds until it has enough again. */
   readonly retryAfter: number;
 }
 
 export interface BudgetLevel<Kind extends string> {
-  readonly payer: Payer<Kind>;
+  readonly subject: BudgetSubject<Kind>;
   readonly left: number;
   readonly of: number;
 }
@@ -31,11 +31,11 @@ interface Bucket {
   at: number;
 }
 
-/** Payers of one kind that are remembered: those that paid last. One that is forgotten has its whole budget again. */
+/** Subjects of one kind that are remembered: those that paid last. One that is forgotten has its whole budget again. */
 const KEPT = 10_000;
 
 /**
- * Token buckets by kind and name. All of a deed's payers pay, or none does. They live in memory: a restart fills them, which gives
+ * Token buckets by kind and name. All of a deed's subjects pay, or none does. They live in memory: a restart fills them, which gives
  * whoever can bring one about no more than one burst.
  */
 export class Budgets<Kind extends string> {
@@ -53,31 +53,31 @@ export class Budgets<Kind extends string> {
     this.#budgets = budgets;
   }
 
-  /** The first of the payers that cannot pay for one more, or for what else it costs; null where all can. */
-  shortage(payers: readonly Payer<Kind>[], cost = 1): Shortage<Kind> | null {
-    for (const payer of payers) {
-      const budget = this.#budgets[payer.kind];
-      const left = this.#left(payer, budget);
-      if (left < cost) return { payer, budget, retryAfter: Math.ceil(((cost - left) * budget.per) / budget.joins) };
+  /** The first of the subjects that cannot pay for one more, or for what else it costs; null where all can. */
+  shortage(subjects: readonly BudgetSubject<Kind>[], cost = 1): Shortage<Kind> | null {
+    for (const subject of subjects) {
+      const budget = this.#budgets[subject.kind];
+      const left = this.#left(subject, budget);
+      if (left < cost) return { subject, budget, retryAfter: Math.ceil(((cost - left) * budget.per) / budget.joins) };
     }
     return null;
   }
 
   /** Has all of them pay. Ask `shortage` first, in the same turn. */
-  spend(payers: readonly Payer<Kind>[], cost = 1): void {
-    for (const payer of payers) {
-      const left = this.#left(payer, this.#budgets[payer.kind]);
+  spend(subjects: readonly BudgetSubject<Kind>[], cost = 1): void {
+    for (const subject of subjects) {
+      const left = this.#left(subject, this.#budgets[subject.kind]);
       const bucket = { left: Math.max(0, left - cost), at: this.#clock.now() };
-      remember(this.#bucketsOf(payer.kind), payer.name, bucket, KEPT);
+      remember(this.#bucketsOf(subject.kind), subject.name, bucket, KEPT);
     }
   }
 
   /** Gives one back to each of them. */
-  giveBack(payers: readonly Payer<Kind>[]): void {
-    for (const payer of payers) {
-      const budget = this.#budgets[payer.kind];
-      const left = Math.min(budget.joins, this.#left(payer, budget) + 1);
-      const bucket = this.#bucketsOf(payer.kind).get(payer.name);
+  giveBack(subjects: readonly BudgetSubject<Kind>[]): void {
+    for (const subject of subjects) {
+      const budget = this.#budgets[subject.kind];
+      const left = Math.min(budget.joins, this.#left(subject, budget) + 1);
+      const bucket = this.#bucketsOf(subject.kind).get(subject.name);
       if (bucket !== undefined) bucket.left = left;
     }
   }
@@ -87,8 +87,8 @@ export class Budgets<Kind extends string> {
     return [...this.#buckets].flatMap(([kind, buckets]) =>
       [...buckets.keys()]
         .map((name) => {
-          const payer = { kind, name };
-          return { payer, left: this.#left(payer, this.#budgets[kind]), of: this.#budgets[kind].joins };
+          const subject = { kind, name };
+          return { subject, left: this.#left(subject, this.#budgets[kind]), of: this.#budgets[kind].joins };
         })
         .filter(({ left, of }) => left < of)
         .sort((a, b) => a.left - b.left)
@@ -96,7 +96,7 @@ export class Budgets<Kind extends string> {
     );
   }
 
-  #left({ kind, name }: Payer<Kind>, { joins, per }: Budget): number {
+  #left({ kind, name }: BudgetSubject<Kind>, { joins, per }: Budget): number {
     const bucket = this.#buckets.get(kind)?.get(name);
     if (bucket === undefined) return joins;
     const now = this.#clock.now();

@@ -5,14 +5,14 @@ import type { Question } from "./question.ts";
 import { isOpen, isReadable } from "./openness.ts";
 import { mayPseudouserJoin } from "../auth/may-pseudouser-join.ts";
 import { hasPeekableRule } from "../auth/version.ts";
-import { denial, isListed, isOperators, payerWords, routeDenial, rulesOf } from "./rule-words.ts";
+import { denial, isListed, isOperators, subjectWords, routeDenial, rulesOf } from "./rule-words.ts";
 import type { MovedAlias } from "./permit.ts";
-import type { PolicyRule, Standing } from "./rule.ts";
+import type { PolicyRule, RuleMatch } from "./rule.ts";
 
 type Refusal = Exclude<VerdictCode, "allowed">;
 
 /** A reason to keep out of a room. */
-export interface Objection {
+export interface Check {
   readonly code: Refusal | ((question: Question) => Refusal);
   /** The reason to refuse, or null where the rule has nothing against it. */
   readonly objection: (question: Question) => string | null;
@@ -47,7 +47,7 @@ const byWayIn = ({ kind, ownMembership, look }: Question): string | null => {
     : null;
 };
 const byOperatorOrAllowedRoom = (question: Question): string | null =>
-  byOperator(question) ?? (isRoomAllowed(question.standings) ? "the operator allows this room" : null);
+  byOperator(question) ?? (isRoomAllowed(question.matches) ? "the operator allows this room" : null);
 /** The invite of a local user alone opens no room to the pseudouser: the room's own rules let in only who is invited itself. */
 const byInvite = ({ kind, ownMembership }: Question): string | null =>
   kind === "invite" && ownMembership === "invite"
@@ -60,13 +60,13 @@ const byGrant = ({ word }: Question): string | null =>
   word === "named" ? "a grant of the operator's names this room" : null;
 
 /** In this order; the first objection decides. The operator's own word passes the rules that protect the operator. */
-export const OBJECTIONS: readonly Objection[] = [
+export const CHECKS: readonly Check[] = [
   {
     code: "denied",
     objection: (question) => routeDenial(question, isOperators) ?? denial(question, isOperators),
     spares: unlessByRoute(isOperators),
-    inputs: ({ standings, deniedRoutes, notExcepted }) => ({
-      rules: rulesOf(standings, isOperators),
+    inputs: ({ matches, deniedRoutes, notExcepted }) => ({
+      rules: rulesOf(matches, isOperators),
       ...(deniedRoutes.length === 0 ? {} : { denied_routes: rulesOf(deniedRoutes, () => true) }),
       ...(notExcepted.length === 0 ? {} : { exceptions_that_do_not_count: [...notExcepted] }),
     }),
@@ -85,7 +85,7 @@ export const OBJECTIONS: readonly Objection[] = [
     code: "listed",
     objection: (question) => routeDenial(question, isListed) ?? denial(question, isListed),
     spares: unlessByRoute(isListed),
-    inputs: ({ standings }) => ({ policy_lists: rulesOf(standings, isListed) }),
+    inputs: ({ matches }) => ({ policy_lists: rulesOf(matches, isListed) }),
   },
   {
     code: "server-acl",
@@ -230,14 +230,14 @@ export const OBJECTIONS: readonly Objection[] = [
     inputs: ({ look, vouched }) => ({ join_rule: look?.joinRule ?? null, vouched }),
   },
   {
-    code: ({ shortage }) => `budget-${shortage?.payer.kind ?? "all"}`,
+    code: ({ shortage }) => `budget-${shortage?.subject.kind ?? "all"}`,
     objection: ({ shortage }) =>
       shortage === null
         ? null
-        : `${payerWords(shortage.payer)} may cause ${shortage.budget.joins} joins in ${shortage.budget.per / 60_000} minutes, and these are used up`,
+        : `${subjectWords(shortage.subject)} may cause ${shortage.budget.joins} joins in ${shortage.budget.per / 60_000} minutes, and these are used up`,
     spares: byOperator,
     retryAfter: ({ shortage }) => shortage?.retryAfter ?? null,
-    inputs: ({ shortage }) => ({ budget_used_up: shortage === null ? null : shortage.payer.kind }),
+    inputs: ({ shortage }) => ({ budget_used_up: shortage === null ? null : shortage.subject.kind }),
   },
 ];
 
@@ -250,13 +250,13 @@ function movedClause({ alias, roomId }: MovedAlias): string {
 }
 
 /** Whether the operator's rules name the room as an exception from all that is said against it, its size included. */
-export function isRoomAllowed(standings: readonly Standing[]): boolean {
-  return standings.some(({ entity, rule }) => entity.kind === "room" && rule.verdict === "allow");
+export function isRoomAllowed(matches: readonly RuleMatch[]): boolean {
+  return matches.some(({ entity, rule }) => entity.kind === "room" && rule.verdict === "allow");
 }
 
 /** Whether rules settle the question by themselves. */
-export function isDenied(standings: readonly Standing[]): boolean {
-  return !isRoomAllowed(standings) && standings.some(({ rule }) => rule.verdict === "deny");
+export function isDenied(matches: readonly RuleMatch[]): boolean {
+  return !isRoomAllowed(matches) && matches.some(({ rule }) => rule.verdict === "deny");
 }
 
 /** A version that has MSC1777's own rule is judged by it. In all others public rooms are entered, as any bot would (decision 0008). */

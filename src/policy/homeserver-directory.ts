@@ -1,8 +1,8 @@
 import { isRoomId, isServerName, serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { stringAt } from "../model/json.ts";
 import { MAX_VIA } from "../model/room.ts";
-import type { RoomLook } from "./question.ts";
-import type { RoomLooker } from "./room-summaries.ts";
+import type { RoomSummary } from "./question.ts";
+import type { SummarySource } from "./room-summaries.ts";
 import type { Answer, HomeserverClient } from "../homeserver/client.ts";
 import { failureOf, silenceOf } from "../homeserver/errors.ts";
 
@@ -18,7 +18,7 @@ export interface AliasTarget {
 }
 
 /** Finds rooms and looks at them from outside, over federation where need be. */
-export class HomeserverDirectory implements RoomLooker {
+export class HomeserverDirectory implements SummarySource {
   readonly #client: HomeserverClient;
 
   constructor(client: HomeserverClient) {
@@ -42,7 +42,7 @@ export class HomeserverDirectory implements RoomLooker {
   }
 
   /** The room's summary (spec v1.15, MSC3266), which answers before any join. Older homeservers have it under another name. */
-  async look(roomId: RoomId, via: readonly ServerName[], abort?: AbortSignal): Promise<RoomLook | null> {
+  async look(roomId: RoomId, via: readonly ServerName[], abort?: AbortSignal): Promise<RoomSummary | null> {
     const id = encodeURIComponent(roomId);
     let answer = await this.#ask(`/_matrix/client/v1/room_summary/${id}`, via, abort);
     if (answer.errcode === "M_UNRECOGNIZED") {

@@ -4,21 +4,21 @@ import type { Holder } from "../model/lease.ts";
 import type { VerdictCode } from "../model/verdict.ts";
 import { mergeVia, type Room } from "../model/room.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import type { Payer } from "./budgets.ts";
+import type { BudgetSubject } from "./budgets.ts";
 import type { CoolDowns } from "./cool-downs.ts";
 import { namesRoom } from "./grants.ts";
-import { Looks, type RoomLooker } from "./room-summaries.ts";
+import { RoomSummaries, type SummarySource } from "./room-summaries.ts";
 import { isDenied, isRoomAllowed } from "./checks.ts";
 import { isShown, opennessOf, shownRoutes } from "./openness.ts";
 import { hasPeekableRule, PEEKABLE } from "../auth/version.ts";
-import { gainers, payersOf, type BudgetKind } from "./budget-subjects.ts";
+import { gainingServers, subjectsOf, type BudgetKind } from "./budget-subjects.ts";
 import { goesByAlias, movedAlias, wordFor, type MovedAlias, type Word } from "./permit.ts";
 import type { Pointers } from "./pointers.ts";
-import type { Limits, Question, RoomLook, Stage } from "./question.ts";
+import type { Limits, Question, RoomSummary, Stage } from "./question.ts";
 import { RoomRules } from "./room-rules.ts";
 import { RouteHealth } from "./route-health.ts";
 import { Routes } from "./routes.ts";
-import type { Entity, Standing } from "./rule.ts";
+import type { Entity, RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 import { ServerAcls } from "./server-acl.ts";
 import type { Tenants } from "./tenants.ts";
@@ -59,15 +59,15 @@ export interface Ask {
   /** The room that this one truly replaces, and where the lease is: a grant that names that counts as one that names this. */
   readonly replaces?: RoomId | null;
   /** What an invite tells of the room, for where the homeserver can tell nothing. */
-  readonly told?: RoomLook | null;
+  readonly told?: RoomSummary | null;
 }
 
 const NOTHING_HELD: HeldRooms = { rooms: 0, underWay: 0 };
 
-export interface WeighingParts {
+export interface PolicyInputParts {
   readonly own: UserId;
   readonly ledger: Ledger;
-  readonly looker: RoomLooker;
+  readonly looker: SummarySource;
   readonly attended: AttendedRooms;
   readonly tenants: Pick<Tenants, "byId">;
   readonly rules: RuleBook;
@@ -84,28 +84,28 @@ export interface Weighed {
   /** The code that a refusal is told by; null for that of the verdict. */
   readonly told: VerdictCode | null;
   /** Who pays for the join that follows; empty where none does. */
-  readonly payers: readonly Payer<BudgetKind>[];
+  readonly subjects: readonly BudgetSubject<BudgetKind>[];
   /** Those of the wish that may be asked for the room. */
   readonly via: readonly ServerName[];
 }
 
 /** Gathers what a verdict needs: from the ledger where we are in the room, and from the homeserver where not. */
-export class Weighing {
-  readonly #parts: WeighingParts;
+export class PolicyInputs {
+  readonly #parts: PolicyInputParts;
   readonly #server: ServerName;
-  readonly #looks: Looks;
+  readonly #looks: RoomSummaries;
   readonly #roomRules: RoomRules;
   readonly #acls = new ServerAcls();
   readonly #routes: Routes;
   readonly #health: RouteHealth;
   #limits: Limits;
 
-  constructor(parts: WeighingParts) {
+  constructor(parts: PolicyInputParts) {
     this.#parts = parts;
     this.#server = serverOf(parts.own);
     this.#limits = parts.limits;
     this.#health = parts.health ?? new RouteHealth(parts.clock);
-    this.#looks = new Looks(parts.looker, parts.clock, this.#health);
+    this.#looks = new RoomSummaries(parts.looker, parts.clock, this.#health);
     this.#routes = new Routes(parts.rules, this.#acls);
     this.#roomRules = new RoomRules(parts.rules, parts.pointers);
   }
@@ -120,7 +120,7 @@ export class Weighing {
    * @param fresh whether the homeserver is asked whatever it answered before
    * @throws EmissaryError where it cannot be asked
    */
-  async weigh(ask: Ask, stage: Stage, fresh = false): Promise<Weighed> {
+  async gather(ask: Ask, stage: Stage, fresh = false): Promise<Weighed> {
     const { ledger, attended, rules, coolDowns, own, clock } = this.#parts;
     const { roomId, holder, alias = null } = ask;
     const room = await ledger.room(roomId);
@@ -139,22 +139,22 @@ export class Weighing {
       aliasServer: alias === null ? null : serverOf(alias),
       via: routes,
     };
-    const servers = gainers(gain);
+    const servers = gainingServers(gain);
     const names = [alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
     const ofRoom = await this.#roomRules.of(roomId, names, isHeld, alias);
-    const ofOthers = rules.standings([
+    const ofOthers = rules.matches([
       ...servers.map((text): Entity => ({ kind: "server", text })),
       ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
       ...tenantEntity(holder),
     ]);
-    const standings = [...ofRoom.standings, ...ofOthers];
+    const matches = [...ofRoom.matches, ...ofOthers];
     // Somebody whom a room does not concern gets one answer, in one way, whether we are in it, or it is there at all.
     const asStranger = stage === "take" && !fresh && isStranger(holder, granted.word);
     const known = isKnown ? lookOf(room) : null;
     const isSeen = known !== null && (!asStranger || isShown(known));
-    const named = asStranger ? standings.filter(({ entity }) => isNamedBy(ask, entity)) : standings;
+    const named = asStranger ? matches.filter(({ entity }) => isNamedBy(ask, entity)) : matches;
     // Where a rule denies the room already, nobody is asked whether its routes do, too.
-    const isSettled = !fresh && holder.kind !== "operator" && isDenied(standings) && isDenied(named);
+    const isSettled = !fresh && holder.kind !== "operator" && isDenied(matches) && isDenied(named);
     const deniedRoutes = isSettled
       ? []
       : await this.#deniedRoutes(ask, asStranger && !isSeen ? null : room, fresh, asStranger);
@@ -174,7 +174,7 @@ export class Weighing {
     return {
       // That an alias was pointed elsewhere tells nothing of the room: the directory says it to everybody.
       told: !isHidden ? null : granted.word === "none" || granted.moved !== null ? "not-allowed" : "not-visible",
-      payers: causesJoin ? payersOf(holder, roomId, servers, granted.word === "named") : [],
+      subjects: causesJoin ? subjectsOf(holder, roomId, servers, granted.word === "named") : [],
       via: this.#routes.open(ask.via, acl),
       question: {
         ...this.#questionOf(stage, holder, counts, await this.#heldBy(holder, roomId)),
@@ -182,7 +182,7 @@ export class Weighing {
         ownMembership: room?.ownMembership ?? null,
         look,
         vouched: await this.#isVouchedFor(ask, room, look, fresh),
-        standings,
+        matches,
         notExcepted: ofRoom.notExcepted,
         deniedRoutes,
         aclDenies: acl === null ? null : this.#acls.keepsOut(acl, this.#server),
@@ -198,7 +198,7 @@ export class Weighing {
     return {
       ...this.#questionOf("join", holder, counts, await this.#heldBy(holder, null)),
       word: "named",
-      standings: this.#parts.rules.standings(tenantEntity(holder)),
+      matches: this.#parts.rules.matches(tenantEntity(holder)),
     };
   }
 
@@ -211,13 +211,13 @@ export class Weighing {
   async isExcepted(roomId: RoomId): Promise<boolean> {
     const room = await this.#parts.ledger.room(roomId);
     const names = room?.canonicalAlias == null ? [] : [room.canonicalAlias];
-    const { standings } = await this.#roomRules.of(roomId, names, room?.ownMembership === "join");
-    return isRoomAllowed(standings);
+    const { matches } = await this.#roomRules.of(roomId, names, room?.ownMembership === "join");
+    return isRoomAllowed(matches);
   }
 
   /** What rules say of an invite of the pseudouser. What it calls its room counts against it only. */
-  async ofInvite(roomId: RoomId, names: readonly string[], inviter: UserId): Promise<readonly Standing[]> {
-    const ofInviter = this.#parts.rules.standings([
+  async ofInvite(roomId: RoomId, names: readonly string[], inviter: UserId): Promise<readonly RuleMatch[]> {
+    const ofInviter = this.#parts.rules.matches([
       { kind: "server", text: serverOf(inviter) },
       { kind: "user", text: inviter },
     ]);
@@ -237,7 +237,7 @@ export class Weighing {
     room: Room | null,
     fresh: boolean,
     asStranger: boolean,
-  ): Promise<readonly Standing[]> {
+  ): Promise<readonly RuleMatch[]> {
     // The homeserver knows who invited us, and asks that server.
     if (room?.ownMembership === "join" || room?.ownMembership === "invite") return [];
     const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], aclOf(room));
@@ -252,7 +252,7 @@ export class Weighing {
   async #isVouchedFor(
     { roomId, holder }: Ask,
     room: Room | null,
-    look: RoomLook | null,
+    look: RoomSummary | null,
     fresh: boolean,
   ): Promise<boolean> {
     const hasRule = hasPeekableRule(look?.version);
@@ -277,7 +277,7 @@ export class Weighing {
       ownMembership: null,
       look: null,
       vouched: false,
-      standings: [],
+      matches: [],
       notExcepted: [],
       deniedRoutes: [],
       aclDenies: null,
@@ -338,7 +338,7 @@ function aclOf(room: Room | null): string | null {
   return room?.ownMembership === "join" ? room.serverAcl : null;
 }
 
-function lookOf(room: Room): RoomLook {
+function lookOf(room: Room): RoomSummary {
   return {
     ...opennessOf(room),
     joinedMembers: null,

@@ -1,11 +1,11 @@
 import type { JsonValue } from "../model/json.ts";
 import type { RuleFinding, Verdict } from "../model/verdict.ts";
-import { OBJECTIONS } from "./checks.ts";
+import { CHECKS } from "./checks.ts";
 import type { Question } from "./question.ts";
 
 /** Judges whether a holder may have the pseudouser in a room. Pure: the same question has the same answer. */
 export function judge(question: Question): Verdict {
-  for (const { code, objection, spares, retryAfter } of OBJECTIONS) {
+  for (const { code, objection, spares, retryAfter } of CHECKS) {
     const reason = objection(question);
     if (reason === null || spares?.(question) != null) continue;
     const of = typeof code === "string" ? code : code(question);
@@ -28,7 +28,7 @@ export function judge(question: Question): Verdict {
 
 /** What every rule says to the question, in the order in which they are asked. */
 export function findings(question: Question): readonly RuleFinding[] {
-  return OBJECTIONS.map(({ code, objection, spares, inputs }) => {
+  return CHECKS.map(({ code, objection, spares, inputs }) => {
     const found = { code: typeof code === "string" ? code : code(question), inputs: inputs(question) };
     const reason = objection(question);
     if (reason === null) return { ...found, verdict: "passes", reason: "nothing against it" };
@@ -39,6 +39,6 @@ export function findings(question: Question): readonly RuleFinding[] {
 }
 
 function inputsOf(question: Question): Record<string, JsonValue> {
-  const all = OBJECTIONS.flatMap(({ inputs }) => Object.entries(inputs(question)));
+  const all = CHECKS.flatMap(({ inputs }) => Object.entries(inputs(question)));
   return { holder: question.kind, ...Object.fromEntries(all) };
 }

@@ -4,7 +4,7 @@ import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { remember } from "../concurrency/remember.ts";
 import { refusedByRule } from "./rule-words.ts";
-import type { Standing } from "./rule.ts";
+import type { RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 
 export interface Pointed {
@@ -99,7 +99,7 @@ export class Pointers implements Directory {
     return this.#seen.get(alias) ?? null;
   }
 
-  #denialOf(alias: RoomAlias): Standing | null {
+  #denialOf(alias: RoomAlias): RuleMatch | null {
     const text = serverOf(alias);
     if (text === this.#parts.server) return null;
     const entity = { kind: "server", text } as const;

@@ -2,13 +2,13 @@ import type { RoomId, ServerName } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
 import type { RuleFinding, Verdict, VerdictCode } from "../model/verdict.ts";
 import { remember } from "../concurrency/remember.ts";
-import type { Budgets, Payer } from "./budgets.ts";
+import type { Budgets, BudgetSubject } from "./budgets.ts";
 import { findings, judge } from "./judge.ts";
 import { makersOf, type BudgetKind } from "./budget-subjects.ts";
 import type { Stage } from "./question.ts";
-import { Weighing, type Ask, type WeighingParts } from "./inputs.ts";
+import { PolicyInputs, type Ask, type PolicyInputParts } from "./inputs.ts";
 
-export interface PolicyParts extends WeighingParts {
+export interface PolicyParts extends PolicyInputParts {
   readonly budgets: Budgets<BudgetKind>;
 }
 
@@ -18,15 +18,15 @@ const PAYMENTS = 10_000;
 /** May the pseudouser be in a room for somebody, and who pays for the join? The one who answers, whoever asks. */
 export class Policy {
   /** What it judges by. */
-  readonly weighing: Weighing;
+  readonly weighing: PolicyInputs;
   readonly #budgets: Budgets<BudgetKind>;
   /** Rooms that were paid for and whose lease is being booked: others who come meanwhile cause no join of their own. */
   readonly #paid = new Map<RoomId, number>();
   /** Who paid for joins of which nobody knows yet what becomes of them. */
-  readonly #payments = new Map<RoomId, readonly Payer<BudgetKind>[]>();
+  readonly #payments = new Map<RoomId, readonly BudgetSubject<BudgetKind>[]>();
 
   constructor(parts: PolicyParts) {
-    this.weighing = new Weighing(parts);
+    this.weighing = new PolicyInputs(parts);
     this.#budgets = parts.budgets;
   }
 
@@ -35,7 +35,7 @@ export class Policy {
    * @throws EmissaryError where the homeserver cannot be asked.
    */
   async judge(ask: Ask, stage: Exclude<Stage, "take">): Promise<Verdict> {
-    const { question } = await this.weighing.weigh(ask, stage);
+    const { question } = await this.weighing.gather(ask, stage);
     return judge(question);
   }
 
@@ -48,15 +48,15 @@ export class Policy {
     ask: Ask,
     book: (via: readonly ServerName[]) => Promise<Booked>,
   ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Booked | null }> {
-    const { question, told, payers, via } = await this.weighing.weigh(ask, "take");
+    const { question, told, subjects, via } = await this.weighing.gather(ask, "take");
     // What others have paid meanwhile counts: from here to the payment nothing else happens.
-    const isPaid = payers.length === 0 || this.#paid.has(ask.roomId);
-    const shortage = isPaid ? null : this.#budgets.shortage(payers);
+    const isPaid = subjects.length === 0 || this.#paid.has(ask.roomId);
+    const shortage = isPaid ? null : this.#budgets.shortage(subjects);
     const verdict = judge({ ...question, shortage });
     if (!verdict.allowed) return { verdict, told, booked: null };
     if (!isPaid) {
-      this.#budgets.spend(payers);
-      remember(this.#payments, ask.roomId, payers, PAYMENTS);
+      this.#budgets.spend(subjects);
+      remember(this.#payments, ask.roomId, subjects, PAYMENTS);
     }
     this.#paid.set(ask.roomId, (this.#paid.get(ask.roomId) ?? 0) + 1);
     try {
@@ -70,8 +70,8 @@ export class Policy {
 
   /** What every rule says to a wish, the homeserver asked anew. Nobody pays. @throws EmissaryError as judge does */
   async explain(ask: Ask): Promise<{ readonly verdict: Verdict; readonly findings: readonly RuleFinding[] }> {
-    const { question, payers } = await this.weighing.weigh(ask, "take", true);
-    const asked = { ...question, shortage: this.#budgets.shortage(payers) };
+    const { question, subjects } = await this.weighing.gather(ask, "take", true);
+    const asked = { ...question, shortage: this.#budgets.shortage(subjects) };
     return { verdict: judge(asked), findings: findings(asked) };
   }
 
@@ -81,9 +81,9 @@ export class Policy {
    */
   async admitOneMore(holder: Holder): Promise<Verdict> {
     const question = await this.weighing.oneMore(holder);
-    const payers = makersOf(holder);
-    const verdict = judge({ ...question, shortage: this.#budgets.shortage(payers) });
-    if (verdict.allowed) this.#budgets.spend(payers);
+    const subjects = makersOf(holder);
+    const verdict = judge({ ...question, shortage: this.#budgets.shortage(subjects) });
+    if (verdict.allowed) this.#budgets.spend(subjects);
     return verdict;
   }
 
@@ -97,9 +97,9 @@ export class Policy {
    * nor is anybody else's room, since each look at one is paid for, too.
    */
   refused(roomId: RoomId): void {
-    const payers = this.#payments.get(roomId) ?? [];
+    const subjects = this.#payments.get(roomId) ?? [];
     this.#payments.delete(roomId);
     this.weighing.misled(roomId);
-    this.#budgets.giveBack(payers.filter(({ kind }) => kind !== "room"));
+    this.#budgets.giveBack(subjects.filter(({ kind }) => kind !== "room"));
   }
 }

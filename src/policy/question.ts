@@ -5,10 +5,10 @@ import type { Shortage } from "./budgets.ts";
 import type { CoolDown } from "./cool-downs.ts";
 import type { Openness } from "./openness.ts";
 import type { MovedAlias, Word } from "./permit.ts";
-import type { Standing } from "./rule.ts";
+import type { RuleMatch } from "./rule.ts";
 
 /** What is known of a room before the pseudouser is in it: from the ledger, or looked up over federation (room summary, MSC3266). */
-export interface RoomLook extends Openness {
+export interface RoomSummary extends Openness {
   readonly joinedMembers: number | null;
   readonly encryption: string | null;
 }
@@ -36,15 +36,15 @@ export interface Question {
   readonly moved: MovedAlias | null;
   readonly ownMembership: Membership | null;
   /** Null where the homeserver can tell nothing of the room. */
-  readonly look: RoomLook | null;
+  readonly look: RoomSummary | null;
   /** Whether a user of our server is known to have joined, or to be invited (MSC1777: it vouches for the pseudouser). */
   readonly vouched: boolean;
   /** What rules say of the room, of who made it or invites, of their servers, and of the tenant. */
-  readonly standings: readonly Standing[];
+  readonly matches: readonly RuleMatch[];
   /** Exceptions by an alias that have to do with the room and do not count, each with why, for the operator. */
   readonly notExcepted: readonly string[];
   /** The rules against the servers that may be asked for the room, where these are all that are known and we need one; else empty. */
-  readonly deniedRoutes: readonly Standing[];
+  readonly deniedRoutes: readonly RuleMatch[];
   /** Whether the room's own access list keeps our server out (`m.room.server_acl`); null where it is not known, as outside. */
   readonly aclDenies: boolean | null;
   readonly coolDown: CoolDown | null;

@@ -1,11 +1,11 @@
 import { isRoomAlias, type RoomAlias, type RoomId } from "../model/ids.ts";
 import { isOneAlias } from "./pins.ts";
 import type { Pointers } from "./pointers.ts";
-import type { Entity, PolicyRule, Standing } from "./rule.ts";
+import type { Entity, PolicyRule, RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 
-export interface RoomStandings {
-  readonly standings: readonly Standing[];
+export interface RoomMatches {
+  readonly matches: readonly RuleMatch[];
   /** Exceptions by an alias that have to do with the room and do not count, each with why. */
   readonly notExcepted: readonly string[];
 }
@@ -40,9 +40,9 @@ export class RoomRules {
     names: readonly string[],
     isHeld: boolean,
     asked: string | null = null,
-  ): Promise<RoomStandings> {
+  ): Promise<RoomMatches> {
     const rules = this.#rules;
-    const standings = rules.standings([{ kind: "room", text: roomId }]).slice();
+    const matches = rules.matches([{ kind: "room", text: roomId }]).slice();
     const notExcepted: string[] = [];
     const candidates: Candidate[] = rules.pinnedTo(roomId).map((rule) => ({ alias: rule.entity as RoomAlias, rule }));
     for (const name of new Set(names)) {
@@ -51,7 +51,7 @@ export class RoomRules {
       if (rule === null) continue;
       const denying = rule.verdict === "deny" ? rule : rules.denialOf(entity);
       if (denying !== null && (isHeld || name === asked || (await this.#isThere(name, roomId)))) {
-        standings.push({ entity, rule: denying });
+        matches.push({ entity, rule: denying });
       }
       if (rule.verdict === "deny") continue;
       if (!isOneAlias(rule.entity) && isRoomAlias(name)) candidates.push({ alias: name, rule });
@@ -61,13 +61,13 @@ export class RoomRules {
       const pointing = await this.#pointers.pointing(alias, roomId, isHeld);
       // The room of a pin was looked at when the exception was made; of a glob's nothing is known but what the directory says.
       if (pointing === "there" || (pointing === "unknown" && isHeld && rule.pin === roomId)) {
-        standings.push({ entity: { kind: "room", text: alias }, rule });
+        matches.push({ entity: { kind: "room", text: alias }, rule });
       } else {
         const why = pointing === "unknown" ? "it cannot be told now where it points" : "it does not point to this room";
         notExcepted.push(`${alias}: ${why}`);
       }
     }
-    return { standings, notExcepted };
+    return { matches, notExcepted };
   }
 
   async #isThere(name: string, roomId: RoomId): Promise<boolean> {
@@ -75,14 +75,14 @@ export class RoomRules {
   }
 
   /** For an invite: names count against it only, and nobody is asked about them, since anybody can invite. */
-  async ofInvite(roomId: RoomId, names: readonly string[]): Promise<readonly Standing[]> {
-    const { standings } = await this.of(roomId, [], false);
-    const denied = names.flatMap((text): Standing[] => {
+  async ofInvite(roomId: RoomId, names: readonly string[]): Promise<readonly RuleMatch[]> {
+    const { matches } = await this.of(roomId, [], false);
+    const denied = names.flatMap((text): RuleMatch[] => {
       const entity: Entity = { kind: "room", text };
       const rule = this.#rules.denialOf(entity);
       return rule === null ? [] : [{ entity, rule }];
     });
-    return [...standings, ...denied];
+    return [...matches, ...denied];
   }
 }
 

@@ -6,15 +6,15 @@ import { SharedAnswers } from "../concurrency/shared-answers.ts";
 import { isShown } from "./openness.ts";
 import { Budgets } from "./budgets.ts";
 import { firstAnswer } from "./first-answer.ts";
-import type { RoomLook } from "./question.ts";
+import type { RoomSummary } from "./question.ts";
 import { RouteHealth } from "./route-health.ts";
 
 /**
  * Looks at a room from outside. Null where the homeserver knows no such room or may not see it; rejects where it is unreachable, with
  * `timeout` where it says nothing.
  */
-export interface RoomLooker {
-  look(roomId: RoomId, via: readonly ServerName[], abort?: AbortSignal): Promise<RoomLook | null>;
+export interface SummarySource {
+  look(roomId: RoomId, via: readonly ServerName[], abort?: AbortSignal): Promise<RoomSummary | null>;
 }
 
 /** A look is used again for this long: the desk judges before the lease and the keeper before the join, moments later. */
@@ -37,9 +37,9 @@ interface Waiting {
 }
 
 /** The looks at rooms from outside: shared by those who ask the same at once, and bounded in number. */
-export class Looks {
-  readonly #looker: RoomLooker;
-  readonly #answers: SharedAnswers<RoomLook>;
+export class RoomSummaries {
+  readonly #looker: SummarySource;
+  readonly #answers: SharedAnswers<RoomSummary>;
   readonly #budgets: Budgets<keyof typeof BUDGETS>;
   readonly #running = new Map<string, number>();
   #inAll = 0;
@@ -47,7 +47,7 @@ export class Looks {
   readonly #health: RouteHealth;
   readonly #clock: Clock;
 
-  constructor(looker: RoomLooker, clock: Clock, health = new RouteHealth(clock)) {
+  constructor(looker: SummarySource, clock: Clock, health = new RouteHealth(clock)) {
     this.#looker = looker;
     this.#health = health;
     this.#clock = clock;
@@ -65,7 +65,7 @@ export class Looks {
     roomId: RoomId,
     via: readonly ServerName[],
     { fresh = false, asStranger = false }: { readonly fresh?: boolean; readonly asStranger?: boolean } = {},
-  ): Promise<RoomLook | null> {
+  ): Promise<RoomSummary | null> {
     // A fresh look is the operator's own: no holder causes it at will, so none pays for it.
     if (fresh) return this.#ask(null, roomId, via);
     if (!asStranger) return this.#answers.get([roomId, ...via].join(" "), () => this.#ask(holder, roomId, via));
@@ -76,13 +76,13 @@ export class Looks {
     });
   }
 
-  async #ask(payer: Holder | null, roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
-    if (payer?.kind === "peek" || payer?.kind === "tenant") {
-      const { kind, name } = payer;
-      const payers = [{ kind, name: kind === "peek" ? peekingUser(name) : name }];
-      const shortage = this.#budgets.shortage(payers);
+  async #ask(subject: Holder | null, roomId: RoomId, via: readonly ServerName[]): Promise<RoomSummary | null> {
+    if (subject?.kind === "peek" || subject?.kind === "tenant") {
+      const { kind, name } = subject;
+      const subjects = [{ kind, name: kind === "peek" ? peekingUser(name) : name }];
+      const shortage = this.#budgets.shortage(subjects);
       if (shortage !== null) throw tooMany(shortage.retryAfter, kind === "peek" ? "budget-user" : "budget-tenant");
-      this.#budgets.spend(payers);
+      this.#budgets.spend(subjects);
     }
     return this.#through(roomId, via);
   }
@@ -94,7 +94,7 @@ export class Looks {
   }
 
   /** Each route is asked by itself: so it is known which one told, and which told nothing. */
-  async #through(roomId: RoomId, via: readonly ServerName[]): Promise<RoomLook | null> {
+  async #through(roomId: RoomId, via: readonly ServerName[]): Promise<RoomSummary | null> {
     const routes = this.#health.sorted(roomId, via);
     const asked = routes.length === 0 ? [[]] : routes.map((server) => [server]);
     const { found, by, silent, failure } = await firstAnswer(
@@ -112,7 +112,7 @@ export class Looks {
     return found;
   }
 
-  async #inTurn(roomId: RoomId, route: readonly ServerName[], over: AbortSignal): Promise<RoomLook | null> {
+  async #inTurn(roomId: RoomId, route: readonly ServerName[], over: AbortSignal): Promise<RoomSummary | null> {
     const server = route[0] ?? "";
     await this.#turn(server, over);
     try {

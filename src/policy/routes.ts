@@ -1,6 +1,6 @@
 import type { ServerName } from "../model/ids.ts";
 import { refusedByRule } from "./rule-words.ts";
-import type { Standing } from "./rule.ts";
+import type { RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 import type { ServerAcls } from "./server-acl.ts";
 
@@ -28,8 +28,8 @@ export class Routes {
    * The rules against routes that are denied, where they leave none. The homeserver would have nobody to ask then, and say only that it
    * does not find the room.
    */
-  allDenied(via: readonly ServerName[], acl: string | null): readonly Standing[] {
-    const denied = [...new Set(via)].map((server) => this.#against(server)).filter((standing) => standing !== null);
+  allDenied(via: readonly ServerName[], acl: string | null): readonly RuleMatch[] {
+    const denied = [...new Set(via)].map((server) => this.#against(server)).filter((match) => match !== null);
     return denied.length === 0 || this.open(via, acl).length > 0 ? [] : denied;
   }
 
@@ -40,7 +40,7 @@ export class Routes {
     throw refusedByRule(`Nobody is asked through ${via.join(", ")}`, first);
   }
 
-  #against(text: ServerName): Standing | null {
+  #against(text: ServerName): RuleMatch | null {
     const entity = { kind: "server", text } as const;
     const rule = this.#rules.ruleFor(entity);
     return rule?.verdict === "deny" ? { entity, rule } : null;

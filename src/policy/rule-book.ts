@@ -1,7 +1,14 @@
 import type { RoomId } from "../model/ids.ts";
 import { remember } from "../concurrency/remember.ts";
 import { isOneAlias } from "./pins.ts";
-import { ENTITY_KINDS, type Entity, type EntityKind, type PolicyRule, type RuleSource, type Standing } from "./rule.ts";
+import {
+  ENTITY_KINDS,
+  type Entity,
+  type EntityKind,
+  type PolicyRule,
+  type RuleSource,
+  type RuleMatch,
+} from "./rule.ts";
 import { RuleIndex, spellingsOf } from "./rule-index.ts";
 
 /** Answers that are remembered of each kind of entity: those that were asked for last. */
@@ -88,7 +95,7 @@ export class RuleBook {
   }
 
   /** What the rules say of each of these; those that no rule is about are left out. */
-  standings(entities: readonly Entity[]): readonly Standing[] {
+  matches(entities: readonly Entity[]): readonly RuleMatch[] {
     return entities.flatMap((entity) => {
       const rule = this.ruleFor(entity);
       return rule === null ? [] : [{ entity, rule }];

@@ -1,7 +1,7 @@
 import { EmissaryError } from "../model/errors.ts";
 import type { JsonValue } from "../model/json.ts";
 import type { Question } from "./question.ts";
-import type { PolicyRule, Standing } from "./rule.ts";
+import type { PolicyRule, RuleMatch } from "./rule.ts";
 
 /** Whether a rule is the operator's own, of the configuration or made at run time. */
 export function isOperators({ source }: PolicyRule): boolean {
@@ -14,8 +14,8 @@ export function isListed(rule: PolicyRule): boolean {
 }
 
 /** Why the first denying rule of those that are meant keeps us out; null where none does. */
-export function denial({ standings }: Question, whose: (rule: PolicyRule) => boolean): string | null {
-  const found = standings.find(({ rule }) => rule.verdict === "deny" && whose(rule));
+export function denial({ matches }: Question, whose: (rule: PolicyRule) => boolean): string | null {
+  const found = matches.find(({ rule }) => rule.verdict === "deny" && whose(rule));
   return found === undefined ? null : ruleClause(found);
 }
 
@@ -37,14 +37,14 @@ export function ruleCode(rule: PolicyRule): "denied" | "listed" {
 }
 
 /** A refusal before anything is known of a room. */
-export function refusedByRule(what: string, standing: Standing): EmissaryError {
-  return new EmissaryError("refused-by-policy", `${what}: ${ruleClause(standing)}.`, {
-    reason: ruleCode(standing.rule),
+export function refusedByRule(what: string, match: RuleMatch): EmissaryError {
+  return new EmissaryError("refused-by-policy", `${what}: ${ruleClause(match)}.`, {
+    reason: ruleCode(match.rule),
   });
 }
 
 /** What a denying rule says, for the operator: with its source and reason. */
-export function ruleClause({ entity, rule }: Standing): string {
+export function ruleClause({ entity, rule }: RuleMatch): string {
   const by =
     rule.source === "config"
       ? "the configuration"
@@ -55,15 +55,15 @@ export function ruleClause({ entity, rule }: Standing): string {
   return `the ${entity.kind} ${entity.text} is denied by ${by}, rule ${rule.hashed ? "by its hash" : rule.entity}${why}`;
 }
 
-export function rulesOf(standings: readonly Standing[], whose: (rule: PolicyRule) => boolean): JsonValue {
-  return standings.filter(({ rule }) => whose(rule)).map(ruleText);
+export function rulesOf(matches: readonly RuleMatch[], whose: (rule: PolicyRule) => boolean): JsonValue {
+  return matches.filter(({ rule }) => whose(rule)).map(ruleText);
 }
 
-function ruleText({ entity, rule }: Standing): string {
+function ruleText({ entity, rule }: RuleMatch): string {
   return `${rule.verdict} ${entity.kind} ${entity.text}`;
 }
 
-export function payerWords({ kind, name }: { readonly kind: string; readonly name: string }): string {
+export function subjectWords({ kind, name }: { readonly kind: string; readonly name: string }): string {
   switch (kind) {
     case "all":
       return "all together";

@@ -26,7 +26,7 @@ export interface Entity {
 }
 
 /** A rule that says something of an entity. */
-export interface Standing {
+export interface RuleMatch {
   readonly entity: Entity;
   readonly rule: PolicyRule;
 }

@@ -82,8 +82,8 @@ try {
     "the room (ledger)": (n) => storage.ledger.room(room(n)),
     "the numbers of rooms (attendance)": (n) => storage.attendance.counts(room(n)),
     "its cool-down": (n) => storage.coolDowns.of(room(n), 1),
-    "four answers of the rules": (n) => book.standings(entitiesOf(n % 100)),
-    "four answers of the rules, asked anew": (n) => book.standings(entitiesOf(n)),
+    "four answers of the rules": (n) => book.matches(entitiesOf(n % 100)),
+    "four answers of the rules, asked anew": (n) => book.matches(entitiesOf(n)),
     "an access list of 3,000": (n) => acls.keepsOut(acl, `server${n}.example` as ServerName),
   };
   for (const [name, part] of Object.entries(parts)) {

@@ -190,7 +190,9 @@ describe("a sync", () => {
     for (let n = 0; n < 30; n += 1) homeserver.say(room, BOB, `old ${n}`);
     await client.peek(room.id);
     await client.peek(small.id);
-    const first = await client.sync({ filter: '{"room":{"timeline":{"limit":4},"state":{"not_types":["m.room.name"]}}}' });
+    const first = await client.sync({
+      filter: '{"room":{"timeline":{"limit":4},"state":{"not_types":["m.room.name"]}}}',
+    });
     expect(Object.keys(objectAt(first, "rooms", "join"))).toEqual([own.id]);
     const told = objectAt(peeked(first), room.id);
     const ofType = (type: string): unknown[] => eventsOf(told).filter((event) => event["type"] === type);

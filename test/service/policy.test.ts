@@ -4,7 +4,7 @@
  */
 import { expect, test } from "vitest";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../src/model/json.ts";
-import { OBJECTIONS } from "../../src/policy/checks.ts";
+import { CHECKS } from "../../src/policy/checks.ts";
 import { SERVER } from "../support/fake-homeserver.ts";
 import {
   ask,
@@ -64,7 +64,7 @@ test.each([
   const room = service.homeserver.makeRoom({ joinRule: "invite", summaryMembers: 11 });
   const { status, body } = await explain(service, room.id, holder);
   expect([status, body["room_id"], body["for"]]).toEqual([200, room.id, holder]);
-  expect(body["rules"]).toHaveLength(OBJECTIONS.length);
+  expect(body["rules"]).toHaveLength(CHECKS.length);
   expect(words(body["rules"])).toMatchObject(expected);
   const first = Object.entries(words(body["rules"])).find(([, word]) => word === "refuses")?.[0] ?? "allowed";
   expect(body["verdict"]).toMatchObject({ code: first, allowed: first === "allowed" });

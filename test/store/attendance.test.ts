@@ -21,9 +21,9 @@ async function arrange(stores: Stores, roomId: RoomId, more: Partial<Attendance>
   const passing: Holder = { kind: "watch", name: "of a test" };
   await stores.leases.book({ roomId, holder: passing, via: [], ttl: null }, 0);
   await stores.leases.end(roomId, passing, "released", 0);
-  const { stirs } = await stores.attendance.situation(roomId);
+  const { revision } = await stores.attendance.situation(roomId);
   const wanted = attendance(roomId, more);
-  expect(await stores.attendance.save(wanted, stirs)).toBe(true);
+  expect(await stores.attendance.save(wanted, revision)).toBe(true);
   return wanted;
 }
 
@@ -64,21 +64,21 @@ describe.each(DATABASES)("attendance on $name", ({ make }) => {
     ])("%s", async (_what, happen) => {
       const stores = make().open();
       await arrange(stores, ROOM, { phase: "joining" });
-      const { stirs } = await stores.attendance.situation(ROOM);
+      const { revision } = await stores.attendance.situation(ROOM);
       await happen(stores);
       const before = await stores.attendance.situation(ROOM);
-      expect(await stores.attendance.save(attendance(ROOM, { phase: "present" }), stirs)).toBe(false);
+      expect(await stores.attendance.save(attendance(ROOM, { phase: "present" }), revision)).toBe(false);
       expect(await stores.attendance.situation(ROOM)).toEqual(before);
       expect(before.attendance.nextAt).not.toBeNull();
-      expect(await stores.attendance.save(attendance(ROOM, { phase: "present" }), before.stirs)).toBe(true);
+      expect(await stores.attendance.save(attendance(ROOM, { phase: "present" }), before.revision)).toBe(true);
     });
 
     test("what happened in another room is no hindrance", async () => {
       const stores = make().open();
       await arrange(stores, ROOM);
-      const { stirs } = await stores.attendance.situation(ROOM);
+      const { revision } = await stores.attendance.situation(ROOM);
       await book(stores, OTHER_ROOM);
-      expect(await stores.attendance.save(attendance(ROOM, { phase: "present" }), stirs)).toBe(true);
+      expect(await stores.attendance.save(attendance(ROOM, { phase: "present" }), revision)).toBe(true);
     });
 
     test("nor is one of a room that nobody ever wanted", async () => {

@@ -15,7 +15,7 @@ describe.each(DATABASES)("on $name", ({ make }) => {
     await standIns.add({ roomId: ROOM, userId: BERT, tenant: ONE, reason: null }, 200);
     const [bert] = await standIns.due(250, 10);
     expect(bert).toEqual({ roomId: ROOM, userId: BERT, tenant: ONE, reason: null, tries: 0 });
-    await standIns.putOff({ ...bert!, tries: 4 }, 900);
+    await standIns.scheduleRetry({ ...bert!, tries: 4 }, 900);
     expect((await standIns.due(1_000, 10)).map(({ userId, tries }) => [userId, tries])).toEqual([
       [ANNA, 0],
       [BERT, 4],

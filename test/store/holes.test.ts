@@ -46,7 +46,7 @@ async function comeBack(stores: Stores, clock: ManualClock): Promise<void> {
 }
 
 async function fill(stores: Stores, { clock, links }: ReturnType<typeof homeserver>, ms = 60_000): Promise<void> {
-  const holes = new Holes({ store: stores.reconcile, word: { links }, clock, log: silent });
+  const holes = new Holes({ store: stores.reconcile, queries: { links }, clock, log: silent });
   await holes.look(NEVER);
   const idle = holes.idle();
   for (let at = 0; at < 100; at += 1) await clock.advance(ms / 100);

@@ -124,8 +124,8 @@ describe.each(DATABASES)("leases on $name", ({ make }) => {
     ])("%s", async (_what, change) => {
       const stores = make().open();
       await stores.leases.book(wish(IRC, 100), 0);
-      const { attendance, stirs } = await stores.attendance.situation(ROOM);
-      await stores.attendance.save({ ...attendance, nextAt: null }, stirs);
+      const { attendance, revision } = await stores.attendance.situation(ROOM);
+      await stores.attendance.save({ ...attendance, nextAt: null }, revision);
       await change(stores);
       expect(await stores.attendance.due(700, 10, NOBODY)).toEqual([ROOM]);
       expect(await stores.attendance.due(699, 10, NOBODY)).toEqual([]);

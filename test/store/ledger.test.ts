@@ -150,13 +150,13 @@ describe.each(DATABASES)("the ledger on $name", ({ make }) => {
     test("one that replaces what we hold raises no doubt, nor does one that says nothing of it", async () => {
       const stores = make().open();
       await loaded(stores);
-      const { doubted } = await stores.ledger.record(
+      const { gaps } = await stores.ledger.record(
         recordOf("2", [
           member(BOB, "leave", { id: "bob-2", replaces: "bob-1" }),
           member(CAROL, "join", { id: "carol-1" }),
         ]),
       );
-      expect(doubted).toEqual([]);
+      expect(gaps).toEqual([]);
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "loaded" });
     });
 
@@ -173,8 +173,8 @@ describe.each(DATABASES)("the ledger on $name", ({ make }) => {
     ])("%s: the room is loaded anew, a little later", async (_what, event) => {
       const stores = make().open();
       await loaded(stores);
-      const { doubted } = await stores.ledger.record(recordOf("2", [event], { receivedAt: 10_000 }));
-      expect(doubted).toEqual([ROOM]);
+      const { gaps } = await stores.ledger.record(recordOf("2", [event], { receivedAt: 10_000 }));
+      expect(gaps).toEqual([ROOM]);
       expect(await stores.ledger.room(ROOM)).toMatchObject({ load: "wanted" });
       expect(await stores.loads.due(10_000, 10)).toEqual([]);
       expect(await stores.loads.due(20_000, 10)).toEqual([{ roomId: ROOM, drop: false }]);

@@ -92,7 +92,7 @@ describe.each(DATABASES)("personas on $name", ({ make }) => {
     expect(await personas.exit(IRC, ROOM, ANNA, 700)).toBe(1);
     expect(await leases.find(ROOM, holder(IRC))).not.toBeNull();
     const situation = await attendance.situation(ROOM);
-    await attendance.save({ ...situation.attendance, nextAt: null }, situation.stirs);
+    await attendance.save({ ...situation.attendance, nextAt: null }, situation.revision);
     expect(await personas.exit(IRC, ROOM, BERT, 700)).toBe(0);
     expect(await leases.find(ROOM, holder(IRC))).toBeNull();
     expect(await leases.lastEnd(ROOM, holder(IRC))).toBe("released");

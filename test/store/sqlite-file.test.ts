@@ -233,8 +233,8 @@ describe("the schema", () => {
       await storage.loads.part(ticket, changes, 1);
       await storage.loads.finish(ticket, 1);
       await storage.journal.advance("reader", 2);
-      const { attendance, stirs } = await storage.attendance.situation(ROOM);
-      expect(await storage.attendance.save({ ...attendance, phase: "present" }, stirs)).toBe(true);
+      const { attendance, revision } = await storage.attendance.situation(ROOM);
+      expect(await storage.attendance.save({ ...attendance, phase: "present" }, revision)).toBe(true);
       await storage.attendance.refuse(ROOM, "c", "r", 1, Number.MAX_SAFE_INTEGER);
       expect(await storage.ledger.room(ROOM)).toMatchObject({ name: "N", load: "loaded" });
       expect(await storage.journal.read(0, 10)).toHaveLength(2);

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { Recorder } from "../../src/ledger/recorder.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { EventId, RoomId } from "../../src/model/ids.ts";
-import { DeliveryWatch } from "../../src/ledger/comparing/delivery.ts";
+import { StallDetector } from "../../src/ledger/comparing/delivery.ts";
 import { Timelines } from "../../src/ledger/comparing/timelines.ts";
 import { silent } from "../support/attending.ts";
 import { ManualClock, seededRandom } from "../support/clock.ts";
@@ -43,7 +43,7 @@ class World {
   async begin(stores: Stores = this.#stores): Promise<void> {
     const recorder = new Recorder(stores.ledger, OWN, this.clock, seededRandom(1));
     await recorder.start();
-    const word = {
+    const queries = {
       newestEvent: async (roomId: RoomId) => this.rooms.get(roomId)?.at(-1)?.event_id ?? null,
       ping: async () => {
         this.pings += 1;
@@ -58,9 +58,9 @@ class World {
       },
     };
     const knows = (id: EventId): boolean => recorder.knows(id);
-    const watch = new DeliveryWatch({ word, store: stores.reconcile, clock: this.clock, knows });
+    const watch = new StallDetector({ queries, store: stores.reconcile, clock: this.clock, knows });
     const late = (events: number): void => void (this.late += events);
-    const parts = { word, store: stores.reconcile, recorder, watch, clock: this.clock, log: silent, late };
+    const parts = { queries, store: stores.reconcile, recorder, watch, clock: this.clock, log: silent, late };
     this.recorder = recorder;
     this.timelines = new Timelines(parts);
   }

@@ -10,7 +10,7 @@ import type { RoomId, ServerName } from "../../src/model/ids.ts";
 import type { Logger } from "../../src/model/logger.ts";
 import type { Membership } from "../../src/model/membership.ts";
 import { workUntil } from "../../src/concurrency/worker.ts";
-import type { Limits, RoomLook } from "../../src/policy/question.ts";
+import type { Limits, RoomSummary } from "../../src/policy/question.ts";
 import { Budgets, type Budget } from "../../src/policy/budgets.ts";
 import type { BudgetKind } from "../../src/policy/budget-subjects.ts";
 import { RuleBook } from "../../src/policy/rule-book.ts";
@@ -23,7 +23,7 @@ import { NOWHERE } from "./pointers.ts";
 
 export const silent: Logger = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
-export const PUBLIC: RoomLook = {
+export const PUBLIC: RoomSummary = {
   joinRule: "public",
   worldReadable: true,
   joinedMembers: 2,
@@ -226,7 +226,7 @@ export interface ProgramParts {
   readonly random: Random;
   readonly options?: Partial<KeeperOptions>;
   readonly limits?: Partial<Limits>;
-  readonly look?: (roomId: RoomId) => Promise<RoomLook | null>;
+  readonly look?: (roomId: RoomId) => Promise<RoomSummary | null>;
   readonly tenants?: Pick<Tenants, "byId">;
   readonly rules?: RuleBook;
 }

@@ -19,7 +19,7 @@ import type { ReviewStore } from "../../src/attendance/leases/reviewer.ts";
 import type { UpgradeStore } from "../../src/attendance/upgrades/upgrades.ts";
 import type { OwnInviteStore } from "../../src/invites/contracts.ts";
 import type { PruneStore } from "../../src/ledger/cleaning.ts";
-import type { StrangerStore } from "../../src/ledger/cleaning.ts";
+import type { UnusedRoomStore } from "../../src/ledger/cleaning.ts";
 import type { HistoryStore } from "../../src/ledger/retention.ts";
 import type { Journal } from "../../src/ledger/journal.ts";
 import type { Ledger, LedgerWriter, RoomLoads } from "../../src/ledger/ledger.ts";
@@ -54,7 +54,7 @@ export interface Stores {
   readonly coolDowns: CoolDowns;
   readonly aliases: AliasStore;
   readonly ownInvites: OwnInviteStore;
-  readonly strangers: StrangerStore;
+  readonly unusedRooms: UnusedRoomStore;
   readonly reviews: ReviewStore & FloodStore;
   readonly upgrades: UpgradeStore & FollowStore;
   readonly rules: RuleStore;
@@ -157,7 +157,7 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     overview: slow(stores.overview),
     coolDowns: slow(stores.coolDowns),
     ownInvites: slow(stores.ownInvites),
-    strangers: slow(stores.strangers),
+    unusedRooms: slow(stores.unusedRooms),
     reviews: slow(stores.reviews),
     upgrades: slow(stores.upgrades),
     rules: slow(stores.rules),

@@ -5,7 +5,7 @@ import type { StateEvent } from "../../src/model/event.ts";
 import { isStateEvent } from "../../src/model/event.ts";
 import type { RoomId } from "../../src/model/ids.ts";
 import { Signal } from "../../src/concurrency/signal.ts";
-import type { RoomLook } from "../../src/policy/question.ts";
+import type { RoomSummary } from "../../src/policy/question.ts";
 import { RuleBook } from "../../src/policy/rule-book.ts";
 import type { PolicyRule } from "../../src/policy/rule.ts";
 import type { Tenants } from "../../src/policy/tenants.ts";
@@ -56,7 +56,7 @@ export class Town extends FakeRooms {
     return typeof named === "string" ? named : null;
   }
 
-  look(roomId: RoomId): RoomLook | null {
+  look(roomId: RoomId): RoomSummary | null {
     return this.places.get(roomId)?.isOpen === true ? PUBLIC : null;
   }
 
@@ -107,7 +107,7 @@ export class TownProgram {
     const random = seededRandom(7);
     const book = new RuleBook();
     book.replace("operator", rules);
-    const look = async (roomId: RoomId): Promise<RoomLook | null> => town.look(roomId);
+    const look = async (roomId: RoomId): Promise<RoomSummary | null> => town.look(roomId);
     this.program = new Program({ stores, rooms: town, clock, random, look, tenants, rules: book });
     const { program } = this;
     const loaded = new Signal();

@@ -1,9 +1,9 @@
 import { serverOf } from "../../model/ids.ts";
 import type { Tenant } from "../../model/tenant.ts";
-import type { Budgets, Payer } from "../../policy/budgets.ts";
+import type { Budgets, BudgetSubject } from "../../policy/budgets.ts";
 import { addresseeOf } from "../../policy/invites.ts";
 import { isDenied, isRoomAllowed } from "../../policy/checks.ts";
-import type { Standing } from "../../policy/rule.ts";
+import type { RuleMatch } from "../../policy/rule.ts";
 import type { OwnInvite } from "../../invites/contracts.ts";
 
 /** What is done with an invite of the pseudouser. */
@@ -52,30 +52,30 @@ export interface AnswerParts {
   readonly takesPart: boolean;
   readonly tenants: readonly Tenant[];
   /** What rules say of the room and of who invites. */
-  readonly standings: readonly Standing[];
+  readonly matches: readonly RuleMatch[];
   readonly budgets: Budgets<AnswerBudgetKind>;
 }
 
 /** Decides, and has the inviting server pay for what is done. An invite never leads to a join by itself. */
 export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): InviteAnswer {
-  const { setting, takesPart, tenants, standings, budgets } = parts;
+  const { setting, takesPart, tenants, matches, budgets } = parts;
   if (invite.isHeld) return { act: "wait", at: now + HELD_MS };
   const { roomId, inviter, at } = invite;
   const server = serverOf(inviter);
   const pay = (verb: "declined" | "waiting"): boolean => {
-    const payers: readonly Payer<AnswerBudgetKind>[] = [
+    const subjects: readonly BudgetSubject<AnswerBudgetKind>[] = [
       { kind: `${verb}-server`, name: server },
       { kind: `${verb}-all`, name: "" },
     ];
-    if (budgets.shortage(payers) !== null) return false;
-    budgets.spend(payers);
+    if (budgets.shortage(subjects) !== null) return false;
+    budgets.spend(subjects);
     return true;
   };
-  if (isDenied(standings)) {
+  if (isDenied(matches)) {
     if (setting === "keep") return { act: "leave" };
     return pay("declined") ? { act: "decline", reason: DENIED_REASON } : { act: "leave" };
   }
-  const isAwaited = isRoomAllowed(standings) || addresseeOf(invite.reason, roomId, tenants) !== null;
+  const isAwaited = isRoomAllowed(matches) || addresseeOf(invite.reason, roomId, tenants) !== null;
   // An invite from the future is from before the clock was set back.
   const patience = isAwaited ? AWAITED_MS : invite.isOfUpgrade ? UPGRADE_AWAITED_MS : takesPart ? TOGETHER_MS : 0;
   const until = Math.min(at, now) + patience;

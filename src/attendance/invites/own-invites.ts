@@ -6,7 +6,7 @@ import type { Logger } from "../../model/logger.ts";
 import { restUntil, workUntil } from "../../concurrency/worker.ts";
 import { Budgets } from "../../policy/budgets.ts";
 import type { Tenants } from "../../policy/tenants.ts";
-import type { Weighing } from "../../policy/inputs.ts";
+import type { PolicyInputs } from "../../policy/inputs.ts";
 import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
 import type { OwnInvite, OwnInviteStore } from "../../invites/contracts.ts";
 
@@ -27,7 +27,7 @@ export interface OwnInvitesParts {
   readonly keeper: Pick<Keeper, "decline">;
   readonly recorder: Pick<Recorder, "ownChanged">;
   readonly tenants: Pick<Tenants, "all">;
-  readonly weighing: Pick<Weighing, "ofInvite">;
+  readonly weighing: Pick<PolicyInputs, "ofInvite">;
   readonly setting: () => AnswerParts["setting"];
   readonly takesPart: boolean;
   readonly clock: Clock;
@@ -73,8 +73,8 @@ export class OwnInvites {
     const answered = [];
     for (const invite of due) {
       const { roomId, canonicalAlias, inviter } = invite;
-      const standings = await weighing.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
-      answered.push({ invite, answer: answerTo(invite, now, { ...known, standings }) });
+      const matches = await weighing.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
+      answered.push({ invite, answer: answerTo(invite, now, { ...known, matches }) });
     }
     await store.settle(
       answered.map(({ invite, answer }) => ({

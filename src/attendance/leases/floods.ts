@@ -6,7 +6,7 @@ import type { Logger } from "../../model/logger.ts";
 import { remember } from "../../concurrency/remember.ts";
 import type { Signal } from "../../concurrency/signal.ts";
 import type { FloodMeter } from "../../policy/flood.ts";
-import type { Weighing } from "../../policy/inputs.ts";
+import type { PolicyInputs } from "../../policy/inputs.ts";
 
 export interface FloodOutcome {
   /** Of whom the leases were that ended. */
@@ -26,7 +26,7 @@ export interface FloodStore {
 export interface FloodsParts {
   readonly meter: FloodMeter;
   readonly store: FloodStore;
-  readonly weighing: Pick<Weighing, "isExcepted">;
+  readonly weighing: Pick<PolicyInputs, "isExcepted">;
   /** Is fired when leases ended. */
   readonly ended: Signal;
   /** Told of leases that ended so. */

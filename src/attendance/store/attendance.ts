@@ -4,7 +4,7 @@ import type { Attendance, Phase } from "../attendance.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { Holder, LeaseEnd } from "../../model/lease.ts";
 import type { Membership } from "../../model/membership.ts";
-import { Rota, type Waiting } from "../../concurrency/fair-queue.ts";
+import { FairQueue, type Waiting } from "../../concurrency/fair-queue.ts";
 import type { AttendedRooms, HeldRooms, RoomCounts } from "../../policy/inputs.ts";
 import type { AuditStore } from "../../storage/audit.ts";
 import type { SqliteCoolDownStore } from "../../policy/store/cool-downs.ts";
@@ -22,7 +22,7 @@ interface AttendanceRow {
   leave_at: number | null;
   code: string | null;
   reason: string | null;
-  stirs: number;
+  revision: number;
 }
 
 interface ProgressRow {
@@ -60,7 +60,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   readonly #recover: Statement<{ now: number }>;
   readonly #due: Statement<[number, string, number], string>;
   readonly #hurried: Statement<[number, string, number], Waiting>;
-  readonly #rota = new Rota();
+  readonly #queue = new FairQueue();
   #turn = 0;
   readonly #nextDue: Statement<[string], number | null>;
   readonly #row: Statement<[number], AttendanceRow>;
@@ -116,12 +116,12 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       )
       .pluck();
     this.#row = db.prepare(
-      "SELECT phase, since, tries, next_at, retry_at, leave_at, code, reason, stirs FROM attendance WHERE room_nr = ?",
+      "SELECT phase, since, tries, next_at, retry_at, leave_at, code, reason, revision FROM attendance WHERE room_nr = ?",
     );
     this.#own = db.prepare("SELECT own_membership FROM rooms WHERE nr = ?");
     this.#save = db.prepare(
       "UPDATE attendance SET phase = ?, since = ?, tries = ?, next_at = ?, retry_at = ?, leave_at = ?, code = ?, reason = ?, " +
-        "hurry = hurry * ? WHERE room_nr = ? AND stirs = ?",
+        "hurry = hurry * ? WHERE room_nr = ? AND revision = ?",
     );
     this.#noteLeave = db.prepare(
       "UPDATE attendance SET leave_asked = 1 WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?)",
@@ -156,7 +156,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
   async due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly RoomId[]> {
     const running = JSON.stringify([...except]);
     const others = (most: number) => this.#due.all(now, running, most) as RoomId[];
-    const hurried = (most: number) => this.#rota.pick(this.#hurried.all(now, running, MOST_HURRIED), most);
+    const hurried = (most: number) => this.#queue.pick(this.#hurried.all(now, running, MOST_HURRIED), most);
     this.#turn = (this.#turn + 1) % TURN_OF_OTHERS;
     const [first, then] = this.#turn === 0 ? [others, hurried] : [hurried, others];
     const rooms = first(limit);
@@ -183,19 +183,19 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
         code: row.code,
         reason: row.reason,
       },
-      stirs: row.stirs,
+      revision: row.revision,
       ownMembership: (this.#own.get(nr)?.own_membership ?? null) as Membership | null,
       leases: this.#book.liveOf(nr).map((lease) => leaseOf(roomId, lease)),
       via: this.#rooms.via(nr),
     };
   }
 
-  async save(attendance: Attendance, stirs: number): Promise<boolean> {
+  async save(attendance: Attendance, revision: number): Promise<boolean> {
     const { roomId, phase, since, tries, nextAt, retryAt, leaveAt, code, reason } = attendance;
     const nr = this.#rooms.find(roomId);
     const isUnderWay = Number(phase === "joining" || phase === "leaving");
     return (
-      this.#save.run(phase, since, tries, nextAt, retryAt, leaveAt, code, reason, isUnderWay, nr, stirs).changes > 0
+      this.#save.run(phase, since, tries, nextAt, retryAt, leaveAt, code, reason, isUnderWay, nr, revision).changes > 0
     );
   }
 

@@ -93,11 +93,11 @@ export class LeaseBook {
     this.#putOut = db.prepare("DELETE FROM persona_rooms WHERE tenant = ? AND room_nr = ?");
     this.#wake = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at, hurry) VALUES (?, 'absent', ?, ?, ?) " +
-        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, stirs = stirs + 1, hurry = max(hurry, excluded.hurry)",
+        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, revision = revision + 1, hurry = max(hurry, excluded.hurry)",
     );
     this.#wakeKnown = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at) VALUES (?, 'absent', ?, NULL) " +
-        "ON CONFLICT (room_nr) DO UPDATE SET next_at = ?, stirs = stirs + 1",
+        "ON CONFLICT (room_nr) DO UPDATE SET next_at = ?, revision = revision + 1",
     );
     this.#mark = db.prepare(
       "UPDATE attendance SET phase = 'refused', code = @code, reason = @reason, since = @now, retry_at = NULL, tries = 0, " +

@@ -14,7 +14,7 @@ export class SqliteStandInStore implements StandInStore {
   readonly #add: Statement<[string, string, string, string | null, number]>;
   readonly #due: Statement<[number, number], Row>;
   readonly #nextDue: Statement<[], number | null>;
-  readonly #putOff: Statement<[number, number, string, string]>;
+  readonly #scheduleRetry: Statement<[number, number, string, string]>;
   readonly #remove: Statement<[string, string]>;
 
   constructor(db: Database) {
@@ -27,7 +27,7 @@ export class SqliteStandInStore implements StandInStore {
       "SELECT room_id, user_id, tenant, reason, tries FROM stand_ins WHERE look_at <= ? ORDER BY look_at LIMIT ?",
     );
     this.#nextDue = db.prepare<[], number | null>("SELECT min(look_at) FROM stand_ins").pluck();
-    this.#putOff = db.prepare("UPDATE stand_ins SET tries = ?, look_at = ? WHERE room_id = ? AND user_id = ?");
+    this.#scheduleRetry = db.prepare("UPDATE stand_ins SET tries = ?, look_at = ? WHERE room_id = ? AND user_id = ?");
     this.#remove = db.prepare("DELETE FROM stand_ins WHERE room_id = ? AND user_id = ?");
   }
 
@@ -49,8 +49,8 @@ export class SqliteStandInStore implements StandInStore {
     return this.#nextDue.get() ?? null;
   }
 
-  async putOff({ roomId, userId, tries }: StandIn, lookAt: number): Promise<void> {
-    this.#putOff.run(tries, lookAt, roomId, userId);
+  async scheduleRetry({ roomId, userId, tries }: StandIn, lookAt: number): Promise<void> {
+    this.#scheduleRetry.run(tries, lookAt, roomId, userId);
   }
 
   async remove(roomId: RoomId, userId: UserId): Promise<void> {

@@ -7,7 +7,7 @@ import type { Logger } from "../../model/logger.ts";
 import type { Room } from "../../model/room.ts";
 import { Signal } from "../../concurrency/signal.ts";
 import { restUntil, workUntil } from "../../concurrency/worker.ts";
-import { Budgets, type Payer } from "../../policy/budgets.ts";
+import { Budgets, type BudgetSubject } from "../../policy/budgets.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Followers } from "./followers.ts";
 import type { LeaseRefusals } from "../leases/refusals.ts";
@@ -227,13 +227,13 @@ export class Upgrades {
 
   /** Null where it is paid; else after how many milliseconds it can be. */
   #pay(from: RoomId, old: Room): number | null {
-    const payers: readonly Payer<keyof typeof LOOKS>[] = [
+    const subjects: readonly BudgetSubject<keyof typeof LOOKS>[] = [
       { kind: "looks-room", name: from },
       { kind: "looks-server", name: serverOfMaker(old) ?? "" },
       { kind: "looks-all", name: "" },
     ];
-    const shortage = this.#budgets.shortage(payers);
-    if (shortage === null) this.#budgets.spend(payers);
+    const shortage = this.#budgets.shortage(subjects);
+    if (shortage === null) this.#budgets.spend(subjects);
     return shortage === null ? null : shortage.retryAfter;
   }
 }

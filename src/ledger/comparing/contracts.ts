@@ -2,7 +2,7 @@ import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 
 /** What the homeserver says when asked, beside what it sends. Each call throws EmissaryError where it cannot be asked now. */
-export interface HomeserverWord {
+export interface HomeserverQueries {
   /** The rooms that the pseudouser is in. */
   joinedRooms(abort: AbortSignal): Promise<readonly RoomId[]>;
   /** The newest event of a room; null where it does not say. */

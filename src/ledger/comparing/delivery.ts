@@ -1,6 +1,6 @@
 import type { Clock } from "../../model/clock.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
-import type { HomeserverWord, ReconcileStore } from "./contracts.ts";
+import type { HomeserverQueries, ReconcileStore } from "./contracts.ts";
 
 /** Whether the homeserver delivers what happens. */
 export type Delivery =
@@ -19,7 +19,7 @@ const MOMENTS_MS = 5_000;
 const ROOMS = 5;
 
 export interface DeliveryParts {
-  readonly word: Pick<HomeserverWord, "newestEvent" | "ping">;
+  readonly queries: Pick<HomeserverQueries, "newestEvent" | "ping">;
   readonly store: Pick<ReconcileStore, "liveliest">;
   readonly clock: Clock;
   /** Whether an event has come to us; certain for those that came lately. */
@@ -33,7 +33,7 @@ export interface DeliveryParts {
  * homeserver call us, which makes it try again at once; if the next look finds the same, delivery is stalled.
  * Times are not compared: events carry the clock of the server that made them.
  */
-export class DeliveryWatch {
+export class StallDetector {
   readonly #parts: DeliveryParts;
   #delivery: Delivery = { state: "flowing" };
 
@@ -47,7 +47,7 @@ export class DeliveryWatch {
 
   /** One look. @throws EmissaryError where the homeserver cannot be asked; the verdict is then the one before. */
   async look(abort: AbortSignal): Promise<Delivery> {
-    const { word, clock, knows } = this.#parts;
+    const { queries, clock, knows } = this.#parts;
     const seenAt = clock.now();
     const unknown = await this.#unknownEvents(abort);
     if (unknown.length > 0) await clock.sleep(GRACE_MS, abort);
@@ -55,7 +55,7 @@ export class DeliveryWatch {
     if (unknown.every((eventId) => knows(eventId))) {
       this.#delivery = { state: "flowing" };
     } else {
-      const cause = await word.ping(abort);
+      const cause = await queries.ping(abort);
       const before = this.#delivery;
       this.#delivery =
         before.state === "flowing"
@@ -78,11 +78,11 @@ export class DeliveryWatch {
   }
 
   async #unknownEvents(abort: AbortSignal, except: RoomId | null = null): Promise<readonly EventId[]> {
-    const { word, store, knows } = this.#parts;
+    const { queries, store, knows } = this.#parts;
     const unknown: EventId[] = [];
     for (const roomId of await store.liveliest(ROOMS)) {
       if (roomId === except) continue;
-      const eventId = await word.newestEvent(roomId, abort);
+      const eventId = await queries.newestEvent(roomId, abort);
       if (eventId !== null && !knows(eventId)) unknown.push(eventId);
     }
     return unknown;

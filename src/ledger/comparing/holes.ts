@@ -36,7 +36,7 @@ export interface LinkPage {
 
 export interface HolesParts {
   readonly store: HoleStore;
-  readonly word: {
+  readonly queries: {
     /** Like `timeline`, but of what the events hang on. Reading back has the homeserver fetch what it lacks from other servers. */
     links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null>;
   };
@@ -129,7 +129,7 @@ export class Holes {
     let isBack = false;
     let from: string | null = null;
     for (let pages = 0; pages < PAGES; pages += 1) {
-      const page: LinkPage | null = await this.#parts.word.links(roomId, from, PAGE, abort);
+      const page: LinkPage | null = await this.#parts.queries.links(roomId, from, PAGE, abort);
       if (page === null) return null;
       const wasBack = isBack;
       for (const { id, previous } of page.links) {

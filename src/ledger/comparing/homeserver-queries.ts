@@ -2,7 +2,7 @@ import { isEventId, isRoomId, type EventId, type RoomId } from "../../model/ids.
 import { previousOf } from "../../model/event-links.ts";
 import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
 import { isJsonObject, parsedObject, shallow, stringAt, without, type JsonValue } from "../../model/json.ts";
-import type { HomeserverWord, TimelinePage } from "./contracts.ts";
+import type { HomeserverQueries, TimelinePage } from "./contracts.ts";
 import type { Link, LinkPage } from "./holes.ts";
 import { readWhole, type HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
@@ -26,7 +26,7 @@ function delivered(event: RoomEvent): RoomEvent {
 }
 
 /** What the homeserver says when asked, to hold against what it sent. */
-export class HomeserverAnswers implements HomeserverWord {
+export class HomeserverAnswers implements HomeserverQueries {
   readonly #client: HomeserverClient;
   readonly #registrationId: string;
 

@@ -2,7 +2,7 @@ import type { PseudouserMoves } from "../../attendance/contracts.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { Recorder } from "../recorder.ts";
-import type { HomeserverWord, ReconcileStore } from "./contracts.ts";
+import type { HomeserverQueries, ReconcileStore } from "./contracts.ts";
 
 export interface PresenceDifferences {
   /** Rooms that we are in and did not know of. */
@@ -12,7 +12,7 @@ export interface PresenceDifferences {
 }
 
 export interface PresenceParts {
-  readonly word: HomeserverWord;
+  readonly queries: HomeserverQueries;
   readonly store: ReconcileStore;
   readonly moves: Pick<PseudouserMoves, "ownMembership">;
   readonly recorder: Recorder;
@@ -25,9 +25,9 @@ export interface PresenceParts {
  * leave, is the keeper's as always.
  */
 export async function reconcilePresence(parts: PresenceParts, abort: AbortSignal): Promise<PresenceDifferences> {
-  const { word, store, moves, recorder, clock } = parts;
+  const { queries, store, moves, recorder, clock } = parts;
   const held = new Set(await store.attended());
-  const said = new Set(await word.joinedRooms(abort));
+  const said = new Set(await queries.joinedRooms(abort));
   // A join or leave that is under way just now changes between the two questions: only what differs twice is a difference.
   const heldAfter = new Set(await store.attended());
   const unknown = [...said].filter((roomId) => !held.has(roomId) && !heldAfter.has(roomId));

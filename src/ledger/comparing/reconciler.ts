@@ -4,7 +4,7 @@ import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../concurrency/signal.ts";
 import { workUntil } from "../../concurrency/worker.ts";
 import type { ReconcileStore } from "./contracts.ts";
-import type { Delivery, DeliveryWatch } from "./delivery.ts";
+import type { Delivery, StallDetector } from "./delivery.ts";
 import type { Holes } from "./holes.ts";
 import type { Timelines } from "./timelines.ts";
 import { reconcilePresence, type PresenceParts } from "./presence.ts";
@@ -28,7 +28,7 @@ const HOLES_EVERY_MS = 1_000;
 
 export interface ReconcilerParts extends PresenceParts {
   readonly store: ReconcileStore;
-  readonly watch: DeliveryWatch;
+  readonly watch: StallDetector;
   readonly timelines: Timelines;
   readonly holes: Holes;
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
     every(parts, abort, DELIVERY_EVERY_MS, DELIVERY_EVERY_MS, () => lookAtDelivery(parts, abort)),
     every(parts, abort, HOLES_EVERY_MS, HOLES_EVERY_MS, () => parts.holes.look(abort)),
     every(parts, abort, TIMELINE_GAP_MS, TIMELINE_GAP_MS, () => {
-      const before = Math.max(startedAt, parts.timelines.doubtedAt, clock.now() - TIMELINE_EVERY_MS);
+      const before = Math.max(startedAt, parts.timelines.gapAt, clock.now() - TIMELINE_EVERY_MS);
       return parts.timelines.next(before, abort);
     }),
     every(parts, abort, ROOM_GAP_MS, FIRST_ROOM_MS, async () => {
@@ -72,7 +72,7 @@ async function lookAtDelivery({ watch, timelines, store, log }: ReconcilerParts,
   const delivery = await watch.look(abort);
   for (const roomId of await store.liveliest(LIVELY)) if (!abort.aborted) await timelines.look(roomId, abort);
   if (delivery.state === before) return;
-  if (delivery.state === "flowing") timelines.doubt();
+  if (delivery.state === "flowing") timelines.noteGap();
   tell(delivery, log);
 }
 

@@ -6,8 +6,8 @@ import { EmissaryError } from "../../model/errors.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { HomeserverWord, TimelinePoint, TimelineStore } from "./contracts.ts";
-import type { DeliveryWatch } from "./delivery.ts";
+import type { HomeserverQueries, TimelinePoint, TimelineStore } from "./contracts.ts";
+import type { StallDetector } from "./delivery.ts";
 
 /** Events read back of one room, and bytes; what lies further back is not looked for. */
 const MOST = { events: 1_000, bytes: 16 * 1024 * 1024 } as const;
@@ -24,10 +24,10 @@ const ALL_MS = 60_000;
 const REMEMBERED = EVENT_MEMORY - 5_000;
 
 export interface TimelinesParts {
-  readonly word: Pick<HomeserverWord, "timeline" | "ping">;
+  readonly queries: Pick<HomeserverQueries, "timeline" | "ping">;
   readonly store: TimelineStore;
   readonly recorder: Pick<Recorder, "knows" | "recordLate" | "received">;
-  readonly watch: Pick<DeliveryWatch, "isBeyond">;
+  readonly watch: Pick<StallDetector, "isBeyond">;
   readonly clock: Clock;
   readonly log: Logger;
   /** Told how many events were made up for. */
@@ -43,7 +43,7 @@ export interface TimelinesParts {
 export class Timelines {
   readonly #parts: TimelinesParts;
   readonly #suspects = new Map<RoomId, Promise<void>>();
-  #doubtedAt = -Infinity;
+  #gapAt = -Infinity;
   readonly #mutex = new KeyedMutex();
 
   constructor(parts: TimelinesParts) {
@@ -51,14 +51,14 @@ export class Timelines {
   }
 
   /** All rooms are to be compared that were not since then. */
-  get doubtedAt(): number {
-    return this.#doubtedAt;
+  get gapAt(): number {
+    return this.#gapAt;
   }
 
   /** Something was lost, or delivery stood still: other rooms may lack something, too. */
-  doubt(): void {
+  noteGap(): void {
     const now = this.#parts.clock.now();
-    if (now - this.#doubtedAt >= ALL_MS) this.#doubtedAt = now;
+    if (now - this.#gapAt >= ALL_MS) this.#gapAt = now;
   }
 
   /** Looks at the room that was compared longest ago, if that was before `before`. */
@@ -132,14 +132,14 @@ export class Timelines {
     if (count === 0) return;
     log.warn("reconcile.events-late", { room: roomId, events: count });
     late(count);
-    this.doubt();
+    this.noteGap();
   }
 
   async #isEndLost(roomId: RoomId, order: readonly EventId[], received: number, abort: AbortSignal): Promise<boolean> {
-    const { word, recorder, watch, clock } = this.#parts;
+    const { queries, recorder, watch, clock } = this.#parts;
     const end = order.slice(order.findLastIndex((id) => recorder.knows(id)) + 1);
     if (end.length === 0) return false;
-    await word.ping(abort);
+    await queries.ping(abort);
     await clock.sleep(ASKED_MS, abort);
     if (abort.aborted || end.every((id) => recorder.knows(id))) return false;
     return recorder.received === received || (await watch.isBeyond(roomId, abort));
@@ -152,7 +152,7 @@ export class Timelines {
     let from: string | null = null;
     for (;;) {
       const limit = Math.min(most, from === null ? PAGE.first : PAGE.more);
-      const page = await this.#parts.word.timeline(roomId, from, limit, abort);
+      const page = await this.#parts.queries.timeline(roomId, from, limit, abort);
       if (page === null) break;
       for (const event of page.events) {
         if (event.event_id === upTo) return newestFirst.reverse();

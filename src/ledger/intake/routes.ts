@@ -71,7 +71,7 @@ export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void 
 async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId: string, body: Buffer): Promise<void> {
   const digest = hash("sha256", body, "base64url");
   if (recorder.isRepeated(txnId, digest)) {
-    observe({ repeated: true, fresh: 0, duplicates: 0, setAside: 0, doubted: 0, ephemeral: 0 });
+    observe({ repeated: true, fresh: 0, duplicates: 0, setAside: 0, gaps: 0, ephemeral: 0 });
     return;
   }
   const { events, setAside, ephemeral, passing, plain, withTexts } = parseTransaction(body);

@@ -41,11 +41,11 @@ interface Source {
   /** Rooms whose tombstone is another than the one that we held. */
   readonly replaced: Set<RoomId>;
   /** Rooms whose events did not follow on what we hold. */
-  readonly doubted: Set<RoomId>;
+  readonly gaps: Set<RoomId>;
 }
 
 /** A load that just ended is not begun again at once for an event that does not follow on: several such come together. */
-const DOUBT_DELAY_MS = 2_000;
+const GAP_DELAY_MS = 2_000;
 
 /**
  * The one place where ledger changes are written, and their followers told: that is the same whether events bring them or a load finds
@@ -120,7 +120,7 @@ export class ChangeWriter {
   apply(changes: readonly LedgerChange[], seq: number, now: number, isAnswer = false): readonly RoomId[] {
     const source = sourceOf({ seq, now, load: null, isAnswer });
     this.#write(changes, source);
-    return [...source.doubted];
+    return [...source.gaps];
   }
 
   /** Writes what a load found, but for what was set since it began. @returns how much was otherwise, or not there */
@@ -233,7 +233,7 @@ export class ChangeWriter {
     } else if (isThere(membership) !== isThere(before?.membership) && !isFirst(load)) {
       for (const follower of this.#followers) follower.people?.({ nr, roomId }, now);
     }
-    this.#doubt(roomId, room, before?.event_id, replaces, source);
+    this.#noteGap(roomId, room, before?.event_id, replaces, source);
     return true;
   }
 
@@ -250,7 +250,7 @@ export class ChangeWriter {
     if (!isNews) return false;
     source.heard.add(nr);
     if (field === "replacement") source.replaced.add(roomId);
-    this.#doubt(roomId, room, before?.event_id, replaces, source);
+    this.#noteGap(roomId, room, before?.event_id, replaces, source);
     return true;
   }
 
@@ -260,13 +260,13 @@ export class ChangeWriter {
    * While a load runs, what we do not hold may still be on its way, so only what differs counts; the load is then made again.
    * What a load itself finds is the homeserver's answer.
    */
-  #doubt(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, source: Source): void {
+  #noteGap(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, source: Source): void {
     if (source.load !== null || replaces === null || replaces === held) return;
     const loading = room.load === "wanted" && held !== undefined;
     if (room.load !== "loaded" && !loading) return;
     this.#seen.delete(roomId);
-    this.#stays.ask(room.nr, source.now + DOUBT_DELAY_MS);
-    source.doubted.add(roomId);
+    this.#stays.ask(room.nr, source.now + GAP_DELAY_MS);
+    source.gaps.add(roomId);
   }
 
   /** The room's row, made where there is none. Whoever changes one of these columns takes it out of `#seen`. */
@@ -282,8 +282,8 @@ export class ChangeWriter {
   }
 }
 
-function sourceOf(how: Omit<Source, "heard" | "replaced" | "doubted">): Source {
-  return { ...how, heard: new Set(), replaced: new Set(), doubted: new Set() };
+function sourceOf(how: Omit<Source, "heard" | "replaced" | "gaps">): Source {
+  return { ...how, heard: new Set(), replaced: new Set(), gaps: new Set() };
 }
 
 function isThere(membership: string | undefined): boolean {

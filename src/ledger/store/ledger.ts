@@ -235,9 +235,9 @@ export class LedgerStore implements Ledger, LedgerWriter {
     }
     for (const { fault, json } of setAside) this.#setAside.run(receivedAt, txnId, digest, fault, json);
     if (setAside.length > 0) this.#trimAside.run(SET_ASIDE_KEPT);
-    const doubted = this.#changes.apply(changes, firstSeq + eventIds.length - 1, receivedAt);
+    const gaps = this.#changes.apply(changes, firstSeq + eventIds.length - 1, receivedAt);
     if (transaction.reload !== undefined) this.#changes.reload(transaction.reload, receivedAt);
-    return { firstSeq, doubted };
+    return { firstSeq, gaps };
   }
 
   /** Whether no event recorded after `asOf` has set this member. */

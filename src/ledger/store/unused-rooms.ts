@@ -1,5 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { StrangerStore } from "../cleaning.ts";
+import type { UnusedRoomStore } from "../cleaning.ts";
 
 /** Rooms removed in one commit, and rows of members: no transaction of the homeserver is to wait long for its own. */
 const ROOMS = 200;
@@ -31,7 +31,7 @@ interface Bounds {
 }
 
 /** Removes rooms that nobody wants, with all that is known of them. */
-export class SqliteStrangerStore implements StrangerStore {
+export class SqliteUnusedRoomStore implements UnusedRoomStore {
   readonly #db: Database;
   readonly #count: Statement<[], number>;
   readonly #old: Statement<[Bounds], number>;

@@ -158,7 +158,7 @@ export class PeekView {
         else this.peek.set(roomId, whole);
       } catch (error) {
         if (!(error instanceof EmissaryError)) throw error;
-        this.putOff([roomId]);
+        this.scheduleRetry([roomId]);
       }
     }
   }
@@ -177,7 +177,7 @@ export class PeekView {
   }
 
   /** These are not told in this answer, but in the next one as if they were new. */
-  putOff(rooms: Iterable<RoomId>): void {
+  scheduleRetry(rooms: Iterable<RoomId>): void {
     for (const roomId of rooms) {
       this.#untell(roomId);
       this.#places.delete(roomId);

@@ -224,7 +224,7 @@ export class SlidingSync {
     for (const roomId of outline.rooms) {
       if (!subscriptions.has(roomId)) continue;
       // The homeserver's own word goes first: the user came in, or was in it once, and is told of that.
-      view.putOff([roomId]);
+      view.scheduleRetry([roomId]);
       const membership = await this.#parts.rooms.membership(
         token,
         roomId,

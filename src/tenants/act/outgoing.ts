@@ -7,7 +7,7 @@ import { isEventId } from "../../model/ids.ts";
 import { isDeeperThan, isJsonObject, only, type JsonObject, type JsonValue } from "../../model/json.ts";
 import { revisionOf } from "../../model/json-text.ts";
 import { MESSAGE_PROFILE } from "../../model/message-profile.ts";
-import { dress, type Costume } from "../../model/persona.ts";
+import { toWire, type Costume } from "../../model/persona.ts";
 import { POWER_LEVELS } from "../../model/power-levels.ts";
 
 /**
@@ -92,7 +92,7 @@ export function outgoing(way: Way, content: JsonObject, costume: Costume): Outgo
   refuseType(way, type);
   if (type === REDACTION) return redaction(way, content, costume);
   const isAll = type === POWER_LEVELS || way === "creation" || way === "first-state";
-  const sent = revisionOf(content, dress(content, costume), isAll ? "all" : JUDGED);
+  const sent = revisionOf(content, toWire(content, costume), isAll ? "all" : JUDGED);
   return { content: sent, targets: targetsIn(way, type, content) };
 }
 
@@ -123,7 +123,7 @@ function redaction(way: Way, content: JsonObject, costume: Costume): Outgoing {
     throw new EmissaryError("bad-request", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
   }
   const targets = way === "send" && typeof redacts === "string" ? [redactedTarget(redacts)] : [];
-  return { content: revisionOf(content, dress(only(content, ...kept), costume), "all"), targets };
+  return { content: revisionOf(content, toWire(only(content, ...kept), costume), "all"), targets };
 }
 
 /** What has to hold of an event that is to be redacted. */

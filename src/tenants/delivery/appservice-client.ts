@@ -3,7 +3,7 @@ import type { Clock } from "../../model/clock.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { Push, PushAnswer, Pusher } from "../../http/push.ts";
 import type { PingOutcome } from "../../policy/tenants.ts";
-import { judge, type Judgement } from "./judge.ts";
+import { outcomeOf, type Outcome } from "./outcome.ts";
 
 /** Somebody waits for a ping. */
 const PING_MS = 10_000;
@@ -11,7 +11,7 @@ const PING_MS = 10_000;
 const QUOTED_BYTES = 4_096;
 
 /** One tenant's server, as a homeserver calls it (spec, application service API). */
-export class Mailbox {
+export class AppserviceClient {
   readonly #pusher: Pick<Pusher, "push">;
   readonly #url: URL;
   readonly #hsToken: string;
@@ -27,9 +27,11 @@ export class Mailbox {
   }
 
   /** Gives a transaction, at the path that the tenant knows. */
-  async put(txnId: string, body: string, timeout: number, abort: AbortSignal): Promise<Judgement> {
-    const give = async (isOld: boolean): Promise<Judgement> =>
-      judge(await this.#call("PUT", `${isOld ? "" : "/_matrix/app/v1"}/transactions/${txnId}`, body, timeout, abort));
+  async put(txnId: string, body: string, timeout: number, abort: AbortSignal): Promise<Outcome> {
+    const give = async (isOld: boolean): Promise<Outcome> =>
+      outcomeOf(
+        await this.#call("PUT", `${isOld ? "" : "/_matrix/app/v1"}/transactions/${txnId}`, body, timeout, abort),
+      );
     const first = await give(this.#isOld);
     if (first.kind === "taken" || !first.isPath) return first;
     const second = await give(!this.#isOld);
@@ -65,7 +67,7 @@ export async function pingTenant(
   const begun = clock.now();
   let answer: PushAnswer;
   try {
-    answer = await new Mailbox(parts.pusher, { url, ca }, parts.hsToken).ping(body, abort);
+    answer = await new AppserviceClient(parts.pusher, { url, ca }, parts.hsToken).ping(body, abort);
   } catch (error) {
     answer = { heard: false, isTimeout: false, isBroken: false, why: sentenceOf(error) };
   }
@@ -75,12 +77,12 @@ export async function pingTenant(
   }
   const { status } = answer;
   if (status === 200) return { ok: true, ms: Math.max(0, clock.now() - begun) };
-  const judgement = judge(answer);
-  const isUnknown = judgement.kind === "not-taken" && judgement.isPath;
+  const outcome = outcomeOf(answer);
+  const isUnknown = outcome.kind === "not-taken" && outcome.isPath;
   const sentence = isUnknown
     ? `Something answers ${status} at ${url}: another program, or an appservice that does not know pings (MSC2659).`
-    : judgement.kind === "not-taken"
-      ? judgement.sentence
+    : outcome.kind === "not-taken"
+      ? outcome.sentence
       : `The tenant answers ${status}.`;
   return {
     ok: false,

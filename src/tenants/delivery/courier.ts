@@ -7,17 +7,17 @@ import type { Tenant } from "../../model/tenant.ts";
 import { Bell } from "./bell.ts";
 import type { CommitQueue } from "./commit-queue.ts";
 import type { DeliveryStore, Place } from "./contracts.ts";
-import type { Judgement } from "./judge.ts";
-import type { Mailbox } from "./appservice-client.ts";
-import type { Standing } from "./standing.ts";
+import type { Outcome } from "./outcome.ts";
+import type { AppserviceClient } from "./appservice-client.ts";
+import type { DeliveryState } from "./delivery-state.ts";
 import { LARGEST, PieceSize } from "./piece.ts";
 import { ephemeralBody, type Transaction } from "./transaction.ts";
 
 export interface CourierParts {
   /** The tenant as it is now; null once it is gone. */
   readonly tenant: () => Tenant | null;
-  readonly standing: Standing;
-  readonly mailbox: Pick<Mailbox, "put">;
+  readonly state: DeliveryState;
+  readonly appservice: Pick<AppserviceClient, "put">;
   readonly feed: Feed;
   readonly store: Pick<DeliveryStore, "place">;
   /** The name of this opening of the database. */
@@ -89,8 +89,8 @@ export class Courier {
 
   /** An ephemeral event for the tenant: given soon, or never. */
   offer(event: JsonObject): void {
-    const { standing, clock } = this.#parts;
-    if (standing.tries > 0 || clock.now() < this.#ephemeralFrom) {
+    const { state, clock } = this.#parts;
+    if (state.tries > 0 || clock.now() < this.#ephemeralFrom) {
       this.#dropped(1);
       return;
     }
@@ -128,7 +128,7 @@ export class Courier {
 
   /** Does the next thing, and says how long to wait then; whoever waits no longer holds what was sent. */
   async #step(): Promise<Wait> {
-    const { tenant: current, store, standing, feed } = this.#parts;
+    const { tenant: current, store, state, feed } = this.#parts;
     const tenant = current();
     if (tenant === null) return "for-news";
     if (this.#place === null) {
@@ -137,7 +137,7 @@ export class Courier {
     }
     const place = this.#place;
     if (place === null) throw new Error(`there is no cursor of the tenant ${tenant.id}`);
-    standing.cursor = place.cursor;
+    state.cursor = place.cursor;
     const limits = this.#size.limits(tenant.maxTransaction);
     const { events, upTo, isMore } =
       place.pendingTo === null
@@ -159,7 +159,7 @@ export class Courier {
       const next = { ...place, cursor: upTo };
       this.#parts.commits.idle({ tenant: tenant.id, ...next });
       this.#place = next;
-      standing.cursor = upTo;
+      state.cursor = upTo;
     }
     if (isMore) return 0;
     return this.#ephemeral.length > 0 && (await this.#deliverEphemeral()) ? 0 : "for-news";
@@ -186,55 +186,55 @@ export class Courier {
     events: FeedPiece["events"],
     { txnId, body, first }: Transaction,
   ): Promise<Wait> {
-    const { mailbox, standing, clock, count } = this.#parts;
+    const { appservice, state, clock, count } = this.#parts;
     const abort = this.#abort.signal;
-    standing.underWay = first;
-    const judgement = await mailbox.put(txnId, body, TIMEOUT_MS, abort);
-    if (judgement.kind === "not-taken") return abort.aborted ? 0 : this.#failed(judgement, events, body);
+    state.underWay = first;
+    const outcome = await appservice.put(txnId, body, TIMEOUT_MS, abort);
+    if (outcome.kind === "not-taken") return abort.aborted ? 0 : this.#failed(outcome, events, body);
     this.#size.taken();
     count("delivered", 1);
-    standing.succeeded(clock.now());
+    state.succeeded(clock.now());
     return this.#passed(tenant, place, pendingTo);
   }
 
   /** Nothing up to there has to be given any more. */
   #passed(tenant: Tenant, place: Place, pendingTo: number): Wait {
-    const { standing, commits } = this.#parts;
-    standing.underWay = null;
+    const { state, commits } = this.#parts;
+    state.underWay = null;
     const next = { ...place, cursor: pendingTo, pendingTo: null };
     this.#place = next;
-    standing.cursor = pendingTo;
+    state.cursor = pendingTo;
     commits.done({ tenant: tenant.id, ...next });
     return 0;
   }
 
-  #failed(judgement: Extract<Judgement, { kind: "not-taken" }>, events: FeedPiece["events"], body: string): number {
-    const { standing, clock, random, count } = this.#parts;
+  #failed(outcome: Extract<Outcome, { kind: "not-taken" }>, events: FeedPiece["events"], body: string): number {
+    const { state, clock, random, count } = this.#parts;
     const bytes = Buffer.byteLength(body);
-    const next = this.#size.failed(judgement, { events: events.length, bytes });
-    standing.tries += 1;
+    const next = this.#size.failed(outcome, { events: events.length, bytes });
+    state.tries += 1;
     count("failed", 1);
     this.#clear();
-    const wait = next === "smaller" ? SEARCH_PAUSE_MS : backoff(standing.tries, random, 1_000, LONGEST_PAUSE_MS);
-    standing.failed(judgement, clock.now(), wait);
+    const wait = next === "smaller" ? SEARCH_PAUSE_MS : backoff(state.tries, random, 1_000, LONGEST_PAUSE_MS);
+    state.failed(outcome, clock.now(), wait);
     const [one] = events;
     if (next === "stuck" && one !== undefined) {
       const { event_id: eventId, room_id: roomId, type } = one.event;
-      standing.stops({ seq: one.seq, eventId, roomId, type, bytes }, clock.now(), judgement.sentence);
+      state.stops({ seq: one.seq, eventId, roomId, type, bytes }, clock.now(), outcome.sentence);
     }
     return wait;
   }
 
   /** Gives what waits of ephemeral events, in a transaction of their own, once. True where the tenant took it. */
   async #deliverEphemeral(): Promise<boolean> {
-    const { mailbox, clock } = this.#parts;
+    const { appservice, clock } = this.#parts;
     const events = this.#ephemeral;
     this.#ephemeral = [];
     this.#ephemeralSent += 1;
     const txnId = `e.${this.#name}-${this.#ephemeralSent}`;
     const body = ephemeralBody(events);
-    const judgement = await mailbox.put(txnId, body, EPHEMERAL_TIMEOUT_MS, this.#abort.signal);
-    if (judgement.kind === "taken") return true;
+    const outcome = await appservice.put(txnId, body, EPHEMERAL_TIMEOUT_MS, this.#abort.signal);
+    if (outcome.kind === "taken") return true;
     this.#dropped(events.length);
     this.#clear();
     this.#ephemeralFrom = clock.now() + EPHEMERAL_PAUSE_MS;

@@ -15,8 +15,8 @@ import { CommitQueue } from "./commit-queue.ts";
 import type { DeliveryStore } from "./contracts.ts";
 import { Courier } from "./courier.ts";
 import { EPHEMERAL_AT_ONCE, forTenant } from "./ephemeral.ts";
-import { Mailbox, pingTenant } from "./appservice-client.ts";
-import { Standing } from "./standing.ts";
+import { AppserviceClient, pingTenant } from "./appservice-client.ts";
+import { DeliveryState } from "./delivery-state.ts";
 
 export type Outcome = "delivered" | "failed" | "ephemeral-dropped";
 
@@ -50,7 +50,7 @@ export class Couriers implements TenantPinger {
   readonly #parts: CouriersParts;
   readonly #commits: CommitQueue;
   readonly #working = new Map<TenantId, Working>();
-  readonly #standings = new Map<TenantId, Standing>();
+  readonly #states = new Map<TenantId, DeliveryState>();
   readonly #abort = new AbortController();
   /** Only one at a time changes who works. */
   readonly #mutex = new KeyedMutex();
@@ -92,18 +92,18 @@ export class Couriers implements TenantPinger {
   async report(tenant: Tenant): Promise<DeliveryReport | null> {
     if (tenant.url === null) return null;
     const { store } = this.#parts;
-    const standing = this.#standings.get(tenant.id);
-    const cursor = standing?.cursor ?? (await store.place(tenant.id))?.cursor;
+    const state = this.#states.get(tenant.id);
+    const cursor = state?.cursor ?? (await store.place(tenant.id))?.cursor;
     if (cursor === undefined) return null;
     const { events, oldestAt } = await store.lag(cursor);
-    const underWay = standing?.underWay ?? null;
+    const underWay = state?.underWay ?? null;
     return {
       lag: events,
       oldestAt: underWay === null ? oldestAt : (await store.lag(underWay - 1)).oldestAt,
-      lastSuccessAt: standing?.lastSuccessAt ?? null,
-      lastFailure: standing?.lastFailure ?? null,
-      isFailing: (standing?.tries ?? 0) > 0,
-      stuck: standing?.stuck ?? null,
+      lastSuccessAt: state?.lastSuccessAt ?? null,
+      lastFailure: state?.lastFailure ?? null,
+      isFailing: (state?.tries ?? 0) > 0,
+      stuck: state?.stuck ?? null,
     };
   }
 
@@ -114,8 +114,8 @@ export class Couriers implements TenantPinger {
       // What nothing was written of yet counts as delivered.
       await this.#commits.flush();
       const replayed = await this.#parts.store.replay(tenant.id, from, this.#parts.clock.now());
-      const standing = this.#standings.get(tenant.id);
-      if (standing !== undefined) standing.replayed();
+      const state = this.#states.get(tenant.id);
+      if (state !== undefined) state.replayed();
       if (!this.#abort.signal.aborted) await this.#adjust();
       return replayed;
     });
@@ -124,13 +124,13 @@ export class Couriers implements TenantPinger {
   /** Has the tenant never get the event that it is stuck at, and all that follows; null where that is another event, or none. */
   skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
     return this.#mutex.run(null, async () => {
-      const standing = this.#standings.get(tenant.id);
-      const stuck = standing?.stuck ?? null;
-      if (standing === undefined || stuck?.eventId !== eventId) return null;
+      const state = this.#states.get(tenant.id);
+      const stuck = state?.stuck ?? null;
+      if (state === undefined || stuck?.eventId !== eventId) return null;
       await this.#dismiss(tenant.id);
       await this.#commits.flush();
       const isSkipped = await this.#parts.store.skip(tenant.id, stuck, this.#parts.clock.now());
-      if (isSkipped) standing.skipped();
+      if (isSkipped) state.skipped();
       if (!this.#abort.signal.aborted) await this.#adjust();
       return isSkipped ? stuck : null;
     });
@@ -183,9 +183,9 @@ export class Couriers implements TenantPinger {
     for (const [id, { key }] of [...this.#working]) {
       if (wanted.get(id)?.key !== key) await this.#dismiss(id);
     }
-    for (const id of this.#standings.keys()) {
+    for (const id of this.#states.keys()) {
       if (tenants.byId(id) !== null) continue;
-      this.#standings.delete(id);
+      this.#states.delete(id);
       this.#parts.forget(id);
     }
     const idle = [...wanted].filter(([id]) => !this.#working.has(id));
@@ -205,12 +205,12 @@ export class Couriers implements TenantPinger {
   #engage(tenant: Tenant): Courier {
     const { id } = tenant;
     const { tenants, pusher, feed, store, opening, clock, random, log, count } = this.#parts;
-    const standing = this.#standings.get(id) ?? new Standing(id, log);
-    this.#standings.set(id, standing);
+    const state = this.#states.get(id) ?? new DeliveryState(id, log);
+    this.#states.set(id, state);
     const courier = new Courier({
       tenant: () => tenants.byId(id),
-      standing,
-      mailbox: new Mailbox(pusher, tenant, tenants.hsTokenOf(id)),
+      state,
+      appservice: new AppserviceClient(pusher, tenant, tenants.hsTokenOf(id)),
       feed,
       store,
       opening,

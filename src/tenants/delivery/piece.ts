@@ -1,6 +1,6 @@
 import type { FeedLimits, FeedPiece } from "../feed/feed.ts";
 import type { Place } from "./contracts.ts";
-import type { Judgement } from "./judge.ts";
+import type { Outcome } from "./outcome.ts";
 import { transactionOf, type Transaction } from "./transaction.ts";
 
 /** A transaction has at most so many events, and about so many bytes. */
@@ -12,7 +12,7 @@ export const LARGEST = { events: 100, bytes: 4 * 1024 * 1024 } as const;
 const FAILURES = { refused: 3, unclear: 10 } as const;
 
 type Events = FeedPiece["events"];
-type Failure = Extract<Judgement, { kind: "not-taken" }>;
+type Failure = Extract<Outcome, { kind: "not-taken" }>;
 
 /** What to do after a failure: `smaller` sends fewer of the events, `again` the same ones, `stuck` too: one event stops all. */
 export type Next = "smaller" | "again" | "stuck";

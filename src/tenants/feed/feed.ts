@@ -5,7 +5,7 @@ import { isStateEvent, type RoomEvent } from "../../model/event.ts";
 import { isUserId, type RoomId, type TenantId, type UserId } from "../../model/ids.ts";
 import { revisionOf } from "../../model/json-text.ts";
 import { shallow, stringAt, written } from "../../model/json.ts";
-import { isAttendance, ownAmong, undress, type Viewer } from "../../model/persona.ts";
+import { isAttendance, ownAmong, fromWire, type Viewer } from "../../model/persona.ts";
 import { answeredIn } from "../../model/references.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { addresseeOf } from "../../policy/invites.ts";
@@ -137,12 +137,12 @@ export class JournalFeed implements Feed {
     const invited = invitedBy(event);
     // A user of a tenant's that invites the pseudouser lets it in, and invites nobody (attendance/stand-ins.ts).
     if (invited === own && !tenants.isTenants(event.sender) && this.#isAddressed(tenant, event)) {
-      return revisionOf(event, { ...undress(event, viewer), state_key: tenant.sender });
+      return revisionOf(event, { ...fromWire(event, viewer), state_key: tenant.sender });
     }
     const isCovered = spans?.some((span) => span.after < seq && seq <= (span.upTo ?? seq)) ?? false;
     const concerns = isCovered || (invited !== null && tenants.isPersona(tenant, invited));
     if (!concerns) return null;
-    return isAttendance(event, viewer) ? null : undress(event, viewer);
+    return isAttendance(event, viewer) ? null : fromWire(event, viewer);
   }
 
   #isAddressed(tenant: Tenant, { room_id, content }: RoomEvent): boolean {

@@ -2,7 +2,7 @@ import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { revisionOf } from "../../model/json-text.ts";
 import { written, type JsonObject } from "../../model/json.ts";
-import { isAttendance, undress } from "../../model/persona.ts";
+import { isAttendance, fromWire } from "../../model/persona.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { personaMember } from "../act/users/persona-member.ts";
 import { clientEvent, inviteState } from "./client-event.ts";
@@ -158,7 +158,7 @@ async function membersFor(
     roomId,
     senders.filter((user) => !known.has(user)),
   );
-  const shown = others.filter((event) => !isAttendance(event, viewer)).map((event) => undress(event, viewer));
+  const shown = others.filter((event) => !isAttendance(event, viewer)).map((event) => fromWire(event, viewer));
   return [...mine, ...shown].filter(filter.hasState);
 }
 

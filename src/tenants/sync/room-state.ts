@@ -1,7 +1,7 @@
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { isAttendance, undress, type PersonaInRoom } from "../../model/persona.ts";
+import { isAttendance, fromWire, type PersonaInRoom } from "../../model/persona.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { JsonObject } from "../../model/json.ts";
 import type { RoomStates } from "../../attendance/contracts.ts";
@@ -64,7 +64,7 @@ export async function* wholeState(
         const isMember = event.type === "m.room.member";
         const isHidden = isMember && (heads.hides(event.state_key) || isAttendance(event, viewer));
         if (isHidden || (isMember && !isMeant(event.state_key))) continue;
-        const seen = undress(event, viewer);
+        const seen = fromWire(event, viewer);
         if (filter.hasState(seen)) events.push(seen);
       }
       yield { events, summary: null };

@@ -5,7 +5,7 @@ import {
   decide,
   refused,
   repairFor,
-  standingOf,
+  statusOf,
   type AliasDecision,
   type AliasQuestion,
 } from "../../../src/aliases/decide.ts";
@@ -198,7 +198,7 @@ describe("how an alias stands", () => {
       "refused join-rule 1",
     ],
   ])("%s", (_what, alias, wanted) => {
-    const { state, code, since } = standingOf(alias);
+    const { state, code, since } = statusOf(alias);
     expect(`${state} ${String(code)} ${since}`).toBe(wanted);
   });
 });
@@ -238,9 +238,9 @@ describe("what can be done about an alias", () => {
     ["denied", line({ known: known({ state: "refused", code: "denied" }) }), null, /policy explain/],
     ["unknown", line({ known: known({ state: "unknown", code: "not-visible" }) }), null, /looked at again/],
   ])("%s", (_what, alias, repair, advice) => {
-    const standing = standingOf(alias);
-    expect(repairFor(alias, standing)).toEqual(repair);
-    const words = adviceFor(alias, standing);
+    const status = statusOf(alias);
+    expect(repairFor(alias, status)).toEqual(repair);
+    const words = adviceFor(alias, status);
     if (advice === null) expect(words).toBeNull();
     else expect(words).toMatch(advice);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MAX_QUEUED, MentionQueue, REST_MS } from "../../../src/aliases/mention-queue.ts";
 import { mentionIn } from "../../../src/aliases/mentions.ts";
-import { AT_ONCE, Patience } from "../../../src/concurrency/retrying-throttle.ts";
+import { AT_ONCE, RetryingThrottle } from "../../../src/concurrency/retrying-throttle.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
 import type { RoomAlias, ServerName } from "../../../src/model/ids.ts";
@@ -82,8 +82,8 @@ describe("aliases that wait to be looked at", () => {
 describe("questions to the homeserver", () => {
   test("are no more than four at once", async () => {
     const clock = new ManualClock();
-    const patience = new Patience(clock, seededRandom(1), new AbortController().signal);
-    const pace = patience.pace(1_000);
+    const throttle = new RetryingThrottle(clock, seededRandom(1), new AbortController().signal);
+    const rate = throttle.atMost(1_000);
     const waiting: (() => void)[] = [];
     let most = 0;
     let under = 0;
@@ -93,7 +93,7 @@ describe("questions to the homeserver", () => {
       await new Promise<void>((resolve) => waiting.push(resolve));
       under -= 1;
     };
-    const clockwork = Array.from({ length: 10 }, () => patience.ask(pace, question));
+    const clockwork = Array.from({ length: 10 }, () => throttle.ask(rate, question));
     for (let done = 0; done < 10;) {
       await clock.advance(10);
       const next = waiting.shift();
@@ -107,9 +107,9 @@ describe("questions to the homeserver", () => {
 
   test("are asked again where it cannot tell now, and then given up", async () => {
     const clock = new ManualClock();
-    const patience = new Patience(clock, seededRandom(1), new AbortController().signal);
+    const throttle = new RetryingThrottle(clock, seededRandom(1), new AbortController().signal);
     let asked = 0;
-    const answer = patience.ask(patience.pace(1_000), async () => {
+    const answer = throttle.ask(throttle.atMost(1_000), async () => {
       asked += 1;
       throw new EmissaryError("homeserver-unreachable", "It is away.");
     });
@@ -120,9 +120,9 @@ describe("questions to the homeserver", () => {
   });
 
   test("are not asked again where it has said no", async () => {
-    const patience = new Patience(new ManualClock(), seededRandom(1), new AbortController().signal);
+    const throttle = new RetryingThrottle(new ManualClock(), seededRandom(1), new AbortController().signal);
     let asked = 0;
-    const answer = patience.ask(patience.pace(1_000), async () => {
+    const answer = throttle.ask(throttle.atMost(1_000), async () => {
       asked += 1;
       throw new EmissaryError("refused-by-homeserver", "No.");
     });

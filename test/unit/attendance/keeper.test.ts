@@ -658,11 +658,11 @@ test("a database that takes nothing does not make the keeper run in circles", as
   onTestFinished(() => storage.close());
   let tries = 0;
   let isFull = false;
-  const save: AttendanceStore["save"] = async (attendance, stirs) => {
+  const save: AttendanceStore["save"] = async (attendance, revision) => {
     tries += 1;
     // The bound is the test's own way out.
     if (isFull && tries < 1_000) throw new Error("the disk is full");
-    return storage.attendance.save(attendance, stirs);
+    return storage.attendance.save(attendance, revision);
   };
   const here = await scene({ stores: withMethods(storage, { attendance: withMethods(storage.attendance, { save }) }) });
   isFull = true;

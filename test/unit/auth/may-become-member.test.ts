@@ -1,10 +1,5 @@
 import { describe, expect, it, test } from "vitest";
-import {
-  mayBecomeMember,
-  ROOM_VERSION,
-  VOUCHED_FOR_BY,
-  type AuthQuestion,
-} from "../../../src/auth/auth.ts";
+import { mayBecomeMember, ROOM_VERSION, VOUCHED_FOR_BY, type AuthQuestion } from "../../../src/auth/auth.ts";
 
 const CREATOR = "@creator:home.example";
 const create = (content: object = {}) => ({ sender: CREATOR, content: { room_version: ROOM_VERSION, ...content } });

@@ -1,11 +1,6 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it, test } from "vitest";
-import {
-  authTypesFor,
-  mayBecomeMember,
-  readableByNonMembers,
-  redactedContent,
-} from "../../../src/auth/auth.ts";
+import { authTypesFor, mayBecomeMember, readableByNonMembers, redactedContent } from "../../../src/auth/auth.ts";
 import {
   AUTH_FILES,
   authTypesVectors,

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { BATCH, cutOf, type JournalRow, type JournalState, type RetentionLimits } from "../../../src/ledger/cut.ts";
 import { oldHistory } from "../../../src/ledger/cleaning.ts";
-import { laggardsOf, type Reader } from "../../../src/ledger/lagging-consumers.ts";
+import { laggingConsumersOf, type Reader } from "../../../src/ledger/lagging-consumers.ts";
 import { HistoryLimiter, type HistoryStore } from "../../../src/ledger/retention.ts";
 import type { LogFields, Logger } from "../../../src/model/logger.ts";
 import { workUntil } from "../../../src/concurrency/worker.ts";
@@ -86,8 +86,12 @@ describe("where the journal is cut", () => {
 });
 
 describe("who keeps more of the journal than its limits would", () => {
-  /** The laggards among readers that have read so far; rows come as in `journal`. */
-  function laggards(rows: readonly JournalRow[], cursors: readonly number[], state: Partial<JournalState> = {}) {
+  /** The laggingConsumers among readers that have read so far; rows come as in `journal`. */
+  function laggingConsumers(
+    rows: readonly JournalRow[],
+    cursors: readonly number[],
+    state: Partial<JournalState> = {},
+  ) {
     const readers = cursors.map((seq): Reader => ({
       consumer: `c${seq}`,
       seq,
@@ -95,32 +99,34 @@ describe("who keeps more of the journal than its limits would", () => {
       unreadRowEnd: seq + 1,
     }));
     const lowestCursor = Math.min(...cursors);
-    return laggardsOf(readers, rows, stateOf(rows, { lowestCursor, ...state }), LIMITS);
+    return laggingConsumersOf(readers, rows, stateOf(rows, { lowestCursor, ...state }), LIMITS);
   }
-  const names = (of: ReturnType<typeof laggards>): string[] => of.map(({ consumer }) => consumer);
+  const names = (of: ReturnType<typeof laggingConsumers>): string[] => of.map(({ consumer }) => consumer);
 
   test("nobody, while the journal is young and small", () => {
-    expect(laggards(journal(10), [0, 5])).toEqual([]);
+    expect(laggingConsumers(journal(10), [0, 5])).toEqual([]);
   });
 
   test("everybody whose next event is too old, with how far behind it is", () => {
-    expect(laggards(journal(10), [1, 3, 4], { now: START + 1_004 })).toEqual([
+    expect(laggingConsumers(journal(10), [1, 3, 4], { now: START + 1_004 })).toEqual([
       { consumer: "c1", seq: 1, behind: 9, since: START + 1 },
       { consumer: "c3", seq: 3, behind: 7, since: START + 3 },
     ]);
     const many = journal(10_000);
-    expect(names(laggards(many, [0, 9_000, 9_500], { now: START + 10_001 }))).toEqual(["c0", "c9000"]);
+    expect(names(laggingConsumers(many, [0, 9_000, 9_500], { now: START + 10_001 }))).toEqual(["c0", "c9000"]);
   });
 
   test("who is in the way of the journal's size", () => {
-    expect(names(laggards(journal(14), [0, 3, 4, 14]))).toEqual(["c0", "c3"]);
+    expect(names(laggingConsumers(journal(14), [0, 3, 4, 14]))).toEqual(["c0", "c3"]);
   });
 
   test("nobody for what stays in any case, since the recorder needs it", () => {
-    expect(names(laggards(journal(10), [6, 7, 8], { now: START + 1e12 }))).toEqual(["c6"]);
+    expect(names(laggingConsumers(journal(10), [6, 7, 8], { now: START + 1e12 }))).toEqual(["c6"]);
     const large = [{ firstSeq: 1, events: 10, receivedAt: START, bytes: 100 }, ...journal(2, 11)];
     const reader = { consumer: "c", seq: 2, unreadAt: START, unreadRowEnd: 10 };
-    expect(laggardsOf([reader], large, stateOf(large, { now: START + 1e12, lowestCursor: 2 }), LIMITS)).toEqual([]);
+    expect(laggingConsumersOf([reader], large, stateOf(large, { now: START + 1e12, lowestCursor: 2 }), LIMITS)).toEqual(
+      [],
+    );
   });
 });
 
@@ -189,7 +195,7 @@ describe("limiting what grows", () => {
     const { clock, limiter, told } = limiting(rows, cursors);
     await clock.advance(10 * 60_000);
     expect(rows[0]?.firstSeq).toBe(2);
-    expect(limiter.laggards.map(({ consumer }) => consumer)).toEqual(["slow", "slower"]);
+    expect(limiter.laggingConsumers.map(({ consumer }) => consumer)).toEqual(["slow", "slower"]);
     expect(told).toEqual([
       ["retention.held", expect.objectContaining({ consumer: "slow", events_behind: 18, unread_since: START + 2 })],
       ["retention.held", expect.objectContaining({ consumer: "slower", events_behind: 19, unread_since: START + 1 })],
@@ -201,7 +207,7 @@ describe("limiting what grows", () => {
     cursors.clear();
     await clock.advance(10 * 60_000);
     expect(told.slice(1)).toEqual([["retention.released", { consumer: "slow" }]]);
-    expect(limiter.laggards).toEqual([]);
+    expect(limiter.laggingConsumers).toEqual([]);
   });
 
   test("a round that fails is made again", async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
-import { isAttendance, undressJson } from "../../../src/model/persona.ts";
+import { isAttendance, jsonFromWire } from "../../../src/model/persona.ts";
 import { OWN } from "../../support/events.ts";
 import { tenant, viewer } from "../../support/tenants.ts";
 
@@ -38,9 +38,9 @@ describe("a membership", () => {
   });
 
   test("that puts the pseudouser out is the tenant's sender's; one that a tenant sets is its user's", () => {
-    expect(undressJson(member(ALICE, OWN, "ban"), EYES)["state_key"]).toBe(IRC.sender);
+    expect(jsonFromWire(member(ALICE, OWN, "ban"), EYES)["state_key"]).toBe(IRC.sender);
     const content = { ...MARK, "org.matrix.msc1777.persona": GHOST, reason: "spam" };
-    expect(undressJson(member(OWN, ALICE, "ban", content), EYES)).toEqual(
+    expect(jsonFromWire(member(OWN, ALICE, "ban", content), EYES)).toEqual(
       member(GHOST, ALICE, "ban", { reason: "spam" }),
     );
   });

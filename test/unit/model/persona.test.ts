@@ -5,7 +5,7 @@ import type { RoomEvent } from "../../../src/model/event.ts";
 import type { TenantId, UserId } from "../../../src/model/ids.ts";
 import { isJsonObject, stringAt, without, type JsonObject, type JsonValue } from "../../../src/model/json.ts";
 import { MESSAGE_PROFILE } from "../../../src/model/message-profile.ts";
-import { dress, undress, type Costume, type Profile } from "../../../src/model/persona.ts";
+import { toWire, fromWire, type Costume, type Profile } from "../../../src/model/persona.ts";
 import { ALICE, message, OWN } from "../../support/events.ts";
 import { tenant, viewer } from "../../support/tenants.ts";
 
@@ -27,15 +27,15 @@ function sent(content: JsonObject, more: Partial<RoomEvent> = {}): RoomEvent {
   return { ...message({ id: "sent", sender: OWN }), content, ...more };
 }
 
-const asTelegram = (event: RoomEvent): RoomEvent => undress(event, viewer(TELEGRAM));
-const asIrc = (event: RoomEvent): RoomEvent => undress(event, viewer(IRC));
+const asTelegram = (event: RoomEvent): RoomEvent => fromWire(event, viewer(TELEGRAM));
+const asIrc = (event: RoomEvent): RoomEvent => fromWire(event, viewer(IRC));
 
 const TEXT: JsonObject = { msgtype: "m.text", body: "meow" };
 const HTML: JsonObject = { ...TEXT, format: "org.matrix.custom.html", formatted_body: "<p>meow</p>" };
 
 describe("what a persona sends", () => {
   test("shows its name and avatar, and bears the marks of whose it is", () => {
-    expect(dress(HTML, costume())).toEqual({
+    expect(toWire(HTML, costume())).toEqual({
       msgtype: "m.text",
       body: "Cat: meow",
       format: "org.matrix.custom.html",
@@ -53,13 +53,13 @@ describe("what a persona sends", () => {
   });
 
   test("is the tenant's and the persona's, for whoever knows the pseudouser", () => {
-    expect(ownerOf(sent(dress(TEXT, costume())), OWN)).toEqual({ tenant: "telegram", persona: CAT });
-    expect(ownerOf(sent(dress(TEXT, costume()), { sender: ALICE }), OWN)).toBeNull();
+    expect(ownerOf(sent(toWire(TEXT, costume())), OWN)).toEqual({ tenant: "telegram", persona: CAT });
+    expect(ownerOf(sent(toWire(TEXT, costume()), { sender: ALICE }), OWN)).toBeNull();
   });
 
   test("has the name before its text only where the operator wants that", () => {
-    const dressed = dress(HTML, costume({ fallback: false }));
-    expect(dressed).toMatchObject({ ...HTML, [MESSAGE_PROFILE]: { displayname: "Cat", has_fallback: false } });
+    const wire = toWire(HTML, costume({ fallback: false }));
+    expect(wire).toMatchObject({ ...HTML, [MESSAGE_PROFILE]: { displayname: "Cat", has_fallback: false } });
   });
 
   test.each<[string, JsonObject, boolean]>([
@@ -75,9 +75,9 @@ describe("what a persona sends", () => {
     ["a place", { msgtype: "m.location", body: "here", geo_uri: "geo:1,2", filename: "x" }, false],
     ["something new", { msgtype: "org.example.new", body: "x" }, false],
   ])("%s has the name before it: %#", (_what, content, isPrefixed) => {
-    const dressed = dress(content, costume());
-    expect(dressed["body"]).toEqual(isPrefixed ? `Cat: ${stringAt(content, "body")}` : content["body"]);
-    expect(dressed[MESSAGE_PROFILE]).toMatchObject({ id: CAT, has_fallback: isPrefixed });
+    const wire = toWire(content, costume());
+    expect(wire["body"]).toEqual(isPrefixed ? `Cat: ${stringAt(content, "body")}` : content["body"]);
+    expect(wire[MESSAGE_PROFILE]).toMatchObject({ id: CAT, has_fallback: isPrefixed });
   });
 
   test.each<[string, string, JsonObject, boolean]>([
@@ -88,14 +88,14 @@ describe("what a persona sends", () => {
     ["state", "com.example.state", { msgtype: "m.text", body: "x" }, false],
     ["a message of no kind", "m.room.message", { body: "x" }, false],
   ])("%s shows a profile: %s", (_what, type, content, isShown) => {
-    const dressed = dress(content, costume({ type }));
-    expect(Object.hasOwn(dressed, MESSAGE_PROFILE)).toBe(isShown);
-    expect(dressed).toMatchObject({ ...content, [ON_BEHALF_OF]: "telegram", [AS_PERSONA]: CAT });
+    const wire = toWire(content, costume({ type }));
+    expect(Object.hasOwn(wire, MESSAGE_PROFILE)).toBe(isShown);
+    expect(wire).toMatchObject({ ...content, [ON_BEHALF_OF]: "telegram", [AS_PERSONA]: CAT });
   });
 
   test("shows in its edits, too, in the text that takes the old one's place", () => {
     const edit = { ...TEXT, body: "* purr", "m.new_content": { ...HTML }, "m.relates_to": { rel_type: "m.replace" } };
-    expect(dress(edit, costume())).toMatchObject({
+    expect(toWire(edit, costume())).toMatchObject({
       body: "Cat: * purr",
       "m.new_content": {
         body: "Cat: meow",
@@ -116,8 +116,8 @@ describe("what a persona sends", () => {
     ["300 letters", "x".repeat(300), "x".repeat(255)],
     ["100 cats of four bytes", "🐈".repeat(100), "🐈".repeat(63)],
   ])("with %s shows a name that MSC4144 allows", (_what, displayname, shown) => {
-    const dressed = dress(TEXT, costume({ profile: { displayname, avatarUrl: null } }));
-    expect(dressed).toMatchObject({
+    const wire = toWire(TEXT, costume({ profile: { displayname, avatarUrl: null } }));
+    expect(wire).toMatchObject({
       body: `${shown}: meow`,
       [MESSAGE_PROFILE]: { displayname: shown, avatar_url: "" },
     });
@@ -125,19 +125,19 @@ describe("what a persona sends", () => {
 
   test("with a name full of HTML shows that name and brings no HTML along", () => {
     const profile = { displayname: `<b>"Tom" & 'Jerry'</b>`, avatarUrl: null };
-    const dressed = dress(HTML, costume({ profile }));
-    expect(dressed["body"]).toBe(`<b>"Tom" & 'Jerry'</b>: meow`);
-    expect(dressed["formatted_body"]).toBe(
+    const wire = toWire(HTML, costume({ profile }));
+    expect(wire["body"]).toBe(`<b>"Tom" & 'Jerry'</b>: meow`);
+    expect(wire["formatted_body"]).toBe(
       "<strong data-mx-profile-fallback>&lt;b&gt;&quot;Tom&quot; &amp; &#39;Jerry&#39;&lt;/b&gt;: </strong><p>meow</p>",
     );
-    expect(asTelegram(sent(dressed)).content).toEqual(HTML);
+    expect(asTelegram(sent(wire)).content).toEqual(HTML);
   });
 });
 
 test("what the tenant's own sender sends bears the tenant's mark alone", () => {
-  const dressed = dress(TEXT, costume({ user: TELEGRAM.sender, isSender: true }));
-  expect(dressed).toEqual({ ...TEXT, [ON_BEHALF_OF]: "telegram" });
-  expect(asTelegram(sent(dressed))).toMatchObject({ sender: TELEGRAM.sender, content: TEXT });
+  const wire = toWire(TEXT, costume({ user: TELEGRAM.sender, isSender: true }));
+  expect(wire).toEqual({ ...TEXT, [ON_BEHALF_OF]: "telegram" });
+  expect(asTelegram(sent(wire))).toMatchObject({ sender: TELEGRAM.sender, content: TEXT });
 });
 
 describe("a content that holds our keys already", () => {
@@ -147,7 +147,7 @@ describe("a content that holds our keys already", () => {
     ["marks that are no marks", { ...TEXT, [ON_BEHALF_OF]: ["irc"], [AS_PERSONA]: { a: 1 } }],
   ])("%s: goes out as the sending tenant's", (_what, content) => {
     for (const isSender of [true, false]) {
-      const event = sent(dress({ ...content, "m.new_content": content }, costume({ isSender })));
+      const event = sent(toWire({ ...content, "m.new_content": content }, costume({ isSender })));
       expect(ownerOf(event, OWN)).toEqual({ tenant: "telegram", persona: isSender ? null : CAT });
       expect(ownerOf({ ...event, content: event.content["m.new_content"] as JsonObject }, OWN)).toEqual({
         tenant: "telegram",
@@ -164,14 +164,14 @@ describe("a content that holds our keys already", () => {
     ["the profile of the day when MSC4144 is accepted", { "m.per_message_profile": { id: CAT } }],
   ])("%s stays as it is", (_what, own) => {
     const content = { msgtype: "m.text", body: "Cat: meow", ...own };
-    const dressed = dress(content, costume());
-    expect(dressed).toMatchObject(content);
-    expect(asTelegram(sent(dressed)).content).toEqual(content);
+    const wire = toWire(content, costume());
+    expect(wire).toMatchObject(content);
+    expect(asTelegram(sent(wire)).content).toEqual(content);
   });
 
   test("a profile of its own that says it is ours does not come off", () => {
     const forged = { id: CAT, displayname: "Cat", has_fallback: true, [ON_BEHALF_OF]: "telegram" };
-    const event = asTelegram(sent(dress({ ...TEXT, body: "Cat: meow", [MESSAGE_PROFILE]: forged }, costume())));
+    const event = asTelegram(sent(toWire({ ...TEXT, body: "Cat: meow", [MESSAGE_PROFILE]: forged }, costume())));
     expect(event.content).toEqual({
       ...TEXT,
       body: "Cat: meow",
@@ -181,7 +181,7 @@ describe("a content that holds our keys already", () => {
 });
 
 describe("what a tenant gets back", () => {
-  const event = sent(dress(HTML, costume()));
+  const event = sent(toWire(HTML, costume()));
 
   test("of its own is what it sent, by whom it sent it", () => {
     expect(asTelegram(event)).toEqual({ ...event, sender: CAT, content: HTML });
@@ -198,8 +198,8 @@ describe("what a tenant gets back", () => {
   });
 
   test("keeps within the event what is somebody else's, and loses what is ours", () => {
-    const edit = sent(dress({ ...TEXT, "m.new_content": TEXT }, costume()));
-    const redaction = sent(dress({ redacts: "$sent" }, costume({ type: "m.room.redaction", isSender: true })));
+    const edit = sent(toWire({ ...TEXT, "m.new_content": TEXT }, costume()));
+    const redaction = sent(toWire({ redacts: "$sent" }, costume({ type: "m.room.redaction", isSender: true })));
     const by = (inner: RoomEvent): RoomEvent => ({
       ...message({ id: "root" }),
       unsigned: {
@@ -225,7 +225,7 @@ describe("what a tenant gets back", () => {
   });
 
   test("tells what stood in the state before as it was set, where the pseudouser set it", () => {
-    const before = dress({ topic: "cats" }, costume({ type: "com.example.topic", isSender: true }));
+    const before = toWire({ topic: "cats" }, costume({ type: "com.example.topic", isSender: true }));
     const next = (prev_sender: string): RoomEvent => ({
       ...message({ id: "next" }),
       state_key: "",
@@ -321,7 +321,7 @@ describe("whatever a tenant sends", () => {
   test("comes back to it as it was, but for marks, and is nobody else's", { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(anyContent, anyCostume, (content, worn) => {
-        const event = sent(dress(content, worn));
+        const event = sent(toWire(content, worn));
         const persona = worn.isSender ? null : CAT;
         expect(ownerOf(event, OWN)).toEqual({ tenant: "telegram", persona });
         const seen = asTelegram(event);
@@ -337,13 +337,13 @@ describe("whatever a tenant sends", () => {
     const removed = /^<strong\s+data-mx-profile-fallback(?:="")?\s*>([^<]+): <\/strong\s*>/;
     fc.assert(
       fc.property(fc.constantFrom(TEXT, HTML), anyName, (content, displayname) => {
-        const dressed = dress(content, costume({ profile: { ...NOBODY, displayname } }));
-        const profile = dressed[MESSAGE_PROFILE] as Record<string, string>;
+        const wire = toWire(content, costume({ profile: { ...NOBODY, displayname } }));
+        const profile = wire[MESSAGE_PROFILE] as Record<string, string>;
         const name = profile["displayname"] ?? "";
         expect(name).not.toBe("");
         expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
-        expect(dressed["body"]).toBe(`${name}: meow`);
-        if (content === HTML) expect(stringAt(dressed, "formatted_body")?.replace(removed, "")).toBe("<p>meow</p>");
+        expect(wire["body"]).toBe(`${name}: meow`);
+        if (content === HTML) expect(stringAt(wire, "formatted_body")?.replace(removed, "")).toBe("<p>meow</p>");
       }),
     );
   });

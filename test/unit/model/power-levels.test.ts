@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { AS_PERSONA, ON_BEHALF_OF } from "../../../src/model/attribution.ts";
 import type { UserId } from "../../../src/model/ids.ts";
 import { without, type JsonObject } from "../../../src/model/json.ts";
-import { undress, undressState } from "../../../src/model/persona.ts";
+import { fromWire, stateFromWire } from "../../../src/model/persona.ts";
 import {
   hasCreatorPower,
   levelsSeen,
@@ -74,15 +74,15 @@ describe("power levels as a tenant sees them", () => {
       content: { users },
       unsigned: { prev_content: { users }, prev_sender: ALICE },
     };
-    expect(undress(event, VIEWER)).toMatchObject({
+    expect(fromWire(event, VIEWER)).toMatchObject({
       sender: ALICE,
       content: { users: { [BOT]: 50 } },
       unsigned: { prev_content: { users: { [BOT]: 50 } } },
     });
-    expect(undressState("m.room.power_levels", { users, [ON_BEHALF_OF]: "telegram" }, VIEWER)).toEqual({
+    expect(stateFromWire("m.room.power_levels", { users, [ON_BEHALF_OF]: "telegram" }, VIEWER)).toEqual({
       users: { [BOT]: 50 },
     });
-    expect(undressState("com.example", { users }, VIEWER)).toEqual({ users });
+    expect(stateFromWire("com.example", { users }, VIEWER)).toEqual({ users });
   });
 });
 
@@ -197,16 +197,16 @@ describe("who made a room in which makers' power has no level", () => {
   });
 
   test("is, to each tenant, its sender, for it has that power", () => {
-    expect(undress(create({ room_version: "12" }), VIEWER).sender).toBe(BOT);
-    expect(undress(create({ room_version: "12" }), viewer(IRC)).sender).toBe(IRC.sender);
+    expect(fromWire(create({ room_version: "12" }), VIEWER).sender).toBe(BOT);
+    expect(fromWire(create({ room_version: "12" }), viewer(IRC)).sender).toBe(IRC.sender);
     const more = create({ room_version: "12", additional_creators: [BOB, OWN] }, ALICE);
-    const { sender, content } = undress(more, VIEWER);
+    const { sender, content } = fromWire(more, VIEWER);
     expect([sender, content["additional_creators"]]).toEqual([ALICE, [BOB, BOT]]);
   });
 
   test("is the pseudouser in rooms where it has a level", () => {
     const event = create({ room_version: "11" });
-    expect(undress(event, VIEWER)).toBe(event);
+    expect(fromWire(event, VIEWER)).toBe(event);
   });
 });
 
@@ -224,19 +224,19 @@ describe("who made a room whose content says so", () => {
   ])("is the tenant's %s that did, to the tenant, as an event and as a content alone", (_who, marks, user) => {
     const event = created({ creator: OWN, ...marks });
     const shown = { room_version: "10", creator: user };
-    expect(undress(event, VIEWER)).toMatchObject({ sender: user });
-    expect(undress(event, VIEWER).content).toEqual(shown);
-    expect(undressState("m.room.create", event.content, VIEWER)).toEqual(shown);
+    expect(fromWire(event, VIEWER)).toMatchObject({ sender: user });
+    expect(fromWire(event, VIEWER).content).toEqual(shown);
+    expect(stateFromWire("m.room.create", event.content, VIEWER)).toEqual(shown);
   });
 
   test("is the pseudouser to all others, and nobody of a tenant's in what another user made", () => {
     const event = created({ creator: OWN, [ON_BEHALF_OF]: "telegram" });
-    expect(undress(event, viewer(IRC))).toBe(event);
-    expect(undressState("m.room.create", event.content, viewer(IRC))).toBe(event.content);
+    expect(fromWire(event, viewer(IRC))).toBe(event);
+    expect(stateFromWire("m.room.create", event.content, viewer(IRC))).toBe(event.content);
     const forged = created({ creator: OWN, [ON_BEHALF_OF]: "telegram" }, ALICE);
-    expect(undress(forged, VIEWER)).toBe(forged);
+    expect(fromWire(forged, VIEWER)).toBe(forged);
     const others = created({ creator: ALICE, [ON_BEHALF_OF]: "telegram" });
-    expect(undress(others, VIEWER).content).toEqual({ room_version: "10", creator: ALICE });
+    expect(fromWire(others, VIEWER).content).toEqual({ room_version: "10", creator: ALICE });
   });
 });
 

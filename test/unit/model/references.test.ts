@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { TenantId, UserId } from "../../../src/model/ids.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
-import { dress, ownAmong, undress } from "../../../src/model/persona.ts";
+import { toWire, ownAmong, fromWire } from "../../../src/model/persona.ts";
 import { ALICE, message, OWN } from "../../support/events.ts";
 import { tenant, viewer } from "../../support/tenants.ts";
 
@@ -17,7 +17,7 @@ const server = OWN.slice(OWN.indexOf(":") + 1);
 function seen(content: JsonObject, of = TELEGRAM, sender = ALICE): JsonObject {
   const eyes = viewer(of);
   const event = { ...message({ id: "answer" }), sender, content };
-  return undress(event, { ...eyes, answered: ownAmong(OWNERS, eyes) }).content;
+  return fromWire(event, { ...eyes, answered: ownAmong(OWNERS, eyes) }).content;
 }
 
 describe("an answer to a tenant's message", () => {
@@ -82,7 +82,7 @@ describe("an answer to a tenant's message", () => {
     expect(seen(content, tenant("irc", { users: "@irc_" }))).toBe(content);
     const costume = { type: "m.room.message", tenant: TELEGRAM.id, user: CAT, isSender: false, isPersona: () => true };
     const profile = { displayname: "Cat", avatarUrl: null };
-    const own = dress({ msgtype: "m.text", body: "x", ...content }, { ...costume, profile, fallback: true });
+    const own = toWire({ msgtype: "m.text", body: "x", ...content }, { ...costume, profile, fallback: true });
     expect(seen(own, TELEGRAM, OWN)).toEqual({ msgtype: "m.text", body: "x", ...content });
   });
 });
@@ -90,7 +90,7 @@ describe("an answer to a tenant's message", () => {
 describe("a persona's name in the text of its answer", () => {
   const costume = { type: "m.room.message", tenant: TELEGRAM.id, user: CAT, isSender: false, isPersona: () => true };
   const sent = (content: JsonObject): JsonObject =>
-    dress(content, { ...costume, profile: { displayname: "Cat", avatarUrl: null }, fallback: true });
+    toWire(content, { ...costume, profile: { displayname: "Cat", avatarUrl: null }, fallback: true });
   const NAME = "<strong data-mx-profile-fallback>Cat: </strong>";
 
   test.each([

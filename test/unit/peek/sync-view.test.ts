@@ -211,7 +211,7 @@ describe("a device that syncs", () => {
     }
     const second = await viewAt(first.places);
     expect([...first.peek.keys(), ...second.peek.keys()].sort()).toEqual([...world.peeks.keys()].sort());
-    second.putOff([...second.peek.keys()].slice(1));
+    second.scheduleRetry([...second.peek.keys()].slice(1));
     expect([second.peek.size, dropped]).toEqual([1, 1]);
 
     // What is found out in the middle breaks the answer off, and the next one says it.

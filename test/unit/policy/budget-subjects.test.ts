@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RoomId, ServerName, UserId } from "../../../src/model/ids.ts";
 import type { Holder } from "../../../src/model/lease.ts";
-import { gainers, payersOf, type Gain } from "../../../src/policy/budget-subjects.ts";
+import { gainingServers, subjectsOf, type Gain } from "../../../src/policy/budget-subjects.ts";
 
 const ROOM = "!opaque" as RoomId;
 const NOTHING: Gain = {
@@ -43,14 +43,14 @@ describe("who gains by our being in a room", () => {
     ["never ourselves", { creator: "@a:ours.example" as UserId, via: ["v.example"] as ServerName[] }, []],
     ["each once", { inviter: "@i:m.example" as UserId, creator: "@a:m.example" as UserId }, ["m.example"]],
   ])("%s", (_what, more, servers) => {
-    expect(gainers({ ...NOTHING, ...more })).toEqual(servers);
+    expect(gainingServers({ ...NOTHING, ...more })).toEqual(servers);
   });
 });
 
 describe("who pays for a join", () => {
   const servers = ["s.example" as ServerName];
   const names = (holder: Holder, isNamed = false): string[] =>
-    payersOf(holder, ROOM, servers, isNamed).map(({ kind, name }) => `${kind} ${name}`.trim());
+    subjectsOf(holder, ROOM, servers, isNamed).map(({ kind, name }) => `${kind} ${name}`.trim());
 
   test.each<[Holder, string[]]>([
     [{ kind: "operator", name: "operator" }, []],
@@ -58,7 +58,7 @@ describe("who pays for a join", () => {
     [{ kind: "peek", name: "user" }, ["room !opaque", "user user", "server s.example", "all"]],
     [{ kind: "invite", name: "@bob:ours.example" }, ["room !opaque", "server s.example", "all"]],
     [{ kind: "alias", name: "#a:ours.example" }, ["room !opaque", "all"]],
-  ])("%o", (holder, payers) => expect(names(holder)).toEqual(payers));
+  ])("%o", (holder, subjects) => expect(names(holder)).toEqual(subjects));
 
   test("a user for all of its devices", () => {
     expect(names({ kind: "peek", name: "user.device" })).toContain("user user");

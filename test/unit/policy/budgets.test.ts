@@ -1,21 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Budgets, type Payer } from "../../../src/policy/budgets.ts";
+import { Budgets, type BudgetSubject } from "../../../src/policy/budgets.ts";
 import { ManualClock } from "../../support/clock.ts";
 
 type Kind = "user" | "all";
 const HOUR = 3_600_000;
-const ALICE: Payer<Kind> = { kind: "user", name: "alice" };
-const BOB: Payer<Kind> = { kind: "user", name: "bob" };
-const ALL: Payer<Kind> = { kind: "all", name: "" };
+const ALICE: BudgetSubject<Kind> = { kind: "user", name: "alice" };
+const BOB: BudgetSubject<Kind> = { kind: "user", name: "bob" };
+const ALL: BudgetSubject<Kind> = { kind: "all", name: "" };
 
 function scene() {
   const clock = new ManualClock();
   const budgets = new Budgets<Kind>({ user: { joins: 2, per: HOUR }, all: { joins: 3, per: HOUR } }, clock);
   /** Whether all could pay. */
-  const pay = (...payers: Payer<Kind>[]): boolean => {
-    if (budgets.shortage(payers) !== null) return false;
-    budgets.spend(payers);
+  const pay = (...subjects: BudgetSubject<Kind>[]): boolean => {
+    if (budgets.shortage(subjects) !== null) return false;
+    budgets.spend(subjects);
     return true;
   };
   return { clock, budgets, pay };
@@ -35,7 +35,7 @@ describe("a budget", () => {
     pay(ALICE);
     await clock.advance(HOUR / 8);
     expect(budgets.shortage([BOB, ALICE])).toEqual({
-      payer: ALICE,
+      subject: ALICE,
       budget: { joins: 2, per: HOUR },
       retryAfter: (HOUR * 3) / 8,
     });
@@ -50,7 +50,7 @@ describe("a budget", () => {
     const { budgets, pay } = scene();
     for (let times = 0; times < 3; times += 1) pay(ALL);
     expect(pay(BOB, ALL)).toBe(false);
-    expect(budgets.levels(9).map(({ payer }) => payer)).toEqual([ALL]);
+    expect(budgets.levels(9).map(({ subject }) => subject)).toEqual([ALL]);
   });
 
   test("neither grows nor shrinks when the clock is set back", () => {
@@ -99,8 +99,8 @@ describe("a budget", () => {
     pay(ALICE);
     pay(BOB);
     expect(budgets.levels(1)).toEqual([
-      { payer: ALICE, left: 0, of: 2 },
-      { payer: ALL, left: 2, of: 3 },
+      { subject: ALICE, left: 0, of: 2 },
+      { subject: ALL, left: 2, of: 3 },
     ]);
   });
 });

@@ -6,7 +6,7 @@ import { HOLDER_KINDS } from "../../../src/model/lease.ts";
 import type { Room } from "../../../src/model/room.ts";
 import { Budgets } from "../../../src/policy/budgets.ts";
 import { Policy } from "../../../src/policy/policy.ts";
-import type { RoomLook } from "../../../src/policy/question.ts";
+import type { RoomSummary } from "../../../src/policy/question.ts";
 import type { PolicyRule } from "../../../src/policy/rule.ts";
 import { RuleBook } from "../../../src/policy/rule-book.ts";
 import { SqliteStorage } from "../../../src/app/stores.ts";
@@ -64,7 +64,7 @@ const seen = fc.record({
   joinedMembers: fc.constant(2),
   version: fc.constant("11"),
   encryption: fc.constant(null),
-}) as fc.Arbitrary<RoomLook>;
+}) as fc.Arbitrary<RoomSummary>;
 
 test(
   "whatever it is, the verdict and the routes are those of a room that we never heard of since",
@@ -75,7 +75,7 @@ test(
     const clock = new ManualClock();
     const denied = { kind: "room", verdict: "deny", hashed: false, reason: null, source: "operator" } as const;
     const rules: readonly PolicyRule[] = [{ ...denied, entity: "#bad*" }];
-    const policyOf = (room: Room, look: RoomLook | null): Policy => {
+    const policyOf = (room: Room, look: RoomSummary | null): Policy => {
       const book = new RuleBook();
       book.replace("operator", rules);
       return new Policy({

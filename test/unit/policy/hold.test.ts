@@ -11,7 +11,7 @@ const HOLD: Question = {
   ownMembership: "join",
   look: { joinRule: "public", worldReadable: true, joinedMembers: 1_000_000, version: "11", encryption: null },
   vouched: false,
-  standings: [],
+  matches: [],
   notExcepted: [],
   deniedRoutes: [],
   aclDenies: false,

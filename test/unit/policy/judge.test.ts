@@ -7,19 +7,25 @@ import type { VerdictCode } from "../../../src/model/verdict.ts";
 import type { Shortage } from "../../../src/policy/budgets.ts";
 import { COOL_DOWN_CODES, type CoolDown, type CoolDownCode } from "../../../src/policy/cool-downs.ts";
 import { findings, judge } from "../../../src/policy/judge.ts";
-import type { Question, RoomLook } from "../../../src/policy/question.ts";
-import { OBJECTIONS } from "../../../src/policy/checks.ts";
+import type { Question, RoomSummary } from "../../../src/policy/question.ts";
+import { CHECKS } from "../../../src/policy/checks.ts";
 import { BUDGET_KINDS, type BudgetKind } from "../../../src/policy/budget-subjects.ts";
 import { ROOM_VERSION } from "../../../src/auth/version.ts";
-import { ENTITY_KINDS, type EntityKind, type PolicyRule, type Standing } from "../../../src/policy/rule.ts";
+import { ENTITY_KINDS, type EntityKind, type PolicyRule, type RuleMatch } from "../../../src/policy/rule.ts";
 
-const OPEN: RoomLook = { joinRule: "public", worldReadable: false, joinedMembers: 10, version: "11", encryption: null };
-const CLOSED: RoomLook = { ...OPEN, joinRule: "invite" };
+const OPEN: RoomSummary = {
+  joinRule: "public",
+  worldReadable: false,
+  joinedMembers: 10,
+  version: "11",
+  encryption: null,
+};
+const CLOSED: RoomSummary = { ...OPEN, joinRule: "invite" };
 
-const PEEKABLE: RoomLook = { ...OPEN, joinRule: "peekable", version: ROOM_VERSION };
+const PEEKABLE: RoomSummary = { ...OPEN, joinRule: "peekable", version: ROOM_VERSION };
 const LIST = "!list" as RoomId;
 
-function says(verdict: PolicyRule["verdict"], kind: EntityKind, source: PolicyRule["source"] = "operator"): Standing {
+function says(verdict: PolicyRule["verdict"], kind: EntityKind, source: PolicyRule["source"] = "operator"): RuleMatch {
   const text = `the ${kind}`;
   return { entity: { kind, text }, rule: { kind, verdict, entity: text, hashed: false, reason: null, source } };
 }
@@ -29,7 +35,7 @@ function coolDown(code: CoolDownCode): CoolDown {
 }
 
 function shortageOf(kind: BudgetKind): Shortage<BudgetKind> {
-  return { payer: { kind, name: "x" }, budget: { joins: 1, per: 60_000 }, retryAfter: 60_000 };
+  return { subject: { kind, name: "x" }, budget: { joins: 1, per: 60_000 }, retryAfter: 60_000 };
 }
 
 const anyQuestion: fc.Arbitrary<Question> = fc.record({
@@ -48,7 +54,7 @@ const anyQuestion: fc.Arbitrary<Question> = fc.record({
     }),
   ),
   vouched: fc.boolean(),
-  standings: fc
+  matches: fc
     .array(
       fc.record({
         verdict: fc.constantFrom("allow", "deny"),
@@ -80,7 +86,7 @@ function question(more: Partial<Question> = {}): Question {
     ownMembership: null,
     look: OPEN,
     vouched: false,
-    standings: [],
+    matches: [],
     notExcepted: [],
     deniedRoutes: [],
     aclDenies: null,
@@ -114,7 +120,7 @@ describe("may the pseudouser be in the room?", () => {
     ["at its half, staying", { held: { rooms: 3, underWay: 0 }, stage: "hold" }, "allowed"],
     [
       "at its half, in a room that the operator allows",
-      { held: { rooms: 3, underWay: 0 }, standings: [says("allow", "room")] },
+      { held: { rooms: 3, underWay: 0 }, matches: [says("allow", "room")] },
       "allowed",
     ],
 
@@ -168,20 +174,20 @@ describe("may the pseudouser be in the room?", () => {
   });
 
   test.each<[string, Partial<Question>, VerdictCode]>([
-    ["a room that is denied", { standings: [says("deny", "room")] }, "denied"],
-    ["a room that is denied, for the operator", { standings: [says("deny", "room")], kind: "operator" }, "allowed"],
-    ["a room that is allowed", { standings: [says("allow", "room")] }, "allowed"],
-    ["an allowed room of a denied server", { standings: [says("allow", "room"), says("deny", "server")] }, "allowed"],
+    ["a room that is denied", { matches: [says("deny", "room")] }, "denied"],
+    ["a room that is denied, for the operator", { matches: [says("deny", "room")], kind: "operator" }, "allowed"],
+    ["a room that is allowed", { matches: [says("allow", "room")] }, "allowed"],
+    ["an allowed room of a denied server", { matches: [says("allow", "room"), says("deny", "server")] }, "allowed"],
     [
       "a room of an allowed server and a denied user",
-      { standings: [says("allow", "server"), says("deny", "user")] },
+      { matches: [says("allow", "server"), says("deny", "user")] },
       "denied",
     ],
-    ["a tenant that is denied", { standings: [says("deny", "tenant")] }, "denied"],
-    ["a room that a policy list bans", { standings: [says("deny", "room", LIST)] }, "listed"],
+    ["a tenant that is denied", { matches: [says("deny", "tenant")] }, "denied"],
+    ["a room that a policy list bans", { matches: [says("deny", "room", LIST)] }, "listed"],
     [
       "an allowed room of a server that a list bans",
-      { standings: [says("allow", "room"), says("deny", "server", LIST)] },
+      { matches: [says("allow", "room"), says("deny", "server", LIST)] },
       "allowed",
     ],
     ["a room whose access list keeps us out", { aclDenies: true }, "server-acl"],
@@ -190,18 +196,14 @@ describe("may the pseudouser be in the room?", () => {
     ["a room of a version that is refused", { look: { ...OPEN, version: "1" } }, "room-version"],
     [
       "an allowed room of a version that is refused",
-      { look: { ...OPEN, version: "1" }, standings: [says("allow", "room")] },
+      { look: { ...OPEN, version: "1" }, matches: [says("allow", "room")] },
       "allowed",
     ],
     ["a room that flooded us", { coolDown: coolDown("flooded") }, "flooded"],
     ["a room that was too complex", { coolDown: coolDown("too-complex") }, "too-complex"],
     ["a room that put us out", { coolDown: coolDown("put-out") }, "put-out"],
     ["a room that put us out, for the operator", { coolDown: coolDown("put-out"), kind: "operator" }, "allowed"],
-    [
-      "an allowed room that flooded us",
-      { coolDown: coolDown("flooded"), standings: [says("allow", "room")] },
-      "allowed",
-    ],
+    ["an allowed room that flooded us", { coolDown: coolDown("flooded"), matches: [says("allow", "room")] }, "allowed"],
     ["an upgrade of an upgrade, ten times", { upgrades: 10 }, "allowed"],
     ["and once more", { upgrades: 11 }, "upgrade-chain"],
     ["as many joins under way as may be", { joinsUnderWay: 7 }, "busy"],
@@ -225,10 +227,10 @@ describe("may the pseudouser be in the room?", () => {
     ],
     [
       "an allowed room that is too large",
-      { look: { ...OPEN, joinedMembers: 101 }, standings: [says("allow", "room")] },
+      { look: { ...OPEN, joinedMembers: 101 }, matches: [says("allow", "room")] },
       "allowed",
     ],
-    ["an allowed room by invitation", { look: CLOSED, standings: [says("allow", "room")] }, "join-rule"],
+    ["an allowed room by invitation", { look: CLOSED, matches: [says("allow", "room")] }, "join-rule"],
     ["a user without budget", { shortage: shortageOf("user") }, "budget-user"],
     ["a server without budget", { shortage: shortageOf("server") }, "budget-server"],
   ])("%s", (_what, more, code) => {
@@ -302,7 +304,7 @@ describe("may the pseudouser be in the room?", () => {
       fc.property(anyQuestion, (asked) => {
         const said = findings(asked);
         const verdict = judge(asked);
-        expect(said).toHaveLength(OBJECTIONS.length);
+        expect(said).toHaveLength(CHECKS.length);
         expect(said.find((one) => one.verdict === "refuses")?.code ?? "allowed").toBe(verdict.code);
         expect(verdict.allowed).toBe(verdict.code === "allowed");
       }),
@@ -318,7 +320,7 @@ describe("may the pseudouser be in the room?", () => {
     ] as const) {
       const deniedRoutes = [says("deny", "server", source)];
       const refused = judge(
-        question({ kind, word: kind === "tenant" ? "named" : null, standings: excepted, deniedRoutes }),
+        question({ kind, word: kind === "tenant" ? "named" : null, matches: excepted, deniedRoutes }),
       );
       expect(refused).toMatchObject({
         allowed: false,

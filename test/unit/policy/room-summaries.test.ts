@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { RoomId, ServerName } from "../../../src/model/ids.ts";
 import type { Holder } from "../../../src/model/lease.ts";
-import type { RoomLook } from "../../../src/policy/question.ts";
-import { Looks } from "../../../src/policy/room-summaries.ts";
+import type { RoomSummary } from "../../../src/policy/question.ts";
+import { RoomSummaries } from "../../../src/policy/room-summaries.ts";
 import { PUBLIC } from "../../support/attending.ts";
 import { ManualClock, settle } from "../../support/clock.ts";
 
@@ -13,11 +13,11 @@ const through = (name: string): ServerName[] => [name as ServerName];
 /** A homeserver whose answers the test gives. */
 function scene() {
   const clock = new ManualClock();
-  const asked: { readonly roomId: RoomId; readonly answer: (look: RoomLook | null) => void }[] = [];
+  const asked: { readonly roomId: RoomId; readonly answer: (look: RoomSummary | null) => void }[] = [];
   const looker = {
-    look: (roomId: RoomId) => new Promise<RoomLook | null>((answer) => asked.push({ roomId, answer })),
+    look: (roomId: RoomId) => new Promise<RoomSummary | null>((answer) => asked.push({ roomId, answer })),
   };
-  const looks = new Looks(looker, clock);
+  const looks = new RoomSummaries(looker, clock);
   const answerAll = async (): Promise<void> => {
     await settle();
     for (let done = 0; done < asked.length; done += 1) {

@@ -69,7 +69,7 @@ export class WriteLanes {
     const open = this.#lanes.get(key);
     const limited = open ?? { tenant, queue: [], notBefore: 0 };
     this.#lanes.set(key, limited);
-    this.#putOff(limited, answer);
+    this.#scheduleRetry(limited, answer);
     const waiting = this.#wait(limited, number, call);
     if (open === undefined) void this.#drain(key, limited);
     return waiting;
@@ -116,7 +116,7 @@ export class WriteLanes {
     try {
       const answer = await one.call();
       if (answer.status === 429) {
-        this.#putOff(lane, answer);
+        this.#scheduleRetry(lane, answer);
         return;
       }
       one.resolve(answer);
@@ -139,7 +139,7 @@ export class WriteLanes {
     else this.#waiting.delete(tenant);
   }
 
-  #putOff(lane: Lane, answer: WriteAnswer): void {
+  #scheduleRetry(lane: Lane, answer: WriteAnswer): void {
     lane.notBefore = this.#clock.now() + pauseOf(answer);
   }
 

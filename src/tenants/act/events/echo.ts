@@ -2,7 +2,7 @@ import { ON_BEHALF_OF } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isJsonObject, written, type JsonObject, type JsonValue } from "../../../model/json.ts";
 import { revisionOf, sourced } from "../../../model/json-text.ts";
-import { isAttendance, ownAmong, undressJson, undressState, type Viewer } from "../../../model/persona.ts";
+import { isAttendance, ownAmong, jsonFromWire, stateFromWire, type Viewer } from "../../../model/persona.ts";
 import { answeredIn } from "../../../model/references.ts";
 import type { EventOwners } from "../../feed/contracts.ts";
 
@@ -55,7 +55,7 @@ export async function echoedAnswer(body: Buffer, viewer: Viewer, owners: EventOw
 
 /** Likewise for an answer that is the content alone of a state event of this type. */
 export function echoedContent(type: string, body: Buffer, viewer: Viewer): Buffer | null {
-  return revised(body, (answer) => (isJsonObject(answer) ? undressState(type, answer, viewer) : answer));
+  return revised(body, (answer) => (isJsonObject(answer) ? stateFromWire(type, answer, viewer) : answer));
 }
 
 function revised(body: Buffer, change: (answer: JsonValue) => JsonValue): Buffer | null {
@@ -121,7 +121,7 @@ function echoed(value: JsonValue, viewer: Viewer, depth: number): JsonValue {
     return next.some((one, index) => one !== value[index]) ? next : value;
   }
   if (!isJsonObject(value)) return value;
-  if (isEvent(value)) return undressJson(value, viewer);
+  if (isEvent(value)) return jsonFromWire(value, viewer);
   const next = Object.entries(value).map(([key, inner]) => [key, echoed(inner, viewer, depth + 1)] as const);
   return next.some(([key, inner]) => inner !== value[key]) ? Object.fromEntries(next) : value;
 }

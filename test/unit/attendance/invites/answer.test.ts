@@ -14,7 +14,7 @@ import type { OwnInvite } from "../../../../src/invites/contracts.ts";
 import { serverOf, type EventId, type RoomId, type UserId } from "../../../../src/model/ids.ts";
 import { Budgets } from "../../../../src/policy/budgets.ts";
 import { RuleBook } from "../../../../src/policy/rule-book.ts";
-import type { PolicyRule, Standing } from "../../../../src/policy/rule.ts";
+import type { PolicyRule, RuleMatch } from "../../../../src/policy/rule.ts";
 import { ManualClock, START } from "../../../support/clock.ts";
 import { ALICE, ROOM } from "../../../support/events.ts";
 import { tenant } from "../../../support/tenants.ts";
@@ -38,23 +38,23 @@ function parts(more: Partial<AnswerParts> = {}, clock = new ManualClock()): Answ
     setting: "decline",
     takesPart: false,
     tenants: [tenant("telegram")],
-    standings: [],
+    matches: [],
     budgets: new Budgets<AnswerBudgetKind>(ANSWER_BUDGETS, clock),
     ...more,
   };
 }
 
 /** What one rule says of INVITE. */
-function ruled(verdict: PolicyRule["verdict"], kind: PolicyRule["kind"], entity: string): readonly Standing[] {
+function ruled(verdict: PolicyRule["verdict"], kind: PolicyRule["kind"], entity: string): readonly RuleMatch[] {
   const rules = new RuleBook();
   rules.replace("operator", [{ kind, entity, verdict, hashed: false, reason: null, source: "operator" }]);
-  return rules.standings([
+  return rules.matches([
     { kind: "room", text: INVITE.roomId },
     { kind: "server", text: serverOf(INVITE.inviter) },
     { kind: "user", text: INVITE.inviter },
   ]);
 }
-const denying = (kind: PolicyRule["kind"], entity: string): readonly Standing[] => ruled("deny", kind, entity);
+const denying = (kind: PolicyRule["kind"], entity: string): readonly RuleMatch[] => ruled("deny", kind, entity);
 
 const decline = (reason: string) => ({ act: "decline", reason });
 const wait = (at: number) => ({ act: "wait", at });
@@ -71,7 +71,7 @@ describe("an invite of the pseudouser", () => {
     [
       "into a room that the operator allows waits for the operator",
       INVITE,
-      { standings: ruled("allow", "room", ROOM) },
+      { matches: ruled("allow", "room", ROOM) },
       0,
       wait(START + AWAITED_MS),
     ],
@@ -83,24 +83,24 @@ describe("an invite of the pseudouser", () => {
     [
       "that comes with an upgrade, by a denied server",
       OF_UPGRADE,
-      { standings: denying("server", "remote.*") },
+      { matches: denying("server", "remote.*") },
       0,
       decline(DENIED_REASON),
     ],
-    ["by a denied server", INVITE, { standings: denying("server", "remote.*") }, 0, decline(DENIED_REASON)],
-    ["by a denied user", INVITE, { standings: denying("user", ALICE) }, 0, decline(DENIED_REASON)],
-    ["into a denied room", INVITE, { standings: denying("room", ROOM) }, 0, decline(DENIED_REASON)],
+    ["by a denied server", INVITE, { matches: denying("server", "remote.*") }, 0, decline(DENIED_REASON)],
+    ["by a denied user", INVITE, { matches: denying("user", ALICE) }, 0, decline(DENIED_REASON)],
+    ["into a denied room", INVITE, { matches: denying("room", ROOM) }, 0, decline(DENIED_REASON)],
     [
       "by a denied server for a tenant",
       FOR_TELEGRAM,
-      { standings: denying("server", "remote.*") },
+      { matches: denying("server", "remote.*") },
       0,
       decline(DENIED_REASON),
     ],
     [
       "by a denied server, where all are left alone",
       INVITE,
-      { standings: denying("server", "*"), setting: "keep" },
+      { matches: denying("server", "*"), setting: "keep" },
       0,
       LEAVE,
     ],

@@ -4,7 +4,7 @@ import { LeaseRefusals } from "../../../../src/attendance/leases/refusals.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
 import type { RoomId, ServerName } from "../../../../src/model/ids.ts";
 import type { Holder, LeaseWish } from "../../../../src/model/lease.ts";
-import type { RoomLook } from "../../../../src/policy/question.ts";
+import type { RoomSummary } from "../../../../src/policy/question.ts";
 import type { PolicyRule } from "../../../../src/policy/rule.ts";
 import { RuleBook } from "../../../../src/policy/rule-book.ts";
 import { Budgets, type Budget } from "../../../../src/policy/budgets.ts";
@@ -26,10 +26,10 @@ const WISH: LeaseWish = {
   ttl: 60_000,
 };
 
-const WORLD_READABLE: RoomLook = { ...PUBLIC, worldReadable: true };
+const WORLD_READABLE: RoomSummary = { ...PUBLIC, worldReadable: true };
 
 function scene(
-  look: (via: readonly ServerName[]) => Promise<RoomLook | null>,
+  look: (via: readonly ServerName[]) => Promise<RoomSummary | null>,
   limits = NO_LIMITS,
   budgets: Partial<Record<BudgetKind, Budget>> = {},
 ) {
@@ -231,7 +231,7 @@ describe("what is denied", () => {
 });
 
 describe("in a room of MSC1777's version that is not peekable", () => {
-  const ROOM_OF_IT: RoomLook = { ...PUBLIC, version: ROOM_VERSION };
+  const ROOM_OF_IT: RoomSummary = { ...PUBLIC, version: ROOM_VERSION };
 
   test("a homeserver that describes it without being told a route has a user there, who vouches", async () => {
     let isThere = false;
@@ -274,7 +274,7 @@ describe("the look that policy takes at a room", () => {
   });
 
   test("that showed nothing is taken again at once: the next asker may name a better route", async () => {
-    let look: RoomLook | null = null;
+    let look: RoomSummary | null = null;
     const { desk, looks } = scene(async () => look);
     await expect(desk.take(WISH)).rejects.toMatchObject({ reason: "not-visible" });
     look = PUBLIC;

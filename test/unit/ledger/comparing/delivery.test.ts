@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EventId, RoomId } from "../../../../src/model/ids.ts";
-import { DeliveryWatch, type Delivery } from "../../../../src/ledger/comparing/delivery.ts";
+import { StallDetector, type Delivery } from "../../../../src/ledger/comparing/delivery.ts";
 import { ManualClock } from "../../../support/clock.ts";
 
 const ROOM = "!room:remote.example" as RoomId;
@@ -16,8 +16,8 @@ function scene() {
     pings: 0,
     pingError: null as string | null,
   };
-  const watch = new DeliveryWatch({
-    word: {
+  const watch = new StallDetector({
+    queries: {
       newestEvent: async () => world.newest,
       ping: async () => {
         world.pings += 1;
@@ -28,7 +28,7 @@ function scene() {
     clock,
     knows: (eventId) => world.received.has(eventId),
   });
-  /** Looks, and lets the time of grace pass while `meanwhile` happens. */
+  /** RoomSummaries, and lets the time of grace pass while `meanwhile` happens. */
   const look = async (meanwhile: () => void = () => undefined): Promise<Delivery> => {
     const looking = watch.look(NEVER);
     await clock.advance(GRACE - 1);

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Judgement } from "../../../../src/tenants/delivery/judge.ts";
+import type { Outcome } from "../../../../src/tenants/delivery/outcome.ts";
 import { calm, Disk, eventIdsIn, FakeFeed, FakeTenant, makeCourier, REFUSED, TAKEN } from "./world.ts";
 
 /** A courier in front of a tenant that answers as the test has it. */
-function scene(answer: () => Judgement | Promise<Judgement> = () => TAKEN) {
+function scene(answer: () => Outcome | Promise<Outcome> = () => TAKEN) {
   const [feed, disk, tenant] = [new FakeFeed(), new Disk(), new FakeTenant()];
   const made = makeCourier({
     feed,
@@ -51,7 +51,7 @@ describe("a transaction", () => {
   });
 
   test("that was not taken comes again as it was, and what came meanwhile waits for the next", async () => {
-    let answer: Judgement = REFUSED;
+    let answer: Outcome = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 2);
@@ -91,7 +91,7 @@ describe("what does not concern the tenant", () => {
     const here = scene();
     here.courier.start();
     await events(here, 400, false);
-    expect([here.tenant.puts, here.disk.commits, here.standing.cursor]).toEqual([[], 0, 400]);
+    expect([here.tenant.puts, here.disk.commits, here.state.cursor]).toEqual([[], 0, 400]);
     await events(here, 100, false);
     await here.clock.advance(10_000);
     expect([here.disk.commits, here.disk.at.cursor]).toEqual([1, 500]);
@@ -101,7 +101,7 @@ describe("what does not concern the tenant", () => {
 
 describe("a tenant that fails", () => {
   test("is tried with growing pauses of a minute at most, told of once, and again when it is back", async () => {
-    let answer: Judgement = REFUSED;
+    let answer: Outcome = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 1);
@@ -117,12 +117,12 @@ describe("a tenant that fails", () => {
       "warn tenant.delivery-stuck",
       "info tenant.delivery-resumed",
     ]);
-    expect(here.standing.tries).toBe(0);
+    expect(here.state.tries).toBe(0);
     await here.courier.stop();
   });
 
   test("is tried at once when it is heard of", async () => {
-    let answer: Judgement = REFUSED;
+    let answer: Outcome = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 1);
@@ -130,7 +130,7 @@ describe("a tenant that fails", () => {
     answer = TAKEN;
     here.courier.hurry();
     await calm();
-    expect(here.standing.cursor).toBe(1);
+    expect(here.state.cursor).toBe(1);
     await here.courier.stop();
   });
 
@@ -157,7 +157,7 @@ describe("ephemeral events", () => {
   });
 
   test("are dropped, not kept, while the tenant does not take events", async () => {
-    let answer: Judgement = REFUSED;
+    let answer: Outcome = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     await events(here, 1);
@@ -173,7 +173,7 @@ describe("ephemeral events", () => {
   });
 
   test("that were not taken do not come again, and do not hold up events", async () => {
-    let answer: Judgement = REFUSED;
+    let answer: Outcome = REFUSED;
     const here = scene(() => answer);
     here.courier.start();
     here.courier.offer(TYPING);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Place, Step } from "../../../../src/tenants/delivery/contracts.ts";
-import type { Judgement } from "../../../../src/tenants/delivery/judge.ts";
+import type { Outcome } from "../../../../src/tenants/delivery/outcome.ts";
 import { ManualClock } from "../../../support/clock.ts";
 import { calm, Disk, FakeFeed, FakeTenant, makeCourier, REFUSED, SILENT, TAKEN, type Put } from "./world.ts";
 
@@ -86,7 +86,7 @@ class World {
         return forever;
       },
     };
-    const put = async (given: Put): Promise<Judgement> => {
+    const put = async (given: Put): Promise<Outcome> => {
       if (isOver()) return forever;
       const mishap = this.#take("refused", "answer-lost", "killed-before-it-arrives", "killed-after-it-arrived");
       if (mishap === "refused") return REFUSED;

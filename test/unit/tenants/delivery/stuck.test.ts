@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Judgement } from "../../../../src/tenants/delivery/judge.ts";
+import type { Outcome } from "../../../../src/tenants/delivery/outcome.ts";
 import { LARGEST } from "../../../../src/tenants/delivery/piece.ts";
 import {
   calm,
@@ -19,21 +19,21 @@ import {
   type Put,
 } from "./world.ts";
 
-const TOO_LARGE: Judgement = { ...REFUSED, blames: "size", sentence: "The tenant answers 413." };
+const TOO_LARGE: Outcome = { ...REFUSED, blames: "size", sentence: "The tenant answers 413." };
 const MINUTES = 60_000;
 
 interface Bounds {
   /** Events that the tenant fails at. */
   readonly poison?: ReadonlySet<string>;
   /** How it fails. */
-  readonly failure?: Judgement;
+  readonly failure?: Outcome;
   /** Bytes of a transaction that it takes. */
   readonly most?: number;
 }
 
 function scene({ poison = new Set(), failure = REFUSED, most = Infinity }: Bounds) {
   const [feed, disk, tenant] = [new FakeFeed(), new Disk(), new FakeTenant()];
-  const put = async (given: Put): Promise<Judgement> => {
+  const put = async (given: Put): Promise<Outcome> => {
     if (Buffer.byteLength(given.body) > most) return TOO_LARGE;
     if (eventIdsIn(given.body).some((id) => poison.has(id))) return failure;
     tenant.take(given);
@@ -49,11 +49,11 @@ async function skipAll({ disk, make }: ReturnType<typeof scene>): Promise<string
   for (;;) {
     const here = make();
     here.courier.start();
-    for (let minute = 0; minute < 60 && here.standing.stuck === null; minute += 1) {
+    for (let minute = 0; minute < 60 && here.state.stuck === null; minute += 1) {
       await calm();
       await here.clock.advance(MINUTES);
     }
-    const { stuck } = here.standing;
+    const { stuck } = here.state;
     await here.courier.stop();
     await here.commits.close();
     if (stuck === null) return skipped;

@@ -1,8 +1,8 @@
 import { CommitQueue } from "../../../../src/tenants/delivery/commit-queue.ts";
 import type { DeliveryStore, Place, Step } from "../../../../src/tenants/delivery/contracts.ts";
 import { Courier } from "../../../../src/tenants/delivery/courier.ts";
-import type { Judgement } from "../../../../src/tenants/delivery/judge.ts";
-import { Standing } from "../../../../src/tenants/delivery/standing.ts";
+import type { Outcome } from "../../../../src/tenants/delivery/outcome.ts";
+import { DeliveryState } from "../../../../src/tenants/delivery/delivery-state.ts";
 import type { Feed, FeedLimits, FeedPiece } from "../../../../src/tenants/feed/feed.ts";
 import type { RoomEvent } from "../../../../src/model/event.ts";
 import { parsedObject, type JsonObject } from "../../../../src/model/json.ts";
@@ -76,8 +76,8 @@ export class Disk implements Pick<DeliveryStore, "place" | "write"> {
   }
 }
 
-export const TAKEN: Judgement = { kind: "taken" };
-export const REFUSED: Extract<Judgement, { kind: "not-taken" }> = {
+export const TAKEN: Outcome = { kind: "taken" };
+export const REFUSED: Extract<Outcome, { kind: "not-taken" }> = {
   kind: "not-taken",
   isToken: false,
   isPath: false,
@@ -85,7 +85,7 @@ export const REFUSED: Extract<Judgement, { kind: "not-taken" }> = {
   sentence: "The tenant answers 500.",
 };
 
-export const SILENT: Judgement = { ...REFUSED, blames: "silence", sentence: "The tenant gave no answer." };
+export const SILENT: Outcome = { ...REFUSED, blames: "silence", sentence: "The tenant gave no answer." };
 
 export interface Put {
   readonly txnId: string;
@@ -121,7 +121,7 @@ export function eventIdsIn(body: string): string[] {
 export interface WorldParts {
   readonly feed: FakeFeed;
   readonly disk: Pick<DeliveryStore, "place" | "write">;
-  readonly put: (put: Put) => Promise<Judgement>;
+  readonly put: (put: Put) => Promise<Outcome>;
   readonly clock?: ManualClock;
   readonly seed?: number;
   readonly opening?: string;
@@ -131,12 +131,12 @@ export interface WorldParts {
 export function makeCourier({ feed, disk, put, opening = "now", clock = new ManualClock(), seed = 1 }: WorldParts) {
   const log = new Told();
   const counts = { delivered: 0, failed: 0, "ephemeral-dropped": 0 };
-  const standing = new Standing(TENANT.id, log);
+  const state = new DeliveryState(TENANT.id, log);
   const commits = new CommitQueue(disk, clock, log);
   const courier = new Courier({
     tenant: () => TENANT,
-    standing,
-    mailbox: { put: (txnId, body) => put({ txnId, body }) },
+    state,
+    appservice: { put: (txnId, body) => put({ txnId, body }) },
     feed,
     store: disk,
     opening,
@@ -146,7 +146,7 @@ export function makeCourier({ feed, disk, put, opening = "now", clock = new Manu
     log,
     count: (what, by) => (counts[what] += by),
   });
-  return { courier, commits, standing, log, counts, clock };
+  return { courier, commits, state, log, counts, clock };
 }
 
 /** Lets everybody do what there is to do, without time going by. */

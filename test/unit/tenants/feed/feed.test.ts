@@ -8,7 +8,7 @@ import type { RoomEvent } from "../../../../src/model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../../src/model/ids.ts";
 import { Signal } from "../../../../src/concurrency/signal.ts";
 import type { JsonValue } from "../../../../src/model/json.ts";
-import { dress } from "../../../../src/model/persona.ts";
+import { toWire } from "../../../../src/model/persona.ts";
 import type { Tenant } from "../../../../src/model/tenant.ts";
 import { ALICE, member, message, NEW_ROOM, OTHER_ROOM, OWN, ROOM, state } from "../../../support/events.ts";
 import { tenant, viewer } from "../../../support/tenants.ts";
@@ -131,7 +131,7 @@ describe("what concerns a tenant", () => {
   test("shows its own events as its users'", async () => {
     const text = { msgtype: "m.text", body: "meow" };
     const profile = { displayname: "Cat", avatarUrl: null };
-    const content = dress(text, {
+    const content = toWire(text, {
       type: "m.room.message",
       tenant: TELEGRAM.id,
       user: CAT,

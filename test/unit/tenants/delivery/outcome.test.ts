@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { judge } from "../../../../src/tenants/delivery/judge.ts";
+import { outcomeOf } from "../../../../src/tenants/delivery/outcome.ts";
 
 const answered = (status: number, body: string, isWhole = true) =>
-  judge({ heard: true, status, body: Buffer.from(body), isWhole });
+  outcomeOf({ heard: true, status, body: Buffer.from(body), isWhole });
 
 test.each(["{}", "", "null", '"ok"'])("200 with %j is taken", (body) => {
   expect(answered(200, body)).toEqual({ kind: "taken" });

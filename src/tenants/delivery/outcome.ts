@@ -2,7 +2,7 @@ import { parsedObject, stringAt } from "../../model/json.ts";
 import type { PushAnswer } from "../../http/push.ts";
 
 /** What a tenant's answer means for us. */
-export type Judgement =
+export type Outcome =
   | { readonly kind: "taken" }
   | {
       readonly kind: "not-taken";
@@ -28,8 +28,8 @@ const ERRCODE = /^[A-Za-z][A-Za-z0-9_.]{0,63}$/;
  * Taken is what is answered with 200 and, as the spec has it, JSON; some answer with nothing. Another body is that of a proxy or
  * another program, which has not kept the events.
  */
-export function judge(answer: PushAnswer): Judgement {
-  const not = (sentence: string, more: { isToken?: boolean; isPath?: boolean; blames?: Blame } = {}): Judgement => ({
+export function outcomeOf(answer: PushAnswer): Outcome {
+  const not = (sentence: string, more: { isToken?: boolean; isPath?: boolean; blames?: Blame } = {}): Outcome => ({
     kind: "not-taken",
     isToken: false,
     isPath: false,

@@ -41,7 +41,11 @@ class Scene {
   async forget(kept = MANY): Promise<number> {
     let gone = 0;
     for (;;) {
-      const { rooms, isMore } = await this.stores.strangers.forget(this.now, this.now - STRANGERS_KEPT_MS - HOUR, kept);
+      const { rooms, isMore } = await this.stores.unusedRooms.forget(
+        this.now,
+        this.now - STRANGERS_KEPT_MS - HOUR,
+        kept,
+      );
       gone += rooms;
       if (!isMore) return gone;
     }
@@ -53,8 +57,8 @@ class Scene {
 
   /** What the keeper writes when nothing is left to do. */
   async rest(roomId: RoomId): Promise<void> {
-    const { attendance, stirs } = await this.stores.attendance.situation(roomId);
-    await this.stores.attendance.save({ ...attendance, nextAt: null }, stirs);
+    const { attendance, revision } = await this.stores.attendance.situation(roomId);
+    await this.stores.attendance.save({ ...attendance, nextAt: null }, revision);
   }
 }
 
@@ -131,7 +135,7 @@ describe.each(DATABASES)("rooms that nobody wants, on $name", ({ make }) => {
       await here.hear(member(CAROL, "leave", { id: `c-${n}`, room: `!${n}:remote.example` as RoomId }));
     }
     here.now += 8 * DAY;
-    const first = await here.stores.strangers.forget(here.now, here.now, MANY);
+    const first = await here.stores.unusedRooms.forget(here.now, here.now, MANY);
     expect(first).toEqual({ rooms: 0, isMore: true });
     expect(await here.forget()).toBe(451);
   });

@@ -1,10 +1,10 @@
 import type { Stuck } from "./delivery.ts";
 import type { TenantId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { Judgement } from "./judge.ts";
+import type { Outcome } from "./outcome.ts";
 
 /** How deliveries to one tenant have gone since the start; outlives a pause and new tokens. Also what the log is told of it. */
-export class Standing {
+export class DeliveryState {
   /** Up to where all is delivered; null until storage was read. */
   cursor: number | null = null;
   /** The number of the first event of the transaction that is under way. */
@@ -50,7 +50,7 @@ export class Standing {
   }
 
   /** @param wait how long until the next try, milliseconds */
-  failed({ sentence, isToken }: Extract<Judgement, { kind: "not-taken" }>, at: number, wait: number): void {
+  failed({ sentence, isToken }: Extract<Outcome, { kind: "not-taken" }>, at: number, wait: number): void {
     const tenant = this.#tenant;
     this.lastFailure = { at, sentence };
     if (isToken && !this.#isTokenTold) {
