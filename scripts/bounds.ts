@@ -29,6 +29,15 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/homeserver/client.ts",
       "{CONNECTIONS.tenants}, and {CONNECTIONS.users}",
     ],
+    ["Bytes of an identifier", "src/model/ids.ts", "{MAX_BYTES}"],
+    ["Characters of a ping's transaction ID", "src/ledger/intake/routes.ts", "{PING_ID_LIMIT}"],
+    ["Characters kept of a membership's reason", "src/ledger/fold.ts", "{MAX_REASON}"],
+    [
+      "Beginning of a streamed answer that is searched for its list",
+      "src/homeserver/upstream.ts",
+      "{MAX_HEAD_BYTES bytes}",
+    ],
+    ["Characters of a key in a streamed answer", "src/homeserver/entries.ts", "{MAX_KEY}"],
   ],
   "Ledger and journal": [
     ["Age and size of the journal", "src/ledger/cut.ts", "`storage.journal_keep`, `storage.journal_max_size`"],
@@ -64,6 +73,12 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Forgotten with unused rooms in a commit", "src/ledger/store/unused-rooms.ts", "{ROOMS} rooms, {MEMBERS} members"],
     ["Openings of the database known by name", "src/ledger/store/openings.ts", "{KEPT}"],
     ["Pages that a backup copies at once", "src/storage/backup.ts", "{PAGES}"],
+    [
+      "A hundred events, to see how they refer to each other",
+      "src/ledger/comparing/homeserver-queries.ts",
+      "{LINKS_BYTES bytes}",
+    ],
+    ["Values that a read cache holds before it is cleared", "src/storage/memo.ts", "{KEPT}"],
   ],
   Attendance: [
     ["Rooms that the pseudouser is in", "src/policy/judge.ts", "`policy.max_rooms`"],
@@ -104,6 +119,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/attendance/invites/answer.ts",
       "{ANSWER_BUDGETS.waiting-server.joins} of one server, {ANSWER_BUDGETS.waiting-all.joins} in all",
     ],
+    ["Waiting rooms that are ranked against each other", "src/attendance/store/attendance.ts", "{MOST_HURRIED}"],
   ],
   Leases: [
     ["Leases that expire in a commit", "src/ledger/cleaning.ts", "{LEASES_AT_ONCE}"],
@@ -138,6 +154,8 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "{KINDS} kinds and one for the others, for each holder kind and code",
     ],
     ["Servers kept and sent as routes to a room", "src/model/room.ts", "{MAX_VIA}"],
+    ["Rooms whose failed reviews are counted", "src/attendance/leases/reviewer.ts", "{REMEMBERED}"],
+    ["Holders remembered for taking turns", "src/concurrency/fair-queue.ts", "{REMEMBERED}"],
   ],
   Policy: [
     ["Members of a room that is entered", "src/policy/judge.ts", "`policy.max_members`"],
@@ -194,6 +212,11 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Steps of an expression, for each character of the text", "src/platform/expressions.ts", "{MAX_STEPS}"],
     ["Rules shown for a source", "src/admin/policy.ts", "{SHOWN_RULES}"],
     ["Subjects shown for a budget", "src/admin/guard.ts", "{SHOWN}"],
+    ["Characters of an operator's reason", "src/policy/rules.ts", "{MAX_REASON}"],
+    ["Characters of a policy list's reason", "src/policy/policy-list.ts", "{MAX_REASON}"],
+    ["Characters read of an invite's reason", "src/policy/invites.ts", "{MAX_REASON}"],
+    ["Characters of a text that a glob is tried on", "src/policy/glob.ts", "{MAX_TEXT}"],
+    ["Users whose tenant is remembered", "src/policy/persona-owners.ts", "{REMEMBERED}"],
   ],
   "The gateway's door": [
     [
@@ -249,6 +272,10 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ],
     ["Body at the admin API", "src/app/app.ts", "{ADMIN_BODY_LIMIT bytes}"],
     ["Time for requests under way at a stop", "src/app/app.ts", "{STOP_WAIT_MS ms}"],
+    ["Bytes of a path parameter", "src/http/server.ts", "{MAX_PARAM_LENGTH}"],
+    ["Times that a path is decoded before it is judged", "src/http/door/client-target.ts", "{MOST_DECODINGS}"],
+    ["Servers to join through, at the admin API", "src/admin/api/rooms.ts", "{MAX_VIA}"],
+    ["Certificates of a tenant", "src/admin/api/tenants.ts", "{MAX_CA bytes}"],
   ],
   "Tenants: requests": [
     ["Requests of a tenant", "src/tenants/act/checks/rate.ts", "`gateway.tenant_rate`, `gateway.tenant_burst`"],
@@ -293,6 +320,15 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/tenants/act/events/page-tokens.ts",
       "{MAX_LOOKED_AT}",
     ],
+    ["Body of a join request", "src/tenants/act/users/attendance.ts", "{BODY_LIMIT bytes}"],
+    ["Body of a request about an alias", "src/tenants/act/rooms/aliases.ts", "{BODY_LIMIT bytes}"],
+    ["Body of an upgrade request", "src/tenants/act/rooms/rooms.ts", "{UPGRADE_BODY_LIMIT bytes}"],
+    ["Body of a ping request", "src/tenants/act/services/misc.ts", "{PING_BODY_LIMIT bytes}"],
+    ["Nesting of what a tenant sends", "src/tenants/act/outgoing.ts", "{MAX_NESTING}"],
+    ["Characters of a name in a message's profile", "src/model/message-profile.ts", "{MAX_NAME}"],
+    ["Events within events in which a tenant's marks are replaced", "src/model/persona.ts", "{MAX_DEPTH}"],
+    ["Lists within lists of an answer in which they are", "src/tenants/act/events/echo.ts", "{MAX_DEPTH}"],
+    ["Pages of a space that are read for one page", "src/tenants/act/events/hierarchy.ts", "{MAX_PAGES}"],
   ],
   "Tenants: `/sync`": [
     [
@@ -308,6 +344,10 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Characters of a filter's ID; its JSON", "src/tenants/sync/filter-id.ts", "{MAX_ID}; {MAX_JSON bytes}"],
     ["Memberships kept for lazy loading", "src/tenants/sync/lazy-members.ts", "{KEPT} of {MAX_KEPT_SIZE bytes}"],
     ["Memberships fetched for a room's events", "src/tenants/sync/lazy-members.ts", "{MAX_SENDERS}, {AT_ONCE} at once"],
+    ["Body of a filter", "src/tenants/sync/endpoints.ts", "{FILTER_BODY_LIMIT bytes}"],
+    ["Events that a filter's limit may request", "src/tenants/sync/filter.ts", "{MAX_LIMIT}"],
+    ["Events of a room in a first sync without a filter", "src/tenants/sync/sync.ts", "{FIRST_LIMIT}"],
+    ["`event_fields` of a filter, and their depth", "src/tenants/sync/fields.ts", "{MAX_FIELDS}, and {MAX_DEPTH}"],
   ],
   "Tenants: delivery": [
     [
@@ -334,6 +374,8 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "{RECENT_EVENTS} events, {RECENT_BYTES bytes}",
     ],
     ["Older journal entries kept in memory", "src/ledger/shared-journal.ts", "{KEPT} batches of {BATCH}"],
+    ["Characters quoted of the answer to a ping", "src/tenants/delivery/appservice-client.ts", "{QUOTED_BYTES}"],
+    ["Journal entries read before others take their turn", "src/tenants/feed/feed.ts", "{MAX_AT_ONCE}"],
   ],
   Peeking: [
     ["Routes remembered that answers told", "src/peek/routes-memory.ts", "{KEPT} of directories, {KEPT} of others"],
@@ -391,6 +433,28 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["State requested of it", "src/peek/sliding/subscriptions.ts", "{MAX_STATE} pairs of {MAX_KEY} characters"],
     ["Body of a sliding sync", "src/peek/sliding/endpoint.ts", "{BODY_LIMIT bytes}"],
     ["Rooms remembered that need no look", "src/peek/sliding/sync.ts", "{KEPT}, for {KEPT_MS ms}"],
+    ["Tokens whose owner is remembered", "src/peek/users.ts", "{KEPT}, for {KEPT_MS ms}"],
+    ["Rooms and renewals of leases remembered", "src/peek/peeker.ts", "{REMEMBERED}"],
+    ["Aliases remembered of a room", "src/peek/routes-memory.ts", "{ALIASES_KEPT}"],
+    ["Answer about an alias", "src/peek/rooms.ts", "{DIRECTORY_BYTES bytes}"],
+    ["Answer of `/versions`", "src/peek/routes.ts", "{VERSIONS_BYTES bytes}"],
+    ["Answer of `timestamp_to_event`, and its event", "src/peek/moments.ts", "{MOMENT_BYTES bytes}"],
+    ["Depth of an answer that is masked", "src/masking/places.ts", "{MAX_DEPTH}"],
+    ["Hundred events read for strangers", "src/peek/homeserver/reader.ts", "{EVENTS_BYTES bytes}"],
+    ["Events and account data of a room's first answer", "src/peek/homeserver/open-room.ts", "{HEAD_BYTES bytes}"],
+    [
+      "State of that answer in memory; more of it is written out in pieces",
+      "src/peek/homeserver/open-room.ts",
+      "{HELD_STATE_BYTES bytes}",
+    ],
+    ["Body of `/peek` and `/unpeek`", "src/peek/msc2753/endpoints.ts", "{BODY_LIMIT bytes}"],
+    [
+      "Events of a peeked room in a sync, without a filter and at most",
+      "src/peek/msc2753/filter.ts",
+      "{LIMIT}, and {MAX_LIMIT}",
+    ],
+    ["Events behind which every room may have news", "src/peek/msc2753/news.ts", "{MAX_BEHIND}"],
+    ["Sliding sync answer that rooms are merged into", "src/peek/sliding/sync.ts", "{MAX_ANSWER bytes}"],
   ],
   "Aliases and invited users": [
     ["Aliases kept alive", "src/aliases/verifier.ts", "{MAX_ALIASES}"],
@@ -408,5 +472,8 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/invites/invited-users.ts",
       "{LOOKS.looks-server.joins} of one server, {LOOKS.looks-all.joins} in all",
     ],
+    ["Aliases of ours that one event may name", "src/aliases/mentions.ts", "{MAX_MENTIONED}"],
+    ["Aliases checked when a room changes", "src/aliases/keeping.ts", "{MAX_OF_ROOM}"],
+    ["Changed rooms that wait for that", "src/aliases/keeping.ts", "{MAX_CHANGED}"],
   ],
 };

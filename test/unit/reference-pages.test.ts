@@ -34,14 +34,32 @@ function rowsOf(text: string): string[][] {
     );
 }
 
+const read = (file: string): string => readFileSync(new URL(file, root), "utf8");
+
+/** All TypeScript files, from src on. */
+function files(): string[] {
+  const all = readdirSync(new URL("src/", root), { recursive: true, encoding: "utf8" });
+  return all.filter((file) => file.endsWith(".ts")).map((file) => file.replaceAll("\\", "/"));
+}
+
 /** All TypeScript files below src, as one text. */
 function source(): string {
-  const files = readdirSync(new URL("src/", root), { recursive: true, encoding: "utf8" });
-  return files
-    .filter((file) => file.endsWith(".ts"))
-    .map((file) => readFileSync(new URL(`src/${file}`, root), "utf8"))
+  return files()
+    .map((file) => read(`src/${file}`))
     .join("\n");
 }
+
+/** Constants of the daemon that bound something, by their names. */
+const BOUND =
+  /^(?:export )?const ((?:MAX|MOST)_[A-Z_]+|[A-Z_]*(?:LIMIT|KEPT|REMEMBERED|_BYTES)) = (?:[\d_.* +-]+|[A-Z_]+ [-+*] [\d_]+);/gm;
+/** Named so, and no bounds: lengths of hashes and names, and what another bound says. */
+const NO_BOUNDS: ReadonlySet<string> = new Set([
+  "src/admin/handlers.ts MAX_BODY",
+  "src/ledger/comparing/timelines.ts REMEMBERED",
+  "src/ledger/store/openings.ts NAME_BYTES",
+  "src/peek/msc2753/token.ts MAX_PLAIN",
+  "src/policy/policy-list.ts HASH_BYTES",
+]);
 
 describe("the reference pages say what the code does", () => {
   it("errors: every code with its status and errcode, and none besides", () => {
@@ -70,6 +88,17 @@ describe("the reference pages say what the code does", () => {
   it("bounds: no bound stands twice", () => {
     const names = Object.values(BOUNDS).flatMap((rows) => rows.map(([what, file]) => `${what} ${file}`));
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+  });
+
+  it("bounds: every constant that is named like one has a row", () => {
+    const listed = Object.values(BOUNDS).flatMap((rows) =>
+      rows.flatMap(([, file, bound]) => [...bound.matchAll(/\{([A-Z_]+)/g)].map(([, name]) => `${file} ${name ?? ""}`)),
+    );
+    const named = files()
+      .filter((file) => !/^(bridge|cli)\//.test(file))
+      .flatMap((file) => [...read(`src/${file}`).matchAll(BOUND)].map(([, name]) => `src/${file} ${name ?? ""}`));
+    expect(named.length).toBeGreaterThan(100);
+    expect(named.filter((name) => !listed.includes(name) && !NO_BOUNDS.has(name))).toEqual([]);
   });
 
   it("bounds: a constant is read with its parts, and what is none is named", () => {
