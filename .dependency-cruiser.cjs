@@ -59,7 +59,8 @@ module.exports = {
       severity: "error",
       from: { path: "^src/admin/api/" },
       to: {
-        pathNot: "^(src/(admin/api|model|policy|platform/(expressions|registration))|node_modules/zod|path|crypto)",
+        pathNot:
+          "^(src/(admin/api|model|policy|aliases/alias\\.ts|platform/(expressions|registration))|node_modules/zod|path|crypto)",
       },
     },
     {

@@ -73,14 +73,14 @@ function requestSection({ method, path, operation }: Named): string {
 /** A table where there are keys of its own, else the type in a line. */
 function described(what: string, schema: JsonSchema): string[] {
   const variants = schema.oneOf ?? schema.anyOf;
-  if (variants !== undefined) return variants.flatMap((one) => described(`${what}, one of`, one as JsonSchema));
+  if (variants !== undefined) return variants.flatMap((one) => described(`${what}, one of`, one));
   if (schema.properties !== undefined) return [keyTable(schema, what)];
   const type = typeOf(schema);
   return type === "anything" ? [] : [`${what.charAt(0).toUpperCase()}${what.slice(1)}: ${type}.`];
 }
 
 function keyTable(schema: JsonSchema, what = "key"): string {
-  const variants = (schema.oneOf ?? schema.anyOf ?? [schema]) as JsonSchema[];
+  const variants = (schema.oneOf ?? schema.anyOf ?? [schema]);
   const tables = variants.map((variant) =>
     table(
       [what, "type", "meaning"],
@@ -122,18 +122,18 @@ function typeOf(schema: JsonSchema): string {
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
   if (schema.enum !== undefined) return schema.enum.map((one) => `\`${String(one)}\``).join(", ");
   const variants = schema.anyOf ?? schema.oneOf;
-  if (variants !== undefined) return variants.map((one) => typeOf(one as JsonSchema)).join(" or ");
+  if (variants !== undefined) return variants.map((one) => typeOf(one)).join(" or ");
   if (Array.isArray(schema.type)) return schema.type.join(" or ");
   if (schema.type === "array") return `list of ${typeOf((schema.items ?? {}) as JsonSchema)}`;
   if (schema.type === "object" && typeof schema.additionalProperties === "object" && schema.properties === undefined) {
-    const values = typeOf(schema.additionalProperties as JsonSchema);
+    const values = typeOf(schema.additionalProperties);
     return values === "anything" ? "object" : `object of ${values}`;
   }
   return (schema.type as string | undefined) ?? "anything";
 }
 
 function withoutNull(schema: JsonSchema): readonly JsonSchema[] {
-  const variants = (schema.anyOf ?? [schema]) as JsonSchema[];
+  const variants = (schema.anyOf ?? [schema]);
   return variants.filter(({ type }) => type !== "null");
 }
 

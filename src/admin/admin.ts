@@ -12,7 +12,8 @@ import type { Aliases } from "../attendance/leases/target.ts";
 import type { SummarySource } from "../policy/room-summaries.ts";
 import type { Registration } from "../platform/registration.ts";
 import type { TenantPinger, Tenants, TenantTokens } from "../policy/tenants.ts";
-import type { AuditReads, KeptAliases, RoomOverview, TenantDeliveries } from "./contracts.ts";
+import type { AuditStore } from "../storage/audit.ts";
+import type { KeptAliases, RoomOverview, TenantDeliveries } from "./contracts.ts";
 import type { GuardParts } from "./guard.ts";
 
 /** Counts since the start, for the status. */
@@ -64,7 +65,7 @@ export interface AdminParts {
   readonly deliveries: TenantDeliveries;
   readonly pinger: TenantPinger;
   readonly guard: GuardParts;
-  readonly audit: AuditReads;
+  readonly audit: Pick<AuditStore, "newest">;
   /** Writes a copy of the database to a new file. */
   readonly backup: (path: string) => Promise<{ readonly bytes: number }>;
   /** The registration file's content for a tenant. */

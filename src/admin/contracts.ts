@@ -1,5 +1,4 @@
 import type { AliasRepair, AliasView, SweepProgress } from "../aliases/alias.ts";
-import type { AuditRow } from "../model/audit.ts";
 import type { Phase } from "../attendance/attendance.ts";
 import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "../tenants/delivery/delivery.ts";
 import type { EventId, RoomAlias, RoomId } from "../model/ids.ts";
@@ -16,11 +15,6 @@ export interface TenantDeliveries {
   replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null>;
   /** Goes on past the event that the tenant is stuck at; null where it is stuck at another, or at none. */
   skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null>;
-}
-
-export interface AuditReads {
-  /** The newest rows with an ID below `before`, newest first. */
-  newest(before: number | null, limit: number): Promise<readonly AuditRow[]>;
 }
 
 /** One line of the list of rooms: what we know of the room, and how our attendance stands. */

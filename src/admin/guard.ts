@@ -18,11 +18,6 @@ export interface GuardConfig extends Limits, JoinBudgets {
   readonly lists: readonly string[];
 }
 
-export interface CoolDownReads extends CoolDowns {
-  /** How many rooms are kept away from now, by the reason. */
-  counts(now: number): Promise<Readonly<Record<string, number>>>;
-}
-
 /** What the operator sees of policy, and sets. */
 export interface GuardParts {
   readonly config: () => GuardConfig;
@@ -30,7 +25,7 @@ export interface GuardParts {
   readonly rules: Rules;
   readonly budgets: Budgets<BudgetKind>;
   readonly attended: AttendedRooms;
-  readonly coolDowns: CoolDownReads;
+  readonly coolDowns: CoolDowns;
   /** The policy lists whose rooms are known, and when each was last read since the start. */
   readonly lists: () => readonly {
     readonly room: RoomId;

@@ -109,17 +109,18 @@ export class Presence {
       clock,
       log,
     });
+    const functionalMember = new FunctionalMember({
+      members: new HomeserverServiceMembers(client),
+      store: storage.attendance,
+      own,
+      isWanted: () => attendance().functionalMember,
+      clock,
+      log,
+    });
     this.#loader = new RoomLoader({
       loads: storage.loads,
       states,
-      functionalMember: new FunctionalMember({
-        members: new HomeserverServiceMembers(client),
-        store: storage.attendance,
-        own,
-        isWanted: () => attendance().functionalMember,
-        clock,
-        log,
-      }),
+      entered: (roomId, power, abort) => functionalMember.enlist(roomId, power, abort),
       own,
       clock,
       random,

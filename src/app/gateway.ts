@@ -90,7 +90,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
   // As homeservers match: from the beginning, and to the end only where the expression says so.
   const audit = new AuditQueue({
-    writer: storage.audit,
+    writer: storage.sent,
     clock,
     log,
     late: (entries) => metrics.auditLate.set(entries),

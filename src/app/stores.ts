@@ -89,8 +89,8 @@ export class SqliteStorage {
     const rooms = new RoomNumbers(db);
     this.#db = db;
     const writes = new WriteCount(db);
-    this.sent = new SqliteSentStore(db);
-    this.audit = new AuditStore(db, writes, this.sent);
+    this.audit = new AuditStore(db, writes);
+    this.sent = new SqliteSentStore(db, this.audit);
     const redactions = new Redactions(db);
     this.redactions = redactions;
     const book = new LeaseBook(db, rooms, this.audit);

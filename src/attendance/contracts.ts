@@ -1,5 +1,5 @@
 import type { Attendance } from "./attendance.ts";
-import type { RoomEvent, StateEvent } from "../model/event.ts";
+import type { RoomEvent } from "../model/event.ts";
 import type { RoomId, ServerName, TenantId, UserId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { Lease, LeaseEnd } from "../model/lease.ts";
@@ -75,12 +75,6 @@ export interface ServiceMembers {
   read(roomId: RoomId, abort: AbortSignal): Promise<JsonObject>;
   /** @throws EmissaryError where the homeserver does not take it. */
   write(roomId: RoomId, content: JsonObject, abort: AbortSignal): Promise<void>;
-}
-
-/** A room's whole current state, in pieces, so that a room of any size passes through bounded memory. */
-export interface RoomStates {
-  /** @throws EmissaryError where the homeserver does not give it. */
-  stream(roomId: RoomId, abort: AbortSignal): AsyncIterable<readonly StateEvent[]>;
 }
 
 /** All that a decision about one room needs, read at one moment. */

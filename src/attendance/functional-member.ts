@@ -3,7 +3,7 @@ import { EmissaryError } from "../model/errors.ts";
 import type { RoomId, UserId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
 import type { AttendanceStore, ServiceMembers } from "./contracts.ts";
-import { FUNCTIONAL_MEMBERS, maySend, type RoomPower } from "./power.ts";
+import { FUNCTIONAL_MEMBERS, maySend, type RoomPower } from "../ledger/loading/power.ts";
 
 export interface FunctionalMemberParts {
   readonly members: ServiceMembers;

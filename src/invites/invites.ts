@@ -1,5 +1,5 @@
 import { InviteBlock, type InviteTreatment } from "../attendance/invites/block.ts";
-import type { InvitePermission } from "./contracts.ts";
+import type { InvitePermission } from "../attendance/invites/contracts.ts";
 import { InvitedUsers, type InvitedUsersParts, type InviteOptions } from "./invited-users.ts";
 import { OwnInvites, type OwnInvitesParts } from "../attendance/invites/own-invites.ts";
 

@@ -19,4 +19,6 @@ export interface CoolDowns {
   of(roomId: RoomId, now: number): Promise<CoolDown | null>;
   /** Keeps away from a room, longer than the last time where that was lately. */
   strike(roomId: RoomId, code: CoolDownCode, reason: string, now: number): Promise<CoolDown>;
+  /** How many rooms are kept away from now, by the reason. */
+  counts(now: number): Promise<Readonly<Record<string, number>>>;
 }

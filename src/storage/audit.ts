@@ -2,10 +2,7 @@ import type { Database, Statement, Transaction } from "better-sqlite3";
 import type { AuditEntry, AuditRow } from "../model/audit.ts";
 import type { RoomId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
-import type { AuditWriter, Deed } from "../tenants/act/contracts.ts";
-import type { AuditReads } from "../admin/contracts.ts";
 import type { WriteCount } from "./memo.ts";
-import type { SqliteSentStore } from "../tenants/store/sent.ts";
 
 /** What SQLite calls it when a commit waits for the disk (PRAGMA synchronous). */
 const FULL = 2;
@@ -21,30 +18,24 @@ interface Row {
 }
 
 /** The audit: rows are written by the other stores inside their own transactions, so that a deed and its trace go together. */
-export class AuditStore implements AuditReads, AuditWriter {
+export class AuditStore {
   readonly #db: Database;
   readonly #insert: Statement<[number, string, string, string, string | null, string]>;
   readonly #page: Statement<[number, number], Row>;
-  readonly #notes: Transaction<(deeds: readonly Deed[], at: number) => number>;
-  readonly #sent: SqliteSentStore;
+  readonly #notes: Transaction<(entries: readonly AuditEntry[], at: number, beside: () => number) => number>;
   readonly #isFull: boolean;
   readonly #writes: WriteCount;
 
-  constructor(db: Database, writes: WriteCount, sent: SqliteSentStore) {
-    this.#sent = sent;
+  constructor(db: Database, writes: WriteCount) {
     this.#db = db;
     this.#writes = writes;
     this.#insert = db.prepare(
       "INSERT INTO audit (at, actor, action, outcome, room_id, detail) VALUES (?, ?, ?, ?, ?, ?)",
     );
     this.#page = db.prepare("SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?");
-    this.#notes = db.transaction((deeds: readonly Deed[], at: number) => {
-      let rows = deeds.length;
-      for (const deed of deeds) {
-        this.write(deed, at);
-        if (deed.sent !== undefined) rows += this.#sent.write(deed.sent, at);
-      }
-      return rows;
+    this.#notes = db.transaction((entries: readonly AuditEntry[], at: number, beside: () => number) => {
+      for (const entry of entries) this.write(entry, at);
+      return entries.length + beside();
     });
     this.#isFull = db.pragma("synchronous", { simple: true }) === FULL;
   }
@@ -54,13 +45,15 @@ export class AuditStore implements AuditReads, AuditWriter {
   }
 
   /**
-   * Does not wait for the disk, whatever the durability: each write of a tenant would. A crash of this program loses nothing; a
-   * power cut loses the newest rows up to the last commit of another kind, of events which name their tenant themselves.
+   * Writes entries in one commit that does not wait for the disk, whatever the durability: otherwise each write of a tenant would wait.
+   * A crash of this program loses nothing. A power cut loses the newest rows up to the last other commit; the events themselves name
+   * their tenant.
+   * @param beside writes in the same commit; returns the number of rows that it changed
    */
-  async noteAll(deeds: readonly Deed[], at: number): Promise<void> {
+  async noteAll(entries: readonly AuditEntry[], at: number, beside: () => number = () => 0): Promise<void> {
     if (this.#isFull) this.#db.exec("PRAGMA synchronous = NORMAL");
     try {
-      this.#writes.disregard(this.#notes.immediate(deeds, at));
+      this.#writes.disregard(this.#notes.immediate(entries, at, beside));
     } finally {
       if (this.#isFull) this.#db.exec("PRAGMA synchronous = FULL");
     }

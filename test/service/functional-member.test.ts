@@ -3,7 +3,7 @@
  * out of the room's name.
  */
 import { expect, test } from "vitest";
-import { FUNCTIONAL_MEMBERS } from "../../src/attendance/power.ts";
+import { FUNCTIONAL_MEMBERS } from "../../src/ledger/loading/power.ts";
 import type { JsonObject } from "../../src/model/json.ts";
 import type { FakeRoom } from "../support/fake-homeserver-rooms.ts";
 import { eventually, PSEUDOUSER, startService, type Service, type Settings } from "../support/service-app.ts";

@@ -45,7 +45,7 @@ describe.skipIf(missing !== null)("a client on the Rust SDK", () => {
     await Promise.all(clients.splice(0).map((client) => client.kill()));
   });
   afterAll(async () => {
-    await proxy?.end();
+    await proxy.end();
     await stage.close();
   });
 

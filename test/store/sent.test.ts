@@ -2,6 +2,8 @@
 import { expect, test } from "vitest";
 import type { EventId, TenantId, UserId } from "../../src/model/ids.ts";
 import { SqliteSentStore } from "../../src/tenants/store/sent.ts";
+import { AuditStore } from "../../src/storage/audit.ts";
+import { WriteCount } from "../../src/storage/memo.ts";
 import { openDatabase } from "../../src/storage/open.ts";
 import { temporaryFolder } from "../support/service-app.ts";
 
@@ -10,12 +12,21 @@ const owner = (tenant: string, persona: string | null = null) => ({
   persona: persona as UserId | null,
 });
 
+function sentIn(db: ReturnType<typeof openDatabase>, kept?: number) {
+  const store = new SqliteSentStore(db, new AuditStore(db, new WriteCount(db)), kept);
+  const send = (txnId: string, of: ReturnType<typeof owner>, at: number) => {
+    const sent = { txnId, eventId: `$${txnId}` as EventId, owner: of };
+    return store.noteAll([{ actor: "t", action: "send", outcome: "done", roomId: null, detail: {}, sent }], at);
+  };
+  return { store, send };
+}
+
 test("each tenant has its newest kept, however many others send", async () => {
   const db = openDatabase(`${temporaryFolder()}/emissary.db`, "full");
-  const store = new SqliteSentStore(db, 100);
-  store.write({ txnId: "quiet", eventId: "$quiet" as EventId, owner: owner("quiet", "@p:x") }, 5);
+  const { store, send } = sentIn(db, 100);
+  await send("quiet", owner("quiet", "@p:x"), 5);
   for (let at = 0; at < 1_000; at += 1) {
-    store.write({ txnId: `loud${at}`, eventId: `$loud${at}` as EventId, owner: owner("loud") }, at);
+    await send(`loud${at}`, owner("loud"), at);
   }
   expect(await store.find("quiet", 4)).toBe("$quiet");
   expect(await store.find("quiet", 5)).toBeNull();
@@ -35,9 +46,13 @@ test("each tenant has its newest kept, however many others send", async () => {
 
 test("an ID that is used again long after is the newer event", async () => {
   const db = openDatabase(`${temporaryFolder()}/emissary.db`, "full");
-  const store = new SqliteSentStore(db);
-  store.write({ txnId: "1", eventId: "$old" as EventId, owner: owner("one") }, 5);
-  store.write({ txnId: "1", eventId: "$new" as EventId, owner: owner("one") }, 50);
+  const { store } = sentIn(db);
+  const send = (eventId: string, at: number) => {
+    const sent = { txnId: "1", eventId: eventId as EventId, owner: owner("one") };
+    return store.noteAll([{ actor: "t", action: "send", outcome: "done", roomId: null, detail: {}, sent }], at);
+  };
+  await send("$old", 5);
+  await send("$new", 50);
   expect(await store.find("1", 10)).toBe("$new");
   db.close();
 });

@@ -120,7 +120,7 @@ export class TownProgram {
           yield await alive(() => town.stateOf(roomId));
         },
       },
-      functionalMember: { enlist: async () => {} },
+      entered: async () => undefined,
       own: OWN,
       clock: program.clock,
       random,

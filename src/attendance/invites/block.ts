@@ -3,7 +3,7 @@ import { sentenceOf } from "../../model/errors.ts";
 import { without } from "../../model/json.ts";
 import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { InvitePermission } from "../../invites/contracts.ts";
+import type { InvitePermission } from "./contracts.ts";
 
 /** What happens to invites of the pseudouser that are for no tenant: refused by the homeserver, declined by us, or left alone. */
 export type InviteTreatment = "blocked" | "declined" | "kept";

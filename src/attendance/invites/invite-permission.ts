@@ -1,4 +1,4 @@
-import type { InvitePermission } from "../../invites/contracts.ts";
+import type { InvitePermission } from "./contracts.ts";
 import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import type { HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";

@@ -8,7 +8,7 @@ import { Budgets } from "../../policy/budgets.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { PolicyInputs } from "../../policy/inputs.ts";
 import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
-import type { OwnInvite, OwnInviteStore } from "../../invites/contracts.ts";
+import type { OwnInvite, OwnInviteStore } from "./contracts.ts";
 
 /** Looked at in one round, whose answers are one commit. */
 const BATCH = 200;

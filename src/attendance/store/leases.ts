@@ -1,5 +1,4 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { ListLeases } from "../../lists/contracts.ts";
 import type { LeaseStore } from "../leases/desk.ts";
 import type { RoomAlias, RoomId } from "../../model/ids.ts";
 import {
@@ -18,7 +17,7 @@ import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
 /** Ended leases are kept this long, to tell a holder why it lost one; and until a tenant was given what they cover. */
 const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
-export class SqliteLeaseStore implements LeaseStore, ListLeases {
+export class SqliteLeaseStore implements LeaseStore {
   readonly #db: Database;
   readonly #rooms: RoomNumbers;
   readonly #book: LeaseBook;

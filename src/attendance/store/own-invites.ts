@@ -1,5 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { NextLook, OwnInvite, OwnInviteStore } from "../../invites/contracts.ts";
+import type { NextLook, OwnInvite, OwnInviteStore } from "../invites/contracts.ts";
 import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../../ledger/follower.ts";
 import type { EventId, RoomId, UserId } from "../../model/ids.ts";
 import { FOLLOWS } from "./lease-book.ts";

@@ -43,7 +43,7 @@ export class PublicProbe {
 
   ask(method: string, path: string): Promise<Reply> {
     const body = method === "GET" ? {} : { body: {} };
-    return this.#asker.ask(method as "GET", `${this.#base}${path}`, body);
+    return this.#asker.ask(method, `${this.#base}${path}`, body);
   }
 
   /** All of them, a few at once; in their order. */

@@ -1,5 +1,5 @@
-import type { PseudouserMoves } from "../../attendance/contracts.ts";
 import type { Clock } from "../../model/clock.ts";
+import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { Recorder } from "../recorder.ts";
 import type { HomeserverQueries, ReconcileStore } from "./contracts.ts";
@@ -14,7 +14,10 @@ export interface PresenceDifferences {
 export interface PresenceParts {
   readonly queries: HomeserverQueries;
   readonly store: ReconcileStore;
-  readonly moves: Pick<PseudouserMoves, "ownMembership">;
+  readonly moves: {
+    /** The pseudouser's own membership event as the homeserver has it; null if it has none or does not say. */
+    ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null>;
+  };
   readonly recorder: Recorder;
   readonly clock: Clock;
 }

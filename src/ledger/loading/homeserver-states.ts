@@ -1,4 +1,4 @@
-import type { RoomStates } from "../../attendance/contracts.ts";
+import type { RoomStates } from "./room-states.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isRoomEvent, isStateEvent, type StateEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";

@@ -7,14 +7,14 @@ import { restUntil, workUntil } from "../../concurrency/worker.ts";
 import { foldEvent } from "../fold.ts";
 import type { RoomLoads } from "../ledger.ts";
 import { backoff } from "../../concurrency/backoff.ts";
-import type { RoomStates } from "../../attendance/contracts.ts";
-import type { FunctionalMember } from "../../attendance/functional-member.ts";
-import { NO_POWER, powerWith } from "../../attendance/power.ts";
+import type { RoomStates } from "./room-states.ts";
+import { NO_POWER, powerWith, type RoomPower } from "./power.ts";
 
 export interface LoaderParts {
   readonly loads: RoomLoads;
   readonly states: RoomStates;
-  readonly functionalMember: Pick<FunctionalMember, "enlist">;
+  /** Called once a stay, when the room is loaded. */
+  readonly entered: (roomId: RoomId, power: RoomPower, abort: AbortSignal) => Promise<void>;
   readonly own: UserId;
   readonly clock: Clock;
   readonly random: Random;
@@ -89,7 +89,7 @@ export class RoomLoader {
   }
 
   async #load(roomId: RoomId): Promise<void> {
-    const { loads, states, functionalMember, own, clock, log } = this.#parts;
+    const { loads, states, entered, own, clock, log } = this.#parts;
     const ticket = await loads.begin(roomId);
     let events = 0;
     let differences = 0;
@@ -111,7 +111,7 @@ export class RoomLoader {
     if (differences > 0) this.#parts.stirred.notify();
     this.#parts.loaded.notify();
     log.debug("room.loaded", { room: roomId, events });
-    if (!ticket.again) await functionalMember.enlist(roomId, power, this.#abort.signal);
+    if (!ticket.again) await entered(roomId, power, this.#abort.signal);
   }
 
   async #drop(roomId: RoomId): Promise<void> {

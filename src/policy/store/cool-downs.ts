@@ -1,8 +1,7 @@
 import type { Database, Statement } from "better-sqlite3";
 import { afterStrike, type CoolDownCode, type Strikes } from "../cool-down.ts";
 import type { RoomId } from "../../model/ids.ts";
-import type { CoolDown } from "../cool-downs.ts";
-import type { CoolDownReads } from "../../admin/guard.ts";
+import type { CoolDown, CoolDowns } from "../cool-downs.ts";
 import type { AuditStore } from "../../storage/audit.ts";
 import type { Memo } from "../../storage/memo.ts";
 import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
@@ -17,7 +16,7 @@ export interface CoolDownRow {
 /** Those that would be forgotten soonest go where there are more. */
 const KEPT = 10_000;
 
-export class SqliteCoolDownStore implements CoolDownReads {
+export class SqliteCoolDownStore implements CoolDowns {
   readonly #db: Database;
   readonly #rooms: RoomNumbers;
   readonly #audit: AuditStore;

@@ -1,5 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { SentEvents } from "../act/contracts.ts";
+import type { AuditStore } from "../../storage/audit.ts";
+import type { AuditWriter, Deed, SentEvents } from "../act/contracts.ts";
 import type { SentTransactions } from "../sync/contracts.ts";
 import type { EventOwners } from "../feed/contracts.ts";
 import { ownTxnId, type Owner } from "../../model/attribution.ts";
@@ -16,7 +17,8 @@ interface OwnerRow {
   persona: string | null;
 }
 
-export class SqliteSentStore implements SentEvents, SentTransactions, EventOwners {
+export class SqliteSentStore implements AuditWriter, SentEvents, SentTransactions, EventOwners {
+  readonly #audit: Pick<AuditStore, "noteAll">;
   readonly #find: Statement<[string, number], string>;
   readonly #owner: Statement<[string], OwnerRow>;
   readonly #txns: Statement<[string, string], OwnerRow & { event_id: string; txn_id: string }>;
@@ -24,7 +26,8 @@ export class SqliteSentStore implements SentEvents, SentTransactions, EventOwner
   readonly #trim: Statement<[string, string]>;
 
   /** @param kept for tests: events kept of a tenant */
-  constructor(db: Database, kept = KEPT) {
+  constructor(db: Database, audit: Pick<AuditStore, "noteAll">, kept = KEPT) {
+    this.#audit = audit;
     this.#find = db
       .prepare<[string, number], string>("SELECT event_id FROM sent_events WHERE txn_id = ? AND at > ?")
       .pluck();
@@ -67,8 +70,14 @@ export class SqliteSentStore implements SentEvents, SentTransactions, EventOwner
     return found;
   }
 
-  /** Inside the transaction of the event's audit row. @returns how many rows that changed */
-  write({ txnId, eventId, owner }: SentEvent, at: number): number {
+  async noteAll(deeds: readonly Deed[], at: number): Promise<void> {
+    await this.#audit.noteAll(deeds, at, () =>
+      deeds.reduce((rows, { sent }) => rows + (sent === undefined ? 0 : this.#write(sent, at)), 0),
+    );
+  }
+
+  /** @returns how many rows that changed */
+  #write({ txnId, eventId, owner }: SentEvent, at: number): number {
     const added = this.#add.run(txnId, eventId, owner.tenant, owner.persona, at);
     if (Number(added.lastInsertRowid) % LOOK_EVERY !== 0) return added.changes;
     return added.changes + this.#trim.run(owner.tenant, owner.tenant).changes;

@@ -12,7 +12,9 @@ function merge(body: string, peek: JsonObject | null, left: readonly RoomId[], n
   const outline = outlineOf(bytes);
   if (outline === null) throw new Error("no outline");
   const rooms = new Map(peek === null ? [] : [[ROOM, JSON.stringify(peek)] as const]);
-  return String(mergedSync(bytes, outline, { next, peek: rooms, left }));
+  const merged = mergedSync(bytes, outline, { next, peek: rooms, left });
+  if (!Buffer.isBuffer(merged)) throw new Error("merged in pieces");
+  return merged.toString();
 }
 
 describe("the homeserver's sync", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InviteBlock } from "../../../../src/attendance/invites/block.ts";
-import type { InvitePermission } from "../../../../src/invites/contracts.ts";
+import type { InvitePermission } from "../../../../src/attendance/invites/contracts.ts";
 import { knowsInvitePermission } from "../../../../src/attendance/invites/invite-permission.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
 import type { JsonObject } from "../../../../src/model/json.ts";

@@ -12,7 +12,7 @@ class Homeserver implements Askers {
   ignored: readonly string[] = [];
   isKnown = true;
   questions = 0;
-  answered: Promise<void> = Promise.resolve();
+  answered: Promise<void> = Promise.resolve(undefined);
 
   async ignoredBy(): Promise<ReadonlySet<string> | null> {
     this.questions += 1;
@@ -67,12 +67,12 @@ describe("what the homeserver said of a token", () => {
 
   test.each(DOUBTS)("is not kept where %s while it is asked", async (_what, doubt) => {
     const { homeserver, words, ask } = setUp();
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
     homeserver.answered = promise;
     const under = ask();
     homeserver.ignored = ["@carol:x"];
     doubt(words);
-    resolve();
+    resolve(undefined);
     await under;
     expect(await ask()).toEqual(new Set(["@carol:x"]));
   });

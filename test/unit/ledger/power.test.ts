@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { FUNCTIONAL_MEMBERS, maySend, NO_POWER, powerWith } from "../../../src/attendance/power.ts";
+import { FUNCTIONAL_MEMBERS, maySend, NO_POWER, powerWith } from "../../../src/ledger/loading/power.ts";
 import type { JsonObject } from "../../../src/model/json.ts";
 import { ALICE, OWN, state } from "../../support/events.ts";
 

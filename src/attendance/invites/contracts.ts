@@ -1,5 +1,5 @@
-import type { EventId, RoomId, UserId } from "../model/ids.ts";
-import type { JsonObject } from "../model/json.ts";
+import type { EventId, RoomId, UserId } from "../../model/ids.ts";
+import type { JsonObject } from "../../model/json.ts";
 
 /** An invite of the pseudouser that nobody has answered. */
 export interface OwnInvite {

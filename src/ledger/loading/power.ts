@@ -1,7 +1,7 @@
-import type { StateEvent } from "../model/event.ts";
-import type { UserId } from "../model/ids.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../model/json.ts";
-import { isCreatorIn, POWER_LEVELS } from "../model/power-levels.ts";
+import type { StateEvent } from "../../model/event.ts";
+import type { UserId } from "../../model/ids.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { isCreatorIn, POWER_LEVELS } from "../../model/power-levels.ts";
 
 export const FUNCTIONAL_MEMBERS = "io.element.functional_members";
 
