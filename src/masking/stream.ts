@@ -296,7 +296,7 @@ export class MaskingStream {
   /** Decides on a value that is here as a whole. */
   #whole(frame: Frame, { start, value: from, as, place, key }: Passing, end: number): boolean {
     const { also } = this.#hidden;
-    const isOf = as === "element" ? this.#all : this.#names;
+    const isOf = as === "heroes" ? this.#names : this.#all;
     if (!this.#holdsAny(isOf, from, end)) return this.#keep(frame, end);
     const value = this.#held.parsed(from, end);
     if (as === "stripped" && Array.isArray(value)) {

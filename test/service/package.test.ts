@@ -84,7 +84,7 @@ describe("the published package, installed by somebody", () => {
     const registered = ["--homeserver-url", "http://127.0.0.1:8008", "--server-name", "example.org"];
     emissary("register", ...registered, "--url", "http://127.0.0.1:9009", "--dir", dir);
     const script = `
-      import { SqliteStorage } from "./node_modules/matrix-emissary/dist/storage/sqlite/storage.js";
+      import { SqliteStorage } from "./node_modules/matrix-emissary/dist/app/stores.js";
       new SqliteStorage("fresh.db").close();
       console.log(typeof (await import("matrix-emissary")).App);
     `;

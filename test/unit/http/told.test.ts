@@ -50,8 +50,8 @@ describe("strangers", () => {
   });
 
   test("nor has any other that the gateway writes for whoever asks", () => {
-    const root = new URL("../../../src/gateways/", import.meta.url);
-    const sentences = ["act", "peek", "door"].flatMap((folder) =>
+    const root = new URL("../../../src/", import.meta.url);
+    const sentences = ["tenants/act", "tenants/sync", "peek", "http/door"].flatMap((folder) =>
       readdirSync(new URL(`${folder}/`, root), { recursive: true, encoding: "utf8" })
         .filter((file) => file.endsWith(".ts"))
         .flatMap((file) => {
