@@ -271,7 +271,8 @@ describe("an invite of a local user", () => {
     await service.untilRoom(room.id, { phase: "present" });
     expect(holders(service, room)).toHaveLength(1_000);
     expect(homeserver.seen("POST", JOIN)).toHaveLength(1);
-    expect(homeserver.seen("GET", /room_summary/).length).toBeLessThanOrEqual(2);
+    // As a stranger, for the lease, and before the join: how many of these share an answer depends on who is first.
+    expect(homeserver.seen("GET", /room_summary/).length).toBeLessThanOrEqual(3);
   });
 
   test.each([
