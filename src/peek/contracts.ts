@@ -1,33 +1,36 @@
 import type { RoomId, UserId } from "../model/ids.ts";
 
-/** Whose a token is, as the homeserver says. */
+/** A token's owner, according to the homeserver. */
 export interface Identity {
   readonly userId: UserId;
-  /** Null where the homeserver names none, as for appservices' users. */
+  /** Null if the homeserver names none, as for appservices' users. */
   readonly deviceId: string | null;
   readonly isGuest?: boolean;
 }
 
 export interface TokenOwners {
   /**
-   * Null where the homeserver does not know the token.
-   * @param as the user that an appservice's token is to stand for; a user's own stands for nobody else
-   * @throws EmissaryError where it cannot be asked.
+   * Returns the token's owner; null if the homeserver does not know the token.
+   * @param as the user for whom an appservice's token stands; a user's own token stands for nobody else
+   * @throws EmissaryError if the homeserver cannot be asked
    */
   ownerOf(token: string, as?: string): Promise<Identity | null>;
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError likewise */
   sees(token: string, roomId: RoomId): Promise<boolean>;
   /**
-   * Whether the user, who is the token's owner or `as`, is in the room, whatever it is called: this is asked for what goes to the homeserver as
-   * it came.
+   * Whether the user, who is the token's owner or `as`, is in the room. Takes any name of a room, because the request
+   * goes to the homeserver unchanged.
    * @throws EmissaryError likewise
    */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean>;
-  /** Whether the homeserver is in a room that it may tell the token's owner of. @throws EmissaryError likewise */
+  /** Whether the homeserver is in the room and may tell the token's owner about it. @throws EmissaryError likewise */
   has(token: string, roomId: RoomId): Promise<boolean>;
 }
 
 export interface History {
-  /** Has the homeserver fetch what was said before the pseudouser came (spec, server-server API, "Backfilling"). Best effort: never rejects. */
+  /**
+   * Makes the homeserver fetch the events from before the pseudouser came (spec, server-server API, "Backfilling").
+   * Best effort: never rejects on an EmissaryError.
+   */
   fetch(roomId: RoomId): Promise<void>;
 }

@@ -3,12 +3,15 @@ import { param } from "../http/server.ts";
 import { upstreamRequest } from "../http/upstream.ts";
 import type { PeekEndpoint, PeekHandler } from "./peek.ts";
 
-/** Passed on. Whoever has been told that it is written is shown nothing more of those people, whatever was known before. */
+/**
+ * Passes the new list on, and drops the cached one. Once the client has the answer, it sees no more events of the
+ * ignored users.
+ */
 const ignore: PeekHandler = async (parts, request, reply) => {
   try {
     return await parts.upstream.asCaller(upstreamRequest(request), reply);
   } finally {
-    // Also where no answer came: the homeserver may have written it.
+    // Also without an answer: the homeserver may have written it.
     parts.words.doubtUser(param(request, "userId"));
   }
 };

@@ -2,20 +2,26 @@ import { isRoomId, isServerName } from "../model/ids.ts";
 import { mergeVia } from "../model/room.ts";
 import type { ToldRoute } from "./told-routes.ts";
 
-/** A larger answer teaches nothing. */
+/** Larger answers are not searched. */
 const MOST_BYTES = 1024 * 1024;
-/** Links of one answer that are looked at, whatever they are: what others write costs no more than that. */
+/** Most links examined in one answer. Bounds the cost of other people's content. */
 const MOST_LINKS = 200;
 const ROUTES = "?via=";
-/** What a link has before its routes, and as routes; in bytes. */
+/** Longest text of a link before its routes, and longest routes, in bytes. */
 const BEFORE = 400;
 const AFTER = 1_000;
-/** A room by its ID, as matrix.to and `matrix:` have it, with an event of it or without (spec, "Matrix URI scheme", "matrix.to navigation"). */
+/**
+ * A link to a room by its ID, with or without an event, in matrix.to and `matrix:` form (spec, "Matrix URI scheme",
+ * "matrix.to navigation").
+ */
 const ROOM = /(matrix\.to\/#\/|matrix:roomid\/)([^\s"'<>()\\/?]{1,300})(?:\/[^\s"'<>()\\?]*)?$/;
-/** Where a link ends in the JSON of a text, formatted or not. */
+/** Ends a link in the JSON of a plain or formatted text. */
 const END = /[\s"'<>()\\[\]]/;
 
-/** Rooms that links in an answer point to, with the servers that these name (`via`): a client asks for the room by its ID alone. */
+/**
+ * Returns the rooms that links in an answer point to, with the servers in the links (`via`). A client then asks for
+ * the room by its ID alone.
+ */
 export function routesOfLinks(body: Buffer): readonly ToldRoute[] {
   const told: ToldRoute[] = [];
   if (body.length > MOST_BYTES) return told;
@@ -35,7 +41,7 @@ export function routesOfLinks(body: Buffer): readonly ToldRoute[] {
   return told;
 }
 
-/** In `matrix:` the sigil is left out. */
+/** `matrix:` links omit the sigil. */
 function roomIdOf(site: string, text: string): string {
   return site.startsWith("matrix:") ? `!${decoded(text)}` : decoded(text);
 }

@@ -9,18 +9,19 @@ import { withoutOurTokens } from "./msc2753/token.ts";
 import { revising } from "./revising.ts";
 import { type PeekEndpoint, type PeekHandler } from "./peek.ts";
 
-/** An answer of this size is looked at as a whole: most of them have nothing to mask, and go on untouched. */
+/** Answers up to this size are examined whole. Most have nothing to mask and go on unchanged. */
 const UNREVISED: Revision = { limit: 256 * 1024, revise: () => null };
 
 export interface HiddenMembers {
   /**
-   * How many pseudousers are in a room and invited to it, `own` whatever its name. At once, because it is asked for each room of an
-   * answer that is being written; a storage that could not answer so would have these few numbers in memory.
+   * Returns how many pseudousers have joined or are invited to the room; `own` counts whatever its name. Synchronous,
+   * because it is called for each room while an answer is written. A store that cannot answer synchronously must keep
+   * these few numbers in memory.
    */
   counts(roomId: string, own: UserId): { readonly joined: number; readonly invited: number };
 }
 
-/** What is to be kept out of answers. A pseudouser whose localpart is configured looks like an ordinary user. */
+/** Returns what to hide in answers. A pseudouser with a configured localpart looks like an ordinary user. */
 export function hiddenOf(own: UserId, members: HiddenMembers): Hidden {
   return {
     ...(isPseudouser(own) ? {} : { also: [own] }),
@@ -28,12 +29,12 @@ export function hiddenOf(own: UserId, members: HiddenMembers): Hidden {
   };
 }
 
-/** What answers with the content of one event, which is somebody's own word. It was asked for by its name. */
+/** Endpoints that return the content of one event, which is a user's own words. The client asked for it by name. */
 const CONTENTS = /^\/rooms\/:roomId\/state\/:/;
 
 /**
- * A handler whose answers from the homeserver are masked (MSC1777: clients are not to show pseudousers, nor to count them), unless
- * the request says `include_pseudousers=true`. Answers without one go on untouched.
+ * Returns a handler that masks the homeserver's answers (MSC1777: clients must not show or count pseudousers), unless
+ * the request says `include_pseudousers=true`. Answers without a pseudouser go on unchanged.
  */
 export function masked({ path, handler }: Pick<PeekEndpoint, "path" | "handler">): PeekHandler {
   if (CONTENTS.test(path)) return handler;
@@ -50,7 +51,7 @@ export function wantsAll(request: FastifyRequest): boolean {
   return queryAll(request, "include_pseudousers").includes("true");
 }
 
-/** The homeserver, as if there were no pseudousers. */
+/** Wraps the homeserver so that it seems to have no pseudousers. */
 function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstream {
   const screen: Screen = {
     mayChange: (whole) => mayNeedMasking(whole, hidden.also),
@@ -65,11 +66,11 @@ function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstrea
 
 const pass: PeekHandler = (parts, request, reply) => parts.upstream.asCaller(upstreamRequest(request), reply);
 
-/** Whose devices changed between two tokens of `/sync`, which may be ours where the device peeks (MSC2753). */
+/** Returns whose devices changed between two `/sync` tokens. The tokens may be ours if the device peeks (MSC2753). */
 const keyChanges: PeekHandler = (parts, request, reply) =>
   parts.upstream.asCaller(upstreamRequest(request, withoutOurTokens(request.raw.url ?? "/")), reply);
 
-/** What is passed only to be masked. */
+/** Endpoints that are passed on only to be masked. */
 export const maskedEndpoints: readonly PeekEndpoint[] = [
   {
     method: "GET",

@@ -4,15 +4,15 @@ import { EmissaryError } from "../model/errors.ts";
 import { parsedObject, stringAt, type JsonObject } from "../model/json.ts";
 import type { Revision, Upstream, UpstreamRequest, WholeAnswer } from "../http/upstream.ts";
 
-/** An event's ID and a time; and an event. */
+/** Bound of an answer with one event, or with an event's ID and its time. */
 const MOMENT_BYTES = 64 * 1024;
-/** So many memberships that are left out are gone past: a pseudouser comes and goes once in a while, and not in a row. */
+/** Most hidden memberships that are skipped. A pseudouser comes and goes rarely, not many times in a row. */
 const MAX_STEPS = 20;
 const ANY = { has: () => true } as unknown as ReadonlySet<number>;
 
 /**
- * `timestamp_to_event` without memberships that are left out elsewhere: from the moment of one the homeserver is asked for the next.
- * The event that it names is what a client shows first after a jump in time.
+ * Skips memberships hidden elsewhere in `timestamp_to_event`: asks the homeserver for the next event from the hidden
+ * one's time on. Clients show this event first after a jump in time.
  */
 export function revisionOfMoment(
   upstream: Upstream,

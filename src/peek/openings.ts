@@ -3,46 +3,49 @@ import type { RoomId } from "../model/ids.ts";
 import { peekingUser, type Holder } from "../model/lease.ts";
 import type { LeaseStore } from "../attendance/leases/desk.ts";
 
-/** A request under way that wants a room opened. Ends with `succeeded` or `failed`. */
+/** A request in progress that opens a room. Ends with `succeeded` or `failed`. */
 export interface Opening {
-  /** The lease is written: the look that made room for it ends. */
+  /** Called when the lease is written. Ends the look that makes room for it. */
   booked(): Promise<void>;
   succeeded(): void;
-  /** @param isFinal whether it also fails whoever has the lease already @returns whether the lease is to be given back */
+  /**
+   * @param isFinal whether the failure also ends the lease of a user who already has it
+   * @returns whether to release the lease
+   */
   failed(isFinal: boolean): boolean;
 }
 
 interface UnderWay {
   requests: number;
   isBooked: boolean;
-  /** Whether somebody relies on the lease, so that a request that fails leaves it there. */
+  /** Whether somebody relies on the lease, so a failed request leaves it. */
   isHeld: boolean;
 }
 
-/** What is known of a user's looks, and how one ends. */
+/** A user's looks, and how to end one. */
 export interface UserLooks {
   find: LeaseStore["find"];
   countOf: LeaseStore["countOf"];
-  /** Rooms of a holder, the one that it has read least lately first. */
+  /** Returns the holder's rooms, the least recently read first. */
   longestUnread(holder: string, limit: number): Promise<readonly RoomId[]>;
   release(roomId: RoomId, holder: Holder): Promise<boolean>;
 }
 
-/** So many are looked at for one that may end. */
+/** Most looks examined to find one that may end. */
 const LOOKED_THROUGH = 1_000;
 
 /**
- * Who is opening which room at this moment: so that a request that fails does not end the lease of another of the same user, and
- * that rooms of which there is no lease yet count, too. Where a user has as many rooms as one may, the look that was left alone longest
- * makes room for a new one. A device's peeks (MSC2753) do not: these are promised until they expire.
+ * Tracks who is opening which room. A failed request therefore does not end the lease of the same user's other
+ * request, and rooms without a lease yet count towards the limit. When a user has reached the limit, the look left
+ * alone longest makes room for a new one. A device's peeks (MSC2753) do not: they are promised until they expire.
  */
 export class Openings {
   readonly #looks: UserLooks;
   readonly #limits: { readonly roomsPerUser: number; readonly idle: number };
   readonly #underWay = new Map<string, Map<RoomId, UnderWay>>();
-  /** Requests by holder and room that wait for news. */
+  /** Numbers of waiting polls, by holder and room. */
   readonly #polls = new Map<string, number>();
-  /** By user, rooms whose look ends once another is booked. */
+  /** Rooms whose look ends once another is booked, by user. */
   readonly #leaving = new Map<string, Set<RoomId>>();
 
   constructor(looks: UserLooks, limits: { readonly roomsPerUser: number; readonly idle: number }) {
@@ -50,14 +53,14 @@ export class Openings {
     this.#limits = limits;
   }
 
-  /** @throws EmissaryError `limited` where the user looks into as many rooms as one may, and into all of them now. */
+  /** @throws EmissaryError `limited` if the user has reached the limit and all those rooms are in use */
   async begin(holder: Holder, roomId: RoomId): Promise<Opening> {
     const user: Holder = { kind: holder.kind, name: peekingUser(holder.name) };
     const isHeld = (await this.#looks.find(roomId, holder)) !== null;
     const leases = await this.#looks.countOf(holder);
     const isFull = leases >= this.#limits.roomsPerUser;
     const unread = isFull ? await this.#looks.longestUnread(user.name, LOOKED_THROUGH) : [];
-    // From here to the end nothing else happens.
+    // No await from here to the end.
     const rooms = this.#underWay.get(holder.name) ?? new Map<RoomId, UnderWay>();
     const opening = rooms.get(roomId) ?? { requests: 0, isBooked: false, isHeld };
     const leaving = this.#leaving.get(user.name) ?? new Set<RoomId>();
@@ -101,7 +104,7 @@ export class Openings {
     };
   }
 
-  /** The holder waits for news of the room. @returns what ends that */
+  /** Marks the holder as waiting for news of the room. @returns a function that ends the wait */
   polling({ name }: Holder, roomId: RoomId): () => void {
     const key = `${name} ${roomId}`;
     this.#polls.set(key, (this.#polls.get(key) ?? 0) + 1);

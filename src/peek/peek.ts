@@ -13,7 +13,7 @@ import type { RoutesMemory } from "./routes-memory.ts";
 import type { SlidingSync } from "./sliding/sync.ts";
 import type { KnownUsers } from "./users.ts";
 
-/** What the Peek API is built of. */
+/** The parts of the Peek API. */
 export interface PeekParts {
   readonly own: UserId;
   readonly upstream: Upstream;
@@ -34,18 +34,18 @@ export interface PeekParts {
 
 export type PeekHandler = (parts: PeekParts, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-/** One endpoint of the client-server API, asked by a user of the homeserver. */
+/** One endpoint of the client-server API, called by a user of the homeserver. */
 export interface PeekEndpoint {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
-  /** Below each of `under`. */
+  /** Follows each of `under`. */
   readonly path: string;
   readonly under: readonly string[];
-  /** For the reference: what it does here, in a few words. */
+  /** What it does here in a few words, for the reference. */
   readonly note: string;
   readonly handler: PeekHandler;
 }
 
-/** The request's path and query with a path parameter replaced. The rest stays as the client wrote it. */
+/** Returns the request's path and query with one path parameter replaced. The rest stays as the client wrote it. */
 export function pathWith(request: FastifyRequest, name: string, value: string): string {
   const url = request.raw.url ?? "/";
   const at = url.indexOf("?");

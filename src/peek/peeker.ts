@@ -20,9 +20,9 @@ import type { RoutesMemory } from "./routes-memory.ts";
 import { before, isStillJoining, withRoutes } from "./waiting.ts";
 
 export interface PeekOptions {
-  /** Milliseconds that a lease lasts after the user's last read. */
+  /** Lease lifetime in milliseconds after the user's last read. */
   readonly idle: number;
-  /** Milliseconds that a request waits for presence. */
+  /** Longest wait of a request for the pseudouser to be in the room, in milliseconds. */
   readonly wait: number;
   readonly roomsPerUser: number;
   /** Globs; empty for all. */
@@ -39,26 +39,26 @@ export interface PeekerParts {
   readonly history: History;
   readonly routes: RoutesMemory;
   readonly options: PeekOptions;
-  /** What users' names in leases are made with. */
+  /** Key of the hash that hides users' names in leases. */
   readonly secret: string;
   readonly clock: Clock;
 }
 
-/** Rooms and renewals that are remembered. */
+/** Bound of each map in memory. */
 const REMEMBERED = 10_000;
 
-/** A room that somebody asks for. */
+/** A room that a user asks for. */
 export interface PeekTarget extends RoomTarget {
   readonly alias: RoomAlias | null;
 }
 
-/** Brings the pseudouser into rooms that users look into, and keeps it there while they do. */
+/** Brings the pseudouser into the rooms that users look into, and keeps it there while they look. */
 export class Peeker {
   readonly #parts: PeekerParts;
   readonly #openings: Openings;
-  /** Fetches of rooms' history, each with the pseudouser's membership event that it was for. */
+  /** History fetches by room, each with the pseudouser's membership event at that time. */
   readonly #histories = new Map<RoomId, { readonly stay: EventId | null; readonly fetched: Promise<void> }>();
-  /** Until when leases last that were renewed, by holder and room. */
+  /** Expiry of leases taken or renewed here, by holder and room. */
   readonly #until = new Map<string, number>();
   readonly #holders = new Map<string, Holder>();
 
@@ -74,14 +74,14 @@ export class Peeker {
     this.#openings = new Openings(looks, options);
   }
 
-  /** The room that is meant, with all routes to it that are known. @throws EmissaryError as resolveRoom does */
+  /** Returns the room with all known routes to it. @throws EmissaryError as resolveRoom does */
   async resolve(idOrAlias: string, named: readonly ServerName[], asker?: Asker): Promise<PeekTarget> {
     const { routes, ledger } = this.#parts;
     const { roomId, via: found } = await this.#find(idOrAlias, named, asker);
     const alias = isRoomAlias(idOrAlias) ? idOrAlias : null;
     if (alias !== null) routes.learn(roomId, found, alias);
     const room = await ledger.room(roomId);
-    // Of a room that we are in the routes are known, and are not to be pushed out by what somebody names.
+    // Once we are in a room its routes are known, and servers that a caller names must not displace them.
     const isThere = room?.ownMembership === "join" && isShown(opennessOf(room));
     const known = mergeVia(routes.of(roomId), shownRoutes(room));
     const via = isThere ? room.via : routes.withLastResort(roomId, mergeVia(found, known));
@@ -89,10 +89,12 @@ export class Peeker {
   }
 
   /**
-   * Resolves when the pseudouser is in the room for the user, and its history has been asked for. All of it takes `wait` at most.
-   * @param who a name that no two users, or devices where these peek apart, share
-   * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, why the homeserver refuses, …: then no lease is left behind, but for
-   *   that of a join that is only slow (STILL_JOINING): who asks again is to find it done
+   * Resolves when the pseudouser is in the room for the user and the fetch of its history has ended. Takes at most
+   * `wait` in all.
+   * @param who a name that is unique to the user, or to the device if devices peek separately
+   * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, the homeserver's reason, …: the lease is then
+   * taken back, unless another request of the user relies on it. The lease of a join that is only slow
+   * (STILL_JOINING) also stays: the next request will find the join done
    */
   async open(who: string, target: PeekTarget, gone: AbortSignal): Promise<Lease> {
     const { options, clock } = this.#parts;
@@ -135,21 +137,21 @@ export class Peeker {
         if (opening.failed(isRefusal(error))) await this.close(who, roomId);
       });
       if (taking.isSettled) await released;
-      // A lease that is booked after its user was answered is given back then. If that cannot be written, it expires.
+      // The lease may be booked after the user was answered. It is released then; if that write fails, it expires.
       else released.catch(() => undefined);
       throw withRoutes(error, via);
     }
   }
 
   /**
-   * The user reads again, for `during` milliseconds: its lease, if it has one, begins anew. One in a room that is no longer to be
-   * looked into ends.
+   * Renews the user's lease, if there is one, for a read that takes `during` milliseconds. Ends the lease if policy
+   * no longer lets the user look into the room.
    */
   async renew(who: string, roomId: RoomId, during = 0): Promise<void> {
     await this.#lengthen(who, roomId, during);
   }
 
-  /** Like renew; and where the pseudouser is in a room that may be looked into for somebody else, the user gets a lease of its own. */
+  /** Renews the user's lease. If the user has none and the pseudouser is in a readable room, takes one. */
   async keep(who: string, room: Room, during = 0): Promise<void> {
     const { desk, options } = this.#parts;
     const { roomId } = room;
@@ -172,7 +174,7 @@ export class Peeker {
     return this.#release(roomId, this.holderOf(who));
   }
 
-  /** The user waits for news of the room. @returns what ends that */
+  /** Marks the user as waiting for news of the room. @returns a function that ends the wait */
   polling(who: string, roomId: RoomId): () => void {
     return this.#openings.polling(this.holderOf(who), roomId);
   }
@@ -183,8 +185,8 @@ export class Peeker {
   }
 
   /**
-   * Leases stand in the database and the audit, which are not to tell who looks into which room. A device's name begins with its
-   * user's, and a full stop.
+   * Hashes the name, because leases appear in the database and the audit, which must not tell who looks into which
+   * room. A device's name begins with its user's and a full stop.
    */
   holderOf(who: string): Holder {
     const known = this.#holders.get(who);
@@ -200,14 +202,14 @@ export class Peeker {
     return createHmac("sha256", this.#parts.secret).update(`peek\n${who}`).digest("base64url").slice(0, 22);
   }
 
-  /** Whether the user's lease was taken or renewed so lately that a read of `during` milliseconds does not lengthen it. */
+  /** Whether the user's lease is so fresh that a read of `during` milliseconds does not need to renew it. */
   isLongEnough(who: string, roomId: RoomId, during = 0): boolean {
     const { clock, options } = this.#parts;
     const known = this.#until.get(keyOf(this.holderOf(who), roomId));
     return known !== undefined && clock.now() + during + options.idle - known < options.idle / 4;
   }
 
-  /** True where there is a lease that lasts long enough now. */
+  /** Renews the lease if needed. Returns whether a lease exists that lasts long enough. */
   async #lengthen(who: string, roomId: RoomId, during: number): Promise<boolean> {
     const { leases, desk, options, clock } = this.#parts;
     const holder = this.holderOf(who);
@@ -226,7 +228,10 @@ export class Peeker {
     return true;
   }
 
-  /** The routes that may be taken. @throws EmissaryError `refused-by-policy` where the operator's lists do not have the room. */
+  /**
+   * Returns the routes that the operator's lists allow.
+   * @throws EmissaryError `refused-by-policy` if the lists exclude the room or all its servers
+   */
   async #listed({ roomId, via, alias }: PeekTarget): Promise<readonly ServerName[]> {
     const { routes, options } = this.#parts;
     const { servers, rooms } = options;
@@ -235,7 +240,7 @@ export class Peeker {
       throw notListed("This room is not one that this server lets its users look into (peek.rooms).");
     }
     if (servers.length === 0) return via;
-    // Whoever asks may name servers that have nothing to do with the room: only through a listed one is it entered.
+    // A caller may name servers unrelated to the room. Only a listed server may lead into it.
     const listed = via.filter((server) => matchesGlob(servers, server));
     if (listed.length > 0) return listed;
     throw notListed(
@@ -243,7 +248,7 @@ export class Peeker {
     );
   }
 
-  /** Whether the list has an alias of the room, which still points there: it may have been said of it long ago. */
+  /** Whether a listed alias still points to the room. The routes memory may hold it from long ago. */
   async #isListedAs(names: readonly RoomAlias[], roomId: RoomId): Promise<boolean> {
     for (const name of new Set(names)) {
       if (!matchesGlob(this.#parts.options.rooms, name)) continue;
@@ -252,7 +257,7 @@ export class Peeker {
     return false;
   }
 
-  /** Whoever asks is told that a rule is against it, and not which: it may name others. */
+  /** Tells the caller that a rule refuses the room, but not which rule: the rule may name others. */
   async #find(idOrAlias: string, via: readonly ServerName[], asker?: Asker): Promise<RoomTarget> {
     try {
       return await resolveRoom(idOrAlias, via, this.#parts.aliases, asker);
@@ -264,7 +269,10 @@ export class Peeker {
     }
   }
 
-  /** Right after a join over federation a room has no history here. It is fetched once a stay, for all who wait for it. */
+  /**
+   * Fetches the room's history, of which the homeserver has none right after a join over federation. Fetches once for
+   * each stay of the pseudouser; all callers share it.
+   */
   async #fetchHistory(roomId: RoomId, limit: AbortSignal): Promise<void> {
     const { ledger, history } = this.#parts;
     const stay = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
@@ -275,12 +283,12 @@ export class Peeker {
   }
 }
 
-/** The name by which a device peeks. */
+/** The name under which a device peeks. */
 export function deviceKey({ userId, deviceId }: Identity): string {
   return `${userId}\n${deviceId ?? ""}`;
 }
 
-/** As the ledger has it: what policy asks of a room that users look into. */
+/** Applies policy's conditions for peeking to the room in the ledger. */
 function isPeekable(room: Room): boolean {
   const openness = opennessOf(room);
   return room.ownMembership === "join" && room.load === "loaded" && isOpen(openness) && isReadable(openness);

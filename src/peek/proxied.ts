@@ -1,25 +1,28 @@
 import type { PeekEndpoint } from "./peek.ts";
 import { PEEK_ENDPOINTS } from "./routes.ts";
 
-/** A path that a reverse proxy sends to the gateway, with the methods that it does so for. */
+/** A path that a reverse proxy sends to the gateway, and its methods. */
 export interface ProxiedRoute {
-  /** Without OPTIONS, which goes along with them: a browser asks for leave first, at a path that the homeserver may not have. */
+  /**
+   * Without OPTIONS, which the proxy must also send: a browser's preflight asks at a path that the homeserver may not
+   * have.
+   */
   readonly methods: readonly string[];
-  /** The path below each of `under`, with parameters as `:name`. */
+  /** Follows each of `under`; parameters are written `:name`. */
   readonly path: string;
   readonly under: readonly string[];
   readonly note: string;
-  /** The operator may leave it to the homeserver, and legacy peeking works all the same. */
+  /** Whether legacy peeking works without this route. */
   readonly isOptional: boolean;
 }
 
-/** Of these, what comes with masking or with MSC2753 alone. */
+/** Routes needed only for masking or MSC2753. */
 const OPTIONAL =
   /\/(?:sync|unpeek|hierarchy|summary|publicRooms|changes|search|m\.ignored_user_list)$|^\/initialSync$|\/(?:peek|room_summary|summary)\//;
 
 /**
- * What a reverse proxy is to send to the gateway, one entry a path. Methods matter: `GET …/state/…` is ours, and `PUT` of the same path
- * is the homeserver's.
+ * Returns the routes that a reverse proxy must send to the gateway, one entry for each path. Methods matter: `GET
+ * …/state/…` is ours, `PUT` of the same path is the homeserver's.
  */
 export function proxiedRoutes(endpoints: readonly PeekEndpoint[] = PEEK_ENDPOINTS): readonly ProxiedRoute[] {
   const routes = new Map<string, ProxiedRoute>();
@@ -33,8 +36,8 @@ export function proxiedRoutes(endpoints: readonly PeekEndpoint[] = PEEK_ENDPOINT
 }
 
 /**
- * The regular expression of a route's raw path, undecoded, so that a slash inside a room alias does not end it. Understood alike by
- * PCRE, RE2 and JavaScript. The last parameter may be empty, as the state key commonly is.
+ * Returns a regular expression for the route's raw path. The path is not decoded, so a slash inside a room alias does
+ * not end it. PCRE, RE2 and JavaScript read it alike. The last parameter may be empty, as the state key commonly is.
  */
 export function pathPattern({ path, under }: Pick<ProxiedRoute, "path" | "under">): string {
   const segments = path
@@ -45,7 +48,7 @@ export function pathPattern({ path, under }: Pick<ProxiedRoute, "path" | "under"
   return `${prefixPattern(under)}${segments.join("/")}`;
 }
 
-/** `/_matrix/client/(v3|r0|api/v1)` for those that begin alike. */
+/** Merges prefixes that begin alike, for example `/_matrix/client/(v3|r0|api/v1)`. */
 function prefixPattern(under: readonly string[]): string {
   const [first = [], ...others] = under.map((prefix) => prefix.split("/"));
   if (others.length === 0) return literal(first.join("/"));

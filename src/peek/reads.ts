@@ -15,35 +15,35 @@ import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
 import { refuseLook } from "./refused-look.ts";
 
-/** What a homeserver answers to whoever reads a room that it is not in, or that the reader may not see. */
+/** Statuses by which a homeserver refuses a reader a room that it is not in, or that the reader may not see. */
 const REFUSALS: ReadonlySet<number> = new Set([403, 404]);
-/** A longer poll is no reason for a longer lease. */
+/** Longest time by which a poll extends a lease. */
 const LONGEST_POLL_MS = 5 * 60_000;
 
 /** How a read shows that its user looks into the room. */
 export interface ReadManner {
   readonly revision?: Revision;
-  /** It is what a client asks to look into a room, or to go on looking: it takes a lease where there is none. */
+  /** Whether clients use this read to start or continue a look. It takes a lease if there is none. */
   readonly isPeek?: boolean;
-  /** Milliseconds that the homeserver may take to answer, since it waits for news. */
+  /** How long the homeserver may wait for news before it answers, in milliseconds. */
   readonly poll?: number;
-  /** What the read is answered where all who are strangers to the room share one answer; null where its user is not told that. */
+  /** Returns the answer that all users without a membership in the room share; null if it is not for this user. */
   readonly shared?: () => Promise<Buffer | null>;
 }
 
-/** One request on its way. */
+/** A request in progress. */
 interface Read extends ReadManner {
   readonly token: string;
   readonly roomId: RoomId;
   readonly asked: UpstreamRequest;
   readonly via: readonly ServerName[];
-  /** Where the client named the room by an alias, which was looked up. */
+  /** Set if the client named the room by an alias, which was resolved. */
   readonly target: PeekTarget | null;
 }
 
 /**
- * Has the homeserver answer with the user's own token, so that its own rules of who may see what hold. Only where it refuses is the
- * room opened for the user, and the homeserver asked once more: for everybody who is in the room nothing changes.
+ * Lets the homeserver answer with the user's own token, so its own access rules apply. Only if it refuses, Emissary
+ * opens the room for the user and asks again. Nothing changes for members of the room.
  */
 export async function readRoom(
   parts: PeekParts,
@@ -74,7 +74,7 @@ export async function readRoom(
   const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
   if (refusal !== null) return open(parts, read, refusal, reply);
   parts.count("passed");
-  // The answer goes first; and it shows that the token is somebody's, so that a remembered owner is good enough.
+  // The lease follows the answer. The answer proves that the token is valid, so a remembered owner is good enough.
   const isAnswered = reply.statusCode < 300;
   if (!isPoll && isAnswered) reply.raw.once("close", () => void keep(parts, read, () => parts.users.identify(token)));
   return reply;
@@ -84,7 +84,7 @@ async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: F
   const { token, roomId, asked, revision, via } = read;
   let opened: Identity | null = null;
   try {
-    // The homeserver has just refused the room and not the token, so that a remembered owner is good enough.
+    // The homeserver refused the room and not the token, so a remembered owner is good enough.
     const identity = await parts.users.identify(token);
     if (identity !== null && !(await isItsLastWord(parts, read, identity.userId, refusal.status))) {
       const target = read.target ?? (await parts.peeker.resolve(roomId, via));
@@ -102,8 +102,8 @@ async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: F
 }
 
 /**
- * Clients that load members lazily ask for them `at` their last sync. That was before the pseudouser came, and of that time the homeserver
- * knows no members: it is asked for those of now.
+ * Removes `at` from a request for members. Clients that load members lazily send their last sync token. That is from
+ * before the pseudouser came, and the homeserver knows no members of that time.
  */
 function onceOpened(asked: UpstreamRequest): UpstreamRequest {
   const [path = "", query] = asked.path.split("?", 2);
@@ -112,7 +112,7 @@ function onceOpened(asked: UpstreamRequest): UpstreamRequest {
   return { ...asked, path: rest.length === 0 ? path : `${path}?${rest.join("&")}` };
 }
 
-/** Whether the homeserver's refusal would be the same with the pseudouser in the room. */
+/** Whether the homeserver would refuse this even with the pseudouser in the room. */
 async function isItsLastWord(
   { ledger, users }: PeekParts,
   { token, roomId }: Read,
@@ -122,21 +122,22 @@ async function isItsLastWord(
   const room = await ledger.room(roomId);
   if (room?.ownMembership === "join") {
     if (room.load !== "loaded") return false;
-    // Where we are, all who may look in can. But we may have come since it was asked.
+    // If we are in the room, everybody who may look in can. But we may have come after the homeserver was asked.
     const isMember = (await ledger.member(roomId, userId))?.membership === "join";
     const openness = opennessOf(room);
     if (isMember) return true;
-    // With a hidden room it goes on as with one that we are not in: policy gives the answer.
+    // A hidden room is treated like a room that we are not in: policy answers.
     if (isShown(openness)) return !isReadable(openness);
   }
-  // Not found can be the room, or what is asked for in it.
+  // A 404 can mean the room, or what was requested in it.
   return status === 404 && (await users.sees(token, roomId));
 }
 
 /**
- * Has the pseudouser stay in the room while its user, who is not in it, reads. Nobody waits for this, so it fails in silence.
- * @param owner whose the token is, asked where a lease is taken or begins anew: most reads come while it lasts long enough
- * @param polled the answer to a read that waits for news: until it is over the look is in use
+ * Keeps the pseudouser in the room while its user, who is not a member, reads. Nobody waits for this, so it fails
+ * silently.
+ * @param owner returns the token's owner; called only when a lease is taken or renewed, which most reads do not need
+ * @param polled the reply to a read that waits for news; the look is in use until it closes
  */
 async function keep(
   parts: PeekParts,
@@ -164,13 +165,14 @@ async function keep(
     if (isPeek) await peeker.keep(identity.userId, room, poll);
     else await peeker.renew(identity.userId, roomId, poll);
   } catch {
-    // The user has its answer. Where the lease is over before the next read, that one opens the room again.
+    // The user has the answer. If the lease ends before the next read, that read opens the room again.
   }
 }
 
 /**
- * Who was in a room and left is shown it as it was then, for ever (Synapse: `check_user_in_room_or_world_readable`), also where no user of
- * ours is there any more. A look at such a snapshot opens the room like one that is refused, as far as the homeserver then shows it.
+ * Opens the room for a user who left it and reads an old snapshot. Homeservers show former members the room as it was
+ * when they left, for ever (Synapse: `check_user_in_room_or_world_readable`), even if no local user is in it any
+ * more.
  */
 async function openStale(
   { users, peeker, peekedRooms }: PeekParts,
@@ -185,7 +187,7 @@ async function openStale(
   await peeker.open(identity.userId, await peeker.resolve(roomId, via), signal);
 }
 
-/** What a poll may name and be answered as all others: with anything else it is the homeserver that knows what it means. */
+/** Query parameters of polls that can share an answer. A poll with any other goes to the homeserver. */
 const OF_POLLS: ReadonlySet<string> = new Set([
   "room_id",
   "from",

@@ -7,8 +7,8 @@ import { EmissaryError } from "../model/errors.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 
 /**
- * A receipt tells the whole room who reads, and homeservers pass on those of whoever may read, in the room or not. Clients send them for rooms
- * that they peek into. So those of members pass untouched; all others are answered as they would be, and nobody hears of them.
+ * Passes members' receipts, and answers all others `{}` without sending them. A receipt tells the whole room who
+ * reads, and homeservers forward it from anybody who may read. Clients send receipts for rooms that they peek into.
  */
 const fromMembers: PeekHandler = async (parts, request, reply) => {
   if (await isForHomeserver(parts, request)) return parts.upstream.asCaller(upstreamRequest(request), reply);
@@ -16,13 +16,13 @@ const fromMembers: PeekHandler = async (parts, request, reply) => {
 };
 
 /**
- * Whether the receipt is a member's; or of nobody, whom the homeserver refuses. It is asked each time: who left a minute ago is not to be seen
- * reading on.
+ * Whether the receipt is a member's, or has an invalid token, which the homeserver refuses. Asks each time: a user
+ * who left a minute ago must not be seen reading.
  */
 async function isForHomeserver({ users }: PeekParts, request: FastifyRequest): Promise<boolean> {
   const token = tokenOf(request);
   if (token === null) return true;
-  // An appservice that comes this way may act as any of its users (spec, AS API, "Identity assertion").
+  // An appservice may use this path for any of its users (spec, AS API, "Identity assertion").
   const [as, ...more] = queryAll(request, "user_id");
   if (more.length > 0) throw new EmissaryError("bad-parameter", "The request names more than one user_id.");
   const identity = await users.identify(token, as);

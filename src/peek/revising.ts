@@ -1,15 +1,16 @@
 import type { FastifyReply } from "fastify";
 import type { Revision, Upstream, UpstreamRequest } from "../http/upstream.ts";
 
-/** What an answer is to. */
+/** The request and reply to which an answer belongs. */
 export interface Asked {
   readonly request: UpstreamRequest;
   readonly reply: FastifyReply;
 }
 
 /**
- * The homeserver, with something more done to its answers.
- * @param of how an answer is revised. `inner` is what is done to it already; `asked` is null where it is not to one request alone
+ * Wraps the homeserver with a further revision of its answers.
+ * @param of returns the revision; `inner` is the existing one, and `asked` is null if the answer does not belong to
+ * one request alone
  */
 export function revising(
   upstream: Upstream,

@@ -12,10 +12,10 @@ import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 import { readRoom } from "./reads.ts";
 import { routesOfDirectory, routesOfSpace } from "./told-routes.ts";
 
-/** An alias's answer names servers; a room in thousands of servers has thousands of names. */
+/** The answer for an alias names servers; a large room has thousands. */
 const DIRECTORY_BYTES = 1024 * 1024;
 
-/** Clients resolve an alias first, and then name the room by its ID alone. */
+/** Resolves an alias. Clients do this first and then name the room by its ID alone. */
 const lookUp: PeekHandler = (parts, request, reply) =>
   parts.upstream.asCaller(upstreamRequest(request), reply, {
     limit: DIRECTORY_BYTES,
@@ -24,7 +24,7 @@ const lookUp: PeekHandler = (parts, request, reply) =>
       const alias = param(request, "alias");
       if (typeof roomId === "string" && isRoomId(roomId) && Array.isArray(servers) && isRoomAlias(alias)) {
         const named = servers.filter((server) => typeof server === "string").filter((server) => isServerName(server));
-        // Whoever has no account may name a server that says anything.
+        // Without an account a caller may ask for an alias of a server that claims anything.
         if (tokenOf(request) === null) parts.routes.hint(roomId, named);
         else parts.routes.learn(roomId, named, alias);
       }
@@ -32,15 +32,15 @@ const lookUp: PeekHandler = (parts, request, reply) =>
     },
   });
 
-/** A join names the servers that a look before it went through, where the client does not (element-web #15228). */
+/** Adds the servers of an earlier look to a join if the client names none (element-web #15228). */
 const join =
   (name: string): PeekHandler =>
   async (parts, request, reply) =>
     parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply, remembering(parts, viaOf(request)));
 
 /**
- * The request, with the routes to its room that are known where it names none. Homeservers ask one after the other, and one that says
- * nothing for minutes: where another leads to the room, such ones are left out.
+ * Returns the request with the known routes to its room if it names none. Homeservers try servers in turn, and a
+ * silent one costs minutes: silent servers are left out if another leads to the room.
  */
 async function byKnownRoutes(
   { routes, health, ledger }: PeekParts,
@@ -58,7 +58,7 @@ async function byKnownRoutes(
   return upstreamRequest(request, withVia(request, health.passable(room, routes.withLastResort(room, known))));
 }
 
-/** With these routes alone, under both names (MSC4156). The rest stays as the client wrote it. */
+/** Replaces the routes, under both names (MSC4156). The rest stays as the client wrote it. */
 function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
   const url = request.raw.url ?? "/";
   if (via.length === 0) return url;
@@ -68,14 +68,16 @@ function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
   return `${path}?${[...others, ...routes].join("&")}`;
 }
 
-/** What can be told of a room from outside is told without a join. Without a token no other server is asked. */
+/**
+ * Answers with what can be told about a room from outside, without a join. Without a token, no other server is asked.
+ */
 const summary: PeekHandler = async (parts, request, reply) => {
   if (tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
   const asked = await byKnownRoutes(parts, request, "roomIdOrAlias");
   return parts.upstream.asCaller(asked, reply, remembering(parts, viaOf(request)));
 };
 
-/** Of an answer about a room: it was reached through one of the servers that were named, as a link has them. */
+/** Remembers the servers that the request named: the homeserver reached the room through one of them. */
 function remembering({ routes }: PeekParts, via: readonly ServerName[]): Revision {
   return {
     limit: DIRECTORY_BYTES,
@@ -87,7 +89,10 @@ function remembering({ routes }: PeekParts, via: readonly ServerName[]): Revisio
   };
 }
 
-/** What another server lists is reached through it: a client that shows such a room names no server (MSC1777's looks begin here). */
+/**
+ * Remembers another server as the route to the rooms that it lists. A client that shows such a room names no server
+ * (MSC1777's looks begin here).
+ */
 const publicRooms: PeekHandler = (parts, request, reply) => {
   const [server] = queryAll(request, "server");
   const isOther = server !== undefined && isServerName(server) && server !== serverOf(parts.own);
@@ -101,7 +106,7 @@ const publicRooms: PeekHandler = (parts, request, reply) => {
   });
 };
 
-/** A space is read like a room: where the homeserver does not know it, it is opened. */
+/** Reads a space like a room. If the homeserver does not know it, Emissary opens it. */
 const hierarchy: PeekHandler = (parts, request, reply) =>
   readRoom(parts, request, reply, param(request, "roomId"), {
     revision: {

@@ -2,7 +2,7 @@ import { serverInRoomId, type RoomAlias, type RoomId, type ServerName } from "..
 import { mergeVia } from "../model/room.ts";
 import { remember } from "../concurrency/remember.ts";
 
-/** Rooms of each rank: what anybody may name pushes out nothing that a directory said. */
+/** Rooms kept in each rank. Routes that anybody may name do not evict routes from a directory. */
 const KEPT = 10_000;
 const ALIASES_KEPT = 8;
 
@@ -15,46 +15,49 @@ interface Known {
 const NOTHING: Known = { via: [], aliases: [] };
 
 /**
- * Servers to reach rooms through, as answers that pass by tell them: a client that peeks has often just resolved an alias, read a
- * directory or a space, and then names the room by its ID alone. What a peek succeeds with is kept by the ledger; this is for the
- * minutes before.
+ * Remembers servers that lead to rooms, from answers that pass by. A client that peeks has often just resolved an
+ * alias or read a directory or a space, and then names the room by its ID alone. The ledger keeps the routes of a
+ * successful peek; this covers the minutes before.
  */
 export class RoutesMemory {
   readonly #own: ServerName;
   readonly #learnt = new Map<RoomId, Known>();
   readonly #hinted = new Map<RoomId, readonly ServerName[]>();
 
-  /** @param own our own server, which leads nowhere */
+  /** @param own our own server, which is never a route */
   constructor(own: ServerName) {
     this.#own = own;
   }
 
-  /** What a directory said of an alias. */
+  /** Stores a directory's answer for an alias. */
   learn(roomId: RoomId, via: readonly ServerName[], alias: RoomAlias): void {
     const known = this.#learnt.get(roomId) ?? NOTHING;
     const aliases = [...new Set([alias, ...known.aliases])].slice(0, ALIASES_KEPT);
     remember(this.#learnt, roomId, { via: mergeVia(via, known.via), aliases }, KEPT);
   }
 
-  /** What somebody named: whoever asked for the room, a directory of another server, a space. It stands after what was learnt. */
+  /** Stores routes from a caller, another server's directory or a space. They rank below learnt ones. */
   hint(roomId: RoomId, via: readonly ServerName[]): void {
     if (via.length === 0) return;
     remember(this.#hinted, roomId, mergeVia(via, this.#hinted.get(roomId) ?? []), KEPT);
   }
 
-  /** Without the last resort: the ID of an older room names the server of its maker, which may have left it long ago. */
+  /**
+   * Returns the known routes without the last resort: an older room's ID names the server of its creator, which may
+   * have left long ago.
+   */
   of(roomId: RoomId): readonly ServerName[] {
     const known = mergeVia(this.#learnt.get(roomId)?.via ?? [], this.#hinted.get(roomId) ?? []);
     return known.filter((server) => server !== this.#own);
   }
 
-  /** Some routes, and where there is room for another one the server that the room's ID names. */
+  /** Adds the server in the room's ID, if the list of routes has space for it. */
   withLastResort(roomId: RoomId, via: readonly ServerName[]): readonly ServerName[] {
     const maker = serverInRoomId(roomId);
     return maker === null || maker === this.#own ? via : mergeVia(via, [maker]);
   }
 
-  /** Names that a directory has for the room. */
+  /** Returns the room's aliases, according to directories. */
   aliasesOf(roomId: RoomId): readonly RoomAlias[] {
     return this.#learnt.get(roomId)?.aliases ?? [];
   }

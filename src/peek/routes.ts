@@ -18,7 +18,7 @@ const EVERY_NAME: ReadonlyMap<readonly string[], readonly string[]> = new Map([
 ]);
 const VERSIONS_BYTES = 256 * 1024;
 
-/** What the server can do beside the specification: clients look here before they peek (MSC2753). */
+/** Adds MSC2753 to the features that the homeserver announces. Clients check them before they peek. */
 const versions: PeekHandler = (parts, request, reply) =>
   parts.upstream.asCaller(upstreamRequest(request), reply, {
     limit: VERSIONS_BYTES,
@@ -47,13 +47,13 @@ const ENDPOINTS: readonly PeekEndpoint[] = [
   },
 ];
 
-/** Everything that users' requests are looked at for. The reverse proxy sends these paths here and all others to the homeserver. */
+/** All endpoints of the Peek API. The reverse proxy sends these paths here and all others to the homeserver. */
 export const PEEK_ENDPOINTS: readonly PeekEndpoint[] = ENDPOINTS.map((endpoint) => ({
   ...endpoint,
   under: EVERY_NAME.get(endpoint.under) ?? endpoint.under,
 }));
 
-/** The Peek API for the gateway: what is done for users of the homeserver. */
+/** Builds the gateway's handlers for users of the homeserver. */
 export function peekSurface(parts: PeekParts) {
   const handlers = new Map<string, Partial<Record<Method, Handler>>>();
   for (const endpoint of PEEK_ENDPOINTS) {

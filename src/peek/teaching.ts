@@ -5,7 +5,7 @@ import type { PeekEndpoint, PeekHandler } from "./peek.ts";
 import { revising } from "./revising.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
 
-/** Answers with people's messages, which link to rooms. */
+/** Endpoints whose answers contain messages, which link to rooms. */
 const TAUGHT: ReadonlySet<string> = new Set([
   "/rooms/:roomId/initialSync",
   "/rooms/:roomId/messages",
@@ -14,10 +14,13 @@ const TAUGHT: ReadonlySet<string> = new Set([
   "/events",
   "/sync",
 ]);
-/** Of an answer that nobody else looks at so much is held. */
+/** Most bytes held of an answer that nothing else examines. */
 const LIMIT = 256 * 1024;
 
-/** A handler whose answers teach routes: their user may follow a link in them. Nobody waits for more than a look for one. */
+/**
+ * Returns a handler that learns routes from its answers: the user may follow a link in them. It delays an answer only
+ * by the search for links.
+ */
 export function teaching({ path, handler }: Pick<PeekEndpoint, "path" | "handler">): PeekHandler {
   if (!TAUGHT.has(path)) return handler;
   return (parts, request, reply) => {

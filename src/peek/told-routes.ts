@@ -2,15 +2,15 @@ import { isRoomId, isServerName, type RoomId, type ServerName } from "../model/i
 import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
 import { mergeVia } from "../model/room.ts";
 
-/** A larger answer teaches nothing: to parse it would keep everybody waiting. */
+/** Larger answers are not parsed: that would delay everybody. */
 const MOST_BYTES = 4 * 1024 * 1024;
-/** Rooms that one answer tells routes to. */
+/** Most rooms taken from one answer. */
 const MOST_ROOMS = 500;
 
-/** A room that an answer names, and servers that it says are there. */
+/** A room in an answer, and the servers that the answer says are in it. */
 export type ToldRoute = readonly [roomId: RoomId, via: readonly ServerName[]];
 
-/** Of a room directory: whoever lists a room is in it. */
+/** Returns the rooms of a room directory. The server that lists a room is in it. */
 export function routesOfDirectory(body: Buffer, server: ServerName): readonly ToldRoute[] {
   return entriesOf(body, "chunk").flatMap((entry) => {
     const roomId = roomIdAt(entry, "room_id");
@@ -18,7 +18,7 @@ export function routesOfDirectory(body: Buffer, server: ServerName): readonly To
   });
 }
 
-/** Of a space (`m.space.child` has servers that are in the child, spec, "Spaces"). */
+/** Returns the rooms of a space (`m.space.child` names servers in the child, spec, "Spaces"). */
 export function routesOfSpace(body: Buffer): readonly ToldRoute[] {
   const told: ToldRoute[] = [];
   for (const room of entriesOf(body, "rooms")) {

@@ -8,17 +8,21 @@ import { tokenHash } from "../model/token-hash.ts";
 
 const KEPT_MS = 60_000;
 const KEPT = 10_000;
-/** Questions about tokens under way; a flood of made-up ones takes only the places of those that were never anybody's. */
+/**
+ * Concurrency of questions about tokens. A flood of invented tokens takes only the places for tokens never seen
+ * valid.
+ */
 const QUESTIONS = { common: 0, each: 32, own: 32, waitingEach: 1_000, waiting: 2_000, wait: 120_000 } as const;
 
 /**
- * Users by their tokens. What is remembered spares questions where nothing new is given; whoever gives something (a lease, a place for a
- * device) asks the homeserver anew, so that a token that was logged out gets nothing from that moment on. Tokens are kept as hashes.
+ * Users by their tokens, which are kept as hashes. The cache saves questions if nothing new is granted. A caller who
+ * grants something (a lease, a place for a device) asks the homeserver again, so a logged-out token gets nothing from
+ * that moment on.
  */
 export class KnownUsers {
   readonly #owners: TokenOwners;
   readonly #known: SharedAnswers<Identity>;
-  /** Tokens that were somebody's when they were asked about last. */
+  /** Tokens that were valid when last asked about. */
   readonly #seen = new Map<string, true>();
   readonly #questions: Shares;
 
@@ -29,9 +33,9 @@ export class KnownUsers {
   }
 
   /**
-   * Null for a token that is nobody's. Many who ask at once share one question.
-   * @param as the user that an appservice's token is to stand for; this is remembered by nobody
-   * @throws EmissaryError as TokenOwners does; `limited` where too many tokens are asked about
+   * Returns the token's owner; null if the token is unknown. Simultaneous calls share one question.
+   * @param as the user for whom an appservice's token stands; this answer is not cached
+   * @throws EmissaryError as TokenOwners does; `limited` if too many tokens are being asked about
    */
   identify(token: string, as?: string): Promise<Identity | null> {
     if (as !== undefined) return this.#owners.ownerOf(token, as);
@@ -50,7 +54,8 @@ export class KnownUsers {
   }
 
   /**
-   * Whose the token is now, by a question that is asked after this call: one that is under way may have been answered before a log-out.
+   * Returns the token's owner as of now. Asks a new question: one in progress may have been answered before a
+   * log-out.
    * @throws EmissaryError as TokenOwners does
    */
   identifyNow(token: string): Promise<Identity | null> {
@@ -67,17 +72,20 @@ export class KnownUsers {
     return this.#owners.isMember(token, room, userId, as);
   }
 
-  /** Whether the homeserver is in a room that it may tell the token's owner of. @throws EmissaryError as TokenOwners does */
+  /**
+   * Whether the homeserver is in the room and may tell the token's owner about it.
+   * @throws EmissaryError as TokenOwners does
+   */
   has(token: string, roomId: RoomId): Promise<boolean> {
     return this.#owners.has(token, roomId);
   }
 
-  /** Who asks, if that is known without asking; else null. */
+  /** Returns the token's owner if cached or already being asked for; else null. */
   async known(token: string): Promise<Identity | null> {
     return (await this.#known.held(tokenHash(token))?.catch(() => null)) ?? null;
   }
 
-  /** The homeserver said that it does not know the token. */
+  /** Forgets a token that the homeserver does not know. */
   forget(token: string): void {
     this.#known.forget(tokenHash(token));
   }

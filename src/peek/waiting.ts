@@ -3,19 +3,19 @@ import { NO_SERVER } from "../attendance/attendance.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { ServerName } from "../model/ids.ts";
 
-/** A join is slow and has not failed: it goes on, and its lease stays. */
+/** Whether the join is only slow: it continues, and its lease stays. */
 export function isStillJoining(error: unknown): boolean {
   return error instanceof EmissaryError && error.reason === STILL_JOINING;
 }
 
-/** Whoever asked named these servers, or was shown them, and may name others. */
+/** Adds the servers to the error. The caller named them or was shown them, and may name others. */
 export function withRoutes(error: unknown, via: readonly ServerName[]): unknown {
   if (!(error instanceof EmissaryError) || error.reason !== NO_SERVER || via.length === 0) return error;
   const told = `None of the servers that were asked (${via.join(", ")}) lets this server into the room.`;
   return new EmissaryError(error.code, error.message, { reason: NO_SERVER, told, cause: error });
 }
 
-/** @throws EmissaryError `timeout` where the signal aborts before the work is done, which goes on. */
+/** Rejects if the signal aborts before the work is done. The work continues. @throws EmissaryError `timeout` */
 export function before<Value>(limit: AbortSignal, work: Promise<Value>, via: readonly ServerName[]): Promise<Value> {
   return new Promise((resolve, reject) => {
     const late = (): void => reject(lateAnswer(via));
