@@ -23,14 +23,13 @@ export interface TokenOwners {
    * @throws EmissaryError likewise
    */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean>;
-  /** Whether the homeserver is in the room and may tell the token's owner about it. @throws EmissaryError likewise */
+  /** Whether the homeserver is in the room and may say so to the token's owner. @throws EmissaryError likewise */
   has(token: string, roomId: RoomId): Promise<boolean>;
 }
 
 export interface History {
   /**
-   * Makes the homeserver fetch the events from before the pseudouser came (spec, server-server API, "Backfilling").
-   * Best effort: never rejects on an EmissaryError.
+   * Makes the homeserver fetch earlier events (spec, server-server API, "Backfilling"). Best effort: never rejects.
    */
   fetch(roomId: RoomId): Promise<void>;
 }

@@ -3,10 +3,7 @@ import { param } from "../http/server.ts";
 import { upstreamRequest } from "../http/upstream.ts";
 import type { PeekEndpoint, PeekHandler } from "./peek.ts";
 
-/**
- * Passes the new list on, and drops the cached one. Once the client has the answer, it sees no more events of the
- * ignored users.
- */
+/** Passes the new list on and drops the cached one, so the user is told nothing more of those people. */
 const ignore: PeekHandler = async (parts, request, reply) => {
   try {
     return await parts.upstream.asCaller(upstreamRequest(request), reply);

@@ -10,18 +10,12 @@ const ROUTES = "?via=";
 /** Longest text of a link before its routes, and longest routes, in bytes. */
 const BEFORE = 400;
 const AFTER = 1_000;
-/**
- * A link to a room by its ID, with or without an event, in matrix.to and `matrix:` form (spec, "Matrix URI scheme",
- * "matrix.to navigation").
- */
+/** A link to a room by ID, or to its event (spec, "Matrix URI scheme", "matrix.to navigation"). */
 const ROOM = /(matrix\.to\/#\/|matrix:roomid\/)([^\s"'<>()\\/?]{1,300})(?:\/[^\s"'<>()\\?]*)?$/;
 /** Ends a link in the JSON of a plain or formatted text. */
 const END = /[\s"'<>()\\[\]]/;
 
-/**
- * Returns the rooms that links in an answer point to, with the servers in the links (`via`). A client then asks for
- * the room by its ID alone.
- */
+/** Returns the rooms that links point to, with their servers (`via`): a client then asks by ID alone. */
 export function routesOfLinks(body: Buffer): readonly ToldRoute[] {
   const told: ToldRoute[] = [];
   if (body.length > MOST_BYTES) return told;

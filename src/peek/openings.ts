@@ -8,10 +8,7 @@ export interface Opening {
   /** Called when the lease is written. Ends the look that makes room for it. */
   booked(): Promise<void>;
   succeeded(): void;
-  /**
-   * @param isFinal whether the failure also ends the lease of a user who already has it
-   * @returns whether to release the lease
-   */
+  /** @param isFinal whether the lease must end for all its users @returns whether to release the lease */
   failed(isFinal: boolean): boolean;
 }
 

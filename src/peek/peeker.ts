@@ -90,11 +90,10 @@ export class Peeker {
 
   /**
    * Resolves when the pseudouser is in the room for the user and the fetch of its history has ended. Takes at most
-   * `wait` in all.
+   * `wait`. On an error the lease is taken back, unless another request of the user relies on it or the join is only
+   * slow (STILL_JOINING): the next request will find that join done.
    * @param who a name that is unique to the user, or to the device if devices peek separately
-   * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, the homeserver's reason, …: the lease is then
-   * taken back, unless another request of the user relies on it. The lease of a join that is only slow
-   * (STILL_JOINING) also stays: the next request will find the join done
+   * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, the homeserver's reason, …
    */
   async open(who: string, target: PeekTarget, gone: AbortSignal): Promise<Lease> {
     const { options, clock } = this.#parts;
@@ -228,10 +227,7 @@ export class Peeker {
     return true;
   }
 
-  /**
-   * Returns the routes that the operator's lists allow.
-   * @throws EmissaryError `refused-by-policy` if the lists exclude the room or all its servers
-   */
+  /** Returns the routes that the operator's lists allow. @throws EmissaryError `refused-by-policy` if none */
   async #listed({ roomId, via, alias }: PeekTarget): Promise<readonly ServerName[]> {
     const { routes, options } = this.#parts;
     const { servers, rooms } = options;

@@ -134,9 +134,8 @@ async function isItsLastWord(
 }
 
 /**
- * Keeps the pseudouser in the room while its user, who is not a member, reads. Nobody waits for this, so it fails
- * silently.
- * @param owner returns the token's owner; called only when a lease is taken or renewed, which most reads do not need
+ * Keeps the pseudouser in the room while its user, who is not a member, reads. Fails silently: nobody waits for it.
+ * @param owner returns the token's owner; called only if a lease is taken or renewed
  * @param polled the reply to a read that waits for news; the look is in use until it closes
  */
 async function keep(
@@ -170,9 +169,8 @@ async function keep(
 }
 
 /**
- * Opens the room for a user who left it and reads an old snapshot. Homeservers show former members the room as it was
- * when they left, for ever (Synapse: `check_user_in_room_or_world_readable`), even if no local user is in it any
- * more.
+ * Opens the room for a user who left it and reads an old snapshot. Homeservers show former members the room as they
+ * left it, for ever (Synapse: `check_user_in_room_or_world_readable`), even if no local user remains.
  */
 async function openStale(
   { users, peeker, peekedRooms }: PeekParts,

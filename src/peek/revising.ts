@@ -9,8 +9,7 @@ export interface Asked {
 
 /**
  * Wraps the homeserver with a further revision of its answers.
- * @param of returns the revision; `inner` is the existing one, and `asked` is null if the answer does not belong to
- * one request alone
+ * @param of gets the existing revision, and the request; `asked` is null if the answer belongs to several
  */
 export function revising(
   upstream: Upstream,

@@ -68,9 +68,7 @@ function withVia(request: FastifyRequest, via: readonly ServerName[]): string {
   return `${path}?${[...others, ...routes].join("&")}`;
 }
 
-/**
- * Answers with what can be told about a room from outside, without a join. Without a token, no other server is asked.
- */
+/** Answers with what is known of a room from outside, without a join. Without a token, asks no other server. */
 const summary: PeekHandler = async (parts, request, reply) => {
   if (tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
   const asked = await byKnownRoutes(parts, request, "roomIdOrAlias");
@@ -90,8 +88,8 @@ function remembering({ routes }: PeekParts, via: readonly ServerName[]): Revisio
 }
 
 /**
- * Remembers another server as the route to the rooms that it lists. A client that shows such a room names no server
- * (MSC1777's looks begin here).
+ * Remembers another server as the route to rooms that it lists. Clients name no server then (MSC1777's looks begin
+ * here).
  */
 const publicRooms: PeekHandler = (parts, request, reply) => {
   const [server] = queryAll(request, "server");

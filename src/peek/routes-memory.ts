@@ -42,10 +42,7 @@ export class RoutesMemory {
     remember(this.#hinted, roomId, mergeVia(via, this.#hinted.get(roomId) ?? []), KEPT);
   }
 
-  /**
-   * Returns the known routes without the last resort: an older room's ID names the server of its creator, which may
-   * have left long ago.
-   */
+  /** Returns the routes without the last resort: an older ID names a creator's server that may have left long ago. */
   of(roomId: RoomId): readonly ServerName[] {
     const known = mergeVia(this.#learnt.get(roomId)?.via ?? [], this.#hinted.get(roomId) ?? []);
     return known.filter((server) => server !== this.#own);

@@ -17,10 +17,7 @@ const TAUGHT: ReadonlySet<string> = new Set([
 /** Most bytes held of an answer that nothing else examines. */
 const LIMIT = 256 * 1024;
 
-/**
- * Returns a handler that learns routes from its answers: the user may follow a link in them. It delays an answer only
- * by the search for links.
- */
+/** Returns a handler that learns routes from links in its answers. Only the search for links delays an answer. */
 export function teaching({ path, handler }: Pick<PeekEndpoint, "path" | "handler">): PeekHandler {
   if (!TAUGHT.has(path)) return handler;
   return (parts, request, reply) => {

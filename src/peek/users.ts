@@ -8,16 +8,12 @@ import { tokenHash } from "../model/token-hash.ts";
 
 const KEPT_MS = 60_000;
 const KEPT = 10_000;
-/**
- * Concurrency of questions about tokens. A flood of invented tokens takes only the places for tokens never seen
- * valid.
- */
+/** Concurrency of questions about tokens. A flood of invented tokens does not block tokens seen valid before. */
 const QUESTIONS = { common: 0, each: 32, own: 32, waitingEach: 1_000, waiting: 2_000, wait: 120_000 } as const;
 
 /**
  * Users by their tokens, which are kept as hashes. The cache saves questions if nothing new is granted. A caller who
- * grants something (a lease, a place for a device) asks the homeserver again, so a logged-out token gets nothing from
- * that moment on.
+ * grants something (a lease, a place for a device) asks anew, so a logged-out token gets nothing from then on.
  */
 export class KnownUsers {
   readonly #owners: TokenOwners;
@@ -54,8 +50,7 @@ export class KnownUsers {
   }
 
   /**
-   * Returns the token's owner as of now. Asks a new question: one in progress may have been answered before a
-   * log-out.
+   * Asks for the token's owner anew: an answer in progress may be from before a log-out.
    * @throws EmissaryError as TokenOwners does
    */
   identifyNow(token: string): Promise<Identity | null> {
@@ -67,15 +62,12 @@ export class KnownUsers {
     return this.#owners.sees(token, roomId);
   }
 
-  /** Whether the user, who is the token's owner or `as`, is in the room. @throws EmissaryError as TokenOwners does */
+  /** Whether the user, the token's owner or `as`, is in the room. @throws EmissaryError as TokenOwners does */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean> {
     return this.#owners.isMember(token, room, userId, as);
   }
 
-  /**
-   * Whether the homeserver is in the room and may tell the token's owner about it.
-   * @throws EmissaryError as TokenOwners does
-   */
+  /** Whether the homeserver is in the room and may say so to the token's owner. @throws EmissaryError likewise */
   has(token: string, roomId: RoomId): Promise<boolean> {
     return this.#owners.has(token, roomId);
   }
