@@ -3,21 +3,21 @@ import type { Clock } from "../../model/clock.ts";
 import type { Revision, Upstream, UpstreamRequest } from "../../http/upstream.ts";
 import type { Waits } from "./waits.ts";
 
-/** A token that counted when a wait was left is not asked about for so long, until there is an answer, milliseconds. */
+/** How long a token that was valid when the wait was left is not checked until there is an answer, in milliseconds. */
 const PROVEN_MS = 5_000;
 
-/** How a poll is answered where only the view has news: without the homeserver's part, for which the wait goes on. */
+/** Answers a poll if only the view has news: without the homeserver's part, which is waited for further. */
 export interface Apart {
   readonly waits: Waits;
-  /** By what the same request of the same token is known. */
+  /** Identifies the same request with the same token. */
   readonly key: string;
-  /** Whether the homeserver took the token lately. */
+  /** Whether the homeserver accepted the token recently. */
   readonly isProven: () => boolean;
-  /** Whether the homeserver takes the token now. @throws EmissaryError where it cannot be asked */
+  /** Whether the homeserver accepts the token now. @throws EmissaryError if it cannot be asked */
   readonly isKnown: () => Promise<boolean>;
-  /** Told when the homeserver has something for the device, before anything of it is read. */
+  /** Called when the homeserver has news for the device, before it is read. */
   readonly heard: () => void;
-  /** The answer; null where the homeserver's part is due. @param asked when the homeserver was asked for it */
+  /** Returns the answer; null if the homeserver's part is due. @param asked when the homeserver was asked for it */
   readonly alone: (asked: number) => Promise<Buffer | null>;
 }
 
@@ -30,8 +30,9 @@ interface ApartPoll {
 }
 
 /**
- * Answers with what the homeserver has, as soon as it has something, or once the signal aborts with what the view has. False where neither
- * is to be told. @throws EmissaryError where the homeserver gives no answer
+ * Answers with the homeserver's news as soon as there is some, or with the view's once the signal aborts. Returns
+ * false if neither may be told.
+ * @throws EmissaryError if the homeserver gives no answer
  */
 export async function answeredApart(poll: ApartPoll, apart: Apart, until: AbortSignal): Promise<boolean> {
   const { upstream, reply, waiting, revision, clock } = poll;
@@ -54,7 +55,7 @@ export async function answeredApart(poll: ApartPoll, apart: Apart, until: AbortS
       await upstream.given(told, reply);
       return true;
     }
-    // It was asked for with an earlier request: by now the token may be nobody's.
+    // An earlier request asked for it, and the token may have been logged out since.
     if (wait.leftAt !== null && !isLate && !(await isKnown())) return false;
     isOver = false;
     await answer.give(reply, revision);

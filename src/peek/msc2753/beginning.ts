@@ -4,9 +4,9 @@ import { stringAt } from "../../model/json.ts";
 import type { LinksPage, PeekedRooms, RoomBeginning, RoomLinks } from "./contracts.ts";
 import { headsAfter, holeIn, orNull } from "./holes.ts";
 
-/** Events looked through for holes: as many as a filter lets be told. */
+/** Events searched for holes: the most that a filter can ask for. */
 const WINDOW = 100;
-/** Events asked for one by one, whether the homeserver has them. */
+/** Most events looked up one by one. */
 const MAX_QUESTIONS = 10;
 
 export interface Beginner {
@@ -19,13 +19,13 @@ export interface Beginner {
 }
 
 export interface Beginning extends RoomBeginning {
-  /** The events that no other hangs on. */
+  /** The events that no other references. */
   readonly heads: readonly string[];
 }
 
 /**
- * A room as it is told at first: its newest events as far as none is missing between them. Looking for holes has the homeserver fill
- * them where another server still has the events.
+ * Returns a room's first answer: its newest events down to the first hole. The search makes the homeserver fill holes
+ * if another server still has the events.
  * @throws EmissaryError as PeekedRooms and RoomLinks do
  */
 export async function wholeBeginning(beginner: Beginner): Promise<Beginning | "gone"> {
@@ -51,7 +51,7 @@ export async function wholeBeginning(beginner: Beginner): Promise<Beginning | "g
   }
 }
 
-/** Where other servers let the homeserver wait, what it has itself must do. */
+/** If other servers keep the homeserver waiting, its own events must do. */
 async function listOf({ links, roomId, abort }: Beginner, { start, end }: RoomBeginning): Promise<LinksPage | null> {
   const page = await orNull(links.before(roomId, { from: end, limit: WINDOW }, abort));
   if (page !== null || start === null) return page;
@@ -62,7 +62,7 @@ function withHeads(beginning: RoomBeginning | "gone", heads: readonly string[]):
   return beginning === "gone" ? beginning : { ...beginning, heads };
 }
 
-/** Whether the list has other events than the told ones: the homeserver has just got them, or does not show them to this user. */
+/** Whether the list has events besides the told ones: they have just arrived, or are hidden from this user. */
 function isFilled({ events }: RoomBeginning, links: readonly Link[]): boolean {
   const told = new Set(events.map((event) => stringAt(event, "event_id")));
   return links.some(({ eventId }) => !told.has(eventId));
@@ -77,8 +77,8 @@ function questions({ links, roomId, abort }: Beginner): (eventId: string) => Pro
 }
 
 /**
- * The beginning from the event above the hole on. It is read back from right after that event: a homeserver that finds a hole within what it
- * is asked for tries to fill it before it answers, and one at the very end of it later.
+ * Returns the beginning without the events below the hole. Reads back from right after the event above it: the
+ * homeserver first tries to fill a hole within the requested span, and fills one at its very end later.
  */
 async function above(
   { links, roomId, abort }: Beginner,

@@ -6,15 +6,15 @@ import { answeredApart, type Apart } from "./apart.ts";
 import type { PeekView } from "./view.ts";
 import { OVER, Span } from "../../concurrency/over.ts";
 
-/** A poll of a client's, to be answered with the homeserver's answer and with what a view has. */
+/** A client's poll, answered with the homeserver's answer and a view's news. */
 export interface BesidePoll {
   readonly upstream: Upstream;
   readonly reply: FastifyReply;
-  /** The request as it goes to the homeserver; and the same without waiting for news. */
+  /** The request to the homeserver, with and without waiting for news. */
   readonly waiting: UpstreamRequest;
   readonly atOnce: UpstreamRequest;
   readonly revision: Revision;
-  /** Null where each answer is to have the homeserver's part. */
+  /** Null if every answer must have the homeserver's part. */
   readonly apart?: Apart | null;
   readonly clock: Clock;
   /** Aborts when Emissary stops. */
@@ -22,7 +22,7 @@ export interface BesidePoll {
   readonly gone: AbortController;
 }
 
-/** Answers as soon as either has something to tell. @throws EmissaryError where the homeserver gives no answer */
+/** Answers as soon as either has news. @throws EmissaryError if the homeserver gives no answer */
 export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<void> {
   const { upstream, reply, waiting, atOnce, apart = null, clock, stopping, gone } = poll;
   await view.look();
@@ -30,7 +30,7 @@ export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<vo
   const heard = new AbortController();
   const until = new Span(heard.signal, gone.signal);
   const watching = view.isNews ? Promise.resolve() : watch(view, over.signal, heard);
-  // Where the homeserver's answer fails nobody waits for it.
+  // If the homeserver's answer fails, nobody waits for this.
   watching.catch(() => undefined);
   const revision = {
     ...poll.revision,
@@ -45,12 +45,12 @@ export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<vo
       if (view.isNews) heard.abort(OVER);
       if (await answeredApart({ upstream, reply, waiting, revision, clock }, apart, until.signal)) return;
     } else if (!view.isNews && (await upstream.asCallerUntil(heard.signal, waiting, reply, revision))) return;
-    // With the homeserver's own part as it is now. What it had to say meanwhile it says again: its token was not used up.
+    // Asks the homeserver again, without waiting. Nothing is lost: its token was not used up.
     await upstream.asCaller(atOnce, reply, revision);
   } finally {
     over.end();
     until.end();
-    // One that has been told to stop still looks once; with nobody to tell, it does not.
+    // A stopped watch looks once more, but not if the client is gone.
     if (!reply.sent) gone.abort(OVER);
   }
 }
@@ -65,7 +65,7 @@ export function queryOf(path: string): URLSearchParams {
   return new URLSearchParams(at === -1 ? "" : path.slice(at + 1));
 }
 
-/** The request with the homeserver's own position in place of ours; and with another time to wait, if one is given. */
+/** Returns the request with the homeserver's own position, and optionally another timeout. */
 export function toHomeserver(
   request: UpstreamRequest,
   [key, since]: readonly [key: string, since: string | null],

@@ -8,13 +8,13 @@ const FAILED_MS = 1_000;
 
 export interface ChangesParts {
   readonly store: Pick<PeekStore, "newest">;
-  /** What may be a change of peeks, and mostly is none. */
+  /** Signals that may mean a change of peeks, and mostly do not. */
   readonly signals: readonly Signal[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Wakes all who wait for a change of peeks where there is one, and not each of them to see that there is none. */
+/** Wakes the waiting syncs only if peeks really changed, so not each of them has to check. */
 export class PeekChanges {
   readonly changed = new Signal();
   readonly #parts: ChangesParts;

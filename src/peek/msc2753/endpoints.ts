@@ -22,11 +22,11 @@ const UNSTABLE: readonly string[] = ["/_matrix/client/unstable/org.matrix.msc275
 
 interface Asker extends Identity {
   readonly token: string;
-  /** What the device's leases are made of. */
+  /** The name from which the device's leases are made. */
   readonly who: string;
 }
 
-/** Who asks; null where the homeserver has refused the token. */
+/** Returns the caller; null if the homeserver refused the token. */
 async function askerOf(parts: PeekParts, request: FastifyRequest, reply: FastifyReply): Promise<Asker | null> {
   const token = tokenOf(request);
   if (token === null) throw new EmissaryError("missing-token", "A token is needed to peek.");
@@ -38,7 +38,7 @@ async function askerOf(parts: PeekParts, request: FastifyRequest, reply: Fastify
   return { ...identity, token, who: deviceKey(identity) };
 }
 
-/** Begins a peek, or renews it: then nothing of the room is told again. */
+/** Begins or renews a peek. A renewal does not tell the room again. */
 const peek: PeekHandler = async (parts, request, reply) => {
   const asker = await askerOf(parts, request, reply);
   if (asker === null) return reply;

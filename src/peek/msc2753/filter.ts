@@ -2,7 +2,7 @@ import { eventRule, nameRule } from "../../model/event-filter.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { objectAt, type JsonObject } from "../../model/json.ts";
 
-/** What of a client's filter (spec, CS API, "Filtering") is applied to the rooms that it peeks into. */
+/** The part of a client's filter (spec, CS API, "Filtering") that applies to peeked rooms. */
 export interface PeekFilter {
   readonly limit: number;
   readonly hasRoom: (roomId: RoomId) => boolean;
@@ -10,13 +10,13 @@ export interface PeekFilter {
   readonly hasEvent: (event: JsonObject) => boolean;
 }
 
-/** Events of a timeline where the filter says nothing, and at most. */
+/** Default and maximum of timeline events. */
 const LIMIT = 20;
 const MAX_LIMIT = 100;
 
 /**
- * Lazy loading of members is not applied: who spoke after the first answer would stay unknown, since the homeserver does not say of
- * whom a peeking client was told.
+ * Reads the filter. Ignores lazy loading of members: users who speak after the first answer would stay unknown,
+ * because the homeserver does not say whose memberships a peeking client has.
  */
 export function peekFilter(filter: JsonObject): PeekFilter {
   const room = objectAt(filter, "room");

@@ -7,7 +7,7 @@ import { peekFilter, type PeekFilter } from "./filter.ts";
 const KEPT = 1_000;
 const ALL = peekFilter({});
 
-/** Filters that clients name by ID. What an ID stands for does not change (spec, CS API, "Filtering"). */
+/** Filters by ID. An ID's filter never changes (spec, CS API, "Filtering"). */
 export class Filters {
   readonly #rooms: Pick<PeekedRooms, "filter">;
   readonly #known = new Map<string, PeekFilter>();
@@ -17,8 +17,9 @@ export class Filters {
   }
 
   /**
-   * The filter of a request; one that lets all through where it has none, or where the homeserver does not tell it.
-   * @param owner asked for only where the filter has to be fetched
+   * Returns the request's filter; one that lets everything through if there is none or the homeserver does not return
+   * it.
+   * @param owner called only if the filter must be fetched
    */
   async of(
     given: string | null,

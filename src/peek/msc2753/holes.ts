@@ -4,45 +4,46 @@ import type { RoomId } from "../../model/ids.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { LinksPage, RoomLinks } from "./contracts.ts";
 
-/** Ends of the room's graph that a place keeps. Of more than these the newest. */
+/** Most forward extremities ("heads") kept in a place: the newest. */
 const MAX_HEADS = 4;
-/** Events between two places, and before the first of them, that are looked through. */
+/** Most events searched between two places, and before the first of them. */
 const BETWEEN = 500;
 const BEFORE = 100;
 
-/** An event as it stands in a place, which many share a URL's length with. */
+/** Hashes an event's ID to a short form. Places must be short, because many share one URL. */
 export function headOf(eventId: string): string {
   return hash("sha256", eventId, "base64url").slice(0, 8);
 }
 
-/** The events that no other hangs on, once these have come after what a place has. */
+/** Returns the events that no other event references, after the given ones have come. */
 export function headsAfter(heads: readonly string[], links: readonly Link[]): readonly string[] {
   const followed = new Set(links.flatMap(({ prev }) => prev.map((id) => headOf(id))));
   const all = [...new Set([...heads, ...links.map(({ eventId }) => headOf(eventId))])];
   return all.filter((head) => !followed.has(head)).slice(-MAX_HEADS);
 }
 
-/** What came in a room between two places, the oldest first. */
+/** What came in a room between two places, oldest first. */
 export interface Window {
   readonly roomId: RoomId;
-  /** What the user was shown of it. */
+  /** What the user was shown. */
   readonly links: readonly Link[];
   readonly heads: readonly string[];
   readonly from: string;
   readonly end: string;
 }
 
-/** What a look at a window found. */
+/** The result of a search for holes. */
 export interface Looked {
   readonly isHole: boolean;
-  /** How what came hangs together, with what the user was not shown as far as that was looked at. */
+  /** The links of the new events, including events not shown to the user if they were fetched. */
   readonly links: readonly Link[];
 }
 
 /**
- * Whether the homeserver itself missed events in between, as it does after an outage of federation: then what it shows hangs on events
- * that it never had when it showed them. An event that only this user is not shown is no hole.
- * @param isWhole false where something came that the user was not shown: what that hangs on counts, too
+ * Finds out whether the homeserver itself missed events in between, as after a federation outage. Then the events
+ * that it shows reference events that it did not have when it showed them. An event that only this user is not shown
+ * is no hole.
+ * @param isWhole false if there are events that the user was not shown: their links count too
  * @throws EmissaryError as RoomLinks does
  */
 export async function holesIn(window: Window, isWhole: boolean, rooms: RoomLinks, abort: AbortSignal): Promise<Looked> {
@@ -54,13 +55,13 @@ export async function holesIn(window: Window, isWhole: boolean, rooms: RoomLinks
   ];
   const unknown = unknownOf(links, heads);
   if (between === null || unknown.size === 0) return { isHole: false, links };
-  // What is fetched late stands there, too; what was there hangs together with the place's ends.
+  // Events fetched late are listed here too, but only events that were there before connect to the heads.
   const before = await orNull(rooms.before(roomId, { from, limit: BEFORE }, abort));
   const known = ancestorsOf(heads, before?.links ?? []);
   return { isHole: [...unknown].some((eventId) => !known.has(eventId)), links };
 }
 
-/** Null also where the homeserver does not answer in time, as it does where the room's other servers are silent. */
+/** Also returns null if the homeserver does not answer in time, as when the room's other servers are silent. */
 export async function orNull(page: Promise<LinksPage | null>): Promise<LinksPage | null> {
   try {
     return await page;
@@ -70,7 +71,7 @@ export async function orNull(page: Promise<LinksPage | null>): Promise<LinksPage
   }
 }
 
-/** What the events hang on that is neither among them nor one of the ends. */
+/** Returns the referenced events that are neither listed nor heads. */
 function unknownOf(links: readonly Link[], heads: readonly string[]): ReadonlySet<string> {
   const here = new Set(links.map(({ eventId }) => eventId));
   const known = new Set(heads);
@@ -78,7 +79,7 @@ function unknownOf(links: readonly Link[], heads: readonly string[]): ReadonlySe
   return new Set(prev.filter((eventId) => !here.has(eventId) && !known.has(headOf(eventId))));
 }
 
-/** The ends and all that they hang on, as far as it is known. */
+/** Returns the heads and their known ancestors. */
 function ancestorsOf(heads: readonly string[], links: readonly Link[]): ReadonlySet<string> {
   const byId = new Map(links.map((link) => [link.eventId, link]));
   const ends = new Set(heads);
@@ -93,9 +94,9 @@ function ancestorsOf(heads: readonly string[], links: readonly Link[]): Readonly
 }
 
 /**
- * Where the newest hole is below events that begin a list of the homeserver's, the newest first: the place of the event above it; null for
- * none. The list is by depth, so that an event just below another would stand there if the homeserver had it.
- * @param has whether the homeserver has an event that may lie further back
+ * Returns the index of the event above the newest hole; null if there is none. Both lists begin with the newest. The
+ * list is ordered by depth, so an event just below another is in it if the homeserver has that event.
+ * @param has whether the homeserver has an event, which may lie further back
  */
 export async function holeIn(
   events: readonly Link[],
@@ -106,7 +107,7 @@ export async function holeIn(
   const lowest = list.at(-1)?.depth ?? 0;
   for (const [at, { prev, depth }] of events.entries()) {
     const missing = prev.filter((eventId) => !here.has(eventId));
-    // Only what hangs on nothing of a list that goes on below it is certain without a question.
+    // Without a question, a hole is certain only if no reference is listed and the list goes on below the event.
     if (missing.length > 0 && missing.length === prev.length && depth - 1 > lowest) return at;
     for (const eventId of missing) if (!(await has(eventId))) return at;
   }

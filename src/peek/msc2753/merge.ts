@@ -6,10 +6,10 @@ import { eachMember, endOfValue, isObjectAt, skipSpace, stringAt } from "../../m
 const CLOSE_OBJECT = 0x7d;
 const QUOTE = 0x22;
 
-/** What of the homeserver's answer to `/sync` it takes to add to it. Places are where an object's members begin. */
+/** What must be known of the homeserver's `/sync` answer to add to it. Places are where an object's members begin. */
 export interface SyncOutline {
   readonly nextBatch: string;
-  /** Rooms that the homeserver tells of, whatever is there. */
+  /** Rooms in the homeserver's answer, under any key. */
   readonly rooms: ReadonlySet<RoomId>;
   readonly joined: ReadonlySet<RoomId>;
   readonly at: {
@@ -27,17 +27,17 @@ export interface Members {
 
 export interface Addition {
   readonly next: string;
-  /** Rooms as they stand in the answer. */
+  /** Rooms in the form of the answer. */
   readonly peek: ReadonlyMap<RoomId, Text>;
   readonly left: Iterable<RoomId>;
 }
 
-/** Null where the body is no such answer. It is looked through as bytes, since most of it goes on as it is. */
+/** Returns null if the body is no such answer. Scans bytes, because most of the body goes on unchanged. */
 export function outlineOf(body: Uint8Array): SyncOutline | null {
   return readObject(body, outlined);
 }
 
-/** What is read of an answer that is an object, from where that begins; null for every other. */
+/** Reads an answer that is an object, from where it begins; returns null for any other. */
 export function readObject<Read>(
   body: Uint8Array,
   read: (body: Uint8Array, start: number) => Read | null,
@@ -86,7 +86,7 @@ function outlined(body: Uint8Array, start: number): SyncOutline | null {
   return { nextBatch: stringAt(body, nextBatch[0]), rooms: told, joined, at };
 }
 
-/** The answer with `rooms.peek`, ended peeks in `rooms.leave`, and the next token in place of the homeserver's. */
+/** Adds `rooms.peek` and ended peeks (in `rooms.leave`), and replaces the homeserver's next token. */
 export function mergedSync(body: Buffer, { at }: SyncOutline, { next, peek, left }: Addition): Buffer | Readable {
   const [from, to] = at.nextBatch;
   const splices: Splice<readonly Text[]>[] = [{ from, to, text: [JSON.stringify(next)] }];
@@ -119,7 +119,7 @@ async function* inTurn(pieces: readonly (Buffer | Text)[]): AsyncGenerator<Buffe
 
 const ENDED = { state: { events: [] }, timeline: { events: [], limited: false }, account_data: { events: [] } };
 
-/** JSON, or JSON that comes in pieces. */
+/** JSON, whole or as a stream. */
 export type Text = string | AsyncIterable<string>;
 
 export interface Splice<T = string> {

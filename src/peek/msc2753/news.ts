@@ -6,39 +6,39 @@ import type { Journal } from "../../ledger/journal.ts";
 import { Span } from "../../concurrency/over.ts";
 
 const BATCH = 100;
-/** Who is further behind does not read all of it, but takes every room for one that may have news. */
+/** A reader further behind skips events and treats every room as possibly new. */
 const MAX_BEHIND = 5_000;
 const KEPT = 10_000;
-/** What comes within this time is told together, milliseconds: the first of it at once. */
+/** Window in which events are told together, in milliseconds. The first is told at once. */
 const TOGETHER_MS = 50;
 const FAILED_MS = 1_000;
 
-/** The newest event of a room that the journal has. */
+/** The journal's newest event of a room. */
 export interface Newest {
   readonly seq: number;
   readonly eventId: EventId;
 }
 
-/** Which rooms have news since when: what of the journal it takes to know whom to ask the homeserver about. */
+/** Which rooms have news since when. Keeps the little of the journal that tells which rooms to ask about. */
 export class RoomNews {
   readonly #journal: Pick<Journal, "read" | "bounds">;
   /** Oldest news first. */
   readonly #newest = new Map<RoomId, Newest>();
-  /** A room that is not there had no event after this one. */
+  /** Rooms not in the map have no event after this one. */
   #floor = 0;
   #seq = 0;
   #reading: Promise<void> | null = null;
-  /** Who waits for news of a room. */
+  /** Waiting calls by room. */
   readonly #waiting = new Map<RoomId, Set<() => void>>();
 
   constructor(journal: Pick<Journal, "read" | "bounds">) {
     this.#journal = journal;
   }
 
-  /** Takes in what the journal has got; the number of its newest event. */
+  /** Reads the journal to its end and returns the number of its newest event. */
   async read(): Promise<number> {
     const { first, last } = await this.#journal.bounds();
-    // A reading under way may have begun before the newest came.
+    // A read in progress may have begun before the newest event came.
     while (this.#seq < last) {
       this.#reading ??= this.#next(first, last).finally(() => (this.#reading = null));
       await this.#reading;
@@ -50,14 +50,14 @@ export class RoomNews {
     return this.#newest.get(roomId) ?? null;
   }
 
-  /** Whether the room has, or may have, an event that is newer. */
+  /** Whether the room has, or may have, a newer event. */
   isAfter(roomId: RoomId, seq: number): boolean {
     return seq < (this.#newest.get(roomId)?.seq ?? this.#floor);
   }
 
   /**
-   * Resolves when one of the rooms has an event newer than `seq`, or the signal aborts. Only with `follow` under way: of many who wait, an
-   * event wakes those whose room it is in.
+   * Resolves when one of the rooms has an event newer than `seq`, or the signal aborts. Needs `follow` to run. An
+   * event wakes only those who wait for its room.
    */
   next(rooms: Iterable<RoomId>, seq: number, abort: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
@@ -77,7 +77,7 @@ export class RoomNews {
     });
   }
 
-  /** Reads along with the journal, until the signal aborts. */
+  /** Reads the journal continuously until the signal aborts. */
   async follow(committed: Signal, clock: Clock, log: Logger, abort: AbortSignal): Promise<void> {
     let isBegun = false;
     while (!abort.aborted) {
@@ -97,7 +97,7 @@ export class RoomNews {
     }
   }
 
-  /** At the start nobody waits, and what came before is not worth reading the journal for. */
+  /** Nobody waits at the start, so older events are not worth reading. */
   async #begin(): Promise<void> {
     const { last } = await this.#journal.bounds();
     if (this.#seq > 0 || this.#reading !== null) return;

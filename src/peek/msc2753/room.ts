@@ -4,7 +4,7 @@ import { objectAt, stringAt, without, written, type JsonObject } from "../../mod
 import type { EventsPage, PeekedRooms, RoomBeginning, RoomRest } from "./contracts.ts";
 import type { PeekFilter } from "./filter.ts";
 
-/** Events asked for at once; and how often, until the room is told from its end, as to somebody new. */
+/** Events in a request, and the most requests before the room is told from its end, as to a new device. */
 const PAGE = 100;
 const MAX_PAGES = 5;
 
@@ -17,27 +17,27 @@ export interface Look {
   readonly abort: AbortSignal;
 }
 
-/** What came in a room after a position. */
+/** News of a room after a position. */
 export interface News {
-  /** The room as it stands in `/sync`; null where there is nothing to tell. */
+  /** The room in the form of `/sync`; null if there is nothing to tell. */
   readonly told: JsonObject | null;
-  /** Where it begins, and ends. */
+  /** Positions of its beginning and end. */
   readonly start: string;
   readonly end: string;
-  /** Everything of the room that the homeserver showed, told or not. */
+  /** All events of the room that the homeserver showed, told or not. */
   readonly eventIds: ReadonlySet<string>;
-  /** How that hangs together; null where the homeserver does not say it. */
+  /** The links of these events; null if the homeserver does not say them. */
   readonly links: readonly Link[] | null;
 }
 
-/** What of a large room is told in pieces. */
+/** The part of a large room that is streamed. */
 export interface ToldRest {
   readonly rest: RoomRest;
-  /** Whether an event of the state is told. */
+  /** Whether to tell an event of the state. */
   readonly hasState: (event: JsonObject) => boolean;
 }
 
-/** A room that a device is told of first. Its state is that before the timeline as far as the homeserver says it. */
+/** Builds the first answer about a room. Its state is that before the timeline, if the homeserver says that. */
 export function toldBeginning(
   beginning: RoomBeginning,
   filter: PeekFilter,
@@ -58,7 +58,7 @@ export function toldBeginning(
   return { told, hasState };
 }
 
-/** The same, with the rest of it as that comes. */
+/** Streams the room with the rest as it comes. */
 export async function* writtenRoom(told: JsonObject, { rest, hasState }: ToldRest): AsyncGenerator<string> {
   const head = without(told, "state", "account_data");
   yield `${written(head).slice(0, -1)},"state":{"events":[`;
@@ -72,14 +72,17 @@ export async function* writtenRoom(told: JsonObject, { rest, hasState }: ToldRes
   yield `]},"account_data":{"events":${written(rest.after().accountData)}}}`;
 }
 
-/** The same, whole, for who needs all of it to say anything. */
+/** Returns the room with all the rest, for callers that need it whole. */
 export async function wholeRoom(told: JsonObject, { rest, hasState }: ToldRest): Promise<JsonObject> {
   const state: JsonObject[] = [];
   for await (const part of rest.state(true)) state.push(...part.filter((event) => hasState(event)));
   return { ...told, state: { events: state }, account_data: { events: [...rest.after().accountData] } };
 }
 
-/** Reads on from a position. `far` where so much came that the room is better told anew. @throws EmissaryError as PeekedRooms does */
+/**
+ * Reads on from a position. Returns `far` if the room is better told anew.
+ * @throws EmissaryError as PeekedRooms does
+ */
 export async function newsAfter(look: Look, from: string): Promise<News | "gone" | "lost" | "far"> {
   const { rooms, token, roomId, abort } = look;
   const pages: EventsPage[] = [];
@@ -88,7 +91,7 @@ export async function newsAfter(look: Look, from: string): Promise<News | "gone"
     if (page === "gone" || page === "lost") return page;
     pages.push(page);
     next = page.end;
-    // Of a full page all events may have been others', or not for this user to see.
+    // The events of a full page may all be other rooms', or hidden from this user.
     if (page.chunk.length < PAGE && (page.chunk.length > 0 || page.end === page.start || pages.length > 1)) break;
     if (pages.length === MAX_PAGES) return "far";
   }
@@ -98,7 +101,7 @@ export async function newsAfter(look: Look, from: string): Promise<News | "gone"
 interface Placed {
   readonly event: JsonObject;
   readonly page: EventsPage;
-  /** How many events of the page come before. */
+  /** Number of events before it on the page. */
   readonly before: number;
 }
 
@@ -109,7 +112,7 @@ async function told(look: Look, pages: readonly EventsPage[]): Promise<News> {
   const wanted = events.filter(({ event }) => filter.hasEvent(event));
   const first = wanted.length > filter.limit ? (wanted.at(-filter.limit) ?? null) : null;
   const skipped = first === null ? null : await placeBefore(look, first);
-  // Where the homeserver cannot say where the last few begin, more of them are told, so that none is between the two.
+  // If the homeserver cannot say where the last few begin, more are told, so none is left out in between.
   const from = skipped === null ? 0 : wanted.findIndex(({ event }) => event === skipped.first);
   const timeline = wanted.slice(from).map(({ event }) => event);
   const state = newestOfEach(events.map(({ event }) => event).filter((event) => !timeline.includes(event)));
@@ -134,7 +137,7 @@ async function told(look: Look, pages: readonly EventsPage[]): Promise<News> {
   };
 }
 
-/** What only servers have of an event. */
+/** Fields that only servers use. */
 const OF_SERVERS: ReadonlySet<string> = new Set([
   "auth_events",
   "prev_events",
@@ -145,7 +148,10 @@ const OF_SERVERS: ReadonlySet<string> = new Set([
   "origin",
 ]);
 
-/** An event as clients have it; since room version 11 what a redaction takes back stands in its content, and clients look beside it, too. */
+/**
+ * Returns the event in the clients' format. Since room version 11 `redacts` is in the content; clients also look
+ * beside it.
+ */
 function forClients(event: JsonObject): JsonObject {
   if (event["prev_events"] === undefined) return event;
   const own = Object.fromEntries(Object.entries(event).filter(([key]) => !OF_SERVERS.has(key)));
@@ -154,7 +160,7 @@ function forClients(event: JsonObject): JsonObject {
   return redacts === null ? own : { ...own, redacts };
 }
 
-/** The position right before an event, and the first event after it that is wanted. */
+/** Returns the position right before an event, and the first wanted event after that position. */
 async function placeBefore(
   { rooms, token, roomId, abort, filter }: Look,
   { event, page, before }: Placed,
@@ -171,7 +177,7 @@ async function placeBefore(
   return { token: page.start, first: first?.event ?? event };
 }
 
-/** The room events of a page, whichever rooms they are of. */
+/** Returns the page's events, of all rooms. */
 function placed(page: EventsPage): Placed[] {
   return page.chunk
     .filter((entry) => stringAt(entry, "event_id") !== null)

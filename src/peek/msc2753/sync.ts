@@ -17,7 +17,7 @@ import { PeekView, type ViewParts } from "./view.ts";
 import { tokenHash } from "../../model/token-hash.ts";
 import { OVER } from "../../concurrency/over.ts";
 
-/** A device by the name of its leases, and whose it is. */
+/** A device, by the name of its leases, and its user. */
 export interface Device {
   readonly userId: UserId;
   readonly name: string;
@@ -26,11 +26,11 @@ export interface Device {
 export interface DeviceSyncParts extends Omit<ViewParts, "refused" | "refusalOf"> {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
-  /** The same, for devices that wait for one message after the other: what the homeserver said of their tokens lately is good enough. */
+  /** The same for devices that follow a room. The homeserver's recent answer about their tokens is good enough. */
   readonly followed: PeekedRooms;
   readonly words: Pick<AskersWords, "isProven" | "doubt">;
   readonly openings: Openings;
-  /** Whose a token is, as the homeserver says; null for nobody's. */
+  /** Returns the token's owner according to the homeserver; null if the token is unknown. */
   readonly identify: (token: string) => Promise<Device | null>;
   /** The same, asked anew. */
   readonly identifyNow: (token: string) => Promise<Device | null>;
@@ -39,40 +39,40 @@ export interface DeviceSyncParts extends Omit<ViewParts, "refused" | "refusalOf"
 }
 
 export interface SyncRequest {
-  /** Where the homeserver's part of the answer is had. */
+  /** Where to get the homeserver's part of the answer. */
   readonly upstream: Upstream;
   readonly token: string;
   readonly request: UpstreamRequest;
   readonly reply: FastifyReply;
 }
 
-/** An answer that is larger goes on as the homeserver gave it, and its token is then the homeserver's: the next one tells all peeks. */
+/** A larger answer goes on unchanged with the homeserver's own token, so the next sync tells all peeks anew. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 const NONE: Places = new Map();
 /**
- * How long a device is told of peeked rooms alone until the homeserver's own part has its turn, milliseconds; and how long where the
- * homeserver was asked and for `SILENT_MS` had nothing to say. And so many devices are remembered.
+ * How long a device gets answers with peeked rooms alone before the homeserver's part is due, in milliseconds. The
+ * longer time applies once the homeserver was silent for `SILENT_MS`. REMEMBERED bounds the devices remembered.
  */
 const ALONE_MS = 5_000;
 const LONGEST_ALONE_MS = 60_000;
 const SILENT_MS = 1_000;
 const REMEMBERED = 10_000;
-/** So many rooms that cannot be told are remembered, and for so long, milliseconds. */
+/** Bound of the rooms remembered as refused, and for how long, in milliseconds. */
 const REFUSED = 1_000;
 const REFUSED_MS = 60 * 60_000;
 
 /**
- * `/sync` with `rooms.peek` (MSC2753): what the homeserver answers, and the rooms that the device peeks into. What is told of these
- * is what the homeserver shows the user who asks; all that we add of our own is when to look, and that a peek is over.
+ * `/sync` with `rooms.peek` (MSC2753): the homeserver's answer, and the rooms that the device peeks into. Of these it
+ * tells only what the homeserver shows the user. Emissary adds when to look, and that a peek has ended.
  */
 export class DeviceSync {
   readonly #parts: DeviceSyncParts;
   readonly #filters: Filters;
   readonly #refused = new Map<RoomId, { readonly error: EmissaryError; readonly until: number }>();
-  /** Syncs that pass through, by the hash of their token: a peek that begins meanwhile is news to them. */
+  /** Syncs being passed through, by token hash. A peek that begins meanwhile is news to them. */
   readonly #passing = new Map<string, Set<AbortController>>();
   readonly #waits: Waits;
-  /** When the homeserver had last said what it has for a device. */
+  /** When the homeserver's part was last told to a device. */
   readonly #told = new Map<string, number>();
 
   constructor(parts: DeviceSyncParts) {
@@ -81,20 +81,20 @@ export class DeviceSync {
     this.#waits = new Waits(parts.clock, parts.stopping);
   }
 
-  /** The device peeks now, and its next sync is to tell so. */
+  /** Called when the device begins a peek. Its next sync tells it. */
   async begun(device: string, token: string): Promise<void> {
     const key = tokenHash(token);
     await this.#parts.store.remember(device, key);
     for (const passing of this.#passing.get(key) ?? []) passing.abort(OVER);
   }
 
-  /** Why no device is told of this room, as it was found out lately; else null. */
+  /** Returns why no device is told of this room, if that was found recently; else null. */
   refusalOf(roomId: RoomId): EmissaryError | null {
     const refused = this.#refused.get(roomId);
     return refused !== undefined && this.#parts.clock.now() < refused.until ? refused.error : null;
   }
 
-  /** @throws EmissaryError `bad-parameter` for a token of ours that is none, and where the homeserver gives no answer */
+  /** @throws EmissaryError `bad-parameter` if a token of ours is invalid; also if the homeserver gives no answer */
   async sync(asked: SyncRequest): Promise<void> {
     const { upstream, token, request, reply } = asked;
     const since = queryOf(request.path).get("since");
@@ -117,7 +117,7 @@ export class DeviceSync {
     else await this.#merged(asked, device, { since, places: NONE });
   }
 
-  /** False where the device began to peek before the homeserver had anything to say. */
+  /** Returns false if the device began to peek before the homeserver had news. */
   async #pass({ upstream, token, request, reply }: SyncRequest, key: string): Promise<boolean> {
     const passing = this.#passing.get(key) ?? new Set();
     const peeks = new AbortController();
@@ -132,7 +132,7 @@ export class DeviceSync {
     }
   }
 
-  /** A token that we have not seen: a device may get another one at any time. */
+  /** Looks up the device of a new token: a device can get another token at any time. */
   async #identified(token: string, key: string): Promise<string | null> {
     const device = await this.#parts.identifyNow(token);
     if (device === null) return null;
@@ -140,7 +140,10 @@ export class DeviceSync {
     return device.name;
   }
 
-  /** The places as they can be gone on from. One that lies in a lost time stays, so that the room's end is told; but it is nowhere. */
+  /**
+   * Returns the places to continue from. A place from a lost time keeps its room but becomes NOWHERE, so the end of
+   * the room's peek is still told.
+   */
   async #known({ opening, places }: SyncPosition): Promise<Places> {
     const { openings, news, store } = this.#parts;
     const held = { seq: await news.read(), change: await store.newest() };
@@ -178,9 +181,9 @@ export class DeviceSync {
       isProven: () => words.isProven(token),
       isKnown: async () => (await this.#parts.identifyNow(token)) !== null,
       heard: () => words.doubt(token),
-      // What is told was asked for with the device's own token, or with one that was proven lately.
+      // The view was read with the device's own token, or one proven recently.
       alone: async (asked) => {
-        // What comes in pieces goes with the homeserver's answer, which can break off with it.
+        // A stream goes with the homeserver's answer, which can break off with it.
         if (view.peek.size === 0 || !view.isWhole || !this.#mayWait(device, asked)) return null;
         const body = Buffer.from(JSON.stringify({ next_batch: from }));
         const told = await merged(body, view, openings.name);
@@ -206,7 +209,7 @@ export class DeviceSync {
     });
   }
 
-  /** Whether what the homeserver has for the device may come with the next answer. @param asked when the homeserver was asked for it */
+  /** Whether the homeserver's part may wait for the next answer. @param asked when the homeserver was asked for it */
   #mayWait(device: string, asked: number): boolean {
     const now = this.#parts.clock.now();
     const since = now - (this.#told.get(device) ?? -Infinity);
@@ -221,7 +224,7 @@ async function merged(body: Buffer, view: PeekView, opening: string): Promise<Bu
   const { places } = view;
   const isOurs = view.isPeeking || places.size > 0;
   const next = isOurs ? tokenOf({ since: outline.nextBatch, opening, places }) : outline.nextBatch;
-  // Of a room that the homeserver tells of itself it is not said beside that it is gone.
+  // If the homeserver tells the room itself, its end as a peek is not told as well.
   const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
   return mergedSync(body, outline, { next, peek: view.texts(), left });
 }

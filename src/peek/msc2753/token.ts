@@ -3,39 +3,42 @@ import { EmissaryError } from "../../model/errors.ts";
 import { isRoomId, type RoomId } from "../../model/ids.ts";
 import { isJsonObject, type JsonValue } from "../../model/json.ts";
 
-/** How far a device has come in one peeked room. */
+/** How far a device has read in a peeked room. */
 export interface Place {
-  /** The peek that it was told of. */
+  /** The peek's `change` when it was told. */
   readonly change: number;
-  /** What the journal held when the room was looked at. */
+  /** The journal's newest event when the room was read. */
   readonly seq: number;
   /** The homeserver's position, for `/events`. */
   readonly from: string;
-  /** The events that no other hung on there (holes.ts); none where that is not known. */
+  /** The forward extremities there (holes.ts); empty if unknown. */
   readonly heads: readonly string[];
 }
 
-/** Beyond whatever a journal holds: a place with this `seq` is not gone on from, and its room is told anew. */
+/** Beyond any journal: a place with this `seq` is not continued, and its room is told anew. */
 export const NOWHERE = Number.MAX_SAFE_INTEGER;
 
 export type Places = ReadonlyMap<RoomId, Place>;
 
-/** A `since` of ours: the homeserver's own, and the places in the peeked rooms. All of it is in the token, so it outlives us. */
+/**
+ * A `since` token of ours: the homeserver's own, and the places in peeked rooms. It is self-contained, so it survives
+ * a restart.
+ */
 export interface SyncPosition {
   readonly since: string;
-  /** The opening of the database in which it was given out: of numbers after a restore it is not known whose they are. */
+  /** The opening of the database that issued it. After a restore, other numbers may be somebody else's. */
   readonly opening: string;
   readonly places: Places;
-  /** What else a kind of sync keeps there. */
+  /** Further data of a kind of sync. */
   readonly more?: JsonValue;
 }
 
-/** A token stands in a URL, and proxies take 8 KiB of that. So many places fit with room to spare. */
+/** Tokens are in URLs, which proxies limit to 8 KiB. This many places fit with room to spare. */
 export const MAX_PLACES = 50;
 const PREFIX = "peek1.";
 const MAX_TOKEN = 16 * 1024;
 const MAX_JSON = 64 * 1024;
-/** A place or two are not worth compressing. Base64 has no full stop, which stands before what is plain. */
+/** One or two places are not worth compressing. Base64 has no full stop, so it marks plain text. */
 const PLAIN = ".";
 const MAX_PLAIN = 1024;
 
@@ -50,19 +53,19 @@ export function tokenOf({ since, opening, places, more }: SyncPosition): string 
   return `${PREFIX}${deflateRawSync(json).toString("base64url")}`;
 }
 
-/** @throws EmissaryError `bad-parameter` for a token that is none of ours. */
+/** @throws EmissaryError `bad-parameter` if the token is not ours */
 export function positionOf(token: string): SyncPosition {
   const position = isOurToken(token) && token.length <= MAX_TOKEN ? parsed(token.slice(PREFIX.length)) : null;
   if (position !== null) return position;
   throw new EmissaryError("bad-parameter", "The sync token is none that was given out here: sync without one.");
 }
 
-/** Where a client says since when, or until when: with a token that it had from `/sync`, too. */
+/** Parameters in which clients may send a token from `/sync`. */
 const PLACES = ["at", "from", "to"] as const;
 
 /**
- * A request's path and query as the homeserver is asked, which knows its own tokens only.
- * @throws EmissaryError `bad-parameter` for a token of ours that is none
+ * Returns the path and query with the homeserver's own tokens, the only ones it knows.
+ * @throws EmissaryError `bad-parameter` if a token of ours is invalid
  */
 export function withoutOurTokens(target: string): string {
   if (!target.includes(`=${PREFIX}`)) return target;

@@ -20,10 +20,10 @@ export interface ViewParts {
   readonly links: RoomLinks;
   readonly news: RoomNews;
   readonly desk: Pick<LeaseDesk, "release">;
-  /** What can bring news beside events: the pseudouser's coming and going, and leases. */
+  /** Sources of news besides events: the pseudouser's coming and going, and leases. */
   readonly signals: readonly Signal[];
   readonly clock: Clock;
-  /** Told of a room that is not looked into by anybody, and why; and what it was told of a room, as long as that holds. */
+  /** Called with a room that no device may be told of, and the reason. `refusalOf` returns that while it holds. */
   readonly refused: (roomId: RoomId, error: EmissaryError) => void;
   readonly refusalOf: (roomId: RoomId) => EmissaryError | null;
 }
@@ -33,27 +33,29 @@ export interface Viewer {
   readonly device: string;
   readonly token: string;
   readonly filter: PeekFilter;
-  /** Events of a room's timeline at most, where that is not the filter's limit. */
+  /** Maximum of timeline events in a room, if not the filter's. */
   readonly limitOf?: (roomId: RoomId) => number;
-  /** Whether a room is still being opened: its history may not be there yet. */
+  /** Whether a room is still being opened, so its history may be missing. */
   readonly isOpening?: (roomId: RoomId) => boolean;
-  /** Whether every room is told as if it were new. */
+  /** Whether to tell every room as if it were new. */
   readonly anew: boolean;
   readonly gone: AbortSignal;
 }
 
 const AT_ONCE = 4;
-/** An event that we were told of may reach the part of a homeserver that answers clients a moment later. */
+/** Clients' view of the homeserver can lag behind an event that was pushed to us; then look again. */
 const AGAIN_MS = 500;
 
-/** What one answer to a device's `/sync` tells of the rooms that it peeks into, and where the device is after it. */
+/** What one answer to a device's `/sync` tells about its peeked rooms, and the device's places after it. */
 export class PeekView {
-  /** Rooms to tell of, as they stand in the answer. */
+  /** Rooms to tell, in the form of the answer. */
   readonly peek = new Map<RoomId, JsonObject>();
   readonly left = new Set<RoomId>();
-  /** Those among `peek` that are told from their end, in place of all that was told before. */
+  /** Rooms in `peek` that are told from their end, replacing everything told before. */
   readonly begun = new Set<RoomId>();
-  /** What of large rooms among `peek` is still to be read. While there is any, no other room is begun: it is left for the next answer. */
+  /**
+   * Unread parts of large rooms in `peek`. While there are any, no other room begins: it waits for the next answer.
+   */
   readonly #rests = new Map<RoomId, ToldRest>();
 
   readonly #parts: ViewParts;
@@ -61,11 +63,11 @@ export class PeekView {
   readonly #before: Places;
   readonly #places: Map<RoomId, Place>;
   readonly #failed = new Set<RoomId>();
-  /** Newest events that were looked for in vain, by room. */
+  /** Newest events that were not found, by room. */
   readonly #missed = new Map<RoomId, number>();
   #peeks: readonly DevicePeek[] = [];
   #asOf: number | null = null;
-  /** The newest event that the journal had at the newest look. */
+  /** The journal's newest event at the last look. */
   #last = 0;
   #isUnsettled = false;
 
@@ -84,17 +86,17 @@ export class PeekView {
     return this.#places;
   }
 
-  /** Whether all that is to be told is in `peek`. */
+  /** Whether `peek` holds everything to be told. */
   get isWhole(): boolean {
     return this.#rests.size === 0;
   }
 
-  /** Whether the device has a peek, told of or not. */
+  /** Whether the device has a peek, told or not. */
   get isPeeking(): boolean {
     return this.#peeks.length > 0;
   }
 
-  /** Looks until there is news, or the signal aborts: then once more. */
+  /** Looks until there is news or the signal aborts; then once more. */
   async watch(until: AbortSignal): Promise<void> {
     for (;;) {
       const woken = new Span(until);
@@ -113,7 +115,7 @@ export class PeekView {
     }
   }
 
-  /** Takes in what there is. A room that the homeserver does not tell of now is left for the next answer. */
+  /** Reads all news. A room that the homeserver does not answer for now waits for the next answer. */
   async look(): Promise<void> {
     const { store, news } = this.#parts;
     const last = await news.read();
@@ -134,8 +136,9 @@ export class PeekView {
   }
 
   /**
-   * The rooms as they stand in the answer; a large one in pieces, which are read once.
-   * @throws EmissaryError while it is read: the answer breaks off, and the next one tells the room anew, or why not
+   * Returns the rooms as text for the answer. A large room is a stream that can be read once.
+   * @throws EmissaryError while it is read: the answer breaks off, and the next one tells the room anew or says why
+   * not
    */
   texts(): Map<RoomId, string | AsyncIterable<string>> {
     const texts = new Map<RoomId, string | AsyncIterable<string>>();
@@ -146,7 +149,7 @@ export class PeekView {
     return texts;
   }
 
-  /** Has all that is to be told in `peek`. A room that cannot be had so is not told. */
+  /** Reads everything to be told into `peek`. Leaves out a room if that fails. */
   async readAll(): Promise<void> {
     for (const [roomId, rest] of this.#rests) {
       const told = this.peek.get(roomId);
@@ -171,12 +174,12 @@ export class PeekView {
       throw error;
     }
     if (rest.rest.after().membership !== "join") return;
-    // It came in since: the homeserver tells the room from here on.
+    // The user joined meanwhile, so the homeserver's `/sync` tells the room from here on.
     await this.#end(roomId, "released");
     throw new EmissaryError("bad-state", "The user came into the room while it was told.");
   }
 
-  /** These are not told in this answer, but in the next one as if they were new. */
+  /** Leaves these rooms out of this answer; the next one tells them as new. */
   scheduleRetry(rooms: Iterable<RoomId>): void {
     for (const roomId of rooms) {
       this.#untell(roomId);
@@ -184,7 +187,7 @@ export class PeekView {
     }
   }
 
-  /** The device's user is in these rooms now: they are told of as joined ones from here on. */
+  /** Ends the peeks in rooms that the user has joined: the homeserver tells them from here on. */
   async join(rooms: ReadonlySet<RoomId>): Promise<void> {
     for (const { roomId } of this.#peeks) {
       if (rooms.has(roomId)) await this.#end(roomId, "released");
@@ -200,7 +203,7 @@ export class PeekView {
     return this.#parts.news.isAfter(roomId, place.seq);
   }
 
-  /** Where to read on; null where the room is to be told anew. */
+  /** Returns where to read on; null if the room must be told anew. */
   #placeOf({ roomId, change }: DevicePeek, last: number): Place | null {
     const place = this.#places.get(roomId);
     if (place === undefined || place.change !== change || place.seq > last) return null;
@@ -242,7 +245,7 @@ export class PeekView {
     this.#places.set(roomId, { change, seq, from: beginning.end, heads: beginning.heads });
   }
 
-  /** A refusal that is not the homeserver's word to this user is remembered for others, and tried no more. */
+  /** Remembers a refusal that does not depend on the user, and does not try again while it holds. */
   async #allowed<Answer>(roomId: RoomId, ask: () => Promise<Answer>): Promise<Answer | "gone"> {
     if (this.#parts.refusalOf(roomId) !== null) return "gone";
     try {
@@ -284,7 +287,7 @@ export class PeekView {
 
   async #refuse(roomId: RoomId): Promise<void> {
     await this.#end(roomId, "refused");
-    // The device was never told of it, and is told that it will not be.
+    // The device was never told of the room, and learns that it will not be.
     this.left.add(roomId);
   }
 

@@ -2,31 +2,34 @@ import type { Clock } from "../../model/clock.ts";
 import type { OpenAnswer } from "../../http/upstream.ts";
 import { OVER } from "../../concurrency/over.ts";
 
-/** A device comes back at once for what comes next; one that does not is not waited for, milliseconds. And so many are kept. */
+/**
+ * How long a wait is kept for the device's next request, which normally follows at once, in milliseconds; and the
+ * most kept.
+ */
 const LEFT_MS = 10_000;
 const KEPT = 4_000;
-/** How often it is looked for those that are over, milliseconds. */
+/** Interval of the search for expired waits, in milliseconds. */
 const SWEEP_MS = 1_000;
 
-/** A `/sync` that waits at the homeserver. */
+/** A `/sync` request waiting at the homeserver. */
 export interface Wait {
-  /** By what the next request finds it: token and request. */
+  /** The token and request by which the next request finds it. */
   readonly key: string;
   readonly askedAt: number;
   readonly answer: Promise<OpenAnswer>;
-  /** When the request before was answered without it; null where it is this one's. */
+  /** When the previous request was answered without it; null if it is this request's own. */
   readonly leftAt: number | null;
   readonly over: AbortController;
 }
 
 /**
- * Waits at the homeserver that outlive a request of the device, since what came in a peeked room was told without them: its next request,
- * which is the same, goes on with them. To break each off would cost both sides a connection for each message.
+ * Keeps requests waiting at the homeserver after the device got news of a peeked room without them. The device's next
+ * request is the same and takes its wait over. Otherwise each message would cost both sides a connection.
  */
 export class Waits {
   readonly #clock: Clock;
   readonly #stopping: AbortSignal;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #left = new Map<string, Wait>();
   #isSweeping = false;
 
@@ -35,7 +38,7 @@ export class Waits {
     this.#stopping = stopping;
   }
 
-  /** One that was left there, or else a new one. */
+  /** Takes a kept wait, or else begins one. */
   take(key: string, ask: (abort: AbortSignal) => Promise<OpenAnswer>): Wait {
     const left = this.#left.get(key);
     if (left !== undefined) {
@@ -44,12 +47,12 @@ export class Waits {
     }
     const over = new AbortController();
     const answer = ask(AbortSignal.any([over.signal, this.#stopping]));
-    // Nobody may be there when it fails.
+    // Nobody may be waiting when it fails.
     answer.catch(() => undefined);
     return { key, askedAt: this.#clock.now(), answer, leftAt: null, over };
   }
 
-  /** It is there for the next request. */
+  /** Keeps the wait for the next request. */
   leave({ key, askedAt, answer, over }: Wait): void {
     const before = this.#left.get(key);
     if (before !== undefined) this.end(before);
@@ -64,7 +67,7 @@ export class Waits {
     if (!this.#isSweeping) void this.#sweep();
   }
 
-  /** One sleep for all, however many are left and taken up again meanwhile. */
+  /** Sleeps once for all waits, however many are kept and taken meanwhile. */
   async #sweep(): Promise<void> {
     this.#isSweeping = true;
     while (this.#left.size > 0 && !this.#stopping.aborted) {
