@@ -7,16 +7,17 @@ import { sourced } from "../../model/json-text.ts";
 import { tooLarge, unreachable } from "../../homeserver/client.ts";
 import { EntryRewriter } from "../../homeserver/entries.ts";
 
-/** A state up to this size is read at once; what is more of it is read as it is sent on. */
+/** Largest state that is read at once. The rest of a larger one is read while it is sent on. */
 const HELD_STATE_BYTES = 256 * 1024;
-/** What is not state: a hundred events, and the user's own data. */
+/** Bound of everything but the state: a hundred events and the user's own data. */
 const HEAD_BYTES = 16 * 1024 * 1024;
-/** Of a large room these are as long as its list of members, and no part of what a device is told. */
+/** In a large room these are as long as the member list, and devices are not told them. */
 const LEFT_OUT = ["presence", "receipts"] as const;
 
 /**
- * The homeserver's answer to a room's `initialSync`. Synapse tells the newest messages, then the state, then the user's own data. The state
- * of a large room is tens of megabytes: it stays with the homeserver until it is sent on, and then comes in pieces.
+ * The homeserver's answer to a room's `initialSync`. Synapse sends the newest messages, then the state, then the
+ * user's own data. A large room's state is tens of megabytes. It stays with the homeserver until it is sent on in
+ * pieces.
  */
 export class OpenRoom implements RoomRest {
   readonly #response: Dispatcher.ResponseData;
@@ -30,12 +31,12 @@ export class OpenRoom implements RoomRest {
   #aroundSize = 0;
   #size = 0;
   #isOver = false;
-  /** Whether what is read is sent on at once. */
+  /** Whether data is sent on as soon as it is read. */
   #isPassing = false;
 
-  /** @param limit bytes of the whole answer */
+  /** @param limit bound of the whole answer in bytes */
   constructor(response: Dispatcher.ResponseData, limit: number, hold: Hold) {
-    // While nobody reads it, nobody else hears of its failure; whoever reads on does.
+    // A failure while nobody reads has no other listener; the next read reports it.
     this.#response = response;
     response.body.on("error", () => undefined);
     this.#pieces = (response.body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
@@ -49,8 +50,8 @@ export class OpenRoom implements RoomRest {
   }
 
   /**
-   * What there is before the state, and a small state with all that follows it.
-   * @throws EmissaryError where the answer breaks off, or is too large
+   * Reads what comes before the state. If the state is small, reads it and the rest too.
+   * @throws EmissaryError if the answer breaks off or is too large
    */
   async begin(): Promise<{ readonly told: JsonObject; readonly state: readonly JsonObject[] | null }> {
     let mayStop = true;
@@ -60,7 +61,7 @@ export class OpenRoom implements RoomRest {
       const told = parsedObject(Buffer.concat([...this.#around, Buffer.from("]}")]));
       this.#isPassing = isJsonObject(told["messages"]);
       if (this.#isPassing) return { told, state: null };
-      // One that tells the messages after the state is read to its end.
+      // If the messages come after the state, it reads to the end.
       mayStop = false;
     }
     return { told: parsedObject(Buffer.concat(this.#around)), state: this.#taken() };
@@ -95,7 +96,7 @@ export class OpenRoom implements RoomRest {
     return events;
   }
 
-  /** Reads one more piece. False at the end. */
+  /** Reads one more piece. Returns false at the end. */
   async #read(): Promise<boolean> {
     if (this.#isOver) return false;
     const next = await this.#pieces.next().catch((error: unknown) => {
@@ -110,7 +111,7 @@ export class OpenRoom implements RoomRest {
     this.#aroundSize += around.length;
     if (this.#aroundSize > HEAD_BYTES) throw tooLarge(HEAD_BYTES);
     await this.#hold.add(this.#isPassing ? around.length : next.value.length);
-    // A copy, which does not keep the whole piece.
+    // Copied, so the whole piece can be freed.
     if (around.length > 0) this.#around.push(Buffer.from(around));
     return true;
   }
@@ -128,7 +129,10 @@ function entriesOf(within: string, take: (entry: Buffer) => void): EntryRewriter
   return new EntryRewriter({ within, change, more: () => [], unreadable: null });
 }
 
-/** An event that is written as it came; null for what is no object. @throws EmissaryError `homeserver-error` where it is no JSON */
+/**
+ * Parses an event and keeps its text. Returns null if it is no object.
+ * @throws EmissaryError `homeserver-error` if it is no JSON
+ */
 function parsedEntry(entry: Buffer): JsonObject | null {
   const text = entry.toString("utf8");
   try {

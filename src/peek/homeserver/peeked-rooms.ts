@@ -7,7 +7,7 @@ import { answerOf, AnswerTooLarge, readWhole, type Answer, type HomeserverClient
 import { failureOf } from "../../homeserver/errors.ts";
 import { objectsOf, OpenRoom } from "./open-room.ts";
 
-/** A room's whole state with all its members; and a hundred events, which are held whole. */
+/** Bounds of a room's whole state with all members, and of a hundred events, which are held whole. */
 const BEGINNING_BYTES = 64 * 1024 * 1024;
 const EVENTS_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 60_000;
@@ -19,7 +19,7 @@ export class HomeserverPeekedRooms implements PeekedRooms {
   readonly #client: HomeserverClient;
   readonly #held: BytesHeld;
 
-  /** @param held what answers that are held whole take together */
+  /** @param held bounds the memory of all answers held whole */
   constructor(client: HomeserverClient, held: BytesHeld) {
     this.#client = client;
     this.#held = held;
@@ -57,7 +57,7 @@ export class HomeserverPeekedRooms implements PeekedRooms {
     { from, limit }: PagePosition,
     abort: AbortSignal,
   ): Promise<EventsPage | "gone" | "lost"> {
-    // Synapse's own: events as servers have them, so that it can be told where some are missing between them.
+    // Synapse's extension: events in federation format, in which gaps between them show.
     const query = { room_id: roomId, from, limit: String(limit), timeout: "0", raw: "true" };
     const answer = await this.#ask(token, `${CLIENT}/events`, query, { bytes: EVENTS_BYTES, abort });
     if (!("chunk" in answer)) {
@@ -99,7 +99,7 @@ export class HomeserverPeekedRooms implements PeekedRooms {
     const options = { token, asPseudouser: false, query, abort, timeout: TIMEOUT_MS };
     const response = await this.#client.open("GET", path, options);
     if (response.statusCode !== 200) return { failure: await answerOf(response) };
-    // Until the device has its answer: what is made of it is of this size. The answer itself is held, too, and can be ended.
+    // Held until the device has its answer, which is made of it and about as large.
     const hold = this.#held.open(token, abort, null);
     try {
       const whole = await readWhole(response, bytes, hold);

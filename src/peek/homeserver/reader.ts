@@ -11,7 +11,7 @@ import { REGISTER, registrationOf } from "../../homeserver/registering.ts";
 
 const EVENTS_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;
-/** A reader that cannot be had, or is shown nothing, may be there the next time: so long nobody tries, milliseconds. */
+/** How long a reader that failed or was shown nothing is not registered again, in milliseconds. */
 const AGAIN_MS = 60_000;
 
 const CLIENT = "/_matrix/client/v3";
@@ -22,12 +22,12 @@ export interface ReaderParts {
   readonly reader: UserId;
   /** Whether our registration lets us act as the reader. */
   readonly isClaimed: boolean;
-  /** Whether events are wanted as servers have them (peeked-rooms.ts), and not as clients do. */
+  /** Whether to ask for events in federation format (peeked-rooms.ts), not the clients' format. */
   readonly isRaw: boolean;
   readonly clock: Clock;
 }
 
-/** Rooms as the homeserver shows them to the reader, who is made there when somebody looks in first. */
+/** Rooms as the homeserver shows them to the reader. Registers the reader at the first read. */
 export class HomeserverReader implements ReaderRooms {
   readonly reader: UserId;
   readonly #parts: ReaderParts;
@@ -75,7 +75,7 @@ export class HomeserverReader implements ReaderRooms {
     }
   }
 
-  /** Whether there is such a user, as far as is known: it is made again now and then where it was shown nothing. */
+  /** Whether the reader is believed to exist. Registers it again now and then if it was shown nothing. */
   #isThere(): Promise<boolean> {
     const { isClaimed, clock } = this.#parts;
     if (!isClaimed) return Promise.resolve(false);
@@ -103,7 +103,7 @@ export class HomeserverReader implements ReaderRooms {
   }
 }
 
-/** What the homeserver says of users who look in. */
+/** What the homeserver says about users who peek. */
 export class HomeserverAskers implements Askers {
   readonly #client: HomeserverClient;
 

@@ -7,15 +7,15 @@ import { answerOf, readWhole, type HomeserverClient } from "../../homeserver/cli
 import { failureOf } from "../../homeserver/errors.ts";
 
 const PAGE_BYTES = 16 * 1024 * 1024;
-/** Fetching what is missing from other servers takes part of it, and goes on after it. */
+/** Fetching missing events from other servers takes part of it, and continues after it. */
 const TIMEOUT_MS = 5_000;
 
-/** Rooms' graphs from Synapse, which gives events as servers have them to whoever asks for them `raw`. */
+/** Links of rooms' events from Synapse, which returns events in federation format on request (`raw`). */
 export class HomeserverRoomLinks implements RoomLinks {
   readonly #client: HomeserverClient;
   readonly #held: BytesHeld;
 
-  /** @param held what answers that are held whole take together */
+  /** @param held bounds the memory of all answers held whole */
   constructor(client: HomeserverClient, held: BytesHeld) {
     this.#client = client;
     this.#held = held;
@@ -27,7 +27,7 @@ export class HomeserverRoomLinks implements RoomLinks {
     abort: AbortSignal,
   ): Promise<LinksPage | null> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
-    // Only who reads backwards has the homeserver ask other servers.
+    // The homeserver asks other servers only when it is read backwards.
     const span = to === undefined ? { dir: "b", from } : { dir: "f", from: to, to: from };
     const query = { ...span, raw: "true", limit: String(limit) };
     const response = await this.#client.open("GET", path, { query, abort, timeout: TIMEOUT_MS });

@@ -5,12 +5,12 @@ import { stringAt } from "../../model/json.ts";
 import type { Answer, HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
 
-/** How much history is asked for: a screenful and some more. */
+/** Events of history to ask for: somewhat more than a screenful. */
 const HISTORY_EVENTS = 50;
-/** Fetching it asks other servers, and one of them may be slow; what did not come by then is not waited for, milliseconds. */
+/** How long to wait for history, in milliseconds. Fetching it asks other servers, which may be slow. */
 const HISTORY_TIMEOUT_MS = 10_000;
 
-/** Whose a user's token is. */
+/** Asks the homeserver about tokens' owners. */
 export class HomeserverTokenOwners implements TokenOwners {
   readonly #client: HomeserverClient;
 
@@ -29,7 +29,7 @@ export class HomeserverTokenOwners implements TokenOwners {
     throw failureOf(answer, "tell whose a token is");
   }
 
-  /** Every room has an `m.room.create`, so whoever is not shown it does not see the room. */
+  /** Every room has an `m.room.create`. A user who is not shown it does not see the room. */
   async sees(token: string, roomId: RoomId): Promise<boolean> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.create/`;
     const answer = await this.#client.call("GET", path, { asPseudouser: false, token });
@@ -56,7 +56,7 @@ export class HomeserverTokenOwners implements TokenOwners {
   }
 }
 
-/** Synapse fetches a room's history when somebody in the room reads back to where its own ends. */
+/** Fetches history by reading back: Synapse fetches more when a member reaches the end of its own. */
 export class HomeserverHistory implements History {
   readonly #client: HomeserverClient;
 

@@ -1,28 +1,29 @@
 import type { RoomId, UserId } from "../../model/ids.ts";
 import type { EventsPage, PagePosition } from "../msc2753/contracts.ts";
 
-/** What came in a room, as the homeserver shows it to a stranger. */
+/** New events of a room, as the homeserver shows them to a user without a membership. */
 export interface StrangersPage extends EventsPage {
-  /** What the answer took. */
+  /** Size of the homeserver's answer. */
   readonly bytes: number;
 }
 
 /**
- * Rooms as the homeserver shows them to the reader: a user of our own that is in no room, so that what it is shown anybody who never was
- * in the room is shown.
+ * Rooms as the homeserver shows them to the reader: a local user who joins no room. Anybody who never was in a room
+ * is shown what the reader is shown.
  */
 export interface ReaderRooms {
   readonly reader: UserId;
   /**
-   * What came after a position. Null where the homeserver shows the reader nothing, whatever its reason: it may be the reader's alone.
-   * @param wait milliseconds that the homeserver may wait for something
-   * @throws EmissaryError where it gives no such answer now
+   * Returns the events after a position; null if the homeserver shows the reader nothing. The reason may concern only
+   * the reader.
+   * @param wait how long the homeserver may wait for events, in milliseconds
+   * @throws EmissaryError if it gives no such answer now
    */
   events(roomId: RoomId, from: PagePosition, wait: number, abort: AbortSignal): Promise<StrangersPage | null>;
 }
 
-/** What the homeserver says of a user, asked with the user's own token at that moment. */
+/** What the homeserver says about a user now. Requests use the user's own token. */
 export interface Askers {
-  /** Whom the user ignores; null where the homeserver does not answer this token, so that nothing may be told to it. */
+  /** Returns whom the user ignores; null if the homeserver rejects the token, which must then be told nothing. */
   ignoredBy(token: string, userId: UserId, abort: AbortSignal): Promise<ReadonlySet<string> | null>;
 }

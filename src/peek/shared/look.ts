@@ -9,22 +9,22 @@ import { OVER, Span } from "../../concurrency/over.ts";
 
 const ROOMS = 1_000;
 const HELD_BYTES = 16 * 1024 * 1024;
-/** Between two looks into a room, so that much that comes at once is told at once, milliseconds. */
+/** Shortest interval between two reads of a room, in milliseconds. Batches bursts of events. */
 const PACE_MS = 75;
-/** An event that we were told of may reach the part of a homeserver that answers clients so much later, milliseconds. */
+/** How far clients' view of the homeserver can lag behind an event pushed to us, in milliseconds. */
 const SETTLED_MS = 250;
-/** A proxy between us and the homeserver may end what takes longer, milliseconds. */
+/** Longest poll, in milliseconds. Proxies may cut longer requests. */
 const LONGEST_POLL_MS = 30_000;
-/** So long nobody looks as the reader where it was shown nothing, milliseconds. */
+/** How long the reader does not read a room again that showed it nothing, in milliseconds. */
 const REFUSED_MS = 30_000;
 
 interface Looking {
-  /** The newest event of the room that was known when it began. */
+  /** The newest known event of the room when the read began. */
   asOf: number;
   done: Promise<boolean>;
 }
 
-/** A poll of the homeserver that waits, and those who wait for it. */
+/** A long poll of the homeserver, and the number of its waiters. */
 interface Polling {
   readonly done: Promise<boolean>;
   readonly over: AbortController;
@@ -49,22 +49,25 @@ export interface SharedLookParts {
 }
 
 /**
- * What came in rooms, read from the homeserver once for all strangers. An answer is given out only if the homeserver was asked after the
- * newest event of the room that we know of: so of a room that it has closed to strangers nothing more is told.
+ * New events of rooms, read from the homeserver once for all strangers. Gives an answer out only if the homeserver
+ * was asked after the room's newest known event. Nothing more is told of a room once it is closed to strangers.
  */
 export class SharedLook {
   readonly #parts: SharedLookParts;
-  /** The one used last is the last. */
+  /** Least recently used first. */
   readonly #watched = new Map<RoomId, Watched>();
   readonly #reading = new Map<string, Promise<StrangersPage | null>>();
-  /** Bytes that were taken in since it was last counted what is held. */
+  /** Bytes read since the held bytes were last counted. */
   #uncounted = 0;
 
   constructor(parts: SharedLookParts) {
     this.#parts = parts;
   }
 
-  /** All that came after a position, or a full page. Null where it is not told to strangers. @throws EmissaryError as ReaderRooms does */
+  /**
+   * Returns all events after a position, or a full page; null if strangers may not see them.
+   * @throws EmissaryError as ReaderRooms does
+   */
   async after(roomId: RoomId, from: string): Promise<EventsPage | null> {
     const { clock } = this.#parts;
     const watched = this.#of(roomId);
@@ -78,15 +81,16 @@ export class SharedLook {
     return page === null || page.chunk.length >= PAGE ? page : this.#placed(roomId, watched, page);
   }
 
-  /** Whether something that came after a position is held. */
+  /** Whether an event after the position is held. */
   hasNews(roomId: RoomId, from: string): boolean {
     const page = this.#watched.get(roomId)?.tail.after(from, this.#parts.clock.now()) ?? null;
     return page !== null && page.chunk.length > 0;
   }
 
   /**
-   * What came after a position. Where nothing did, it waits for what comes: `wait` milliseconds at most, and less if the homeserver says
-   * so. All who stand at the room's end share one poll of the homeserver. Null likewise. @throws EmissaryError as ReaderRooms does
+   * Returns the events after a position; null as `after` does. Waits if there are none, at most `wait` milliseconds,
+   * or less if the homeserver answers earlier. All callers at the room's end share one poll.
+   * @throws EmissaryError as ReaderRooms does
    */
   async next(roomId: RoomId, from: string, wait: number, gone: AbortSignal): Promise<EventsPage | null> {
     const { clock, news } = this.#parts;
@@ -108,10 +112,10 @@ export class SharedLook {
     }
   }
 
-  /** So many events after a position. Null likewise. @throws EmissaryError as ReaderRooms does */
+  /** Returns up to a number of events after a position; null likewise. @throws EmissaryError as ReaderRooms does */
   async piece(roomId: RoomId, position: PagePosition): Promise<StrangersPage | null> {
     const key = `${roomId} ${position.limit} ${position.from}`;
-    // One under way may have begun before what its caller knows of: who misses that looks again.
+    // A read in progress may miss what its caller knows of. A caller who misses that looks again.
     const under = this.#reading.get(key) ?? this.#read(roomId, position, 0, this.#parts.stopping);
     this.#reading.set(key, under);
     try {
@@ -134,7 +138,7 @@ export class SharedLook {
     return watched;
   }
 
-  /** The page with the tail's end in place of its own, where these are the same place: from there on all are told the same. */
+  /** Ends the page at the tail's end if they are the same place: from there, all callers get the same. */
   async #placed(roomId: RoomId, watched: Watched, page: StrangersPage): Promise<EventsPage> {
     const { tail } = watched;
     const last = eventsOf(page, roomId).at(-1)?.["event_id"];
@@ -144,13 +148,13 @@ export class SharedLook {
     return tail.end !== null && tail.last === last ? { ...page, end: tail.end } : page;
   }
 
-  /** Sees to it that the tail has what there is. False where the homeserver shows it to strangers no more. */
+  /** Brings the tail up to date. Returns false if the homeserver no longer shows the room to strangers. */
   async #freshen(roomId: RoomId, watched: Watched): Promise<boolean> {
     const { news, clock } = this.#parts;
     const newest = news.newestIn(roomId);
     const seq = newest?.seq ?? 0;
     const { tail } = watched;
-    // Strangers were shown the newest event, and what came up to it.
+    // Strangers were shown the newest event and everything before it.
     const isSeen = newest !== null && tail.hasSeen(newest.eventId);
     const isAsked = watched.asOf >= seq && (newest === null || clock.now() - watched.lookedAt < SETTLED_MS);
     if (isSeen || isAsked) return clock.now() >= watched.refusedUntil;
@@ -182,7 +186,7 @@ export class SharedLook {
     return looking;
   }
 
-  /** Until the homeserver shows something after the tail's end, or the time is over. False where it shows strangers nothing. */
+  /** Waits for an event after the tail's end, at most `ms`. Returns false if strangers may not see the room. */
   async #wait(roomId: RoomId, watched: Watched, ms: number, gone: AbortSignal): Promise<boolean> {
     const polling = (watched.polling ??= this.#poll(roomId, watched));
     polling.waiting += 1;
@@ -209,7 +213,7 @@ export class SharedLook {
       return page !== null;
     };
     const polling: Polling = { done: poll().finally(() => this.#ended(watched, polling)), over, waiting: 0 };
-    // Where it is broken off nobody waits for it.
+    // Nobody waits for a poll that is broken off.
     polling.done.catch(() => undefined);
     return polling;
   }
@@ -227,7 +231,7 @@ export class SharedLook {
     return null;
   }
 
-  /** Drops what is held of the rooms that were not looked into for longest. */
+  /** Drops held pages of the least recently used rooms. */
   #bound(bytes: number): void {
     this.#uncounted += bytes;
     if (this.#uncounted < HELD_BYTES / 4) return;

@@ -10,22 +10,22 @@ export interface SharedPollsParts {
   readonly look: Pick<SharedLook, "hasNews" | "next">;
   readonly strangers: Pick<Strangers, "of">;
   readonly askers: Askers;
-  /** What the homeserver said lately, for polls that wait. */
+  /** Cached answers of the homeserver, for polls that wait. */
   readonly words: Askers;
 }
 
-/** A poll for what comes in a room (spec r0.6.1, `GET /events`). */
+/** A poll for new events of a room (spec r0.6.1, `GET /events`). */
 export interface RoomPoll {
   readonly token: string;
   readonly roomId: RoomId;
   readonly from: string;
-  /** Milliseconds that it may wait. */
+  /** Longest wait in milliseconds. */
   readonly wait: number;
-  /** Aborts when whoever asks goes away. */
+  /** Aborts when the client disconnects. */
   readonly gone: AbortSignal;
 }
 
-/** Legacy peekers' polls, where all strangers to a room share one. */
+/** Polls of legacy peekers. All strangers to a room share one. */
 export class SharedPolls {
   readonly #parts: SharedPollsParts;
 
@@ -34,8 +34,8 @@ export class SharedPolls {
   }
 
   /**
-   * What the poll is answered; null where its user is to be asked for alone.
-   * @throws EmissaryError where the homeserver gives no answer now
+   * Returns the answer; null if the user must be asked for alone.
+   * @throws EmissaryError if the homeserver gives no answer now
    */
   async answer(poll: RoomPoll): Promise<Buffer | null> {
     const { look, strangers } = this.#parts;
@@ -43,12 +43,12 @@ export class SharedPolls {
     const asker = await strangers.of(token, roomId);
     if (asker === null) return null;
     const isToWait = wait > 0 && !look.hasNews(roomId, from);
-    // Whose token does not count is told so at once, and not when the wait is over.
+    // Reports an invalid token at once, not after the wait.
     if (isToWait && (await this.#ignoredBy(asker, poll)) === null) return null;
     const page = await look.next(roomId, from, wait, gone);
     if (page === null) return null;
     if (isToWait && page.chunk.length === 0) return bodyOf(page);
-    // As things stand by now: it may have waited long.
+    // It may have waited long: check again.
     const userId = await strangers.of(token, roomId);
     const ignored = userId === null ? null : await this.#ignoredBy(userId, poll);
     return ignored === null ? null : bodyOf(withoutIgnored(page, ignored));
@@ -60,7 +60,7 @@ export class SharedPolls {
   }
 }
 
-/** Pages as they were written: one that many are told is written once. */
+/** Serialized pages. A page for many readers is serialized once. */
 const bodies = new WeakMap<EventsPage, Buffer>();
 
 function bodyOf(page: EventsPage): Buffer {

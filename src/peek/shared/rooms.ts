@@ -7,7 +7,7 @@ import type { Strangers } from "./strangers.ts";
 import { PAGE } from "./tail.ts";
 
 export interface SharedRoomsParts {
-  /** The rooms as the homeserver shows them to a user who asks alone. */
+  /** The rooms as the homeserver shows them to one user. */
   readonly alone: PeekedRooms;
   readonly look: Pick<SharedLook, "after" | "piece">;
   readonly strangers: Pick<Strangers, "of">;
@@ -15,8 +15,8 @@ export interface SharedRoomsParts {
 }
 
 /**
- * Rooms where all strangers share one look, and whoever is none is asked for alone. What is shared is told only to a token that the
- * homeserver takes at that moment, without those whom its user ignores.
+ * Rooms whose strangers share one look; anybody else is asked for alone. A shared answer goes only to a token that
+ * the homeserver accepts at that moment, without the users whom its owner ignores.
  */
 export class SharedRooms implements PeekedRooms {
   readonly #parts: SharedRoomsParts;
@@ -25,7 +25,7 @@ export class SharedRooms implements PeekedRooms {
     this.#parts = parts;
   }
 
-  /** Alone: it says what the user is to the room, and has account data of the user's own. */
+  /** Not shared: it has the user's membership and account data. */
   beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone"> {
     return this.#parts.alone.beginning(token, roomId, limit, abort);
   }
@@ -52,13 +52,13 @@ export class SharedRooms implements PeekedRooms {
     return this.#parts.alone.filter(token, userId, filterId);
   }
 
-  /** Null where the user is to be asked for alone. */
+  /** Returns null if the user must be asked for alone. */
   async #shared(token: string, roomId: RoomId, position: PagePosition, abort: AbortSignal): Promise<EventsPage | null> {
     const { look, strangers, askers } = this.#parts;
     if ((await strangers.of(token, roomId)) === null) return null;
     const page = await (position.limit < PAGE ? look.piece(roomId, position) : look.after(roomId, position.from));
     if (page === null) return null;
-    // As things stand by now: looking took a while.
+    // The read took a while: check again.
     const userId = await strangers.of(token, roomId);
     if (userId === null || page.chunk.length === 0) return userId === null ? null : page;
     const ignored = await askers.ignoredBy(token, userId, abort);
@@ -66,7 +66,10 @@ export class SharedRooms implements PeekedRooms {
   }
 }
 
-/** State remains (spec, CS API, "Ignoring Users"): a room is not told wrongly because of whoever set its name. */
+/**
+ * Removes the events of ignored users. State stays (spec, CS API, "Ignoring Users"): without it the room would look
+ * wrong.
+ */
 export function withoutIgnored(page: EventsPage, ignored: ReadonlySet<string>): EventsPage {
   if (ignored.size === 0) return page;
   const isShown = (event: JsonObject): boolean =>

@@ -10,37 +10,40 @@ const KEPT = 10_000;
 export interface StrangersParts {
   readonly reader: UserId;
   readonly ledger: Pick<Ledger, "room" | "member">;
-  /** Whose a token is, as the homeserver says; null for nobody's. */
+  /** Returns the token's owner according to the homeserver; null if the token is unknown. */
   readonly identify: (token: string) => Promise<Identity | null>;
 }
 
 /**
- * Who is shown what the reader is shown: whoever has no membership in the room, and never had one. All that were in it, left, are
- * invited, knocked or are banned have one in its state, and it is for the homeserver to say what they see. Where the ledger does not know
- * better than to take somebody for a stranger, they are shown less than they could see, and never more.
+ * Strangers to a room: users who never had a membership in it. They are shown what the reader is shown. Anybody who
+ * joined, left, was invited, knocked or was banned has a membership, and the homeserver decides what they see. If the
+ * ledger wrongly takes a user for a stranger, the user sees less than they could, never more.
  */
 export class Strangers {
   readonly #parts: StrangersParts;
-  /** Whose a token is does not change. Whether it still counts is asked of the homeserver each time that something is told. */
+  /** Owners by token hash, which never change. Each answer asks the homeserver anew whether the token is valid. */
   readonly #owners = new Map<string, UserId>();
 
   constructor(parts: StrangersParts) {
     this.#parts = parts;
   }
 
-  /** The token's owner where that is a stranger to the room; else null. @throws EmissaryError where the homeserver cannot be asked */
+  /**
+   * Returns the token's owner if it is a stranger to the room; else null.
+   * @throws EmissaryError if the homeserver cannot be asked
+   */
   async of(token: string, roomId: RoomId): Promise<UserId | null> {
     if (!(await this.#isTold(roomId))) return null;
     const userId = await this.#ownerOf(token);
     return userId === null || (await this.isMember(userId, roomId)) ? null : userId;
   }
 
-  /** Whether the user has a membership in the room, of whatever kind. */
+  /** Whether the user has a membership of any kind. */
   async isMember(userId: UserId, roomId: RoomId): Promise<boolean> {
     return (await this.#parts.ledger.member(roomId, userId)) !== null;
   }
 
-  /** Whether the room's members are known, strangers may look into it, and the reader is one. */
+  /** Whether the members are known, strangers may look into the room, and the reader is a stranger. */
   async #isTold(roomId: RoomId): Promise<boolean> {
     const { ledger, reader } = this.#parts;
     const room = await ledger.room(roomId);

@@ -3,9 +3,9 @@ import { isJsonObject, stringAt, type JsonObject } from "../../model/json.ts";
 import type { EventsPage } from "../msc2753/contracts.ts";
 import type { StrangersPage } from "./contracts.ts";
 
-/** Events of a page that is read, and more than a tail ever holds: so an answer from it is never a full page. */
+/** Page size, which a tail never reaches: an answer from it is never a full page. */
 export const PAGE = 100;
-/** What a user who erased all of theirs had said is not told for longer, milliseconds. A redaction is heeded at once. */
+/** Longest time for which an erased user's messages are still told, in milliseconds. Redactions act at once. */
 const KEPT_MS = 60_000;
 const SEEN = 200;
 
@@ -14,15 +14,15 @@ interface Held extends StrangersPage {
 }
 
 /**
- * The newest pages of a room, one after the other, as the homeserver showed them to the reader. Whoever stands where one of them begins is
- * told all that follows. The homeserver's positions have no order that we know: two are the same place in the room where the same event
- * is the last before them.
+ * The newest consecutive pages of a room as the homeserver showed them to the reader. A caller at the start of a page
+ * gets everything after it. The homeserver's positions have no known order: two are the same place if the last event
+ * before them is the same.
  */
 export class RoomTail {
   readonly #roomId: RoomId;
-  /** The oldest first. */
+  /** Oldest first. */
   #pages: Held[] = [];
-  /** What was given out last: all who stand where most do are given the same. */
+  /** The last answer. Most callers are at the same place and get the same object. */
   #given: EventsPage | null = null;
   #end: string | null = null;
   #last: string | null = null;
@@ -32,7 +32,7 @@ export class RoomTail {
     this.#roomId = roomId;
   }
 
-  /** Where it ends; null where nothing is known. */
+  /** The position of its end; null if unknown. */
   get end(): string | null {
     return this.#end;
   }
@@ -50,13 +50,13 @@ export class RoomTail {
     return this.#seen.has(eventId);
   }
 
-  /** Whether what came after a position is held whole. */
+  /** Whether everything after a position is held. */
   has(from: string, now: number): boolean {
     this.#age(now);
     return from === this.#end || this.#pages.some(({ start }) => start === from);
   }
 
-  /** What came after a position; null where that is not held whole. */
+  /** Returns the events after a position; null if some are not held. */
   after(from: string, now: number): EventsPage | null {
     this.#age(now);
     if (this.#end === null) return null;
@@ -69,8 +69,8 @@ export class RoomTail {
   }
 
   /**
-   * Takes in a page that was read from the end, or from anywhere where there is none. A full page may leave out what came after it, so
-   * that the next one read begins anew. One that does not follow changes nothing: another was faster.
+   * Appends a page read from the end, or from anywhere if the tail is empty. A full page may omit later events, so it
+   * empties the tail. Ignores a page that does not follow: another read was faster.
    */
   append(page: StrangersPage, now: number): void {
     if (this.#end !== null && page.start !== this.#end) return;
@@ -81,7 +81,7 @@ export class RoomTail {
       this.clear();
       return;
     }
-    // What is held from before may have been taken back.
+    // The redaction may concern held events.
     if (events.some(({ type }) => type === "m.room.redaction")) this.drop();
     this.#last = stringAt(events.at(-1) ?? {}, "event_id") ?? this.#last;
     if (this.#end !== null && page.end !== this.#end) this.#pages.push({ ...page, at: now });
@@ -89,7 +89,7 @@ export class RoomTail {
     while (this.#pages.reduce((sum, { chunk }) => sum + chunk.length, 0) >= PAGE) this.#pages.shift();
   }
 
-  /** Forgets what is held, but not where the tail ends. */
+  /** Forgets the pages but not the end. */
   drop(): void {
     this.#given = null;
     this.#pages = [];
@@ -119,14 +119,14 @@ export class RoomTail {
   }
 }
 
-/** The room's own events on a page, without what is told beside them. */
+/** Returns the room's events on a page, without ephemeral ones. */
 export function eventsOf({ chunk }: EventsPage, roomId: RoomId): JsonObject[] {
   return chunk.filter((entry) => stringAt(entry, "event_id") !== null && entry["room_id"] === roomId);
 }
 
 /**
- * Whether a page is what any stranger would be shown: not where the homeserver says that the reader was more than that at an event
- * (MSC4115), as after an invite, nor where the page says that others see the room from then on.
+ * Whether any stranger would be shown this page. False if the reader was more than a stranger at an event (MSC4115),
+ * as after an invite, or if the page changes who sees the room.
  */
 export function isForStrangers(page: EventsPage): boolean {
   return page.chunk.every(({ type, unsigned }) => {

@@ -4,26 +4,26 @@ import { remember } from "../../concurrency/remember.ts";
 import { tokenHash } from "../../model/token-hash.ts";
 import type { Askers } from "./contracts.ts";
 
-/** So long the homeserver's word of a token is good enough for whoever follows a room, milliseconds. */
+/** How long the homeserver's answer about a token is good enough for a client that follows a room, in milliseconds. */
 const KEPT_MS = 30_000;
 const KEPT = 4_000;
-/** A longer list is asked for each time: together they would be too much. */
+/** Longer lists are not cached: together they would take too much memory. */
 const MOST_IGNORED = 50;
 
 interface Word {
   readonly userId: UserId;
-  /** Null until the homeserver has said something. */
+  /** Null until the homeserver answers. */
   said: { readonly at: number; readonly ignored: ReadonlySet<string> } | null;
 }
 
 /**
- * What the homeserver said of tokens: that they count, and whom their users ignore. It is kept for those who wait for one message after the
- * other, for half a minute, and no longer than until there is a sign that it may be another by now.
+ * Cached answers of the homeserver about tokens: that they are valid, and whom their users ignore. For clients that
+ * wait for one message after another. Each lasts half a minute, or until a sign that it may have changed.
  */
 export class AskersWords implements Askers {
   readonly #askers: Askers;
   readonly #clock: Clock;
-  /** By the hash of the token. One that is forgotten while it is asked about takes what is said with it. */
+  /** By token hash. An entry forgotten during a request takes that request's answer with it. */
   readonly #words = new Map<string, Word>();
 
   constructor(askers: Askers, clock: Clock) {
@@ -31,7 +31,7 @@ export class AskersWords implements Askers {
     this.#clock = clock;
   }
 
-  /** As the homeserver says it, now or lately. */
+  /** Returns the homeserver's answer, current or cached. */
   async ignoredBy(token: string, userId: UserId, abort: AbortSignal): Promise<ReadonlySet<string> | null> {
     const key = tokenHash(token);
     const known = this.#words.get(key);
@@ -45,18 +45,20 @@ export class AskersWords implements Askers {
     return ignored;
   }
 
-  /** Whether the homeserver took the token lately. */
+  /** Whether the homeserver accepted the token recently. */
   isProven(token: string): boolean {
     const said = this.#words.get(tokenHash(token))?.said ?? null;
     return said !== null && this.#clock.now() - said.at < KEPT_MS;
   }
 
-  /** The homeserver has something for the token's owner, or knows the token no more: whom the user ignores may be part of that. */
+  /**
+   * Forgets the answer: the homeserver has news for the owner, which may be a new ignore list, or rejects the token.
+   */
   doubt(token: string): void {
     this.#words.delete(tokenHash(token));
   }
 
-  /** The user writes whom to ignore. */
+  /** Forgets the answers about a user who writes an ignore list. */
   doubtUser(userId: string): void {
     for (const [key, word] of this.#words) if (word.userId === userId) this.#words.delete(key);
   }

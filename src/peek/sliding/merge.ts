@@ -3,10 +3,10 @@ import { isRoomId, type RoomId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
 import { insertion, isTextAt, member, membersAt, readObject, spliced, type Members } from "../msc2753/merge.ts";
 
-/** What of the homeserver's answer to sliding sync it takes to add to it. */
+/** What must be known of the homeserver's answer to sliding sync to add to it. */
 export interface SlidingOutline {
   readonly pos: string;
-  /** Rooms that the homeserver tells of. */
+  /** Rooms in the homeserver's answer. */
   readonly rooms: ReadonlySet<RoomId>;
   readonly at: {
     readonly pos: readonly [from: number, to: number];
@@ -15,7 +15,7 @@ export interface SlidingOutline {
   };
 }
 
-/** Null where the body is no such answer. */
+/** Returns null if the body is no such answer. */
 export function slidingOutlineOf(body: Uint8Array): SlidingOutline | null {
   return readObject(body, outlined);
 }
@@ -39,7 +39,7 @@ function outlined(body: Uint8Array, start: number): SlidingOutline | null {
   return { pos: stringAt(body, pos[0]), rooms: told, at: { pos, top: membersAt(body, start), rooms } };
 }
 
-/** The answer with more rooms, and the next position in place of the homeserver's. */
+/** Adds rooms to the answer and replaces the homeserver's position. */
 export function mergedSliding(
   body: Buffer,
   { at }: SlidingOutline,

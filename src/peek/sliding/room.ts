@@ -6,16 +6,16 @@ import type { Subscription } from "./subscriptions.ts";
 const MEMBER = "m.room.member";
 const HEROES = 5;
 
-/** Who looks into which room. */
+/** A user and the room that the user looks into. */
 export interface Looking {
   readonly roomId: RoomId;
   readonly userId: UserId;
 }
 
 /**
- * A peeked room as it stands in an answer to sliding sync.
- * @param told the room as it stands in `/sync`
- * @param isInitial whether it is told whole, in place of all that the client had of it
+ * Converts a peeked room for an answer to sliding sync.
+ * @param told the room in the form of `/sync`
+ * @param isInitial whether it replaces everything that the client has of the room
  */
 export function slidingRoom(
   told: JsonObject,
@@ -44,8 +44,8 @@ export function slidingRoom(
 }
 
 /**
- * That the user is not in the room, as an event that is nowhere else. Sliding sync has no other way to say so, and the Rust SDK takes its
- * user to be in each room whose answer is without one, not only in the first: it would offer to write, and not to join.
+ * Returns an invented event by which the user is not in the room. Sliding sync has no other way to say so. Without it
+ * in every answer, not only the first, the Rust SDK takes the user for a member and offers to write, not to join.
  */
 function outside({ roomId, userId }: Looking): JsonObject {
   return {
@@ -73,7 +73,7 @@ function newestOfEach(events: readonly JsonObject[]): State {
   return newest;
 }
 
-/** Name and picture where they are among the state; members where that is whole. */
+/** Returns name and picture if the state has them, and member counts if the state is whole. */
 function summaryOf(state: State, isWhole: boolean, userId: UserId): JsonObject {
   const name = textOf(state, "m.room.name", "name");
   const avatar = textOf(state, "m.room.avatar", "url");
@@ -105,7 +105,7 @@ function heroesOf(joined: readonly JsonObject[], userId: UserId): JsonValue {
   });
 }
 
-/** `$LAZY` is for whoever spoke, `$ME` for the user (MSC4186). */
+/** `$LAZY` stands for the senders, `$ME` for the user (MSC4186). */
 function wanted(
   { state }: Subscription,
   events: readonly JsonObject[],

@@ -3,14 +3,14 @@ import { objectAt, stringAt, type JsonObject, type JsonValue } from "../../model
 import { objectsOf } from "./room.ts";
 import type { Subscription } from "./subscriptions.ts";
 
-/** Senders asked about at once; a timeline has no more than a subscription's limit. */
+/** Members requested at once. The timeline's limit bounds their number. */
 const AT_ONCE = 4;
 
 /**
- * News of a room with the membership events of those who spoke, for clients that load members as they need them (`$LAZY`, MSC4186): they
- * would show the user's ID. Each is told again with whatever its sender says: whether an answer arrived is not known.
- * @param told the room as it stands in `/sync`
- * @param ask null for a member that is not to be had
+ * Adds the senders' membership events to news of a room, for clients that load members lazily (`$LAZY`, MSC4186) and
+ * would otherwise show user IDs. Repeats a membership with each answer: whether an answer arrived is unknown.
+ * @param told the room in the form of `/sync`
+ * @param ask returns null for a member that is not available
  */
 export async function withSpeakers(
   told: JsonObject,

@@ -4,19 +4,19 @@ import { isJsonObject, objectAt, type JsonObject, type JsonValue } from "../../m
 /** What a client wants of a room that it names (MSC4186). */
 export interface Subscription {
   readonly limit: number;
-  /** Types and state keys, `*` for all. */
+  /** Types and state keys; `*` stands for all. */
   readonly state: readonly (readonly [type: string, key: string])[];
 }
 
 export type Subscriptions = ReadonlyMap<RoomId, Subscription>;
 
-/** Rooms of one connection that are looked into. */
+/** Most peeked rooms of a connection. */
 export const MAX_SUBSCRIPTIONS = 20;
 const MAX_LIMIT = 100;
 const MAX_STATE = 100;
 const MAX_KEY = 255;
 
-/** The rooms that a request names; those beyond the bound are the homeserver's alone. */
+/** Returns the subscribed rooms. Rooms beyond the bound are left to the homeserver. */
 export function subscriptionsOf(body: JsonObject): Subscriptions {
   const found = new Map<RoomId, Subscription>();
   for (const [roomId, wanted] of Object.entries(objectAt(body, "room_subscriptions"))) {
@@ -26,7 +26,7 @@ export function subscriptionsOf(body: JsonObject): Subscriptions {
   return found;
 }
 
-/** The rooms that a client of the older kind gives up. */
+/** Returns the rooms that an older client unsubscribes from. */
 export function unsubscribedOf(body: JsonObject): ReadonlySet<string> {
   const rooms = body["unsubscribe_rooms"];
   return new Set(Array.isArray(rooms) ? rooms.filter((roomId) => typeof roomId === "string") : []);
@@ -48,7 +48,7 @@ function pairOf(entry: JsonValue): (readonly [string, string])[] {
   return type.length > MAX_KEY || key.length > MAX_KEY ? [] : [[type, key]];
 }
 
-/** As it stands in a token: what many rooms have alike stands there once. */
+/** Packs subscriptions into a token. Rooms with equal subscriptions share one copy. */
 export function packed(subscriptions: Subscriptions): JsonValue {
   const kinds = [...new Set([...subscriptions.values()].map((subscription) => JSON.stringify(subscription)))];
   return {
@@ -57,7 +57,7 @@ export function packed(subscriptions: Subscriptions): JsonValue {
   };
 }
 
-/** Empty for what nobody packed here. */
+/** Returns an empty map for anything that `packed` did not write. */
 export function unpacked(value: JsonValue | undefined): Subscriptions {
   const { kinds, rooms } = isJsonObject(value) ? value : {};
   const found = new Map<RoomId, Subscription>();

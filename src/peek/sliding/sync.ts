@@ -40,7 +40,7 @@ export interface SlidingSyncParts extends Omit<ViewParts, "refused" | "refusalOf
 export interface SlidingRequest {
   readonly upstream: Upstream;
   readonly token: string;
-  /** With its body whole. */
+  /** Includes the whole body. */
   readonly request: UpstreamRequest;
   readonly body: JsonObject;
   readonly reply: FastifyReply;
@@ -50,11 +50,11 @@ interface Position {
   readonly since: string | null;
   readonly places: Places;
   readonly subscriptions: Subscriptions;
-  /** Whether the client names all its rooms in each request, so that one that it does not name is given up. */
+  /** Whether the client names all its rooms in each request, and so unsubscribes by omission. */
   readonly isWhole: boolean;
 }
 
-/** One client's connection (MSC4186): whose it is, and what its leases are made of. */
+/** A client's connection (MSC4186): its user, and the name of its leases. */
 interface Connection {
   readonly identity: Identity;
   readonly who: string;
@@ -62,9 +62,9 @@ interface Connection {
 }
 
 const MAX_ANSWER = 64 * 1024 * 1024;
-/** A longer poll is no reason for a longer lease, milliseconds. */
+/** Longest time by which a poll extends a lease, in milliseconds. */
 const LONGEST_POLL_MS = 5 * 60_000;
-/** For so long it is not asked again whether a user is in a room, nor is a room that was refused opened again, milliseconds. */
+/** How long a membership is not asked for again, nor a refused room opened again, in milliseconds. */
 const KEPT_MS = 60_000;
 const KEPT = 10_000;
 const ASK_MS = 10_000;
@@ -72,12 +72,13 @@ const NONE: Position = { since: null, places: new Map(), subscriptions: new Map(
 const ALL = peekFilter({});
 
 /**
- * Simplified sliding sync (MSC4186). Homeservers tell nothing of a subscribed room to whoever is not in it, so the room is opened as by a
- * read, and told of as in MSC2753's `/sync`. How far the connection is, and what it subscribed to, stands in its `pos`.
+ * Simplified sliding sync (MSC4186). Homeservers tell nothing of a subscribed room to users who are not members. So
+ * Emissary opens the room as for a read, and tells it as in MSC2753's `/sync`. The connection's places and
+ * subscriptions are in its `pos`.
  */
 export class SlidingSync {
   readonly #parts: SlidingSyncParts;
-  /** Until when it is not asked again whether a user is in a room; and until when one that was refused is not tried again. */
+  /** Until when a membership is known, and until when a refused room is not tried again. */
   readonly #members = new Map<string, number>();
   readonly #failed = new Map<string, number>();
   readonly #opening = new Set<string>();
@@ -87,7 +88,7 @@ export class SlidingSync {
     this.#parts = parts;
   }
 
-  /** @throws EmissaryError `bad-parameter` for a `pos` of ours that is none, and where the homeserver gives no answer */
+  /** @throws EmissaryError `bad-parameter` if a `pos` of ours is invalid; also if the homeserver gives no answer */
   async sync(asked: SlidingRequest): Promise<FastifyReply> {
     const { upstream, token, request, body, reply } = asked;
     const query = queryOf(request.path);
@@ -119,7 +120,7 @@ export class SlidingSync {
     return { identity, who, device: this.#parts.peeker.holderOf(who).name };
   }
 
-  /** A place from a time that was lost is nowhere: its room is told anew. */
+  /** Returns the client's position. A place from a lost time becomes NOWHERE: its room is told anew. */
   async #positionOf(pos: string | null): Promise<Position> {
     if (pos === null || !isOurToken(pos)) return { ...NONE, since: pos };
     const { since, opening, places, more } = positionOf(pos);
@@ -134,7 +135,7 @@ export class SlidingSync {
     return { since, places: new Map(known), subscriptions, isWhole: kept["isWhole"] === true };
   }
 
-  /** Leaves to the homeserver what the user is in. */
+  /** Leaves rooms that the user has joined to the homeserver. */
   async #dropJoined(
     { identity, who, device }: Connection,
     token: string,
@@ -161,7 +162,7 @@ export class SlidingSync {
     return (memory.get(key) ?? 0) > this.#parts.clock.now();
   }
 
-  /** Nobody waits for it: a poll is woken when the pseudouser is in the room, and another one goes on where this one ends. */
+  /** Opens the room in the background. The pseudouser's arrival wakes a poll; the next poll continues. */
   async #open({ who, device }: Connection, roomId: RoomId, poll: number): Promise<void> {
     const { peeker, store, stopping } = this.#parts;
     const key = `${device} ${roomId}`;
@@ -223,7 +224,7 @@ export class SlidingSync {
     const subscriptions = new Map(position.subscriptions);
     for (const roomId of outline.rooms) {
       if (!subscriptions.has(roomId)) continue;
-      // The homeserver's own word goes first: the user came in, or was in it once, and is told of that.
+      // The homeserver's own answer comes first: the user has joined, or once was a member and is told that.
       view.scheduleRetry([roomId]);
       const membership = await this.#parts.rooms.membership(
         token,
@@ -236,7 +237,7 @@ export class SlidingSync {
       this.#keep(this.#members, `${device} ${roomId}`);
       await this.#parts.peeker.close(who, roomId);
     }
-    // Names and counts of a room go by all of its state.
+    // Names and counts need the room's whole state.
     await view.readAll();
     for (const roomId of view.left) this.#keep(this.#failed, `${device} ${roomId}`);
     const rooms = new Map<RoomId, JsonObject>();
@@ -254,7 +255,7 @@ export class SlidingSync {
     return mergedSliding(body, outline, { next, rooms });
   }
 
-  /** A client that lacks one shows the user's ID. */
+  /** Returns a member's event. A client without it shows the user's ID. */
   async #member(token: string, roomId: RoomId, userId: UserId): Promise<JsonObject | null> {
     try {
       return await this.#parts.rooms.member(token, roomId, userId, AbortSignal.timeout(ASK_MS));
@@ -265,7 +266,7 @@ export class SlidingSync {
   }
 }
 
-/** Clients of the older kind name a room once, and others all of them each time. */
+/** Merges subscriptions. Older clients name a room once, others name all rooms each time. */
 function wantedOf(
   { subscriptions }: Position,
   named: Subscriptions,

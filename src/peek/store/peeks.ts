@@ -4,7 +4,7 @@ import { peekingUser, type Holder } from "../../model/lease.ts";
 import type { RoomId } from "../../model/ids.ts";
 import type { Memo } from "../../storage/memo.ts";
 
-/** Tokens of a device that are known at once: a new one comes before the old one is out of use. */
+/** Tokens kept for each device. A new one arrives before the old one is out of use. */
 const TOKENS_KEPT = 4;
 
 const IS_PEEKING =
@@ -16,14 +16,14 @@ interface Row {
   present: number;
 }
 
-/** What each request of a device that follows rooms asks for. */
+/** Cached answers to the questions of each sync. */
 interface Known {
   readonly device: Memo<string | null>;
   readonly peeks: Memo<readonly DevicePeek[]>;
   readonly newest: Memo<number>;
 }
 
-/** Peeks of devices. They are leases; what is kept beside these is the hash of the token by which a device is known again. */
+/** Devices' peeks. They are leases; only the hashes of devices' tokens are stored besides. */
 export class SqlitePeekStore implements PeekStore {
   readonly #db: Database;
   readonly #known: Known;
@@ -53,7 +53,7 @@ export class SqlitePeekStore implements PeekStore {
         "WHERE l.kind = 'peek' AND l.holder = ? AND l.ended_at IS NULL ORDER BY l.id",
     );
     this.#newest = db.prepare<[], number>("SELECT coalesce(max(change), 0) FROM leases").pluck();
-    // The names of a user's devices begin with the user's own and a full stop, and the next character is a slash.
+    // A device's name begins with its user's and a full stop, and the next character after that is a slash.
     this.#count = db
       .prepare<[string, string, string], number>(
         "SELECT count(DISTINCT room_nr) FROM leases WHERE kind = 'peek' " +

@@ -1,12 +1,12 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { HiddenMembers } from "../masked.ts";
 
-/** The pseudousers that the ledger knows in rooms: ours, and those of other servers, whose IDs are all alike (MSC1777). */
+/** Counts the pseudousers in the ledger's rooms: ours, and other servers', whose IDs are all alike (MSC1777). */
 export class PseudouserStore implements HiddenMembers {
   readonly #count: Statement<[string, string], { membership: string; count: number }>;
 
   constructor(db: Database) {
-    // `@:` and `@;` are the bounds of all IDs with an empty localpart, in the order of the primary key.
+    // `@:` and `@;` bound all IDs with an empty localpart in the primary key's order.
     this.#count = db.prepare(
       "SELECT m.membership, count(*) AS count FROM rooms r JOIN members m ON m.room_nr = r.nr " +
         "WHERE r.room_id = ? AND ((m.user_id >= '@:' AND m.user_id < '@;') OR m.user_id = ?) " +
