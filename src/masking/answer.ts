@@ -13,26 +13,26 @@ import {
 } from "./rules.ts";
 
 /**
- * Masks an answer that is parsed JSON. The answer itself is not changed: what is masked is copied, and the same object comes back
- * where nothing was to mask. Masking twice lowers counts twice.
+ * Masks an answer that is parsed JSON. Copies what it changes; returns the same object if nothing is masked. Masking
+ * twice lowers counts twice.
  */
 export function maskAnswer<T>(answer: T, hidden: Hidden): T {
   return maskValue(answer, TOP, 0, hidden) as T;
 }
 
-/** @param depth how many objects and lists are around it */
+/** @param depth number of objects and lists around the value */
 export function maskValue(value: unknown, place: Place, depth: number, hidden: Hidden): unknown {
   if (depth >= MAX_DEPTH) return value;
   if (Array.isArray(value)) return maskList(value, place, depth, hidden);
   return isFields(value) ? maskFields(value, place, depth, hidden) : value;
 }
 
-/** Where the elements of a list stand. */
+/** Returns the place of a list's elements. */
 export function placeInList(list: readonly unknown[], place: Place, hidden: Hidden): Place {
   return place.isStripped ? { ...place, isStripped: false, spared: invitersIn(list, hidden.also) } : place;
 }
 
-/** Where an element that is an object stands. */
+/** Returns the place of an element that is an object. */
 export function placeOfElement(element: Fields, place: Place): Place {
   return { ...place, isListed: true, isTold: place.isTold || isEphemeral(element) };
 }

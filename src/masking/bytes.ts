@@ -3,9 +3,8 @@ import type { Hidden } from "./rules.ts";
 import { MaskingStream } from "./stream.ts";
 
 /**
- * Masks an answer that is JSON in UTF-8, as {@link maskAnswer} would, but without parsing the whole: it is read through once, only
- * elements that name a pseudouser are parsed, and all else stays byte for byte as it was. The same bytes come back where nothing was
- * to mask, and where they are no JSON.
+ * Masks an answer that is JSON in UTF-8, as {@link maskAnswer} would. Reads it once, parses only elements that name a
+ * pseudouser, and leaves all other bytes unchanged. Returns the same bytes if nothing is masked or they are no JSON.
  */
 export function maskBytes(json: Uint8Array, hidden: Hidden): Uint8Array {
   if (!mayNeedMasking(json, hidden.also)) return json;

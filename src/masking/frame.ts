@@ -2,17 +2,17 @@ import type { Edit } from "./held.ts";
 import type { Place } from "./places.ts";
 import type { PseudouserCounts } from "./rules.ts";
 
-/** An object or a list that is gone through. */
+/** An object or list being read. */
 export interface Frame {
   readonly isList: boolean;
   readonly place: Place;
-  /** Its key where it stands in an object. */
+  /** Its key in the object around it. */
   readonly key: string | null;
   isEmpty: boolean;
   hasKept: boolean;
-  /** Where the newest member ends, or where the first may begin. */
+  /** Where the newest member ends, or the first may begin. */
   lastEnd: number;
-  /** Where the cut begins of members that went before any was kept: it reaches to the next one, for the comma between. */
+  /** Where a cut of leading members begins; -1 if there is none. It ends at the next member, to include the comma. */
   open: number;
   ownRoom: string | null;
   readonly counts: { readonly edit: Edit; readonly which: keyof PseudouserCounts; readonly count: unknown }[];

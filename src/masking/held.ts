@@ -1,4 +1,4 @@
-/** What is to stand in place of some bytes. One that is decided later keeps all from its place on held until then. */
+/** A replacement for a span of bytes. An undecided one keeps everything from its start on held. */
 export interface Edit {
   readonly from: number;
   to: number;
@@ -7,17 +7,14 @@ export interface Edit {
 
 const NOTHING = new Uint8Array();
 
-/**
- * The part of an answer that has come and has not gone on, with what is to be changed in it. Places are counted from the answer's
- * beginning.
- */
+/** The part of an answer that has arrived and not gone on, with its edits. Places count from the answer's start. */
 export class HeldPart {
   bytes: Uint8Array = NOTHING;
-  /** The place of the first of the bytes. */
+  /** The place of the first byte. */
   base = 0;
-  /** In order, and apart from each other. */
+  /** In order, without overlaps. */
   #edits: Edit[] = [];
-  /** Those among them that are not decided. */
+  /** The undecided edits. */
   readonly #open = new Set<Edit>();
   #hasChanged = false;
 
@@ -25,7 +22,6 @@ export class HeldPart {
     return this.base + this.bytes.length;
   }
 
-  /** Whether anything was changed so far. */
   get hasChanged(): boolean {
     return this.#hasChanged;
   }
@@ -46,7 +42,7 @@ export class HeldPart {
     else this.replace(from, to, NOTHING);
   }
 
-  /** An edit that is decided later. */
+  /** Adds an edit that will be decided later. */
   reserve(from: number, to: number): Edit {
     const edit = { from, to, by: this.slice(from, to) };
     this.#edits.push(edit);
@@ -54,14 +50,14 @@ export class HeldPart {
     return edit;
   }
 
-  /** @param by null to leave the bytes as they are */
+  /** @param by null to leave the bytes unchanged */
   decide(edit: Edit, by: Uint8Array | null): void {
     if (!this.#open.delete(edit) || by === null) return;
     edit.by = by;
     this.#hasChanged = true;
   }
 
-  /** Leaves all that is not decided as it is. False where there is nothing. */
+  /** Cancels the undecided edits. Returns false if there are none. */
   giveUp(): boolean {
     const isAny = this.#open.size > 0;
     this.#open.clear();
@@ -72,7 +68,7 @@ export class HeldPart {
     return this.bytes.subarray(from - this.base, to - this.base);
   }
 
-  /** What of the bytes before a place can go on, changed; none of it is held any longer. */
+  /** Removes and returns the edited bytes before a place, as far as they are decided. */
   take(until: number): Uint8Array {
     const [first] = this.#open;
     const to = Math.min(until, first?.from ?? until);

@@ -1,6 +1,6 @@
 /**
- * Finding one's way in JSON that is bytes. What is passed over is taken to be JSON, not checked.
- * All throw SyntaxError where they notice that it is not.
+ * Reads JSON as bytes. Skipped parts are assumed to be JSON, not checked. All functions throw a SyntaxError if they
+ * notice that it is not.
  */
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -10,7 +10,7 @@ const BACKSLASH = 0x5c;
 const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
-/** The bit by which braces differ from brackets. */
+/** The bit that distinguishes braces from brackets. */
 const BRACE = 0x20;
 
 export function isObjectAt(bytes: Uint8Array, at: number): boolean {
@@ -27,7 +27,7 @@ export function skipSpace(bytes: Uint8Array, at: number): number {
   return here;
 }
 
-/** The end of the value that begins at `at`. Strings are looked at byte by byte, for the brackets and quotes that they hold. */
+/** Returns the end of the value at `at`. Scans strings byte by byte, because they may contain brackets and quotes. */
 export function endOfValue(bytes: Uint8Array, at: number): number {
   const first = bytes[at];
   if (first === QUOTE) return endOfString(bytes, at);
@@ -48,8 +48,8 @@ export function endOfValue(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * Goes through the members of the object, or the elements of the list, that begins at `at`, and answers where it ends.
- * @param visit gets where the member (its key, in an object) and its value begin, and answers where the value ends
+ * Visits the members of the object, or the elements of the list, at `at`, and returns its end.
+ * @param visit gets the start of the member (its key, in an object) and of its value, and returns the value's end
  */
 export function eachMember(bytes: Uint8Array, at: number, visit: (start: number, value: number) => number): number {
   const isObject = isObjectAt(bytes, at);
@@ -64,12 +64,12 @@ export function eachMember(bytes: Uint8Array, at: number, visit: (start: number,
   }
 }
 
-/** The JSON between two places, parsed. */
+/** Parses the JSON between two places. */
 export function parsedBetween(bytes: Uint8Array, from: number, to: number): unknown {
   return JSON.parse(DECODER.decode(bytes.subarray(from, to)));
 }
 
-/** The string that begins at `at`, escapes resolved. */
+/** Returns the string at `at` with escapes resolved. */
 export function stringAt(bytes: Uint8Array, at: number): string {
   return parsedBetween(bytes, at, endOfString(bytes, at)) as string;
 }

@@ -2,16 +2,16 @@ const QUOTE = 0x22;
 const AT = 0x40;
 const COLON = 0x3a;
 
-/** Bytes that are looked for in others. */
+/** A sequence of bytes to search for. */
 export interface Needle {
   readonly length: number;
-  /** Where it begins, at `from` or later; -1 where it does not. */
+  /** Returns its first place, at `from` or later; -1 if there is none. */
   indexIn(bytes: Uint8Array, from: number): number;
 }
 
 /**
- * `"@:`, with which every ID that has an empty localpart begins. JSON could write it with escapes (`\u0040`); no homeserver does,
- * and that a client sees a pseudouser then is the whole damage.
+ * `"@:`, the start of every ID with an empty localpart. JSON could escape it (`\u0040`), but no homeserver does; the
+ * only damage would be that a client sees a pseudouser.
  */
 const EMPTY_LOCALPART: Needle = {
   length: 3,
@@ -22,7 +22,7 @@ const EMPTY_LOCALPART: Needle = {
   },
 };
 
-/** Longer texts are found by leaping (Horspool): only about every `length`th byte is looked at. */
+/** Searches longer texts by leaping (Horspool): examines only about every `length`th byte. */
 function needle(text: string): Needle {
   const wanted = new TextEncoder().encode(text);
   const last = wanted.length - 1;
@@ -41,37 +41,37 @@ function needle(text: string): Needle {
   };
 }
 
-/** What keys of counts end with (places.ts): of rooms in lists, and of others. */
+/** The ends of keys of counts (places.ts): for rooms in lists, and for others. */
 const LISTED_COUNT = needle('num_joined_members"');
 const COUNTS: readonly Needle[] = [needle('ed_member_count"'), needle('ed_count"'), LISTED_COUNT];
 
-/** What stands in JSON where a pseudouser is named. */
+/** Returns what JSON contains if it names a pseudouser. */
 export function pseudouserNeedles(also: readonly string[] = []): Needle[] {
   return [EMPTY_LOCALPART, ...also.map((userId) => needle(JSON.stringify(userId)))];
 }
 
-/** What stands in the element of a list where there is something to mask. */
+/** Returns what a list's element contains if there may be something to mask. */
 export function elementNeedles(also: readonly string[] = []): Needle[] {
   return [...pseudouserNeedles(also), LISTED_COUNT];
 }
 
-/** Whether JSON can name a pseudouser at all: a search for bytes, without parsing. */
+/** Whether JSON can name a pseudouser at all. Searches bytes without parsing. */
 export function mayHoldPseudouser(json: Uint8Array, also: readonly string[] = []): boolean {
   return holdsAny(json, pseudouserNeedles(also));
 }
 
 /**
- * Whether an answer can hold something to mask: a pseudouser, or a count that may include one. A search for bytes, without parsing.
- * Where it says no, the answer can be passed on as it is.
+ * Whether an answer can hold something to mask: a pseudouser, or a count that may include one. If not, it can go on
+ * unchanged. Searches bytes without parsing.
  */
 export function mayNeedMasking(json: Uint8Array, also: readonly string[] = []): boolean {
   return holdsAny(json, [...pseudouserNeedles(also), ...COUNTS]);
 }
 
-/** Where a needle stands next. Asked front to back, so that bytes are searched once, however many values there are in them. */
+/** Finds a needle's next place. Ask front to back: then each byte is searched once, however many values there are. */
 export class Finder {
   readonly #needle: Needle;
-  /** Where it begins next, or -1 where it is not known to. Before `clear` there is no other. */
+  /** The next place, -1 if unknown. There is no other before `clear`. */
   #next = -1;
   #clear = 0;
 
@@ -79,7 +79,7 @@ export class Finder {
     this.#needle = searched;
   }
 
-  /** Whether it stands between two places. @param base the place of the first of the bytes */
+  /** Whether the needle begins between two places. @param base the place of the first byte */
   isWithin(from: number, to: number, bytes: Uint8Array, base: number): boolean {
     if (this.#next < from) {
       if (this.#clear >= to) return false;

@@ -1,19 +1,23 @@
 import { NOBODY, type PseudouserCounts, type Spared } from "./rules.ts";
 
 /**
- * Where in an answer a value stands, as far as masking goes by it. There is no list of answers: whatever names a pseudouser is left
- * out wherever it stands, and these are the few keys that say more. Read by two: `answer.ts` for parsed JSON, `stream.ts` for bytes.
+ * What the position of a value in an answer means for masking. Needs no list of endpoints: anything that names a
+ * pseudouser is removed wherever it is, and only a few keys mean more. Used by `answer.ts` for parsed JSON and
+ * `stream.ts` for bytes.
  */
 export interface Place {
-  /** The room around it, where a key is its ID. */
+  /** The room around the value, if a key is its ID. */
   readonly roomId: string | null;
-  /** Contents of events are users' own words, and stay. Here they are not: typing and receipts are the homeserver's to tell. */
+  /**
+   * Whether contents here are the homeserver's words (typing, receipts). Contents of events are users' words and
+   * stay.
+   */
   readonly isTold: boolean;
-  /** Keys are users by whom what they said is put into groups (`/search`). */
+  /** Whether the keys are users by whom messages are grouped (`/search`). */
   readonly isGrouped: boolean;
-  /** In an element of a list. Rooms in lists count by their own key. */
+  /** Whether it is in a list's element. Rooms in lists have their own key for counts. */
   readonly isListed: boolean;
-  /** The list to come is stripped state: it says who invites. */
+  /** Whether the next list is stripped state, which tells who invites. */
   readonly isStripped: boolean;
   readonly spared: Spared;
 }
@@ -27,7 +31,7 @@ export const TOP: Place = {
   spared: NOBODY,
 };
 
-/** What is nested deeper is left alone. */
+/** Deeper values stay unchanged. */
 export const MAX_DEPTH = 48;
 
 const LISTED_COUNT = "num_joined_members";
@@ -49,7 +53,7 @@ const STRIPPED: ReadonlySet<string> = new Set([
   "knock_room_state",
 ]);
 
-/** Keys that say something of what is under them. */
+/** Keys that mean something for the values below. */
 export const TELLING_KEYS: readonly string[] = [
   ...COUNTS.keys(),
   ...CONTENTS,
@@ -59,7 +63,7 @@ export const TELLING_KEYS: readonly string[] = [
   ...["groups", "room_id", "timeline", "num_live"],
 ];
 
-/** What is counted under a key; null for other keys. */
+/** Returns what the key counts; null for other keys. */
 export function countedBy(key: string, { isListed }: Place): keyof PseudouserCounts | null {
   return isListed && key !== LISTED_COUNT ? null : (COUNTS.get(key) ?? null);
 }
@@ -68,7 +72,7 @@ export function namesHeroes(key: string): boolean {
   return HEROES.has(key);
 }
 
-/** Where a member of an object stands; null where nothing in it is masked. */
+/** Returns the place of an object's member; null if nothing in it is masked. */
 export function placeBelow(place: Place, key: string): Place | null {
   if (CONTENTS.has(key)) return place.isTold ? place : null;
   if (key.startsWith("!")) return { ...place, roomId: key };

@@ -5,19 +5,19 @@ const [QUOTE, EXCLAMATION, AT, COMMA, BACKSLASH] = [0x22, 0x21, 0x40, 0x2c, 0x5c
 const [CLOSE_LIST, CLOSE_OBJECT] = [0x5d, 0x7d];
 const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The keys that say something, by their length. */
+/** Keys with a meaning, by length. */
 const TELLING: (readonly [Uint8Array, string])[][] = [];
 for (const key of TELLING_KEYS) (TELLING[key.length] ??= []).push([new TextEncoder().encode(key), key]);
 const NONE: readonly (readonly [Uint8Array, string])[] = [];
 
-/** Reads JSON in the part of an answer that is held. */
+/** Reads JSON in the held part of an answer. */
 export class Reader extends HeldPart {
-  /** -1 where it has not come. */
+  /** Returns -1 if the byte has not arrived. */
   byte(at: number): number {
     return this.bytes[at - this.base] ?? -1;
   }
 
-  /** Where no space stands, from a place on; -1 where that has not come. */
+  /** Returns the next place without a space; -1 if it has not arrived. */
   space(from: number): number {
     for (let at = from; ; at++) {
       const byte = this.byte(at);
@@ -44,7 +44,7 @@ export class Reader extends HeldPart {
     return at;
   }
 
-  /** The text of a key as far as it matters: empty for one that says nothing. */
+  /** Returns the key's text if it matters; empty for a key without a meaning. */
   key(from: number, to: number): string {
     const first = this.byte(from + 1);
     if (first === AT || first === EXCLAMATION || first === BACKSLASH) return this.text(from, to);

@@ -1,46 +1,46 @@
 import { isPseudouser } from "./pseudouser.ts";
 
-/** How many members a name spells out: "at least 5 where possible", says the specification. */
+/** Members that a name spells out: "at least 5 where possible", says the specification. */
 const SPELT_OUT = 5;
 
 export interface NamedMember {
   readonly userId: string;
-  /** `displayname` of the member's event. */
+  /** `displayname` in the member's event. */
   readonly displayName?: string | null | undefined;
 }
 
-/** What a client knows of a room when it needs a name for it. */
+/** What a client knows of a room that needs a name. */
 export interface NamedRoom {
-  /** The user that the name is for. */
+  /** The user for whom the name is. */
   readonly me: string;
   /** `name` of `m.room.name`. */
   readonly name?: string | null | undefined;
   /** `alias` of `m.room.canonical_alias`. */
   readonly canonicalAlias?: string | null | undefined;
-  /** `m.heroes`, or all joined and invited members where they are known. */
+  /** `m.heroes`, or all joined and invited members if they are known. */
   readonly heroes: readonly NamedMember[];
-  /** `m.joined_member_count` as the homeserver gave it. */
+  /** The homeserver's `m.joined_member_count`. */
   readonly joined: number;
-  /** `m.invited_member_count` as the homeserver gave it. */
+  /** The homeserver's `m.invited_member_count`. */
   readonly invited: number;
-  /** Those who have left, newest first: whom the room was with, where nobody else is named. */
+  /** Former members, newest first, to name if nobody else is named. */
   readonly former?: readonly NamedMember[] | undefined;
-  /** Bots that are no party to the conversation (MSC4171): see {@link functionalMembersOf}. */
+  /** Bots that take no part in the conversation (MSC4171): see {@link functionalMembersOf}. */
   readonly functionalMembers?: readonly string[] | undefined;
   /** Pseudousers whose localpart is not empty. */
   readonly also?: readonly string[] | undefined;
   /**
-   * How many of those counted in `joined` and `invited` are pseudousers or functional members. Where left out, those among the
-   * heroes: exact for rooms of up to five others. 0 where the counts are masked already.
+   * Pseudousers and functional members included in `joined` and `invited`. Default: those among the heroes, which is
+   * exact for rooms of up to five others. 0 if the counts are masked already.
    */
   readonly uncounted?: number | undefined;
 }
 
 /** A language. The specification wants composed names in the user's own. */
 export interface RoomNameWords {
-  /** Joins names; `others` is how many more there are, often 0. One of the two is never empty. */
+  /** Joins names; `others` is how many more there are, often 0. At least one name or one other is given. */
   list(names: readonly string[], others: number): string;
-  /** A room that nobody else is in; `was` names whom it was with, where that is known. */
+  /** Names a room that nobody else is in; `was` names its former members, if known. */
   empty(was: string | null): string;
 }
 
@@ -54,8 +54,8 @@ export const ENGLISH: RoomNameWords = {
 };
 
 /**
- * The name of a room as the specification calculates it (CS API, "Calculating the display name for a room"), without pseudousers
- * and functional members: they are neither spelt out nor counted.
+ * Returns the room's name as the specification calculates it (CS API, "Calculating the display name for a room"),
+ * without naming or counting pseudousers and functional members.
  */
 export function roomName(room: NamedRoom, words: RoomNameWords = ENGLISH): string {
   if (room.name) return room.name;
@@ -75,7 +75,7 @@ export function roomName(room: NamedRoom, words: RoomNameWords = ENGLISH): strin
   return listed(heroes, Math.max(heroes.length, total - 1), words);
 }
 
-/** `service_members` in the content of `io.element.functional_members` (MSC4171), or nobody where it has another form. */
+/** Returns `service_members` of an `io.element.functional_members` content (MSC4171); nobody if it is malformed. */
 export function functionalMembersOf(content: unknown): string[] {
   if (typeof content !== "object" || content === null || !("service_members" in content)) return [];
   const { service_members: members } = content;
@@ -90,7 +90,7 @@ function listed(members: readonly NamedMember[], total: number, words: RoomNameW
   );
 }
 
-/** CS API, "Calculating the display name for a user": the ID stands behind a name that two bear. */
+/** Appends the ID to a name that two members share (CS API, "Calculating the display name for a user"). */
 function displayNameOf({ userId, displayName }: NamedMember, among: readonly NamedMember[]): string {
   if (!displayName) return userId;
   const isShared = among.some((other) => other.userId !== userId && other.displayName === displayName);

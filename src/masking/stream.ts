@@ -8,14 +8,14 @@ import { Reader } from "./reader.ts";
 import { isFields, isHidden, less, lessLive, maskHeroes, type Hidden } from "./rules.ts";
 import { ValueEnd } from "./value-end.ts";
 
-/** An event is 64 KiB at most, and somewhat more with what a homeserver adds. */
+/** Events are at most 64 KiB, and somewhat more with the homeserver's additions. */
 const MAX_HELD = 256 * 1024;
 
 const [QUOTE, AT, COMMA, COLON, BACKSLASH] = [0x22, 0x40, 0x2c, 0x3a, 0x5c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 const NOTHING = new Uint8Array();
 
-/** A value that is passed over: for good, to be left out, or to be decided on when it is here. */
+/** A value being skipped: to keep, to remove, or to decide on once it is complete. */
 interface Passing {
   readonly start: number;
   readonly value: number;
@@ -25,10 +25,10 @@ interface Passing {
 }
 
 /**
- * Masks an answer that is JSON in UTF-8 and comes in pieces, as {@link maskAnswer} would mask the whole. One value at a time is held,
- * the element of a list that may have to be left out, and only those that name a pseudouser are parsed. All else goes on byte for
- * byte. An element that is larger than what is held at most is no event, and is gone through piece by piece. What is no JSON goes on
- * as it is from where that shows.
+ * Masks an answer that is JSON in UTF-8 and arrives in pieces, as {@link maskAnswer} would mask the whole. Holds one
+ * value at a time, a list element that may have to be removed, and parses only elements that name a pseudouser.
+ * Everything else goes on byte for byte. An element larger than the bound is no event, and is read piece by piece. If
+ * it turns out to be no JSON, the rest goes on unchanged.
  */
 export class MaskingStream {
   readonly #hidden: Hidden;
@@ -43,7 +43,7 @@ export class MaskingStream {
   #at = 0;
   #isLast = false;
 
-  /** @param bound bytes that are held at most of one value */
+  /** @param bound most bytes held of one value */
   constructor(hidden: Hidden, bound: number = MAX_HELD) {
     this.#hidden = hidden;
     this.#bound = bound;
@@ -51,7 +51,7 @@ export class MaskingStream {
     this.#all = elementNeedles(hidden.also).map((needle) => new Finder(needle));
   }
 
-  /** Whether it was JSON to its end; and whether anything of it was masked. */
+  /** Whether it was JSON to its end. */
   get isWhole(): boolean {
     return this.#state === "done";
   }
@@ -60,7 +60,7 @@ export class MaskingStream {
     return this.#held.hasChanged;
   }
 
-  /** Takes the next piece, and gives what can go on. */
+  /** Takes the next piece and returns what can go on. */
   push(piece: Uint8Array): Uint8Array {
     this.#held.add(piece);
     const parts: Uint8Array[] = [];
@@ -75,7 +75,7 @@ export class MaskingStream {
     return joined(parts);
   }
 
-  /** The rest. */
+  /** Returns the rest. */
   end(): Uint8Array {
     this.#isLast = true;
     const rest = this.push(NOTHING);
@@ -87,14 +87,14 @@ export class MaskingStream {
     try {
       doing();
     } catch (error) {
-      // No JSON; or nested so deep that it cannot be written again.
+      // No JSON, or nested too deeply to be written again.
       if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
       this.#held.giveUp();
       this.#state = "lost";
     }
   }
 
-  /** False where more bytes are needed. */
+  /** Advances. Returns false if more bytes are needed. */
   #step(): boolean {
     switch (this.#state) {
       case "value": {
@@ -116,7 +116,7 @@ export class MaskingStream {
     }
   }
 
-  /** Before this, all is decided. */
+  /** Returns the place before which everything is decided. */
   #safe(): number {
     if (this.#state === "done" || this.#state === "lost") return this.#held.end;
     const frame = this.#frames.at(-1);
@@ -130,7 +130,7 @@ export class MaskingStream {
     return frame.open === -1 ? frame.lastEnd : frame.open;
   }
 
-  /** Too much is held: what is not decided stays as it is. */
+  /** Keeps undecided values unchanged, because too much is held. */
   #letGo(): void {
     const passing = this.#passing;
     if (this.#held.giveUp()) return;
@@ -208,7 +208,7 @@ export class MaskingStream {
     return this.#value(at, value, placeBelow(place, key), key);
   }
 
-  /** Decides on counts, as far as it is known in which room; and on what is new, where the timeline is here. */
+  /** Decides on counts if the room is known, and on `num_live` if the timeline has been read. */
   #decide(frame: Frame, roomId: string | null): void {
     if (roomId !== null) {
       for (const { edit, which, count } of frame.counts.splice(0)) {
@@ -220,7 +220,11 @@ export class MaskingStream {
     this.#held.decide(live.edit, changedTo(live.count, lessLive(live.count, timeline.length, timeline.leftOut)));
   }
 
-  /** A value that stays. @param start where its key is, or it itself @param place null where nothing in it is masked */
+  /**
+   * Reads a value that stays.
+   * @param start the start of its key, or its own
+   * @param place null if nothing in it is masked
+   */
   #value(start: number, at: number, place: Place | null, key: string | null): boolean {
     const byte = this.#held.byte(at);
     if (byte !== QUOTE && byte !== OPEN_OBJECT && byte !== OPEN_LIST) {
@@ -235,7 +239,7 @@ export class MaskingStream {
     return true;
   }
 
-  /** Goes into the object or the list at a place. */
+  /** Enters the object or list. */
   #descend(at: number, place: Place, key: string | null = null): void {
     const around = this.#frames.at(-1);
     if (around !== undefined) around.hasKept = true;
@@ -293,7 +297,7 @@ export class MaskingStream {
     return this.#whole(frame, passing, end);
   }
 
-  /** Decides on a value that is here as a whole. */
+  /** Decides on a value that has arrived whole. */
   #whole(frame: Frame, { start, value: from, as, place, key }: Passing, end: number): boolean {
     const { also } = this.#hidden;
     const isOf = as === "heroes" ? this.#names : this.#all;
@@ -338,7 +342,7 @@ export class MaskingStream {
     return true;
   }
 
-  /** Cuts a member out, with one of the commas beside it; or as much of it as has come. */
+  /** Cuts a member and a comma beside it, as far as it has arrived. */
   #cut(frame: Frame, start: number, end: number): void {
     if (frame.hasKept) this.#held.cut(frame.lastEnd, end);
     else if (frame.open === -1) frame.open = start;
@@ -359,7 +363,7 @@ export class MaskingStream {
 
 const ENCODER = new TextEncoder();
 
-/** What is to be written in a value's place; null where it is the same. */
+/** Returns the new text of a value; null if it is unchanged. */
 function changedTo(before: unknown, after: unknown): Uint8Array | null {
   return after === before ? null : ENCODER.encode(JSON.stringify(after));
 }

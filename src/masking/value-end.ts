@@ -2,18 +2,18 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
-/** The bit by which braces differ from brackets. */
+/** The bit that distinguishes braces from brackets. */
 const BRACE = 0x20;
 
-/** Looks for the end of a string, an object or a list that may come in pieces. What is passed over is taken to be JSON. */
+/** Finds the end of a string, object or list that may arrive in pieces. Assumes that what it skips is JSON. */
 export class ValueEnd {
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
-  /** Where it was looked last. */
+  /** Where the last search ended. */
   #at = 0;
 
-  /** How far it was looked, in bytes whose first has the place `base`. */
+  /** Where the search ended, counted from `base`. */
   get reached(): number {
     return this.#at;
   }
@@ -26,7 +26,7 @@ export class ValueEnd {
     this.#at = at;
   }
 
-  /** The place where the value ends; -1 where that is beyond the bytes. @param base the place of the first of the bytes */
+  /** Returns where the value ends; -1 if it has not arrived. @param base the place of the first byte */
   find(bytes: Uint8Array, base: number): number {
     let at = this.#at - base;
     let depth = this.#depth;
