@@ -13,8 +13,8 @@ import {
 } from "./rules.ts";
 
 /**
- * Masks an answer that is parsed JSON. Copies what it changes; returns the same object if nothing is masked. Masking
- * twice lowers counts twice.
+ * Masks parsed JSON. Copies what it changes, and returns the same object if nothing is masked. Masking twice lowers
+ * counts twice.
  */
 export function maskAnswer<T>(answer: T, hidden: Hidden): T {
   return maskValue(answer, TOP, 0, hidden) as T;
@@ -27,12 +27,10 @@ export function maskValue(value: unknown, place: Place, depth: number, hidden: H
   return isFields(value) ? maskFields(value, place, depth, hidden) : value;
 }
 
-/** Returns the place of a list's elements. */
 export function placeInList(list: readonly unknown[], place: Place, hidden: Hidden): Place {
   return place.isStripped ? { ...place, isStripped: false, spared: invitersIn(list, hidden.also) } : place;
 }
 
-/** Returns the place of an element that is an object. */
 export function placeOfElement(element: Fields, place: Place): Place {
   return { ...place, isListed: true, isTold: place.isTold || isEphemeral(element) };
 }

@@ -2,7 +2,6 @@ import type { Edit } from "./held.ts";
 import type { Place } from "./places.ts";
 import type { PseudouserCounts } from "./rules.ts";
 
-/** An object or list being read. */
 export interface Frame {
   readonly isList: boolean;
   readonly place: Place;
@@ -22,7 +21,6 @@ export interface Frame {
   readonly leftOut: number[];
 }
 
-/** @param begin where its first member may begin */
 export function newFrame(isList: boolean, place: Place, key: string | null, begin: number): Frame {
   const told = { ownRoom: null, counts: [], live: null, timeline: null };
   return {

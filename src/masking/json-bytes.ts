@@ -1,7 +1,4 @@
-/**
- * Reads JSON as bytes. Skipped parts are assumed to be JSON, not checked. All functions throw a SyntaxError if they
- * notice that it is not.
- */
+/** Reads JSON as bytes. Throws SyntaxError where it notices other text; skipped parts are not checked. */
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
@@ -64,7 +61,6 @@ export function eachMember(bytes: Uint8Array, at: number, visit: (start: number,
   }
 }
 
-/** Parses the JSON between two places. */
 export function parsedBetween(bytes: Uint8Array, from: number, to: number): unknown {
   return JSON.parse(DECODER.decode(bytes.subarray(from, to)));
 }

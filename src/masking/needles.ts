@@ -2,7 +2,6 @@ const QUOTE = 0x22;
 const AT = 0x40;
 const COLON = 0x3a;
 
-/** A sequence of bytes to search for. */
 export interface Needle {
   readonly length: number;
   /** Returns its first place, at `from` or later; -1 if there is none. */

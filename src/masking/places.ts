@@ -1,17 +1,13 @@
 import { NOBODY, type PseudouserCounts, type Spared } from "./rules.ts";
 
 /**
- * What the position of a value in an answer means for masking. Needs no list of endpoints: anything that names a
- * pseudouser is removed wherever it is, and only a few keys mean more. Used by `answer.ts` for parsed JSON and
- * `stream.ts` for bytes.
+ * What the position of a value in an answer means for masking. There is no list of endpoints: names of pseudousers
+ * are removed anywhere, and only a few keys mean more. For `answer.ts` (parsed JSON) and `stream.ts` (bytes).
  */
 export interface Place {
   /** The room around the value, if a key is its ID. */
   readonly roomId: string | null;
-  /**
-   * Whether contents here are the homeserver's words (typing, receipts). Contents of events are users' words and
-   * stay.
-   */
+  /** Whether contents here are the homeserver's (typing, receipts). Contents of events are users' and stay. */
   readonly isTold: boolean;
   /** Whether the keys are users by whom messages are grouped (`/search`). */
   readonly isGrouped: boolean;

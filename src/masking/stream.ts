@@ -75,7 +75,6 @@ export class MaskingStream {
     return joined(parts);
   }
 
-  /** Returns the rest. */
   end(): Uint8Array {
     this.#isLast = true;
     const rest = this.push(NOTHING);
@@ -223,7 +222,7 @@ export class MaskingStream {
   /**
    * Reads a value that stays.
    * @param start the start of its key, or its own
-   * @param place null if nothing in it is masked
+   * @param place null to mask nothing in it
    */
   #value(start: number, at: number, place: Place | null, key: string | null): boolean {
     const byte = this.#held.byte(at);
@@ -239,7 +238,6 @@ export class MaskingStream {
     return true;
   }
 
-  /** Enters the object or list. */
   #descend(at: number, place: Place, key: string | null = null): void {
     const around = this.#frames.at(-1);
     if (around !== undefined) around.hasKept = true;

@@ -10,10 +10,9 @@ export class ValueEnd {
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
-  /** Where the last search ended. */
   #at = 0;
 
-  /** Where the search ended, counted from `base`. */
+  /** The place up to which it was searched. */
   get reached(): number {
     return this.#at;
   }

@@ -28,8 +28,6 @@ export interface TokenOwners {
 }
 
 export interface History {
-  /**
-   * Makes the homeserver fetch earlier events (spec, server-server API, "Backfilling"). Best effort: never rejects.
-   */
+  /** Makes the homeserver backfill (spec, server-server API, "Backfilling"). Best effort: never rejects. */
   fetch(roomId: RoomId): Promise<void>;
 }

@@ -2,7 +2,6 @@ import { isRoomId, isServerName } from "../model/ids.ts";
 import { mergeVia } from "../model/room.ts";
 import type { ToldRoute } from "./told-routes.ts";
 
-/** Larger answers are not searched. */
 const MOST_BYTES = 1024 * 1024;
 /** Most links examined in one answer. Bounds the cost of other people's content. */
 const MOST_LINKS = 200;

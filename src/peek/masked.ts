@@ -21,7 +21,7 @@ export interface HiddenMembers {
   counts(roomId: string, own: UserId): { readonly joined: number; readonly invited: number };
 }
 
-/** Returns what to hide in answers. A pseudouser with a configured localpart looks like an ordinary user. */
+/** Returns what to hide. A pseudouser with a configured localpart looks like an ordinary user. */
 export function hiddenOf(own: UserId, members: HiddenMembers): Hidden {
   return {
     ...(isPseudouser(own) ? {} : { also: [own] }),
@@ -29,7 +29,7 @@ export function hiddenOf(own: UserId, members: HiddenMembers): Hidden {
   };
 }
 
-/** Endpoints that return the content of one event, which is a user's own words. The client asked for it by name. */
+/** Endpoints that return one event's content: a user's own words, which the client asked for by name. */
 const CONTENTS = /^\/rooms\/:roomId\/state\/:/;
 
 /**

@@ -4,15 +4,14 @@ import { EmissaryError } from "../model/errors.ts";
 import { parsedObject, stringAt, type JsonObject } from "../model/json.ts";
 import type { Revision, Upstream, UpstreamRequest, WholeAnswer } from "../http/upstream.ts";
 
-/** Bound of an answer with one event, or with an event's ID and its time. */
 const MOMENT_BYTES = 64 * 1024;
 /** Most hidden memberships that are skipped. A pseudouser comes and goes rarely, not many times in a row. */
 const MAX_STEPS = 20;
 const ANY = { has: () => true } as unknown as ReadonlySet<number>;
 
 /**
- * Skips memberships hidden elsewhere in `timestamp_to_event`: asks the homeserver for the next event from the hidden
- * one's time on. Clients show this event first after a jump in time.
+ * Skips memberships hidden elsewhere in `timestamp_to_event` by asking again from the hidden one's time. Clients show
+ * this event first after a jump in time.
  */
 export function revisionOfMoment(
   upstream: Upstream,

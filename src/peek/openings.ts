@@ -19,7 +19,6 @@ interface UnderWay {
   isHeld: boolean;
 }
 
-/** A user's looks, and how to end one. */
 export interface UserLooks {
   find: LeaseStore["find"];
   countOf: LeaseStore["countOf"];
@@ -101,7 +100,6 @@ export class Openings {
     };
   }
 
-  /** Marks the holder as waiting for news of the room. @returns a function that ends the wait */
   polling({ name }: Holder, roomId: RoomId): () => void {
     const key = `${name} ${roomId}`;
     this.#polls.set(key, (this.#polls.get(key) ?? 0) + 1);

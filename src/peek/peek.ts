@@ -13,7 +13,6 @@ import type { RoutesMemory } from "./routes-memory.ts";
 import type { SlidingSync } from "./sliding/sync.ts";
 import type { KnownUsers } from "./users.ts";
 
-/** The parts of the Peek API. */
 export interface PeekParts {
   readonly own: UserId;
   readonly upstream: Upstream;

@@ -44,10 +44,8 @@ export interface PeekerParts {
   readonly clock: Clock;
 }
 
-/** Bound of each map in memory. */
 const REMEMBERED = 10_000;
 
-/** A room that a user asks for. */
 export interface PeekTarget extends RoomTarget {
   readonly alias: RoomAlias | null;
 }
@@ -142,10 +140,7 @@ export class Peeker {
     }
   }
 
-  /**
-   * Renews the user's lease, if there is one, for a read that takes `during` milliseconds. Ends the lease if policy
-   * no longer lets the user look into the room.
-   */
+  /** Renews the user's lease, if any, for a read of `during` ms. Ends it if policy no longer allows the look. */
   async renew(who: string, roomId: RoomId, during = 0): Promise<void> {
     await this.#lengthen(who, roomId, during);
   }
@@ -265,10 +260,7 @@ export class Peeker {
     }
   }
 
-  /**
-   * Fetches the room's history, of which the homeserver has none right after a join over federation. Fetches once for
-   * each stay of the pseudouser; all callers share it.
-   */
+  /** Fetches the room's history, which is missing right after a join over federation, once for each stay. */
   async #fetchHistory(roomId: RoomId, limit: AbortSignal): Promise<void> {
     const { ledger, history } = this.#parts;
     const stay = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
@@ -279,12 +271,10 @@ export class Peeker {
   }
 }
 
-/** The name under which a device peeks. */
 export function deviceKey({ userId, deviceId }: Identity): string {
   return `${userId}\n${deviceId ?? ""}`;
 }
 
-/** Applies policy's conditions for peeking to the room in the ledger. */
 function isPeekable(room: Room): boolean {
   const openness = opennessOf(room);
   return room.ownMembership === "join" && room.load === "loaded" && isOpen(openness) && isReadable(openness);

@@ -3,7 +3,7 @@ import { PEEK_ENDPOINTS } from "./routes.ts";
 
 /** A path that a reverse proxy sends to the gateway, and its methods. */
 export interface ProxiedRoute {
-  /** Without OPTIONS, which the proxy must also send here: the homeserver may not know the path. */
+  /** Without OPTIONS. The proxy must send it along: the homeserver may not know the path of a preflight. */
   readonly methods: readonly string[];
   /** Follows each of `under`; parameters are written `:name`. */
   readonly path: string;

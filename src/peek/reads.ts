@@ -31,7 +31,6 @@ export interface ReadManner {
   readonly shared?: () => Promise<Buffer | null>;
 }
 
-/** A request in progress. */
 interface Read extends ReadManner {
   readonly token: string;
   readonly roomId: RoomId;
@@ -101,10 +100,7 @@ async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: F
   return parts.upstream.asCaller(onceOpened(asked), reply, revision);
 }
 
-/**
- * Removes `at` from a request for members. Clients that load members lazily send their last sync token. That is from
- * before the pseudouser came, and the homeserver knows no members of that time.
- */
+/** Drops `at` (the last sync) from a request for members. The homeserver knows none of before the pseudouser came. */
 function onceOpened(asked: UpstreamRequest): UpstreamRequest {
   const [path = "", query] = asked.path.split("?", 2);
   if (query === undefined || !path.endsWith("/members")) return asked;
@@ -134,7 +130,7 @@ async function isItsLastWord(
 }
 
 /**
- * Keeps the pseudouser in the room while its user, who is not a member, reads. Fails silently: nobody waits for it.
+ * Keeps the pseudouser in the room while a user who is not a member reads. Nobody waits, so it fails silently.
  * @param owner returns the token's owner; called only if a lease is taken or renewed
  * @param polled the reply to a read that waits for news; the look is in use until it closes
  */

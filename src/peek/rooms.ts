@@ -87,10 +87,7 @@ function remembering({ routes }: PeekParts, via: readonly ServerName[]): Revisio
   };
 }
 
-/**
- * Remembers another server as the route to rooms that it lists. Clients name no server then (MSC1777's looks begin
- * here).
- */
+/** Remembers the server that lists a room as its route: clients name none (MSC1777's looks begin here). */
 const publicRooms: PeekHandler = (parts, request, reply) => {
   const [server] = queryAll(request, "server");
   const isOther = server !== undefined && isServerName(server) && server !== serverOf(parts.own);

@@ -54,7 +54,6 @@ export class RoutesMemory {
     return maker === null || maker === this.#own ? via : mergeVia(via, [maker]);
   }
 
-  /** Returns the room's aliases, according to directories. */
   aliasesOf(roomId: RoomId): readonly RoomAlias[] {
     return this.#learnt.get(roomId)?.aliases ?? [];
   }

@@ -4,7 +4,6 @@ import { mergeVia } from "../model/room.ts";
 
 /** Larger answers are not parsed: that would delay everybody. */
 const MOST_BYTES = 4 * 1024 * 1024;
-/** Most rooms taken from one answer. */
 const MOST_ROOMS = 500;
 
 /** A room in an answer, and the servers that the answer says are in it. */

@@ -49,25 +49,19 @@ export class KnownUsers {
     });
   }
 
-  /**
-   * Asks for the token's owner anew: an answer in progress may be from before a log-out.
-   * @throws EmissaryError as TokenOwners does
-   */
+  /** Asks anew for the token's owner: an answer in progress may be from before a log-out. */
   identifyNow(token: string): Promise<Identity | null> {
     return this.#known.renew(tokenHash(token), () => this.#owners.ownerOf(token));
   }
 
-  /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError as TokenOwners does */
   sees(token: string, roomId: RoomId): Promise<boolean> {
     return this.#owners.sees(token, roomId);
   }
 
-  /** Whether the user, the token's owner or `as`, is in the room. @throws EmissaryError as TokenOwners does */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean> {
     return this.#owners.isMember(token, room, userId, as);
   }
 
-  /** Whether the homeserver is in the room and may say so to the token's owner. @throws EmissaryError likewise */
   has(token: string, roomId: RoomId): Promise<boolean> {
     return this.#owners.has(token, roomId);
   }
@@ -77,7 +71,6 @@ export class KnownUsers {
     return (await this.#known.held(tokenHash(token))?.catch(() => null)) ?? null;
   }
 
-  /** Forgets a token that the homeserver does not know. */
   forget(token: string): void {
     this.#known.forget(tokenHash(token));
   }

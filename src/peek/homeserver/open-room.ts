@@ -15,9 +15,8 @@ const HEAD_BYTES = 16 * 1024 * 1024;
 const LEFT_OUT = ["presence", "receipts"] as const;
 
 /**
- * The homeserver's answer to a room's `initialSync`. Synapse sends the newest messages, then the state, then the
- * user's own data. A large room's state is tens of megabytes. It stays with the homeserver until it is sent on in
- * pieces.
+ * The homeserver's answer to a room's `initialSync`. Synapse sends the newest messages, the state, then the user's
+ * data. A large state is tens of megabytes: it stays with the homeserver until it is sent on in pieces.
  */
 export class OpenRoom implements RoomRest {
   readonly #response: Dispatcher.ResponseData;
@@ -34,7 +33,6 @@ export class OpenRoom implements RoomRest {
   /** Whether data is sent on as soon as it is read. */
   #isPassing = false;
 
-  /** @param limit bound of the whole answer in bytes */
   constructor(response: Dispatcher.ResponseData, limit: number, hold: Hold) {
     // A failure while nobody reads has no other listener; the next read reports it.
     this.#response = response;
@@ -49,10 +47,7 @@ export class OpenRoom implements RoomRest {
     this.#leftOut = LEFT_OUT.map((within) => entriesOf(within, () => undefined));
   }
 
-  /**
-   * Reads what comes before the state. If the state is small, reads it and the rest too.
-   * @throws EmissaryError if the answer breaks off or is too large
-   */
+  /** Reads up to the state, and to the end if the state is small. @throws EmissaryError if broken off or too large */
   async begin(): Promise<{ readonly told: JsonObject; readonly state: readonly JsonObject[] | null }> {
     let mayStop = true;
     while (await this.#read()) {
@@ -129,10 +124,7 @@ function entriesOf(within: string, take: (entry: Buffer) => void): EntryRewriter
   return new EntryRewriter({ within, change, more: () => [], unreadable: null });
 }
 
-/**
- * Parses an event and keeps its text. Returns null if it is no object.
- * @throws EmissaryError `homeserver-error` if it is no JSON
- */
+/** Parses an event, keeping its text; null for no object. @throws EmissaryError `homeserver-error` for no JSON */
 function parsedEntry(entry: Buffer): JsonObject | null {
   const text = entry.toString("utf8");
   try {

@@ -19,7 +19,6 @@ export class HomeserverPeekedRooms implements PeekedRooms {
   readonly #client: HomeserverClient;
   readonly #held: BytesHeld;
 
-  /** @param held bounds the memory of all answers held whole */
   constructor(client: HomeserverClient, held: BytesHeld) {
     this.#client = client;
     this.#held = held;

@@ -103,7 +103,6 @@ export class HomeserverReader implements ReaderRooms {
   }
 }
 
-/** What the homeserver says about users who peek. */
 export class HomeserverAskers implements Askers {
   readonly #client: HomeserverClient;
 

@@ -15,7 +15,6 @@ export class HomeserverRoomLinks implements RoomLinks {
   readonly #client: HomeserverClient;
   readonly #held: BytesHeld;
 
-  /** @param held bounds the memory of all answers held whole */
   constructor(client: HomeserverClient, held: BytesHeld) {
     this.#client = client;
     this.#held = held;

@@ -10,7 +10,6 @@ const HISTORY_EVENTS = 50;
 /** How long to wait for history, in milliseconds. Fetching it asks other servers, which may be slow. */
 const HISTORY_TIMEOUT_MS = 10_000;
 
-/** Asks the homeserver about tokens' owners. */
 export class HomeserverTokenOwners implements TokenOwners {
   readonly #client: HomeserverClient;
 

@@ -3,7 +3,7 @@ import type { Clock } from "../../model/clock.ts";
 import type { Revision, Upstream, UpstreamRequest } from "../../http/upstream.ts";
 import type { Waits } from "./waits.ts";
 
-/** How long a token that was valid when the wait was left is not checked until there is an answer, in milliseconds. */
+/** How long the token of a kept wait needs no check before there is an answer, in milliseconds. */
 const PROVEN_MS = 5_000;
 
 /** Answers a poll if only the view has news: without the homeserver's part, which is waited for further. */
@@ -30,8 +30,8 @@ interface ApartPoll {
 }
 
 /**
- * Answers with the homeserver's news as soon as there is some, or with the view's once the signal aborts. Returns
- * false if neither may be told.
+ * Answers with the homeserver's news as soon as there is some, or with the view's once the signal aborts. False if
+ * neither may be told.
  * @throws EmissaryError if the homeserver gives no answer
  */
 export async function answeredApart(poll: ApartPoll, apart: Apart, until: AbortSignal): Promise<boolean> {

@@ -62,7 +62,7 @@ function withHeads(beginning: RoomBeginning | "gone", heads: readonly string[]):
   return beginning === "gone" ? beginning : { ...beginning, heads };
 }
 
-/** Whether the list has events besides the told ones: they have just arrived, or are hidden from this user. */
+/** Whether the list has events that were not told: they have just arrived, or are hidden from this user. */
 function isFilled({ events }: RoomBeginning, links: readonly Link[]): boolean {
   const told = new Set(events.map((event) => stringAt(event, "event_id")));
   return links.some(({ eventId }) => !told.has(eventId));

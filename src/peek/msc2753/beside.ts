@@ -17,7 +17,6 @@ export interface BesidePoll {
   /** Null if every answer must have the homeserver's part. */
   readonly apart?: Apart | null;
   readonly clock: Clock;
-  /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
   readonly gone: AbortController;
 }

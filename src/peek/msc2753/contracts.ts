@@ -3,7 +3,6 @@ import type { RoomId, UserId } from "../../model/ids.ts";
 import type { Holder } from "../../model/lease.ts";
 import type { JsonObject } from "../../model/json.ts";
 
-/** A room that a device peeks into. */
 export interface DevicePeek {
   readonly roomId: RoomId;
   /** Differs for each peek, and after the pseudouser was out of the room in between. */
@@ -45,9 +44,8 @@ export interface RoomBeginning {
 /** The large part of a large room, as a stream. */
 export interface RoomRest {
   /**
-   * Streams the state.
-   * @param isKept whether all of it is in memory at the end
-   * @throws EmissaryError if the homeserver breaks off or the state is too large
+   * Streams the state. `isKept`: all of it is in memory at the end.
+   * @throws EmissaryError if broken off or too large
    */
   state(isKept?: boolean): AsyncIterable<readonly JsonObject[]>;
   /** Returns what the homeserver sends after the state, which must be read to its end first. */
@@ -56,8 +54,8 @@ export interface RoomRest {
 }
 
 /**
- * New events after a position, oldest first: the room's events and the user's account data, possibly other rooms'
- * too. Events have `prev_events` if the homeserver returns them in federation format.
+ * Events after a position, oldest first: the room's, the user's account data, maybe other rooms'. In federation
+ * format they have `prev_events`.
  */
 export interface EventsPage {
   readonly chunk: readonly JsonObject[];
@@ -66,14 +64,13 @@ export interface EventsPage {
 }
 
 /**
- * Rooms as the homeserver shows them to a user. Requests use the user's own token, so the homeserver's access rules
- * hold.
- * @throws EmissaryError if the homeserver gives no such answer now
+ * Rooms as the homeserver shows them to a user: it is asked with the user's token, so its access rules hold. Methods
+ * throw EmissaryError if it gives no such answer now.
  */
 export interface PeekedRooms {
   /**
-   * Returns `gone` if the user may not look into the room.
-   * @throws EmissaryError `refused-by-policy` if its state is too large
+   * Returns `gone` if the user may not look in.
+   * @throws EmissaryError `refused-by-policy` if the state is too large
    */
   beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone">;
   /** Returns `lost` if the homeserver does not know the position. */
@@ -99,14 +96,14 @@ export interface LinksPage {
 }
 
 /**
- * How a room's events are linked. Asks as the pseudouser, who sees all of them: otherwise an event that the
- * homeserver lacks looks like one that it does not show the user. Users get only positions from this.
- * @throws EmissaryError if the homeserver gives no such answer now
+ * How a room's events are linked. Asks as the pseudouser, who sees all of them: this tells events that the homeserver
+ * lacks from those that it hides from a user. Users get only positions from this. Methods throw EmissaryError if the
+ * homeserver gives no such answer now.
  */
 export interface RoomLinks {
   /**
-   * Returns the events before a position, down to `to`; null if the homeserver does not say how they are linked.
-   * Without `to`, the homeserver fetches missing events if it can in time.
+   * Returns the events before a position, down to `to`; null if the homeserver does not say their links. Without
+   * `to`, the homeserver fetches missing events if it can in time.
    */
   before(
     roomId: RoomId,

@@ -15,8 +15,8 @@ const LIMIT = 20;
 const MAX_LIMIT = 100;
 
 /**
- * Reads the filter. Ignores lazy loading of members: users who speak after the first answer would stay unknown,
- * because the homeserver does not say whose memberships a peeking client has.
+ * Ignores lazy loading of members: users who speak after the first answer would stay unknown, because the homeserver
+ * does not say whose memberships a peeking client has.
  */
 export function peekFilter(filter: JsonObject): PeekFilter {
   const room = objectAt(filter, "room");

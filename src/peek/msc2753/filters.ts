@@ -17,8 +17,7 @@ export class Filters {
   }
 
   /**
-   * Returns the request's filter; one that lets everything through if there is none or the homeserver does not return
-   * it.
+   * Returns the request's filter; one that passes everything if it has none or cannot get it.
    * @param owner called only if the filter must be fetched
    */
   async of(

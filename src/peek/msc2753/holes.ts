@@ -32,7 +32,6 @@ export interface Window {
   readonly end: string;
 }
 
-/** The result of a search for holes. */
 export interface Looked {
   readonly isHole: boolean;
   /** The links of the new events, including events not shown to the user if they were fetched. */
@@ -40,10 +39,9 @@ export interface Looked {
 }
 
 /**
- * Finds out whether the homeserver itself missed events in between, as after a federation outage. Then the events
- * that it shows reference events that it did not have when it showed them. An event that only this user is not shown
- * is no hole.
- * @param isWhole false if there are events that the user was not shown: their links count too
+ * Finds out whether the homeserver itself missed events in between, as after a federation outage: the events that it
+ * shows then reference events that it lacked. Events hidden only from this user are no hole.
+ * @param isWhole false if events were hidden from the user: their links count too
  * @throws EmissaryError as RoomLinks does
  */
 export async function holesIn(window: Window, isWhole: boolean, rooms: RoomLinks, abort: AbortSignal): Promise<Looked> {

@@ -13,7 +13,6 @@ const KEPT = 10_000;
 const TOGETHER_MS = 50;
 const FAILED_MS = 1_000;
 
-/** The journal's newest event of a room. */
 export interface Newest {
   readonly seq: number;
   readonly eventId: EventId;
@@ -28,7 +27,6 @@ export class RoomNews {
   #floor = 0;
   #seq = 0;
   #reading: Promise<void> | null = null;
-  /** Waiting calls by room. */
   readonly #waiting = new Map<RoomId, Set<() => void>>();
 
   constructor(journal: Pick<Journal, "read" | "bounds">) {
@@ -56,8 +54,8 @@ export class RoomNews {
   }
 
   /**
-   * Resolves when one of the rooms has an event newer than `seq`, or the signal aborts. Needs `follow` to run. An
-   * event wakes only those who wait for its room.
+   * Resolves when a room has an event newer than `seq`, or on abort. Needs `follow`: an event wakes only those who
+   * wait for its room.
    */
   next(rooms: Iterable<RoomId>, seq: number, abort: AbortSignal): Promise<void> {
     return new Promise((resolve) => {

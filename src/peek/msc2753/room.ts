@@ -8,7 +8,6 @@ import type { PeekFilter } from "./filter.ts";
 const PAGE = 100;
 const MAX_PAGES = 5;
 
-/** A device that looks into a room. */
 export interface Look {
   readonly rooms: Pick<PeekedRooms, "events">;
   readonly token: string;
@@ -17,7 +16,6 @@ export interface Look {
   readonly abort: AbortSignal;
 }
 
-/** News of a room after a position. */
 export interface News {
   /** The room in the form of `/sync`; null if there is nothing to tell. */
   readonly told: JsonObject | null;
@@ -33,7 +31,6 @@ export interface News {
 /** The part of a large room that is streamed. */
 export interface ToldRest {
   readonly rest: RoomRest;
-  /** Whether to tell an event of the state. */
   readonly hasState: (event: JsonObject) => boolean;
 }
 
@@ -79,10 +76,7 @@ export async function wholeRoom(told: JsonObject, { rest, hasState }: ToldRest):
   return { ...told, state: { events: state }, account_data: { events: [...rest.after().accountData] } };
 }
 
-/**
- * Reads on from a position. Returns `far` if the room is better told anew.
- * @throws EmissaryError as PeekedRooms does
- */
+/** Reads on; `far` if the room is better told anew. @throws EmissaryError as PeekedRooms does */
 export async function newsAfter(look: Look, from: string): Promise<News | "gone" | "lost" | "far"> {
   const { rooms, token, roomId, abort } = look;
   const pages: EventsPage[] = [];
@@ -148,10 +142,7 @@ const OF_SERVERS: ReadonlySet<string> = new Set([
   "origin",
 ]);
 
-/**
- * Returns the event in the clients' format. Since room version 11 `redacts` is in the content; clients also look
- * beside it.
- */
+/** Returns the clients' format. Since room version 11 `redacts` is in the content; clients also look beside it. */
 function forClients(event: JsonObject): JsonObject {
   if (event["prev_events"] === undefined) return event;
   const own = Object.fromEntries(Object.entries(event).filter(([key]) => !OF_SERVERS.has(key)));

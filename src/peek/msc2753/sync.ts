@@ -34,7 +34,6 @@ export interface DeviceSyncParts extends Omit<ViewParts, "refused" | "refusalOf"
   readonly identify: (token: string) => Promise<Device | null>;
   /** The same, asked anew. */
   readonly identifyNow: (token: string) => Promise<Device | null>;
-  /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
 
@@ -140,10 +139,7 @@ export class DeviceSync {
     return device.name;
   }
 
-  /**
-   * Returns the places to continue from. A place from a lost time keeps its room but becomes NOWHERE, so the end of
-   * the room's peek is still told.
-   */
+  /** Returns the places to continue from. One from a lost time becomes NOWHERE, so its end is still told. */
   async #known({ opening, places }: SyncPosition): Promise<Places> {
     const { openings, news, store } = this.#parts;
     const held = { seq: await news.read(), change: await store.newest() };

@@ -20,13 +20,10 @@ export const NOWHERE = Number.MAX_SAFE_INTEGER;
 
 export type Places = ReadonlyMap<RoomId, Place>;
 
-/**
- * A `since` token of ours: the homeserver's own, and the places in peeked rooms. It is self-contained, so it survives
- * a restart.
- */
+/** A `since` token of ours: the homeserver's own, and the places. Self-contained, so it survives a restart. */
 export interface SyncPosition {
   readonly since: string;
-  /** The opening of the database that issued it. After a restore, other numbers may be somebody else's. */
+  /** The database opening that issued it. After a restore, the same numbers may mean other events. */
   readonly opening: string;
   readonly places: Places;
   /** Further data of a kind of sync. */
@@ -63,10 +60,7 @@ export function positionOf(token: string): SyncPosition {
 /** Parameters in which clients may send a token from `/sync`. */
 const PLACES = ["at", "from", "to"] as const;
 
-/**
- * Returns the path and query with the homeserver's own tokens, the only ones it knows.
- * @throws EmissaryError `bad-parameter` if a token of ours is invalid
- */
+/** Returns the path and query with the homeserver's own tokens. @throws EmissaryError `bad-parameter` if invalid */
 export function withoutOurTokens(target: string): string {
   if (!target.includes(`=${PREFIX}`)) return target;
   const at = target.indexOf("?");

@@ -53,9 +53,7 @@ export class PeekView {
   readonly left = new Set<RoomId>();
   /** Rooms in `peek` that are told from their end, replacing everything told before. */
   readonly begun = new Set<RoomId>();
-  /**
-   * Unread parts of large rooms in `peek`. While there are any, no other room begins: it waits for the next answer.
-   */
+  /** Unread parts of large rooms in `peek`. Meanwhile no other room begins: it waits for the next answer. */
   readonly #rests = new Map<RoomId, ToldRest>();
 
   readonly #parts: ViewParts;
@@ -136,8 +134,8 @@ export class PeekView {
   }
 
   /**
-   * Returns the rooms as text for the answer. A large room is a stream that can be read once.
-   * @throws EmissaryError while it is read: the answer breaks off, and the next one tells the room anew or says why
+   * Returns the rooms as text. A large room is a stream that can be read once.
+   * @throws EmissaryError from the stream: the answer breaks off, and the next one tells the room anew or says why
    * not
    */
   texts(): Map<RoomId, string | AsyncIterable<string>> {

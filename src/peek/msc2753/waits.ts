@@ -2,10 +2,7 @@ import type { Clock } from "../../model/clock.ts";
 import type { OpenAnswer } from "../../http/upstream.ts";
 import { OVER } from "../../concurrency/over.ts";
 
-/**
- * How long a wait is kept for the device's next request, which normally follows at once, in milliseconds; and the
- * most kept.
- */
+/** How long a wait is kept for the device's next request, which normally follows at once; and how many. */
 const LEFT_MS = 10_000;
 const KEPT = 4_000;
 /** Interval of the search for expired waits, in milliseconds. */
@@ -23,8 +20,8 @@ export interface Wait {
 }
 
 /**
- * Keeps requests waiting at the homeserver after the device got news of a peeked room without them. The device's next
- * request is the same and takes its wait over. Otherwise each message would cost both sides a connection.
+ * Keeps requests waiting at the homeserver after the device got a peeked room's news without them. The device's next,
+ * equal request takes its wait over. Otherwise each message would cost both sides a connection.
  */
 export class Waits {
   readonly #clock: Clock;

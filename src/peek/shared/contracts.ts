@@ -7,15 +7,11 @@ export interface StrangersPage extends EventsPage {
   readonly bytes: number;
 }
 
-/**
- * Rooms as the homeserver shows them to the reader: a local user who joins no room. Anybody who never was in a room
- * is shown what the reader is shown.
- */
+/** Rooms as shown to the reader: a local user in no room, who sees what anybody who never was there sees. */
 export interface ReaderRooms {
   readonly reader: UserId;
   /**
-   * Returns the events after a position; null if the homeserver shows the reader nothing. The reason may concern only
-   * the reader.
+   * Returns the events after a position; null if the reader is shown nothing, which may concern it alone.
    * @param wait how long the homeserver may wait for events, in milliseconds
    * @throws EmissaryError if it gives no such answer now
    */

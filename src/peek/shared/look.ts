@@ -44,13 +44,12 @@ export interface SharedLookParts {
   readonly rooms: ReaderRooms;
   readonly news: Pick<RoomNews, "newestIn" | "read">;
   readonly clock: Clock;
-  /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
 
 /**
- * New events of rooms, read from the homeserver once for all strangers. Gives an answer out only if the homeserver
- * was asked after the room's newest known event. Nothing more is told of a room once it is closed to strangers.
+ * New events of rooms, read from the homeserver once for all strangers. Each answer is from after the room's newest
+ * known event, so nothing more is told of a room that is closed to strangers. Methods throw as ReaderRooms does.
  */
 export class SharedLook {
   readonly #parts: SharedLookParts;
@@ -64,10 +63,7 @@ export class SharedLook {
     this.#parts = parts;
   }
 
-  /**
-   * Returns all events after a position, or a full page; null if strangers may not see them.
-   * @throws EmissaryError as ReaderRooms does
-   */
+  /** Returns all events after a position, or a full page; null if strangers may not see them. */
   async after(roomId: RoomId, from: string): Promise<EventsPage | null> {
     const { clock } = this.#parts;
     const watched = this.#of(roomId);
@@ -88,9 +84,8 @@ export class SharedLook {
   }
 
   /**
-   * Returns the events after a position; null as `after` does. Waits if there are none, at most `wait` milliseconds,
-   * or less if the homeserver answers earlier. All callers at the room's end share one poll.
-   * @throws EmissaryError as ReaderRooms does
+   * Returns the events after a position; null likewise. If there are none, waits up to `wait` milliseconds, or less
+   * if the homeserver answers earlier. All callers at the room's end share one poll.
    */
   async next(roomId: RoomId, from: string, wait: number, gone: AbortSignal): Promise<EventsPage | null> {
     const { clock, news } = this.#parts;
@@ -112,7 +107,7 @@ export class SharedLook {
     }
   }
 
-  /** Returns up to a number of events after a position; null likewise. @throws EmissaryError as ReaderRooms does */
+  /** Returns up to a number of events after a position; null likewise. */
   async piece(roomId: RoomId, position: PagePosition): Promise<StrangersPage | null> {
     const key = `${roomId} ${position.limit} ${position.from}`;
     // A read in progress may miss what its caller knows of. A caller who misses that looks again.

@@ -21,7 +21,6 @@ export interface RoomPoll {
   readonly from: string;
   /** Longest wait in milliseconds. */
   readonly wait: number;
-  /** Aborts when the client disconnects. */
   readonly gone: AbortSignal;
 }
 
@@ -33,10 +32,7 @@ export class SharedPolls {
     this.#parts = parts;
   }
 
-  /**
-   * Returns the answer; null if the user must be asked for alone.
-   * @throws EmissaryError if the homeserver gives no answer now
-   */
+  /** Returns the answer; null if the user must be asked for alone. @throws EmissaryError if there is none now */
   async answer(poll: RoomPoll): Promise<Buffer | null> {
     const { look, strangers } = this.#parts;
     const { token, roomId, from, wait, gone } = poll;

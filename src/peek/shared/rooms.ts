@@ -67,8 +67,8 @@ export class SharedRooms implements PeekedRooms {
 }
 
 /**
- * Removes the events of ignored users. State stays (spec, CS API, "Ignoring Users"): without it the room would look
- * wrong.
+ * Removes ignored users' events but not their state, without which the room is wrong (spec, CS API, "Ignoring
+ * Users").
  */
 export function withoutIgnored(page: EventsPage, ignored: ReadonlySet<string>): EventsPage {
   if (ignored.size === 0) return page;

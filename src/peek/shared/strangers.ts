@@ -28,10 +28,7 @@ export class Strangers {
     this.#parts = parts;
   }
 
-  /**
-   * Returns the token's owner if it is a stranger to the room; else null.
-   * @throws EmissaryError if the homeserver cannot be asked
-   */
+  /** Returns the owner if it is a stranger to the room; else null. @throws EmissaryError if nobody can say */
   async of(token: string, roomId: RoomId): Promise<UserId | null> {
     if (!(await this.#isTold(roomId))) return null;
     const userId = await this.#ownerOf(token);

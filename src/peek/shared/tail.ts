@@ -14,9 +14,8 @@ interface Held extends StrangersPage {
 }
 
 /**
- * The newest consecutive pages of a room as the homeserver showed them to the reader. A caller at the start of a page
- * gets everything after it. The homeserver's positions have no known order: two are the same place if the last event
- * before them is the same.
+ * A room's newest consecutive pages, as the reader saw them. A caller at the start of a page gets everything after
+ * it. The homeserver's positions have no known order: two are equal if the same event is the last before them.
  */
 export class RoomTail {
   readonly #roomId: RoomId;

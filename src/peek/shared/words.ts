@@ -17,8 +17,8 @@ interface Word {
 }
 
 /**
- * Cached answers of the homeserver about tokens: that they are valid, and whom their users ignore. For clients that
- * wait for one message after another. Each lasts half a minute, or until a sign that it may have changed.
+ * The homeserver's answers about tokens: that they are valid, and whom their users ignore. Kept half a minute for
+ * clients that wait for messages, or until a sign of a change.
  */
 export class AskersWords implements Askers {
   readonly #askers: Askers;
@@ -51,9 +51,7 @@ export class AskersWords implements Askers {
     return said !== null && this.#clock.now() - said.at < KEPT_MS;
   }
 
-  /**
-   * Forgets the answer: the homeserver has news for the owner, which may be a new ignore list, or rejects the token.
-   */
+  /** Forgets the answer: the homeserver has news for the owner, perhaps an ignore list, or rejects the token. */
   doubt(token: string): void {
     this.#words.delete(tokenHash(token));
   }

@@ -6,7 +6,6 @@ import { insertion, isTextAt, member, membersAt, readObject, spliced, type Membe
 /** What must be known of the homeserver's answer to sliding sync to add to it. */
 export interface SlidingOutline {
   readonly pos: string;
-  /** Rooms in the homeserver's answer. */
   readonly rooms: ReadonlySet<RoomId>;
   readonly at: {
     readonly pos: readonly [from: number, to: number];

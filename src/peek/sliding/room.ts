@@ -6,7 +6,6 @@ import type { Subscription } from "./subscriptions.ts";
 const MEMBER = "m.room.member";
 const HEROES = 5;
 
-/** A user and the room that the user looks into. */
 export interface Looking {
   readonly roomId: RoomId;
   readonly userId: UserId;

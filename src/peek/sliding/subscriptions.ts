@@ -10,7 +10,6 @@ export interface Subscription {
 
 export type Subscriptions = ReadonlyMap<RoomId, Subscription>;
 
-/** Most peeked rooms of a connection. */
 export const MAX_SUBSCRIPTIONS = 20;
 const MAX_LIMIT = 100;
 const MAX_STATE = 100;

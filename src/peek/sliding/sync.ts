@@ -33,14 +33,12 @@ export interface SlidingSyncParts extends Omit<ViewParts, "refused" | "refusalOf
   readonly openings: Openings;
   readonly peeker: Pick<Peeker, "open" | "renew" | "close" | "resolve" | "isLongEnough" | "holderOf">;
   readonly identify: (token: string) => Promise<Identity | null>;
-  /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
 
 export interface SlidingRequest {
   readonly upstream: Upstream;
   readonly token: string;
-  /** Includes the whole body. */
   readonly request: UpstreamRequest;
   readonly body: JsonObject;
   readonly reply: FastifyReply;
@@ -88,7 +86,7 @@ export class SlidingSync {
     this.#parts = parts;
   }
 
-  /** @throws EmissaryError `bad-parameter` if a `pos` of ours is invalid; also if the homeserver gives no answer */
+  /** @throws EmissaryError `bad-parameter` for an invalid `pos` of ours; or if the homeserver gives no answer */
   async sync(asked: SlidingRequest): Promise<FastifyReply> {
     const { upstream, token, request, body, reply } = asked;
     const query = queryOf(request.path);
