@@ -12,10 +12,7 @@ import {
   type Hidden,
 } from "./rules.ts";
 
-/**
- * Masks parsed JSON. Copies what it changes, and returns the same object if nothing is masked. Masking twice lowers
- * counts twice.
- */
+/** Masks parsed JSON. Returns the same object if nothing is masked, else a copy. Masking twice lowers counts twice. */
 export function maskAnswer<T>(answer: T, hidden: Hidden): T {
   return maskValue(answer, TOP, 0, hidden) as T;
 }

@@ -219,11 +219,7 @@ export class MaskingStream {
     this.#held.decide(live.edit, changedTo(live.count, lessLive(live.count, timeline.length, timeline.leftOut)));
   }
 
-  /**
-   * Reads a value that stays.
-   * @param start the start of its key, or its own
-   * @param place null to mask nothing in it
-   */
+  /** Reads a value that stays. @param start its key's start, or its own @param place null to mask nothing in it */
   #value(start: number, at: number, place: Place | null, key: string | null): boolean {
     const byte = this.#held.byte(at);
     if (byte !== QUOTE && byte !== OPEN_OBJECT && byte !== OPEN_LIST) {

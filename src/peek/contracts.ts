@@ -11,15 +11,14 @@ export interface Identity {
 export interface TokenOwners {
   /**
    * Returns the token's owner; null if the homeserver does not know the token.
-   * @param as the user for whom an appservice's token stands; a user's own token stands for nobody else
+   * @param as the user for whom an appservice's token stands; a user's own stands for nobody else
    * @throws EmissaryError if the homeserver cannot be asked
    */
   ownerOf(token: string, as?: string): Promise<Identity | null>;
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError likewise */
   sees(token: string, roomId: RoomId): Promise<boolean>;
   /**
-   * Whether the user, who is the token's owner or `as`, is in the room. Takes any name of a room, because the request
-   * goes to the homeserver unchanged.
+   * Whether the user, the token's owner or `as`, is in the room. `room` is unchecked: the request goes on as it came.
    * @throws EmissaryError likewise
    */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean>;

@@ -14,9 +14,8 @@ const UNREVISED: Revision = { limit: 256 * 1024, revise: () => null };
 
 export interface HiddenMembers {
   /**
-   * Returns how many pseudousers have joined or are invited to the room; `own` counts whatever its name. Synchronous,
-   * because it is called for each room while an answer is written. A store that cannot answer synchronously must keep
-   * these few numbers in memory.
+   * Returns the room's joined and invited pseudousers; `own` counts whatever its name. Synchronous, because it is
+   * called for each room while an answer is written. An asynchronous store must keep these few numbers in memory.
    */
   counts(roomId: string, own: UserId): { readonly joined: number; readonly invited: number };
 }
@@ -66,7 +65,7 @@ function masking(upstream: Upstream, hidden: Hidden, isMoment: boolean): Upstrea
 
 const pass: PeekHandler = (parts, request, reply) => parts.upstream.asCaller(upstreamRequest(request), reply);
 
-/** Returns whose devices changed between two `/sync` tokens. The tokens may be ours if the device peeks (MSC2753). */
+/** Returns whose devices changed between two `/sync` tokens, which may be ours if the device peeks (MSC2753). */
 const keyChanges: PeekHandler = (parts, request, reply) =>
   parts.upstream.asCaller(upstreamRequest(request, withoutOurTokens(request.raw.url ?? "/")), reply);
 

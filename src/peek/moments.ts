@@ -11,7 +11,7 @@ const ANY = { has: () => true } as unknown as ReadonlySet<number>;
 
 /**
  * Skips memberships hidden elsewhere in `timestamp_to_event` by asking again from the hidden one's time. Clients show
- * this event first after a jump in time.
+ * the returned event first after a jump in time.
  */
 export function revisionOfMoment(
   upstream: Upstream,

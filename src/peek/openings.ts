@@ -8,7 +8,7 @@ export interface Opening {
   /** Called when the lease is written. Ends the look that makes room for it. */
   booked(): Promise<void>;
   succeeded(): void;
-  /** @param isFinal whether the lease must end for all its users @returns whether to release the lease */
+  /** @param isFinal whether the lease must end even if others rely on it @returns whether to release the lease */
   failed(isFinal: boolean): boolean;
 }
 
@@ -31,9 +31,9 @@ export interface UserLooks {
 const LOOKED_THROUGH = 1_000;
 
 /**
- * Tracks who is opening which room. A failed request therefore does not end the lease of the same user's other
- * request, and rooms without a lease yet count towards the limit. When a user has reached the limit, the look left
- * alone longest makes room for a new one. A device's peeks (MSC2753) do not: they are promised until they expire.
+ * Tracks who is opening which room. A failed request therefore leaves the lease of the same user's other request, and
+ * rooms without a lease yet count towards the limit. At the limit, the look left alone longest makes room for a new
+ * one. A device's peeks (MSC2753) do not: they are promised until they expire.
  */
 export class Openings {
   readonly #looks: UserLooks;

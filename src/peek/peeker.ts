@@ -134,7 +134,7 @@ export class Peeker {
         if (opening.failed(isRefusal(error))) await this.close(who, roomId);
       });
       if (taking.isSettled) await released;
-      // The lease may be booked after the user was answered. It is released then; if that write fails, it expires.
+      // A lease booked after the user was answered is released then; if that write fails, it expires.
       else released.catch(() => undefined);
       throw withRoutes(error, via);
     }
@@ -179,8 +179,8 @@ export class Peeker {
   }
 
   /**
-   * Hashes the name, because leases appear in the database and the audit, which must not tell who looks into which
-   * room. A device's name begins with its user's and a full stop.
+   * Hashes the name: leases are in the database and the audit, which must not tell who looks into which room. A
+   * device's name begins with its user's and a full stop.
    */
   holderOf(who: string): Holder {
     const known = this.#holders.get(who);

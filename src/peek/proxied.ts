@@ -3,7 +3,7 @@ import { PEEK_ENDPOINTS } from "./routes.ts";
 
 /** A path that a reverse proxy sends to the gateway, and its methods. */
 export interface ProxiedRoute {
-  /** Without OPTIONS. The proxy must send it along: the homeserver may not know the path of a preflight. */
+  /** Without OPTIONS, which the proxy must also send here: the homeserver may not know a preflight's path. */
   readonly methods: readonly string[];
   /** Follows each of `under`; parameters are written `:name`. */
   readonly path: string;
@@ -33,8 +33,8 @@ export function proxiedRoutes(endpoints: readonly PeekEndpoint[] = PEEK_ENDPOINT
 }
 
 /**
- * Returns a regular expression for the route's raw path. The path is not decoded, so a slash inside a room alias does
- * not end it. PCRE, RE2 and JavaScript read it alike. The last parameter may be empty, as the state key commonly is.
+ * Returns a regular expression for the raw path, which is not decoded: a slash inside a room alias does not end it.
+ * PCRE, RE2 and JavaScript read it alike. The last parameter may be empty, as the state key commonly is.
  */
 export function pathPattern({ path, under }: Pick<ProxiedRoute, "path" | "under">): string {
   const segments = path

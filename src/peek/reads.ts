@@ -27,7 +27,7 @@ export interface ReadManner {
   readonly isPeek?: boolean;
   /** How long the homeserver may wait for news before it answers, in milliseconds. */
   readonly poll?: number;
-  /** Returns the answer that all users without a membership in the room share; null if it is not for this user. */
+  /** Returns the answer shared by all strangers to the room; null if it is not for this user. */
   readonly shared?: () => Promise<Buffer | null>;
 }
 
@@ -41,8 +41,8 @@ interface Read extends ReadManner {
 }
 
 /**
- * Lets the homeserver answer with the user's own token, so its own access rules apply. Only if it refuses, Emissary
- * opens the room for the user and asks again. Nothing changes for members of the room.
+ * Lets the homeserver answer with the user's own token, so its access rules apply. Only if it refuses, Emissary opens
+ * the room for the user and asks again. Nothing changes for members of the room.
  */
 export async function readRoom(
   parts: PeekParts,
@@ -73,7 +73,7 @@ export async function readRoom(
   const refusal = await parts.upstream.asCallerUnless(REFUSALS, read.asked, reply, manner.revision);
   if (refusal !== null) return open(parts, read, refusal, reply);
   parts.count("passed");
-  // The lease follows the answer. The answer proves that the token is valid, so a remembered owner is good enough.
+  // The answer goes first. It proves that the token is valid, so a remembered owner is good enough.
   const isAnswered = reply.statusCode < 300;
   if (!isPoll && isAnswered) reply.raw.once("close", () => void keep(parts, read, () => parts.users.identify(token)));
   return reply;
@@ -100,7 +100,7 @@ async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: F
   return parts.upstream.asCaller(onceOpened(asked), reply, revision);
 }
 
-/** Drops `at` (the last sync) from a request for members. The homeserver knows none of before the pseudouser came. */
+/** Drops `at` (the last sync) from a request for members. The homeserver knows none before the pseudouser came. */
 function onceOpened(asked: UpstreamRequest): UpstreamRequest {
   const [path = "", query] = asked.path.split("?", 2);
   if (query === undefined || !path.endsWith("/members")) return asked;

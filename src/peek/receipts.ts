@@ -7,8 +7,8 @@ import { EmissaryError } from "../model/errors.ts";
 import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
 
 /**
- * Passes members' receipts, and answers all others `{}` without sending them. A receipt tells the whole room who
- * reads, and homeservers forward it from anybody who may read. Clients send receipts for rooms that they peek into.
+ * Passes members' receipts; answers all others `{}` and drops them. A receipt tells the whole room who reads, and
+ * homeservers forward it from anybody who may read. Clients send receipts for rooms that they peek into.
  */
 const fromMembers: PeekHandler = async (parts, request, reply) => {
   if (await isForHomeserver(parts, request)) return parts.upstream.asCaller(upstreamRequest(request), reply);
@@ -16,7 +16,7 @@ const fromMembers: PeekHandler = async (parts, request, reply) => {
 };
 
 /**
- * Whether the receipt is a member's, or has an invalid token, which the homeserver refuses. Asks each time: a user
+ * Whether the receipt is a member's, or its token is invalid and the homeserver refuses it. Asks each time: a user
  * who left a minute ago must not be seen reading.
  */
 async function isForHomeserver({ users }: PeekParts, request: FastifyRequest): Promise<boolean> {

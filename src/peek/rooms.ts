@@ -24,7 +24,7 @@ const lookUp: PeekHandler = (parts, request, reply) =>
       const alias = param(request, "alias");
       if (typeof roomId === "string" && isRoomId(roomId) && Array.isArray(servers) && isRoomAlias(alias)) {
         const named = servers.filter((server) => typeof server === "string").filter((server) => isServerName(server));
-        // Without an account a caller may ask for an alias of a server that claims anything.
+        // A caller without an account may ask for an alias of a server that claims anything.
         if (tokenOf(request) === null) parts.routes.hint(roomId, named);
         else parts.routes.learn(roomId, named, alias);
       }
@@ -39,8 +39,8 @@ const join =
     parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply, remembering(parts, viaOf(request)));
 
 /**
- * Returns the request with the known routes to its room if it names none. Homeservers try servers in turn, and a
- * silent one costs minutes: silent servers are left out if another leads to the room.
+ * Adds the known routes to a request that names none. Homeservers try servers in turn, and a silent one costs
+ * minutes: silent servers are left out if another leads to the room.
  */
 async function byKnownRoutes(
   { routes, health, ledger }: PeekParts,

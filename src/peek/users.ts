@@ -12,8 +12,9 @@ const KEPT = 10_000;
 const QUESTIONS = { common: 0, each: 32, own: 32, waitingEach: 1_000, waiting: 2_000, wait: 120_000 } as const;
 
 /**
- * Users by their tokens, which are kept as hashes. The cache saves questions if nothing new is granted. A caller who
+ * Users by their tokens, which are kept as hashes. The cache serves requests that gain nothing new. A caller who
  * grants something (a lease, a place for a device) asks anew, so a logged-out token gets nothing from then on.
+ * Methods throw as TokenOwners does.
  */
 export class KnownUsers {
   readonly #owners: TokenOwners;
@@ -31,7 +32,7 @@ export class KnownUsers {
   /**
    * Returns the token's owner; null if the token is unknown. Simultaneous calls share one question.
    * @param as the user for whom an appservice's token stands; this answer is not cached
-   * @throws EmissaryError as TokenOwners does; `limited` if too many tokens are being asked about
+   * @throws EmissaryError `limited` if too many tokens are being asked about
    */
   identify(token: string, as?: string): Promise<Identity | null> {
     if (as !== undefined) return this.#owners.ownerOf(token, as);

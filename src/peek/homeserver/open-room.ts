@@ -11,7 +11,7 @@ import { EntryRewriter } from "../../homeserver/entries.ts";
 const HELD_STATE_BYTES = 256 * 1024;
 /** Bound of everything but the state: a hundred events and the user's own data. */
 const HEAD_BYTES = 16 * 1024 * 1024;
-/** In a large room these are as long as the member list, and devices are not told them. */
+/** In a large room these are as long as the member list, and devices do not get them. */
 const LEFT_OUT = ["presence", "receipts"] as const;
 
 /**

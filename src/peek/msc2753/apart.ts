@@ -6,7 +6,7 @@ import type { Waits } from "./waits.ts";
 /** How long the token of a kept wait needs no check before there is an answer, in milliseconds. */
 const PROVEN_MS = 5_000;
 
-/** Answers a poll if only the view has news: without the homeserver's part, which is waited for further. */
+/** How to answer a poll if only the view has news: without the homeserver's part, whose wait continues. */
 export interface Apart {
   readonly waits: Waits;
   /** Identifies the same request with the same token. */
@@ -31,8 +31,8 @@ interface ApartPoll {
 
 /**
  * Answers with the homeserver's news as soon as there is some, or with the view's once the signal aborts. False if
- * neither may be told.
- * @throws EmissaryError if the homeserver gives no answer
+ * neither may be sent.
+ * @throws EmissaryError if the homeserver does not answer
  */
 export async function answeredApart(poll: ApartPoll, apart: Apart, until: AbortSignal): Promise<boolean> {
   const { upstream, reply, waiting, revision, clock } = poll;

@@ -43,10 +43,7 @@ export interface RoomBeginning {
 
 /** The large part of a large room, as a stream. */
 export interface RoomRest {
-  /**
-   * Streams the state. `isKept`: all of it is in memory at the end.
-   * @throws EmissaryError if broken off or too large
-   */
+  /** Streams the state; with `isKept`, all of it stays in memory. @throws EmissaryError if broken off or too large */
   state(isKept?: boolean): AsyncIterable<readonly JsonObject[]>;
   /** Returns what the homeserver sends after the state, which must be read to its end first. */
   after(): { readonly membership: string | null; readonly accountData: readonly JsonObject[] };
@@ -68,10 +65,7 @@ export interface EventsPage {
  * throw EmissaryError if it gives no such answer now.
  */
 export interface PeekedRooms {
-  /**
-   * Returns `gone` if the user may not look in.
-   * @throws EmissaryError `refused-by-policy` if the state is too large
-   */
+  /** `gone` if the user may not look in. @throws EmissaryError `refused-by-policy` if the state is too large */
   beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone">;
   /** Returns `lost` if the homeserver does not know the position. */
   events(token: string, roomId: RoomId, from: PagePosition, abort: AbortSignal): Promise<EventsPage | "gone" | "lost">;

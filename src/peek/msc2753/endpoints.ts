@@ -38,7 +38,7 @@ async function askerOf(parts: PeekParts, request: FastifyRequest, reply: Fastify
   return { ...identity, token, who: deviceKey(identity) };
 }
 
-/** Begins or renews a peek. A renewal does not tell the room again. */
+/** Begins or renews a peek. A renewal does not send the room again. */
 const peek: PeekHandler = async (parts, request, reply) => {
   const asker = await askerOf(parts, request, reply);
   if (asker === null) return reply;

@@ -17,8 +17,8 @@ export class Filters {
   }
 
   /**
-   * Returns the request's filter; one that passes everything if it has none or cannot get it.
-   * @param owner called only if the filter must be fetched
+   * Returns the request's filter; one that passes everything if none is available.
+   * @param owner called only to fetch it
    */
   async of(
     given: string | null,

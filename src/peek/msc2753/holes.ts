@@ -53,7 +53,7 @@ export async function holesIn(window: Window, isWhole: boolean, rooms: RoomLinks
   ];
   const unknown = unknownOf(links, heads);
   if (between === null || unknown.size === 0) return { isHole: false, links };
-  // Events fetched late are listed here too, but only events that were there before connect to the heads.
+  // Events fetched late are listed here too, but only events that were there before link to the heads.
   const before = await orNull(rooms.before(roomId, { from, limit: BEFORE }, abort));
   const known = ancestorsOf(heads, before?.links ?? []);
   return { isHole: [...unknown].some((eventId) => !known.has(eventId)), links };
@@ -105,7 +105,7 @@ export async function holeIn(
   const lowest = list.at(-1)?.depth ?? 0;
   for (const [at, { prev, depth }] of events.entries()) {
     const missing = prev.filter((eventId) => !here.has(eventId));
-    // Without a question, a hole is certain only if no reference is listed and the list goes on below the event.
+    // Without asking, a hole is certain only if no reference is listed and the list goes on below the event.
     if (missing.length > 0 && missing.length === prev.length && depth - 1 > lowest) return at;
     for (const eventId of missing) if (!(await has(eventId))) return at;
   }

@@ -9,7 +9,7 @@ const BATCH = 100;
 /** A reader further behind skips events and treats every room as possibly new. */
 const MAX_BEHIND = 5_000;
 const KEPT = 10_000;
-/** Window in which events are told together, in milliseconds. The first is told at once. */
+/** Window in which events are sent together, in milliseconds. The first is sent at once. */
 const TOGETHER_MS = 50;
 const FAILED_MS = 1_000;
 
@@ -53,10 +53,7 @@ export class RoomNews {
     return seq < (this.#newest.get(roomId)?.seq ?? this.#floor);
   }
 
-  /**
-   * Resolves when a room has an event newer than `seq`, or on abort. Needs `follow`: an event wakes only those who
-   * wait for its room.
-   */
+  /** Resolves when a room has an event newer than `seq`, or on abort. Works only while `follow` runs. */
   next(rooms: Iterable<RoomId>, seq: number, abort: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const all = [...rooms];

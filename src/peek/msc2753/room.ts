@@ -4,7 +4,7 @@ import { objectAt, stringAt, without, written, type JsonObject } from "../../mod
 import type { EventsPage, PeekedRooms, RoomBeginning, RoomRest } from "./contracts.ts";
 import type { PeekFilter } from "./filter.ts";
 
-/** Events in a request, and the most requests before the room is told from its end, as to a new device. */
+/** Events in a request, and the most requests before the room is sent from its end, as to a new device. */
 const PAGE = 100;
 const MAX_PAGES = 5;
 
@@ -17,12 +17,12 @@ export interface Look {
 }
 
 export interface News {
-  /** The room in the form of `/sync`; null if there is nothing to tell. */
+  /** The room in the form of `/sync`; null if there is nothing to send. */
   readonly told: JsonObject | null;
   /** Positions of its beginning and end. */
   readonly start: string;
   readonly end: string;
-  /** All events of the room that the homeserver showed, told or not. */
+  /** All events of the room that the homeserver showed, sent or not. */
   readonly eventIds: ReadonlySet<string>;
   /** The links of these events; null if the homeserver does not say them. */
   readonly links: readonly Link[] | null;
@@ -34,7 +34,7 @@ export interface ToldRest {
   readonly hasState: (event: JsonObject) => boolean;
 }
 
-/** Builds the first answer about a room. Its state is that before the timeline, if the homeserver says that. */
+/** Builds the first answer about a room. Its state is that before the timeline, if the homeserver has that. */
 export function toldBeginning(
   beginning: RoomBeginning,
   filter: PeekFilter,
@@ -76,7 +76,7 @@ export async function wholeRoom(told: JsonObject, { rest, hasState }: ToldRest):
   return { ...told, state: { events: state }, account_data: { events: [...rest.after().accountData] } };
 }
 
-/** Reads on; `far` if the room is better told anew. @throws EmissaryError as PeekedRooms does */
+/** Reads on; `far` if the room is better sent anew. @throws EmissaryError as PeekedRooms does */
 export async function newsAfter(look: Look, from: string): Promise<News | "gone" | "lost" | "far"> {
   const { rooms, token, roomId, abort } = look;
   const pages: EventsPage[] = [];
@@ -106,7 +106,7 @@ async function told(look: Look, pages: readonly EventsPage[]): Promise<News> {
   const wanted = events.filter(({ event }) => filter.hasEvent(event));
   const first = wanted.length > filter.limit ? (wanted.at(-filter.limit) ?? null) : null;
   const skipped = first === null ? null : await placeBefore(look, first);
-  // If the homeserver cannot say where the last few begin, more are told, so none is left out in between.
+  // If the homeserver cannot say where the last few begin, more are sent, so none is left out in between.
   const from = skipped === null ? 0 : wanted.findIndex(({ event }) => event === skipped.first);
   const timeline = wanted.slice(from).map(({ event }) => event);
   const state = newestOfEach(events.map(({ event }) => event).filter((event) => !timeline.includes(event)));

@@ -45,12 +45,12 @@ export interface SyncRequest {
   readonly reply: FastifyReply;
 }
 
-/** A larger answer goes on unchanged with the homeserver's own token, so the next sync tells all peeks anew. */
+/** A larger answer goes on unchanged with the homeserver's own token, so the next sync sends all peeks anew. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 const NONE: Places = new Map();
 /**
  * How long a device gets answers with peeked rooms alone before the homeserver's part is due, in milliseconds. The
- * longer time applies once the homeserver was silent for `SILENT_MS`. REMEMBERED bounds the devices remembered.
+ * longer time applies if the homeserver was silent for `SILENT_MS`. REMEMBERED bounds the devices.
  */
 const ALONE_MS = 5_000;
 const LONGEST_ALONE_MS = 60_000;
@@ -61,8 +61,8 @@ const REFUSED = 1_000;
 const REFUSED_MS = 60 * 60_000;
 
 /**
- * `/sync` with `rooms.peek` (MSC2753): the homeserver's answer, and the rooms that the device peeks into. Of these it
- * tells only what the homeserver shows the user. Emissary adds when to look, and that a peek has ended.
+ * `/sync` with `rooms.peek` (MSC2753): the homeserver's answer, and the rooms that the device peeks into, as the
+ * homeserver shows them to the user. Emissary adds only when to look, and that a peek has ended.
  */
 export class DeviceSync {
   readonly #parts: DeviceSyncParts;
@@ -71,7 +71,7 @@ export class DeviceSync {
   /** Syncs being passed through, by token hash. A peek that begins meanwhile is news to them. */
   readonly #passing = new Map<string, Set<AbortController>>();
   readonly #waits: Waits;
-  /** When the homeserver's part was last told to a device. */
+  /** When a device last got the homeserver's part. */
   readonly #told = new Map<string, number>();
 
   constructor(parts: DeviceSyncParts) {
@@ -80,14 +80,14 @@ export class DeviceSync {
     this.#waits = new Waits(parts.clock, parts.stopping);
   }
 
-  /** Called when the device begins a peek. Its next sync tells it. */
+  /** Called when the device begins a peek. Its next sync includes it. */
   async begun(device: string, token: string): Promise<void> {
     const key = tokenHash(token);
     await this.#parts.store.remember(device, key);
     for (const passing of this.#passing.get(key) ?? []) passing.abort(OVER);
   }
 
-  /** Returns why no device is told of this room, if that was found recently; else null. */
+  /** Returns why no device gets this room, if that was found recently; else null. */
   refusalOf(roomId: RoomId): EmissaryError | null {
     const refused = this.#refused.get(roomId);
     return refused !== undefined && this.#parts.clock.now() < refused.until ? refused.error : null;
@@ -139,7 +139,7 @@ export class DeviceSync {
     return device.name;
   }
 
-  /** Returns the places to continue from. One from a lost time becomes NOWHERE, so its end is still told. */
+  /** Returns the places to continue from. One from a lost time becomes NOWHERE, so its end is still sent. */
   async #known({ opening, places }: SyncPosition): Promise<Places> {
     const { openings, news, store } = this.#parts;
     const held = { seq: await news.read(), change: await store.newest() };
@@ -220,7 +220,7 @@ async function merged(body: Buffer, view: PeekView, opening: string): Promise<Bu
   const { places } = view;
   const isOurs = view.isPeeking || places.size > 0;
   const next = isOurs ? tokenOf({ since: outline.nextBatch, opening, places }) : outline.nextBatch;
-  // If the homeserver tells the room itself, its end as a peek is not told as well.
+  // If the homeserver sends the room itself, its end as a peek is not sent as well.
   const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
   return mergedSync(body, outline, { next, peek: view.texts(), left });
 }

@@ -5,7 +5,7 @@ import { isJsonObject, type JsonValue } from "../../model/json.ts";
 
 /** How far a device has read in a peeked room. */
 export interface Place {
-  /** The peek's `change` when it was told. */
+  /** The peek's `change` when it was last sent. */
   readonly change: number;
   /** The journal's newest event when the room was read. */
   readonly seq: number;
@@ -15,7 +15,7 @@ export interface Place {
   readonly heads: readonly string[];
 }
 
-/** Beyond any journal: a place with this `seq` is not continued, and its room is told anew. */
+/** Beyond any journal: a place with this `seq` is not continued, and its room is sent anew. */
 export const NOWHERE = Number.MAX_SAFE_INTEGER;
 
 export type Places = ReadonlyMap<RoomId, Place>;

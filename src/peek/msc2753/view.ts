@@ -23,7 +23,7 @@ export interface ViewParts {
   /** Sources of news besides events: the pseudouser's coming and going, and leases. */
   readonly signals: readonly Signal[];
   readonly clock: Clock;
-  /** Called with a room that no device may be told of, and the reason. `refusalOf` returns that while it holds. */
+  /** Called with a room that no device may get, and the reason. `refusalOf` returns that while it holds. */
   readonly refused: (roomId: RoomId, error: EmissaryError) => void;
   readonly refusalOf: (roomId: RoomId) => EmissaryError | null;
 }
@@ -37,21 +37,21 @@ export interface Viewer {
   readonly limitOf?: (roomId: RoomId) => number;
   /** Whether a room is still being opened, so its history may be missing. */
   readonly isOpening?: (roomId: RoomId) => boolean;
-  /** Whether to tell every room as if it were new. */
+  /** Whether to send every room as if it were new. */
   readonly anew: boolean;
   readonly gone: AbortSignal;
 }
 
 const AT_ONCE = 4;
-/** Clients' view of the homeserver can lag behind an event that was pushed to us; then look again. */
+/** Time until another look, in milliseconds: clients' view can lag behind an event that was pushed to us. */
 const AGAIN_MS = 500;
 
-/** What one answer to a device's `/sync` tells about its peeked rooms, and the device's places after it. */
+/** The part of one `/sync` answer about a device's peeked rooms, and the device's places after it. */
 export class PeekView {
-  /** Rooms to tell, in the form of the answer. */
+  /** Rooms to send, in the form of the answer. */
   readonly peek = new Map<RoomId, JsonObject>();
   readonly left = new Set<RoomId>();
-  /** Rooms in `peek` that are told from their end, replacing everything told before. */
+  /** Rooms in `peek` that are sent from their end, replacing everything sent before. */
   readonly begun = new Set<RoomId>();
   /** Unread parts of large rooms in `peek`. Meanwhile no other room begins: it waits for the next answer. */
   readonly #rests = new Map<RoomId, ToldRest>();
@@ -84,12 +84,12 @@ export class PeekView {
     return this.#places;
   }
 
-  /** Whether `peek` holds everything to be told. */
+  /** Whether `peek` holds everything to send. */
   get isWhole(): boolean {
     return this.#rests.size === 0;
   }
 
-  /** Whether the device has a peek, told or not. */
+  /** Whether the device has a peek, sent or not. */
   get isPeeking(): boolean {
     return this.#peeks.length > 0;
   }
@@ -113,7 +113,7 @@ export class PeekView {
     }
   }
 
-  /** Reads all news. A room that the homeserver does not answer for now waits for the next answer. */
+  /** Reads all news. A room that the homeserver does not return now is left for the next answer. */
   async look(): Promise<void> {
     const { store, news } = this.#parts;
     const last = await news.read();
@@ -135,8 +135,7 @@ export class PeekView {
 
   /**
    * Returns the rooms as text. A large room is a stream that can be read once.
-   * @throws EmissaryError from the stream: the answer breaks off, and the next one tells the room anew or says why
-   * not
+   * @throws EmissaryError from the stream: the answer breaks off, and the next one has the room anew or its refusal
    */
   texts(): Map<RoomId, string | AsyncIterable<string>> {
     const texts = new Map<RoomId, string | AsyncIterable<string>>();
@@ -147,7 +146,7 @@ export class PeekView {
     return texts;
   }
 
-  /** Reads everything to be told into `peek`. Leaves out a room if that fails. */
+  /** Reads everything to send into `peek`. Leaves out a room if that fails. */
   async readAll(): Promise<void> {
     for (const [roomId, rest] of this.#rests) {
       const told = this.peek.get(roomId);
@@ -172,12 +171,12 @@ export class PeekView {
       throw error;
     }
     if (rest.rest.after().membership !== "join") return;
-    // The user joined meanwhile, so the homeserver's `/sync` tells the room from here on.
+    // The user joined meanwhile, so the homeserver's `/sync` has the room from here on.
     await this.#end(roomId, "released");
     throw new EmissaryError("bad-state", "The user came into the room while it was told.");
   }
 
-  /** Leaves these rooms out of this answer; the next one tells them as new. */
+  /** Leaves these rooms out of this answer; the next one sends them as new. */
   scheduleRetry(rooms: Iterable<RoomId>): void {
     for (const roomId of rooms) {
       this.#untell(roomId);
@@ -185,7 +184,7 @@ export class PeekView {
     }
   }
 
-  /** Ends the peeks in rooms that the user has joined: the homeserver tells them from here on. */
+  /** Ends the peeks in rooms that the user has joined: the homeserver sends them from here on. */
   async join(rooms: ReadonlySet<RoomId>): Promise<void> {
     for (const { roomId } of this.#peeks) {
       if (rooms.has(roomId)) await this.#end(roomId, "released");
@@ -201,7 +200,7 @@ export class PeekView {
     return this.#parts.news.isAfter(roomId, place.seq);
   }
 
-  /** Returns where to read on; null if the room must be told anew. */
+  /** Returns where to read on; null if the room must be sent anew. */
   #placeOf({ roomId, change }: DevicePeek, last: number): Place | null {
     const place = this.#places.get(roomId);
     if (place === undefined || place.change !== change || place.seq > last) return null;
@@ -285,7 +284,7 @@ export class PeekView {
 
   async #refuse(roomId: RoomId): Promise<void> {
     await this.#end(roomId, "refused");
-    // The device was never told of the room, and learns that it will not be.
+    // The device never got the room, and learns that it will not.
     this.left.add(roomId);
   }
 

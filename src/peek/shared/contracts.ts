@@ -13,13 +13,13 @@ export interface ReaderRooms {
   /**
    * Returns the events after a position; null if the reader is shown nothing, which may concern it alone.
    * @param wait how long the homeserver may wait for events, in milliseconds
-   * @throws EmissaryError if it gives no such answer now
+   * @throws EmissaryError if it does not answer properly now
    */
   events(roomId: RoomId, from: PagePosition, wait: number, abort: AbortSignal): Promise<StrangersPage | null>;
 }
 
 /** What the homeserver says about a user now. Requests use the user's own token. */
 export interface Askers {
-  /** Returns whom the user ignores; null if the homeserver rejects the token, which must then be told nothing. */
+  /** Returns whom the user ignores; null if the homeserver rejects the token, which must then get nothing. */
   ignoredBy(token: string, userId: UserId, abort: AbortSignal): Promise<ReadonlySet<string> | null>;
 }

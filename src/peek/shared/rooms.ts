@@ -66,10 +66,7 @@ export class SharedRooms implements PeekedRooms {
   }
 }
 
-/**
- * Removes ignored users' events but not their state, without which the room is wrong (spec, CS API, "Ignoring
- * Users").
- */
+/** Removes ignored users' events but no state, which the room needs (spec, CS API, "Ignoring Users"). */
 export function withoutIgnored(page: EventsPage, ignored: ReadonlySet<string>): EventsPage {
   if (ignored.size === 0) return page;
   const isShown = (event: JsonObject): boolean =>

@@ -28,7 +28,7 @@ export class Strangers {
     this.#parts = parts;
   }
 
-  /** Returns the owner if it is a stranger to the room; else null. @throws EmissaryError if nobody can say */
+  /** Returns the owner if a stranger to the room; else null. @throws EmissaryError if the homeserver fails */
   async of(token: string, roomId: RoomId): Promise<UserId | null> {
     if (!(await this.#isTold(roomId))) return null;
     const userId = await this.#ownerOf(token);

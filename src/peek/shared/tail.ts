@@ -5,7 +5,7 @@ import type { StrangersPage } from "./contracts.ts";
 
 /** Page size, which a tail never reaches: an answer from it is never a full page. */
 export const PAGE = 100;
-/** Longest time for which an erased user's messages are still told, in milliseconds. Redactions act at once. */
+/** Longest time for which an erased user's messages are still sent, in milliseconds. Redactions act at once. */
 const KEPT_MS = 60_000;
 const SEEN = 200;
 

@@ -70,8 +70,8 @@ const NONE: Position = { since: null, places: new Map(), subscriptions: new Map(
 const ALL = peekFilter({});
 
 /**
- * Simplified sliding sync (MSC4186). Homeservers tell nothing of a subscribed room to users who are not members. So
- * Emissary opens the room as for a read, and tells it as in MSC2753's `/sync`. The connection's places and
+ * Simplified sliding sync (MSC4186). Homeservers return nothing of a subscribed room to users who are not members. So
+ * Emissary opens the room as for a read, and sends it as in MSC2753's `/sync`. The connection's places and
  * subscriptions are in its `pos`.
  */
 export class SlidingSync {
@@ -118,7 +118,7 @@ export class SlidingSync {
     return { identity, who, device: this.#parts.peeker.holderOf(who).name };
   }
 
-  /** Returns the client's position. A place from a lost time becomes NOWHERE: its room is told anew. */
+  /** Returns the client's position. A place from a lost time becomes NOWHERE: its room is sent anew. */
   async #positionOf(pos: string | null): Promise<Position> {
     if (pos === null || !isOurToken(pos)) return { ...NONE, since: pos };
     const { since, opening, places, more } = positionOf(pos);
@@ -222,7 +222,7 @@ export class SlidingSync {
     const subscriptions = new Map(position.subscriptions);
     for (const roomId of outline.rooms) {
       if (!subscriptions.has(roomId)) continue;
-      // The homeserver's own answer comes first: the user has joined, or once was a member and is told that.
+      // The homeserver's own answer comes first: the user has joined, or once was a member.
       view.scheduleRetry([roomId]);
       const membership = await this.#parts.rooms.membership(
         token,
