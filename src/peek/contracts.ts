@@ -18,7 +18,7 @@ export interface TokenOwners {
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError likewise */
   sees(token: string, roomId: RoomId): Promise<boolean>;
   /**
-   * Whether the user, the token's owner or `as`, is in the room. `room` is unchecked: the request goes on as it came.
+   * Whether the user, the token's owner or `as`, is in the room. `room` can be any text from a request.
    * @throws EmissaryError likewise
    */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean>;

@@ -48,8 +48,8 @@ export interface SharedLookParts {
 }
 
 /**
- * New events of rooms, read from the homeserver once for all strangers. Each answer is newer than the room's newest
- * known event, so nothing leaks from a room that is closed to strangers. Methods throw as ReaderRooms does.
+ * New events of rooms, read from the homeserver once for all strangers. Each answer was requested after the room's
+ * newest known event, so nothing leaks from a room closed to strangers. Methods throw as ReaderRooms does.
  */
 export class SharedLook {
   readonly #parts: SharedLookParts;

@@ -53,7 +53,7 @@ export class SqlitePeekStore implements PeekStore {
         "WHERE l.kind = 'peek' AND l.holder = ? AND l.ended_at IS NULL ORDER BY l.id",
     );
     this.#newest = db.prepare<[], number>("SELECT coalesce(max(change), 0) FROM leases").pluck();
-    // The names of a user's devices begin with the user's and a full stop. The character after that is a slash.
+    // The name of a user's device begins with the user's and a full stop. In ASCII, a slash follows the full stop.
     this.#count = db
       .prepare<[string, string, string], number>(
         "SELECT count(DISTINCT room_nr) FROM leases WHERE kind = 'peek' " +
