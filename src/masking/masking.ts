@@ -1,4 +1,4 @@
-/** `matrix-emissary/masking`: keeps pseudousers (MSC1777) out of member lists, counts and room names. Runs in browsers too. */
+/** `matrix-emissary/masking`: hides pseudousers (MSC1777) in member lists, counts and room names, also in browsers. */
 export { maskAnswer } from "./answer.ts";
 export { maskBytes } from "./bytes.ts";
 export { mayHoldPseudouser, mayNeedMasking } from "./needles.ts";

@@ -17,10 +17,7 @@ export interface TokenOwners {
   ownerOf(token: string, as?: string): Promise<Identity | null>;
   /** Whether the homeserver lets the token's owner see the room at all. @throws EmissaryError likewise */
   sees(token: string, roomId: RoomId): Promise<boolean>;
-  /**
-   * Whether the user, the token's owner or `as`, is in the room. `room` can be any text from a request.
-   * @throws EmissaryError likewise
-   */
+  /** Whether the user (the token's owner, or `as`) is in the room; takes any text. @throws EmissaryError likewise */
   isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean>;
   /** Whether the homeserver is in the room and may say so to the token's owner. @throws EmissaryError likewise */
   has(token: string, roomId: RoomId): Promise<boolean>;

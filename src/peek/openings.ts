@@ -56,7 +56,7 @@ export class Openings {
     const leases = await this.#looks.countOf(holder);
     const isFull = leases >= this.#limits.roomsPerUser;
     const unread = isFull ? await this.#looks.longestUnread(user.name, LOOKED_THROUGH) : [];
-    // No await from here to the end.
+    // No await from here to the return.
     const rooms = this.#underWay.get(holder.name) ?? new Map<RoomId, UnderWay>();
     const opening = rooms.get(roomId) ?? { requests: 0, isBooked: false, isHeld };
     const leaving = this.#leaving.get(user.name) ?? new Set<RoomId>();

@@ -32,7 +32,7 @@ export interface Addition {
   readonly left: Iterable<RoomId>;
 }
 
-/** Returns null if the body is no such answer. Scans bytes, because most of the body goes on unchanged. */
+/** Returns null if the body is no `/sync` answer. Scans bytes, because most of the body goes on unchanged. */
 export function outlineOf(body: Uint8Array): SyncOutline | null {
   return readObject(body, outlined);
 }

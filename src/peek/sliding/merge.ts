@@ -14,7 +14,7 @@ export interface SlidingOutline {
   };
 }
 
-/** Returns null if the body is no such answer. */
+/** Returns null if the body is no answer to sliding sync. */
 export function slidingOutlineOf(body: Uint8Array): SlidingOutline | null {
   return readObject(body, outlined);
 }
