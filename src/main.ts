@@ -2,7 +2,7 @@ import "./memory.ts";
 import { processIo } from "./cli/io.ts";
 import { runProgram } from "./cli/program.ts";
 
-// A reader that has seen enough, such as `head`, closes the pipe: that is no failure of ours.
+// A reader such as `head` closes the pipe when it has seen enough: that is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
   process.exit();

@@ -4,7 +4,7 @@ import { parsedObject, stringAt, type JsonObject, type JsonValue } from "../mode
 import type { Hold } from "../concurrency/bytes-held.ts";
 import type { UserId } from "../model/ids.ts";
 
-/** Answers of the control plane are small; a homeserver, or what stands in its place, does not get to fill our memory. */
+/** Bounds answers to our own small calls, so that no homeserver (or program in its place) can fill our memory. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -12,35 +12,35 @@ export interface CallOptions {
   readonly query?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: JsonValue;
   readonly abort?: AbortSignal;
-  /** Milliseconds without a byte of answer before the call counts as failed. */
+  /** Longest time without a byte of the answer, in milliseconds. */
   readonly timeout?: number;
-  /** False for the few calls that are the appservice's own. */
+  /** False for the few calls that the appservice makes as itself. */
   readonly asPseudouser?: boolean;
-  /** Another user of our namespace, to act as in place of the pseudouser. */
+  /** Another user of our namespace to act as, instead of the pseudouser. */
   readonly as?: UserId;
-  /** A user's own token in place of ours. */
+  /** A user's own token, instead of ours. */
   readonly token?: string;
 }
 
-/** What the homeserver answered, whatever it was. */
+/** The homeserver's answer, whatever its status. */
 export interface Answer {
   readonly status: number;
   readonly body: JsonObject;
   readonly errcode: string | null;
-  /** The homeserver's sentence, for an error. */
+  /** The homeserver's error message. */
   readonly error: string | null;
-  /** Milliseconds, from the body or the Retry-After header (spec, "Rate limiting"). */
+  /** In milliseconds, from the body or the Retry-After header (spec, "Rate limiting"). */
   readonly retryAfter: number | null;
 }
 
 /**
- * What is asked for, and how many connections it has at most. Nothing that somebody outside causes is asked over those of our own work.
- * Tenants and users have a place at the gateway for all that they ask at once (http/door/admission.ts), so these never wait here.
+ * The most connections for each purpose. Requests that outsiders cause never use the connections of our own work. The
+ * gateway limits the concurrent requests of tenants and users (http/door/admission.ts), so these never wait here.
  */
 const CONNECTIONS = {
-  /** Joins and leaves, loading, the account, comparing, invites, aliases: each has a bound of its own. */
+  /** Joins and leaves, loading, the account, comparing, invites, aliases: each has its own bound. */
   control: 64,
-  /** Looks at rooms and look-ups of aliases, which wait on other servers. */
+  /** Room summaries and alias look-ups, which wait for other servers. */
   looks: 128,
   tenants: 2_048,
   users: 8_192,
@@ -51,11 +51,14 @@ interface ClientParts {
   readonly url: URL;
   readonly asToken: string;
   readonly own: UserId;
-  /** In place of what our own work has. */
+  /** Default: the number for our own work. */
   readonly connections?: number;
 }
 
-/** One homeserver, spoken to as its appservice: small JSON calls here, streams in upstream.ts, over a pool for each purpose. */
+/**
+ * A client for one homeserver, which it calls as an appservice. This file makes small JSON calls; upstream.ts streams.
+ * Each purpose has its own pool.
+ */
 export class HomeserverClient {
   readonly pool: Pool;
   readonly own: UserId;
@@ -78,7 +81,7 @@ export class HomeserverClient {
     this.own = parts.own;
   }
 
-  /** The same homeserver over connections for another purpose. */
+  /** Returns a client for the same homeserver that uses another purpose's connections. */
   of(purpose: Exclude<Purpose, "control">): HomeserverClient {
     let client = this.#others.get(purpose);
     if (client === undefined) {
@@ -88,7 +91,7 @@ export class HomeserverClient {
     return client;
   }
 
-  /** The address of a path on this homeserver, for the pool. */
+  /** Returns the full path of a request on this homeserver, for the pool. */
   path(path: string): string {
     return `${this.#base}${path}`;
   }
@@ -97,13 +100,16 @@ export class HomeserverClient {
     return `Bearer ${this.#token}`;
   }
 
-  /** @throws EmissaryError `homeserver-unreachable` where no answer came; an answer of any status is returned. */
+  /**
+   * Makes a call and returns the answer, whatever its status. @throws EmissaryError `homeserver-unreachable` if no
+   * answer came.
+   */
   async call(method: Dispatcher.HttpMethod, path: string, options: CallOptions = {}): Promise<Answer> {
     const response = await this.open(method, path, options);
     return answerOf(response);
   }
 
-  /** Like call, for an answer that the caller reads itself as a stream. */
+  /** Like `call`, but the caller reads the answer as a stream. */
   async open(method: Dispatcher.HttpMethod, path: string, options: CallOptions = {}): Promise<Dispatcher.ResponseData> {
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(options.query ?? {})) {
@@ -148,10 +154,13 @@ export function tooLarge(limit: number): AnswerTooLarge {
   );
 }
 
-/** Asking again would bring the same. */
+/** The answer is too large; asking again would return the same. */
 export class AnswerTooLarge extends EmissaryError {}
 
-/** @throws EmissaryError where the answer breaks off, or is larger than `limit` bytes; what `hold` throws. */
+/**
+ * Reads an answer whole. @throws EmissaryError if the answer breaks off or exceeds `limit` bytes, or what `hold`
+ * throws.
+ */
 export async function readWhole(response: Dispatcher.ResponseData, limit: number, hold?: Hold): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -170,7 +179,7 @@ export async function readWhole(response: Dispatcher.ResponseData, limit: number
   return Buffer.concat(chunks, size);
 }
 
-/** Reads an answer whole, up to a bound; one that is no JSON object counts as an empty one. */
+/** Reads an answer whole, up to a bound. An answer that is no JSON object counts as an empty object. */
 export async function answerOf(response: Dispatcher.ResponseData): Promise<Answer> {
   const body = parsedObject(await readWhole(response, MAX_ANSWER_BYTES));
   const failed = response.statusCode >= 400;

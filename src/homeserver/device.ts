@@ -3,12 +3,13 @@ import type { HomeserverClient } from "./client.ts";
 import { failureOf } from "./errors.ts";
 
 const DEVICE_ID = "EMISSARY";
-/** Under both names: the second is that of homeservers from before the specification had it (MSC3202, MSC4326). */
+/** Both names: homeservers from before the specification had it know the second (MSC3202, MSC4326). */
 const QUERY = `device_id=${DEVICE_ID}&org.matrix.msc3202.device_id=${DEVICE_ID}`;
 
 /**
- * A device of the pseudouser, without keys. What is sent by no device Synapse remembers by its transaction ID in the memory of one process
- * only; what a device sends, in its database. A homeserver that gives appservices no devices (MSC4190) is asked without.
+ * A device of the pseudouser, without keys. Synapse remembers the transaction IDs of a device in its database, and
+ * those of requests without a device only in the memory of one process. Homeservers that give appservices no devices
+ * (MSC4190) are called without one.
  */
 export class PseudouserDevice {
   readonly #client: HomeserverClient;
@@ -18,12 +19,12 @@ export class PseudouserDevice {
     this.#client = client;
   }
 
-  /** What makes a request the device's, for its query; the empty text where there is none. */
+  /** Query parameters that make a request the device's; empty if there is no device. */
   get query(): string {
     return this.#isThere ? QUERY : "";
   }
 
-  /** Makes it, or finds it there. @throws EmissaryError where the homeserver cannot be asked, or fails. */
+  /** Creates the device if needed. @throws EmissaryError if the homeserver cannot be asked or fails. */
   async make(abort?: AbortSignal): Promise<void> {
     const answer = await this.#client.call("PUT", `/_matrix/client/v3/devices/${DEVICE_ID}`, {
       body: { display_name: "Emissary" },
@@ -34,7 +35,10 @@ export class PseudouserDevice {
   }
 }
 
-/** Whether an answer says that the device is not there any more: homeservers delete those that are idle, administrators any. */
+/**
+ * Returns whether an answer says that the device no longer exists. Homeservers delete idle devices, administrators
+ * any.
+ */
 export function isUnknownDevice(status: number, body: Uint8Array): boolean {
   return status === 400 && stringAt(parsedObject(body), "errcode") === "M_UNKNOWN_DEVICE";
 }

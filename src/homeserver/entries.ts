@@ -2,9 +2,9 @@ import { EmissaryError } from "../model/errors.ts";
 import type { Rewriting } from "../http/upstream.ts";
 import { tooLarge } from "./client.ts";
 
-/** An event is 64 KiB at most, and somewhat more with what a homeserver adds. */
+/** An event has at most 64 KiB, and a little more with the homeserver's additions. */
 const MAX_ENTRY = 1024 * 1024;
-/** A longer key is not the one that is looked for. */
+/** A longer key cannot be the wanted one. */
 const MAX_KEY = 64;
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
@@ -13,8 +13,8 @@ const NOTHING = Buffer.alloc(0);
 const SEPARATOR = Buffer.from(",");
 
 /**
- * Goes through the entries of one list or object in a JSON text that arrives in pieces, and holds one entry at a time: what a
- * homeserver answers for a large room is in memory neither as bytes nor as values. Everything around them stays as it is.
+ * Changes the entries of one list or object in JSON text that arrives in pieces. It holds one entry at a time, so a
+ * large room's answer is never in memory, neither as bytes nor as values. Everything else passes unchanged.
  */
 export class EntryRewriter {
   readonly #rewriting: Rewriting;
@@ -22,7 +22,7 @@ export class EntryRewriter {
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
-  /** The newest string outside of the entries, which before a list or an object is its key. */
+  /** The newest string outside the entries. Before a list or an object, it is its key. */
   #key: number[] = [];
   #state: "before" | "within" | "after" = "before";
   #entry: Buffer[] = [];
@@ -39,12 +39,12 @@ export class EntryRewriter {
     return this.#state !== "before";
   }
 
-  /** Whether it has ended. */
+  /** Whether the list or object has ended. */
   get isOver(): boolean {
     return this.#state === "after";
   }
 
-  /** What is to be sent for the next piece. @throws EmissaryError `homeserver-error` where an entry is too large */
+  /** Returns what to send for the next piece. @throws EmissaryError `homeserver-error` if an entry is too large */
   push(piece: Buffer): Buffer {
     const out: Buffer[] = [];
     let from = 0;
@@ -120,7 +120,10 @@ function isEnd(byte: number | undefined): boolean {
   return byte === COMMA || byte === CLOSE_LIST || byte === CLOSE_OBJECT;
 }
 
-/** The pieces of an answer with its entries changed. @throws EmissaryError `homeserver-error` where it ends in the middle */
+/**
+ * Yields an answer's pieces with the entries changed. @throws EmissaryError `homeserver-error` if the answer is
+ * incomplete
+ */
 export async function* rewrittenPieces(
   rewriter: EntryRewriter,
   head: Buffer,

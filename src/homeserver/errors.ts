@@ -2,8 +2,8 @@ import { EmissaryError } from "../model/errors.ts";
 import type { Answer } from "./client.ts";
 
 /**
- * Whether asking again can help. Not for 4xx, with these exceptions: the limit, which says when; and 408 and 425, which ask for
- * it. What a server in between answers (502, 504) and what goes wrong inside (500) may be over the next time.
+ * Returns whether asking again can help. It cannot for 4xx, except for rate limits (which say when) and for 408 and
+ * 425 (which ask for it). Errors of a proxy (502, 504) and internal errors (500) may be gone the next time.
  */
 export function isWorthRetrying(answer: Answer): boolean {
   return (
@@ -15,7 +15,7 @@ export function isWorthRetrying(answer: Answer): boolean {
   );
 }
 
-/** The failure that an unexpected answer is. `doing` completes "The homeserver refuses to …". */
+/** Returns the error for an unexpected answer. `doing` completes "The homeserver refuses to …". */
 export function failureOf(answer: Answer, doing: string): EmissaryError {
   const word = `${answer.errcode ?? `status ${answer.status}`}: ${answer.error ?? "no reason given"}`;
   if (answer.status === 401 || answer.errcode === "M_UNKNOWN_TOKEN") {
@@ -37,7 +37,10 @@ export function failureOf(answer: Answer, doing: string): EmissaryError {
   );
 }
 
-/** Where no answer came within the time of a question that the homeserver passes on: it is another server's silence, and says so. */
+/**
+ * Turns a timeout of a request that the homeserver passes on into a `timeout` error with this sentence: the other
+ * server is silent.
+ */
 export function silenceOf(error: unknown, sentence: string): unknown {
   const cause: unknown = error instanceof EmissaryError ? error.cause : null;
   const isSilence = cause instanceof Error && "code" in cause && cause.code === "UND_ERR_HEADERS_TIMEOUT";

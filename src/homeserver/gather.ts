@@ -5,9 +5,10 @@ import type { WholeAnswer } from "../http/upstream.ts";
 import { tooLarge, unreachable } from "./client.ts";
 
 /**
- * Asks for an answer that is small. It is taken as its bytes arrive: the stream that undici's `request` makes of an answer costs
- * as much as all that is done with one of a few bytes.
- * @throws EmissaryError `homeserver-unreachable` where no answer came or it broke off, `homeserver-error` beyond the limit.
+ * Requests a small answer. Takes its bytes as they arrive: undici's `request` makes a stream of each answer, which
+ * costs as much as everything else that is done with an answer of a few bytes.
+ * @throws EmissaryError `homeserver-unreachable` if no answer came or it broke off, `homeserver-error` beyond the
+ * limit.
  */
 export function gathered(
   dispatcher: Dispatcher,
@@ -36,7 +37,7 @@ class Gatherer implements Dispatcher.DispatchHandler {
 
   onRequestStart(): void {}
 
-  /** Called for what comes before the answer, too, such as 103; the answer is the last. */
+  /** Called for interim responses such as 103, too; the last call is for the answer. */
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     this.#status = status;
     this.#headers = headers;

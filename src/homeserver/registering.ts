@@ -2,12 +2,15 @@ import { localpartOf, type UserId } from "../model/ids.ts";
 
 export const REGISTER = "/_matrix/client/v3/register";
 
-/** A call that makes a user of our namespace (spec, AS API, "Server admin style permissions"). Where it is there already, this changes nothing. */
+/**
+ * Returns the call that registers a user of our namespace (spec, AS API, "Server admin style permissions"). It does
+ * nothing if the user exists.
+ */
 export function registrationOf(userId: UserId): {
   readonly asPseudouser: false;
   readonly body: { readonly type: string; readonly username: string; readonly inhibit_login: boolean };
 } {
-  // inhibit_login: a homeserver without the older login API takes no registration that asks for a token (spec v1.17).
+  // Homeservers without the older login API refuse registrations that ask for a token (spec v1.17).
   const body = { type: "m.login.application_service", username: localpartOf(userId), inhibit_login: true };
   return { asPseudouser: false, body };
 }

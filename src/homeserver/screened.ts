@@ -2,10 +2,10 @@ import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import type { Screen, Screening } from "../http/upstream.ts";
 
-/** Others have their turn after so many bytes. */
+/** Yields to other work after this many bytes. */
 const TURN = 64 * 1024;
 
-/** An answer as it is after a screen: the same where it has nothing to change. It goes piece by piece, however large it is. */
+/** Passes an answer through a screen, piece by piece. Returns the same answer if there is nothing to change. */
 export function screened(body: Buffer | Readable, screen: Screen): Buffer | Readable {
   if (Buffer.isBuffer(body) && !screen.mayChange(body)) return body;
   const screening = screen.begin();

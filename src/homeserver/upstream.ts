@@ -13,7 +13,7 @@ import { gathered } from "./gather.ts";
 import { screened } from "./screened.ts";
 import { OVER } from "../concurrency/over.ts";
 
-/** Of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
+/** Headers of one connection, not of the message (RFC 9110, 7.6.1), and `host`, which names us. */
 const HOP_BY_HOP = new Set([
   "connection",
   "keep-alive",
@@ -28,10 +28,10 @@ const HOP_BY_HOP = new Set([
   "expect",
 ]);
 
-/** A long-polling answer may take this long to begin, and pause this long within, milliseconds. */
+/** Longest wait for a long poll's answer to begin, and longest pause within it, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 5 * 60_000;
 const MAX_WHOLE_ANSWER_BYTES = 1024 * 1024;
-/** Within so many bytes a list is to begin whose entries are changed. */
+/** A list whose entries are changed must begin within this many bytes. */
 const MAX_HEAD_BYTES = 64 * 1024;
 
 /** Streams requests to the homeserver over the client's pool. */
@@ -42,8 +42,9 @@ export class HomeserverUpstream implements Upstream {
   readonly #device: Pick<PseudouserDevice, "query" | "make"> | null;
 
   /**
-   * @param held what answers that are held whole take together
-   * @param more `unknown` is told of callers' tokens that the homeserver does not know; `device` is the pseudouser's
+   * @param held memory budget for answers that are held whole
+   * @param more `unknown` is called with callers' tokens that the homeserver does not know; `device` is the
+   * pseudouser's
    */
   constructor(
     client: HomeserverClient,
@@ -65,7 +66,7 @@ export class HomeserverUpstream implements Upstream {
 
   async revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply> {
     const [ours, headers] = this.#ours(request);
-    // To the device that sent an event, and to no other, a homeserver tells the event's transaction ID.
+    // Homeservers show an event's transaction ID only to the device that sent the event.
     const open = (): Promise<Dispatcher.ResponseData> =>
       this.#open({ ...ours, path: this.#asDevice(ours.path) }, readable(headers), reply);
     const response = await open();
@@ -86,7 +87,7 @@ export class HomeserverUpstream implements Upstream {
     const pieces = (response.body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
     const head: Buffer[] = [];
     let size = 0;
-    // The status goes out once it is known that the answer is one.
+    // Send the status only once the list is found.
     while (!rewriter.isFound && size < MAX_HEAD_BYTES) {
       const next = await pieces.next().catch((error: unknown) => {
         throw unreachable(error);
@@ -119,7 +120,7 @@ export class HomeserverUpstream implements Upstream {
   ): Promise<boolean> {
     if (abort.aborted) return false;
     const headers = passedOn(request.headers);
-    // An answer that has begun is not broken off, so it hangs on a signal of its own.
+    // An answer that has begun must not break off, so it has its own signal.
     const takenBack = new AbortController();
     const takeBack = (): void => takenBack.abort(OVER);
     abort.addEventListener("abort", takeBack, { once: true });
@@ -210,13 +211,13 @@ export class HomeserverUpstream implements Upstream {
     return withQuery(path, this.#device?.query ?? "");
   }
 
-  /** A request in the pseudouser's name. */
+  /** Returns a request and its headers in the pseudouser's name. */
   #ours(request: UpstreamRequest): [UpstreamRequest, IncomingHttpHeaders] {
     const headers = { ...passedOn(request.headers), authorization: this.#client.authorization };
     return [{ ...request, path: withUserId(request.path, this.#client.own) }, headers];
   }
 
-  /** Asks, and stops asking when whoever waits for the answer goes away. */
+  /** Sends a request, and aborts it when the caller of the reply goes away. */
   async #open(
     request: UpstreamRequest,
     headers: IncomingHttpHeaders,
@@ -266,7 +267,7 @@ export class HomeserverUpstream implements Upstream {
     return reply.code(200).headers(passed).send(left);
   }
 
-  /** The body as it is to be sent. What is held of it is held until its caller has it. */
+  /** Returns the body to send. Its memory stays reserved until the caller has taken it. */
   async #revised(
     response: Dispatcher.ResponseData,
     reply: FastifyReply,
@@ -296,12 +297,12 @@ async function wholeAnswer(response: Dispatcher.ResponseData, limit: number): Pr
   return { status: response.statusCode, headers: passedOn(response.headers), body };
 }
 
-/** It was asked not to be. */
+/** Homeservers may compress although they were asked not to. */
 function isEncoded({ headers }: Dispatcher.ResponseData): boolean {
   return (headers["content-encoding"] ?? "identity") !== "identity";
 }
 
-/** What is to be read here must not come compressed. */
+/** Removes `accept-encoding`: an answer that we read must not be compressed. */
 function readable(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const plain = { ...headers };
   delete plain["accept-encoding"];
@@ -309,8 +310,8 @@ function readable(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 }
 
 /**
- * The body read as far as `limit`: whole, where that was its end, and in any case as it is to be sent on.
- * @throws EmissaryError where the answer breaks off before.
+ * Reads the body up to `limit`. Returns the whole body if it ended there, and in any case what to send on.
+ * @throws EmissaryError if the answer breaks off before.
  */
 async function readUpTo(
   response: Dispatcher.ResponseData,

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 
-/** The tokens of a request: the header's, and the query parameter's that older callers use. */
+/** A request's tokens, from the header and from the query parameter that older callers use. */
 export interface RequestTokens {
   readonly header: string | null;
   readonly query: string | null;
@@ -9,10 +9,10 @@ export interface RequestTokens {
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
-/** Whether a query can have the parameter: by its name, or by one that is percent-encoded. All others need not be read. */
+/** Whether a query may contain the parameter, by its name or percent-encoded. Other queries need no parsing. */
 const MAY_NAME = /[?&](?:access_token|[^=&]*%)/;
 
-/** What of a request may bear a token. */
+/** The parts of a request that may carry a token. */
 type TokenBearer = Pick<IncomingMessage, "headers" | "url">;
 
 export function tokensOf(request: TokenBearer): RequestTokens {
@@ -23,19 +23,19 @@ export function tokensOf(request: TokenBearer): RequestTokens {
   return { header, query: query === "" ? null : query };
 }
 
-/** The token that counts: the header's before the query's; null where there is none. */
+/** Returns the effective token: the header's before the query's; null if there is none. */
 export function tokenOf({ raw }: { readonly raw: TokenBearer }): string | null {
   const { header, query } = tokensOf(raw);
   return header ?? query;
 }
 
-/** Compares secrets in a time that tells nothing of either, not even the length. */
+/** Compares secrets in constant time, which does not even reveal the length. */
 export function isSameSecret(given: string, expected: string): boolean {
   const digest = (text: string): Buffer => hash("sha256", text, "buffer");
   return timingSafeEqual(digest(given), digest(expected));
 }
 
-/** A request's path without its query, for logs: the query may hold a token. */
+/** Returns a request's path for logs, without the query, which may contain a token. */
 export function pathForLog(url: string): string {
   const at = url.indexOf("?");
   return at === -1 ? url : url.slice(0, at);

@@ -12,7 +12,7 @@ export async function readBody(request: FastifyRequest, limit: number): Promise<
   return gathered(body, limit);
 }
 
-/** By the stream's events, which cost a fraction of its async iterator: each write of a tenant comes by here. */
+/** Uses the stream's events, which cost a fraction of its async iterator: every write of a tenant passes here. */
 function gathered(body: Readable, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -20,7 +20,7 @@ function gathered(body: Readable, limit: number): Promise<Buffer> {
     body.on("data", (chunk: Buffer) => {
       size += chunk.length;
       if (size <= limit) chunks.push(chunk);
-      // The rest is dropped as it comes: the answer goes out over the same connection.
+      // The rest is dropped as it arrives: the answer goes out over the same connection.
       else reject(tooLarge(limit));
     });
     body.on("end", () => resolve(Buffer.concat(chunks, size)));
@@ -28,7 +28,10 @@ function gathered(body: Readable, limit: number): Promise<Buffer> {
   });
 }
 
-/** Reads the body as a JSON object, which keeps its text (json-text.ts); an empty one counts as `{}`. @throws EmissaryError `too-large`, `not-json`, `bad-request` */
+/**
+ * Reads the body as a JSON object, which keeps its text (json-text.ts). An empty body counts as `{}`.
+ * @throws EmissaryError `too-large`, `not-json`, `bad-request`
+ */
 export async function readJson(request: FastifyRequest, limit: number): Promise<JsonObject> {
   const raw = await readBody(request, limit);
   if (raw.length === 0) return {};

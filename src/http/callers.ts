@@ -6,12 +6,12 @@ import { OVER } from "../concurrency/over.ts";
 const names = new WeakMap<ServerResponse, string>();
 const gone = new WeakMap<ServerResponse, AbortSignal>();
 
-/** Notes whose request a reply answers: by this name the caller's share of what is scarce is counted. */
+/** Notes the caller that a reply answers. The caller's share of scarce resources is counted under this name. */
 export function nameCaller({ raw }: FastifyReply, name: string): void {
   names.set(raw, name);
 }
 
-/** Aborts when the answer is over: all of it was taken, or the caller went away. */
+/** Returns a signal that aborts when the answer was taken whole or the caller went away. */
 export function goneOf({ raw }: FastifyReply): AbortSignal {
   const known = gone.get(raw);
   if (known !== undefined) return known;
@@ -22,7 +22,7 @@ export function goneOf({ raw }: FastifyReply): AbortSignal {
   return over.signal;
 }
 
-/** Who asks, and until when. One that nobody named is a stranger. */
+/** Returns the caller with its signal. A caller without a name is a stranger. */
 export function askerOf(reply: FastifyReply): Asker {
   return { name: names.get(reply.raw) ?? "stranger", abort: goneOf(reply) };
 }

@@ -1,13 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Connections that have yet to make their first request, and those that rest between two: beyond that the oldest is closed. */
+/** Most connections before their first request, and most between two requests. Beyond that the oldest is closed. */
 const FRESH = 4_096;
 const RESTING = 2_048;
 
 /**
- * Bounds the connections of a server that no request is under way on: whoever opens thousands, or sends headers without end, pushes out
- * its own. An honest one makes its first request at once, so it is not among the oldest.
+ * Bounds a server's connections without a request under way. A caller that opens thousands, or sends endless headers,
+ * pushes out its own connections. An honest one makes its first request at once and so is not among the oldest.
  */
 export function boundConnections(server: Server): void {
   const fresh = new Set<Socket>();

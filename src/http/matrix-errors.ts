@@ -2,7 +2,7 @@ import type { EmissaryError, ErrorCode } from "../model/errors.ts";
 import { toldReason, toldSentence } from "./told.ts";
 import type { JsonObject } from "../model/json.ts";
 
-/** How each of our failures reads to a Matrix caller: HTTP status and errcode (spec, client-server API, "Standard error response"). */
+/** HTTP status and errcode of each error (spec, client-server API, "Standard error response"). */
 export const MATRIX_ERRORS: Readonly<Record<ErrorCode, readonly [status: number, errcode: string]>> = {
   "bad-request": [400, "M_BAD_JSON"],
   "bad-parameter": [400, "M_INVALID_PARAM"],
@@ -31,10 +31,10 @@ export const MATRIX_ERRORS: Readonly<Record<ErrorCode, readonly [status: number,
   internal: [500, "M_UNKNOWN"],
 };
 
-/** Who reads the answers of a listener: the operator and the operator's homeserver, or whoever comes. */
+/** Readers of a listener's answers: the operator and the operator's homeserver, or any caller. */
 export type Audience = "operator" | "strangers";
 
-/** The body of an error for a Matrix caller. `code` is ours, for tools that want more than the errcode. */
+/** Returns an error's body for a Matrix caller. `code` is our own, for tools that need more than the errcode. */
 export function matrixErrorBody(error: EmissaryError, audience: Audience): JsonObject {
   const isOperator = audience === "operator";
   const reason = isOperator ? error.reason : toldReason(error);

@@ -1,15 +1,14 @@
 import { Readable } from "node:stream";
 
 const PIECE = 64 * 1024;
-/** Below this an answer goes out at once. */
+/** Smaller answers go out at once. */
 const LARGE = 256 * 1024;
 
-/** Whether an answer is better sent in pieces. */
 export function isLarge(payload: unknown): payload is Buffer | string {
   return (Buffer.isBuffer(payload) || typeof payload === "string") && payload.length > LARGE;
 }
 
-/** A large answer as a stream of small pieces, so that it can be seen how fast it is taken. */
+/** Streams a large answer in small pieces, which shows how fast the caller takes it. */
 export function inPieces(payload: Buffer): Readable {
   let at = 0;
   return new Readable({

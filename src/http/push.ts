@@ -3,30 +3,30 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { withLimit, type Clock } from "../model/clock.ts";
 import { sentenceOf } from "../model/errors.ts";
 
-/** So much of an answer is read: those that we wait for are `{}`. */
+/** Most bytes of an answer that we read: the expected one is `{}`. */
 const ANSWER_BYTES = 64 * 1024;
-/** An idle connection is closed before the other side may do so: Node's own servers keep one for 5 s. */
+/** Closes idle connections before the other side may: Node's own servers keep them for 5 s. */
 const IDLE_MS = 4_000;
 
-/** A request to another program's own server. */
+/** A request to another program's server. */
 export interface Push {
   readonly method: "PUT" | "POST";
   readonly url: URL;
   readonly token: string;
   /** JSON. */
   readonly body: string;
-  /** For the whole answer, milliseconds. */
+  /** For the whole answer, in milliseconds. */
   readonly timeout: number;
-  /** Certificates in PEM that alone vouch for the server, in place of the public authorities; null for those. */
+  /** Certificates in PEM that replace the public authorities for this server; null for the public ones. */
   readonly ca: string | null;
 }
 
 export type PushAnswer =
   | { readonly heard: true; readonly status: number; readonly body: Buffer; readonly isWhole: boolean }
-  /** `why` is a clause. `isBroken`: there was a connection, and it ended before a whole answer. */
+  /** `why` is a clause. `isBroken`: a connection ended before a whole answer. */
   | { readonly heard: false; readonly isTimeout: boolean; readonly isBroken: boolean; readonly why: string };
 
-/** Gives JSON to servers that tenants run. Redirects are not followed: the token is for the address that the operator named. */
+/** Sends JSON to tenants' servers. Does not follow redirects: the token is for the address that the operator named. */
 export class Pusher {
   readonly #clock: Clock;
   readonly #http = new HttpAgent({ keepAlive: true, timeout: IDLE_MS });
@@ -36,11 +36,11 @@ export class Pusher {
     this.#clock = clock;
   }
 
-  /** Never rejects; where the signal aborts, there is no answer. */
+  /** Never rejects. If the signal aborts, there is no answer. */
   push(push: Push, abort: AbortSignal): Promise<PushAnswer> {
     return withLimit(this.#clock, push.timeout, abort, async (limit): Promise<PushAnswer> => {
       const first = await this.#try(push, limit);
-      // The other side closed an idle connection just when we took it; it never saw the request.
+      // The other side closed an idle connection just as we took it, and never saw the request.
       const answer = "isStale" in first ? await this.#try(push, limit) : first;
       if (answer.heard || !limit.aborted) return answer;
       if (abort.aborted) return { heard: false, isTimeout: false, isBroken: false, why: "we stopped waiting" };
@@ -63,7 +63,7 @@ export class Pusher {
     try {
       const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
         outgoing.once("response", resolve);
-        // Stays for the length of the connection: an error that comes after the answer has begun ends the answer, too.
+        // Stays as long as the connection: an error after the answer's begin ends the answer, too.
         outgoing.on("error", reject);
         outgoing.end(push.body);
       });

@@ -11,32 +11,35 @@ import { SlowBodies, type Direction } from "./slow-bodies.ts";
 import { inPieces, isLarge } from "./pieces.ts";
 import { faultInTarget } from "./target.ts";
 
-/** Percent-encoded identifiers of 255 bytes: fastify's own bound of 100 would answer 404 for them. */
+/** Percent-encoded identifiers of 255 bytes: with fastify's own bound of 100 they would get a 404. */
 const MAX_PARAM_LENGTH = 1024;
-/** Within this a request's headers are to be here, and what is too late is looked for so often, milliseconds. */
+/** Deadline for a request's headers, and interval of the check for late ones, in milliseconds. */
 const HEADERS_MS = 30_000;
 const LATE_LOOK_MS = 5_000;
 
 export interface ServerOptions {
-  /** Names the listener in the log: `intake`, `gateway`, `admin`. */
+  /** The listener's name in the log: `intake`, `gateway`, `admin`. */
   readonly name: string;
-  /** Bytes of a request body that is read whole; more is answered 413. Null: bodies are handed on as streams (see body.ts). */
+  /**
+   * Most bytes of a request body that is read whole; more gets a 413. Null: handlers get bodies as streams (see
+   * body.ts).
+   */
   readonly bodyLimit: number | null;
-  /** Whom errors are told to. */
+  /** The readers of errors. */
   readonly audience: Audience;
-  /** Requests may go on to the homeserver by the path that they came with. */
+  /** Whether requests may go on to the homeserver with their path. */
   readonly passesOn?: boolean;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** Headers of answers that are given before a route is found, and with it whoever sets them otherwise. */
+  /** Headers of answers that are sent before a route is found, which would otherwise set them. */
   readonly early?: Readonly<Record<string, string>>;
-  /** Told of each connection that is cut off because its caller sends, or takes, too slowly. */
+  /** Called for each connection that is cut off because the caller sends or takes too slowly. */
   readonly cut?: (direction: Direction) => void;
 }
 
 /**
- * A fastify server that answers every failure as a Matrix error, hands bodies on unparsed, and logs each request
+ * Makes a fastify server. It answers every failure as a Matrix error, does not parse bodies, and logs each request
  * with an ID and without its query.
  */
 export function makeServer(options: ServerOptions): FastifyInstance {
@@ -49,7 +52,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     exposeHeadRoutes: false,
     genReqId: () => `${start}-${(requests += 1).toString(36)}`,
     http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LATE_LOOK_MS },
-    // A streamed body, such as an upload, takes as long as it takes at a fair pace (slow-bodies.ts).
+    // A streamed body, such as an upload, has no deadline, but must keep a minimum rate (slow-bodies.ts).
     requestTimeout: bodyLimit === null ? 0 : 120_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: "idle",
@@ -57,7 +60,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     // Failures before a route is found, such as broken percent-encoding.
     frameworkErrors: (error, _request, reply) => sendError(reply.headers(early), asEmissaryError(error), audience),
   });
-  // The first of all hooks, before anybody's token is looked at.
+  // Must be the first hook, before any token is examined.
   server.addHook("onRequest", (request, _reply, done) => {
     const fault = faultInTarget(request.raw.url ?? "", passesOn);
     done(fault === null ? undefined : new EmissaryError("bad-parameter", `The request is malformed: ${fault}.`));
@@ -90,7 +93,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   server.setErrorHandler((error, request, reply) => {
     const known = asEmissaryError(error);
     if (known.code === "internal") log.error("http.failed", { listener: name, request: request.id, error });
-    // What is not told is the operator's, who finds it here.
+    // Strangers do not see the cause; the operator finds it here.
     else if (audience === "strangers") {
       log.debug("http.refused", { listener: name, request: request.id, code: known.code, cause: known.message });
     }
@@ -116,7 +119,9 @@ function sendError(reply: FastifyReply, error: EmissaryError, audience: Audience
   void reply.send(matrixErrorBody(error, audience));
 }
 
-/** Our own errors as they are; fastify's by their meaning; everything else is an internal failure without details for strangers. */
+/**
+ * Translates an error: ours stay, fastify's by their meaning. All others are internal, without details for strangers.
+ */
 function asEmissaryError(error: unknown): EmissaryError {
   if (error instanceof EmissaryError) return error;
   const code = isJsonObject(error) ? error["code"] : undefined;
@@ -125,7 +130,7 @@ function asEmissaryError(error: unknown): EmissaryError {
   }
   const status = isJsonObject(error) ? error["statusCode"] : undefined;
   if (typeof status === "number" && status >= 400 && status < 500) {
-    // Of what fastify itself finds wrong, this is the path; the rest is of the body and its headers.
+    // Only this error of fastify's is about the path; the others are about the body and its headers.
     const kind = code === "FST_ERR_BAD_URL" ? "bad-parameter" : "bad-request";
     return new EmissaryError(kind, `The request is malformed: ${sentenceOf(error)}.`);
   }
@@ -134,14 +139,17 @@ function asEmissaryError(error: unknown): EmissaryError {
 
 export type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-/** For paths that the listener does not know. */
+/** Answers paths that the listener does not know. */
 export const refusePath: Handler = async (request) => {
   throw new EmissaryError("unrecognized", `There is nothing at ${request.method} ${pathForLog(request.url)} here.`);
 };
 
 export type Method = "GET" | "PUT" | "POST" | "DELETE";
 
-/** Serves a path: the methods given, HEAD with GET (RFC 9110, 9.1), and for the others `otherwise`, or 405 (spec: M_UNRECOGNIZED). */
+/**
+ * Serves a path with these methods; HEAD goes with GET (RFC 9110, 9.1). Other methods go to `otherwise`, or get a 405
+ * (spec: M_UNRECOGNIZED).
+ */
 export function serve(
   server: FastifyInstance,
   path: string,
@@ -161,27 +169,29 @@ export const refuseMethod: Handler = async (request) => {
   throw new EmissaryError("method-not-allowed", `${request.method} is not a method of ${pathForLog(request.url)}.`);
 };
 
-/** Path parameters by name; a route has all that its pattern names. */
+/** Returns a path parameter. A route has all parameters of its pattern. */
 export function param(request: FastifyRequest, name: string): string {
   const value = (request.params as Readonly<Record<string, string | undefined>>)[name];
   if (value === undefined) throw new Error(`the route ${request.routeOptions.url ?? ""} has no parameter ${name}`);
   return value;
 }
 
-/** The values of a repeatable query parameter. */
+/** Returns all values of a repeatable query parameter. */
 export function queryAll(request: FastifyRequest, name: string): readonly string[] {
   const value = (request.query as Readonly<Record<string, string | string[] | undefined>>)[name];
   return value === undefined ? [] : Array.isArray(value) ? value : [value];
 }
 
-/** @throws EmissaryError `bad-config` naming the listener's key where the address cannot be had. */
+/**
+ * Opens the listener and returns its port. @throws EmissaryError `bad-config` naming the listener's key if it cannot.
+ */
 export async function listen(
   server: FastifyInstance,
   key: string,
   address: { readonly host: string; readonly port: number },
 ): Promise<number> {
   try {
-    // A copy: fastify writes into what it is given, and our configuration is frozen.
+    // A copy: fastify writes into its argument, and our configuration is frozen.
     await server.listen({ host: address.host, port: address.port });
   } catch (error) {
     throw new EmissaryError(

@@ -2,34 +2,36 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../model/clock.ts";
 
-/** Which body stood still: the caller's, which it did not send, or ours, which it did not take. */
+/** The body that is too slow: the caller's, which it did not send, or ours, which it did not take. */
 export type Direction = "sent" | "taken";
 
-/** So many bytes are to move in a window: slower than any line that is in use, and faster than who only keeps a place. */
+/**
+ * Fewest bytes that must move in a window. Any line in use is faster; a caller that only occupies a place is slower.
+ */
 export const LEAST_BYTES = 64 * 1024;
-/** How often it is looked, milliseconds, and how many looks make a window. */
+/** Interval of the checks in milliseconds, and checks per window. */
 const LOOK_MS = 5_000;
 const LOOKS = 6;
 
 interface Watched {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** Kept here: a request that is over may have been parted from it. */
+  /** Kept here, since a finished request may have lost it. */
   readonly socket: Socket;
   readonly sent: Progress;
   readonly taken: Progress;
 }
 
-/** How far one direction had come when its window began, and how many looks that is ago. */
+/** Bytes of one direction when its window began, and the number of checks since. */
 interface Progress {
   from: number;
   looks: number;
 }
 
 /**
- * Cuts off whoever sends or takes a body too slowly, at both ends of an exchange: a place among the requests under way is held for as
- * long as bytes move at a fair pace. Only what is the caller's doing counts. A body waits for us where its buffer is full, and an
- * answer for the homeserver where all of it was taken that there is: a long poll may be silent.
+ * Cuts off callers that send or take a body too slowly: a request keeps its place as long as bytes move at a fair
+ * rate. Only the caller's delays count. If the body's buffer is full, it waits for us; if the caller has taken all
+ * there is, the answer waits for the homeserver. A long poll may thus be silent.
  */
 export class SlowBodies {
   readonly #clock: Clock;
@@ -38,7 +40,7 @@ export class SlowBodies {
   readonly #end = new AbortController();
   #isLooking = false;
 
-  /** @param cut told of each connection that is cut off */
+  /** @param cut called for each connection that is cut off */
   constructor(clock: Clock, cut: (direction: Direction) => void = () => {}) {
     this.#clock = clock;
     this.#cut = cut;
@@ -54,14 +56,14 @@ export class SlowBodies {
       taken: { from: takenBy(socket), looks: 0 },
     };
     this.#watched.add(watched);
-    // A body that was answered before its end is still to come.
+    // The rest of a body that was answered early may still arrive.
     response.once("close", () => {
       if (request.complete || socket.destroyed) this.#watched.delete(watched);
     });
     if (!this.#isLooking) void this.#look();
   }
 
-  /** Looks no more. A look that is to come would keep the process from ending. */
+  /** Stops. A pending check would keep the process alive. */
   end(): void {
     this.#end.abort();
   }
@@ -105,7 +107,7 @@ function isStill(progress: Progress, now: number, isExcused: boolean): boolean {
   return progress.looks >= LOOKS;
 }
 
-/** Bytes that left for the caller: those that were written, without those that wait in our buffers. */
+/** Bytes that left for the caller: written ones without those in our buffers. */
 function takenBy(socket: Socket): number {
   return socket.bytesWritten - socket.writableLength;
 }

@@ -1,12 +1,12 @@
-/** What stands for itself in a target, and needs no look at what it may be decoded to. */
+/** Targets of plain characters only, which need no further check. */
 const PLAIN = /^(?:\/[A-Za-z0-9_!$@:=~-][A-Za-z0-9_!$@:.=~-]*)+\/?(?:\?[\x21\x22\x24-\x7e]*)?$/;
 
 /**
- * What is wrong with a request's target, as a sentence without its full stop; null where nothing is. Listeners refuse all but plain
- * paths before anybody looks at them: a whole address, dots, or a second slash are read in one way here and in another by
- * the homeserver or a proxy on the way, and what was checked would not be what is asked. A slash inside a segment, encoded, is
- * common: event IDs and state keys have them.
- * @param isPassedOn it may go on to the homeserver: what its segments hold once decoded counts, too
+ * Returns what is wrong with a request's target, as a sentence without its full stop; null if nothing is. Listeners
+ * check this first and refuse all but plain paths. Full URLs, dots and double slashes mean one thing here and another
+ * to the homeserver or a proxy, so we would check another path than the one that is requested. Encoded slashes inside
+ * a segment are common in event IDs and state keys.
+ * @param isPassedOn the target may go on to the homeserver: its decoded segments count, too
  */
 export function faultInTarget(target: string, isPassedOn: boolean): string | null {
   if (PLAIN.test(target)) return null;

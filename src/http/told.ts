@@ -2,8 +2,8 @@ import type { EmissaryError, ErrorCode } from "../model/errors.ts";
 import { isVerdictCode, type VerdictCode } from "../model/verdict.ts";
 
 /**
- * What strangers are told of a verdict: users, tenants, other servers. The verdict's own reason is the operator's: it may quote what they
- * wrote to a rule, name a list, a limit or somebody else, or say how much of something is used.
+ * Sentences about verdicts for strangers: users, tenants, other servers. The verdict's own reason is for the operator:
+ * it may quote the operator's note to a rule, name a list, a limit or another user, or reveal usage.
  */
 export const TOLD_VERDICTS: Readonly<Record<VerdictCode, string>> = {
   allowed: "Nothing is against it.",
@@ -34,7 +34,7 @@ export const TOLD_VERDICTS: Readonly<Record<VerdictCode, string>> = {
   "budget-all": "No more rooms can be joined for now; try again later.",
 };
 
-/** Other reasons to be out of a room, by their code. */
+/** Other reasons for not being in a room, by code. */
 const TOLD_ENDS: Readonly<Record<string, string>> = {
   kicked: "Somebody in the room put the pseudouser out.",
   banned: "Somebody in the room banned the pseudouser.",
@@ -49,7 +49,7 @@ const TOLD_ENDS: Readonly<Record<string, string>> = {
   "state-cap": "The state of this room is too large for a device to be told.",
 };
 
-/** Failures whose message is for the operator: it may have addresses, keys of the configuration, or somebody else's words. */
+/** Errors with a message for the operator only: it may contain addresses, configuration keys or quoted text. */
 const TOLD_FAILURES: Readonly<Partial<Record<ErrorCode, string>>> = {
   "refused-by-policy": "The operator of this server does not allow this.",
   "refused-by-homeserver": "The homeserver refuses this.",
@@ -61,10 +61,10 @@ const TOLD_FAILURES: Readonly<Partial<Record<ErrorCode, string>>> = {
   internal: "Emissary failed at this; try again later.",
 };
 
-/** A code of the specification, or one of ours: whatever else stands in a reason is somebody's text. */
+/** A code of the specification or one of ours. Anything else in a reason is free text. */
 const CODE = /^(?:[A-Z][A-Z0-9_.]{0,63}|[a-z][a-z0-9-]{0,63}|\d{3})$/;
 
-/** An error's sentence for strangers. Where the error was written for whoever asks, that is its message. */
+/** Returns an error's sentence for strangers. It is the message if that was written for the caller. */
 export function toldSentence({ code, reason, told, message }: EmissaryError): string {
   if (told !== null) return told;
   if (reason !== null && isVerdictCode(reason)) return TOLD_VERDICTS[reason];
@@ -76,7 +76,7 @@ export function toldSentence({ code, reason, told, message }: EmissaryError): st
   return isErrcode ? `The homeserver refuses this (${reason}).` : general;
 }
 
-/** The reason as a code, for strangers; null for what is none. */
+/** Returns the reason for strangers if it is a code, else null. */
 export function toldReason({ reason }: EmissaryError): string | null {
   return reason !== null && CODE.test(reason) ? reason : null;
 }

@@ -5,14 +5,14 @@ import type { Readable } from "node:stream";
 /** A request on its way to the homeserver. */
 export interface UpstreamRequest {
   readonly method: "GET" | "PUT" | "POST" | "DELETE" | "OPTIONS" | "HEAD" | "PATCH";
-  /** Path and query as they go out, without the homeserver's base path. */
+  /** Path and query without the homeserver's base path. */
   readonly path: string;
-  /** The caller's headers; what belongs to the connection or to the caller's own token is left behind. */
+  /** The caller's headers. Headers of the connection and the caller's own token are dropped. */
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer | Readable | null;
 }
 
-/** A request as it came, or to another path. */
+/** Returns the request as it came, or with another path. */
 export function upstreamRequest(request: FastifyRequest, path = request.raw.url ?? "/"): UpstreamRequest {
   return {
     method: request.method as UpstreamRequest["method"],
@@ -23,40 +23,40 @@ export function upstreamRequest(request: FastifyRequest, path = request.raw.url 
 }
 
 export interface Revision {
-  /** Bytes. */
+  /** In bytes. */
   readonly limit: number;
-  /** A larger answer is an error, and does not go on as it is: what is left out of it is not for the caller. */
+  /** If true, an answer above the limit is an error: unrevised, it would contain what the caller must not see. */
   readonly isRequired?: boolean;
-  /** What is given as a stream is sent as it comes; where it fails, the answer breaks off. */
+  /** A returned stream is sent as it arrives. If it fails, the answer breaks off. */
   readonly revise: (body: Buffer) => Buffer | Readable | null | Promise<Buffer | Readable | null>;
-  /** What goes on, revised or not, goes through this, whatever its size. */
+  /** Every answer passes through this, revised or not, whatever its size. */
   readonly screen?: Screen;
 }
 
 /** Changes answers while they stream. */
 export interface Screen {
-  /** Whether there can be anything to change in an answer that is there as a whole. */
+  /** Returns whether a whole answer may need a change. */
   readonly mayChange: (whole: Uint8Array) => boolean;
-  /** For one answer. */
+  /** Starts one answer. */
   readonly begin: () => Screening;
 }
 
 export interface Screening {
-  /** Takes the next piece, and gives what goes on. */
+  /** Takes the next piece and returns what to send. */
   push(piece: Uint8Array): Uint8Array;
-  /** The rest. */
+  /** Returns the rest. */
   end(): Uint8Array;
 }
 
-/** How the entries of one list or object of an answer are changed while it streams. */
+/** How to change the entries of one list or object while the answer streams. */
 export interface Rewriting {
-  /** Its key in the answer; null where the answer is the list. */
+  /** Its key in the answer; null if the answer itself is the list. */
   readonly within: string | null;
-  /** An entry as it is to be sent, or null for none; those of an object are `"key":value`. */
+  /** Returns the entry to send, or null to drop it. Entries of an object are `"key":value`. */
   readonly change: (entry: Buffer) => Buffer | null;
-  /** Entries to add. */
+  /** Returns entries to add. */
   readonly more: () => readonly Buffer[];
-  /** Thrown where the answer has no such list; null where it then goes on as it is. */
+  /** Makes the error for an answer without this list; null to pass that answer on. */
   readonly unreadable: (() => Error) | null;
 }
 
@@ -67,36 +67,39 @@ export interface WholeAnswer {
   readonly body: Buffer;
 }
 
-/** Gives an answer on as it is. */
+/** Sends an answer unchanged. */
 export function sendWhole(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
   return reply.code(status).headers(headers).send(body);
 }
 
-/** An answer of the homeserver's of which nothing is read yet. It is given to one reply, or dropped. */
+/** An unread answer of the homeserver. It must be given to one reply or dropped. */
 export interface OpenAnswer {
   give(reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
   drop(): void;
 }
 
-/** Passes requests to the homeserver and its answers back. They stream, neither parsed nor held, where nothing else is said. */
+/** Passes requests to the homeserver and its answers back. By default both stream, neither parsed nor held. */
 export interface Upstream {
-  /** As the pseudouser, with our own token. @throws EmissaryError where the homeserver gives no answer. */
+  /**
+   * Sends a request as the pseudouser, with our own token. @throws EmissaryError if the homeserver gives no answer.
+   */
   asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply>;
   /**
-   * As the pseudouser, where what comes back is to be looked at first. A successful answer of at most `limit` bytes is held until
-   * it is whole, and `revise` says what goes on instead of it; null for the answer as it came. Every other streams on as it is.
-   * @throws EmissaryError likewise, and where the answer breaks off before it goes on.
+   * Sends a request as the pseudouser and revises the answer. Holds a successful answer of at most `limit` bytes until
+   * it is whole; `revise` returns its replacement, or null to keep it. Any other answer streams unchanged.
+   * @throws EmissaryError likewise, and if the answer breaks off before it is sent on.
    */
   revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
   /**
-   * As the pseudouser, where of a large list some entries are to be others. A successful answer streams, one entry at a time held.
+   * Sends a request as the pseudouser and changes some entries of a large list. A successful answer streams; one entry
+   * at a time is held.
    * @throws EmissaryError likewise; what `unreadable` makes
    */
   rewritten(request: UpstreamRequest, reply: FastifyReply, rewriting: Rewriting): Promise<FastifyReply>;
-  /** As whoever asks, with the caller's own authorization. @throws EmissaryError likewise. */
+  /** Sends a request as the caller, with the caller's own authorization. @throws EmissaryError likewise. */
   asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
   /**
-   * As whoever asks, unless the signal aborts before an answer has begun: then the question is taken back.
+   * Like `asCaller`, but cancels the request if the signal aborts before an answer has begun.
    * @returns whether there was an answer
    * @throws EmissaryError likewise
    */
@@ -107,7 +110,7 @@ export interface Upstream {
     revision?: Revision,
   ): Promise<boolean>;
   /**
-   * As whoever asks, unless the answer has one of these statuses: then it is not sent on, and is what this resolves to; null otherwise.
+   * Like `asCaller`, but returns an answer with one of these statuses instead of sending it; null for other answers.
    * @throws EmissaryError likewise
    */
   asCallerUnless(
@@ -117,16 +120,16 @@ export interface Upstream {
     revision?: Revision,
   ): Promise<WholeAnswer | null>;
   /**
-   * As whoever asks, apart from any reply, for an answer that is to be revised.
-   * @throws EmissaryError likewise, also where the signal aborts before an answer has begun
+   * Sends a request as the caller, without a reply, for an answer to revise.
+   * @throws EmissaryError likewise, also if the signal aborts before an answer has begun
    */
   open(request: UpstreamRequest, abort: AbortSignal): Promise<OpenAnswer>;
-  /** What was made here of what the homeserver had said before, as if it came from there. */
+  /** Sends an answer made here from earlier ones of the homeserver, as if it came from there. */
   given(body: Buffer, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
   /**
-   * As the pseudouser, for an answer that is wanted whole.
-   * @param limit bytes that it may have; those of a small one where left out
-   * @throws EmissaryError likewise, and `homeserver-error` where it is larger
+   * Sends a request as the pseudouser and reads the answer whole.
+   * @param limit most bytes of the answer; by default those of a small one
+   * @throws EmissaryError likewise, and `homeserver-error` if the answer is larger
    */
   answer(
     method: "GET" | "PUT" | "POST" | "DELETE",
@@ -134,6 +137,9 @@ export interface Upstream {
     body: Buffer | null,
     limit?: number,
   ): Promise<WholeAnswer>;
-  /** The same for what has a transaction ID: as the pseudouser's device, for which homeservers remember it best. */
+  /**
+   * Like `answer`, for a request with a transaction ID: as the pseudouser's device, for which homeservers remember the
+   * ID best.
+   */
   write(method: "PUT" | "POST", path: string, body: Buffer): Promise<WholeAnswer>;
 }

@@ -11,19 +11,21 @@ import { isAliasLookUp, kindOf, REQUEST_KINDS, serverAsked, type RequestKind } f
 export type CallerKind = "tenant" | "user" | "stranger";
 
 export interface AdmissionParts {
-  /** Our server. */
   readonly own: ServerName;
   readonly clock: Clock;
-  /** Whose a user's token is, as the homeserver says; null for nobody's. */
+  /** Returns the token's owner according to the homeserver; null if the token is unknown. */
   readonly userOf: (token: string) => Promise<string | null>;
-  /** Answers a request as the homeserver answers whoever has such a token; false where it knows the token after all. */
+  /**
+   * Answers a request with an unknown token as the homeserver does. Returns false if the homeserver knows the token
+   * after all.
+   */
   readonly disown: (request: FastifyRequest, reply: FastifyReply) => Promise<boolean>;
-  /** Told of each request that there was no place for. */
+  /** Called for each request that found no place. */
   readonly refused: (who: CallerKind, kind: RequestKind) => void;
 }
 
 const WAIT_MS = 30_000;
-/** Requests that wait until the homeserver has told whose their token is. */
+/** Most requests that wait for the homeserver to name their token's owner. */
 const MOST_UNKNOWN = 1_024;
 
 function bounds(common: number, each: number, own: number): ShareBounds {
@@ -31,8 +33,8 @@ function bounds(common: number, each: number, own: number): ShareBounds {
 }
 
 /**
- * Places of requests under way. Tenants are few, so each has some that nobody else gets; users have all of theirs in common, and so have
- * strangers, who have few.
+ * Places for concurrent requests. Tenants are few, so each has some reserved places. Users share all of theirs, and so
+ * do strangers, who have few.
  */
 const PLACES: Readonly<Record<CallerKind, Readonly<Record<RequestKind, ShareBounds>>>> = {
   tenant: { short: bounds(192, 64, 8), wait: bounds(512, 128, 16), media: bounds(64, 16, 4) },
@@ -40,13 +42,13 @@ const PLACES: Readonly<Record<CallerKind, Readonly<Record<RequestKind, ShareBoun
   stranger: { short: bounds(32, 32, 0), wait: bounds(16, 16, 0), media: bounds(16, 16, 0) },
 };
 
-/** Of look-ups of other servers' aliases without a token, which keep nobody from logging in however slow those servers are. */
+/** Places for look-ups of other servers' aliases without a token. Slow servers thus keep nobody from logging in. */
 const LOOK_UPS = bounds(16, 16, 0);
 
 /**
- * Gives each request a place before anything is done for it, and takes it back when all is done and the last byte of the answer was
- * taken: who sends or reads slowly keeps no place but its own. Before a token is known nothing is asked of other servers for it, but for
- * an alias: that takes no token (spec, CS API), and clients send none (the Rust SDK).
+ * Admits requests. Each takes a place before any work is done for it, and frees it when its work is done and the last
+ * byte of the answer was taken. A slow caller thus occupies only its own place. No other server is asked for a request
+ * with an unknown token, except for an alias, which takes no token (spec, CS API); clients send none (the Rust SDK).
  */
 export class Admission {
   readonly #parts: AdmissionParts;
@@ -65,23 +67,23 @@ export class Admission {
     this.#shares = { tenant: of("tenant"), user: of("user"), stranger: of("stranger") };
   }
 
-  /** Places that are taken. */
+  /** Number of places in use. */
   held(who: CallerKind): number {
     const lookUps = who === "stranger" ? this.#lookUps.held : 0;
     return REQUEST_KINDS.reduce((sum, kind) => sum + this.#shares[who][kind].held, lookUps);
   }
 
-  /** @throws EmissaryError `limited` where there is no place; what the handler throws */
+  /** Handles a tenant's request. @throws EmissaryError `limited` if there is no place; what the handler throws */
   tenant(id: string, handler: Handler, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     return this.#place("tenant", id, handler, request, reply);
   }
 
   /**
-   * For whoever is no tenant. A token that nobody has is refused in the homeserver's own words: only it knows whether its user is to log in
-   * again and keeps all (`soft_logout`), or is logged out for good.
-   * @param isForUsers whether it is nothing for those whose token is nobody's
-   * @throws EmissaryError likewise; `missing-token` where another server would have to be asked for a stranger; why the homeserver does
-   *   not tell whose a token is
+   * Handles requests of callers that are no tenant. Refuses unknown tokens in the homeserver's own words: only it
+   * knows whether the user can log in again and keep everything (`soft_logout`) or is logged out for good.
+   * @param isForUsers whether callers with an unknown token are refused
+   * @throws EmissaryError likewise; `missing-token` if another server would have to be asked for a stranger; what
+   * `userOf` throws
    */
   other(handler: Handler, isForUsers = false): Handler {
     return async (request, reply) => {

@@ -4,31 +4,31 @@ import { upstreamRequest, type Upstream } from "../upstream.ts";
 import type { Admission } from "./admission.ts";
 import { refuseMethod, refusePath, serve, type Handler, type Method } from "../server.ts";
 
-/** One API of the gateway: what some of those who come in may ask. */
+/** One API of the gateway: what one group of callers may request. */
 export interface Surface {
-  /** By path, as a router's pattern, and method. */
+  /** By path (a router's pattern) and method. */
   readonly handlers: ReadonlyMap<string, Partial<Record<Method, Handler>>>;
 }
 
 export interface DoorParts {
-  /** For tenants, and to refuse whoever is none what only they have. */
+  /** For tenants. Also refuses other callers what only tenants have. */
   readonly tenants: Surface & {
-    /** The tenant that asks, by its ID; null for whoever is none. */
+    /** Returns the ID of the tenant that makes the request; null for another caller. */
     readonly whose: (request: FastifyRequest) => string | null;
-    /** For what a tenant may not ask: paths that are not there, methods that they do not have. */
+    /** For unknown paths and methods of tenants. */
     readonly refuse: { readonly path: Handler; readonly method: Handler };
   };
   /** For users of the homeserver. */
   readonly users: Surface;
-  /** For what is neither: on to the homeserver, or null where such requests are refused. */
+  /** For everything else: passes it on to the homeserver. Null if these requests are refused. */
   readonly passOn: Handler | null;
   readonly admission: Admission;
 }
 
-/** Set in every answer: by it `emissary doctor` sees which of the homeserver's public paths come here. */
+/** A header of every answer. `emissary doctor` sees by it which public paths of the homeserver lead here. */
 export const MARK = { name: "x-emissary", value: "gateway" } as const;
 
-/** What a browser needs to be allowed to read an answer (spec, CS API, "Web Browser Clients"). */
+/** Headers that let browsers read an answer (spec, CS API, "Web Browser Clients"). */
 export const CORS = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
@@ -36,8 +36,8 @@ export const CORS = {
 } as const;
 
 /**
- * The gateway: the client-server API on one port. The token tells whose a request is, and so which of its APIs it is for. A user's
- * request for a path that users have no API for, which the reverse proxy should not have sent here, is passed on or refused.
+ * Serves the gateway: the client-server API on one port. The token tells who makes a request and so which API it is
+ * for. If users have no API for a path, the reverse proxy should not have sent it here: it is passed on or refused.
  */
 export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, admission }: DoorParts): void {
   server.addHook("onSend", (_request, reply, _payload, done) => {
@@ -46,11 +46,11 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, ad
     done();
   });
   server.addHook("onRequest", async (request, reply) => {
-    // Also where we know the path: in a room's ID there may be more than the router sees.
+    // Also for known paths: a room ID may contain more than the router sees.
     if (tenants.whose(request) === null && !isClientTarget(request.raw.url ?? "")) await refusePath(request, reply);
   });
   const onward = passOn === null ? null : admission.other(passOn);
-  // What only tenants have is refused as one that is not there: at "unknown token" clients forget session and keys.
+  // Refuses users tenants' paths like unknown paths: at "unknown token" clients forget session and keys.
   const others = (otherwise: Handler): Handler => onward ?? admission.other(otherwise, true);
   for (const path of new Set([...tenants.handlers.keys(), ...users.handlers.keys()])) {
     const forTenants = handlersAt(tenants, path);
@@ -71,11 +71,11 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, ad
       (tenants.whose(request) === null ? notTheirs : refuse)(request, reply),
     );
   }
-  // Looked for without a token, and best not there: who is to come here is given the gateway's address.
+  // Requested without a token. Best absent: callers of the gateway are given its address.
   serve(server, "/.well-known/matrix/client", { GET: onward ?? refusePath });
   server.setNotFoundHandler((request, reply) => {
     const { path: refuse } = tenants.refuse;
-    // A browser's, before any request to us: it has no token, and the homeserver has nothing to add.
+    // A browser's preflight has no token, and the homeserver has nothing to add.
     if (request.method === "OPTIONS") return reply.code(204).send();
     if (tenants.whose(request) !== null) return refuse(request, reply);
     return (onward ?? refusePath)(request, reply);
@@ -83,8 +83,8 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, ad
 }
 
 /**
- * What an API has for a path that is in the other one's words: `/state/m.room.member/:userId` is to one of them what
- * `/state/:eventType/:stateKey` is to the other, and the router would take the first for both.
+ * Returns an API's handlers for a path in the other API's spelling. One has `/state/m.room.member/:userId`, the other
+ * `/state/:eventType/:stateKey`, and the router would take the first for both.
  */
 function handlersAt({ handlers }: Surface, path: string): Partial<Record<Method, Handler>> | undefined {
   const exact = handlers.get(path);
@@ -102,7 +102,7 @@ function methodsOf(handlers: Partial<Record<Method, Handler>> | undefined): read
   return Object.keys(handlers ?? {}) as Method[];
 }
 
-/** Passes whatever comes on to the homeserver, with the caller's own token. */
+/** Returns a handler that passes any request on to the homeserver with the caller's own token. */
 export function passOnTo(upstream: Upstream): Handler {
   return (request, reply) => upstream.asCaller(upstreamRequest(request), reply);
 }

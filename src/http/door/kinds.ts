@@ -1,10 +1,10 @@
 import type { ServerName } from "../../model/ids.ts";
 
-/** What a request takes up, and for how long: places of one kind are not used up by requests of another. */
+/** What a request takes up, and for how long. Each kind has its own places. */
 export const REQUEST_KINDS = ["short", "wait", "media"] as const;
 export type RequestKind = (typeof REQUEST_KINDS)[number];
 
-/** Long polls, and what waits until the pseudouser is in a room. */
+/** Long polls, and requests that wait until the pseudouser is in a room. */
 const WAITS = /\/(?:sync|events|join|initialSync)$|\/(?:join|peek|knock)\//;
 const MEDIA = /^\/_matrix\/(?:media\/|client\/v1\/media\/)/;
 
@@ -16,18 +16,19 @@ export function kindOf(url: string): RequestKind {
 
 const ALIAS_LOOK_UP = /^\/_matrix\/client\/(?:v3|r0|unstable|api\/v1)\/directory\/room\/(?:%23|#)[^/?]+$/;
 
-/** Whether it asks for nothing but which room an alias is of. One with parameters is for nobody but those whose token is known. */
+/** Returns whether a request only asks which room an alias points to. With query parameters it needs a known token. */
 export function isAliasLookUp(url: string): boolean {
   return ALIAS_LOOK_UP.test(url);
 }
 
-/** What media's server stands after. */
+/** Path segments before the server of a media item. */
 const MEDIA_OF: ReadonlySet<string | undefined> = new Set(["download", "thumbnail"]);
 const SERVER_PARAMETERS = ["server", "via", "server_name"] as const;
 
 /**
- * The other server that a request has the homeserver ask, as far as its address tells: by an alias, a user, media, or a server that it
- * names. Null where it names none. A room's ID is no name of a server: without `via` there is nobody to ask for it.
+ * Returns the other server that the homeserver must ask for a request, according to its URL: the server of an alias, a
+ * user or a media item, or one that it names. Null if it names none. A room ID names no server: without `via` there is
+ * nobody to ask.
  */
 export function serverAsked(url: string, own: ServerName): string | null {
   const at = url.indexOf("?");
@@ -40,7 +41,7 @@ export function serverAsked(url: string, own: ServerName): string | null {
   return named.find((server) => server !== "" && server !== own) ?? null;
 }
 
-/** Whether or not it is a name by the grammar: what a homeserver makes of it is its own affair. */
+/** Need not be a valid name: how the homeserver reads it is its own affair. */
 function serverIn(segment: string): string {
   const colon = segment.indexOf(":");
   return colon > 0 && /^[#@]/.test(segment) ? segment.slice(colon + 1) : "";
