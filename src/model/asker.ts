@@ -1,8 +1,8 @@
-/** Who waits for something that takes a share of what is scarce. */
+/** A caller that takes a share of scarce resources. */
 export interface Asker {
-  /** By which its share is counted: `tenant:…`, `user:@…`, and `emissary` for what we ask for ourselves. */
+  /** The name that its share is counted under: `tenant:…`, `user:@…`, or `emissary` for our own work. */
   readonly name: string;
-  /** Aborts when it waits no longer. */
+  /** Aborts when the caller stops waiting. */
   readonly abort: AbortSignal;
 }
 

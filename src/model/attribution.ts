@@ -2,18 +2,18 @@ import type { RoomEvent } from "./event.ts";
 import { isTenantId, isUserId, localpartOf, type TenantId, type UserId } from "./ids.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "./json.ts";
 
-/** What all marks of ours begin with, in events and in account data. */
+/** Prefix of all our marks, in events and in account data. */
 const OURS = "org.matrix.msc1777.";
 
 /**
- * Marks an event's content with the tenant that it was sent for. The mark is part of the event, so that whose it is can be told
- * from the room alone: after a restart, and with the database lost.
+ * Marks an event's content with the tenant that it was sent for. The mark is part of the event, so the room alone
+ * tells the owner: after a restart, and if the database is lost.
  */
 export const ON_BEHALF_OF = "org.matrix.msc1777.on_behalf_of";
-/** Names the tenant's user that it was sent as, where that is not the tenant's sender. */
+/** Names the tenant's user that sent the event, unless it is the tenant's sender. */
 export const AS_PERSONA = "org.matrix.msc1777.persona";
 
-/** Whose an event is that the pseudouser sent. */
+/** The owner of an event that the pseudouser sent. */
 export interface Owner {
   readonly tenant: TenantId;
   /** Null for the tenant's own sender. */
@@ -25,8 +25,8 @@ export function isSameOwner(one: Owner, other: Owner): boolean {
 }
 
 /**
- * The content without anything, at any depth, that could be taken for a mark of ours: those are for Emissary to write. The same object where
- * there is nothing.
+ * Returns the content without anything, at any depth, that could be taken for our marks: only Emissary writes those.
+ * Returns the same object if there is nothing to remove.
  */
 export function withoutMarks(content: JsonObject): JsonObject {
   const all = Object.entries(content);
@@ -41,7 +41,7 @@ function unmarked(value: JsonValue): JsonValue {
   return left.every((one, index) => one === value[index]) ? value : left;
 }
 
-/** Whose a content is by its marks, or null. Only in an event that the pseudouser sent do they say anything. */
+/** Returns the owner according to a content's marks, or null. They count only in events of the pseudouser. */
 export function ownerIn(content: JsonObject): Owner | null {
   const tenant = stringAt(content, ON_BEHALF_OF);
   if (tenant === null || !isTenantId(tenant)) return null;
@@ -49,22 +49,23 @@ export function ownerIn(content: JsonObject): Owner | null {
   return { tenant, persona: persona !== null && isUserId(persona) ? persona : null };
 }
 
-/** Whose an event is, or null: only the pseudouser's own events are anybody's, whatever others write into theirs. */
+/** Returns an event's owner, or null. Only the pseudouser's events have one, whatever others write into theirs. */
 export function ownerOf(event: Pick<RoomEvent, "sender" | "content">, own: UserId): Owner | null {
   return event.sender === own ? ownerIn(event.content) : null;
 }
 
 /**
- * The transaction ID that an event has at the homeserver. All tenants send with one token and share its space of IDs, so the owner
- * is part of it; the `~` stands for the sender, too, whose IDs would else meet a persona's. A localpart may have one of its own.
- * @param call tells what the ID is used for, without a `~`: one of each endpoint is another (spec, "Transaction identifiers"), and
- *   Synapse asks for no more than the room where a request has a device
+ * Returns an event's transaction ID at the homeserver. All tenants send with one token and share its space of IDs, so
+ * the ID contains the owner. The `~` is there for the sender, too: its IDs could otherwise collide with a persona's.
+ * One inside a localpart is escaped.
+ * @param call names the use of the ID, without a `~`. Each endpoint has its own IDs (spec, "Transaction identifiers"),
+ * but Synapse distinguishes only rooms for requests of a device
  */
 export function txnIdAt(owner: Owner, call: string, txnId: string): string {
   return `${prefixOf(owner)}${call}~${txnId}`;
 }
 
-/** The owner's own transaction ID within one of the homeserver's, or null where that is not made so. */
+/** Returns the owner's transaction ID in a homeserver's one, or null if `txnIdAt` did not make it for this owner. */
 export function ownTxnId(owner: Owner, sent: string): string | null {
   const prefix = prefixOf(owner);
   const end = sent.startsWith(prefix) ? sent.indexOf("~", prefix.length) : -1;

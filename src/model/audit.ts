@@ -1,7 +1,7 @@
 import type { JsonObject } from "./json.ts";
 import type { RoomId } from "./ids.ts";
 
-/** Something that was done, or refused, on somebody's behalf. */
+/** An action that was done or refused on somebody's behalf. */
 export interface AuditEntry {
   /** `tenant:telegram`, `operator`, `emissary` … */
   readonly actor: string;

@@ -1,21 +1,21 @@
-/** Time and randomness, passed in so that a test decides them. The real ones are in src/platform/clock.ts. */
+/** Time and randomness, passed in so that tests control them. The real ones are in src/platform/clock.ts. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch. May jump ahead; goes back between two runs only (Opened.setBack). */
+  /** Milliseconds since the Unix epoch. May jump ahead; goes back only between two runs (Opened.setBack). */
   now(): number;
   /** Resolves after `ms` milliseconds, or at once when the signal aborts. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
 export interface Random {
-  /** A number from 0 up to, not including, 1. Not for secrets. */
+  /** Returns a number in [0, 1). Not for secrets. */
   fraction(): number;
-  /** `bytes` unguessable bytes as unpadded base64url. */
+  /** Returns `bytes` unguessable bytes as unpadded base64url. */
   token(bytes: number): string;
 }
 
 /**
- * Does work with a signal that aborts after `ms` milliseconds, or with its parent. However the work ends, the wait ends with it: a
- * timer and a place among the parent's listeners are not left behind by work that throws.
+ * Runs work with a signal that aborts after `ms` milliseconds or with its parent. Removes the timer and the parent's
+ * listener however the work ends, also if it throws.
  */
 export async function withLimit<Value>(
   clock: Clock,

@@ -1,5 +1,5 @@
 /**
- * The failures that reach somebody, one code each. Inner folders throw these; only the HTTP edge knows status and errcode
+ * Codes of the errors that reach somebody. Inner folders throw these; only the HTTP edge knows statuses and errcodes
  * (src/http/matrix-errors.ts), and only the CLI exit codes.
  */
 export const ERROR_CODES = [
@@ -34,14 +34,14 @@ export type ErrorCode = (typeof ERROR_CODES)[number];
 export interface ErrorDetails {
   /** Why policy or the homeserver refused, for callers that act on it. */
   readonly reason?: string;
-  /** Milliseconds after which trying again can help. */
+  /** Milliseconds after which a retry can help. */
   readonly retryAfter?: number;
-  /** A sentence for strangers in place of the message, where that is the operator's (see told.ts). */
+  /** Replaces the message for strangers if that is for the operator (see told.ts). */
   readonly told?: string;
   readonly cause?: unknown;
 }
 
-/** A failure with a sentence that names the thing, the cause and what to do. */
+/** An error with a sentence that names the thing, the cause and what to do. */
 export class EmissaryError extends Error {
   override readonly name = "EmissaryError";
   readonly code: ErrorCode;
@@ -58,12 +58,12 @@ export class EmissaryError extends Error {
   }
 }
 
-/** Somebody's sentence without the full stop, to stand inside one of ours. */
+/** Removes a sentence's full stop, to quote it inside one of ours. */
 export function clauseOf(sentence: string): string {
   return sentence.trim().replace(/[.!]+$/, "");
 }
 
-/** The sentence of whatever was thrown. */
+/** Returns the sentence of any thrown value. */
 export function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

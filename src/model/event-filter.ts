@@ -1,6 +1,9 @@
 import { stringAt, type JsonObject, type JsonValue } from "./json.ts";
 
-/** What a filter object (spec, CS API, "Filtering", RoomEventFilter) says of a whole event; what it does not say is allowed. */
+/**
+ * Returns a test of a whole event by a filter (spec, CS API, "Filtering", RoomEventFilter). What the filter does not
+ * mention is allowed.
+ */
 export function eventRule(filter: JsonObject): (event: JsonObject) => boolean {
   const hasType = nameRule(filter, "types");
   const hasSender = nameRule(filter, "senders");
@@ -13,7 +16,10 @@ export function eventRule(filter: JsonObject): (event: JsonObject) => boolean {
     (typeof url !== "boolean" || url === containsUrl(event));
 }
 
-/** A list of what is wanted, absent for all, and one of what is not. In types a `*` stands for any characters. */
+/**
+ * Tests names by a filter's list of wanted ones (absent: all) and its list of unwanted ones. In types a `*` matches
+ * any characters.
+ */
 export function nameRule(filter: JsonObject, key: "types" | "senders" | "rooms"): (name: string) => boolean {
   const test = key === "types" ? matchesType : (pattern: string, name: string) => pattern === name;
   const wanted = namesAt(filter, key);
@@ -30,7 +36,7 @@ function containsUrl(event: JsonObject): boolean {
   );
 }
 
-/** In steps and not by an expression: the patterns are strangers'. */
+/** Matches in steps, not by a regular expression: strangers write the patterns. */
 function matchesType(pattern: string, type: string): boolean {
   const [head = "", ...rest] = pattern.split("*");
   const tail = rest.pop();

@@ -4,11 +4,11 @@ import { stringAt, type JsonObject } from "./json.ts";
 export interface Link {
   readonly eventId: string;
   readonly depth: number;
-  /** The events that it hangs on. */
+  /** The event's `prev_events`. */
   readonly prev: readonly string[];
 }
 
-/** How events hang together; null where the homeserver does not say it. */
+/** Returns how events are linked; null if the homeserver does not say. */
 export function linksOf(events: readonly JsonObject[]): readonly Link[] | null {
   const links: Link[] = [];
   for (const event of events) {
@@ -21,7 +21,7 @@ export function linksOf(events: readonly JsonObject[]): readonly Link[] | null {
   return links;
 }
 
-/** The events that one hangs on; null where the homeserver does not say it. In the first two room versions each stands with its hash. */
+/** Returns an event's `prev_events`; null if the homeserver does not say. Room versions 1 and 2 add a hash to each. */
 export function previousOf(event: JsonObject): readonly string[] | null {
   const previous = event["prev_events"] ?? null;
   if (!Array.isArray(previous)) return null;

@@ -20,7 +20,7 @@ export function isStateEvent(event: RoomEvent): event is StateEvent {
   return event.state_key !== undefined;
 }
 
-/** What is wrong with a thing that should be a room event, or null where it is one. */
+/** Returns what is wrong with a supposed room event, or null. */
 export function eventFault(value: unknown): string | null {
   if (!isJsonObject(value)) return "not an object";
   if (typeof value["event_id"] !== "string" || !isEventId(value["event_id"])) return "event_id is missing or malformed";
@@ -34,7 +34,10 @@ export function eventFault(value: unknown): string | null {
   return null;
 }
 
-/** Tells whether a value is a room event; by hand and not by schema, because every event of every transaction passes here. */
+/**
+ * Returns whether a value is a room event. Written by hand, not by schema: every event of every transaction passes
+ * here.
+ */
 export function isRoomEvent(value: unknown): value is RoomEvent {
   return eventFault(value) === null;
 }

@@ -1,14 +1,14 @@
-/** A regular expression of somebody else's, ready to be asked. Asking takes a time that grows with the text, and with nothing else. */
+/** A compiled regular expression from outside. The time of a match grows only with the text's length. */
 export interface Expression {
-  /** Whether it matches from the text's beginning; to its end only where the expression says so, as in homeservers. */
+  /** Matches from the text's beginning, and to its end only if the expression says so, as homeservers do. */
   readonly matches: (text: string) => boolean;
 }
 
-/** An expression, or why there is none of it: the end of a sentence that names it. */
+/** An expression, or what is wrong with it: the end of a sentence that names it. */
 export type Compiled = { readonly expression: Expression } | { readonly fault: string };
 
-/** Reads expressions. Inner folders are given one, since they import no package (platform/expressions.ts). */
+/** Compiles expressions. Passed to inner folders, since they import no package (platform/expressions.ts). */
 export type Compile = (text: string) => Compiled;
 
-/** Stands for an expression that cannot be read. */
+/** Replaces an invalid expression. */
 export const MATCHES_NOTHING: Expression = { matches: () => false };

@@ -1,7 +1,7 @@
 /**
- * Matrix identifiers as branded strings: made once, where text enters, and trusted inside.
- * Grammar: spec, appendices, "Identifier Grammar". What other servers may lawfully send is wider than what may be newly made,
- * so these guards check the sigil, the length and the server name and leave the rest alone.
+ * Matrix identifiers as branded strings: checked once, where text enters, and trusted inside. Grammar: spec,
+ * appendices, "Identifier Grammar". Other servers may send more than may be newly made, so these guards check only the
+ * sigil, the length and the server name.
  */
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
@@ -13,13 +13,15 @@ export type RoomAlias = Branded<"RoomAlias">;
 export type EventId = Branded<"EventId">;
 export type TenantId = Branded<"TenantId">;
 
-/** The longest identifier the specification allows, in bytes, sigil and domain included. */
+/** The longest identifier in the specification, in bytes, including sigil and domain. */
 const MAX_BYTES = 255;
 
 /** Host name, IPv4 or bracketed IPv6, with an optional port. */
 const SERVER_NAME = /^(?:[A-Za-z0-9.-]{1,230}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/;
 
-/** A tenant's name is part of a user ID: lower-case letters, digits, `-`, `_`, `.`, beginning with a letter or digit. */
+/**
+ * A tenant's name is part of a user ID: lower-case letters, digits, `-`, `_`, `.`, beginning with a letter or digit.
+ */
 const TENANT_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
 function fits(text: string): boolean {
@@ -36,7 +38,7 @@ export function isUserId(text: string): text is UserId {
   return text.charCodeAt(0) === 0x40 && colon >= 1 && fits(text) && isServerName(text.slice(colon + 1));
 }
 
-/** True for `!opaque` and `!opaque:server`: IDs of room version 12 carry no server (MSC4291). */
+/** True for `!opaque` and `!opaque:server`: IDs of room version 12 have no server (MSC4291). */
 export function isRoomId(text: string): text is RoomId {
   return text.charCodeAt(0) === 0x21 && text.length > 1 && fits(text) && !text.includes("\0");
 }
@@ -54,12 +56,12 @@ export function isTenantId(text: string): text is TenantId {
   return TENANT_ID.test(text);
 }
 
-/** The server of a user or an alias: what follows the first colon. */
+/** Returns the server of a user or an alias: the text after the first colon. */
 export function serverOf(id: UserId | RoomAlias): ServerName {
   return id.slice(id.indexOf(":") + 1) as ServerName;
 }
 
-/** The server of whoever made the room; null where the ID has none, as from room version 12 on (MSC4291). */
+/** Returns the creator's server; null if the ID has none, as from room version 12 on (MSC4291). */
 export function serverInRoomId(roomId: RoomId): ServerName | null {
   const colon = roomId.indexOf(":");
   const server = roomId.slice(colon + 1);

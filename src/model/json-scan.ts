@@ -1,10 +1,13 @@
-/** Finding one's way in JSON that is a text. What is passed over is taken to be JSON, not checked. All throw SyntaxError where it ends early. */
+/**
+ * Navigates JSON text without parsing it. Assumes valid JSON in what it skips. All functions throw SyntaxError if the
+ * text ends early.
+ */
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const OPEN_LIST = 0x5b;
 const BACKSLASH = 0x5c;
 const OPEN_OBJECT = 0x7b;
-/** The bit by which braces differ from brackets. */
+/** The bit that distinguishes braces from brackets. */
 const BRACE = 0x20;
 
 export interface Span {
@@ -26,7 +29,7 @@ export function skipSpace(text: string, at: number): number {
   return here;
 }
 
-/** The end of the value that begins at `at`. */
+/** Returns the end of the value that begins at `at`. */
 export function endOfValue(text: string, at: number): number {
   const first = text.charCodeAt(at);
   if (first === QUOTE) return endOfString(text, at);
@@ -47,8 +50,8 @@ export function endOfValue(text: string, at: number): number {
 }
 
 /**
- * Goes through the members of the object, or the elements of the list, that begins at `at`, and answers where it ends.
- * @param visit gets the key as it stands in the text (empty in a list) and where the value begins, and answers where the value ends
+ * Visits the members of the object, or the elements of the list, that begins at `at`. Returns its end.
+ * @param visit gets the key as written (empty in a list) and the value's start, and returns the value's end
  */
 export function eachMember(text: string, at: number, visit: (key: string, value: number) => number): number {
   const isObject = isObjectAt(text, at);
@@ -71,7 +74,7 @@ export function eachMember(text: string, at: number, visit: (key: string, value:
   }
 }
 
-/** Where the elements of a list stand. */
+/** Returns the spans of a list's elements. */
 export function elementsAt(text: string, at: number): readonly Span[] {
   const spans: Span[] = [];
   eachMember(text, at, (_key, from) => {
@@ -82,12 +85,12 @@ export function elementsAt(text: string, at: number): readonly Span[] {
   return spans;
 }
 
-/** A key or a string as it stands in the text, escapes resolved. */
+/** Resolves the escapes of a key or string as written. */
 export function unquoted(quoted: string): string {
   return quoted.includes("\\") ? (JSON.parse(quoted) as string) : quoted.slice(1, -1);
 }
 
-/** At the first quote with an even number of backslashes before it. */
+/** The string ends at the first quote with an even number of backslashes before it. */
 function endOfString(text: string, at: number): number {
   for (let end = text.indexOf('"', at + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;

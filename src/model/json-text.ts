@@ -1,35 +1,36 @@
 /**
- * JSON that comes in, is changed in places, and goes out again with all the rest as it was. JavaScript reads `9007199254740993`, `1.0` and
- * `1e400` as other numbers and one of two equal keys, so what was read is not written: its text is kept with it, and only what differs
- * is written into that.
+ * Changes parts of received JSON and keeps the rest as it was. JavaScript reads `9007199254740993`, `1.0` and `1e400`
+ * as other numbers, and keeps one of two equal keys. So parsed values keep their text, and only differences are
+ * written into it.
  */
 import { eachMember, elementsAt, endOfValue, isListAt, isObjectAt, skipSpace, unquoted } from "./json-scan.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * What of a text is judged before it goes out: keys at the top, and in what may take its place (`m.new_content`), below which no key stands
- * twice, since others may read the first of two where we read the last. Elsewhere only plain values are kept of what stands twice.
+ * The parts of a text that were judged before it goes out: keys at the top, and in what may replace it
+ * (`m.new_content`). Below them no key may occur twice, since others may read the first of two where we read the last.
+ * Elsewhere only plain values of repeated keys are kept.
  */
 export type Judged = ReadonlySet<string> | "all";
 
 interface Source {
   readonly text: string;
-  /** What the text was read as. */
+  /** The parsed text. */
   readonly value: unknown;
-  /** Null for what was judged by whoever sent it to us. */
+  /** Null if its sender judged it before it came to us. */
   readonly judged: Judged | null;
 }
 
 const sources = new WeakMap<object, Source>();
 
-/** The value, which is written as the text that it was read from. */
+/** Attaches its text to a value. It will be written as that text. */
 export function sourced<T>(value: T, text: string): T {
   if (isObject(value)) sources.set(value, { text, value, judged: null });
   return value;
 }
 
-/** What a value with a text became: of the text only what differs is written anew. */
+/** Marks `after` as the new form of a value with a text: only what differs is written anew. */
 export function revisionOf<T>(before: unknown, after: T, judged: Judged | null = null): T {
   const source = isObject(before) ? sources.get(before) : undefined;
   if (source === undefined || !isObject(after)) return after;
@@ -37,7 +38,7 @@ export function revisionOf<T>(before: unknown, after: T, judged: Judged | null =
   return after;
 }
 
-/** Gives the elements of a list, at a key of an object that was read from the text, their parts of the text. */
+/** Attaches their parts of the text to the elements of a list at a key of an object that has a text. */
 export function sourcedList(value: Fields, text: string, key: string): void {
   const list = value[key];
   if (!Array.isArray(list) || list.length === 0) return;
@@ -49,13 +50,13 @@ export function sourcedList(value: Fields, text: string, key: string): void {
   for (const [index, { from, to }] of elementsAt(text, at).entries()) sourced(list[index], text.slice(from, to));
 }
 
-/** Likewise, of an object that is as it was read. */
+/** Like `sourcedList`, for an unchanged object. */
 export function sourcedParts(value: Fields, key: string): void {
   const source = sources.get(value);
   if (source?.value === value) sourcedList(value, source.text, key);
 }
 
-/** The value as JSON. @throws RangeError where it is nested too deeply */
+/** Returns the value as JSON. @throws RangeError if it is nested too deeply */
 export function textOf(value: unknown): string {
   if (!isObject(value)) return value === undefined ? "null" : JSON.stringify(value);
   const source = sources.get(value);
@@ -77,19 +78,19 @@ function objectText(object: Fields): string {
 
 interface Member {
   readonly key: string;
-  /** Null where it is left out. */
+  /** Null to leave the member out. */
   text: string | null;
   readonly raw: string;
   readonly value: string;
 }
 
-/** One way through a text, from which a changed value is written. */
+/** One pass through a text that writes a changed value. */
 class Retelling {
   readonly #text: string;
-  /** What was judged could have been hidden from it by a key that stands twice, so nothing is taken over unseen. */
+  /** A repeated key could have hidden something from the judgement, so nothing is copied unseen. */
   readonly #isStrict: boolean;
   readonly #mayHide: boolean;
-  /** Where the newest value ended. */
+  /** The end of the newest value. */
   #end = 0;
 
   constructor({ text, judged }: Source) {
@@ -98,7 +99,7 @@ class Retelling {
     this.#mayHide = judged !== null && (text.includes("org.matrix.msc1777.") || text.includes("\\u"));
   }
 
-  /** The text of `after`, where that of `before` begins at a place. */
+  /** Returns the text of `after`, given where `before` begins in the text. */
   value(at: number, before: unknown, after: unknown, judged: Judged | null): string {
     const text = this.#text;
     const isUnseen = judged === null && !this.#mayHide;
@@ -111,7 +112,7 @@ class Retelling {
       }
     }
     this.#end = endOfValue(text, at);
-    // What another value is read as is written: it may be one of two that stand at the same key.
+    // Written anew if the text means another value: it may be one of two at the same key.
     return Object.is(before, after) ? text.slice(at, this.#end) : textOf(after);
   }
 
@@ -126,7 +127,7 @@ class Retelling {
       const to = isKept ? this.#end : endOfValue(text, from);
       const member = { key, raw, text: value, value: text.slice(from, to) };
       const earlier = known.get(key);
-      // Of those that stand at one key the last one counts: what was made of the others was made of its value.
+      // Of members with one key the last counts, and the others were changed through its value.
       if (earlier !== undefined) earlier.text = this.#repeated(earlier, member, judged);
       known.set(key, member);
       members.push(member);
@@ -141,7 +142,7 @@ class Retelling {
     return `{${kept.join(",")}}`;
   }
 
-  /** What becomes of a member whose key comes again: it stays as it is where the one that counts does. */
+  /** Returns an earlier member with a repeated key: it stays if the last one, which counts, is unchanged. */
   #repeated(earlier: Member, last: Member, judged: Judged | null): string | null {
     if (last.text !== last.value) return null;
     if (judged === "all" || judged?.has(earlier.key) === true) return null;
@@ -162,7 +163,7 @@ class Retelling {
     }
     const spans = elementsAt(text, at);
     const end = endOfValue(text, at);
-    // What is left of a list stands in its order.
+    // The remaining elements of a list keep their order.
     let next = 0;
     const elements = after.map((one) => {
       const found = before.indexOf(one, next);

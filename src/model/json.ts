@@ -1,6 +1,6 @@
 import { revisionOf, textOf } from "./json-text.ts";
 
-/** JSON as it comes in, before anyone has looked at it. */
+/** JSON from outside, unchecked. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 
 export interface JsonObject {
@@ -11,19 +11,19 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The string at `key`, or null where there is none or something else stands there. */
+/** Returns the string at `key`, or null if there is no string. */
 export function stringAt(object: JsonObject, key: string): string | null {
   const value = object[key];
   return typeof value === "string" ? value : null;
 }
 
-/** The object at `key`, or an empty one where there is none. */
+/** Returns the object at `key`, or an empty one if there is no object. */
 export function objectAt(object: JsonObject, key: string): JsonObject {
   const value = object[key];
   return isJsonObject(value) ? value : {};
 }
 
-/** The JSON object that a body holds, or an empty one where it holds something else. */
+/** Parses a body as a JSON object; returns an empty one for anything else. */
 export function parsedObject(body: Uint8Array): JsonObject {
   try {
     const value: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
@@ -33,29 +33,30 @@ export function parsedObject(body: Uint8Array): JsonObject {
   }
 }
 
-/** The object without some of its keys, the others in their order. */
+/** Returns the object without these keys, in the same order. */
 export function without(object: JsonObject, ...keys: readonly string[]): JsonObject {
   return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
 }
 
-/** The object with some of its keys only, in the order in which they are named. */
+/** Returns the object with only these keys, in the order given. */
 export function only(object: JsonObject, ...keys: readonly string[]): JsonObject {
   return Object.fromEntries(keys.filter((key) => Object.hasOwn(object, key)).map((key) => [key, object[key] ?? null]));
 }
 
-/** Whether lists and objects stand more than so many deep in each other. `JSON.stringify` fails where some thousands do. */
+/** Returns whether a value is nested more than `depth` deep. `JSON.stringify` fails at some thousands. */
 export function isDeeperThan(depth: number, value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return depth === 0 || Object.values(value).some((inner) => isDeeperThan(depth - 1, inner));
 }
 
 /**
- * Lists and objects that may stand in each other. No event that means something has more than some ten; SQLite reads a thousand, and what
- * goes through a value by itself, as JSON.stringify does, some thousands. Whoever writes deeper costs himself what lies there.
+ * The deepest nesting of lists and objects that we keep. No useful event has more than about ten. SQLite reads a
+ * thousand; recursive functions, such as JSON.stringify, manage some thousands. A sender that nests deeper loses what
+ * lies there.
  */
 export const MAX_NESTING = 500;
 
-/** The value without what lies deeper than may be: null stands there. The same value where nothing does. */
+/** Replaces everything below `depth` by null. Returns the same value if there is nothing to replace. */
 export function shallow<T>(value: T, depth = MAX_NESTING): T {
   return isDeeperThan(depth, value) ? revisionOf(value, cut(value as JsonValue, depth) as T) : value;
 }
@@ -69,8 +70,8 @@ function cut(value: JsonValue, depth: number): JsonValue {
 }
 
 /**
- * The value as JSON, for what may hold anything that others wrote: what has a text of its own is written as that (json-text.ts), and what is
- * nested too deeply to be written is written shallow.
+ * Returns JSON for a value that may contain anything from others. A value with a text is written as that text
+ * (json-text.ts); a value that is nested too deeply is cut.
  */
 export function written(value: unknown): string {
   try {
@@ -83,10 +84,10 @@ export function written(value: unknown): string {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** The bit by which braces differ from brackets. */
+/** The bit that distinguishes braces from brackets. */
 const BRACE = 0x20;
 
-/** Whether lists and objects stand more than so many deep in each other in a text that is JSON, told without reading it as such. */
+/** Returns whether JSON text is nested more than `most` deep, without parsing it. */
 export function isTextDeeperThan(most: number, text: Uint8Array): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at += 1) {
@@ -103,7 +104,9 @@ export function isTextDeeperThan(most: number, text: Uint8Array): boolean {
   return false;
 }
 
-/** Where the string ends that begins at `from`: at the first quote with an even number of backslashes before it. */
+/**
+ * Returns the end of the string that begins at `from`: the first quote with an even number of backslashes before it.
+ */
 function endOfString(text: Uint8Array, from: number): number {
   for (let at = text.indexOf(QUOTE, from + 1); at !== -1; at = text.indexOf(QUOTE, at + 1)) {
     let backslashes = 0;

@@ -1,6 +1,6 @@
 /**
- * What the inner folders need of a log: an event's name and its fields. Names and fields are listed in docs/reference; never
- * among them: a token, a message, or a user together with a room.
+ * The log for inner folders: an event's name and its fields, both listed in docs/reference. Fields never contain a
+ * token, a message, or a user together with a room.
  */
 export interface Logger {
   error(event: string, fields: LogFields): void;

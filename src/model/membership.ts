@@ -7,7 +7,7 @@ export function isMembership(value: unknown): value is Membership {
   return MEMBERSHIPS.includes(value as Membership);
 }
 
-/** One user's standing in one room, by the newest membership event that we know of. */
+/** One user's membership in one room, from the newest membership event that we know. */
 export interface Member {
   readonly roomId: RoomId;
   readonly userId: UserId;

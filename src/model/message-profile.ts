@@ -3,7 +3,7 @@ import { isUserId, localpartOf, type TenantId, type UserId } from "./ids.ts";
 import { isJsonObject, stringAt, without, type JsonObject } from "./json.ts";
 import { answeredIn, escaped } from "./references.ts";
 
-/** MSC4144's field, and the name that it is to have once accepted, which a tenant may send already. */
+/** MSC4144's field, and its name after acceptance, which tenants may already send. */
 export const MESSAGE_PROFILE = "com.beeper.per_message_profile";
 const PROFILES = [MESSAGE_PROFILE, "m.per_message_profile"] as const;
 
@@ -14,34 +14,34 @@ const MEDIA: ReadonlySet<string> = new Set(["m.image", "m.file", "m.audio", "m.v
 const REPLY = "<mx-reply>";
 const REPLY_END = "</mx-reply>";
 
-/** Bytes of a display name (MSC4144, "Field limits"). */
+/** Most bytes of a display name (MSC4144, "Field limits"). */
 const MAX_NAME = 255;
 
-/** How a user of a tenant shows: both as in the spec's profiles, either may be missing. */
+/** A tenant's user as shown to others. Fields as in the spec's profiles; either may be missing. */
 export interface Profile {
   readonly displayname: string | null;
   readonly avatarUrl: string | null;
 }
 
-/** Whom a message is to show as its author. */
+/** The author that a message must show. */
 export interface ShownAuthor {
   readonly tenant: TenantId;
   readonly user: UserId;
   readonly profile: Profile;
-  /** Whether a user is one of the tenant's. */
+  /** Whether the user is one of the tenant's. */
   readonly isPersona: (userId: UserId) => boolean;
-  /** Put the name before the text, too, for clients that know nothing of per-message profiles. */
+  /** Whether to put the name before the text, for clients without per-message profiles. */
   readonly fallback: boolean;
 }
 
-/** Whether a content is one that may show another author: messages and stickers (MSC4144). */
+/** Returns whether a content may show another author: messages and stickers may (MSC4144). */
 export function takesProfile(type: string, content: JsonObject): boolean {
   return type === "m.sticker" || (type === "m.room.message" && typeof content["msgtype"] === "string");
 }
 
 /**
- * Adds a per-message profile. One that the content has already is the sender's own business and stays (see ownProfiles). Ours bears
- * the tenant's mark, so that the two can be told apart when ours is taken off again.
+ * Adds a per-message profile. An existing one is the sender's own business and stays (see ownProfiles). Ours has the
+ * tenant's mark, so that it can be recognised and removed again.
  */
 export function addProfile(content: JsonObject, { tenant, user, profile, fallback }: ShownAuthor): JsonObject {
   if (PROFILES.some((key) => Object.hasOwn(content, key))) return content;
@@ -52,7 +52,7 @@ export function addProfile(content: JsonObject, { tenant, user, profile, fallbac
     [MESSAGE_PROFILE]: {
       id: user,
       displayname,
-      // An absent address would show the pseudouser's avatar; an empty one shows none.
+      // Without an address clients would show the pseudouser's avatar; an empty one shows none.
       avatar_url: profile.avatarUrl ?? "",
       has_fallback: isPrefixed,
       [ON_BEHALF_OF]: tenant,
@@ -61,21 +61,21 @@ export function addProfile(content: JsonObject, { tenant, user, profile, fallbac
 }
 
 /**
- * A tenant's own per-message profiles as they go out. Name and picture are shown, and stay: relays name people so. The `id` says who
- * it is, so it stays where that is the tenant's own user. Any other is put below the tenant's name: it is still the same for the
+ * Returns a tenant's own per-message profiles as sent to the room. Name and picture stay: relays name people with
+ * them. The `id` stays if it is the tenant's own user. Any other gets the tenant's prefix: it stays the same for the
  * same author, and is no user, neither another tenant's nor a person.
  */
 export function ownProfiles(content: JsonObject, { tenant, isPersona }: ShownAuthor): JsonObject {
   return withProfileIds(content, (id) => (isUserId(id) && isPersona(id) ? id : `${prefixOf(tenant)}${id}`));
 }
 
-/** The tenant's own profiles as it sent them, the inverse of `ownProfiles`. */
+/** Returns the tenant's own profiles as it sent them: the inverse of `ownProfiles`. */
 export function sentProfiles(content: JsonObject, tenant: TenantId): JsonObject {
   const prefix = prefixOf(tenant);
   return withProfileIds(content, (id) => (id.startsWith(prefix) ? id.slice(prefix.length) : id));
 }
 
-/** A tenant's ID has no `~`, and begins otherwise than a user's. */
+/** No tenant ID contains a `~`, nor begins like a user ID. */
 function prefixOf(tenant: TenantId): string {
   return `${tenant}~`;
 }
@@ -87,13 +87,13 @@ function withProfileIds(content: JsonObject, change: (id: string) => string): Js
     if (!isJsonObject(profile)) continue;
     const id = profile["id"];
     if (typeof id === "string") next = { ...next, [key]: { ...profile, id: change(id) } };
-    // Whoever reads numbers and lists as texts could still find somebody's ID there.
+    // A reader that turns numbers and lists into texts could still find a user ID there.
     else if (id !== undefined) next = { ...next, [key]: without(profile, "id") };
   }
   return next;
 }
 
-/** Takes a profile that addProfile added off again, and the fallback with it; any other stays. */
+/** Removes a profile that `addProfile` added, and its fallback. Any other stays. */
 export function removeProfile(content: JsonObject): JsonObject {
   const profile = content[MESSAGE_PROFILE];
   if (!isJsonObject(profile) || !Object.hasOwn(profile, ON_BEHALF_OF)) return content;
@@ -102,7 +102,7 @@ export function removeProfile(content: JsonObject): JsonObject {
   return profile["has_fallback"] === true && displayname !== null ? unprefixed(rest, displayname) : rest;
 }
 
-/** Only a text can have a name before it. The `body` of a file is one where it is a caption, beside a file name (MSC2530). */
+/** Only a text can have a name before it. A file's `body` is one if it is a caption beside a file name (MSC2530). */
 function takesFallback(content: JsonObject): boolean {
   const body = stringAt(content, "body");
   const msgtype = stringAt(content, "msgtype") ?? "";
@@ -133,7 +133,7 @@ function unprefixed(content: JsonObject, name: string): JsonObject {
   };
 }
 
-/** What a rich reply quotes, and its own text (spec v1.12, "Fallbacks for rich replies"): clients take the first part away. */
+/** A rich reply's quote and its own text (spec v1.12, "Fallbacks for rich replies"). Clients remove the quote. */
 type Parts = readonly [quoted: string, own: string];
 
 function textParts(content: JsonObject, body: string): Parts {
@@ -166,7 +166,7 @@ function cutOff([quoted, text]: Parts, prefix: string): string {
   return `${quoted}${text.startsWith(prefix) ? text.slice(prefix.length) : text}`;
 }
 
-/** The name as MSC4144 takes it: never empty, without null bytes and half characters, cut to its limit. */
+/** Returns the name in MSC4144's form: never empty, without null bytes and half characters, cut to its limit. */
 function shownName(user: UserId, displayname: string | null): string {
   const name = (displayname ?? "").toWellFormed().replaceAll("\0", "");
   let kept = "";

@@ -17,70 +17,70 @@ import { isCreatorIn, levelsSeen, POWER_LEVELS, type LevelsViewer } from "./powe
 
 export type { Profile };
 
-/** A user of a tenant's that is in a room; this exists inside Emissary only. */
+/** A tenant's user that is in a room; this exists inside Emissary only. */
 export interface PersonaInRoom extends Profile {
   readonly userId: UserId;
 }
 
-/** What a tenant's content is sent as. */
+/** The user that a tenant's content is sent as. */
 export interface Costume extends ShownAuthor {
   /** The event's type. */
   readonly type: string;
-  /** The user is the tenant's own sender, which shows as the pseudouser itself. */
+  /** Whether the user is the tenant's own sender, which shows as the pseudouser itself. */
   readonly isSender: boolean;
-  /** What becomes of power levels: the only marks of ours besides those of whose an event is. */
+  /** Changes power levels. They have our only marks besides those of the owner. */
   readonly levels?: (content: JsonObject) => JsonObject;
 }
 
-/** Whose eyes an event is seen with. */
+/** The tenant that sees an event. */
 export interface Viewer extends LevelsViewer {
-  /** Whether a user is some tenant's. */
+  /** Whether the user belongs to any tenant. */
   readonly isTenants: (userId: UserId) => boolean;
-  /** Events that are the viewer's own, by the user that sent them: who answers one of them names that user. */
+  /** The viewer's own events, with the users that sent them: an answer to one of them names its user. */
   readonly answered?: ReadonlyMap<string, UserId>;
 }
 
 const CREATE = "m.room.create";
 const MEMBER = "m.room.member";
 
-/** Where a content holds another one that may take its place (spec, "Event replacements"). */
+/** A content inside a content that may replace it (spec, "Event replacements"). */
 const NEW_CONTENT = "m.new_content";
 
 /** Events in events: a thread's latest, its edit, the edit's redaction. Nothing lawful goes deeper. */
 const MAX_DEPTH = 4;
 
 /**
- * The content that goes out for one of a tenant: with the marks of whose it is, and, for a persona's messages, a profile.
- * `fromWire` makes it the tenant's content again, whatever that is, but for one thing: the marks are ours to give, so marks that
- * the content has already, another tenant's perhaps, do not survive.
+ * Returns the content to send for a tenant: with marks of its owner and, for a persona's messages, a profile.
+ * `fromWire` restores the tenant's content, with one exception: only Emissary sets marks, so existing ones, perhaps of
+ * another tenant, are removed.
  */
 export function toWire(content: JsonObject, costume: Costume): JsonObject {
   const unmarked = withoutMarks(content);
   const wire = oneToWire(costume.levels?.(unmarked) ?? unmarked, costume);
-  // A server may put it in the content's place, and clients do: it carries all that the content does.
+  // Servers may replace the content by it, and clients do: it needs everything that the content has.
   const edited = wire[NEW_CONTENT];
   return isJsonObject(edited) ? { ...wire, [NEW_CONTENT]: oneToWire(edited, costume) } : wire;
 }
 
 /**
- * An event as a tenant sees it. One of its own has the user as sender that sent it, and the content that was sent; so have those
- * that the homeserver put into `unsigned`. All others are as they are, and the same object, but for what tells of power: the
- * pseudouser's is shown as the tenant's. A redaction takes the marks away with the rest of the content, so a redacted event is
- * nobody's: its sender is the pseudouser for everybody.
+ * Returns an event as a tenant sees it. The tenant's own events get their original sender and content, also those in
+ * `unsigned`. Other events stay the same objects, except that the pseudouser's power is shown as the tenant's. A
+ * redaction removes the marks with the content, so a redacted event has no owner: everybody sees the pseudouser as its
+ * sender.
  */
 export function fromWire(event: RoomEvent, viewer: Viewer): RoomEvent {
   return jsonFromWire(event as unknown as JsonObject, viewer) as unknown as RoomEvent;
 }
 
-/** Like fromWire, for what stands where an event should and may lack what an event has: stripped state, answers of servers. */
+/** Like `fromWire`, for partial events: stripped state, answers of servers. */
 export function jsonFromWire(event: JsonObject, viewer: Viewer): JsonObject {
   return revisionOf(event, fromWireAt(event, viewer, 0));
 }
 
 /**
- * Whether an event is no tenant's business: what the pseudouser's own membership comes to is attendance's, and so is that of a user of a
- * tenant's that came only to let it in (attendance/stand-ins.ts). Bridges take every member that they do not know for a person. That
- * the pseudouser is put out is left: for a tenant it is its own user that has to go.
+ * Returns whether an event is only about attendance and hidden from tenants: the pseudouser's own membership, and that
+ * of a tenant's user that came only to let it in (attendance/stand-ins.ts). Bridges take every unknown member for a
+ * person. The tenant still sees when somebody removes the pseudouser: its own user has to go.
  */
 export function isAttendance(
   given: JsonObject | RoomEvent,
@@ -94,13 +94,13 @@ export function isAttendance(
   return key === sender && isMarked && isUserId(key) && isTenants(key);
 }
 
-/** Whether somebody puts the pseudouser out. */
+/** Returns whether somebody removes the pseudouser from the room. */
 function isPutOut({ type, sender, state_key: key, content }: JsonObject, own: UserId): boolean {
   if (type !== MEMBER || key !== own || sender === own || !isJsonObject(content)) return false;
   return content["membership"] === "leave" || content["membership"] === "ban";
 }
 
-/** A state event's content alone. Who set it is not said, and by the marks it is the tenant's. */
+/** Returns a state event's content alone. Its setter is unknown; by its marks it is the tenant's. */
 export function stateFromWire(type: string, content: JsonObject, viewer: Viewer): JsonObject {
   const owner = ownerIn(content);
   const user = userOf(owner, viewer);
@@ -109,7 +109,7 @@ export function stateFromWire(type: string, content: JsonObject, viewer: Viewer)
   return type === CREATE ? withCreators(withMaker(seen, user, viewer), viewer) : seen;
 }
 
-/** A content of the tenant's as it was sent. */
+/** Returns a tenant's content as it sent it. */
 function contentFromWire(content: JsonObject, tenant: TenantId): JsonObject {
   const bare = oneFromWire(content, tenant);
   const edited = bare[NEW_CONTENT];
@@ -137,7 +137,7 @@ function fromWireAt(event: JsonObject, viewer: Viewer, depth: number): JsonObjec
   if (user !== null && owner !== null && isJsonObject(content)) {
     const bare = contentFromWire(content, owner.tenant);
     seen = { ...event, sender: user, content: event["type"] === CREATE ? withMaker(bare, user, viewer) : bare };
-    // Synapse answers reads in an older format, which has some things twice: this one, and parts of `unsigned`.
+    // Synapse answers reads in an older format, which repeats this key and parts of `unsigned`.
     if (event["user_id"] === viewer.own) seen["user_id"] = user;
   }
   if (user === null && viewer.answered !== undefined) seen = withNames(seen, viewer.own, viewer.answered);
@@ -160,7 +160,7 @@ function withNames(event: JsonObject, own: UserId, answered: ReadonlyMap<string,
   });
 }
 
-/** Those of the owners' events that are the viewer's, by the user that it knows as their sender. */
+/** Returns the viewer's own events among these, each with the user that the viewer knows as its sender. */
 export function ownAmong(owners: ReadonlyMap<string, Owner>, viewer: Viewer): ReadonlyMap<string, UserId> {
   const found = [...owners].flatMap(([eventId, owner]) => {
     const user = userOf(owner, viewer);
@@ -169,12 +169,15 @@ export function ownAmong(owners: ReadonlyMap<string, Owner>, viewer: Viewer): Re
   return new Map(found);
 }
 
-/** The user that the tenant knows an event's owner as; null where that is not the tenant. */
+/** Returns the user that the tenant knows as an event's owner; null if the owner is another tenant. */
 function userOf(owner: Owner | null, { tenant }: Viewer): UserId | null {
   return owner?.tenant === tenant.id ? (owner.persona ?? tenant.sender) : null;
 }
 
-/** What stood in the state before: ours only where the homeserver says so, since anybody can write our marks into a content. */
+/**
+ * Restores the previous content. It is ours only if the homeserver names us as its sender: anybody can write our
+ * marks.
+ */
 function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
   const unsigned = event["unsigned"];
   if (!isJsonObject(unsigned) || unsigned["prev_sender"] !== viewer.own) return event;
@@ -187,8 +190,8 @@ function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
 }
 
 /**
- * What power the pseudouser has, as the tenant's: levels, and a creator's where that is power. An unlimited one has no level, so it is the
- * event's sender that tells (MSC4289), also where the room was made for another tenant, or replaces one that was.
+ * Shows the pseudouser's power as the tenant's: levels, and a creator's if that is power. Unlimited power has no
+ * level, so the event's sender tells (MSC4289), also if the room was made for another tenant or replaces such a room.
  */
 function withPower(event: JsonObject, viewer: Viewer): JsonObject {
   if (event["type"] === POWER_LEVELS) {
@@ -203,7 +206,7 @@ function withPower(event: JsonObject, viewer: Viewer): JsonObject {
   return { ...seen, sender, ...(seen["user_id"] === viewer.own ? { user_id: sender } : {}) };
 }
 
-/** Before room version 11 the homeserver writes the room's maker into the content, too (MSC2175). */
+/** Before room version 11 the homeserver writes the creator into the content, too (MSC2175). */
 function withMaker(content: JsonObject, user: UserId | null, { own }: Viewer): JsonObject {
   return user !== null && content["creator"] === own ? { ...content, creator: user } : content;
 }
@@ -214,7 +217,10 @@ function withCreators(content: JsonObject, { own, tenant }: Viewer): JsonObject 
   return { ...content, additional_creators: creators.map((user) => (user === own ? tenant.sender : user)) };
 }
 
-/** All tenants send with one token, so the homeserver shows each the others' transaction IDs (spec, `unsigned.transaction_id`). */
+/**
+ * All tenants send with one token, so the homeserver shows each tenant the others' transaction IDs (spec,
+ * `unsigned.transaction_id`).
+ */
 function withTxnId(unsigned: JsonObject, owner: Owner | null): JsonObject {
   const sent = stringAt(unsigned, "transaction_id");
   if (sent === null) return unsigned;
@@ -223,7 +229,7 @@ function withTxnId(unsigned: JsonObject, owner: Owner | null): JsonObject {
   return txnId === null ? rest : { ...rest, transaction_id: txnId };
 }
 
-/** The object with one of its objects changed; the same object where that stays the same. */
+/** Changes one object inside an object. Returns the same object if nothing changes. */
 function changed(object: JsonObject, key: string, change: (value: JsonObject) => JsonObject): JsonObject {
   const value = object[key];
   if (!isJsonObject(value)) return object;

@@ -5,32 +5,32 @@ import type { Tenant } from "./tenant.ts";
 export const POWER_LEVELS = "m.room.power_levels";
 
 /**
- * What levels a tenant gave to its own users, in the content of the power levels themselves, by tenant: so it can be told from the room
- * alone, as whose an event is (attribution.ts). To homeservers it is no more than a key that they do not know; none of these
- * users is in `users`, where an ID would have power for whoever could act as it.
+ * The levels that a tenant gave its own users, by tenant, inside the power levels' content. So the room alone tells
+ * them, as it tells an event's owner (attribution.ts). Homeservers ignore the unknown key. None of these users is in
+ * `users`, where an ID would have power for anybody who could act as it.
  */
 export const PERSONA_LEVELS = "org.matrix.msc1777.persona_levels";
 
-/** The level of whoever makes a room (spec, "createRoom"), in versions where that has one. */
+/** The creator's level (spec, "createRoom"), in room versions where it has one. */
 export const MAKER_LEVEL = 100;
 
-/** What a creator without a level can do all the same: the highest that such a room asks for, by default, of a tombstone (MSC4289). */
+/** The level that a creator without one can match: the highest default of such a room, for a tombstone (MSC4289). */
 export const CREATOR_LEVEL = 150;
 
-/** Whose eyes power levels are seen with, and whose hand writes them. */
+/** The tenant that sees and writes power levels. */
 export interface LevelsViewer {
   readonly own: UserId;
   readonly tenant: Pick<Tenant, "id" | "sender">;
-  /** Whether a user is the tenant's to act as. */
+  /** Whether the tenant may act as the user. */
   readonly isPersona: (userId: UserId) => boolean;
 }
 
 export interface LevelsWriter extends LevelsViewer {
-  /** The pseudouser has a creator's power (MSC4289): unlimited, and naming it in `users` is an error. */
+  /** The pseudouser has a creator's power (MSC4289): it is unlimited, and naming the user in `users` is an error. */
   readonly isCreator: boolean;
 }
 
-/** Room versions in which creators have unlimited power, and no level (MSC4289). */
+/** Room versions in which creators have unlimited power and no level (MSC4289). */
 export function hasCreatorPower(version: string): boolean {
   return (
     version === "org.matrix.hydra.11" ||
@@ -39,7 +39,10 @@ export function hasCreatorPower(version: string): boolean {
   );
 }
 
-/** Whether a user is a creator by the content and the sender of `m.room.create`, in a version where that is power. */
+/**
+ * Returns whether a user is a creator by the content and the sender of `m.room.create`, in a version where that is
+ * power.
+ */
 export function isCreatorIn(create: JsonObject, userId: UserId): boolean {
   const content = create["content"];
   if (!isJsonObject(content)) return false;
@@ -50,10 +53,11 @@ export function isCreatorIn(create: JsonObject, userId: UserId): boolean {
 }
 
 /**
- * Power levels as a tenant sees them, with its own users as on a homeserver where they are real: libraries compare levels themselves
- * before they ask. Its sender has the pseudouser's level, in its place; each other has what the tenant gave it, at most the
- * pseudouser's. One that was given nothing has nothing, also if it is in the room: libraries keep what they are sent, so the same
- * has to be shown to all of the tenant's users, at any time. Whether a tenant may use the power is another question (policy/permit.ts).
+ * Returns power levels as a tenant sees them: with its own users, as on a homeserver where they are real. Libraries
+ * compare levels themselves before they ask. The tenant's sender replaces the pseudouser, at its level. Every other
+ * user has the level that the tenant gave it, at most the pseudouser's. Users without one are not listed, even if they
+ * are in the room: libraries keep what they are sent, so all of the tenant's users must see the same, at any time.
+ * Whether a tenant may use the power is another question (policy/permit.ts).
  */
 export function levelsSeen(content: JsonObject, viewer: LevelsViewer): JsonObject {
   const { own, tenant } = viewer;
@@ -68,21 +72,22 @@ export function levelsSeen(content: JsonObject, viewer: LevelsViewer): JsonObjec
 }
 
 /**
- * What becomes of power levels that a tenant writes, the inverse of `levelsSeen`: what it did not change stays as it is in the room.
- * Its users do not get into `users`. The pseudouser has what the tenant's sender was to have, or one of its personas if that is
- * more; and what it had where the tenant says nothing of it, which it would lose, by the tenant's oversight, for all others.
- * @param current the room's power levels, or what they would be without these
+ * Returns the power levels to set for what a tenant writes: the inverse of `levelsSeen`. What the tenant did not
+ * change stays as in the room. Its users do not get into `users`. The pseudouser gets the level of the tenant's
+ * sender, or that of one of its personas if higher. If the tenant does not mention it, the pseudouser keeps its level:
+ * all others would lose it by the tenant's oversight.
+ * @param current the room's power levels, or what they would be without any
  */
 export function levelsToSet(written: JsonObject, current: JsonObject, writer: LevelsWriter): JsonObject {
   const rest = without(written, PERSONA_LEVELS);
   const asked = written["users"] ?? {};
-  // It is the homeserver's to refuse.
+  // The homeserver refuses it.
   if (!isJsonObject(asked)) return { ...rest, ...keyWith(current, null, writer) };
   const had = objectAt(current, "users");
   const seen = objectAt(levelsSeen(current, writer), "users");
   const ours = Object.entries(asked).filter(([user]) => isOurs(user, writer));
   const others = Object.entries(asked).filter(([user]) => user !== writer.own && !isOurs(user, writer));
-  // Somebody else named them there; it gives them nothing.
+  // Somebody else named these users there; it gives them nothing.
   const kept = ours.flatMap(([user]): [string, JsonValue][] => (user in had ? [[user, had[user] ?? null]] : []));
   const own = ownLevel({ asked, ours, seen, had, default: [rest, current] }, writer);
   const users = Object.fromEntries([...others, ...kept, ...(own === undefined ? [] : [[writer.own, own] as const])]);
@@ -99,7 +104,7 @@ interface Asked {
   readonly ours: readonly (readonly [string, JsonValue])[];
   readonly seen: JsonObject;
   readonly had: JsonObject;
-  /** The contents that have `users_default`: the new one, and that before. */
+  /** The contents with `users_default`: the new one and the previous one. */
   readonly default: readonly [JsonObject, JsonObject];
 }
 
@@ -118,7 +123,7 @@ function ownLevel(
   return most > numberOf(base ?? after["users_default"]) ? most : base;
 }
 
-/** What the tenant's users were given, with what these levels change. The sender has the pseudouser's, if that has one. */
+/** Returns the levels of the tenant's users after these changes. The sender has the pseudouser's, if that has one. */
 function givenBy(
   ours: Asked["ours"],
   seen: JsonObject,
@@ -134,7 +139,7 @@ function givenBy(
   );
 }
 
-/** The key with this tenant's part replaced, or as it was where that is null. */
+/** Returns the key with this tenant's part replaced, or unchanged if `given` is null. */
 function keyWith(
   current: JsonObject,
   given: Readonly<Record<string, number>> | null,
@@ -145,7 +150,7 @@ function keyWith(
   return Object.keys(all).length === 0 ? {} : { [PERSONA_LEVELS]: all };
 }
 
-/** Anybody with the power to can write the key: it says something of the tenant's own users only. */
+/** Anybody with enough power can write the key, so it says something about the tenant's own users only. */
 function givenIn(content: JsonObject, viewer: LevelsViewer): Readonly<Record<string, number>> {
   const given = Object.entries(objectAt(objectAt(content, PERSONA_LEVELS), viewer.tenant.id));
   return Object.fromEntries(given.filter((one): one is [string, number] => isLevel(one[1]) && isOurs(one[0], viewer)));
@@ -163,7 +168,7 @@ function isLevel(value: JsonValue | undefined): value is number {
   return Number.isSafeInteger(value);
 }
 
-/** Before room version 10 a level may be a text. */
+/** Before room version 10 a level may be a string. */
 function numberOf(level: JsonValue | undefined): number {
   const number = typeof level === "string" ? Number.parseInt(level, 10) : level;
   return isLevel(number) ? number : 0;

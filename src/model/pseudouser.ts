@@ -1,8 +1,8 @@
 import type { ServerName, UserId } from "./ids.ts";
 
 /**
- * Our own pseudouser. The localpart is empty unless the homeserver refuses that (pseudouser.localpart). Whether somebody is one at
- * all, ours or another's: `isPseudouser` in src/masking.
+ * Returns our own pseudouser. The localpart is empty unless the homeserver refuses that (pseudouser.localpart).
+ * `isPseudouser` in src/masking recognises pseudousers of any server.
  */
 export function pseudouserOf(server: ServerName, localpart: string): UserId {
   return `@${localpart}:${server}` as UserId;

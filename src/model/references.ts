@@ -1,16 +1,21 @@
 /**
- * What others' events say of the pseudouser. Whoever answers a tenant's message names the one user that the room knows; the tenant is shown
- * the user of its own that was answered.
+ * Mentions of the pseudouser in others' events. An answer to a tenant's message names the pseudouser, the only user
+ * that the room knows. The tenant must see its own user that was answered.
  */
 import type { UserId } from "./ids.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "./json.ts";
 
 const MENTIONS = "m.mentions";
 
-/** A user in a link (spec, "matrix.to navigation" and "Matrix URIs"), up to what ends it in HTML, Markdown or a text. */
+/**
+ * A user in a link (spec, "matrix.to navigation" and "Matrix URIs"), up to its end in HTML, Markdown or plain text.
+ */
 const LINKS = /(matrix\.to\/#\/|matrix:u\/)([^"'<>\s?/)&]+)/g;
 
-/** The event that a content answers, or null. What a thread names for clients that know no threads is no answer (spec, "Threading"). */
+/**
+ * Returns the event that a content answers, or null. A thread's fallback for clients without threads is no answer
+ * (spec, "Threading").
+ */
 export function answeredIn(content: JsonObject): string | null {
   const relation = content["m.relates_to"];
   if (!isJsonObject(relation) || relation["is_falling_back"] === true) return null;
@@ -18,7 +23,10 @@ export function answeredIn(content: JsonObject): string | null {
   return isJsonObject(answered) ? stringAt(answered, "event_id") : null;
 }
 
-/** The content with a user in place of the pseudouser: in its mentions, its links, and what it quotes. The same one where it names none. */
+/**
+ * Replaces the pseudouser by a user in a content's mentions, links and quotes. Returns the same content if it names
+ * none.
+ */
 export function namingUser(content: JsonObject, own: UserId, user: UserId): JsonObject {
   const changes: JsonObject = {};
   const mentions = content[MENTIONS];
@@ -49,7 +57,7 @@ function renamed(ids: readonly JsonValue[], own: UserId, user: UserId): JsonValu
   return [...new Set(ids.map((id) => (id === own ? user : id)))];
 }
 
-/** The first line of a quoted text says whose it is (spec v1.12, "Fallbacks for rich replies"). */
+/** The first line of a quote names its author (spec v1.12, "Fallbacks for rich replies"). */
 function quoting(body: string, own: UserId, user: UserId): string {
   for (const start of ["> <", "> * <"]) {
     if (body.startsWith(`${start}${own}>`)) return `${start}${user}${body.slice(start.length + own.length)}`;
@@ -74,7 +82,7 @@ function decoded(text: string): string {
   }
 }
 
-/** A text as it stands in HTML. */
+/** Escapes a text for HTML. */
 export function escaped(text: string): string {
   return text
     .replaceAll("&", "&amp;")

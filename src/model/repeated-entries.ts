@@ -1,36 +1,36 @@
 import type { AuditEntry } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 
-/** Entries of one kind within this time are one row, milliseconds. */
+/** Entries of one kind within this time become one row, in milliseconds. */
 const WINDOW_MS = 60_000;
 
-/** Something that is audited, and may happen as often as somebody likes. */
+/** An audited event that anybody may cause any number of times. */
 export interface Occurrence {
-  /** Shares its kinds' number with others of the group. */
+  /** Entries of one group share a limit of kinds. */
   readonly group: string;
   readonly entry: AuditEntry;
-  /** Stands for all those of the group that are of one kind too many. */
+  /** Stands for all entries of the group beyond that limit. */
   readonly other: AuditEntry;
 }
 
 export interface RepeatedEntriesParts {
   readonly write: (entry: AuditEntry) => Promise<void>;
-  /** Kinds that a group's entries are told apart by within a minute. */
+  /** Most kinds of a group within a minute. */
   readonly kinds: number;
   readonly clock: Clock;
-  /** When it fires, what was counted is written. */
+  /** When it fires, the counts are written. */
   readonly abort: AbortSignal;
   readonly failed: (error: unknown) => void;
 }
 
 interface Kind {
-  /** How often since the kind's newest row. */
+  /** Number of repeats since the kind's newest row. */
   repeats: number;
 }
 
 /**
- * Audits what strangers can make happen again and again. The first of a kind is written at once; those that follow within a minute
- * are counted, and the minute's end writes their number, as `times`. So the disk is not theirs to fill.
+ * Audits what strangers can cause again and again, so that they cannot fill the disk. Writes the first entry of a kind
+ * at once. Counts repeats within a minute, and writes their number as `times` at its end.
  */
 export class RepeatedEntries {
   readonly #parts: RepeatedEntriesParts;
@@ -42,7 +42,7 @@ export class RepeatedEntries {
 
   /**
    * Resolves once the entry is written or counted, or could not be written.
-   * @param kind what entries of one kind have in common
+   * @param kind a key that entries of one kind share
    */
   async note({ group, entry, other }: Occurrence, kind: string): Promise<void> {
     const kinds = this.#groups.get(group) ?? new Map<string, Kind>();
@@ -61,7 +61,7 @@ export class RepeatedEntries {
     await first;
   }
 
-  /** Writes, a minute at a time, how many followed, until none does. */
+  /** Writes the number of repeats each minute until there are none. */
   async #count(group: string, key: string, kind: Kind, entry: AuditEntry): Promise<void> {
     const { clock, abort } = this.#parts;
     for (;;) {

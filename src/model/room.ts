@@ -1,28 +1,27 @@
 import type { EventId, RoomId, ServerName, TenantId, UserId } from "./ids.ts";
 import type { Membership } from "./membership.ts";
 
-/** How many upgrades of a room are followed, forth or back. */
+/** Most upgrades of a room that are followed, in either direction. */
 export const MAX_UPGRADES = 10;
 
 /**
  * How much of a room the ledger holds.
- * `none`: nothing but what events brought; `wanted`: we are in it and its state and members are still to be fetched;
- * `loaded`: complete; `stale`: we are out of it, and what is kept of its members is to be dropped.
+ * `none`: only what events contained; `wanted`: we are in it, but still have to fetch its state and members; `loaded`:
+ * everything; `stale`: we have left it, and its members will be dropped.
  */
 export type LoadState = "none" | "wanted" | "loaded" | "stale";
 
-/** A room as the homeserver told us. A field is null where the room has no such state, or we have not heard of it. */
+/** A room as the homeserver described it. A field is null if the room has no such state or we do not know it. */
 export interface Room {
   readonly roomId: RoomId;
   readonly load: LoadState;
-  /** The pseudouser's own membership; null where no event ever told of one. */
+  /** The pseudouser's own membership; null if no event ever mentioned it. */
   readonly ownMembership: Membership | null;
   readonly ownMembershipEvent: EventId | null;
-  /** The `reason` of that membership; an invite's may say which tenant it is for. */
+  /** The `reason` of that membership. An invite's may name the tenant it is for. */
   readonly ownReason: string | null;
-  /** The tenant that the pseudouser created the room for; null where it did not, or for nobody. */
+  /** The tenant that the pseudouser created the room for; null if there is none. */
   readonly createdFor: TenantId | null;
-  /** Who made the room. */
   readonly creator: UserId | null;
   /** The content of `m.room.server_acl`, as JSON. */
   readonly serverAcl: string | null;
@@ -41,10 +40,12 @@ export interface Room {
   readonly via: readonly ServerName[];
 }
 
-/** How many servers are kept and sent as routes to one room. More lengthens a failing join without making it likelier. */
+/**
+ * Most servers that we keep and send as routes to one room. More make a failing join longer, not likelier to succeed.
+ */
 export const MAX_VIA = 8;
 
-/** Puts newly learnt routes before the known ones, without repetition, at most MAX_VIA. */
+/** Puts new routes before the known ones, without repetition, at most MAX_VIA. */
 export function mergeVia(fresh: readonly ServerName[], known: readonly ServerName[]): ServerName[] {
   return [...new Set([...fresh, ...known])].slice(0, MAX_VIA);
 }

@@ -14,19 +14,19 @@ export const TENANT_ACTIONS = [
   "timestamp",
 ] as const;
 /**
- * What a tenant may do in its rooms. `redact` covers its own events only, and `redact-others` those that
- * other people sent, never another tenant's; `state` covers types outside `m.room.`, and
- * `room-state` those inside, except memberships, which have actions of their own; `create` covers rooms and aliases;
- * `timestamp` is the right to say when an event was sent (`?ts=`, spec, AS API, "Timestamp massaging").
+ * What a tenant may do in its rooms. `redact` covers its own events; `redact-others` those of other people, never
+ * another tenant's. `state` covers types outside `m.room.`; `room-state` those inside, except memberships, which have
+ * their own actions. `create` covers rooms and aliases. `timestamp` is the right to set an event's time (`?ts=`, spec,
+ * AS API, "Timestamp massaging").
  */
 export type TenantAction = (typeof TENANT_ACTIONS)[number];
 
 export const DEFAULT_ACTIONS: readonly TenantAction[] = ["read", "send", "redact"];
 
-/** What the localparts of tenants' senders begin with. The underscore keeps them out of what people can register (spec, AS API). */
+/** Prefix of the localparts of tenants' senders. The underscore keeps people from registering them (spec, AS API). */
 export const SENDER_PREFIX = "_emissary_";
 
-/** The pattern of all rooms. Alone among patterns it is not the operator's word for a private room. */
+/** The pattern of all rooms. It is the only pattern that does not permit private rooms. */
 export const ANY_ROOM = "*";
 
 /** The room that an alias of a grant was granted for. */
@@ -34,22 +34,22 @@ export interface GrantPin {
   readonly alias: RoomAlias;
   readonly roomId: RoomId;
   readonly at: number;
-  /** Where the alias was found to point instead when the tenant asked for it, and when that was; null where it was not. */
+  /** Where the alias pointed instead when the tenant asked for it, and when; null if it did not. */
   readonly moved: { readonly to: RoomId; readonly at: number } | null;
 }
 
-/** What the operator allows a tenant. A tenant may do what any one of its grants allows. */
+/** What the operator allows a tenant. Each grant allows by itself. */
 export interface Grant {
   /** ANY_ROOM alone, or room IDs, aliases, and globs (`*`, `?`) of either. */
   readonly rooms: readonly string[];
-  /** For aliases without a wildcard: one that is not among these covers nothing. */
+  /** For aliases without a wildcard. An alias without a pin covers nothing. */
   readonly pins?: readonly GrantPin[];
   readonly actions: readonly TenantAction[];
-  /** Event types or globs of them that `send`, `state` and `room-state` are for; null for every type. */
+  /** Event types, or globs, for `send`, `state` and `room-state`; null for every type. */
   readonly types: readonly string[] | null;
   /**
-   * `invite`: made when the tenant was invited to the room and joined it; `upgrade`: when its lease followed to a room that replaced one
-   * which a grant names.
+   * `invite`: made when the tenant was invited to the room and joined. `upgrade`: made when its lease followed to the
+   * replacement of a room that a grant names.
    */
   readonly source: "operator" | "invite" | "upgrade";
 }
@@ -57,20 +57,20 @@ export interface Grant {
 /** An appservice or a bot that acts through the pseudouser. */
 export interface Tenant {
   readonly id: TenantId;
-  /** The user that the tenant takes itself for; it exists inside Emissary only. */
+  /** The tenant's own user ID in its view; it exists inside Emissary only. */
   readonly sender: UserId;
-  /** Where the tenant wants its transactions, or null for one without a server of its own. */
+  /** Address for its transactions; null for a tenant without a server. */
   readonly url: string | null;
-  /** The namespace of its personas, a regular expression, or null. */
+  /** The namespace of its personas, a regular expression; null for none. */
   readonly users: string | null;
   readonly grants: readonly Grant[];
-  /** Whether it wants typing, receipts and presence, too (MSC2409). */
+  /** Whether it also receives typing, receipts and presence (MSC2409). */
   readonly ephemeral: boolean;
-  /** Bytes that a transaction for it may have, where it has more than one event; null for as many as usual. */
+  /** Most bytes of a transaction with more than one event; null for the default. */
   readonly maxTransaction: number | null;
-  /** Certificates in PEM that alone vouch for the server at its URL; null for the public authorities. */
+  /** Certificates in PEM that replace the public authorities for its server; null for the public ones. */
   readonly ca: string | null;
-  /** Since when the operator has its deliveries held back, or null. */
+  /** When the operator paused its deliveries; null if they are not paused. */
   readonly pausedAt: number | null;
   readonly createdAt: number;
 }

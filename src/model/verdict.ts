@@ -33,24 +33,24 @@ export function isVerdictCode(code: string): code is VerdictCode {
   return (VERDICT_CODES as readonly string[]).includes(code);
 }
 
-/** Policy's answer, with what it was reached by. */
+/** Policy's answer and its inputs. */
 export interface Verdict {
   readonly allowed: boolean;
   readonly code: VerdictCode;
   /** One sentence for people. */
   readonly reason: string;
-  /** Milliseconds after which the same question may have another answer; null where time alone changes nothing. */
+  /** Milliseconds after which the answer may change; null if time alone changes nothing. */
   readonly retryAfter: number | null;
-  /** The facts that were weighed, by name. */
+  /** The facts that were considered, by name. */
   readonly inputs: Readonly<Record<string, JsonValue>>;
 }
 
-/** What one rule says, for whoever wants to know why. */
+/** The finding of one rule, to explain a verdict. */
 export interface RuleFinding {
   readonly code: Exclude<VerdictCode, "allowed">;
-  /** `spared`: the rule would refuse, and somebody's word stands above it. */
+  /** `spared`: the rule would refuse, but an exception stands above it. */
   readonly verdict: "passes" | "spared" | "refuses";
-  /** For `passes`: what it looked at; else what it has against it. */
+  /** For `passes`: what the rule examined; else why it refuses. */
   readonly reason: string;
   readonly inputs: Readonly<Record<string, JsonValue>>;
 }
