@@ -22,13 +22,13 @@ export interface IntakeTally {
   readonly events: number;
   readonly duplicates: number;
   readonly setAside: number;
-  /** When the newest transaction came; null for none yet. */
+  /** When the newest transaction came; null if there is none yet. */
   readonly lastAt: number | null;
-  /** The newest ping that had an ID: whoever has the homeserver ping us can tell whether it came to us. */
+  /** The newest ping with an ID. A caller that makes the homeserver ping us can check that it came here. */
   readonly lastPing: { readonly transactionId: string; readonly at: number } | null;
 }
 
-/** What the admin API is built of. */
+/** The parts that the admin API needs. */
 export interface AdminParts {
   readonly token: string;
   /** Names of this machine and of the listener. */
@@ -38,17 +38,17 @@ export interface AdminParts {
   readonly homeserver: { readonly url: string; readonly serverName: ServerName };
   readonly clock: Clock;
   readonly startedAt: number;
-  /** Why we are not ready; null once we are. */
+  /** Returns why we are not ready; null once we are. */
   readonly notReadyBecause: () => string | null;
-  /** What is known of a backup that was restored before this start; null for none. */
+  /** A backup that was restored before this start; null if there is none. */
   readonly restored: Restored | null;
-  /** When a tenant's sync last began anew, and why; null where it did not since the start. */
+  /** Returns when a tenant's sync last began anew, and why; null if it has not since the start. */
   readonly missedBy: (tenant: TenantId) => { readonly at: number; readonly why: string } | null;
   readonly intake: () => IntakeTally;
-  /** Events that were read back because the homeserver lost them. */
+  /** Number of events that were read back because the homeserver lost them. */
   readonly lateEvents: () => number;
   readonly delivery: () => Delivery;
-  /** What holds for invites of the pseudouser that are for no tenant. */
+  /** Returns what happens to the pseudouser's invites that are for no tenant. */
   readonly ownInvites: () => "blocked" | "declined" | "kept";
   readonly metricsText: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly ledger: Ledger;
@@ -66,8 +66,8 @@ export interface AdminParts {
   readonly pinger: TenantPinger;
   readonly guard: GuardParts;
   readonly audit: Pick<AuditStore, "newest">;
-  /** Writes a copy of the database to a new file. */
+  /** Copies the database to a new file. */
   readonly backup: (path: string) => Promise<{ readonly bytes: number }>;
-  /** The registration file's content for a tenant. */
+  /** Returns the content of a tenant's registration file. */
   readonly registrationOf: (tenant: Tenant, tokens: TenantTokens) => Registration;
 }

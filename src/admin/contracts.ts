@@ -7,17 +7,17 @@ import type { Membership } from "../model/membership.ts";
 import type { LoadState } from "../model/room.ts";
 import type { Tenant } from "../model/tenant.ts";
 
-/** The deliveries to the tenants' own servers. */
+/** Deliveries to the tenants' own servers. */
 export interface TenantDeliveries {
   /** Null for a tenant without a URL. */
   report(tenant: Tenant): Promise<DeliveryReport | null>;
-  /** Has the tenant given again what came since; null for one without a URL. */
+  /** Delivers everything since `from` again; null for a tenant without a URL. */
   replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null>;
-  /** Goes on past the event that the tenant is stuck at; null where it is stuck at another, or at none. */
+  /** Skips the event at which the tenant is stuck; null if it is stuck at another one or not at all. */
   skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null>;
 }
 
-/** One line of the list of rooms: what we know of the room, and how our attendance stands. */
+/** One line of the list of rooms: the room and the state of our attendance. */
 export interface RoomLine {
   readonly roomId: RoomId;
   readonly name: string | null;
@@ -29,7 +29,10 @@ export interface RoomLine {
   readonly ownMembership: Membership | null;
   readonly joinedMembers: number;
   readonly load: LoadState;
-  /** Whether what was said between two stays of the pseudouser is missing at our homeserver: perhaps, or, having tried, surely. */
+  /**
+   * Whether our homeserver lacks the events between two stays of the pseudouser: `filling` may still get them, `open`
+   * tried and failed.
+   */
   readonly gap: "none" | "filling" | "open";
   readonly phase: Phase;
   readonly since: number;
@@ -44,26 +47,26 @@ export interface Totals {
   readonly loading: number;
 }
 
-/** The operator's view over rooms. */
+/** The operator's view of rooms. */
 export interface RoomOverview {
-  /** Rooms that are or were attended, in the order of their IDs, those after `after`. */
+  /** Returns rooms with present or past attendance, in the order of their IDs, after `after`. */
   lines(after: RoomId | null, limit: number): Promise<readonly RoomLine[]>;
   line(roomId: RoomId): Promise<RoomLine | null>;
-  /** From how many servers the room's joined members are. */
+  /** Returns the number of servers of the room's joined members. */
   servers(roomId: RoomId): Promise<number>;
   memberCounts(roomId: RoomId): Promise<Readonly<Record<Membership, number>>>;
   totals(): Promise<Totals>;
 }
 
-/** The aliases of our server, and what can be done about them. */
+/** Our server's aliases and their repairs. */
 export interface KeptAliases {
-  /** False where they are not kept (aliases.keep). */
+  /** False if aliases are not kept (aliases.keep). */
   readonly isOn: boolean;
   readonly progress: SweepProgress;
-  /** In the order of the aliases. */
+  /** Returns a page in the order of the aliases. */
   page(after: RoomAlias | null, limit: number): Promise<readonly AliasView[]>;
-  /** @throws EmissaryError `bad-state` where they are not kept */
+  /** @throws EmissaryError `bad-state` if aliases are not kept */
   sweepNow(): void;
-  /** @throws EmissaryError `bad-state` where the alias does not need this repair any more; why it cannot be done */
+  /** @throws EmissaryError `bad-state` if the alias no longer needs this repair; why the repair fails */
   repair(alias: RoomAlias, shown: AliasRepair, abort: AbortSignal): Promise<void>;
 }

@@ -11,14 +11,14 @@ import type { StatusAnswer } from "./api/daemon.ts";
 
 type Caps = StatusAnswer["policy"];
 
-/** What the configuration says of policy, as it is now. */
+/** The current configuration of policy. */
 export interface GuardConfig extends Limits, JoinBudgets {
   readonly maxEventRate: number;
   readonly ownInvites: string;
   readonly lists: readonly string[];
 }
 
-/** What the operator sees of policy, and sets. */
+/** The parts of policy that the operator sees and sets. */
 export interface GuardParts {
   readonly config: () => GuardConfig;
   readonly policy: Pick<Policy, "explain">;
@@ -26,21 +26,21 @@ export interface GuardParts {
   readonly budgets: Budgets<BudgetKind>;
   readonly attended: AttendedRooms;
   readonly coolDowns: CoolDowns;
-  /** The policy lists whose rooms are known, and when each was last read since the start. */
+  /** Returns the policy lists with a known room, and when each was last read since the start. */
   readonly lists: () => readonly {
     readonly room: RoomId;
     readonly readAt: number | null;
     readonly failures: number;
-    /** Where the alias points by which it is configured, if elsewhere. */
+    /** Where the alias in the configuration points now, if elsewhere. */
     readonly moved: { readonly alias: RoomAlias; readonly to: RoomId } | null;
   }[];
   readonly pointers: Pick<Pointers, "seen">;
 }
 
-/** Subjects that are told of, by budget: those that have the least left. */
+/** Subjects shown of each budget: those with the least left. */
 const SHOWN = 10;
 
-/** How near policy is to its caps, for the status. */
+/** Returns the usage of policy's caps, for the status. */
 export async function guardJson(parts: GuardParts, now: number): Promise<Caps> {
   const { maxRooms, maxJoinsUnderWay } = parts.config();
   const { others, underWay } = await parts.attended.counts(null);
@@ -54,7 +54,7 @@ export async function guardJson(parts: GuardParts, now: number): Promise<Caps> {
   };
 }
 
-/** The budgets, each with the levels of those subjects who have not all of theirs. */
+/** Returns the budgets, each with the levels of the subjects that have used some. */
 export function budgetsJson({ config, budgets }: Pick<GuardParts, "config" | "budgets">): Caps["budgets"] {
   const whole = budgetsOf(config());
   const levels = budgets.levels(SHOWN);
@@ -70,7 +70,7 @@ export function budgetsJson({ config, budgets }: Pick<GuardParts, "config" | "bu
   });
 }
 
-/** What part of a budget the poorest subject of each kind has left. */
+/** Returns the lowest remaining fraction of any budget, by kind. */
 export function budgetsLeft(budgets: Budgets<BudgetKind>): ReadonlyMap<BudgetKind, number> {
   const left = new Map<BudgetKind, number>(BUDGET_KINDS.map((kind) => [kind, 1]));
   for (const level of budgets.levels(1)) left.set(level.subject.kind, level.left / level.of);

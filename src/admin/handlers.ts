@@ -8,20 +8,20 @@ import type { AnswerOf, Body, Endpoint, ParamsOf } from "./api/endpoint.ts";
 
 const MAX_BODY = 64 * 1024;
 
-/** A request that fits its endpoint. */
+/** A valid request to an endpoint. */
 export interface Asked<One extends Endpoint> {
   readonly params: Readonly<Record<ParamsOf<One["path"]>, string>>;
   readonly query: One extends { readonly query: infer Query extends z.ZodType } ? z.output<Query> : null;
   readonly body: One extends { readonly body: { readonly schema: infer Schema extends z.ZodType } }
     ? z.output<Schema>
     : null;
-  /** Aborted when the caller hangs up. */
+  /** Aborts when the caller hangs up. */
   readonly gone: AbortSignal;
 }
 
 export type Handler<One extends Endpoint> = (asked: Asked<One>) => Promise<AnswerOf<One>>;
 
-/** What carries out the endpoints with these names. */
+/** Handlers of the endpoints with these names. */
 export type Handlers<Name extends keyof AdminEndpoints = keyof AdminEndpoints> = {
   readonly [One in Name]: Handler<AdminEndpoints[One]>;
 };

@@ -2,13 +2,16 @@ import { isIP } from "node:net";
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../model/errors.ts";
 
-/** Names below these are nobody's in the public DNS (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`), so no web page has one. */
+/**
+ * Domains that nobody owns in the public DNS (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`), so no web page has a
+ * name below them.
+ */
 const PRIVATE = /(?:^|\.)(?:localhost|local|internal|home\.arpa|test)$/;
 
 /**
- * Refuses requests that name us by somebody else's name. A web page of the operator's browser may have its own name lead here (DNS
- * rebinding), and would then read what is answered; the name in `Host` is still the page's. An address, or a name without a dot such as a
- * container's, is no such name.
+ * Refuses requests with another owner's name in `Host`. A web page in the operator's browser may point its own name
+ * here (DNS rebinding) and then read the answers; `Host` still names the page. Addresses, and names without a dot such
+ * as a container's, are no such names.
  * @param own names of this machine and of the listener
  * @throws EmissaryError `forbidden`
  */
@@ -22,7 +25,7 @@ export function requireOwnHost({ headers }: Pick<FastifyRequest, "headers">, own
   );
 }
 
-/** Without the port, brackets and a last dot. */
+/** Removes the port, brackets and a final dot. */
 function nameIn(host: string): string {
   const bracketed = /^\[([^\]]*)\]/.exec(host)?.[1];
   return (bracketed ?? host.replace(/:\d*$/, "")).toLowerCase().replace(/\.$/, "");

@@ -3,9 +3,9 @@ import { isRoomAlias, type RoomAlias, type RoomId } from "../model/ids.ts";
 import type { Aliases } from "../attendance/leases/target.ts";
 
 /**
- * The room that an alias points to now, for the operator's word about it to stand for. Without one, nothing is granted or excepted: it
- * would be for whoever points the alias somewhere first.
- * @throws EmissaryError `bad-request`, `not-found`, or what is against asking
+ * Returns the room that an alias points to now, to pin it in a grant or an exception. If it is unknown, nothing is
+ * granted or excepted: it would benefit whoever points the alias somewhere first.
+ * @throws EmissaryError `bad-request`, `not-found`, or why the homeserver cannot be asked
  */
 export async function roomToStandFor(aliases: Aliases, alias: string): Promise<RoomId> {
   if (!isRoomAlias(alias)) throw new EmissaryError("bad-request", `${JSON.stringify(alias)} is not a room alias.`);

@@ -11,12 +11,12 @@ import { guardJson, type GuardParts } from "./guard.ts";
 import type { Handlers } from "./handlers.ts";
 import { roomToStandFor } from "./pins.ts";
 
-/** Rules of one source that are shown one by one. */
+/** Most rules of one source that are listed one by one. */
 const SHOWN_RULES = 500;
 
 type RulesOfSource = AdminAnswer<"policy">["rules"][number];
 
-/** What policy goes by, why it says what it says, and the operator's own rules. */
+/** Shows policy's settings, explains verdicts, and edits the operator's own rules. */
 export function policyHandlers(parts: AdminParts): Handlers<"policy" | "explain" | "ruleSet" | "ruleRemove"> {
   return {
     async policy() {
@@ -78,11 +78,11 @@ export function policyHandlers(parts: AdminParts): Handlers<"policy" | "explain"
   };
 }
 
-/** Whom a verdict is asked for. */
+/** Returns the holder that a verdict is asked for. */
 function holderFor(text: string, { tenants }: AdminParts): Holder {
   switch (text) {
     case "user":
-      // No user in particular: one who has a whole budget.
+      // No particular user: one with a full budget.
       return { kind: "peek", name: "" };
     case "alias":
     case "invite":
@@ -117,7 +117,7 @@ function kindOf(text: string): EntityKind {
   );
 }
 
-/** By source: how many rules there are, and the configuration's and the operator's themselves. */
+/** Returns the number of rules by source, and lists those of the configuration and the operator. */
 function rulesJson({ rules, pointers }: GuardParts): RulesOfSource[] {
   return [...Map.groupBy(rules.all(), ({ source }) => source)].map(([source, of]) => {
     const isOurs = source === "config" || source === "operator";
@@ -132,7 +132,10 @@ function rulesJson({ rules, pointers }: GuardParts): RulesOfSource[] {
   });
 }
 
-/** Of an exception by one alias also which room it stands for, and whether the alias points elsewhere by what was said last. */
+/**
+ * Describes a rule. For an exception by one alias this includes the room it is for, and whether the alias was last
+ * seen to point elsewhere.
+ */
 function ruleJson(rule: PolicyRule, pointers: GuardParts["pointers"]): RulesOfSource["rules"][number] {
   const { kind, entity, verdict, reason, pin } = rule;
   const shown = { kind, entity, verdict, reason };

@@ -11,7 +11,7 @@ import { nextOf } from "./page.ts";
 
 /** The operator's lease: there is one operator. */
 const OPERATOR: Holder = { kind: "operator", name: "operator" };
-/** How long `rooms join` waits for the outcome, milliseconds. */
+/** Longest wait of `rooms join` for the outcome, in milliseconds. */
 const JOIN_WAIT_MS = 60_000;
 
 export function roomHandlers(parts: AdminParts): Handlers<"rooms" | "room" | "roomJoin" | "roomLeave" | "members"> {
@@ -67,7 +67,7 @@ export function roomHandlers(parts: AdminParts): Handlers<"rooms" | "room" | "ro
 
 type RoomInFull = AdminAnswer<"room">;
 
-/** The room that the path names, by ID or alias; it has to be in the ledger. */
+/** Returns the room that the path names by ID or alias. It must be in the ledger. */
 async function knownRoom(parts: AdminParts, text: string): Promise<RoomId> {
   if (!isRoomId(text) && !isRoomAlias(text)) {
     throw new EmissaryError("bad-parameter", `${JSON.stringify(text)} is neither a room ID nor a room alias.`);

@@ -16,12 +16,15 @@ import { allDeliveriesJson, tenantDeliveryHandlers } from "./tenant-delivery.ts"
 import { tenantHandlers } from "./tenants.ts";
 import { upgradeCheckHandlers } from "./upgrade-check.ts";
 
-/** What anybody who reaches the listener may ask. */
+/** Paths that need no token. */
 const OPEN: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
 
-/** The operator's API, for the CLI and other tools: JSON below /_emissary/v1 with the admin token; health and metrics without. */
+/**
+ * Serves the operator's API, for the CLI and other tools: JSON below /_emissary/v1 with the admin token; health and
+ * metrics without a token.
+ */
 export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
-  // By the route that was found, not by the spelling of the URL, and closed unless it is named here.
+  // Checks the matched route, not the URL's spelling: closed unless named here.
   server.addHook("onRequest", async (request) => {
     const { header } = tokensOf(request.raw);
     if (header === null || !isSameSecret(header, parts.token)) requireOwnHost(request, parts.hosts);
@@ -54,7 +57,7 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
         next: nextOf(entries, limit, ({ id }) => id),
       };
     },
-    // Written by the daemon, where it runs and with its rights; so the path is one of its own machine.
+    // The daemon writes the file with its own rights, so the path is one of its machine.
     backup: async ({ body: { path } }) => ({ path, ...(await parts.backup(path)) }),
     openapi: async () => openApi(parts.version),
     ...roomHandlers(parts),

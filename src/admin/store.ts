@@ -25,7 +25,7 @@ const COLUMNS =
   "r.nr, r.room_id, r.load, r.left_event, r.fill_at, r.own_membership, r.joined_members, a.phase, a.since, a.code, a.reason " +
   "FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr";
 
-/** Of a room that we are not in nobody reads back. */
+/** Nobody reads back events of a room that we are not in. */
 function gapOf({ left_event, fill_at, own_membership }: Row): RoomLine["gap"] {
   if (left_event === null || own_membership !== "join") return "none";
   return fill_at === null ? "open" : "filling";

@@ -10,7 +10,7 @@ import { COOL_DOWN_CODES } from "../policy/cool-downs.ts";
 import type { RoomOverview, TenantDeliveries } from "./contracts.ts";
 import { budgetsLeft, type GuardParts } from "./guard.ts";
 
-/** Counts what intake took in, for the status and the metrics. */
+/** Counts what the homeserver sends, for the status and the metrics. */
 export class Tally {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
@@ -59,7 +59,7 @@ export interface GaugeSources {
   readonly guard: Pick<GuardParts, "rules" | "budgets" | "coolDowns">;
 }
 
-/** The metrics as text, their gauges brought up to date first. */
+/** Updates the gauges and returns the metrics as text. */
 export async function metricsText(
   metrics: Metrics,
   { overview, journal, history, clock, delivery, tenants, deliveries, guard }: GaugeSources,

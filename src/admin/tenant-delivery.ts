@@ -9,7 +9,7 @@ import type { AdminEndpoints } from "./api/endpoints.ts";
 
 type Delivery = NonNullable<TenantAnswer["delivery"]>;
 
-/** What the operator does about the deliveries to a tenant's own server. */
+/** The operator's actions on deliveries to a tenant's own server. */
 export function tenantDeliveryHandlers(
   parts: AdminParts,
 ): Handlers<"tenantPause" | "tenantResume" | "tenantReplay" | "tenantSkip" | "tenantPing"> {
@@ -66,7 +66,7 @@ export function tenantDeliveryHandlers(
   };
 }
 
-/** A tenant's deliveries as the API tells them; null for a tenant without a URL. */
+/** Returns a tenant's deliveries in the API's form; null for a tenant without a URL. */
 export async function deliveryJson(
   { deliveries }: Pick<AdminParts, "deliveries">,
   tenant: Tenant,
@@ -90,7 +90,7 @@ function stuckJson({ seq, eventId, roomId, type, bytes, since }: Stuck): NonNull
   return { seq, event_id: eventId, room_id: roomId, type, bytes, since };
 }
 
-/** The deliveries of all tenants, for the status. */
+/** Returns the deliveries of all tenants, for the status. */
 export async function allDeliveriesJson(
   parts: AdminParts,
 ): Promise<readonly (Delivery & { readonly tenant: string })[]> {
@@ -106,7 +106,7 @@ function stateOf({ pausedAt }: Tenant, { isFailing, stuck }: DeliveryReport): De
   return isFailing ? "failing" : "flowing";
 }
 
-/** The tenant that a path names, which has to have a URL. */
+/** Returns the tenant that a path names. It must have a URL. */
 function reachable(parts: AdminParts, id: string): Tenant {
   const tenant = parts.tenants.byId(id);
   if (tenant === null) throw new EmissaryError("not-found", "There is no such tenant.");

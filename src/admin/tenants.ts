@@ -44,7 +44,9 @@ export function tenantHandlers(parts: AdminParts): Handlers<Names> {
   };
 }
 
-/** For each alias without a wildcard the room that it points to now. Nothing is granted where that is not known of one. */
+/**
+ * Returns the room that each alias without a wildcard points to now. Throws, and so grants nothing, if one is unknown.
+ */
 async function pinsOf({ aliases, clock }: AdminParts, rooms: readonly string[]): Promise<readonly GrantPin[]> {
   const pins: GrantPin[] = [];
   for (const alias of new Set(rooms.filter(isOneAlias))) {
@@ -53,7 +55,7 @@ async function pinsOf({ aliases, clock }: AdminParts, rooms: readonly string[]):
   return pins;
 }
 
-/** Without the keys that are there and undefined. */
+/** Removes keys with the value undefined. */
 function defined<T extends object>(given: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   const entries = Object.entries(given).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as { [Key in keyof T]?: Exclude<T[Key], undefined> };
@@ -67,7 +69,8 @@ async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<TenantAnsw
     url: tenant.url,
     users: tenant.users,
     grants: tenant.grants.map(grantJson),
-    // Users that another tenant's namespace has, too, or may have: they are of the tenant that was added first.
+    // Users that another tenant's namespace has, or may have, in common. They belong to the tenant that was added
+    // first.
     overlaps: parts.tenants.overlapsOf(tenant).map(({ tenant: other, user, isFirst }) => ({
       tenant: other,
       user_id: user,
@@ -85,7 +88,10 @@ async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<TenantAnsw
   };
 }
 
-/** Of a grant by aliases also which rooms these stand for (`stands_for`); one that stands for none covers nothing. */
+/**
+ * Describes a grant. For a grant by aliases this includes the rooms they are for (`stands_for`); an alias without a
+ * room covers nothing.
+ */
 function grantJson(grant: Grant): TenantAnswer["grants"][number] {
   const { rooms, actions, types, source, pins = [] } = grant;
   const standing = pins.map(({ alias, roomId, at, moved }) => ({

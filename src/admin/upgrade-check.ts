@@ -6,7 +6,7 @@ import { checkUpgrade, type RoomToMove } from "../policy/upgrade-check.ts";
 import type { AdminParts } from "./admin.ts";
 import type { Handlers } from "./handlers.ts";
 
-/** What would change for a room that moves to MSC1777's room version. */
+/** Answers what would change for a room that moves to MSC1777's room version. */
 export function upgradeCheckHandlers(parts: AdminParts): Handlers<"upgradeCheck"> {
   return {
     async upgradeCheck({ params, query }) {
@@ -16,7 +16,7 @@ export function upgradeCheckHandlers(parts: AdminParts): Handlers<"upgradeCheck"
   };
 }
 
-/** From the ledger where we are in the room, from outside where not. */
+/** Reads the room from the ledger if we are in it, else from the homeserver. */
 async function roomToMove(parts: AdminParts, roomId: RoomId, via: readonly ServerName[]): Promise<RoomToMove> {
   const room = await parts.ledger.room(roomId);
   const vouched = await parts.ledger.hasMemberOf(roomId, serverOf(parts.own));

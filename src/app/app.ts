@@ -41,17 +41,17 @@ export interface AppParts {
 }
 
 const ADMIN_BODY_LIMIT = 64 * 1024;
-/** How long requests under way may take after we were told to stop, milliseconds. */
+/** Longest wait for requests under way during shutdown, in milliseconds. */
 const STOP_WAIT_MS = 10_000;
 
 /**
- * The whole of Emissary. The constructor builds the parts and joins them, `start` opens the doors in a safe order, `stop` closes
- * them in the reverse one. Nothing else knows all the parts.
+ * The whole of Emissary. The constructor builds and connects the parts, `start` opens the listeners in a safe order,
+ * and `stop` closes them in the reverse order. Nothing else knows all the parts.
  */
 export class App {
-  /** Settles when start-up is over: resolves when ready, rejects where the homeserver refuses the pseudouser. */
+  /** Resolves when start-up is complete; rejects if the homeserver refuses the pseudouser. */
   readonly ready: Promise<void>;
-  /** The ports that the listeners got, once `start` has resolved. */
+  /** The listeners' ports, once `start` has resolved. */
   readonly ports = { appservice: 0, gateway: 0, admin: 0 };
 
   #config: Config;
@@ -74,7 +74,7 @@ export class App {
   readonly #background: Promise<unknown>[] = [];
   #settleReady: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} };
 
-  /** @throws EmissaryError `bad-config` where the database cannot be opened, `in-use` where another process has it. */
+  /** @throws EmissaryError `bad-config` if the database cannot be opened, `in-use` if another process has it. */
   constructor({ config, clock, random, log }: AppParts) {
     this.#config = config;
     this.#startedAt = clock.now();
@@ -116,7 +116,7 @@ export class App {
     this.#recorder = new Recorder(storage.ledger, own, clock, random, (row, isLate) => {
       const { events } = row;
       shared.journal.heard(row);
-      // A flood is what comes within a moment, not what is found of an hour.
+      // Late events do not count as a flood: they may be of an hour.
       if (!isLate) this.#presence.heard(events);
       this.#readers.heard(events);
       this.#gatewayParts.heard(events);
@@ -207,9 +207,10 @@ export class App {
   }
 
   /**
-   * Opens intake first, so that nothing the homeserver sends waits on the rest; then admin, which tells how far we are; then,
-   * once the pseudouser stands, attendance and the gateway. Resolves when intake and admin are open; `ready` tells the rest.
-   * @throws EmissaryError `bad-config` where a listener's address cannot be had.
+   * Opens the intake first, so that nothing from the homeserver waits; then admin, which shows the progress; then,
+   * once the pseudouser is set up, attendance and the gateway. Resolves when intake and admin are open; for the rest
+   * see `ready`.
+   * @throws EmissaryError `bad-config` if it cannot listen on an address.
    */
   async start(): Promise<void> {
     const { appservice, admin } = this.#config;
@@ -222,7 +223,10 @@ export class App {
     this.#background.push(this.#becomeReady().then(this.#settleReady.resolve, this.#settleReady.reject));
   }
 
-  /** Takes over what of a configuration read anew can change while we run; the keys that did, and those that could not. */
+  /**
+   * Applies a new configuration as far as a running daemon can. Returns the applied keys and those that need a
+   * restart.
+   */
   reload(config: Config): ConfigChanges {
     const changes = changesBetween(this.#config, config);
     this.#presence.configure(config);
@@ -232,7 +236,7 @@ export class App {
     return changes;
   }
 
-  /** Finishes what is in hand and closes everything. Safe to call after a start that failed. */
+  /** Finishes current work and closes everything. Safe to call after a failed start. */
   async stop(): Promise<void> {
     this.#notReadyBecause = "Emissary is stopping.";
     this.#abort.abort();
@@ -241,7 +245,7 @@ export class App {
       if (closed.signal.aborted) return;
       for (const server of [this.#gateway, this.#intake, this.#admin]) server.server.closeAllConnections();
     });
-    // Requests that wait for attendance end with the keeper, so both are stopped together.
+    // Requests that wait for attendance end with the keeper, so both stop together.
     await Promise.all([this.#presence.keeper.stop(), this.#gateway.close(), this.#intake.close(), this.#admin.close()]);
     closed.abort();
     await Promise.all([this.#presence.stop(), this.#readers.stop()]);
@@ -253,13 +257,13 @@ export class App {
     this.#lock.release();
   }
 
-  /** So that a copy made of the database until now is known for one. On a full disk it is not. */
+  /** Records the database's last state, so that an older copy is recognised as restored. Fails on a full disk. */
   async #lastBeat(): Promise<void> {
     const { storage, clock } = this.#shared;
     await storage.openings.beat(clock.now()).catch(() => undefined);
   }
 
-  /** The database, which is let go of again where it cannot be opened. */
+  /** Opens the database. Releases the lock on failure. */
   #open(
     { sqlite, durability }: Config["storage"],
     random: Random,

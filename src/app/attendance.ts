@@ -23,7 +23,7 @@ import { reconcileForever, type ReconcilerParts } from "../ledger/comparing/reco
 import type { Guard } from "./policy.ts";
 import type { Shared } from "./shared.ts";
 
-/** What has the pseudouser be in rooms and out of them, and the ledger hold what is true of these. */
+/** Keeps the pseudouser in and out of rooms, and the ledger up to date. */
 export class Presence {
   readonly keeper: Keeper;
   readonly standIns: StandIns;
@@ -36,7 +36,7 @@ export class Presence {
   readonly #reconciler: ReconcilerParts;
   #lateEvents = 0;
 
-  /** @param attendance the section as it is now */
+  /** @param attendance returns the current section of the configuration */
   constructor(shared: Shared, guard: Guard, recorder: Recorder, attendance: () => Config["attendance"]) {
     const { config, own, storage, client, states, metrics, clock, random, log } = shared;
     const { policy, rules, tenants, desk, refusals, refused } = guard;
@@ -166,17 +166,17 @@ export class Presence {
     };
   }
 
-  /** Whether the homeserver sends what happens. */
+  /** Whether the homeserver delivers events. */
   get delivery(): Delivery {
     return this.#watch.delivery;
   }
 
-  /** Events that the homeserver lost on their way to us and that were read back, since the start. */
+  /** Number of events that the homeserver lost and that were read back, since the start. */
   get lateEvents(): number {
     return this.#lateEvents;
   }
 
-  /** Told of events that were written. */
+  /** Called with written events. */
   heard(events: readonly RoomEvent[]): void {
     this.#floods.count(events);
   }
@@ -186,7 +186,7 @@ export class Presence {
     this.keeper.setOptions({ ...attendance, maxRooms: policy.maxRooms });
   }
 
-  /** What it does in the background; each settles some time after the stop. */
+  /** Starts the background work. Each promise settles some time after the stop. */
   async start(): Promise<readonly Promise<unknown>[]> {
     const { stopping: abort } = this.#shared;
     await this.keeper.start();

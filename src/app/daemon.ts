@@ -5,10 +5,10 @@ import type { Config } from "../platform/config/config.ts";
 import { makeLog, type LeveledLogger } from "../platform/log.ts";
 
 /**
- * Runs Emissary until a signal. The first SIGTERM or SIGINT lets what is in hand finish; a second ends the process at once.
- * SIGHUP has the configuration read again.
- * @param read reads the configuration anew; throws EmissaryError where it has mistakes
- * @returns the exit code: 0 after a clean stop, 1 where it could not run (the log says why).
+ * Runs Emissary until a signal. The first SIGTERM or SIGINT finishes current work; a second ends the process at once.
+ * SIGHUP reloads the configuration.
+ * @param read reads the configuration again; throws EmissaryError if it has mistakes
+ * @returns the exit code: 0 after a clean stop, 1 if it could not run (the log says why).
  */
 export async function runDaemon(config: Config, warnings: readonly string[], read: () => Config): Promise<number> {
   const log = makeLog(config.log);
@@ -48,7 +48,7 @@ export async function runDaemon(config: Config, warnings: readonly string[], rea
   return exitCode;
 }
 
-/** A configuration with mistakes changes nothing: the daemon goes on with the one it has. */
+/** Reloads the configuration. One with mistakes changes nothing: the daemon keeps the one it has. */
 function reload(app: App, log: LeveledLogger, read: () => Config): void {
   try {
     const config = read();

@@ -5,24 +5,24 @@ import type { Logger } from "../model/logger.ts";
 import { Signal } from "../concurrency/signal.ts";
 import { workUntil } from "../concurrency/worker.ts";
 
-/** Between two rows that are written only to see whether that can be done, milliseconds; and while it could not. */
+/** Intervals of the test writes, normally and after a failure, in milliseconds. */
 const BEAT_MS = 30_000;
 const AGAIN_MS = 2_000;
-/** How often it is noted how far the database has come: a copy that is restored is known for one if it is older. */
+/** Interval for noting the database's revision: a restored copy is recognised if it is older than the note. */
 const NOTE_MS = 1_000;
-/** A small row may still find room where others do not: so long all writes must have gone well. */
+/** A small row may fit where others do not, so all writes must succeed for this long. */
 const QUIET_MS = 5_000;
-/** A clock that was further behind is told of. */
+/** A clock that was set back further is reported. */
 const SET_BACK_MS = 60_000;
 
 export interface WatchedDatabase {
   /** Writes a row. */
   beat(now: number): Promise<void>;
-  /** Notes beside the database how far it has come. */
+  /** Notes the database's revision in a file beside it. */
   note(now: number): Promise<void>;
 }
 
-/** A fault of the disk, and the error that it became for who asked. */
+/** A fault of the disk, and the error that its caller got. */
 export interface DiskFault {
   readonly cause: string;
   readonly error: EmissaryError;
@@ -31,15 +31,15 @@ export interface DiskFault {
 export interface DatabaseWatchParts {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told whenever it turns out that the database can, or cannot, be written. */
+  /** Called whenever the database turns out to be writable, or not. */
   readonly isWritable: (writable: boolean) => void;
 }
 
-/** Whether the database can be written: by the newest write that failed, and by rows written now and then to see. */
+/** Knows whether the database can be written, from failed writes and from regular test writes. */
 export class DatabaseWatch {
   readonly #parts: DatabaseWatchParts;
   #fault: { readonly cause: string; readonly at: number } | null = null;
-  /** Fires when a write failed after all had gone well. */
+  /** Fires at the first failed write. */
   readonly #broke = new Signal();
 
   constructor(parts: DatabaseWatchParts) {
@@ -47,7 +47,7 @@ export class DatabaseWatch {
     parts.isWritable(true);
   }
 
-  /** Why it cannot be written, in a sentence; null where it can. */
+  /** Why the database cannot be written, in a sentence; null if it can. */
   get fault(): string | null {
     if (this.#fault === null) return null;
     return (
@@ -56,7 +56,7 @@ export class DatabaseWatch {
     );
   }
 
-  /** A write failed by the disk. */
+  /** Called when the disk fails a write. */
   readonly faulted = ({ cause, error }: DiskFault): void => {
     const { clock, log, isWritable } = this.#parts;
     const isNew = this.#fault === null;
@@ -67,7 +67,7 @@ export class DatabaseWatch {
     this.#broke.notify();
   };
 
-  /** Tells the operator of what was found when the database was opened. */
+  /** Reports what was found when the database was opened. */
   tell({ restored, setBack }: Pick<Opened, "restored" | "setBack">): void {
     const { log } = this.#parts;
     const dated = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
@@ -77,7 +77,7 @@ export class DatabaseWatch {
     if (setBack > SET_BACK_MS) log.warn("clock.set-back", { by_ms: setBack });
   }
 
-  /** Resolves when both have ended. */
+  /** Runs until both loops have ended. */
   async run(database: WatchedDatabase, abort: AbortSignal): Promise<void> {
     await Promise.all([this.#beat(database, abort), this.#note(database, abort)]);
   }
@@ -89,7 +89,7 @@ export class DatabaseWatch {
       await database.note(clock.now());
       return NOTE_MS;
     };
-    // Where not even reading works the beat tells.
+    // If not even reading works, the test write reports it.
     await workUntil(abort, { round, failed: () => {}, failedRest: NOTE_MS, clock });
   }
 

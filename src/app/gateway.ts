@@ -52,7 +52,7 @@ import { compileExpression } from "../platform/expressions.ts";
 import { disown } from "../http/disown.ts";
 import type { Shared } from "./shared.ts";
 
-/** What the gateway shares with the rest of Emissary. */
+/** The parts that the gateway shares with the rest of Emissary. */
 export interface GatewayParts extends Shared {
   readonly feed: JournalFeed;
   readonly recorder: Recorder;
@@ -64,22 +64,22 @@ export interface GatewayParts extends Shared {
   readonly keeper: Keeper;
   readonly standIns: StandIns;
   readonly couriers: Couriers;
-  /** Told of a tenant that begins its sync anew. */
+  /** Called when a tenant's sync begins anew. */
   readonly missed: (tenant: TenantId, why: string) => void;
 }
 
 const MIB = 1024 * 1024;
-/** What answers that are held to be looked through take in memory together. */
+/** Memory for all answers that are held to be examined. */
 const HELD = {
   tenants: { common: 24 * MIB, each: 8 * MIB },
   users: { common: 32 * MIB, each: 8 * MIB },
 } as const;
 
-/** What the gateway is told of, and what it does in the background. */
+/** The gateway's events and background work. */
 export interface Gateway {
-  /** What it does in the background; each settles some time after the stop. */
+  /** Starts the background work. Each promise settles some time after the stop. */
   readonly start: () => readonly Promise<unknown>[];
-  /** Events that were written. */
+  /** Called with written events. */
   readonly heard: (events: readonly RoomEvent[]) => void;
   readonly halfMade: HalfMade;
 }
@@ -88,7 +88,7 @@ export interface Gateway {
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gateway {
   const { config, own, storage, openings, client, feed, missed } = parts;
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
-  // As homeservers match: from the beginning, and to the end only where the expression says so.
+  // As homeservers match: from the beginning, and to the end only if the expression says so.
   const audit = new AuditQueue({
     writer: storage.sent,
     clock,

@@ -3,13 +3,13 @@ import type { TenantId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Metrics } from "../platform/metrics.ts";
 
-/** That a tenant's sync began anew, because what came after its token is no longer to be had. */
+/** A tenant's sync began anew, because the events after its token are no longer available. */
 export interface Miss {
   readonly at: number;
   readonly why: string;
 }
 
-/** Which tenants were told of rooms anew since the start, for the operator. */
+/** The tenants whose sync began anew since the start, for the operator. */
 export class Misses {
   readonly #tenants: { byId(id: TenantId): object | null };
   readonly #metrics: Pick<Metrics, "tenantSyncAnew">;

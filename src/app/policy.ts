@@ -17,7 +17,7 @@ import { ServerAcls } from "../policy/server-acl.ts";
 import { Tenants } from "../policy/tenants.ts";
 import type { Shared } from "./shared.ts";
 
-/** What decides who may have the pseudouser where, and the desk that asks it. */
+/** Decides who may have the pseudouser in which room; contains the desk, which asks it. */
 export class Guard {
   readonly tenants: Tenants;
   readonly rules: Rules;
@@ -77,7 +77,7 @@ export class Guard {
     this.desk = new LeaseDesk(storage.leases, this.policy, clock, this.refusals);
   }
 
-  /** Counts leases that were refused, or ended so. */
+  /** Counts leases that were refused or ended by policy. */
   readonly refused = (code: string, holder: HolderKind, leases = 1): void =>
     this.#shared.metrics.policyRefusals.inc({ code, holder }, leases);
 
@@ -91,7 +91,7 @@ export class Guard {
     await this.rules.start();
   }
 
-  /** Once the homeserver can be asked, and before anything is judged; then what it does in the background. */
+  /** Called once the homeserver can be asked, before the first verdict. Then starts the background work. */
   async watch(): Promise<Promise<void>[]> {
     const { clock, log, stopping } = this.#shared;
     const { rules, pointers, tenants } = this;
@@ -100,14 +100,14 @@ export class Guard {
     return [watch.run(stopping)];
   }
 
-  /** Goes by a configuration that was read anew. */
+  /** Applies a reloaded configuration. */
   configure(policy: Config["policy"]): void {
     this.policy.weighing.setLimits(policy);
     this.#budgets.setBudgets(budgetsOf(policy));
     this.rules.configure(configuredRules(policy));
   }
 
-  /** What the operator is shown of it. */
+  /** Returns the operator's view of policy. */
   view(config: () => Config["policy"], lists: GuardParts["lists"]): GuardParts {
     const { attendance, coolDowns } = this.#shared.storage;
     const { policy, rules, pointers } = this;

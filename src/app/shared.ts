@@ -14,17 +14,17 @@ import type { SqliteStorage } from "./stores.ts";
 
 /** What every part is built on. */
 export interface Shared {
-  /** As it was at the start. */
+  /** The configuration at the start. */
   readonly config: Config;
   readonly own: UserId;
   readonly storage: SqliteStorage;
-  /** For all who read along with the journal. */
+  /** Shared by all readers of the journal. */
   readonly journal: SharedJournal;
   readonly openings: Openings;
   readonly client: HomeserverClient;
   readonly device: PseudouserDevice;
   readonly directory: HomeserverDirectory;
-  /** Where aliases point: look-ups that are shared, and bounded. */
+  /** Alias look-ups, shared and bounded. */
   readonly aliases: Aliases;
   readonly states: RoomStates;
   readonly metrics: Metrics;

@@ -42,7 +42,7 @@ import { SqliteTenantStore } from "../tenants/store/tenants.ts";
 import { SqliteUpgradeStore } from "../attendance/store/upgrades.ts";
 import { VisitStore } from "../attendance/store/visits.ts";
 
-/** Every store over one SQLite file and one connection: one process writes, and each call is one transaction. */
+/** All stores over one SQLite file and one connection. One process writes, and each call is one transaction. */
 export class SqliteStorage {
   readonly ledger: LedgerStore;
   readonly journal: JournalStore;
@@ -81,8 +81,8 @@ export class SqliteStorage {
   readonly #db: Database;
 
   /**
-   * @param faulted is told whenever the disk did not do its work
-   * @throws EmissaryError `bad-config` where the file cannot be opened or is of a newer program.
+   * @param faulted called whenever the disk fails
+   * @throws EmissaryError `bad-config` if the file cannot be opened or belongs to a newer program.
    */
   constructor(path: string, durability: Durability = "full", faulted: (fault: DiskFault) => void = () => {}) {
     const db = openDatabase(path, durability);
@@ -139,11 +139,11 @@ export class SqliteStorage {
     this.backups = new SqliteBackups(db, this.audit);
     this.reconcile = new SqliteReconcileStore(db, changes);
     this.openings = new OpeningStore(db, this.audit, path);
-    // What is one commit with a fact: the ledger knows none of them.
+    // These share the commit of a fact; the ledger knows none of them.
     changes.follow(new LeaseFollower(db, rooms, book, this.coolDowns));
     changes.follow(this.ownInvites);
     changes.follow(this.reconcile);
-    // Outwards only: among themselves the stores are as they are.
+    // Only for outside calls: among themselves the stores are unwrapped.
     for (const [name, store] of Object.entries(this) as [string, object][]) {
       Object.assign(this, { [name]: tellingFaults(store, faulted) });
     }

@@ -16,14 +16,17 @@ import { Pusher } from "../http/push.ts";
 import type { Guard } from "./policy.ts";
 import type { Shared } from "./shared.ts";
 
-/** Whoever does something with what was received: tenants' couriers, policy lists, aliases, invites; and what forgets it in the end. */
+/**
+ * The workers that use received events: tenants' couriers, policy lists, aliases, invites; and retention, which
+ * deletes them in the end.
+ */
 export class Readers {
   readonly feed: JournalFeed;
   readonly couriers: Couriers;
   readonly history: HistoryLimiter;
   readonly lists: PolicyLists;
   readonly invites: Invites;
-  /** What the operator asks of aliases. */
+  /** The operator's view of aliases. */
   readonly aliasOperator: AliasOperator;
   readonly #aliases: AliasKeeping;
   readonly #shared: Shared;
@@ -119,7 +122,7 @@ export class Readers {
     });
   }
 
-  /** Told of events that were written. */
+  /** Called with written events. */
   heard(events: readonly RoomEvent[]): void {
     this.#aliases.heard(events);
   }
@@ -129,7 +132,7 @@ export class Readers {
     this.invites.setOwn(ownInvites);
   }
 
-  /** What they do in the background; each settles some time after the stop. */
+  /** Starts the background work. Each promise settles some time after the stop. */
   start(): readonly Promise<unknown>[] {
     const { storage, metrics, clock, log, stopping: abort } = this.#shared;
     const forgot = (rooms: number): void => metrics.roomsForgotten.inc(rooms);

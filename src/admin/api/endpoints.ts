@@ -7,7 +7,7 @@ import { TENANT_ENDPOINTS, TENANT_SCHEMAS } from "./tenants.ts";
 
 export const ADMIN_BASE = "/_emissary/v1";
 
-/** All that the admin API does with the token, by the name that routes and the CLI have for it. */
+/** All operations that need the admin token, by their name in routes and the CLI. */
 export const ADMIN_ENDPOINTS = {
   ...DAEMON_ENDPOINTS,
   ...ROOM_ENDPOINTS,
@@ -18,7 +18,7 @@ export const ADMIN_ENDPOINTS = {
 export type AdminEndpoints = typeof ADMIN_ENDPOINTS;
 export type AdminAnswer<Name extends keyof AdminEndpoints> = AnswerOf<AdminEndpoints[Name]>;
 
-/** What answers and bodies are made of, by the name that the documents give it. */
+/** Parts of answers and bodies, by their name in the documents. */
 export const ADMIN_SCHEMAS = {
   ...DAEMON_SCHEMAS,
   ...ROOM_SCHEMAS,

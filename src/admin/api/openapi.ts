@@ -2,7 +2,7 @@ import { z } from "zod";
 import { ADMIN_BASE, ADMIN_ENDPOINTS, ADMIN_SCHEMAS } from "./endpoints.ts";
 import type { Endpoint } from "./endpoint.ts";
 
-/** The part of OpenAPI 3.1 that is used here. */
+/** The part of OpenAPI 3.1 that we use. */
 export interface OpenApi {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   readonly components: {
@@ -36,7 +36,7 @@ interface Response {
 
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
-/** What is open to everybody who reaches the listener. */
+/** Paths that need no token. */
 const OPEN: Readonly<Record<string, readonly [note: string, type: string]>> = {
   "/health": ['answers `{"status":"alive"}` while the process runs', "application/json"],
   "/ready": ['answers `{"status":"ready"}`, or 503 with the reason in `error`', "application/json"],
@@ -53,7 +53,7 @@ const MATRIX_ERROR = {
   },
 } as const satisfies JsonSchema;
 
-/** The admin API as an OpenAPI 3.1 document, whose schemas are JSON Schema of 2020-12. */
+/** Returns the admin API as an OpenAPI 3.1 document. Its schemas are JSON Schema 2020-12. */
 export function openApi(version: string): OpenApi {
   const endpoints = Object.entries<Endpoint>(ADMIN_ENDPOINTS);
   const schemas = schemasOf(endpoints);
@@ -88,7 +88,10 @@ export function openApi(version: string): OpenApi {
   };
 }
 
-/** The JSON Schemas of all there are, by name: ADMIN_SCHEMAS as such, the others by their endpoint's name and what they are of it. */
+/**
+ * Returns all JSON Schemas by name: those of ADMIN_SCHEMAS, and the others by their endpoint's name and their role in
+ * it.
+ */
 function schemasOf(endpoints: readonly (readonly [string, Endpoint])[]): Readonly<Record<string, JsonSchema>> {
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(ADMIN_SCHEMAS)) registry.add(schema, { id });
@@ -105,7 +108,7 @@ function schemasOf(endpoints: readonly (readonly [string, Endpoint])[]): Readonl
       delete jsonSchema.$schema;
       delete jsonSchema.$id;
       delete jsonSchema.propertyNames;
-      // What a number of JavaScript can hold is no bound of ours.
+      // The range of JavaScript's safe integers is no bound of ours.
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     },

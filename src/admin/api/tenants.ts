@@ -7,12 +7,15 @@ import { registrationSchema } from "../../platform/registration.ts";
 import { faultsInRooms, faultsInTypes } from "../../policy/grants.ts";
 import { at, count, maybe, text, type Endpoint, type Told } from "./endpoint.ts";
 
-/** Bytes. An event alone has 64 KiB at most, and more as JSON of a transaction; a smaller bound would be one event each. */
+/**
+ * In bytes. One event has at most 64 KiB, and more as JSON in a transaction. A smaller bound would mean one event
+ * each.
+ */
 const SMALLEST_TRANSACTION = 100_000;
 const LARGEST_TRANSACTION = 4 * 1024 * 1024;
 const MAX_CA = 48 * 1024;
 
-/** What `createSecureContext` would take, too, but not understand: it reads what certificates it finds and passes over the rest. */
+/** Returns whether a text contains a certificate. `createSecureContext` skips what it does not understand. */
 function hasCertificate(pem: string): boolean {
   try {
     return new X509Certificate(pem).subject !== "";
@@ -21,7 +24,7 @@ function hasCertificate(pem: string): boolean {
   }
 }
 
-/** Texts for which `faultsIn` finds sentences of complaint. */
+/** A list of patterns, which `faultsIn` checks. */
 function patterns(faultsIn: (patterns: readonly string[]) => string[]) {
   return z.array(text).superRefine((given, context) => {
     for (const message of faultsIn(given)) context.addIssue({ code: "custom", message: `(${message})` });
@@ -135,7 +138,7 @@ export const TENANT_SCHEMAS = {
   Registration: registrationSchema,
 };
 
-/** A tenant with its tokens, which are told this once. */
+/** A tenant with its tokens, which are shown only this once. */
 const withRegistration = z.object({ tenant, registration: registrationSchema });
 const pausing = z.object({ tenant: text, paused_at: at.nullable() });
 
