@@ -1,20 +1,21 @@
 import { randomBytes } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 
-/** The longest wait that setTimeout can hold (a signed 32-bit number); a longer one would end at once. */
+/** The longest wait of setTimeout (a signed 32-bit number); a longer one would end at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** A clock's being set by less than this is followed: forward at once, and back by letting time pass at half its speed. */
+/** Smaller adjustments of the clock are followed: forward at once, and back by letting time pass at half speed. */
 const SMALL_MS = 60_000;
-/** How long a clock that was set far ahead is to stay there before it is believed. */
+/** How long a clock that was set far ahead must stay there before we believe it. */
 const BELIEF_MS = 10 * 60_000;
 
 /**
- * The time of day that never goes back while the program runs, so that nothing that is due later gets further away. A clock that is
- * set back far is not followed until the next start, which brings back what is due with it (storage/due-times.ts). One that
- * is set ahead far is followed when it has stayed there for a while: in a minute of the year 2036 nothing falls due.
+ * Returns a time of day that never goes back while the program runs, so that nothing due later moves further away. If
+ * the clock is set back far, the time follows only at the next start, which moves due times back with it
+ * (storage/due-times.ts). If it is set far ahead, the time follows once it has stayed there for a while: a minute in
+ * the year 2036 makes nothing due.
  * @param wall the clock that may be set
- * @param steady milliseconds since whenever, by a clock that nobody sets
+ * @param steady milliseconds from any start, by a clock that nobody sets
  */
 export function unsetTime(wall: () => number, steady: () => number): () => number {
   let passed = steady();
@@ -40,7 +41,7 @@ export function unsetTime(wall: () => number, steady: () => number): () => numbe
   };
 }
 
-/** The machine's own clock. With this file's `systemRandom` the only place that asks the machine for time or randomness. */
+/** The machine's clock. Only this and `systemRandom` below ask the machine for time or randomness. */
 export const systemClock: Clock = {
   now: unsetTime(
     () => Date.now(),
@@ -69,7 +70,7 @@ function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
     }
     const end = (): void => {
       clearTimeout(handle);
-      // Without this, a signal that lives as long as the program would collect a listener for every sleep.
+      // Otherwise a signal that lives as long as the program would collect a listener for every sleep.
       signal?.removeEventListener("abort", end);
       resolve();
     };

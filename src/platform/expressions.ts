@@ -1,20 +1,23 @@
 import { RE2JS, RE2JSException } from "re2js";
 import type { Compiled } from "../model/expression.ts";
 
-/** Characters. What registrations are written with has some dozens. */
+/** In characters. Expressions in real registrations have some dozens. */
 export const MAX_EXPRESSION = 1_000;
-/** Steps that an expression unfolds to. Each character of a text costs that many at worst: so an answer is a matter of milliseconds. */
+/**
+ * Most steps that an expression unfolds to. Each character of a text costs that many at worst, so a match takes
+ * milliseconds.
+ */
 const MAX_STEPS = 500;
 
 /**
- * Reads a regular expression that comes from outside: of a tenant's namespace, or of a registration. What RegExp takes may need longer than
- * anybody lives, and everything else would wait; RE2's way is linear. It knows no expression that asks for more, and says so.
+ * Compiles a regular expression from outside: of a tenant's namespace or a registration. RegExp may run practically
+ * for ever and block everything else; RE2 takes linear time. RE2 rejects expressions that need more, with a reason.
  */
 export function compileExpression(text: string): Compiled {
   if (text.length > MAX_EXPRESSION)
     return { fault: `is longer than ${MAX_EXPRESSION.toLocaleString("en")} characters` };
   try {
-    // Read on its own first: `a)(b` is none, and between our parentheses would be one.
+    // Compiled alone first: `a)(b` is invalid, but would be valid between our parentheses.
     RE2JS.compile(text);
     const compiled = RE2JS.compile(`^(?:${text})`);
     if (compiled.programSize() > MAX_STEPS) {
@@ -22,12 +25,12 @@ export function compileExpression(text: string): Compiled {
     }
     return { expression: { matches: (given) => compiled.test(given) } };
   } catch (error) {
-    // Not of its own kinds alone: what it would fail at is to be the expression's fault, not ours.
+    // Not only for its own error classes: any failure is the expression's fault, not ours.
     return { fault: faultOf(error) };
   }
 }
 
-/** What is wrong with an expression, as the end of a sentence; null where nothing is. */
+/** Returns what is wrong with an expression, as the end of a sentence; null if nothing is. */
 export function faultInExpression(text: string): string | null {
   const compiled = compileExpression(text);
   return "fault" in compiled ? compiled.fault : null;

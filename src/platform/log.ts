@@ -8,11 +8,11 @@ export interface LogOptions {
 }
 
 export interface LeveledLogger extends Logger {
-  /** Writes entries of this level and those above it from now on. */
+  /** Sets the minimum level logged. */
   setLevel(level: LogOptions["level"]): void;
 }
 
-/** A log on standard error: lines for people, or one JSON object a line. */
+/** Makes a log on standard error: lines for people, or one JSON object a line. */
 export function makeLog({ level, format }: LogOptions): LeveledLogger {
   const { combine, timestamp, json, printf } = winston.format;
   const text = printf(({ timestamp: at, level: severity, message, ...fields }) => {
@@ -29,7 +29,7 @@ export function makeLog({ level, format }: LogOptions): LeveledLogger {
   const write =
     (severity: LogOptions["level"]) =>
     (event: string, fields: LogFields): void => {
-      // winston formats an entry before it looks whether anybody wants it.
+      // winston would format an entry before it checks the level.
       if (!logger.isLevelEnabled(severity)) return;
       logger.log(severity, event, readable(fields));
     };
@@ -46,7 +46,7 @@ function quote(value: string): string {
   return /^[\w.:/@!#-]+$/.test(value) ? value : JSON.stringify(value);
 }
 
-/** Errors become their sentences, with the stack for the unexpected ones. */
+/** Replaces errors by their sentences, with the stack for unexpected ones. */
 function readable(fields: LogFields): Record<string, unknown> {
   const { error, ...rest } = fields;
   if (error === undefined) return rest;

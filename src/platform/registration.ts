@@ -1,6 +1,6 @@
 /**
- * Registrations of application services (spec, application service API, "Registration"): Emissary's own, which the
- * homeserver loads, and those that Emissary hands to its tenants, which load them as if a homeserver had asked for them.
+ * Registrations of application services (spec, application service API, "Registration"). The homeserver loads
+ * Emissary's own. Tenants load those that Emissary gives them, as if a homeserver had asked for them.
  */
 import { stringify } from "yaml";
 import { z } from "zod";
@@ -16,7 +16,7 @@ const token = () =>
   expecting("a token of printable ASCII without spaces", z.string().regex(/^[\x21-\x7e]+$/), { secret: true });
 const namespace = () => z.array(z.looseObject({ exclusive: z.boolean(), regex: text() })).prefault([]);
 
-/** A registration file. Keys that are not ours are let through: the format is open, and homeservers add their own. */
+/** A registration file. Unknown keys pass: the format is open, and homeservers add their own. */
 export const registrationSchema = z.looseObject({
   id: text(),
   url: expecting("an address, or null", z.string().nullable()),
@@ -41,8 +41,9 @@ export const SAMPLE_TOKENS: RegistrationTokens = {
 };
 
 /**
- * What has a change of our registration take effect, as a clause: the homeserver reads it when it starts, and so do we.
- * @param path where the file is, as far as whoever says it may tell
+ * Returns how a change of our registration takes effect, as a clause: the homeserver and Emissary read it when they
+ * start.
+ * @param path the file's path, as far as the caller knows it
  */
 export function loadingAnew(path = "the registration"): string {
   return `give the homeserver ${path} as it is now (Synapse: app_service_config_files), and restart it and Emissary`;
@@ -51,8 +52,8 @@ export function loadingAnew(path = "the registration"): string {
 export const OWN_ID = "emissary";
 
 /**
- * An ordinary sender for a registration whose purpose is another user: some servers and libraries refuse an empty
- * sender_localpart, so the pseudouser is claimed as a namespace instead. Nobody ever acts as this user.
+ * An ordinary sender for a registration that is really for another user. Some servers and libraries refuse an empty
+ * sender_localpart, so the pseudouser is a namespace instead. Nobody ever acts as this user.
  */
 export const OWN_SENDER = "_emissary";
 
@@ -61,11 +62,11 @@ export function freshTokens(random: Random): RegistrationTokens {
 }
 
 /**
- * Emissary's own registration with its homeserver.
- * @param of.reserved namespaces of tenants' users, which nobody registers and people are kept from, and of their rooms' aliases,
- *   without which homeservers let no appservice make any
- * @param of.aliases whether to be told of all rooms that aliases of this server point to, and to mend such aliases
- * @param of.watchInvites whether to be told of all rooms of local users
+ * Makes Emissary's own registration.
+ * @param of.reserved namespaces of tenants' users and of aliases of their rooms. Nobody registers these users, and
+ * people are kept from their IDs; without these aliases homeservers let no appservice create any
+ * @param of.aliases whether to receive all rooms with an alias of this server, and to repair these aliases
+ * @param of.watchInvites whether to receive all rooms of local users
  */
 export function makeRegistration(of: {
   readonly url: string;
@@ -101,21 +102,21 @@ export function makeRegistration(of: {
 }
 
 /**
- * The users that tenants take themselves for, of tenants to come, too. So homeservers tell of invites of a tenant by its own ID, and let us
- * answer them as it.
+ * Returns the namespace of tenants' senders, including future ones. With it homeservers send us invites of a tenant by
+ * its own ID and let us answer them as it.
  */
 export function sendersOf(server: string): string {
   return `^@${SENDER_PREFIX}.*:${escaped(server)}$`;
 }
 
-/** Whether `sendersOf` made it, for some server. */
+/** Returns whether `sendersOf` made an expression, for any server. */
 function isOfSenders(regex: string): boolean {
   return regex.startsWith(`^@${SENDER_PREFIX}.*:`);
 }
 
 /**
- * The namespaces that a registration of ours reserves besides its tenants' senders and the pseudouser, which is the first where it is not
- * known.
+ * Returns the namespaces that our registration reserves besides tenants' senders and the pseudouser. If `own` is null,
+ * the first one is the pseudouser.
  */
 export function reservedIn({ users, aliases }: Registration["namespaces"], own: UserId | null): string[] {
   const others = own === null ? users.slice(1) : users.filter(({ regex }) => regex !== exactly(own));
@@ -124,7 +125,7 @@ export function reservedIn({ users, aliases }: Registration["namespaces"], own: 
     .map(({ regex }) => regex);
 }
 
-/** Whether a registration takes in all users (`@`), or all aliases (`#`), of the server. */
+/** Returns whether a registration covers all users (`@`) or all aliases (`#`) of the server. */
 export function claimsAll(
   { users, aliases }: Registration["namespaces"],
   sigil: "@" | "#",
@@ -133,18 +134,18 @@ export function claimsAll(
   return (sigil === "@" ? users : aliases).some(({ regex }) => matchesUnlike(regex, sigil, server));
 }
 
-/** Localparts that have nothing in common, not even a length: what matches both matches any. */
+/** Localparts with nothing in common, not even a length: an expression that matches both matches any. */
 const UNLIKE = ["q", "7_z=.k-v"];
 
 /**
- * Whether an expression takes in every name of a server. Homeservers match from the beginning and, unless the expression says so,
- * not to the end. What is no expression takes in nothing.
+ * Returns whether an expression matches every name of a server. Homeservers match from the beginning, and to the end
+ * only if the expression says so. An invalid expression matches nothing.
  */
 export function matchesUnlike(regex: string, sigil: "@" | "#", server: string): boolean {
   return UNLIKE.every((localpart) => matchesExpression(regex, `${sigil}${localpart}:${server}`));
 }
 
-/** Whether an expression is for aliases, by the sigil that it begins with. */
+/** Returns whether an expression is for aliases, by the sigil at its beginning. */
 export function isOfAliases(regex: string): boolean {
   return /^\^?\(*#/.test(regex);
 }
@@ -153,12 +154,12 @@ function exclusively(regex: string): { readonly exclusive: true; readonly regex:
   return { exclusive: true, regex };
 }
 
-/** All names of the server, which remain everybody's. */
+/** Matches all names of the server without reserving them. */
 function inCommon(sigil: "@" | "#", server: ServerName): { readonly exclusive: false; readonly regex: string } {
   return { exclusive: false, regex: `^${sigil}.*:${escaped(server)}$` };
 }
 
-/** The registration that a tenant loads. Without a namespace of personas its one user is its sender. */
+/** Makes the registration that a tenant loads. Without a namespace of personas its only user is its sender. */
 export function makeTenantRegistration(
   tenant: Pick<Tenant, "id" | "url" | "sender" | "users" | "ephemeral">,
   tokens: RegistrationTokens,
@@ -179,7 +180,7 @@ export function makeTenantRegistration(
   };
 }
 
-/** An anchored expression for one user ID, in the syntax that Python, Go, Rust and JavaScript share. */
+/** Returns an anchored expression for one user ID, in the common syntax of Python, Go, Rust and JavaScript. */
 function exactly(userId: UserId): string {
   return `^${escaped(userId)}$`;
 }
@@ -189,15 +190,15 @@ function escaped(text: string): string {
 }
 
 /**
- * Tells whether the registration lets its appservice act as the user. Homeservers match from the beginning and, unless
- * the expression says so, not to the end. What is no expression claims nobody.
+ * Returns whether the registration lets its appservice act as the user. Homeservers match from the beginning, and to
+ * the end only if the expression says so. An invalid expression matches nobody.
  */
 export function claimsUser(registration: Registration, userId: UserId, server: ServerName): boolean {
   if (userId === `@${registration.sender_localpart}:${server}`) return true;
   return registration.namespaces.users.some(({ regex }) => matchesExpression(regex, userId));
 }
 
-/** What is wrong with the expressions of a registration's users, each as a sentence without its full stop. */
+/** Returns what is wrong with the expressions of a registration's users, each as a sentence without its full stop. */
 export function faultsInNamespaces({ namespaces }: Registration): string[] {
   return namespaces.users.flatMap(({ regex }) => {
     const fault = faultInExpression(regex);
@@ -220,7 +221,7 @@ const NOTES: Readonly<Record<string, string>> = {
   namespaces: "What is the appservice's alone (exclusive), and what it is told of.",
 };
 
-/** The registration as a YAML file that begins with `heading`, a text of one or more lines. */
+/** Returns the registration as a YAML file that begins with `heading`, a text of one or more lines. */
 export function renderRegistration(registration: Readonly<Record<string, unknown>>, heading: string): string {
   const comment = heading.split("\n").map((line) => `# ${line}`.trimEnd());
   const body = Object.entries(registration).flatMap(([key, value]) => {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { expecting, listen, path } from "./values.ts";
 
-/** The token in config.sample.yaml. Everybody knows it, so it opens nothing: loading refuses it. */
+/** The token in config.sample.yaml. Everybody knows it, so loading refuses it. */
 export const SAMPLE_ADMIN_TOKEN = "sample-admin-token-to-be-replaced";
 
 /** Printable ASCII without spaces: the token travels in an HTTP header. */

@@ -1,16 +1,16 @@
 import type { Config } from "./config.ts";
 
-/** What a running daemon takes over; everything else is read at its start only. */
+/** Keys that a running daemon can reload; all others need a restart. */
 const RELOADABLE = /^(?:attendance\.|policy\.|log\.level$)/;
 
 export interface ConfigChanges {
-  /** Keys that differ and take effect now, as they stand in emissary.yaml. */
+  /** Changed keys that take effect now, as named in emissary.yaml. */
   readonly applied: readonly string[];
-  /** Keys that differ and wait for the next start. */
+  /** Changed keys that take effect at the next start. */
   readonly needRestart: readonly string[];
 }
 
-/** Compares the configuration that runs with the one that was read anew. Values are not told: some are secrets. */
+/** Compares the running configuration with the new one. Returns no values: some are secrets. */
 export function changesBetween(running: Config, read: Config): ConfigChanges {
   const before = valuesOf(running);
   const after = valuesOf(read);

@@ -12,7 +12,7 @@ import { policy } from "./policy.ts";
 import { pseudouser } from "./pseudouser.ts";
 import { storage } from "./storage.ts";
 
-/** The sections of emissary.yaml, in the order in which the sample shows them. */
+/** The sections of emissary.yaml, in the sample's order. */
 export const sections = {
   homeserver,
   pseudouser,
@@ -31,14 +31,14 @@ export type SectionName = keyof typeof sections;
 
 type CamelKey<Key> = Key extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelKey<Tail>>}` : Key;
 
-/** A section as the program sees it: the file's `joins_per_second` is `joinsPerSecond`. */
+/** A section inside the program: the file's `joins_per_second` is `joinsPerSecond`. */
 export type Camel<T> = T extends string | number | boolean | null | undefined | readonly unknown[]
   ? T
   : { readonly [Key in keyof T as CamelKey<Key>]: Camel<T[Key]> };
 
 type Section<Name extends SectionName> = Camel<z.output<(typeof sections)[Name]>>;
 
-/** What of the registration the program needs while it runs. */
+/** The parts of the registration that the running program needs. */
 export interface OwnRegistration {
   readonly id: string;
   /** We present it to the homeserver. */
@@ -49,17 +49,17 @@ export interface OwnRegistration {
   /** Whether it lets us act as the reader (model/reader.ts). */
   readonly claimsReader: boolean;
   readonly url: string;
-  /** Aliases that it keeps for us, as regular expressions. */
+  /** Aliases that it reserves for us, as regular expressions. */
   readonly reservedAliases: readonly string[];
 }
 
 /**
- * The whole configuration: checked, without contradictions, frozen to its depths. Paths are absolute, durations are
- * milliseconds, addresses end without a slash. Made by load.ts only.
+ * The whole configuration: checked, consistent and deeply frozen. Paths are absolute, durations are milliseconds, URLs
+ * have no final slash. Only load.ts makes it.
  */
 export interface Config {
   readonly homeserver: Omit<Section<"homeserver">, "adminTokenFile"> & {
-    /** Of a user of the homeserver who may ask its admin API. */
+    /** Token of a user who may use the homeserver's admin API. */
     readonly adminToken?: string;
   };
   readonly pseudouser: Section<"pseudouser">;
@@ -76,7 +76,7 @@ export interface Config {
   readonly registration: OwnRegistration;
 }
 
-/** How to speak with the admin API: all that the commands need which ask the running daemon. */
+/** Access to the admin API, for commands that ask the running daemon. */
 export interface AdminAccess {
   readonly listen: Section<"admin">["listen"];
   readonly token: string;

@@ -5,12 +5,12 @@ import { SAMPLE_ADMIN_TOKEN } from "./admin.ts";
 import type { Config } from "./config.ts";
 import { formatListen, parseHttpUrl, type ListenAddress } from "./values.ts";
 
-/** What could be read, with null for a part that has a mistake of its own. */
+/** The sections that could be read; null for one with a mistake. */
 export type Parts = {
   readonly [Name in "homeserver" | "pseudouser" | "appservice" | "gateway" | "admin"]: Config[Name] | null;
 } & { readonly registration: Registration | null };
 
-/** Values that are each well formed and cannot hold together, and sample values that were left as they were. */
+/** Finds values that are each valid but contradict each other, and sample values that were left unchanged. */
 export function contradictions(parts: Parts): string[] {
   return [...sharedListeners(parts), ...sampleValues(parts), ...sharedTokens(parts), ...registrationFaults(parts)];
 }

@@ -5,8 +5,8 @@ import { expectationOf, innerOf } from "./values.ts";
 const LONGEST_SHOWN = 80;
 
 /**
- * What is wrong with `raw` by the schema, one sentence a mistake, each beginning with its key under `prefix`.
- * Values are shown, except those of secrets and whole sections, which may hold one.
+ * Returns what the schema finds wrong with `raw`: one sentence a mistake, each beginning with its key under `prefix`.
+ * Shows values, except secrets and whole sections, which may contain one.
  */
 export function faultsOf(schema: z.ZodType, error: z.ZodError, raw: unknown, prefix: string): string[] {
   return error.issues.flatMap((issue) => {
@@ -22,7 +22,7 @@ function fault(schema: z.ZodType | null, issue: z.core.$ZodIssue, value: unknown
   const expectation = schema === null ? null : expectationOf(schema);
   const expected = expectation?.expected ?? generic(issue);
   if (value === undefined) return `${key}: missing; expected ${expected}`;
-  // `token=…` instead of `token: …` makes a whole section one text, and that text holds the secret.
+  // `token=…` instead of `token: …` makes a whole section one text, which contains the secret.
   if (schema instanceof z.ZodObject && typeof value === "string") return `${key}: expected ${expected}, got a text`;
   return `${key}: expected ${expected}, got ${shown(value, expectation?.secret === true)}`;
 }
@@ -38,14 +38,14 @@ function generic(issue: z.core.$ZodIssue): string {
   return words[issue.expected] ?? `a ${issue.expected}`;
 }
 
-/** A value as a complaint may show it. */
+/** Returns a value as a complaint may show it. */
 export function shown(value: unknown, secret: boolean): string {
   if (value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "keys and values";
   if (typeof value === "string") {
     if (secret) return `${value.length} characters`;
-    // A password in an address is a secret as well.
+    // A password in a URL is a secret, too.
     const harmless = value.replace(/\/\/[^/@]*@/, "//…@");
     return JSON.stringify(harmless.length > LONGEST_SHOWN ? `${harmless.slice(0, LONGEST_SHOWN)}…` : harmless);
   }
@@ -81,7 +81,7 @@ function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
 }
 
-/** How many letters must be put in, taken out or exchanged to turn one word into the other (Levenshtein). */
+/** Returns the Levenshtein distance of two words. */
 function distance(one: string, other: string): number {
   let previous = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (const [row, letter] of Array.from(one).entries()) {

@@ -22,8 +22,9 @@ export interface Source {
 }
 
 /**
- * Reads, checks and freezes the whole configuration, the registration file included.
- * Throws `bad-config` with all mistakes at once. Warnings are for the operator and keep nobody from starting.
+ * Reads, checks and freezes the whole configuration, including the registration file. Warnings are for the operator
+ * and do not prevent a start.
+ * @throws EmissaryError `bad-config` with all mistakes at once
  */
 export function load(source: Source): { config: Config; warnings: string[] } {
   const raw = readSections(source.path);
@@ -93,8 +94,8 @@ export function load(source: Source): { config: Config; warnings: string[] } {
 }
 
 /**
- * Reads only what it takes to speak with a running daemon, so that the commands which ask it work while the operator is
- * half-way through editing another section. Throws `bad-config`.
+ * Reads only what a client of the running daemon needs, so commands work while the operator is editing another
+ * section. @throws EmissaryError `bad-config`
  */
 export function loadAdminAccess(source: Source): AdminAccess {
   const mistakes = new Mistakes(source.path);
@@ -120,7 +121,7 @@ class Mistakes {
     return this;
   }
 
-  /** A section's values, or null when it has a mistake. */
+  /** Returns a section's values, or null if it has a mistake. */
   section<Name extends SectionName>(name: Name, raw: JsonObject) {
     const schema = sections[name];
     const result = schema.safeParse(raw[name]);
@@ -129,7 +130,7 @@ class Mistakes {
     return null;
   }
 
-  /** What `read` answers, or null when it throws a bad-config, which becomes a mistake of `key`. */
+  /** Returns the result of `read`. If that throws a bad-config, records it as a mistake of `key` and returns null. */
   attempt<T>(read: () => T, key?: string): T | null {
     try {
       return read();
@@ -147,7 +148,7 @@ class Mistakes {
   }
 }
 
-/** The file's sections; one that is left out, or whose keys are all commented out, is an empty one. */
+/** Returns the file's sections. A missing one, or one with all keys commented out, is empty. */
 function readSections(path: string): JsonObject {
   if (!existsSync(path)) {
     const hint = "`emissary register` writes one, --config names another";
@@ -188,7 +189,7 @@ function adminAccess(raw: JsonObject, { path, env }: Source, mistakes: Mistakes)
   return { listen: section.listen, token };
 }
 
-/** The admin token has no key of its own: emissary.yaml is to hold one secret and not two. */
+/** The admin token has no key in emissary.yaml, which should hold one secret, not two. */
 function homeserverAccess(raw: JsonObject, { path, env }: Source, mistakes: Mistakes): Config["homeserver"] | null {
   const section = mistakes.section("homeserver", raw);
   if (section === null) return null;
@@ -205,7 +206,10 @@ function homeserverAccess(raw: JsonObject, { path, env }: Source, mistakes: Mist
   return null;
 }
 
-/** Where the registration is although its section has a mistake, so that its own mistakes are told in the same go. */
+/**
+ * Returns the registration's path even if its section has a mistake, so that its own mistakes are reported together
+ * with it.
+ */
 function pathOfRegistration(raw: JsonObject, folder: string): string | null {
   const section = raw["appservice"];
   if (!isJsonObject(section)) return null;
@@ -213,7 +217,7 @@ function pathOfRegistration(raw: JsonObject, folder: string): string | null {
   return path.success ? resolve(folder, path.data) : null;
 }
 
-/** The registration with the environment's tokens in place of the file's, or null when something is wrong with it. */
+/** Returns the registration, with the environment's tokens before the file's; null if something is wrong with it. */
 function readRegistration(path: string, env: Environment, mistakes: Mistakes): Registration | null {
   const key = "appservice.registration";
   const tokens = mistakes.attempt(() => ({

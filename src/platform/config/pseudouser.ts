@@ -8,7 +8,7 @@ export function isLocalpart(text: string): boolean {
   return LOCALPART.test(text);
 }
 
-/** A text that rooms are shown, for the server that we are of. */
+/** Fills our server's name into a text that rooms see. */
 export function forServer<Text extends string | null>(text: Text, server: string): string | Text {
   return text === null ? text : text.replaceAll("{server}", () => server);
 }

@@ -18,7 +18,7 @@ Generated from the code by \`npm run sample\`.`;
 
 const WIDTH = 110;
 
-/** The text of config.sample.yaml. */
+/** Returns the text of config.sample.yaml. */
 export function sampleConfig(): string {
   const blocks = Object.entries(sections).map(([name, section]) => {
     const keys = Object.entries(section.shape as Record<string, z.ZodType>).map(([key, schema]) =>
@@ -30,7 +30,7 @@ export function sampleConfig(): string {
   return `${[heading.join("\n"), ...blocks].join("\n\n")}\n`;
 }
 
-/** The text of the sample registration.yaml, with tokens that loading refuses. */
+/** Returns the text of the sample registration.yaml. Loading refuses its tokens. */
 export function sampleRegistration(): string {
   const serverName = example(sections.homeserver.shape.server_name);
   const url = example(sections.appservice.shape.url);
@@ -47,7 +47,7 @@ function sampleKey(key: string, schema: z.ZodType): string[] {
   const value = schema instanceof z.ZodPrefault ? schema.def.defaultValue : example(schema);
   const optional = innerOf(schema) !== null;
   const note = comment(`${describe(schema)}${optional ? "" : " Required."}`, "  ");
-  // A key without default and without example stands for itself, commented out.
+  // A key without default and example appears alone, commented out.
   if (value === undefined) return [...note, `  # ${key}:`];
   const lines = stringify({ [key]: value })
     .trimEnd()
@@ -65,7 +65,7 @@ function example(schema: z.ZodType): string | undefined {
   return Array.isArray(examples) && typeof examples[0] === "string" ? examples[0] : undefined;
 }
 
-/** Comment lines of at most WIDTH characters. */
+/** Wraps a text into comment lines of at most WIDTH characters. */
 function comment(text: string, indent: string): string[] {
   const lines: string[] = [];
   let line = `${indent}#`;

@@ -4,9 +4,9 @@ import { readText } from "./yaml-file.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The secret that the environment gives under `name`, or in the file that `name_FILE` points to; null where it gives none.
- * An empty variable counts as none, as composed containers set them. Throws `bad-config` when both forms are given, or
- * when the file cannot be read or holds nothing.
+ * Returns the secret in the environment variable `name`, or in the file that `name_FILE` names; null if there is none.
+ * An empty variable counts as none, since container setups pass them.
+ * @throws EmissaryError `bad-config` if both are given, or the file cannot be read or is empty
  */
 export function secretFrom(environment: Environment, name: string): string | null {
   const plain = environment[name] ?? "";
@@ -18,7 +18,9 @@ export function secretFrom(environment: Environment, name: string): string | nul
   return plain === "" ? null : plain;
 }
 
-/** The content of a secret's file without the line end that editors leave. `key` says who pointed there. */
+/**
+ * Returns the content of a secret's file without the line end that editors add. `key` names the setting with the path.
+ */
 export function secretInFile(path: string, key: string): string {
   let secret: string;
   try {

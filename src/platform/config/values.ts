@@ -1,6 +1,6 @@
 /**
- * The kinds of value that a key may hold. Each carries the words that follow "expected" in a complaint, so that every
- * mistake reads alike and no library's wording reaches an operator.
+ * The kinds of value of a key. Each has the words after "expected" in a complaint, so that all mistakes read alike and
+ * no library's wording reaches an operator.
  */
 import { isIPv6 } from "node:net";
 import { z } from "zod";
@@ -9,19 +9,19 @@ import { isRoomAlias, isRoomId, isServerName, type ServerName } from "../../mode
 interface Expectation {
   /** Fits after "expected". */
   readonly expected: string;
-  /** The value must not be shown, whatever is wrong with it. */
+  /** The value must never be shown. */
   readonly secret: boolean;
 }
 
 const expectations = z.registry<Expectation>();
 
-/** Attaches the words for complaints to a schema. Defaults and `optional` go around it, not inside. */
+/** Attaches the words for complaints to a schema. Put defaults and `optional` around it, not inside. */
 export function expecting<S extends z.ZodType>(expected: string, schema: S, { secret = false } = {}): S {
   expectations.add(schema, { expected, secret });
   return schema;
 }
 
-/** The words attached to a schema or to what it wraps. */
+/** Returns the words attached to a schema or to the one it wraps. */
 export function expectationOf(schema: z.ZodType): Expectation | null {
   const own = expectations.get(schema);
   if (own !== undefined) return own;
@@ -29,13 +29,13 @@ export function expectationOf(schema: z.ZodType): Expectation | null {
   return inner === null ? null : expectationOf(inner);
 }
 
-/** What a default, an `optional` or a `nullable` is wrapped around. */
+/** Returns the schema inside a default, an `optional` or a `nullable`. */
 export function innerOf(schema: z.ZodType): z.ZodType | null {
   const wraps = schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional || schema instanceof z.ZodNullable;
   return wraps ? (schema.unwrap() as z.ZodType) : null;
 }
 
-/** A text that `read` turns into a value, or into null where it is not what was expected. */
+/** A text that `read` parses; null means that it is invalid. */
 function text<T>(expected: string, read: (text: string) => T | null) {
   const schema = z.string().transform((given, context): T => {
     const value = read(given);
@@ -69,7 +69,7 @@ export function formatListen({ host, port }: ListenAddress): string {
 
 export const listen = () => text("host:port, such as 127.0.0.1:9009 or [::1]:9009", parseListen);
 
-/** The address without a slash at its end, so that two spellings of one address are equal; null for anything else. */
+/** Returns the URL without a final slash, so that two spellings of one URL are equal; null for anything else. */
 export function parseHttpUrl(given: string): string | null {
   const url = URL.parse(given);
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return null;
@@ -86,13 +86,16 @@ export const serverName = () =>
 
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** `90s` and the like as milliseconds, or null. Without a unit nobody can tell what was meant, so there must be one. */
+/**
+ * Parses a duration such as `90s` to milliseconds; null if it is none. The unit is required, since a bare number is
+ * ambiguous.
+ */
 export function parseDuration(given: string): number | null {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(given);
   return match === null ? null : Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
 }
 
-/** A duration; in the configuration that is handed out, a number of milliseconds. */
+/** A duration, parsed to milliseconds. */
 export const duration = ({ atLeast = "0s" } = {}) => {
   const least = parseDuration(atLeast) ?? 0;
   const bound = least === 0 ? "" : ` of at least ${atLeast}`;
@@ -104,13 +107,13 @@ export const duration = ({ atLeast = "0s" } = {}) => {
 
 const SIZES = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
-/** `512MiB` and the like as bytes, or null. */
+/** Parses a size such as `512MiB` to bytes; null if it is none. */
 export function parseSize(given: string): number | null {
   const match = /^(\d{1,4})(KiB|MiB|GiB|TiB)$/.exec(given);
   return match === null ? null : Number(match[1]) * SIZES[match[2] as keyof typeof SIZES];
 }
 
-/** A size; in the configuration that is handed out, a number of bytes. */
+/** A size, parsed to bytes. */
 export const size = () => text("a size with its unit, such as 512KiB, 100MiB or 1GiB", parseSize);
 
 export const wholeNumber = (from: number, to: number) =>
@@ -129,7 +132,9 @@ export const globs = () => z.array(expecting("a text", z.string().min(1).max(255
 export const roomName = () =>
   text("a room ID (!…) or an alias (#name:server)", (given) => (isRoomId(given) || isRoomAlias(given) ? given : null));
 
-/** `30/1h` and the like: so many at once after a rest, and as many again in each such time, milliseconds. */
+/**
+ * A budget such as `30/1h`: so many joins at once after a pause, and as many again in each such time (milliseconds).
+ */
 export const budget = () =>
   text("a number and a time, such as 30/1h", (given): { readonly joins: number; readonly per: number } | null => {
     const [count = "", time = "", ...more] = given.split("/");

@@ -3,8 +3,8 @@ import { LineCounter, parseDocument } from "yaml";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 
 /**
- * The content of a YAML file. Throws `bad-config` with one sentence when it cannot be read or is no YAML.
- * The library's own messages come with an excerpt of the file, and the excerpt may be a token: only the line is named.
+ * Reads and parses a YAML file. The library's messages quote the file, and so perhaps a token: we name only the line.
+ * @throws EmissaryError `bad-config` with one sentence
  */
 export function readYaml(path: string): unknown {
   const text = readText(path);
@@ -18,12 +18,12 @@ export function readYaml(path: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // An alias (*name) without its anchor shows up only here.
+    // An alias (*name) without its anchor is found only here.
     throw new EmissaryError("bad-config", `${path}: ${withoutExcerpt(sentenceOf(error))}`);
   }
 }
 
-/** A file's text. Throws `bad-config` with one sentence when it cannot be read. */
+/** Reads a text file. @throws EmissaryError `bad-config` with one sentence */
 export function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
@@ -32,7 +32,7 @@ export function readText(path: string): string {
   }
 }
 
-/** True where users other than the owner may read or change a file. File modes mean nothing on Windows. */
+/** Returns whether users other than the owner may read or change a file. File modes mean nothing on Windows. */
 export function isOpenToOthers(path: string): boolean {
   return process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0;
 }
