@@ -10,23 +10,25 @@ import { CommandFailed, EXIT } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { neutral } from "./text.ts";
 
-/** How long the daemon may take for an answer, milliseconds. It answers from its database, so more means that it hangs. */
+/**
+ * Longest wait for the daemon's answer, in milliseconds. It answers from its database, so if this passes, it hangs.
+ */
 const TIMEOUT = 30_000;
 
 type Name = keyof AdminEndpoints;
 
-/** What one endpoint is asked with. */
+/** Arguments of one call. */
 export interface Call<One extends Name> {
   readonly params?: Readonly<Record<ParamsOf<AdminEndpoints[One]["path"]>, string>>;
   readonly query?: Readonly<Record<string, string | number | readonly string[] | null>>;
   readonly body?: unknown;
-  /** Milliseconds, in place of the endpoint's own patience. */
+  /** In milliseconds, instead of the endpoint's own patience. */
   readonly timeout?: number;
 }
 
 /**
- * Asks the running daemon. Throws CommandFailed with exit code 4 when nobody answers, the daemon's own refusals as
- * EmissaryError, and CommandFailed with exit code 1 when the answer is not Emissary's.
+ * Calls the running daemon. Throws CommandFailed with exit code 4 if nobody answers and with exit code 1 if the answer
+ * is not Emissary's; the daemon's refusals are EmissaryErrors.
  */
 export class AdminClient {
   readonly #access: AdminAccess;
@@ -37,7 +39,7 @@ export class AdminClient {
     this.address = addressOf(access);
   }
 
-  /** The answer as it came: keys that a newer daemon adds are in it, so that --json shows them. */
+  /** Returns the answer as it came, including keys of a newer daemon, which --json shows. */
   async call<One extends Name>(name: One, call: Call<One> = {}): Promise<AdminAnswer<One>> {
     const { method, path, answer, patience = TIMEOUT }: Endpoint = ADMIN_ENDPOINTS[name];
     const { query = {}, body, timeout = patience } = call;
@@ -57,7 +59,7 @@ export class AdminClient {
   }
 
   async #send(method: string, url: URL, body: unknown, timeout: number): Promise<{ status: number; text: string }> {
-    // Loaded here, so that commands which ask nobody do not wait for it.
+    // Imported here, so that commands without a call need not wait for it.
     const { request } = await import("undici");
     const headers = { authorization: `Bearer ${this.#access.token}`, accept: "application/json" };
     try {
@@ -94,7 +96,7 @@ export class AdminClient {
       const sentence = `The daemon at ${this.address} does not accept the admin token. Restart it if the token was changed.`;
       return new EmissaryError(code, sentence);
     }
-    // The sentence may quote what another server said.
+    // The sentence may quote another server.
     return new EmissaryError(code, neutral(json["error"]));
   }
 
@@ -106,7 +108,7 @@ export class AdminClient {
   }
 }
 
-/** The client for the daemon that the command's --config belongs to. */
+/** Returns the client for the daemon of the command's --config. */
 export function adminClient(command: Command, io: Io): AdminClient {
   return new AdminClient(loadAdminAccess({ path: configPath(command), env: io.env }));
 }
@@ -115,7 +117,7 @@ export function configPath(command: Command): string {
   return command.optsWithGlobals<{ config: string }>().config;
 }
 
-/** All items of a list that the daemon hands out in pages. */
+/** Returns all items of a paged list. */
 export async function allPages<Item, Next extends string | number>(
   page: (next: Next | null) => Promise<{ items: readonly Item[]; next: Next | null }>,
 ): Promise<Item[]> {
@@ -124,13 +126,13 @@ export async function allPages<Item, Next extends string | number>(
   do {
     const answer: { items: readonly Item[]; next: Next | null } = await page(next);
     for (const item of answer.items) all.push(item);
-    // A page that is its own next one would be fetched for ever.
+    // A page that names itself as the next would repeat for ever.
     next = answer.items.length === 0 || answer.next === next ? null : answer.next;
   } while (next !== null);
   return all;
 }
 
-/** A daemon that listens on every address is asked on this machine's own. */
+/** A daemon that listens on every address is called on this machine's own. */
 function addressOf({ listen }: AdminAccess): string {
   if (listen.port === 0) {
     const sentence =

@@ -30,7 +30,10 @@ async function byDaemon(path: string, command: Command, io: Io): Promise<{ reado
   }
 }
 
-/** With no daemon the file is read directly. The lock says that there is none, and keeps one from starting meanwhile. */
+/**
+ * Copies the file directly, without a daemon. The lock proves that there is none and keeps one from starting
+ * meanwhile.
+ */
 async function byOurselves(
   path: string,
   command: Command,
@@ -39,7 +42,7 @@ async function byOurselves(
 ): Promise<{ readonly bytes: number }> {
   const { config } = load({ path: configPath(command), env: io.env });
   const { sqlite } = config.storage;
-  // Loaded here, so that other commands do not wait for SQLite.
+  // Imported here, so that other commands need not wait for SQLite.
   const { takeInstanceLock } = await import("../storage/instance-lock.ts");
   const { backupFile } = await import("../storage/backup.ts");
   const lock = (() => {

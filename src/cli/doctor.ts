@@ -15,7 +15,7 @@ export function addDoctor(program: Command, io: Io): void {
     )
     .option("--json", "print JSON")
     .action(async (options: { json?: true; publicUrl?: string }, command: Command) => {
-      // The checks bring the homeserver's client with them: other commands do not wait for it.
+      // Imported here, since the checks need the homeserver's client: other commands do not wait for it.
       const { examine } = await import("./doctor/examine.ts");
       const { thisMachine } = await import("./doctor/machine.ts");
       const { report, summary } = await import("./doctor/report.ts");
@@ -26,7 +26,7 @@ export function addDoctor(program: Command, io: Io): void {
         io.out(report(findings));
         io.err(`${summary(findings)}.`);
       }
-      // What is wrong has been said.
+      // The report has named the failure.
       if (findings.some(({ level }) => level === "failure")) throw new CommandFailed(EXIT.failed, "");
     });
 }

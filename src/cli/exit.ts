@@ -1,8 +1,8 @@
 import { EmissaryError } from "../model/errors.ts";
 
-/** What the program's exit code tells a script. Part of the manual: never change a number. */
+/** The program's exit codes, for scripts. They are part of the manual: never change a number. */
 export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, unreachable: 4 } as const;
-/** The same for people: `--help` and the manual say so. */
+/** The exit codes for people, in `--help` and the manual. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   done: "done",
   failed: "failed",
@@ -12,7 +12,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
 };
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** A command that ends in another way than done, with the sentence for the operator. */
+/** Ends a command with another exit code than done, and a sentence for the operator. */
 export class CommandFailed extends Error {
   override readonly name = "CommandFailed";
   readonly exitCode: number;
@@ -32,7 +32,7 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof EmissaryError && error.code === "refused-by-policy" ? EXIT.refused : EXIT.failed;
 }
 
-/** Tells a failure that was foreseen, or that the system reports, from a fault of the program itself. */
+/** Distinguishes foreseen failures, and those that the system reports, from faults of the program. */
 export function isForeseen(error: unknown): error is Error {
   if (error instanceof CommandFailed || error instanceof EmissaryError) return true;
   return error instanceof Error && "syscall" in error;

@@ -7,21 +7,21 @@ import { escapeJson } from "./text.ts";
 
 export type Ask = (question: string) => Promise<string>;
 
-/** The world around a command. Passed in, so that a test reads what an operator would see. */
+/** A command's environment. Passed in, so that tests see what an operator would see. */
 export interface Io {
-  /** Writes a line, or several, to standard output. Results go here and nothing else does. */
+  /** Writes one or more lines to standard output. Only results go here. */
   out(text: string): void;
-  /** Writes a line to standard error: everything that is said about the result. */
+  /** Writes a line to standard error: everything about the result. */
   err(text: string): void;
-  /** The width of the terminal in columns, or null where the output goes to a file or a pipe and is never shortened. */
+  /** The terminal's width in columns; null for a file or a pipe, whose output is never shortened. */
   readonly width: number | null;
-  /** Lets `talk` ask the operator questions, or null where nobody is there to answer. */
+  /** Lets `talk` ask the operator questions; null if nobody can answer. */
   readonly converse: (<T>(talk: (ask: Ask) => Promise<T>) => Promise<T>) | null;
   readonly env: Environment;
   readonly random: Random;
 }
 
-/** The io of this process. Nobody else reads the environment. */
+/** Returns this process's io. Nothing else reads the environment. */
 export function processIo(): Io {
   return {
     out: (text) => void process.stdout.write(`${text}\n`),
@@ -38,7 +38,7 @@ export function outJson(io: Io, value: unknown): void {
   io.out(escapeJson(JSON.stringify(value, null, 2)));
 }
 
-/** Questions go to standard error, so that the output stays clean for a pipe. */
+/** Asks on standard error, so that a pipe gets only the output. */
 async function converse<T>(talk: (ask: Ask) => Promise<T>): Promise<T> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   // The iterator keeps what was typed ahead; an interface for each question would lose it.

@@ -12,7 +12,7 @@ const COMMANDS = {
   },
 } as const;
 
-/** The operator's own rules: they take effect at once. */
+/** The operator's own rules. They take effect at once. */
 export function addPolicyRules(group: Command, io: Io): void {
   for (const verdict of ["allow", "deny"] as const) {
     group

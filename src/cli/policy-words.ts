@@ -1,4 +1,4 @@
-/** What the commands on policy share: reading kinds and globs, and telling of payers and cool-downs. */
+/** Shared by the commands on policy: parses kinds and globs, and formats budget subjects and cool-downs. */
 import type { StatusAnswer } from "../admin/api/daemon.ts";
 import { faultInEntity } from "../policy/entities.ts";
 import { ENTITY_KINDS, type EntityKind } from "../policy/rule.ts";
@@ -8,9 +8,9 @@ import { neutral } from "./text.ts";
 export const RULE_ARGUMENT =
   "what it is about, of room, server, user and tenant, and a glob; the kind may be left out before !…, #… and @…";
 
-/** Of a user's name, which is a hash, this much is shown. */
+/** Characters shown of a user's name, which is a hash. */
 const HASH_SHOWN = 8;
-/** From this part on, what is used of a cap is worth a line. */
+/** Fraction of a cap from which its usage gets a line. */
 const NEAR = 0.8;
 
 export interface RuleSubject {
@@ -18,7 +18,7 @@ export interface RuleSubject {
   readonly entity: string;
 }
 
-/** @throws CommandFailed where the words name no kind and no glob that can match one */
+/** @throws CommandFailed if the words name no kind, or no glob that can match it */
 export function subjectOf(words: readonly string[]): RuleSubject {
   const [first = "", second] = words;
   if (words.length > 2) throw wrongUsage("A rule is about one kind and one glob. A shell needs quotes around a glob.");
@@ -37,19 +37,19 @@ export function subjectOf(words: readonly string[]): RuleSubject {
   return { kind, entity };
 }
 
-/** `user 3f9a01bc…`; users go by their hash. */
+/** `user 3f9a01bc…`; users appear as their hash. */
 export function payerText(budget: string, payer: string): string {
   if (budget === "all") return "all together";
   return `${budget} ${budget === "user" && payer.length > HASH_SHOWN ? `${payer.slice(0, HASH_SHOWN)}…` : payer}`;
 }
 
-/** `2 flooded, 1 put-out`, or null for none. */
+/** `2 flooded, 1 put-out`; null if there are none. */
 export function coolDownText(counts: Readonly<Record<string, number>>): string | null {
   const parts = Object.entries(counts).map(([code, rooms]) => `${rooms} ${code}`);
   return parts.length === 0 ? null : parts.join(", ");
 }
 
-/** The lines of `status` about what is nearly used up. */
+/** Returns the lines of `status` about caps that are nearly used up. */
 export function guardLines(guard: StatusAnswer["policy"]): [string, string][] {
   const caps: [number, number, string][] = [
     [guard.rooms_attended, guard.max_rooms, "rooms (policy.max_rooms)"],

@@ -69,7 +69,7 @@ function budgetFacts({ budget, joins, per_ms, levels }: PolicyAnswer["budgets"][
   ];
 }
 
-/** What an exception by an alias counts for. */
+/** What an exception by an alias covers. */
 function exceptionFact({ entity, stands_for, moved, moved_to }: Rule): [string, string][] {
   if (stands_for === undefined) return [];
   const counts =

@@ -15,13 +15,13 @@ import { addRun } from "./run.ts";
 import { addStatus } from "./status.ts";
 import { addTenant } from "./tenant.ts";
 
-/** Runs the command line, without the program's own name, and answers the exit code. Never throws. */
+/** Runs the command line (without the program's name) and returns the exit code. Never throws. */
 export async function runProgram(args: readonly string[], io: Io): Promise<number> {
   try {
     await buildProgram(io).parseAsync(args, { from: "user" });
     return EXIT.done;
   } catch (error) {
-    // Commander has said what is wrong, or has shown the help that was asked for.
+    // Commander has printed the mistake, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     const sentence = isForeseen(error) ? sentenceOf(error) : fault(error);
     if (sentence !== "") io.err(`emissary: ${sentence}`);
@@ -65,7 +65,7 @@ Exit codes: ${Object.entries(EXIT)
   .map(([name, code]) => `${code} ${EXIT_MEANINGS[name as keyof typeof EXIT]}`)
   .join(", ")}.`;
 
-/** A fault of the program itself: whoever reports it needs the trace. */
+/** A fault of the program itself: its report needs the trace. */
 function fault(error: unknown): string {
   return `a fault in Emissary, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

@@ -21,7 +21,10 @@ admin:
   token: ""
 `;
 
-/** The text of emissary.yaml: the former one with its comments and other settings, or a new one, with these values. */
+/**
+ * Returns the text of emissary.yaml with these values: the former file with its comments and other settings, or a new
+ * one.
+ */
 export function writtenConfig(
   former: Document | null,
   values: {
@@ -38,17 +41,17 @@ export function writtenConfig(
   set(document, "appservice", "url", values.url);
   const listen = listenFor(values.url);
   if (former === null && listen !== null && listen !== DEFAULT_LISTEN) set(document, "appservice", "listen", listen);
-  // The registration is written beside this file under its ordinary name.
+  // The registration is written beside this file under its default name.
   if (document.hasIn(["appservice", "registration"])) set(document, "appservice", "registration", "registration.yaml");
   if (values.localpart !== "" || document.hasIn(["pseudouser", "localpart"])) {
     set(document, "pseudouser", "localpart", values.localpart);
   }
-  // A token in a file of the operator's own is theirs to change.
+  // The operator changes a token in a separate file.
   if (!document.hasIn(["admin", "token_file"])) set(document, "admin", "token", values.adminToken);
   return document.toString({ lineWidth: 0 });
 }
 
-/** Where to listen so that the homeserver finds us under `url`, where that can be told: on this machine, without TLS. */
+/** Returns the listen address that serves `url`; null if unknown. It is known on this machine without TLS. */
 export function listenFor(url: string): string | null {
   const { protocol, hostname, port } = new URL(url);
   const local = hostname === "localhost" ? "127.0.0.1" : hostname;
@@ -58,7 +61,7 @@ export function listenFor(url: string): string | null {
 }
 
 function set(document: Document, section: string, key: string, value: string): void {
-  // A section whose keys are all commented out is null, and null holds no keys.
+  // A section with all keys commented out is null, and null holds no keys.
   if (!isMap(document.get(section))) document.set(section, document.createNode({}));
   document.setIn([section, key], value);
 }

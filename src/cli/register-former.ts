@@ -17,15 +17,15 @@ import {
   type RegistrationTokens,
 } from "../platform/registration.ts";
 
-/** What an earlier `register` left that the next one keeps. */
+/** What the next `register` keeps of an earlier one. */
 export interface Former {
-  /** emissary.yaml with its comments; null where there is none that can be read. */
+  /** emissary.yaml with its comments; null if none can be read. */
   readonly config: Document | null;
   readonly tokens: RegistrationTokens | null;
   readonly adminToken: string | null;
   /** Namespaces besides the pseudouser's. */
   readonly reserved: readonly string[];
-  /** Whether it took in all aliases, and all users, of this server; null where there is no registration that can be read. */
+  /** Whether it covered all aliases, and all users, of this server; null if no registration can be read. */
   readonly told: { readonly aliases: boolean; readonly watchInvites: boolean } | null;
   readonly answers: {
     readonly homeserverUrl?: string;
@@ -33,11 +33,11 @@ export interface Former {
     readonly url?: string;
     readonly localpart?: string;
   };
-  /** Sentences for the operator: what could not be kept. */
+  /** Sentences for the operator about what could not be kept. */
   readonly remarks: readonly string[];
 }
 
-/** Of files that are not there nothing is kept, and nothing is said of them. */
+/** Reads the former files. Missing files keep nothing and cause no remark. */
 export function formerFiles(paths: { registrationPath: string; configPath: string }): Former {
   const remarks: string[] = [];
   const { tokens, namespaces } = formerRegistration(paths.registrationPath, remarks);
@@ -47,7 +47,7 @@ export function formerFiles(paths: { registrationPath: string; configPath: strin
     return typeof value === "string" && fits(value) ? value : undefined;
   };
   const isUrl = (text: string): boolean => parseHttpUrl(text) !== null;
-  // Values with a mistake count as none: the operator is asked again.
+  // Invalid values count as missing: the operator is asked again.
   const answers = {
     homeserverUrl: at("homeserver", "url", isUrl),
     serverName: at("homeserver", "server_name", isServerName),

@@ -102,7 +102,7 @@ async function register(flags: Flags, io: Io): Promise<void> {
   io.out(nextSteps({ registrationPath, configPath, url: answers.url, given: former.config !== null }));
 }
 
-/** What was given, else what the former files say, else what the operator answers. */
+/** Completes the options: given ones first, then the former files, then the operator's answers. */
 async function complete(flags: Flags, former: Former, io: Io): Promise<Answers> {
   checkGiven(flags);
   const known = { ...former.answers, ...flags };

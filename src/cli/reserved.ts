@@ -1,4 +1,4 @@
-/** Namespaces that Emissary's own registration keeps from people: the users of tenants exist inside Emissary only. */
+/** Namespaces that Emissary's registration keeps from people: tenants' users exist inside Emissary only. */
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
@@ -18,7 +18,7 @@ import type { Io } from "./io.ts";
 import { neutral } from "./text.ts";
 import { writeTogether } from "./write-file.ts";
 
-/** What is wrong with an expression to be reserved, as the end of a sentence; null where nothing is. */
+/** Returns why an expression cannot be reserved, as the end of a sentence; null if it can. */
 export function faultInReserved(regex: string): string | null {
   const fault = faultInExpression(regex);
   if (fault !== null) return fault;
@@ -27,13 +27,13 @@ export function faultInReserved(regex: string): string | null {
   return null;
 }
 
-/** Whether an expression takes in every name of the servers that it is for. It begins to match at the name's beginning. */
+/** Returns whether an expression matches every name of its servers. Matches begin at the name's beginning. */
 function matchesAll(regex: string): boolean {
   const server = /:([^:]*?(?::\d+)?)[$)]*$/.exec(regex)?.[1]?.replaceAll("\\", "") ?? "any.invalid";
   return matchesUnlike(regex, "@", server) || matchesUnlike(regex, "#", server);
 }
 
-/** Says what an expression takes in besides the personas, where it can be told. */
+/** Warns about names besides the personas that an expression reserves, as far as they are known. */
 export function warnOfReserved(regexes: readonly string[], serverName: string, io: Io): void {
   for (const regex of regexes) {
     if (!isOfAliases(regex) && coversOrdinaryUsers(regex)) {
@@ -49,12 +49,12 @@ export function warnOfReserved(regexes: readonly string[], serverName: string, i
   }
 }
 
-/** By custom, IDs that appservices make for themselves begin with an underscore, and people's do not. */
+/** By convention, appservices' own IDs begin with an underscore, and people's do not. */
 export function coversOrdinaryUsers(users: string): boolean {
   return !/^\^?\(*@_/.test(users);
 }
 
-/** The namespaces of users in the registration beside a configuration; null where the files cannot be read here. */
+/** Returns the users' namespaces in the registration beside a configuration; null if the files cannot be read here. */
 function registrationBeside(configPath: string): { readonly path: string; readonly users: Namespaces } | null {
   try {
     const config = readYaml(configPath);
@@ -72,20 +72,20 @@ function registrationBeside(configPath: string): { readonly path: string; readon
 type Namespaces = Registration["namespaces"]["users"];
 
 /**
- * Has the registration beside a configuration reserve a tenant's users, or says what the operator has to do for that: the homeserver tells
- * of invites of such users only, and people could take their IDs.
+ * Reserves a tenant's users in the registration beside a configuration, or tells the operator how to. The homeserver
+ * sends us invites of reserved users only, and people could take other IDs.
  * @param users the namespace of its personas; null for none
  */
 export async function reserveTenant(users: string | null, sender: string, configPath: string, io: Io): Promise<void> {
   const beside = registrationBeside(configPath);
   if (beside === null) return;
   const { path, users: there } = beside;
-  // Expressions are compared as texts: whether one takes in all that another does cannot be told.
+  // Compares texts: whether one expression covers another cannot be known.
   const isThere = (regex: string): boolean => there.some((one) => one.exclusive && bare(one.regex) === bare(regex));
   const senders = sendersOf(sender.slice(sender.indexOf(":") + 1));
   const missing = [...new Set([senders, ...(users === null ? [] : [users])])].filter((regex) => !isThere(regex));
   if (missing.length === 0) return;
-  // What may be people's IDs is reserved at the operator's word only.
+  // Only the operator may reserve what may be people's IDs.
   const isPlain = missing.every((regex) => faultInReserved(regex) === null && !coversOrdinaryUsers(regex));
   if (isPlain && isOursToWrite(path)) {
     const file = parseDocument(readFileSync(path, "utf8"));
@@ -101,13 +101,13 @@ export async function reserveTenant(users: string | null, sender: string, config
   );
 }
 
-/** Whether a file that replaces this one is as much its readers' as it is now. */
+/** Returns whether a replacement of this file would have the same readers. */
 function isOursToWrite(path: string): boolean {
   const { uid, mode } = statSync(path);
   return process.getuid?.() === uid && (mode & 0o777) === 0o600;
 }
 
-/** Homeservers match at the beginning anyway. */
+/** Removes anchors: homeservers match at the beginning anyway. */
 function bare(regex: string): string {
   return regex.replace(/^\^/, "").replace(/\$$/, "");
 }

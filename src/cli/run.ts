@@ -11,10 +11,10 @@ export function addRun(program: Command, io: Io): void {
     .action(async (_options: object, command: Command) => {
       const read = () => load({ path: configPath(command), env: io.env });
       const { config, warnings } = read();
-      // The daemon is most of the program: other commands do not wait for it.
+      // Imported here, since the daemon is most of the program: other commands do not wait for it.
       const { runDaemon } = await import("../app/daemon.ts");
       const exitCode = await runDaemon(config, warnings, () => read().config);
-      // What went wrong is in the daemon's log already.
+      // The daemon's log has the cause.
       if (exitCode !== 0) throw new CommandFailed(exitCode, "");
     });
 }

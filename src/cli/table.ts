@@ -8,17 +8,17 @@ export interface Column {
   readonly right?: boolean;
 }
 
-/** Null, for what is not known or not there, is shown as `-`. */
+/** Null (unknown or missing) is shown as `-`. */
 export type Cell = string | number | null;
 
 const GAP = "  ";
 
-/** A column is not shortened below this, so that something of it can be read; then lines rather run over. */
+/** Columns are not made narrower than this, to stay readable; lines may then overflow. */
 const NARROWEST = 8;
 
 /**
- * Rows under titles, aligned. Where a terminal's width is given, the widest columns are shortened until a line fits it.
- * What acts on a terminal is written out (text.ts), whoever it came from.
+ * Formats aligned rows under titles. If a terminal's width is given, the widest columns are shortened until a line
+ * fits. Characters that act on a terminal are escaped (text.ts), whatever their source.
  */
 export function table(columns: readonly Column[], rows: readonly (readonly Cell[])[], width: number | null): string {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(show))];
@@ -34,7 +34,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly Cell[
     .join("\n");
 }
 
-/** Names and their values below each other. */
+/** Formats names and their values, one pair a line. */
 export function facts(pairs: readonly (readonly [name: string, value: Cell])[]): string {
   const widest = Math.max(...pairs.map(([name]) => name.length));
   return pairs.map(([name, value]) => `${name.padEnd(widest)}${GAP}${show(value)}`).join("\n");
@@ -50,7 +50,7 @@ function pad(text: string, width: number, { right, whole }: Column): string {
   return right === true ? space + cut : cut + space;
 }
 
-/** Takes columns off the widest that may be shortened, one at a time, until the line fits or nothing can be taken. */
+/** Shortens the widest shortenable column by one, repeatedly, until the line fits or nothing can be shortened. */
 function fit(columns: readonly Column[], natural: readonly number[], width: number): number[] {
   const widths = [...natural];
   let excess = widths.reduce((sum, one) => sum + one, 0) + GAP.length * (columns.length - 1) - width;

@@ -35,7 +35,7 @@ export function addTenantAllow(group: Command, io: Io): void {
     });
 }
 
-/** @throws CommandFailed with all that is wrong with the options */
+/** @throws CommandFailed with everything that is wrong with the options */
 function checkedGrant({ room = [ANY_ROOM], action, type, only }: AllowOptions) {
   const { actions, fault } = actionsIn(action);
   const faults = [

@@ -9,7 +9,7 @@ import { checkedId } from "./tenant-words.ts";
 
 type Delivery = NonNullable<TenantAnswer["delivery"]>;
 
-/** The commands about the deliveries to a tenant's own server. */
+/** Adds the commands about deliveries to a tenant's own server. */
 export function addTenantDelivery(group: Command, io: Io): void {
   group
     .command("pause")
@@ -54,7 +54,7 @@ export function addTenantDelivery(group: Command, io: Io): void {
     });
 }
 
-/** The one event that stops a tenant's deliveries: which, and what to do. */
+/** Describes the event that stops a tenant's deliveries, and what to do. */
 function stuckText(id: string, { event_id, room_id, type, bytes, since }: NonNullable<Delivery["stuck"]>): string {
   return (
     `since ${moment(since)} at ${event_id} (${type}, ${bytes} bytes) in ${room_id}: mend the tenant, ` +
@@ -62,7 +62,7 @@ function stuckText(id: string, { event_id, room_id, type, bytes, since }: NonNul
   );
 }
 
-/** Pings a tenant that was just added, and says what came of it: it need not run yet. */
+/** Pings a new tenant and reports the result: it need not run yet. */
 export async function tellPing(client: AdminClient, io: Io, { id, url }: TenantAnswer): Promise<void> {
   if (url === null) return;
   try {
@@ -75,7 +75,7 @@ export async function tellPing(client: AdminClient, io: Io, { id, url }: TenantA
   }
 }
 
-/** The lines of `tenant show` about its deliveries. */
+/** Returns the lines of `tenant show` about its deliveries. */
 export function deliveryFacts({ id, delivery }: TenantAnswer): [string, string | number | null][] {
   if (delivery === null) return [];
   const { stuck, state, lag_events, oldest_at, last_success_at, last_error_at, last_error, paused_at } = delivery;
@@ -90,7 +90,7 @@ export function deliveryFacts({ id, delivery }: TenantAnswer): [string, string |
   ];
 }
 
-/** A line of `status` for each tenant that is behind. */
+/** Returns a line of `status` for each tenant that is behind. */
 export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant: string })[]): [string, string][] {
   return deliveries.flatMap((delivery): [string, string][] => {
     const { tenant, state, lag_events, oldest_at, last_error, stuck } = delivery;
@@ -105,7 +105,7 @@ export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant
 
 function beginningOf(from: string): { from_seq: number } | { from_at: number } {
   if (/^\d{1,15}$/.test(from) && Number(from) > 0) return { from_seq: Number(from) };
-  // Only what begins as ISO 8601 does: Date.parse reads much else, each in its own way.
+  // Only with the beginning of ISO 8601: Date.parse accepts much else, differently on each system.
   const at = /^\d{4}-\d{2}-\d{2}/.test(from) ? Date.parse(from) : Number.NaN;
   if (Number.isNaN(at) || at < 0) {
     throw wrongUsage(

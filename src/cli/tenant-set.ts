@@ -10,7 +10,7 @@ import { tellPing } from "./tenant-delivery.ts";
 import { checkedId } from "./tenant-words.ts";
 import { neutral } from "./text.ts";
 
-/** As commander has them: `false` where the `--no-…` form was given. */
+/** From commander: `false` for the `--no-…` form. */
 export interface SettingOptions {
   url?: string | false;
   users?: string | false;
@@ -21,7 +21,7 @@ export interface SettingOptions {
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 * 1024 };
 
-/** Bytes, perhaps with k or m behind them. */
+/** Parses a number of bytes, perhaps with k or m behind it. */
 export function bytesOf(text: string): number {
   const [, digits, unit] = /^(\d{1,9})([km]?)$/i.exec(text) ?? [];
   if (digits === undefined || unit === undefined)
@@ -39,9 +39,9 @@ export const CA = [
 ] as const;
 
 /**
- * The settings that were given, as the admin API has them.
+ * Returns the given settings in the admin API's form.
  * @param others what is wrong with other options
- * @throws CommandFailed with all that is wrong
+ * @throws CommandFailed with everything that is wrong
  */
 export function checkedSettings(
   { url, users, ephemeral, maxTransaction, ca }: SettingOptions,

@@ -1,4 +1,4 @@
-/** What the commands on tenants share: reading IDs and actions, and telling grants. */
+/** Shared by the commands on tenants: parses IDs and actions, and formats grants. */
 import type { TenantAnswer } from "../admin/api/tenants.ts";
 import { isTenantId } from "../model/ids.ts";
 import { ANY_ROOM, TENANT_ACTIONS } from "../model/tenant.ts";
@@ -7,7 +7,7 @@ import { moment } from "./text.ts";
 
 type GrantAnswer = TenantAnswer["grants"][number];
 
-/** @throws CommandFailed for what is no tenant's ID */
+/** @throws CommandFailed if it is no tenant ID */
 export function checkedId(id: string): string {
   if (isTenantId(id)) return id;
   throw wrongUsage(
@@ -15,7 +15,7 @@ export function checkedId(id: string): string {
   );
 }
 
-/** The actions of a list with commas, and what is wrong with it, or null. */
+/** Returns the actions in a list with commas, and what is wrong with it or null. */
 export function actionsIn(list: string): { readonly actions: readonly string[]; readonly fault: string | null } {
   const actions = list.split(",").map((action) => action.trim());
   const unknown = actions.filter((action) => !(TENANT_ACTIONS as readonly string[]).includes(action));
@@ -28,7 +28,7 @@ const WHENCE: ReadonlyMap<string, string> = new Map([
   ["upgrade", ", which replaced a room that it was allowed in"],
 ]);
 
-/** Each grant in a line of its own: what, of which types, where, and whence it is. */
+/** Describes each grant in one line: actions, types, rooms and source. */
 export function grantTexts(grants: readonly GrantAnswer[]): string[] {
   if (grants.length === 0) return ["nothing"];
   return grants.map((grant) => {
@@ -38,7 +38,7 @@ export function grantTexts(grants: readonly GrantAnswer[]): string[] {
   });
 }
 
-/** Which rooms the aliases of grants stand for, each in a line of its own, and what the operator has to do. */
+/** Describes which rooms the aliases of grants stand for, one a line, and what the operator must do. */
 export function pinTexts(tenant: string, grants: readonly GrantAnswer[]): string[] {
   return grants.flatMap((grant) =>
     (grant.stands_for ?? []).map(({ alias, room_id, moved_to, moved_at }) => {
@@ -55,7 +55,7 @@ export function pinTexts(tenant: string, grants: readonly GrantAnswer[]): string
   );
 }
 
-/** The options that make the same grant again. */
+/** Returns the options that make the same grant again. */
 function optionsOf({ rooms, actions, types }: GrantAnswer): string {
   const quoted = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(" ");
   const ofTypes = types === null ? "" : ` --type ${quoted(types)}`;
@@ -64,7 +64,7 @@ function optionsOf({ rooms, actions, types }: GrantAnswer): string {
 
 const SHOWN_IN_SHORT = 2;
 
-/** All grants in one cell of a table: the first ones, and how many more there are. */
+/** Describes grants in one table cell: the first ones, and the number of others. */
 export function grantsInShort(grants: readonly GrantAnswer[]): string {
   if (grants.length === 0) return "nothing";
   const shown = grants.slice(0, SHOWN_IN_SHORT).map(({ actions, types, rooms }) => {
@@ -80,7 +80,7 @@ function roomsOf({ rooms }: GrantAnswer): string {
   return rooms.includes(ANY_ROOM) ? "every public room" : rooms.join(", ");
 }
 
-/** One sentence for each other tenant whose namespace has users in common with this one's, or may have. */
+/** Returns one sentence for each other tenant whose namespace has, or may have, users in common with this one's. */
 export function overlapTexts({ overlaps }: Pick<TenantAnswer, "overlaps">): string[] {
   return overlaps.map(({ tenant, user_id: user, theirs }) => {
     const what = user === null ? "may have users in common" : `has ${user} in common`;

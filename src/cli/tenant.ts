@@ -136,7 +136,7 @@ async function handOver(registration: Told<Registration>, out: string | undefine
   try {
     await writeTogether([{ path: out, text }], io.random);
   } catch (error) {
-    // The old tokens are gone and these are told this once: better on the screen than nowhere.
+    // The old tokens are gone and these are shown only once: better on the screen than lost.
     io.out(text.trimEnd());
     throw error;
   }
@@ -200,7 +200,7 @@ function render(answer: Tenant): string {
   ]);
 }
 
-/** That the tenant's `/sync` could not go on from its token. */
+/** Tells that the tenant's `/sync` could not continue from its token. */
 function syncAnewLines(anew: Tenant["sync_anew"]): readonly [string, string][] {
   if (anew === null) return [];
   const why = anew.why === "restored" ? "a backup was restored since" : "the journal no longer goes back so far";

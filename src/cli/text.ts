@@ -1,18 +1,18 @@
 /**
- * Texts of strangers on an operator's terminal. Room names, reasons and display names come from other servers: an escape
- * sequence in one could repaint the screen or, on some terminals, type for the operator, and a direction mark could make
+ * Text from strangers on an operator's terminal. Room names, reasons and display names come from other servers. An
+ * escape sequence could repaint the screen or, on some terminals, type for the operator. A direction mark could make
  * one user's ID look like another's.
  */
 
-/** Control characters (C0, DEL, C1), line separators, and the marks that reorder or hide what stands beside them. */
+/** Control characters (C0, DEL, C1), line separators, and marks that reorder or hide their neighbours. */
 const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]|\p{Cs}/gu;
 
-/** The text in one line, with every character that acts instead of showing itself written out, as in `\u{1b}`. */
+/** Returns the text in one line, with active characters escaped, as in `\u{1b}`. */
 export function neutral(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
-/** JSON text that means the same and does nothing to a terminal. Line ends are the JSON's own and stay. */
+/** Returns equal JSON text that does nothing to a terminal. Line ends are the JSON's own and stay. */
 export function escapeJson(json: string): string {
   return json.replace(UNSAFE, (character) => {
     if (character === "\n") return character;
@@ -22,13 +22,13 @@ export function escapeJson(json: string): string {
   });
 }
 
-/** Letters that take two columns: East Asian wide and full-width forms, and emoji. */
+/** Characters of two columns: East Asian wide and full-width forms, and emoji. */
 const WIDE =
   /^(?:\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}])/u;
 
 const letters = new Intl.Segmenter("en", { granularity: "grapheme" });
 
-/** How many columns a neutral text takes on a terminal; near enough for aligning tables. */
+/** Returns a neutral text's width in columns, near enough to align tables. */
 export function widthOf(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let width = 0;
@@ -36,7 +36,7 @@ export function widthOf(text: string): number {
   return width;
 }
 
-/** The text, shortened to at most `width` columns, with … in place of what was cut off. */
+/** Shortens a text to at most `width` columns, with … for the removed part. */
 export function shorten(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let kept = "";
@@ -69,7 +69,7 @@ export function spoken(ms: number): string {
   return shown.map(([count, unit]) => `${count}${unit}`).join(" ");
 }
 
-/** A moment, in milliseconds since the epoch, to the second, in UTC. */
+/** A time, in milliseconds since the epoch, to the second, in UTC. */
 export function moment(at: number): string {
   return new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
 }

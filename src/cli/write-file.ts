@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Random } from "../model/clock.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
 
-/** Readable by the owner only: all that is written here holds secrets. */
+/** Readable by the owner only: all files written here contain secrets. */
 const MODE = 0o600;
 
 export interface NewFile {
@@ -13,8 +13,8 @@ export interface NewFile {
 }
 
 /**
- * Puts the files in their places, replacing what is there. Everything is on the disk before the first one is moved, so a
- * crash or a full disk leaves each old file whole.
+ * Writes and replaces the files. All contents are on the disk before the first file is moved, so a crash or a full
+ * disk leaves each old file whole.
  */
 export async function writeTogether(files: readonly NewFile[], random: Random): Promise<void> {
   const moves = files.map(({ path, text }) => ({ path, text, temporary: `${path}.${random.token(6)}.tmp` }));
@@ -22,15 +22,15 @@ export async function writeTogether(files: readonly NewFile[], random: Random): 
     for (const { temporary, text } of moves) await writeNew(temporary, text);
     for (const { temporary, path } of moves) await rename(temporary, path);
   } finally {
-    // A file that was moved is no longer there; `force` makes that no error.
+    // A moved file is gone; with `force` that is no error.
     for (const { temporary } of moves) await rm(temporary, { force: true });
   }
   for (const folder of new Set(files.map(({ path }) => dirname(path)))) await syncFolder(folder);
 }
 
 /**
- * A new file that is taken before its content is known, so that what a daemon hands out only once has a place to go.
- * Throws CommandFailed when something is there already.
+ * Creates a file before its content is known, so that a daemon's one-time answer has a place to go. Throws
+ * CommandFailed if something is there already.
  */
 export async function takeNewFile(
   path: string,
@@ -62,7 +62,7 @@ async function fillAndClose(file: FileHandle, text: string): Promise<void> {
   }
 }
 
-/** Makes the new names in a folder last. Windows cannot open a folder, and needs no such thing. */
+/** Makes new names in a folder durable. Windows cannot open a folder, and does not need this. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await open(path, "r");

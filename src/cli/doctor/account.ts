@@ -6,17 +6,17 @@ import { quoted, type Found } from "./finding.ts";
 import { loadAnew } from "./registration.ts";
 
 /**
- * Two faults with one sign: the homeserver does not let us act as the pseudouser. Registering it tells them apart. In a
- * namespace that is not ours, or not ours alone, that is answered M_EXCLUSIVE; a name that the homeserver does not take is
- * answered otherwise. A pseudouser that is there already is M_USER_IN_USE, and nothing changes.
+ * Tells apart two faults with one symptom: the homeserver does not let us act as the pseudouser. Registering the user
+ * answers M_EXCLUSIVE in a namespace that is not ours alone, another error for a name that the homeserver rejects, and
+ * M_USER_IN_USE, without a change, if the pseudouser exists.
  */
 interface Account {
   /**
-   * `shared`, `exclusive`: somebody else's namespace covers it, and we may act as it nevertheless, or not; `not-ours`: it exists, and we may
-   * not act as it; `mistaken`: acting as it, we are taken for somebody else.
+   * `shared`, `exclusive`: somebody else's namespace covers it, and we may still act as it, or not; `not-ours`: it
+   * exists, and we may not act as it; `mistaken`: when we act as it, the homeserver takes us for another user.
    */
   readonly kind: "untold" | "shared" | "exclusive" | "not-ours" | "refused" | "mistaken" | "made" | "there";
-  /** The homeserver's; for `untold`, why. */
+  /** The homeserver's words; for `untold`, the cause. */
   readonly words: string;
 }
 
@@ -115,7 +115,7 @@ function untold(reply: Reply): Account {
   return { kind: "untold", words };
 }
 
-/** What the homeserver says of its refusal, for our sentences. */
+/** Returns the homeserver's words about its refusal, for our sentences. */
 export function wordsOf({ status, errcode, error }: Heard): string {
   return quoted(`${errcode ?? `status ${status}`}: ${error ?? "no reason given"}`);
 }

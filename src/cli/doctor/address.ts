@@ -5,7 +5,7 @@ import { quoted, type Finding, type Found } from "./finding.ts";
 import type { Heard } from "./asker.ts";
 import { loadAnew } from "./registration.ts";
 
-/** The ping: the homeserver's own word on whether our address and the hs_token are right. */
+/** The ping: with it the homeserver itself confirms our address and the hs_token. */
 export const address: Check = async (context, found) => {
   const hindered = await whyNotAsked(context);
   if (hindered !== null) return found.skipped(hindered);

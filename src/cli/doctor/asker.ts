@@ -5,7 +5,7 @@ import { sentenceOf } from "../../model/errors.ts";
 import { parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
 
 const TIMEOUT_MS = 15_000;
-/** Of an answer, what is looked at: a proxy's page of HTML says nothing more at its end. */
+/** Most bytes of an answer that are read: the rest of a proxy's HTML page says nothing more. */
 const MOST_BYTES = 256 * 1024;
 export const AT_ONCE = 6;
 
@@ -16,21 +16,21 @@ export interface Heard {
   readonly body: JsonObject;
   readonly errcode: string | null;
   readonly error: string | null;
-  /** By how many milliseconds the answerer's clock is ahead of ours; null where it does not tell its time. */
+  /** Milliseconds by which the other clock is ahead of ours; null if the answer has no time. */
   readonly ahead: number | null;
 }
 
-/** An answer of any kind, or why there is none: a clause. */
+/** Any answer, or why there is none, as a clause. */
 export type Reply = Heard | { readonly heard: false; readonly why: string; readonly isTls: boolean };
 
 export interface Question {
   readonly token?: string;
   readonly body?: unknown;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly timeout?: number;
 }
 
-/** Asks whoever listens at an address, as the checks need it: what comes of it is a finding, and never an exception. */
+/** Makes requests for the checks. Failures are findings, never exceptions. */
 export class Asker {
   readonly #agent = new Agent({ connections: AT_ONCE });
   readonly #clock: Clock;
@@ -109,7 +109,7 @@ const SILENCES: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS: http:// in place of https:// may be right",
 };
 
-/** Why no answer came, as a clause. The cause says it best; what is wrapped around it only says that it failed. */
+/** Returns why no answer came, as a clause. The innermost cause says it best; its wrappers only say that it failed. */
 function silence(error: unknown): string {
   if (!(error instanceof Error)) return sentenceOf(error);
   const code = "code" in error ? String(error.code) : "";
@@ -118,7 +118,7 @@ function silence(error: unknown): string {
   return error.message === "" ? code : error.message;
 }
 
-/** Node names what is wrong with a certificate by OpenSSL's words. */
+/** Node names faults of certificates with OpenSSL's codes. */
 function isTlsFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = "code" in error ? String(error.code) : "";

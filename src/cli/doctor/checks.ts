@@ -13,10 +13,10 @@ import { tenants } from "./tenants.ts";
 /** The first check: all others need what it reads. */
 export const CONFIGURATION = "configuration";
 
-/** The check that is made only where an address is given. */
+/** The check that runs only if an address is given. */
 export const PUBLIC = "public-url";
 
-/** All other checks, from what lies here to what takes both sides. The order is that of the output and of the manual. */
+/** All other checks, from local ones to those that need both sides. Output and manual have this order. */
 export const CHECKS: Readonly<Record<string, Check>> = {
   "file-modes": fileModes,
   database,

@@ -2,7 +2,7 @@ import type { Check } from "./context.ts";
 
 const MOST_MS = 30_000;
 
-/** Leases end, tokens and journals age by the clock, and events are compared with the homeserver's times. */
+/** Leases, tokens and journals expire by the clock, and events are compared with the homeserver's times. */
 export const clock: Check = async (context, found) => {
   const state = await context.daemon();
   const answers = {

@@ -17,11 +17,11 @@ import type { Finding, Found } from "./finding.ts";
 import { HomeserverProbe, once } from "./homeserver-probe.ts";
 import type { Machine } from "./machine.ts";
 
-/** What a check may look at. All of it can be had without the daemon; what only a daemon can answer says so. */
+/** What a check may use. None of it needs the daemon; a check that does must say so. */
 export interface Context {
   readonly source: Source;
   readonly config: Config;
-  /** emissary.yaml and registration.yaml as they are written. */
+  /** emissary.yaml and registration.yaml as written. */
   readonly configFile: JsonObject;
   readonly registrationFile: JsonObject;
   readonly own: UserId;
@@ -30,14 +30,14 @@ export interface Context {
   readonly homeserver: HomeserverProbe;
   readonly daemon: () => Promise<DaemonState>;
   readonly listener: () => Promise<ListenerState>;
-  /** Pings, and so takes its time where the homeserver does not come through. */
+  /** Pings, and so is slow if the homeserver does not get through. */
   readonly receiver: () => Promise<Receiver>;
 }
 
 /** @param found makes the finding, with the name of the check */
 export type Check = (context: Context, found: Found) => Finding | Promise<Finding>;
 
-/** @throws EmissaryError `bad-config` where the files cannot be used */
+/** @throws EmissaryError `bad-config` if the files cannot be used */
 export function openContext(source: Source, machine: Machine): Context {
   const { config } = load(source);
   const own = pseudouserOf(config.homeserver.serverName, config.pseudouser.localpart);
@@ -61,7 +61,7 @@ export function openContext(source: Source, machine: Machine): Context {
   };
 }
 
-/** Why nothing can be asked with our token, as a clause; null where it can. For the checks that come after these two. */
+/** Returns why our token gets no answers, as a clause; null if it does. For checks after those of the token. */
 export async function whyNotAsked({ homeserver }: Pick<Context, "homeserver">): Promise<string | null> {
   const versions = await homeserver.versions();
   if (!versions.heard) return "the homeserver gives no answer";

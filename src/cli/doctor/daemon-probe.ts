@@ -9,7 +9,7 @@ import { CommandFailed, EXIT, isForeseen } from "../exit.ts";
 
 const TIMEOUT_MS = 10_000;
 
-/** What stands behind admin.listen. */
+/** The program behind admin.listen. */
 export type DaemonState =
   | { readonly kind: "running"; readonly status: StatusAnswer; readonly client: AdminClient }
   | { readonly kind: "down" | "other-token" | "foreign" | "untold"; readonly why: string };
@@ -19,7 +19,7 @@ export async function probeDaemon(config: Config): Promise<DaemonState> {
   try {
     client = new AdminClient(config.admin);
   } catch (error) {
-    // Port 0: only the daemon's log knows where it listens.
+    // Port 0: only the daemon's log has its port.
     return { kind: "untold", why: sentenceOf(error) };
   }
   try {
@@ -36,8 +36,8 @@ export async function probeDaemon(config: Config): Promise<DaemonState> {
 }
 
 /**
- * What stands behind appservice.listen when it is shown our hs_token, as the homeserver would: ourselves, an Emissary with
- * another token, some other program, or nothing. Tells a wrong address from a wrong token.
+ * The program behind appservice.listen that receives our hs_token: this Emissary, an Emissary with another token,
+ * another program, or none. Tells a wrong address from a wrong token.
  */
 export type ListenerState = "ours" | "other-token" | "foreign" | "silent" | "untold";
 
@@ -54,20 +54,21 @@ export async function probeListener({ appservice, registration }: Config, asker:
   return reply.body["org.matrix.msc1777.code"] === "forbidden" ? "other-token" : "foreign";
 }
 
-/** Where a listener of this machine is asked; null where any port may be its. */
+/** Returns the URL of a listener on this machine; null if its port is unknown. */
 function localAddress({ host, port }: ListenAddress): string | null {
   if (port === 0) return null;
   const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
   return `http://${formatListen({ host: local, port })}`;
 }
 
-/** Who receives what the homeserver sends to Emissary: the daemon at admin.listen, or somebody in its place. */
+/** Who receives the homeserver's events: the daemon at admin.listen, or another program in its place. */
 export type Receiver = "daemon" | "somebody-else" | "untold";
 
 /**
- * Has the homeserver ping us with an ID that nobody else can know, and asks the daemon whether that has come. A ping that was
- * answered and did not come is the only trace of a second Emissary with another database: all else looks well to both. One that came is
- * good, whatever the homeserver says of it: where Synapse is just about to try an appservice again, it reports the ping as failed.
+ * Makes the homeserver ping us with a secret ID, and asks the daemon whether it came. A ping that was answered but did
+ * not come is the only trace of a second Emissary with another database: everything else looks well to both. A ping
+ * that came counts, whatever the homeserver reports: Synapse reports a failure while it is about to retry an
+ * appservice.
  */
 export async function receiverOf(
   config: Config,
@@ -81,7 +82,7 @@ export async function receiverOf(
   const after = await probeDaemon(config);
   if (after.kind !== "running") return "untold";
   const seen = after.status.last_ping?.transaction_id;
-  // A ping that another doctor asked for in between came the same way.
+  // A ping of another doctor in between came the same way.
   const isFresh = seen !== undefined && seen !== before.status.last_ping?.transaction_id;
   if (isFresh) return "daemon";
   return ping.status === 200 ? "somebody-else" : "untold";

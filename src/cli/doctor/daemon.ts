@@ -48,8 +48,8 @@ export const daemon: Check = async (context, found) => {
 };
 
 /**
- * A daemon refuses a database that another holds; this finds the one that is in the way, or is asked by mistake, and the one
- * with another database that receives in its place.
+ * A daemon refuses a database that another one holds. This check finds that other one, one that is called by mistake,
+ * and one with another database that receives our events.
  */
 export const instances: Check = async (context, found) => {
   const { config, own, machine } = context;
@@ -84,7 +84,7 @@ function replaced({ config }: Context, found: Found) {
   });
 }
 
-/** The daemon compares what comes in with what the homeserver's rooms say; only it knows when something came last. */
+/** The daemon compares received events with the homeserver's rooms; only it knows when the last one came. */
 export const delivery: Check = async (context, found) => {
   const state = await context.daemon();
   if (state.kind !== "running") return found.skipped("only the running daemon knows what arrives");

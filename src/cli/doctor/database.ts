@@ -6,15 +6,18 @@ import { isForeseen } from "../exit.ts";
 import type { Check, Context } from "./context.ts";
 
 const MEGABYTE = 1024 * 1024;
-/** Below either the disk counts as nearly full. */
+/** Below either bound the disk counts as nearly full. */
 const LITTLE = { share: 0.05, bytes: 200 * MEGABYTE };
 /** Below this the next large transaction may not fit. */
 const NOTHING = 32 * MEGABYTE;
 
-/** What every SQLite database begins with (SQLite, "Database File Format", 1.3). */
+/** The first bytes of every SQLite database (SQLite, "Database File Format", 1.3). */
 const HEADER = "SQLite format 3\0";
 
-/** The database, what SQLite keeps beside it while it is open, and the lock that keeps a second daemon away. */
+/**
+ * Returns the database's files: also those that SQLite keeps beside it while it is open, and the lock against a second
+ * daemon.
+ */
 export function databaseFiles(path: string): string[] {
   return [path, `${path}-wal`, `${path}-shm`, `${path}.lock`];
 }
@@ -26,7 +29,7 @@ export const database: Check = async (context, found) => {
   const files = databaseFiles(path).filter((file) => existsSync(file));
   const owners = [...new Set(files.map((file) => statSync(file).uid))];
   const { uid } = context.machine;
-  // Root may look at another user's daemon; files of two owners are wrong for anybody.
+  // Root may examine another user's daemon; files of two owners are wrong for anybody.
   const isOurs = uid === null || uid === 0 || owners.every((owner) => owner === uid);
   if (!isOurs || owners.length > 1) {
     return found.warning({
@@ -38,7 +41,7 @@ export const database: Check = async (context, found) => {
   return found.ok(files.length === 0 ? `${path} can be made` : `${path} can be written`);
 };
 
-/** Tries what SQLite will do: write to the file, and make files beside it. Leaves nothing behind. */
+/** Tries what SQLite will do: write to the file and create files beside it. Leaves nothing behind. */
 async function writeFault(path: string, { machine }: Context) {
   const folder = dirname(path);
   const probe = join(folder, `.emissary-doctor-${machine.random.token(6)}`);

@@ -11,8 +11,8 @@ import { publicUrlCheck } from "./public.ts";
 const aboutConfiguration = findingsOf(CONFIGURATION);
 
 /**
- * Makes every check and answers what each found, one finding a check, in their order. No finding shows a secret.
- * @param publicUrl the address that clients use; null to leave out what is asked there
+ * Runs all checks and returns one finding for each, in their order. No finding contains a secret.
+ * @param publicUrl the address that clients use; null to skip its check
  */
 export async function examine(source: Source, machine: Machine, publicUrl: string | null = null): Promise<Finding[]> {
   const checks = Object.entries({ ...CHECKS, ...(publicUrl === null ? {} : { [PUBLIC]: publicUrlCheck(publicUrl) }) });
@@ -44,7 +44,7 @@ function untried(name: string): Finding {
   return findingsOf(name).skipped("the configuration has to be right first");
 }
 
-/** A check that fails at something the system reports must not hide what the others find. */
+/** Turns a check's exception into a finding, so that it does not hide the other findings. */
 async function tried(name: string, check: Check, context: Context): Promise<Finding> {
   try {
     return await check(context, findingsOf(name));
@@ -54,10 +54,12 @@ async function tried(name: string, check: Check, context: Context): Promise<Find
   }
 }
 
-/** Other programs are quoted, and some repeat what they were sent: older Synapses put tokens into the addresses they call. */
+/**
+ * Removes secrets from a finding. Quoted programs may repeat what they received: older Synapses put tokens into URLs.
+ */
 function withoutSecrets(finding: Finding, config: Config): Finding {
   const { registration, admin } = config;
-  // A token of a few letters is no secret, and would be found in every other word.
+  // A token of a few letters is no secret, and would occur in every other word.
   const secrets = [registration.asToken, registration.hsToken, admin.token].filter(({ length }) => length >= 8);
   const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, "…"), text);
   return {

@@ -4,7 +4,7 @@ import { isOpenToOthers } from "../../platform/config/yaml-file.ts";
 import type { Check } from "./context.ts";
 import { databaseFiles } from "./database.ts";
 
-/** Whoever reads the files has the tokens, and with the database every event that came in. */
+/** Readers of these files have the tokens and, with the database, every received event. */
 export const fileModes: Check = async ({ source, config, configFile }, found) => {
   const admin = configFile["admin"];
   const holdsToken = isJsonObject(admin) && typeof admin["token"] === "string";

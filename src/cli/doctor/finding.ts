@@ -1,16 +1,16 @@
-/** In growing order of gravity, except `skipped`, which says nothing either way. */
+/** In order of gravity, except `skipped`, which says nothing either way. */
 export type Level = "ok" | "warning" | "failure" | "skipped";
 
-/** What one check found. The keys are those of `--json`: part of the manual. */
+/** The result of one check. The keys are those of `--json`, and so part of the manual. */
 export interface Finding {
   readonly check: string;
   readonly level: Level;
   /** What is wrong; for `ok`, what was seen. */
   readonly what: string;
-  /** Probably why; for `skipped`, what the check lacked. Null for `ok`. */
+  /** The probable cause; for `skipped`, what the check lacked. Null for `ok`. */
   readonly why: string | null;
   readonly do: string | null;
-  /** Where the manual says more. */
+  /** The place in the manual. */
   readonly read: string;
 }
 
@@ -20,7 +20,7 @@ interface Problem {
   readonly do: string;
 }
 
-/** The findings that one check can come to. */
+/** Returns makers of one check's findings. */
 export function findingsOf(check: string) {
   const read = `docs/reference/doctor.md#${check}`;
   return {
@@ -34,7 +34,7 @@ export function findingsOf(check: string) {
 
 export type Found = ReturnType<typeof findingsOf>;
 
-/** Words of strangers inside our sentences: a page of HTML from a proxy would bury what matters. */
+/** Shortens another program's words inside our sentence: a proxy's HTML page would bury what matters. */
 export function quoted(text: string): string {
   const line = text.replace(/\s+/g, " ").trim();
   return `“${line.length > 200 ? `${line.slice(0, 200)}…` : line}”`;

@@ -6,17 +6,17 @@ import type { Machine } from "./machine.ts";
 
 const WHOAMI = "/_matrix/client/v3/account/whoami";
 
-/** The homeserver as the checks ask it. Each question is asked once, however many checks want to know. */
+/** The homeserver as the checks see it. Each request is made once, however many checks need it. */
 export class HomeserverProbe {
-  /** Without our token: Synapse refuses to tell its versions to a token that it does not know. */
+  /** Without our token: Synapse refuses this to unknown tokens. */
   readonly versions = once(() => this.#asker.ask("GET", `${this.#base}/_matrix/client/versions`));
-  /** Whom the homeserver takes the holder of our as_token for. */
+  /** The user that the homeserver takes the holder of our as_token for. */
   readonly whoami = once(() => this.call("GET", WHOAMI));
-  /** The same, when it asks for the pseudouser. */
+  /** The same, when we act as the pseudouser. */
   readonly whoamiAsPseudouser = once(() => this.whoamiAs(this.#own));
-  /** Registers the pseudouser, as the daemon does when it starts. Where it is there already, this changes nothing. */
+  /** Registers the pseudouser, as the daemon does at its start. Changes nothing if it exists. */
   readonly register = once(() => this.call("POST", REGISTER, { body: registrationOf(this.#own).body }));
-  /** Has the homeserver call us (spec v1.7, "Pinging"), with an ID by which the daemon sees that it is a new call. */
+  /** Makes the homeserver call us (spec v1.7, "Pinging"), with an ID by which the daemon recognises this call. */
   readonly ping = once(() =>
     this.call("POST", `/_matrix/client/v1/appservice/${encodeURIComponent(this.#registration.id)}/ping`, {
       body: { transaction_id: this.#machine.random.token(16) },
@@ -37,7 +37,7 @@ export class HomeserverProbe {
     this.#machine = machine;
   }
 
-  /** As the sender of our registration. */
+  /** Makes a request as our registration's sender. */
   call(method: "GET" | "POST", path: string, question: Omit<Question, "token"> = {}): Promise<Reply> {
     return this.#asker.ask(method, `${this.#base}${path}`, { ...question, token: this.#registration.asToken });
   }
@@ -51,7 +51,7 @@ export class HomeserverProbe {
   }
 }
 
-/** The answer of the first call, for every call. */
+/** Returns a function that asks once and gives every caller that answer. */
 export function once<T>(ask: () => Promise<T>): () => Promise<T> {
   let answer: Promise<T> | undefined;
   return () => (answer ??= ask());

@@ -3,9 +3,14 @@ import type { JsonObject } from "../../model/json.ts";
 import { whyNotAsked, type Check } from "./context.ts";
 import { quoted } from "./finding.ts";
 
-/** The paths below /_matrix/client/v3 that all of Emissary is built on came with this (spec, changelog of v1.1). */
+/**
+ * Minor version v1.1 added the paths below /_matrix/client/v3, which all of Emissary uses (spec, changelog of v1.1).
+ */
 const OLDEST = 1;
-/** The ping, without which a wrong address is noticed only when nothing arrives (spec, changelog of v1.7; MSC2659). */
+/**
+ * v1.7 added the ping. Without it a wrong address is noticed only when nothing arrives (spec, changelog of v1.7;
+ * MSC2659).
+ */
 const WITH_PING = 7;
 
 export const homeserver: Check = async ({ homeserver: server, config }, found) => {
@@ -58,8 +63,8 @@ export const homeserverVersion: Check = async ({ homeserver: server, config }, f
 };
 
 /**
- * Tried with a room that does not exist: servers serve the path of v1.15 (MSC3266) long before they say v1.15, or its
- * predecessor. Only "there is no such path" is a fault; any word about the room shows that the path is there.
+ * Asks for the summary of a room that does not exist: servers have the path of v1.15 (MSC3266), or its predecessor,
+ * long before they list v1.15. Only "there is no such path" is a fault; any answer about the room proves the path.
  */
 export const roomSummary: Check = async (context, found) => {
   const hindered = await whyNotAsked(context);
@@ -80,7 +85,7 @@ export const roomSummary: Check = async (context, found) => {
   });
 };
 
-/** The versions that the homeserver names; null where that is no answer of a homeserver. */
+/** Returns the homeserver's versions; null if no homeserver answers like this. */
 function versionsIn(body: JsonObject): string[] | null {
   const versions = body["versions"];
   return Array.isArray(versions) ? versions.filter((version) => typeof version === "string") : null;

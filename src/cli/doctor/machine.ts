@@ -4,17 +4,20 @@ import type { Clock, Random } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { systemClock, systemRandom } from "../../platform/clock.ts";
 
-/** What the checks ask of this machine. Passed in, so that a test can have a full disk or a clock that is off. */
+/** This machine. Passed in, so that a test can have a full disk or a wrong clock. */
 export interface Machine {
   readonly clock: Clock;
   readonly random: Random;
-  /** The user who runs the command; null where there are no such numbers. */
+  /** The user who runs the command; null on systems without user IDs. */
   readonly uid: number | null;
-  /** Bytes on the disk that a folder is on; `free` is what an ordinary user may still fill. */
+  /** Bytes on a folder's disk; `free` is what an ordinary user may still fill. */
   space(folder: string): Promise<{ readonly free: number; readonly total: number }>;
-  /** A sentence that names who holds the database; null where nobody does, or nobody can tell. */
+  /** Names the process that holds the database, in a sentence; null if there is none or it is unknown. */
   holderOf(database: string): Promise<string | null>;
-  /** How long a homeserver may take to find out that it does not reach us, milliseconds. Synapse gives up after a minute. */
+  /**
+   * Longest wait, in milliseconds, until a homeserver finds that it does not reach us. Synapse gives up after a
+   * minute.
+   */
   readonly pingTimeout: number;
 }
 
@@ -30,9 +33,9 @@ export const thisMachine: Machine = {
   pingTimeout: 65_000,
 };
 
-/** Takes the lock for a moment; a daemon that starts just then waits longer than that. */
+/** Takes the lock for a moment. A daemon that starts just then waits longer than that. */
 async function holderOf(database: string): Promise<string | null> {
-  // Made by root, for example, the lock's file would keep Emissary's user from ever having the lock.
+  // A lock file that root, for example, creates would keep Emissary's user from ever taking the lock.
   const file = existsSync(database) ? realpathSync(database) : database;
   if (!existsSync(`${file}.lock`)) return null;
   const { takeInstanceLock } = await import("../../storage/instance-lock.ts");

@@ -2,14 +2,14 @@ import { MARK } from "../../http/door/door.ts";
 import { proxiedRoutes, type ProxiedRoute } from "../../peek/proxied.ts";
 import { AT_ONCE, type Asker, type Reply } from "./asker.ts";
 
-/** One route as a client would ask for it, without a token: nobody does anything for such a request. */
+/** A client's request for one route, without a token: it has no effect. */
 export interface Trial {
   readonly method: string;
   readonly path: string;
   readonly isOptional: boolean;
 }
 
-/** Every route under every one of its versions. */
+/** Returns a request for every route under each of its versions. */
 export function trialsOf(server: string, routes: readonly ProxiedRoute[] = proxiedRoutes()): readonly Trial[] {
   return routes.flatMap(({ methods, path, under, isOptional }) =>
     methods.flatMap((method) =>
@@ -18,7 +18,7 @@ export function trialsOf(server: string, routes: readonly ProxiedRoute[] = proxi
   );
 }
 
-/** The path with something for each parameter that exists nowhere. */
+/** Fills a path's parameters with values that exist nowhere. */
 export function filled(path: string, server: string): string {
   return path
     .replace(/:alias/g, encodeURIComponent(`#emissary-doctor:${server}`))
@@ -26,12 +26,12 @@ export function filled(path: string, server: string): string {
     .replace(/:\w+/g, "emissary-doctor");
 }
 
-/** Emissary's gateway answered, and nobody else. */
+/** Returns whether Emissary's gateway answered. */
 export function isOfGateway(reply: Reply): boolean {
   return reply.heard && reply.headers[MARK.name] === MARK.value;
 }
 
-/** Asks at the address that clients use, as they do. */
+/** Makes requests at the address that clients use, as clients do. */
 export class PublicProbe {
   readonly #base: string;
   readonly #asker: Asker;
@@ -46,7 +46,7 @@ export class PublicProbe {
     return this.#asker.ask(method, `${this.#base}${path}`, body);
   }
 
-  /** All of them, a few at once; in their order. */
+  /** Makes all requests, a few at once. Returns the answers in the same order. */
   async askAll<T extends { readonly method: string; readonly path: string }>(
     trials: readonly T[],
   ): Promise<readonly (readonly [T, Reply])[]> {

@@ -7,13 +7,13 @@ import { isOfGateway, PublicProbe, trialsOf, type Trial } from "./public-probe.t
 const VERSIONS = "/_matrix/client/versions";
 const MANUAL = "docs/set-up/reverse-proxy.md";
 
-/** What is the homeserver's, next to what is ours. Where users' requests for it come to the gateway, they are refused. */
+/** Paths of the homeserver next to ours. Users' requests for them would be refused by the gateway. */
 const NOT_OURS = [
   { method: "GET", path: "/_matrix/client/v3/account/whoami" },
   { method: "PUT", path: "/_matrix/client/v3/rooms/emissary-doctor/state/m.room.name/" },
 ] as const;
 
-/** Asks at the address that clients use whether the reverse proxy sends the gateway its paths, all of them, and only them. */
+/** Returns a check that the reverse proxy sends the gateway all of its paths, and only them. */
 export function publicUrlCheck(url: string): Check {
   return (context, found) => examined(url, new PublicProbe(url, context.asker), context, found);
 }
@@ -49,7 +49,7 @@ async function examined(url: string, probe: PublicProbe, context: Context, found
   );
 }
 
-/** Asked at homeserver.url, the gateway would ask itself, on and on. */
+/** If homeserver.url leads to the gateway, it would call itself for ever. */
 async function circle(found: Found, { config, asker }: Context): Promise<Finding | null> {
   if (!isOfGateway(await new PublicProbe(config.homeserver.url, asker).ask("GET", VERSIONS))) return null;
   return found.failure({
@@ -132,7 +132,7 @@ function tooMuch(
   });
 }
 
-/** What is missing of MSC2753, where not all of it is: one without the others is no use. */
+/** Returns the missing part of MSC2753 if some of it is there: one part without the others is useless. */
 function halfOfMsc2753(missing: readonly Trial[]): readonly Trial[] {
   const peeking = missing.filter(({ path }) => path.includes("msc2753"));
   const sync = missing.filter(({ path }) => /^\/_matrix\/client\/\w+\/sync$/.test(path));
@@ -140,14 +140,14 @@ function halfOfMsc2753(missing: readonly Trial[]): readonly Trial[] {
   return isLeftOut ? [] : [...peeking, ...sync];
 }
 
-/** The gateway answered; of the versions, an answer of now: some proxies keep that one for a while. */
+/** Returns whether the gateway answered. The versions must be a fresh answer: some proxies cache them. */
 function isArrived({ path }: Trial, heard: Reply): boolean {
   if (!heard.heard || !isOfGateway(heard)) return false;
   const features = heard.body["unstable_features"];
   return path !== VERSIONS || (isJsonObject(features) && features["org.matrix.msc2753"] === true);
 }
 
-/** A room's alias may have a slash. Who decodes it on the way makes two parts of it, and another path. */
+/** Checks for decoded slashes. An alias may contain a slash; a proxy that decodes it makes another path. */
 async function decodes(found: Found, url: string, probe: PublicProbe, server: string): Promise<Finding | null> {
   const path = `/_matrix/client/v3/directory/room/${encodeURIComponent(`#emissary/doctor:${server}`)}`;
   const heard = await probe.ask("GET", path);

@@ -3,13 +3,13 @@ import { claimsAll, loadingAnew, registrationSchema, sendersOf } from "../../pla
 import type { Check } from "./context.ts";
 import { quoted } from "./finding.ts";
 
-/** What an operator does after every change of the registration. */
+/** Returns what an operator must do after a change of the registration. */
 export function loadAnew(path: string): string {
   const clause = loadingAnew(path);
   return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
 }
 
-/** Whether the homeserver knows our as_token, and knows it as ours. */
+/** Whether the homeserver knows our as_token, and as ours. */
 export const registration: Check = async ({ homeserver, config }, found) => {
   const versions = await homeserver.versions();
   if (!versions.heard) return found.skipped("the homeserver gives no answer");
@@ -29,7 +29,7 @@ export const registration: Check = async ({ homeserver, config }, found) => {
       do: loadAnew(path),
     });
   }
-  // Some servers name the sender only once it is registered, which it never has to be: the token is known all the same.
+  // Some servers name the sender only once it is registered, which it need not be: they know the token all the same.
   if (reply.status === 403) return found.ok("the homeserver knows our as_token");
   if (reply.status !== 200) {
     return found.failure({
@@ -50,7 +50,7 @@ export const registration: Check = async ({ homeserver, config }, found) => {
   return found.ok("the homeserver has loaded it and knows our as_token");
 };
 
-/** Read from our copy, like the next one: no homeserver tells which namespaces it has loaded. */
+/** Reads our copy, like the next check: no homeserver tells which namespaces it has loaded. */
 export const watchedNamespaces: Check = async ({ registrationFile, config }, found) => {
   const { registration: path } = config.appservice;
   const { serverName } = config.homeserver;
@@ -95,7 +95,7 @@ export const watchedNamespaces: Check = async ({ registrationFile, config }, fou
   return found.ok("the homeserver is asked to tell what the configuration needs");
 };
 
-/** Read from our copy: no homeserver tells whether it limits us. */
+/** Reads our copy: no homeserver tells whether it limits us. */
 export const rateLimits: Check = async ({ registrationFile, config }, found) => {
   const path = config.appservice.registration;
   const given = registrationFile["rate_limited"];

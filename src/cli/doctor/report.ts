@@ -5,7 +5,7 @@ const LEVELS: readonly Level[] = ["failure", "warning", "skipped", "ok"];
 const MARKS: Readonly<Record<Level, string>> = { ok: "ok", warning: "WARNING", failure: "FAILURE", skipped: "skipped" };
 const MARK_WIDTH = 9;
 
-/** One line for what is well or was not looked at, a paragraph for a problem. */
+/** Formats findings: one line for `ok` and `skipped`, a paragraph for a problem. */
 export function report(findings: readonly Finding[]): string {
   const widest = Math.max(...findings.map(({ check }) => check.length));
   return findings.map((finding) => paragraph(finding, widest)).join("\n");
@@ -24,7 +24,7 @@ function paragraph(finding: Finding, widest: number): string {
   return [`${head}${lines(what)}`, ...rest].join("\n");
 }
 
-/** A list of mistakes in the configuration keeps its lines; everything else that acts on a terminal is written out. */
+/** Keeps the lines of a list of mistakes in the configuration; escapes everything else that acts on a terminal. */
 function lines(text: string): string {
   return text
     .split("\n")

@@ -6,12 +6,12 @@ import { quoted } from "./finding.ts";
 import type { Reply } from "./asker.ts";
 import { loadAnew } from "./registration.ts";
 
-/** Expressions that are tried; each costs a request. */
+/** Most expressions that are tried; each costs a request. */
 const MOST = 20;
 
 /**
- * Whether the homeserver has loaded the namespaces that our copy reserves for tenants. It tells none; but whom it lets us act as, it
- * answers for a user who does not exist otherwise than for one who is not ours.
+ * Whether the homeserver has loaded the namespaces that our copy reserves for tenants. It lists none. But when we act
+ * as a user, its answer for one that does not exist differs from that for one that is not ours.
  */
 export const reservedNamespaces: Check = async (context, found) => {
   const hindered = await whyNotAsked(context);
@@ -36,13 +36,13 @@ export const reservedNamespaces: Check = async (context, found) => {
   return found.ok(`the homeserver has loaded what is reserved (tried: ${tried.length})`);
 };
 
-/** Synapse says that we cannot masquerade; others have the errcode of the specification, or speak of the namespace. */
+/** Synapse says that we cannot masquerade; others use the specification's errcode or mention the namespace. */
 function isNotOurs(reply: Reply): boolean {
   if (!reply.heard || reply.status === 200) return false;
   return reply.errcode === "M_EXCLUSIVE" || /masquerade|namespace/i.test(reply.error ?? "");
 }
 
-/** A user that an expression matches, found by writing a word for each of its wildcards; null where that matches nothing. */
+/** Returns a user that an expression matches, with a word for each wildcard; null if none is found. */
 export function exampleOf(regex: string, server: string): { readonly regex: string; readonly userId: UserId } | null {
   const text = regex
     .replace(/^\^/, "")

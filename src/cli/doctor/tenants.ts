@@ -3,7 +3,10 @@ import { overlapTexts } from "../tenant-words.ts";
 import type { Check } from "./context.ts";
 import { quoted } from "./finding.ts";
 
-/** Has the daemon call each tenant that has a URL, and looks whether their namespaces are apart. A paused one may be down on purpose. */
+/**
+ * Makes the daemon call each tenant with a URL, and checks that their namespaces are disjoint. A paused tenant may be
+ * down on purpose.
+ */
 export const tenants: Check = async (context, found) => {
   const state = await context.daemon();
   if (state.kind !== "running") return found.skipped("only the running daemon can call tenants");
@@ -42,10 +45,10 @@ export const tenants: Check = async (context, found) => {
   return found.ok(called.length === 0 ? "none has a URL to be called at" : `called: ${called.length}, and all answer`);
 };
 
-/** What is wrong with a tenant, as a sentence with its name; null where it answers. */
+/** Returns what is wrong with a tenant, as a sentence with its name; null if it answers. */
 async function faultOf(client: AdminClient, id: string): Promise<string | null> {
   const ping = await client.call("tenantPing", { params: { id } });
-  // An appservice from before pings takes its events all the same.
+  // An appservice from before the ping still takes its events.
   if (ping.ok || ping.status === 404 || ping.status === 405) return null;
   return `${id}: ${quoted(ping.sentence)}.`;
 }
