@@ -3,10 +3,9 @@ import { setFlagsFromString } from "node:v8";
 // Must be the first import of main.ts: V8 heeds these flags only while its heap is small. They trade a little more
 // work for much less memory (figures: docs/performance.md). A V8 that does not know a flag says so and goes on.
 
-// By default the young generation grows to three times 16 MB before it is cleaned. A transaction's garbage fits into
-// less.
+// The young generation would grow to three times 16 MB; a transaction's garbage fits into less.
 setFlagsFromString("--max-semi-space-size=4");
 setFlagsFromString("--semi-space-growth-factor=1");
-// Event IDs live as long as the newest 50,000, then stay until the old generation is cleaned. By default that happens
-// only after it has grown to several times its size.
+// Keeps dead event IDs (of all but the newest 50,000) from piling up: the old generation would grow to several times
+// its size before it is cleaned.
 setFlagsFromString("--heap-growing-percent=20");

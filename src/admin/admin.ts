@@ -28,7 +28,6 @@ export interface IntakeTally {
   readonly lastPing: { readonly transactionId: string; readonly at: number } | null;
 }
 
-/** The parts that the admin API needs. */
 export interface AdminParts {
   readonly token: string;
   /** Names of this machine and of the listener. */

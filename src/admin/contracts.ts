@@ -7,7 +7,6 @@ import type { Membership } from "../model/membership.ts";
 import type { LoadState } from "../model/room.ts";
 import type { Tenant } from "../model/tenant.ts";
 
-/** Deliveries to the tenants' own servers. */
 export interface TenantDeliveries {
   /** Null for a tenant without a URL. */
   report(tenant: Tenant): Promise<DeliveryReport | null>;
@@ -29,10 +28,7 @@ export interface RoomLine {
   readonly ownMembership: Membership | null;
   readonly joinedMembers: number;
   readonly load: LoadState;
-  /**
-   * Whether our homeserver lacks the events between two stays of the pseudouser: `filling` may still get them, `open`
-   * tried and failed.
-   */
+  /** Whether events between two stays of the pseudouser are missing; `open`: fetching them has failed. */
   readonly gap: "none" | "filling" | "open";
   readonly phase: Phase;
   readonly since: number;
@@ -47,7 +43,6 @@ export interface Totals {
   readonly loading: number;
 }
 
-/** The operator's view of rooms. */
 export interface RoomOverview {
   /** Returns rooms with present or past attendance, in the order of their IDs, after `after`. */
   lines(after: RoomId | null, limit: number): Promise<readonly RoomLine[]>;

@@ -21,12 +21,10 @@ export interface Asked<One extends Endpoint> {
 
 export type Handler<One extends Endpoint> = (asked: Asked<One>) => Promise<AnswerOf<One>>;
 
-/** Handlers of the endpoints with these names. */
 export type Handlers<Name extends keyof AdminEndpoints = keyof AdminEndpoints> = {
   readonly [One in Name]: Handler<AdminEndpoints[One]>;
 };
 
-/** Serves all endpoints. */
 export function serveHandlers(server: FastifyInstance, handlers: Handlers): void {
   const endpoints = Object.entries<Endpoint>(ADMIN_ENDPOINTS);
   for (const [path, here] of Map.groupBy(endpoints, ([, endpoint]) => endpoint.path)) {

@@ -2,10 +2,7 @@ import { isIP } from "node:net";
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../model/errors.ts";
 
-/**
- * Domains that nobody owns in the public DNS (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`), so no web page has a
- * name below them.
- */
+/** Nobody owns these in the public DNS (RFC 6761, 6762, 8375, ICANN's `internal`): no web page has such a name. */
 const PRIVATE = /(?:^|\.)(?:localhost|local|internal|home\.arpa|test)$/;
 
 /**

@@ -132,10 +132,7 @@ function rulesJson({ rules, pointers }: GuardParts): RulesOfSource[] {
   });
 }
 
-/**
- * Describes a rule. For an exception by one alias this includes the room it is for, and whether the alias was last
- * seen to point elsewhere.
- */
+/** Describes a rule. An exception by one alias has its room, and where the alias points now if elsewhere. */
 function ruleJson(rule: PolicyRule, pointers: GuardParts["pointers"]): RulesOfSource["rules"][number] {
   const { kind, entity, verdict, reason, pin } = rule;
   const shown = { kind, entity, verdict, reason };

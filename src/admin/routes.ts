@@ -19,10 +19,7 @@ import { upgradeCheckHandlers } from "./upgrade-check.ts";
 /** Paths that need no token. */
 const OPEN: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
 
-/**
- * Serves the operator's API, for the CLI and other tools: JSON below /_emissary/v1 with the admin token; health and
- * metrics without a token.
- */
+/** Serves the admin API: JSON below /_emissary/v1 with the admin token; health and metrics without a token. */
 export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
   // Checks the matched route, not the URL's spelling: closed unless named here.
   server.addHook("onRequest", async (request) => {

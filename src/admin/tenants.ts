@@ -69,8 +69,7 @@ async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<TenantAnsw
     url: tenant.url,
     users: tenant.users,
     grants: tenant.grants.map(grantJson),
-    // Users that another tenant's namespace has, or may have, in common. They belong to the tenant that was added
-    // first.
+    // Users that may be in another tenant's namespace, too. They belong to the tenant added first.
     overlaps: parts.tenants.overlapsOf(tenant).map(({ tenant: other, user, isFirst }) => ({
       tenant: other,
       user_id: user,
@@ -88,10 +87,7 @@ async function tenantJson(parts: AdminParts, tenant: Tenant): Promise<TenantAnsw
   };
 }
 
-/**
- * Describes a grant. For a grant by aliases this includes the rooms they are for (`stands_for`); an alias without a
- * room covers nothing.
- */
+/** Describes a grant, with the rooms of its aliases (`stands_for`). An alias without a room covers nothing. */
 function grantJson(grant: Grant): TenantAnswer["grants"][number] {
   const { rooms, actions, types, source, pins = [] } = grant;
   const standing = pins.map(({ alias, roomId, at, moved }) => ({

@@ -44,10 +44,7 @@ const ADMIN_BODY_LIMIT = 64 * 1024;
 /** Longest wait for requests under way during shutdown, in milliseconds. */
 const STOP_WAIT_MS = 10_000;
 
-/**
- * The whole of Emissary. The constructor builds and connects the parts, `start` opens the listeners in a safe order,
- * and `stop` closes them in the reverse order. Nothing else knows all the parts.
- */
+/** Builds and connects all parts. `start` opens the listeners in a safe order; `stop` closes them in reverse. */
 export class App {
   /** Resolves when start-up is complete; rejects if the homeserver refuses the pseudouser. */
   readonly ready: Promise<void>;
@@ -223,10 +220,7 @@ export class App {
     this.#background.push(this.#becomeReady().then(this.#settleReady.resolve, this.#settleReady.reject));
   }
 
-  /**
-   * Applies a new configuration as far as a running daemon can. Returns the applied keys and those that need a
-   * restart.
-   */
+  /** Applies what a running daemon can reload. Returns these keys, and those that need a restart. */
   reload(config: Config): ConfigChanges {
     const changes = changesBetween(this.#config, config);
     this.#presence.configure(config);

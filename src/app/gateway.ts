@@ -75,7 +75,6 @@ const HELD = {
   users: { common: 32 * MIB, each: 8 * MIB },
 } as const;
 
-/** The gateway's events and background work. */
 export interface Gateway {
   /** Starts the background work. Each promise settles some time after the stop. */
   readonly start: () => readonly Promise<unknown>[];

@@ -16,10 +16,7 @@ import { Pusher } from "../http/push.ts";
 import type { Guard } from "./policy.ts";
 import type { Shared } from "./shared.ts";
 
-/**
- * The workers that use received events: tenants' couriers, policy lists, aliases, invites; and retention, which
- * deletes them in the end.
- */
+/** The workers that use received events (couriers, policy lists, aliases, invites), and retention. */
 export class Readers {
   readonly feed: JournalFeed;
   readonly couriers: Couriers;

@@ -17,7 +17,6 @@ const TIMEOUT = 30_000;
 
 type Name = keyof AdminEndpoints;
 
-/** Arguments of one call. */
 export interface Call<One extends Name> {
   readonly params?: Readonly<Record<ParamsOf<AdminEndpoints[One]["path"]>, string>>;
   readonly query?: Readonly<Record<string, string | number | readonly string[] | null>>;
@@ -27,8 +26,8 @@ export interface Call<One extends Name> {
 }
 
 /**
- * Calls the running daemon. Throws CommandFailed with exit code 4 if nobody answers and with exit code 1 if the answer
- * is not Emissary's; the daemon's refusals are EmissaryErrors.
+ * Calls the running daemon. Throws CommandFailed with exit code 4 if nobody answers, with 1 if the answer is not
+ * Emissary's, and the daemon's refusals as EmissaryErrors.
  */
 export class AdminClient {
   readonly #access: AdminAccess;

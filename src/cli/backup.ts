@@ -30,10 +30,7 @@ async function byDaemon(path: string, command: Command, io: Io): Promise<{ reado
   }
 }
 
-/**
- * Copies the file directly, without a daemon. The lock proves that there is none and keeps one from starting
- * meanwhile.
- */
+/** Copies the file without a daemon. The lock proves that there is none, and keeps one from starting. */
 async function byOurselves(
   path: string,
   command: Command,

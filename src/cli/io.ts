@@ -33,7 +33,6 @@ export function processIo(): Io {
   };
 }
 
-/** Writes a result for programs. */
 export function outJson(io: Io, value: unknown): void {
   io.out(escapeJson(JSON.stringify(value, null, 2)));
 }

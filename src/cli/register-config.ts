@@ -21,10 +21,7 @@ admin:
   token: ""
 `;
 
-/**
- * Returns the text of emissary.yaml with these values: the former file with its comments and other settings, or a new
- * one.
- */
+/** Returns emissary.yaml with these values: the former file with its comments and other settings, or a new one. */
 export function writtenConfig(
   former: Document | null,
   values: {

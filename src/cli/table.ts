@@ -17,8 +17,8 @@ const GAP = "  ";
 const NARROWEST = 8;
 
 /**
- * Formats aligned rows under titles. If a terminal's width is given, the widest columns are shortened until a line
- * fits. Characters that act on a terminal are escaped (text.ts), whatever their source.
+ * Formats aligned rows under titles. If `width` is given, the widest columns shrink until a line fits. Characters that
+ * act on a terminal are escaped (text.ts), whatever their source.
  */
 export function table(columns: readonly Column[], rows: readonly (readonly Cell[])[], width: number | null): string {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(show))];

@@ -9,7 +9,6 @@ import { checkedId } from "./tenant-words.ts";
 
 type Delivery = NonNullable<TenantAnswer["delivery"]>;
 
-/** Adds the commands about deliveries to a tenant's own server. */
 export function addTenantDelivery(group: Command, io: Io): void {
   group
     .command("pause")

@@ -13,8 +13,8 @@ export interface NewFile {
 }
 
 /**
- * Writes and replaces the files. All contents are on the disk before the first file is moved, so a crash or a full
- * disk leaves each old file whole.
+ * Replaces the files. All contents are on the disk before the first file is moved, so a crash or a full disk leaves
+ * each old file whole.
  */
 export async function writeTogether(files: readonly NewFile[], random: Random): Promise<void> {
   const moves = files.map(({ path, text }) => ({ path, text, temporary: `${path}.${random.token(6)}.tmp` }));
@@ -29,8 +29,8 @@ export async function writeTogether(files: readonly NewFile[], random: Random): 
 }
 
 /**
- * Creates a file before its content is known, so that a daemon's one-time answer has a place to go. Throws
- * CommandFailed if something is there already.
+ * Creates a file before its content is known, to have a place for a daemon's one-time answer. Throws CommandFailed if
+ * the path exists.
  */
 export async function takeNewFile(
   path: string,

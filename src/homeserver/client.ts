@@ -55,10 +55,7 @@ interface ClientParts {
   readonly connections?: number;
 }
 
-/**
- * A client for one homeserver, which it calls as an appservice. This file makes small JSON calls; upstream.ts streams.
- * Each purpose has its own pool.
- */
+/** Calls one homeserver as its appservice: small JSON calls here, streams in upstream.ts. Each purpose has a pool. */
 export class HomeserverClient {
   readonly pool: Pool;
   readonly own: UserId;
@@ -100,10 +97,7 @@ export class HomeserverClient {
     return `Bearer ${this.#token}`;
   }
 
-  /**
-   * Makes a call and returns the answer, whatever its status. @throws EmissaryError `homeserver-unreachable` if no
-   * answer came.
-   */
+  /** Returns an answer of any status. @throws EmissaryError `homeserver-unreachable` if no answer came. */
   async call(method: Dispatcher.HttpMethod, path: string, options: CallOptions = {}): Promise<Answer> {
     const response = await this.open(method, path, options);
     return answerOf(response);
@@ -157,10 +151,7 @@ export function tooLarge(limit: number): AnswerTooLarge {
 /** The answer is too large; asking again would return the same. */
 export class AnswerTooLarge extends EmissaryError {}
 
-/**
- * Reads an answer whole. @throws EmissaryError if the answer breaks off or exceeds `limit` bytes, or what `hold`
- * throws.
- */
+/** Reads an answer. @throws EmissaryError if it breaks off or exceeds `limit` bytes; what `hold` throws. */
 export async function readWhole(response: Dispatcher.ResponseData, limit: number, hold?: Hold): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;

@@ -35,10 +35,7 @@ export class PseudouserDevice {
   }
 }
 
-/**
- * Returns whether an answer says that the device no longer exists. Homeservers delete idle devices, administrators
- * any.
- */
+/** Returns whether the device is gone: homeservers delete idle devices, administrators any. */
 export function isUnknownDevice(status: number, body: Uint8Array): boolean {
   return status === 400 && stringAt(parsedObject(body), "errcode") === "M_UNKNOWN_DEVICE";
 }

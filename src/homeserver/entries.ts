@@ -120,10 +120,7 @@ function isEnd(byte: number | undefined): boolean {
   return byte === COMMA || byte === CLOSE_LIST || byte === CLOSE_OBJECT;
 }
 
-/**
- * Yields an answer's pieces with the entries changed. @throws EmissaryError `homeserver-error` if the answer is
- * incomplete
- */
+/** Yields the changed answer. @throws EmissaryError `homeserver-error` if the answer is incomplete */
 export async function* rewrittenPieces(
   rewriter: EntryRewriter,
   head: Buffer,

@@ -37,10 +37,7 @@ export function failureOf(answer: Answer, doing: string): EmissaryError {
   );
 }
 
-/**
- * Turns a timeout of a request that the homeserver passes on into a `timeout` error with this sentence: the other
- * server is silent.
- */
+/** Turns the timeout of a request to another server into a `timeout` error with this sentence. */
 export function silenceOf(error: unknown, sentence: string): unknown {
   const cause: unknown = error instanceof EmissaryError ? error.cause : null;
   const isSilence = cause instanceof Error && "code" in cause && cause.code === "UND_ERR_HEADERS_TIMEOUT";

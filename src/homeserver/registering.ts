@@ -2,10 +2,7 @@ import { localpartOf, type UserId } from "../model/ids.ts";
 
 export const REGISTER = "/_matrix/client/v3/register";
 
-/**
- * Returns the call that registers a user of our namespace (spec, AS API, "Server admin style permissions"). It does
- * nothing if the user exists.
- */
+/** Returns the call that registers our user, if new (spec, AS API, "Server admin style permissions"). */
 export function registrationOf(userId: UserId): {
   readonly asPseudouser: false;
   readonly body: { readonly type: string; readonly username: string; readonly inhibit_login: boolean };

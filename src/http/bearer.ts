@@ -12,7 +12,6 @@ const BEARER = /^Bearer +(\S+) *$/i;
 /** Whether a query may contain the parameter, by its name or percent-encoded. Other queries need no parsing. */
 const MAY_NAME = /[?&](?:access_token|[^=&]*%)/;
 
-/** The parts of a request that may carry a token. */
 type TokenBearer = Pick<IncomingMessage, "headers" | "url">;
 
 export function tokensOf(request: TokenBearer): RequestTokens {

@@ -4,8 +4,8 @@ export const CLIENT_V3: readonly string[] = ["/_matrix/client/v3", "/_matrix/cli
 export const CLIENT_V1: readonly string[] = ["/_matrix/client/v1"];
 
 /**
- * All prefixes under which homeservers answer: also the name from before r0, and the one for unstable features. If we
- * examine a path under one name, we examine it under all.
+ * All prefixes that homeservers serve, including the one before r0 and the unstable one. We examine a path under all
+ * of them or none.
  */
 export const CLIENT_EVERY: readonly string[] = [...CLIENT_V3, "/_matrix/client/api/v1", "/_matrix/client/unstable"];
 export const CLIENT_V1_EVERY: readonly string[] = [...CLIENT_V1, "/_matrix/client/unstable"];

@@ -8,7 +8,6 @@ const ANSWER_BYTES = 64 * 1024;
 /** Closes idle connections before the other side may: Node's own servers keep them for 5 s. */
 const IDLE_MS = 4_000;
 
-/** A request to another program's server. */
 export interface Push {
   readonly method: "PUT" | "POST";
   readonly url: URL;

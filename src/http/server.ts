@@ -20,12 +20,8 @@ const LATE_LOOK_MS = 5_000;
 export interface ServerOptions {
   /** The listener's name in the log: `intake`, `gateway`, `admin`. */
   readonly name: string;
-  /**
-   * Most bytes of a request body that is read whole; more gets a 413. Null: handlers get bodies as streams (see
-   * body.ts).
-   */
+  /** Most bytes of a request body; more gets a 413. Null: bodies are streams (see body.ts). */
   readonly bodyLimit: number | null;
-  /** The readers of errors. */
   readonly audience: Audience;
   /** Whether requests may go on to the homeserver with their path. */
   readonly passesOn?: boolean;
@@ -39,8 +35,8 @@ export interface ServerOptions {
 }
 
 /**
- * Makes a fastify server. It answers every failure as a Matrix error, does not parse bodies, and logs each request
- * with an ID and without its query.
+ * Makes a fastify server. It answers failures as Matrix errors, does not parse bodies, and logs each request with an
+ * ID and without its query.
  */
 export function makeServer(options: ServerOptions): FastifyInstance {
   const { name, bodyLimit, audience, passesOn = false, log, clock, random, early = {}, cut } = options;
@@ -146,10 +142,7 @@ export const refusePath: Handler = async (request) => {
 
 export type Method = "GET" | "PUT" | "POST" | "DELETE";
 
-/**
- * Serves a path with these methods; HEAD goes with GET (RFC 9110, 9.1). Other methods go to `otherwise`, or get a 405
- * (spec: M_UNRECOGNIZED).
- */
+/** Serves a path. HEAD goes with GET (RFC 9110, 9.1). Other methods get `otherwise`, or 405 M_UNRECOGNIZED (spec). */
 export function serve(
   server: FastifyInstance,
   path: string,

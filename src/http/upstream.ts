@@ -2,7 +2,6 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 
-/** A request on its way to the homeserver. */
 export interface UpstreamRequest {
   readonly method: "GET" | "PUT" | "POST" | "DELETE" | "OPTIONS" | "HEAD" | "PATCH";
   /** Path and query without the homeserver's base path. */
@@ -44,7 +43,6 @@ export interface Screen {
 export interface Screening {
   /** Takes the next piece and returns what to send. */
   push(piece: Uint8Array): Uint8Array;
-  /** Returns the rest. */
   end(): Uint8Array;
 }
 
@@ -67,7 +65,6 @@ export interface WholeAnswer {
   readonly body: Buffer;
 }
 
-/** Sends an answer unchanged. */
 export function sendWhole(reply: FastifyReply, { status, headers, body }: WholeAnswer): FastifyReply {
   return reply.code(status).headers(headers).send(body);
 }
@@ -137,9 +134,6 @@ export interface Upstream {
     body: Buffer | null,
     limit?: number,
   ): Promise<WholeAnswer>;
-  /**
-   * Like `answer`, for a request with a transaction ID: as the pseudouser's device, for which homeservers remember the
-   * ID best.
-   */
+  /** Like `answer`, for a transaction ID: as a device, since homeservers remember a device's IDs best. */
   write(method: "PUT" | "POST", path: string, body: Buffer): Promise<WholeAnswer>;
 }

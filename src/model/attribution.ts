@@ -6,8 +6,8 @@ import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "./json.
 const OURS = "org.matrix.msc1777.";
 
 /**
- * Marks an event's content with the tenant that it was sent for. The mark is part of the event, so the room alone
- * tells the owner: after a restart, and if the database is lost.
+ * Marks an event's content with the tenant that it was sent for. The room alone thus tells the owner, even after a
+ * restart or if the database is lost.
  */
 export const ON_BEHALF_OF = "org.matrix.msc1777.on_behalf_of";
 /** Names the tenant's user that sent the event, unless it is the tenant's sender. */
@@ -25,8 +25,8 @@ export function isSameOwner(one: Owner, other: Owner): boolean {
 }
 
 /**
- * Returns the content without anything, at any depth, that could be taken for our marks: only Emissary writes those.
- * Returns the same object if there is nothing to remove.
+ * Removes anything, at any depth, that could be taken for our marks: only Emissary writes those. Returns the same
+ * object if there is nothing to remove.
  */
 export function withoutMarks(content: JsonObject): JsonObject {
   const all = Object.entries(content);

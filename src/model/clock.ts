@@ -14,8 +14,8 @@ export interface Random {
 }
 
 /**
- * Runs work with a signal that aborts after `ms` milliseconds or with its parent. Removes the timer and the parent's
- * listener however the work ends, also if it throws.
+ * Runs work with a signal that aborts after `ms` milliseconds or with its parent. Always removes the timer and the
+ * parent's listener, also if the work throws.
  */
 export async function withLimit<Value>(
   clock: Clock,

@@ -1,6 +1,6 @@
 /**
- * Codes of the errors that reach somebody. Inner folders throw these; only the HTTP edge knows statuses and errcodes
- * (src/http/matrix-errors.ts), and only the CLI exit codes.
+ * Codes of errors. Only the HTTP edge knows statuses and errcodes (src/http/matrix-errors.ts), only the CLI exit
+ * codes.
  */
 export const ERROR_CODES = [
   "bad-request",

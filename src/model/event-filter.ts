@@ -1,9 +1,6 @@
 import { stringAt, type JsonObject, type JsonValue } from "./json.ts";
 
-/**
- * Returns a test of a whole event by a filter (spec, CS API, "Filtering", RoomEventFilter). What the filter does not
- * mention is allowed.
- */
+/** Returns a test of events by a RoomEventFilter (spec, CS API, "Filtering"). What it omits is allowed. */
 export function eventRule(filter: JsonObject): (event: JsonObject) => boolean {
   const hasType = nameRule(filter, "types");
   const hasSender = nameRule(filter, "senders");
@@ -16,10 +13,7 @@ export function eventRule(filter: JsonObject): (event: JsonObject) => boolean {
     (typeof url !== "boolean" || url === containsUrl(event));
 }
 
-/**
- * Tests names by a filter's list of wanted ones (absent: all) and its list of unwanted ones. In types a `*` matches
- * any characters.
- */
+/** Returns a test of names by a filter's wanted (absent: all) and unwanted ones. In types `*` is a wildcard. */
 export function nameRule(filter: JsonObject, key: "types" | "senders" | "rooms"): (name: string) => boolean {
   const test = key === "types" ? matchesType : (pattern: string, name: string) => pattern === name;
   const wanted = namesAt(filter, key);

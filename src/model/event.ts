@@ -34,10 +34,7 @@ export function eventFault(value: unknown): string | null {
   return null;
 }
 
-/**
- * Returns whether a value is a room event. Written by hand, not by schema: every event of every transaction passes
- * here.
- */
+/** Returns whether a value is a room event. Without a schema: every event of every transaction passes here. */
 export function isRoomEvent(value: unknown): value is RoomEvent {
   return eventFault(value) === null;
 }

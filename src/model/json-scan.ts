@@ -1,7 +1,4 @@
-/**
- * Navigates JSON text without parsing it. Assumes valid JSON in what it skips. All functions throw SyntaxError if the
- * text ends early.
- */
+/** Navigates JSON text without parsing. Skips text unchecked. All functions throw SyntaxError if it ends early. */
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const OPEN_LIST = 0x5b;

@@ -70,8 +70,7 @@ function cut(value: JsonValue, depth: number): JsonValue {
 }
 
 /**
- * Returns JSON for a value that may contain anything from others. A value with a text is written as that text
- * (json-text.ts); a value that is nested too deeply is cut.
+ * Returns JSON for a value from others: its own text if it has one (json-text.ts), and cut if it is nested too deeply.
  */
 export function written(value: unknown): string {
   try {

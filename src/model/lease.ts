@@ -12,19 +12,13 @@ export interface Holder {
   readonly name: string;
 }
 
-/**
- * Returns the user in the name of a peek's holder. The name is the user, a full stop and the device (see
- * Peeker.holderOf).
- */
+/** Returns the user in a peek's holder name: the user, a full stop and the device (see Peeker.holderOf). */
 export function peekingUser(name: string): string {
   const [user = name] = name.split(".", 1);
   return user;
 }
 
-/**
- * Returns the holder for the audit and the operator: for the operator's kind, the operator or whatever acts for the
- * operator.
- */
+/** Returns the holder for the audit. For the kind `operator`, the name alone: the operator, or who acts for them. */
 export function holderText({ kind, name }: Holder): string {
   return kind === "operator" ? name : `${kind}:${name}`;
 }
@@ -44,8 +38,8 @@ export interface Lease {
 }
 
 /**
- * Why a lease ended. For `refused` the room's attendance has the reason of the homeserver or policy. `withdrawn`:
- * somebody at our homeserver took the pseudouser out of the room.
+ * Why a lease ended. For `refused` see the room's attendance. `withdrawn`: somebody at our homeserver took the
+ * pseudouser out of the room.
  */
 export const LEASE_ENDS = [
   "released",

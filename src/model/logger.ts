@@ -1,6 +1,6 @@
 /**
- * The log for inner folders: an event's name and its fields, both listed in docs/reference. Fields never contain a
- * token, a message, or a user together with a room.
+ * A log of events and their fields (see docs/reference). Fields never contain a token, a message, or a user together
+ * with a room.
  */
 export interface Logger {
   error(event: string, fields: LogFields): void;

@@ -40,8 +40,8 @@ export function takesProfile(type: string, content: JsonObject): boolean {
 }
 
 /**
- * Adds a per-message profile. An existing one is the sender's own business and stays (see ownProfiles). Ours has the
- * tenant's mark, so that it can be recognised and removed again.
+ * Adds a per-message profile, with the tenant's mark, by which `removeProfile` finds it. An existing profile is the
+ * sender's own and stays (see ownProfiles).
  */
 export function addProfile(content: JsonObject, { tenant, user, profile, fallback }: ShownAuthor): JsonObject {
   if (PROFILES.some((key) => Object.hasOwn(content, key))) return content;

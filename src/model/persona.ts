@@ -24,7 +24,6 @@ export interface PersonaInRoom extends Profile {
 
 /** The user that a tenant's content is sent as. */
 export interface Costume extends ShownAuthor {
-  /** The event's type. */
   readonly type: string;
   /** Whether the user is the tenant's own sender, which shows as the pseudouser itself. */
   readonly isSender: boolean;
@@ -174,10 +173,7 @@ function userOf(owner: Owner | null, { tenant }: Viewer): UserId | null {
   return owner?.tenant === tenant.id ? (owner.persona ?? tenant.sender) : null;
 }
 
-/**
- * Restores the previous content. It is ours only if the homeserver names us as its sender: anybody can write our
- * marks.
- */
+/** Restores the previous content. It is ours only if the homeserver says so: anybody can write our marks. */
 function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
   const unsigned = event["unsigned"];
   if (!isJsonObject(unsigned) || unsigned["prev_sender"] !== viewer.own) return event;
@@ -218,7 +214,7 @@ function withCreators(content: JsonObject, { own, tenant }: Viewer): JsonObject 
 }
 
 /**
- * All tenants send with one token, so the homeserver shows each tenant the others' transaction IDs (spec,
+ * The homeserver shows each tenant the others' transaction IDs, since all share a token (spec,
  * `unsigned.transaction_id`).
  */
 function withTxnId(unsigned: JsonObject, owner: Owner | null): JsonObject {

@@ -39,10 +39,7 @@ export function hasCreatorPower(version: string): boolean {
   );
 }
 
-/**
- * Returns whether a user is a creator by the content and the sender of `m.room.create`, in a version where that is
- * power.
- */
+/** Returns whether `m.room.create` makes a user a creator, in a version where that is power. */
 export function isCreatorIn(create: JsonObject, userId: UserId): boolean {
   const content = create["content"];
   if (!isJsonObject(content)) return false;

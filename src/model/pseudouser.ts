@@ -1,8 +1,8 @@
 import type { ServerName, UserId } from "./ids.ts";
 
 /**
- * Returns our own pseudouser. The localpart is empty unless the homeserver refuses that (pseudouser.localpart).
- * `isPseudouser` in src/masking recognises pseudousers of any server.
+ * Returns our pseudouser. The localpart is empty unless the homeserver refuses that (pseudouser.localpart). See also
+ * `isPseudouser` in src/masking, which recognises any server's.
  */
 export function pseudouserOf(server: ServerName, localpart: string): UserId {
   return `@${localpart}:${server}` as UserId;

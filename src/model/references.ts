@@ -1,6 +1,6 @@
 /**
- * Mentions of the pseudouser in others' events. An answer to a tenant's message names the pseudouser, the only user
- * that the room knows. The tenant must see its own user that was answered.
+ * Mentions of the pseudouser in others' events. The room knows no other user, so an answer to a tenant's message names
+ * it. The tenant must see its own user instead.
  */
 import type { UserId } from "./ids.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "./json.ts";
@@ -12,10 +12,7 @@ const MENTIONS = "m.mentions";
  */
 const LINKS = /(matrix\.to\/#\/|matrix:u\/)([^"'<>\s?/)&]+)/g;
 
-/**
- * Returns the event that a content answers, or null. A thread's fallback for clients without threads is no answer
- * (spec, "Threading").
- */
+/** Returns the event that a content answers, or null. A thread's fallback is no answer (spec, "Threading"). */
 export function answeredIn(content: JsonObject): string | null {
   const relation = content["m.relates_to"];
   if (!isJsonObject(relation) || relation["is_falling_back"] === true) return null;
@@ -23,10 +20,7 @@ export function answeredIn(content: JsonObject): string | null {
   return isJsonObject(answered) ? stringAt(answered, "event_id") : null;
 }
 
-/**
- * Replaces the pseudouser by a user in a content's mentions, links and quotes. Returns the same content if it names
- * none.
- */
+/** Replaces the pseudouser in mentions, links and quotes. Returns the same content if it is in none. */
 export function namingUser(content: JsonObject, own: UserId, user: UserId): JsonObject {
   const changes: JsonObject = {};
   const mentions = content[MENTIONS];

@@ -47,10 +47,7 @@ export interface Grant {
   readonly actions: readonly TenantAction[];
   /** Event types, or globs, for `send`, `state` and `room-state`; null for every type. */
   readonly types: readonly string[] | null;
-  /**
-   * `invite`: made when the tenant was invited to the room and joined. `upgrade`: made when its lease followed to the
-   * replacement of a room that a grant names.
-   */
+  /** `invite`: made when the tenant joined after an invite; `upgrade`: when its lease followed an upgrade. */
   readonly source: "operator" | "invite" | "upgrade";
 }
 

@@ -3,10 +3,7 @@ import type { Compiled } from "../model/expression.ts";
 
 /** In characters. Expressions in real registrations have some dozens. */
 export const MAX_EXPRESSION = 1_000;
-/**
- * Most steps that an expression unfolds to. Each character of a text costs that many at worst, so a match takes
- * milliseconds.
- */
+/** Most steps of an expression. A character costs that many at worst, so a match takes milliseconds. */
 const MAX_STEPS = 500;
 
 /**

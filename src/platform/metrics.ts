@@ -1,8 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
 /**
- * The metrics. Labels never name a room or a user: these are unbounded and private. Labels may name a tenant: tenants
- * are few, the operator chose the names and wants to know which one lags.
+ * The metrics. Labels never name rooms or users, which are unbounded and private. They may name tenants, which are
+ * few: the operator wants to know which one lags.
  */
 export type Metrics = ReturnType<typeof makeMetrics>;
 

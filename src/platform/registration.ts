@@ -102,8 +102,8 @@ export function makeRegistration(of: {
 }
 
 /**
- * Returns the namespace of tenants' senders, including future ones. With it homeservers send us invites of a tenant by
- * its own ID and let us answer them as it.
+ * Returns the namespace of all tenants' senders, present and future. It makes homeservers send us invites of a tenant
+ * by its ID, and lets us answer them.
  */
 export function sendersOf(server: string): string {
   return `^@${SENDER_PREFIX}.*:${escaped(server)}$`;
@@ -114,10 +114,7 @@ function isOfSenders(regex: string): boolean {
   return regex.startsWith(`^@${SENDER_PREFIX}.*:`);
 }
 
-/**
- * Returns the namespaces that our registration reserves besides tenants' senders and the pseudouser. If `own` is null,
- * the first one is the pseudouser.
- */
+/** Returns the reserved namespaces besides tenants' senders and the pseudouser (the first one if `own` is null). */
 export function reservedIn({ users, aliases }: Registration["namespaces"], own: UserId | null): string[] {
   const others = own === null ? users.slice(1) : users.filter(({ regex }) => regex !== exactly(own));
   return [...others, ...aliases]
@@ -138,8 +135,8 @@ export function claimsAll(
 const UNLIKE = ["q", "7_z=.k-v"];
 
 /**
- * Returns whether an expression matches every name of a server. Homeservers match from the beginning, and to the end
- * only if the expression says so. An invalid expression matches nothing.
+ * Returns whether an expression matches every name of a server, from the beginning as homeservers match. An invalid
+ * one matches nothing.
  */
 export function matchesUnlike(regex: string, sigil: "@" | "#", server: string): boolean {
   return UNLIKE.every((localpart) => matchesExpression(regex, `${sigil}${localpart}:${server}`));
@@ -189,10 +186,7 @@ function escaped(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
-/**
- * Returns whether the registration lets its appservice act as the user. Homeservers match from the beginning, and to
- * the end only if the expression says so. An invalid expression matches nobody.
- */
+/** Returns whether the registration lets its appservice act as the user. An invalid expression matches nobody. */
 export function claimsUser(registration: Registration, userId: UserId, server: ServerName): boolean {
   if (userId === `@${registration.sender_localpart}:${server}`) return true;
   return registration.namespaces.users.some(({ regex }) => matchesExpression(regex, userId));

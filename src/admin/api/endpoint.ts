@@ -1,9 +1,6 @@
 import { z } from "zod";
 
-/**
- * One operation of the admin API, as data. The daemon's routes, the CLI's calls, `openapi.json` and the reference page
- * are made from it, so they agree.
- */
+/** One operation of the admin API. The routes, the CLI, `openapi.json` and the reference page are made from it. */
 export interface Endpoint {
   readonly method: "GET" | "POST" | "DELETE";
   /** Below ADMIN_BASE, with `:name` for each parameter. */

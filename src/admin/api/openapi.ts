@@ -88,10 +88,7 @@ export function openApi(version: string): OpenApi {
   };
 }
 
-/**
- * Returns all JSON Schemas by name: those of ADMIN_SCHEMAS, and the others by their endpoint's name and their role in
- * it.
- */
+/** Returns all JSON Schemas by name: ADMIN_SCHEMAS, and the others by their endpoint's name and their role. */
 function schemasOf(endpoints: readonly (readonly [string, Endpoint])[]): Readonly<Record<string, JsonSchema>> {
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(ADMIN_SCHEMAS)) registry.add(schema, { id });

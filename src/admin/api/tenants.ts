@@ -7,10 +7,7 @@ import { registrationSchema } from "../../platform/registration.ts";
 import { faultsInRooms, faultsInTypes } from "../../policy/grants.ts";
 import { at, count, maybe, text, type Endpoint, type Told } from "./endpoint.ts";
 
-/**
- * In bytes. One event has at most 64 KiB, and more as JSON in a transaction. A smaller bound would mean one event
- * each.
- */
+/** In bytes. One event has at most 64 KiB, and more as JSON. A smaller bound would mean one event each. */
 const SMALLEST_TRANSACTION = 100_000;
 const LARGEST_TRANSACTION = 4 * 1024 * 1024;
 const MAX_CA = 48 * 1024;

@@ -36,8 +36,8 @@ export async function probeDaemon(config: Config): Promise<DaemonState> {
 }
 
 /**
- * The program behind appservice.listen that receives our hs_token: this Emissary, an Emissary with another token,
- * another program, or none. Tells a wrong address from a wrong token.
+ * What receives our hs_token at appservice.listen: we, an Emissary with another token, another program, or nobody.
+ * Tells a wrong address from a wrong token.
  */
 export type ListenerState = "ours" | "other-token" | "foreign" | "silent" | "untold";
 

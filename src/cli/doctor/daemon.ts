@@ -48,8 +48,8 @@ export const daemon: Check = async (context, found) => {
 };
 
 /**
- * A daemon refuses a database that another one holds. This check finds that other one, one that is called by mistake,
- * and one with another database that receives our events.
+ * Finds a daemon that holds our database, one that is called by mistake, and one with another database that receives
+ * our events.
  */
 export const instances: Check = async (context, found) => {
   const { config, own, machine } = context;

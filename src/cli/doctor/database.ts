@@ -14,10 +14,7 @@ const NOTHING = 32 * MEGABYTE;
 /** The first bytes of every SQLite database (SQLite, "Database File Format", 1.3). */
 const HEADER = "SQLite format 3\0";
 
-/**
- * Returns the database's files: also those that SQLite keeps beside it while it is open, and the lock against a second
- * daemon.
- */
+/** Returns the paths of the database, of SQLite's files beside it, and of the lock against a second daemon. */
 export function databaseFiles(path: string): string[] {
   return [path, `${path}-wal`, `${path}-shm`, `${path}.lock`];
 }

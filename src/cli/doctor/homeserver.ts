@@ -3,14 +3,9 @@ import type { JsonObject } from "../../model/json.ts";
 import { whyNotAsked, type Check } from "./context.ts";
 import { quoted } from "./finding.ts";
 
-/**
- * Minor version v1.1 added the paths below /_matrix/client/v3, which all of Emissary uses (spec, changelog of v1.1).
- */
+/** v1.1 added the paths below /_matrix/client/v3, which all of Emissary uses (spec, changelog of v1.1). */
 const OLDEST = 1;
-/**
- * v1.7 added the ping. Without it a wrong address is noticed only when nothing arrives (spec, changelog of v1.7;
- * MSC2659).
- */
+/** v1.7 added the ping (MSC2659). Without it a wrong address is noticed only when nothing arrives. */
 const WITH_PING = 7;
 
 export const homeserver: Check = async ({ homeserver: server, config }, found) => {

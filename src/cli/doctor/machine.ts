@@ -14,10 +14,7 @@ export interface Machine {
   space(folder: string): Promise<{ readonly free: number; readonly total: number }>;
   /** Names the process that holds the database, in a sentence; null if there is none or it is unknown. */
   holderOf(database: string): Promise<string | null>;
-  /**
-   * Longest wait, in milliseconds, until a homeserver finds that it does not reach us. Synapse gives up after a
-   * minute.
-   */
+  /** Longest wait for a homeserver to find that it does not reach us, in ms. Synapse gives up after a minute. */
   readonly pingTimeout: number;
 }
 

@@ -3,10 +3,7 @@ import { overlapTexts } from "../tenant-words.ts";
 import type { Check } from "./context.ts";
 import { quoted } from "./finding.ts";
 
-/**
- * Makes the daemon call each tenant with a URL, and checks that their namespaces are disjoint. A paused tenant may be
- * down on purpose.
- */
+/** Pings each tenant with a URL, unless it is paused and so perhaps down. Checks that namespaces are disjoint. */
 export const tenants: Check = async (context, found) => {
   const state = await context.daemon();
   if (state.kind !== "running") return found.skipped("only the running daemon can call tenants");

@@ -15,10 +15,7 @@ export interface AdmissionParts {
   readonly clock: Clock;
   /** Returns the token's owner according to the homeserver; null if the token is unknown. */
   readonly userOf: (token: string) => Promise<string | null>;
-  /**
-   * Answers a request with an unknown token as the homeserver does. Returns false if the homeserver knows the token
-   * after all.
-   */
+  /** Answers an unknown token as the homeserver does. Returns false if the homeserver knows it after all. */
   readonly disown: (request: FastifyRequest, reply: FastifyReply) => Promise<boolean>;
   /** Called for each request that found no place. */
   readonly refused: (who: CallerKind, kind: RequestKind) => void;
@@ -32,10 +29,7 @@ function bounds(common: number, each: number, own: number): ShareBounds {
   return { common, each, own, waitingEach: 500, waiting: 2_000, wait: WAIT_MS };
 }
 
-/**
- * Places for concurrent requests. Tenants are few, so each has some reserved places. Users share all of theirs, and so
- * do strangers, who have few.
- */
+/** Concurrent requests. Tenants are few, so each has reserved places. Users share theirs; strangers share a few. */
 const PLACES: Readonly<Record<CallerKind, Readonly<Record<RequestKind, ShareBounds>>>> = {
   tenant: { short: bounds(192, 64, 8), wait: bounds(512, 128, 16), media: bounds(64, 16, 4) },
   user: { short: bounds(256, 32, 0), wait: bounds(4_096, 32, 0), media: bounds(128, 16, 0) },

@@ -9,10 +9,7 @@ const FOR_CLIENTS: readonly RegExp[] = [
   /^\/\.well-known\/matrix\/(?:client|support)$/,
 ];
 
-/**
- * Times that a path is decoded: a proxy between us and the homeserver may decode it once more than the homeserver
- * does.
- */
+/** Times that a path is decoded: a proxy behind us may decode it once more than the homeserver does. */
 const MOST_DECODINGS = 4;
 
 /**

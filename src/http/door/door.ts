@@ -83,8 +83,8 @@ export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, ad
 }
 
 /**
- * Returns an API's handlers for a path in the other API's spelling. One has `/state/m.room.member/:userId`, the other
- * `/state/:eventType/:stateKey`, and the router would take the first for both.
+ * Returns an API's handlers for the other API's spelling of a path. The router would take
+ * `/state/m.room.member/:userId` before `/state/:eventType/:stateKey` for both.
  */
 function handlersAt({ handlers }: Surface, path: string): Partial<Record<Method, Handler>> | undefined {
   const exact = handlers.get(path);

@@ -54,8 +54,8 @@ export interface OwnRegistration {
 }
 
 /**
- * The whole configuration: checked, consistent and deeply frozen. Paths are absolute, durations are milliseconds, URLs
- * have no final slash. Only load.ts makes it.
+ * The checked, consistent and deeply frozen configuration. Paths are absolute, durations are milliseconds, URLs have
+ * no final slash. Only load.ts makes it.
  */
 export interface Config {
   readonly homeserver: Omit<Section<"homeserver">, "adminTokenFile"> & {

@@ -5,8 +5,8 @@ import { expectationOf, innerOf } from "./values.ts";
 const LONGEST_SHOWN = 80;
 
 /**
- * Returns what the schema finds wrong with `raw`: one sentence a mistake, each beginning with its key under `prefix`.
- * Shows values, except secrets and whole sections, which may contain one.
+ * Returns the schema's faults in `raw`: one sentence each, beginning with the key under `prefix`. Shows values, except
+ * secrets and whole sections, which may contain one.
  */
 export function faultsOf(schema: z.ZodType, error: z.ZodError, raw: unknown, prefix: string): string[] {
   return error.issues.flatMap((issue) => {

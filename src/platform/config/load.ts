@@ -94,8 +94,8 @@ export function load(source: Source): { config: Config; warnings: string[] } {
 }
 
 /**
- * Reads only what a client of the running daemon needs, so commands work while the operator is editing another
- * section. @throws EmissaryError `bad-config`
+ * Reads only what clients of the daemon need, so they work while the operator edits another section. @throws
+ * EmissaryError `bad-config`
  */
 export function loadAdminAccess(source: Source): AdminAccess {
   const mistakes = new Mistakes(source.path);
@@ -206,10 +206,7 @@ function homeserverAccess(raw: JsonObject, { path, env }: Source, mistakes: Mist
   return null;
 }
 
-/**
- * Returns the registration's path even if its section has a mistake, so that its own mistakes are reported together
- * with it.
- */
+/** Returns the registration's path even if its section has a mistake, to report its mistakes, too. */
 function pathOfRegistration(raw: JsonObject, folder: string): string | null {
   const section = raw["appservice"];
   if (!isJsonObject(section)) return null;

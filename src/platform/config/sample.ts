@@ -18,7 +18,6 @@ Generated from the code by \`npm run sample\`.`;
 
 const WIDTH = 110;
 
-/** Returns the text of config.sample.yaml. */
 export function sampleConfig(): string {
   const blocks = Object.entries(sections).map(([name, section]) => {
     const keys = Object.entries(section.shape as Record<string, z.ZodType>).map(([key, schema]) =>

@@ -1,6 +1,6 @@
 /**
- * The kinds of value of a key. Each has the words after "expected" in a complaint, so that all mistakes read alike and
- * no library's wording reaches an operator.
+ * The kinds of value of a key. Each has the words after "expected" in a complaint, so that all mistakes read alike,
+ * without any library's wording.
  */
 import { isIPv6 } from "node:net";
 import { z } from "zod";
@@ -86,10 +86,7 @@ export const serverName = () =>
 
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/**
- * Parses a duration such as `90s` to milliseconds; null if it is none. The unit is required, since a bare number is
- * ambiguous.
- */
+/** Parses a duration such as `90s` to milliseconds, or null. A number without a unit is ambiguous. */
 export function parseDuration(given: string): number | null {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(given);
   return match === null ? null : Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
@@ -128,7 +125,6 @@ export const choice = <const Words extends readonly [string, ...string[]]>(words
 
 export const globs = () => z.array(expecting("a text", z.string().min(1).max(255))).prefault([]);
 
-/** A room ID or an alias. */
 export const roomName = () =>
   text("a room ID (!…) or an alias (#name:server)", (given) => (isRoomId(given) || isRoomAlias(given) ? given : null));
 
