@@ -7,8 +7,7 @@ const PRIVATE = /(?:^|\.)(?:localhost|local|internal|home\.arpa|test)$/;
 
 /**
  * Refuses requests with another owner's name in `Host`. A web page in the operator's browser may point its own name
- * here (DNS rebinding) and then read the answers; `Host` still names the page. Addresses, and names without a dot such
- * as a container's, are no such names.
+ * here (DNS rebinding) to read the answers. Addresses, and names without a dot such as a container's, pass.
  * @param own names of this machine and of the listener
  * @throws EmissaryError `forbidden`
  */

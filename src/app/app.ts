@@ -204,9 +204,8 @@ export class App {
   }
 
   /**
-   * Opens the intake first, so that nothing from the homeserver waits; then admin, which shows the progress; then,
-   * once the pseudouser is set up, attendance and the gateway. Resolves when intake and admin are open; for the rest
-   * see `ready`.
+   * Opens the intake first, so that nothing from the homeserver waits, then admin, which shows the progress. Then
+   * resolves. Once the pseudouser is set up, attendance and the gateway follow (see `ready`).
    * @throws EmissaryError `bad-config` if it cannot listen on an address.
    */
   async start(): Promise<void> {

@@ -26,8 +26,8 @@ export interface Call<One extends Name> {
 }
 
 /**
- * Calls the running daemon. Throws CommandFailed with exit code 4 if nobody answers, with 1 if the answer is not
- * Emissary's, and the daemon's refusals as EmissaryErrors.
+ * Calls the running daemon. Throws its refusals as EmissaryErrors, and CommandFailed with exit code 4 if nobody
+ * answers or 1 if the answer is not Emissary's.
  */
 export class AdminClient {
   readonly #access: AdminAccess;

@@ -1,7 +1,6 @@
 /**
- * Text from strangers on an operator's terminal. Room names, reasons and display names come from other servers. An
- * escape sequence could repaint the screen or, on some terminals, type for the operator. A direction mark could make
- * one user's ID look like another's.
+ * Text from strangers (room names, reasons, display names) on an operator's terminal. An escape sequence could repaint
+ * the screen or even type for the operator; a direction mark could make one user's ID look like another's.
  */
 
 /** Control characters (C0, DEL, C1), line separators, and marks that reorder or hide their neighbours. */

@@ -34,8 +34,8 @@ export interface Answer {
 }
 
 /**
- * The most connections for each purpose. Requests that outsiders cause never use the connections of our own work. The
- * gateway limits the concurrent requests of tenants and users (http/door/admission.ts), so these never wait here.
+ * Most connections for each purpose. Requests of outsiders never use the connections of our own work. Those of tenants
+ * and users never wait here: the gateway limits them (http/door/admission.ts).
  */
 const CONNECTIONS = {
   /** Joins and leaves, loading, the account, comparing, invites, aliases: each has its own bound. */

@@ -7,9 +7,8 @@ const DEVICE_ID = "EMISSARY";
 const QUERY = `device_id=${DEVICE_ID}&org.matrix.msc3202.device_id=${DEVICE_ID}`;
 
 /**
- * A device of the pseudouser, without keys. Synapse remembers the transaction IDs of a device in its database, and
- * those of requests without a device only in the memory of one process. Homeservers that give appservices no devices
- * (MSC4190) are called without one.
+ * A device of the pseudouser, without keys. Synapse keeps a device's transaction IDs in its database, and others only
+ * in the memory of one process. Homeservers that give appservices no devices (MSC4190) are called without.
  */
 export class PseudouserDevice {
   readonly #client: HomeserverClient;

@@ -14,7 +14,7 @@ const SEPARATOR = Buffer.from(",");
 
 /**
  * Changes the entries of one list or object in JSON text that arrives in pieces. It holds one entry at a time, so a
- * large room's answer is never in memory, neither as bytes nor as values. Everything else passes unchanged.
+ * large room's answer is never in memory. Everything else passes unchanged.
  */
 export class EntryRewriter {
   readonly #rewriting: Rewriting;

@@ -2,8 +2,8 @@ import { EmissaryError } from "../model/errors.ts";
 import type { Answer } from "./client.ts";
 
 /**
- * Returns whether asking again can help. It cannot for 4xx, except for rate limits (which say when) and for 408 and
- * 425 (which ask for it). Errors of a proxy (502, 504) and internal errors (500) may be gone the next time.
+ * Returns whether a retry can help. It can after errors of a proxy (502, 504), internal errors (500), rate limits,
+ * which say when, and 408 and 425, which ask for it; not after other 4xx.
  */
 export function isWorthRetrying(answer: Answer): boolean {
   return (

@@ -5,8 +5,8 @@ import type { WholeAnswer } from "../http/upstream.ts";
 import { tooLarge, unreachable } from "./client.ts";
 
 /**
- * Requests a small answer. Takes its bytes as they arrive: undici's `request` makes a stream of each answer, which
- * costs as much as everything else that is done with an answer of a few bytes.
+ * Requests a small answer. Takes its bytes as they arrive: the stream of undici's `request` would cost as much as all
+ * our work on it.
  * @throws EmissaryError `homeserver-unreachable` if no answer came or it broke off, `homeserver-error` beyond the
  * limit.
  */

@@ -6,8 +6,8 @@ const FRESH = 4_096;
 const RESTING = 2_048;
 
 /**
- * Bounds a server's connections without a request under way. A caller that opens thousands, or sends endless headers,
- * pushes out its own connections. An honest one makes its first request at once and so is not among the oldest.
+ * Bounds a server's connections without a request. A caller that opens thousands pushes out its own; an honest one
+ * makes its first request at once and so is not among the oldest.
  */
 export function boundConnections(server: Server): void {
   const fresh = new Set<Socket>();

@@ -6,9 +6,8 @@ const WHOAMI = "/_matrix/client/v3/account/whoami";
 const KNOWN: ReadonlySet<number> = new Set([200]);
 
 /**
- * Refuses a request with an unknown token in the homeserver's own words. At a 401 from us clients would forget session
- * and keys. Only the homeserver knows whether the user can log in again and keep them (`soft_logout`, spec, CS API,
- * "Soft logout").
+ * Refuses an unknown token in the homeserver's own words. At a 401 from us clients would forget session and keys; only
+ * the homeserver knows whether to keep them (`soft_logout`, spec, CS API, "Soft logout").
  * @returns false if the homeserver knows the token after all: then nothing was answered
  */
 export async function disown(upstream: Upstream, request: FastifyRequest, reply: FastifyReply): Promise<boolean> {

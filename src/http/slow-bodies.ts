@@ -29,9 +29,9 @@ interface Progress {
 }
 
 /**
- * Cuts off callers that send or take a body too slowly: a request keeps its place as long as bytes move at a fair
- * rate. Only the caller's delays count. If the body's buffer is full, it waits for us; if the caller has taken all
- * there is, the answer waits for the homeserver. A long poll may thus be silent.
+ * Cuts off callers that send or take a body too slowly: bytes must move at a fair rate. Only the caller's delays
+ * count, not a full buffer that waits for us, nor an answer that waits for the homeserver. A long poll may thus be
+ * silent.
  */
 export class SlowBodies {
   readonly #clock: Clock;

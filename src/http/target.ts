@@ -3,9 +3,9 @@ const PLAIN = /^(?:\/[A-Za-z0-9_!$@:=~-][A-Za-z0-9_!$@:.=~-]*)+\/?(?:\?[\x21\x22
 
 /**
  * Returns what is wrong with a request's target, as a sentence without its full stop; null if nothing is. Listeners
- * check this first and refuse all but plain paths. Full URLs, dots and double slashes mean one thing here and another
- * to the homeserver or a proxy, so we would check another path than the one that is requested. Encoded slashes inside
- * a segment are common in event IDs and state keys.
+ * check this first. Full URLs, dots and double slashes mean one thing here and another to the homeserver or a proxy:
+ * we would check another path than the requested one. Encoded slashes in a segment are common in event IDs and state
+ * keys.
  * @param isPassedOn the target may go on to the homeserver: its decoded segments count, too
  */
 export function faultInTarget(target: string, isPassedOn: boolean): string | null {

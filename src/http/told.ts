@@ -2,8 +2,8 @@ import type { EmissaryError, ErrorCode } from "../model/errors.ts";
 import { isVerdictCode, type VerdictCode } from "../model/verdict.ts";
 
 /**
- * Sentences about verdicts for strangers: users, tenants, other servers. The verdict's own reason is for the operator:
- * it may quote the operator's note to a rule, name a list, a limit or another user, or reveal usage.
+ * Sentences about verdicts for strangers: users, tenants, other servers. The verdict's own reason may quote the
+ * operator's notes, name a list, a limit or another user, or reveal usage.
  */
 export const TOLD_VERDICTS: Readonly<Record<VerdictCode, string>> = {
   allowed: "Nothing is against it.",

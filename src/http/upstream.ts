@@ -82,14 +82,13 @@ export interface Upstream {
    */
   asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply>;
   /**
-   * Sends a request as the pseudouser and revises the answer. Holds a successful answer of at most `limit` bytes until
-   * it is whole; `revise` returns its replacement, or null to keep it. Any other answer streams unchanged.
+   * Sends a request as the pseudouser. Holds a successful answer of at most `limit` bytes until it is whole; `revise`
+   * returns its replacement, or null to keep it. Other answers stream unchanged.
    * @throws EmissaryError likewise, and if the answer breaks off before it is sent on.
    */
   revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
   /**
-   * Sends a request as the pseudouser and changes some entries of a large list. A successful answer streams; one entry
-   * at a time is held.
+   * Sends a request as the pseudouser and changes entries of a large list. Streams, and holds one entry at a time.
    * @throws EmissaryError likewise; what `unreadable` makes
    */
   rewritten(request: UpstreamRequest, reply: FastifyReply, rewriting: Rewriting): Promise<FastifyReply>;

@@ -55,11 +55,10 @@ export function ownerOf(event: Pick<RoomEvent, "sender" | "content">, own: UserI
 }
 
 /**
- * Returns an event's transaction ID at the homeserver. All tenants send with one token and share its space of IDs, so
- * the ID contains the owner. The `~` is there for the sender, too: its IDs could otherwise collide with a persona's.
- * One inside a localpart is escaped.
- * @param call names the use of the ID, without a `~`. Each endpoint has its own IDs (spec, "Transaction identifiers"),
- * but Synapse distinguishes only rooms for requests of a device
+ * Returns an event's transaction ID at the homeserver. All tenants send with one token, so the ID contains the owner.
+ * The `~` is there for the sender, too: its IDs could otherwise collide with a persona's.
+ * @param call names the use of the ID, without a `~`: per spec ("Transaction identifiers") each endpoint has its own
+ * IDs, but Synapse compares only the room if a request has a device
  */
 export function txnIdAt(owner: Owner, call: string, txnId: string): string {
   return `${prefixOf(owner)}${call}~${txnId}`;

@@ -14,8 +14,7 @@ export interface Random {
 }
 
 /**
- * Runs work with a signal that aborts after `ms` milliseconds or with its parent. Always removes the timer and the
- * parent's listener, also if the work throws.
+ * Runs work with a signal that aborts after `ms` milliseconds or with its parent. Always removes timer and listener.
  */
 export async function withLimit<Value>(
   clock: Clock,

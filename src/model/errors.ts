@@ -1,7 +1,4 @@
-/**
- * Codes of errors. Only the HTTP edge knows statuses and errcodes (src/http/matrix-errors.ts), only the CLI exit
- * codes.
- */
+/** Codes of errors. The HTTP edge maps them to errcodes (src/http/matrix-errors.ts), the CLI to exit codes. */
 export const ERROR_CODES = [
   "bad-request",
   "bad-parameter",

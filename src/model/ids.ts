@@ -1,7 +1,6 @@
 /**
- * Matrix identifiers as branded strings: checked once, where text enters, and trusted inside. Grammar: spec,
- * appendices, "Identifier Grammar". Other servers may send more than may be newly made, so these guards check only the
- * sigil, the length and the server name.
+ * Matrix identifiers as branded strings (spec, appendices, "Identifier Grammar"). Checked once, where text enters.
+ * Other servers may send more than may be newly made, so these guards check only sigil, length and server name.
  */
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };

@@ -1,16 +1,14 @@
 /**
- * Changes parts of received JSON and keeps the rest as it was. JavaScript reads `9007199254740993`, `1.0` and `1e400`
- * as other numbers, and keeps one of two equal keys. So parsed values keep their text, and only differences are
- * written into it.
+ * Changes parts of received JSON and keeps the rest as text. JavaScript reads `9007199254740993`, `1.0` and `1e400` as
+ * other numbers, and keeps one of two equal keys. So values keep their text, and only differences are written.
  */
 import { eachMember, elementsAt, endOfValue, isListAt, isObjectAt, skipSpace, unquoted } from "./json-scan.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * The parts of a text that were judged before it goes out: keys at the top, and in what may replace it
- * (`m.new_content`). Below them no key may occur twice, since others may read the first of two where we read the last.
- * Elsewhere only plain values of repeated keys are kept.
+ * What was judged before a text goes out: keys at the top, and in what may replace it (`m.new_content`). No key below
+ * them may repeat, since others may read the first where we read the last. Elsewhere repeats keep only plain values.
  */
 export type Judged = ReadonlySet<string> | "all";
 

@@ -50,9 +50,8 @@ export function isDeeperThan(depth: number, value: unknown): boolean {
 }
 
 /**
- * The deepest nesting of lists and objects that we keep. No useful event has more than about ten. SQLite reads a
- * thousand; recursive functions, such as JSON.stringify, manage some thousands. A sender that nests deeper loses what
- * lies there.
+ * The deepest nesting that we keep. Useful events have about ten levels at most; SQLite reads a thousand, recursive
+ * functions such as JSON.stringify some thousands. A sender that nests deeper loses what lies there.
  */
 export const MAX_NESTING = 500;
 

@@ -62,8 +62,8 @@ export function addProfile(content: JsonObject, { tenant, user, profile, fallbac
 
 /**
  * Returns a tenant's own per-message profiles as sent to the room. Name and picture stay: relays name people with
- * them. The `id` stays if it is the tenant's own user. Any other gets the tenant's prefix: it stays the same for the
- * same author, and is no user, neither another tenant's nor a person.
+ * them. An `id` that is not the tenant's own user gets the tenant's prefix: it still identifies the author, but is no
+ * user.
  */
 export function ownProfiles(content: JsonObject, { tenant, isPersona }: ShownAuthor): JsonObject {
   return withProfileIds(content, (id) => (isUserId(id) && isPersona(id) ? id : `${prefixOf(tenant)}${id}`));

@@ -50,8 +50,7 @@ const MAX_DEPTH = 4;
 
 /**
  * Returns the content to send for a tenant: with marks of its owner and, for a persona's messages, a profile.
- * `fromWire` restores the tenant's content, with one exception: only Emissary sets marks, so existing ones, perhaps of
- * another tenant, are removed.
+ * `fromWire` inverts it. Existing marks, perhaps of another tenant, are removed: only Emissary sets them.
  */
 export function toWire(content: JsonObject, costume: Costume): JsonObject {
   const unmarked = withoutMarks(content);
@@ -62,10 +61,9 @@ export function toWire(content: JsonObject, costume: Costume): JsonObject {
 }
 
 /**
- * Returns an event as a tenant sees it. The tenant's own events get their original sender and content, also those in
- * `unsigned`. Other events stay the same objects, except that the pseudouser's power is shown as the tenant's. A
- * redaction removes the marks with the content, so a redacted event has no owner: everybody sees the pseudouser as its
- * sender.
+ * Returns an event as a tenant sees it. The tenant's own events, also in `unsigned`, get their original sender and
+ * content. Other events stay the same objects, but the pseudouser's power is shown as the tenant's. A redaction
+ * removes the marks, so a redacted event has no owner: its sender is the pseudouser.
  */
 export function fromWire(event: RoomEvent, viewer: Viewer): RoomEvent {
   return jsonFromWire(event as unknown as JsonObject, viewer) as unknown as RoomEvent;
@@ -77,9 +75,9 @@ export function jsonFromWire(event: JsonObject, viewer: Viewer): JsonObject {
 }
 
 /**
- * Returns whether an event is only about attendance and hidden from tenants: the pseudouser's own membership, and that
- * of a tenant's user that came only to let it in (attendance/stand-ins.ts). Bridges take every unknown member for a
- * person. The tenant still sees when somebody removes the pseudouser: its own user has to go.
+ * Returns whether an event is only about attendance and hidden from tenants, since bridges take every unknown member
+ * for a person: the pseudouser's own membership, and that of a tenant's user that came only to let it in
+ * (attendance/stand-ins.ts). If somebody removes the pseudouser, the tenant sees it: its own user has to go.
  */
 export function isAttendance(
   given: JsonObject | RoomEvent,
@@ -186,8 +184,8 @@ function withPrevious(event: JsonObject, viewer: Viewer): JsonObject {
 }
 
 /**
- * Shows the pseudouser's power as the tenant's: levels, and a creator's if that is power. Unlimited power has no
- * level, so the event's sender tells (MSC4289), also if the room was made for another tenant or replaces such a room.
+ * Shows the pseudouser's power as the tenant's: levels, and a creator's. Unlimited power has no level: the event's
+ * sender tells it (MSC4289), also if the room was made for another tenant or replaces such a room.
  */
 function withPower(event: JsonObject, viewer: Viewer): JsonObject {
   if (event["type"] === POWER_LEVELS) {

@@ -5,9 +5,9 @@ import type { Tenant } from "./tenant.ts";
 export const POWER_LEVELS = "m.room.power_levels";
 
 /**
- * The levels that a tenant gave its own users, by tenant, inside the power levels' content. So the room alone tells
- * them, as it tells an event's owner (attribution.ts). Homeservers ignore the unknown key. None of these users is in
- * `users`, where an ID would have power for anybody who could act as it.
+ * The levels that tenants gave their own users, by tenant, inside the power levels' content: the room alone tells them
+ * (see attribution.ts), and homeservers ignore the key. In `users` an ID would have power for anybody who could act as
+ * it.
  */
 export const PERSONA_LEVELS = "org.matrix.msc1777.persona_levels";
 
@@ -50,11 +50,10 @@ export function isCreatorIn(create: JsonObject, userId: UserId): boolean {
 }
 
 /**
- * Returns power levels as a tenant sees them: with its own users, as on a homeserver where they are real. Libraries
- * compare levels themselves before they ask. The tenant's sender replaces the pseudouser, at its level. Every other
- * user has the level that the tenant gave it, at most the pseudouser's. Users without one are not listed, even if they
- * are in the room: libraries keep what they are sent, so all of the tenant's users must see the same, at any time.
- * Whether a tenant may use the power is another question (policy/permit.ts).
+ * Returns power levels as a tenant sees them. Libraries compare levels themselves, so the tenant's users are listed as
+ * on a homeserver where they are real. Its sender replaces the pseudouser, at its level; each other user has the level
+ * that the tenant gave it, at most the pseudouser's. All of the tenant's users see the same, at any time, whoever is
+ * in the room: libraries keep what they are sent. Whether a tenant may use the power is decided in policy/permit.ts.
  */
 export function levelsSeen(content: JsonObject, viewer: LevelsViewer): JsonObject {
   const { own, tenant } = viewer;
@@ -69,10 +68,9 @@ export function levelsSeen(content: JsonObject, viewer: LevelsViewer): JsonObjec
 }
 
 /**
- * Returns the power levels to set for what a tenant writes: the inverse of `levelsSeen`. What the tenant did not
- * change stays as in the room. Its users do not get into `users`. The pseudouser gets the level of the tenant's
- * sender, or that of one of its personas if higher. If the tenant does not mention it, the pseudouser keeps its level:
- * all others would lose it by the tenant's oversight.
+ * Returns the power levels to set for those that a tenant writes: the inverse of `levelsSeen`. What it did not change
+ * stays. Its users do not get into `users`. The pseudouser gets the sender's new level, or a persona's if higher. If
+ * the tenant does not mention it, it keeps its level, which all other tenants need.
  * @param current the room's power levels, or what they would be without any
  */
 export function levelsToSet(written: JsonObject, current: JsonObject, writer: LevelsWriter): JsonObject {

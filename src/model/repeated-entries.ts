@@ -29,8 +29,8 @@ interface Kind {
 }
 
 /**
- * Audits what strangers can cause again and again, so that they cannot fill the disk. Writes the first entry of a kind
- * at once. Counts repeats within a minute, and writes their number as `times` at its end.
+ * Audits what strangers can repeat, without filling the disk. Writes the first entry of a kind at once. Counts repeats
+ * within a minute, and writes their number as `times` at its end.
  */
 export class RepeatedEntries {
   readonly #parts: RepeatedEntriesParts;

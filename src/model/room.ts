@@ -5,9 +5,8 @@ import type { Membership } from "./membership.ts";
 export const MAX_UPGRADES = 10;
 
 /**
- * How much of a room the ledger holds.
- * `none`: only what events contained; `wanted`: we are in it, but still have to fetch its state and members; `loaded`:
- * everything; `stale`: we have left it, and its members will be dropped.
+ * How much of a room the ledger holds. `none`: only what events contained; `wanted`: state and members are to be
+ * fetched; `loaded`: everything; `stale`: we have left it, and its members will be dropped.
  */
 export type LoadState = "none" | "wanted" | "loaded" | "stale";
 

@@ -10,10 +10,9 @@ const SMALL_MS = 60_000;
 const BELIEF_MS = 10 * 60_000;
 
 /**
- * Returns a time of day that never goes back while the program runs, so that nothing due later moves further away. If
- * the clock is set back far, the time follows only at the next start, which moves due times back with it
- * (storage/due-times.ts). If it is set far ahead, the time follows once it has stayed there for a while: a minute in
- * the year 2036 makes nothing due.
+ * Returns a time that never goes back while the program runs, so that nothing due moves further away. It follows a
+ * clock that is set far back only at the next start, which adjusts due times (storage/due-times.ts), and one set far
+ * ahead once it has stayed there: a minute in the year 2036 makes nothing due.
  * @param wall the clock that may be set
  * @param steady milliseconds from any start, by a clock that nobody sets
  */

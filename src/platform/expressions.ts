@@ -7,8 +7,8 @@ export const MAX_EXPRESSION = 1_000;
 const MAX_STEPS = 500;
 
 /**
- * Compiles a regular expression from outside: of a tenant's namespace or a registration. RegExp may run practically
- * for ever and block everything else; RE2 takes linear time. RE2 rejects expressions that need more, with a reason.
+ * Compiles a regular expression from outside: of a tenant's namespace or a registration. RegExp could block the
+ * process practically for ever; RE2 takes linear time, and rejects what would need more.
  */
 export function compileExpression(text: string): Compiled {
   if (text.length > MAX_EXPRESSION)

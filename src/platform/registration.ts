@@ -1,6 +1,6 @@
 /**
- * Registrations of application services (spec, application service API, "Registration"). The homeserver loads
- * Emissary's own. Tenants load those that Emissary gives them, as if a homeserver had asked for them.
+ * Registrations of application services (spec, application service API, "Registration"): Emissary's own for the
+ * homeserver, and those that Emissary gives its tenants, as if a homeserver had asked for them.
  */
 import { stringify } from "yaml";
 import { z } from "zod";
@@ -52,8 +52,8 @@ export function loadingAnew(path = "the registration"): string {
 export const OWN_ID = "emissary";
 
 /**
- * An ordinary sender for a registration that is really for another user. Some servers and libraries refuse an empty
- * sender_localpart, so the pseudouser is a namespace instead. Nobody ever acts as this user.
+ * An ordinary sender, as which nobody ever acts. Some servers and libraries refuse an empty sender_localpart, so the
+ * pseudouser is a namespace instead.
  */
 export const OWN_SENDER = "_emissary";
 
@@ -63,8 +63,8 @@ export function freshTokens(random: Random): RegistrationTokens {
 
 /**
  * Makes Emissary's own registration.
- * @param of.reserved namespaces of tenants' users and of aliases of their rooms. Nobody registers these users, and
- * people are kept from their IDs; without these aliases homeservers let no appservice create any
+ * @param of.reserved namespaces of tenants' users, which people cannot register, and of aliases, which homeservers
+ * otherwise do not let us create
  * @param of.aliases whether to receive all rooms with an alias of this server, and to repair these aliases
  * @param of.watchInvites whether to receive all rooms of local users
  */

@@ -6,9 +6,9 @@ import { quoted, type Found } from "./finding.ts";
 import { loadAnew } from "./registration.ts";
 
 /**
- * Tells apart two faults with one symptom: the homeserver does not let us act as the pseudouser. Registering the user
- * answers M_EXCLUSIVE in a namespace that is not ours alone, another error for a name that the homeserver rejects, and
- * M_USER_IN_USE, without a change, if the pseudouser exists.
+ * Tells apart two faults with one symptom: we may not act as the pseudouser. Registering it answers M_EXCLUSIVE in a
+ * namespace that is not ours alone, M_USER_IN_USE if it exists (nothing changes), or another error if the homeserver
+ * rejects the name.
  */
 interface Account {
   /**

@@ -65,10 +65,9 @@ function localAddress({ host, port }: ListenAddress): string | null {
 export type Receiver = "daemon" | "somebody-else" | "untold";
 
 /**
- * Makes the homeserver ping us with a secret ID, and asks the daemon whether it came. A ping that was answered but did
- * not come is the only trace of a second Emissary with another database: everything else looks well to both. A ping
- * that came counts, whatever the homeserver reports: Synapse reports a failure while it is about to retry an
- * appservice.
+ * Makes the homeserver ping us with a secret ID, and asks the daemon whether it came. If it was answered but did not
+ * come, a second Emissary with another database got it; nothing else shows that. If it came, all is well, even if
+ * Synapse reports a failure: it does so while it is about to retry an appservice.
  */
 export async function receiverOf(
   config: Config,

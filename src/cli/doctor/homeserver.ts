@@ -58,8 +58,8 @@ export const homeserverVersion: Check = async ({ homeserver: server, config }, f
 };
 
 /**
- * Asks for the summary of a room that does not exist: servers have the path of v1.15 (MSC3266), or its predecessor,
- * long before they list v1.15. Only "there is no such path" is a fault; any answer about the room proves the path.
+ * Asks for the summary of an unknown room: servers have the path of v1.15 (MSC3266), or its predecessor, long before
+ * they list v1.15. Only "there is no such path" is a fault.
  */
 export const roomSummary: Check = async (context, found) => {
   const hindered = await whyNotAsked(context);

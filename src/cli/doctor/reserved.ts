@@ -10,8 +10,8 @@ import { loadAnew } from "./registration.ts";
 const MOST = 20;
 
 /**
- * Whether the homeserver has loaded the namespaces that our copy reserves for tenants. It lists none. But when we act
- * as a user, its answer for one that does not exist differs from that for one that is not ours.
+ * Whether the homeserver has loaded the namespaces that our copy reserves for tenants. It does not list them, but
+ * acting as a user fails differently if the user does not exist and if the user is not ours.
  */
 export const reservedNamespaces: Check = async (context, found) => {
   const hindered = await whyNotAsked(context);

@@ -40,9 +40,9 @@ const PLACES: Readonly<Record<CallerKind, Readonly<Record<RequestKind, ShareBoun
 const LOOK_UPS = bounds(16, 16, 0);
 
 /**
- * Admits requests. Each takes a place before any work is done for it, and frees it when its work is done and the last
- * byte of the answer was taken. A slow caller thus occupies only its own place. No other server is asked for a request
- * with an unknown token, except for an alias, which takes no token (spec, CS API); clients send none (the Rust SDK).
+ * Admits requests. Each has a place until its work is done and the last byte of the answer was taken, so a slow caller
+ * occupies only its own place. No other server is asked for an unknown token, except for an alias, which takes no
+ * token (spec, CS API); clients send none (the Rust SDK).
  */
 export class Admission {
   readonly #parts: AdmissionParts;
@@ -74,10 +74,9 @@ export class Admission {
 
   /**
    * Handles requests of callers that are no tenant. Refuses unknown tokens in the homeserver's own words: only it
-   * knows whether the user can log in again and keep everything (`soft_logout`) or is logged out for good.
+   * knows whether the user is logged out for good or only softly (`soft_logout`).
    * @param isForUsers whether callers with an unknown token are refused
-   * @throws EmissaryError likewise; `missing-token` if another server would have to be asked for a stranger; what
-   * `userOf` throws
+   * @throws EmissaryError likewise; `missing-token` if a stranger's request needs another server; what `userOf` throws
    */
   other(handler: Handler, isForUsers = false): Handler {
     return async (request, reply) => {

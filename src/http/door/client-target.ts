@@ -13,9 +13,8 @@ const FOR_CLIENTS: readonly RegExp[] = [
 const MOST_DECODINGS = 4;
 
 /**
- * Returns whether clients may request this target, however the next program decodes and normalises it. Targets with an
- * encoded first letter, a host, or dot segments are refused. So is everything else of a homeserver: administration,
- * federation, keys, metrics.
+ * Returns whether clients may request this target, however it is decoded and normalised later. Refuses encoded first
+ * letters, hosts, dot segments, and all that is not for clients: administration, federation, keys, metrics.
  */
 export function isClientTarget(target: string): boolean {
   const [path = ""] = target.split(/[?#]/, 1);

@@ -36,8 +36,8 @@ export const CORS = {
 } as const;
 
 /**
- * Serves the gateway: the client-server API on one port. The token tells who makes a request and so which API it is
- * for. If users have no API for a path, the reverse proxy should not have sent it here: it is passed on or refused.
+ * Serves the gateway: the client-server API on one port. The token decides which API a request is for. A path that
+ * users have no API for should not have come from the reverse proxy: it is passed on or refused.
  */
 export function doorRoutes(server: FastifyInstance, { tenants, users, passOn, admission }: DoorParts): void {
   server.addHook("onSend", (_request, reply, _payload, done) => {

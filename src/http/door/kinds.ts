@@ -26,9 +26,8 @@ const MEDIA_OF: ReadonlySet<string | undefined> = new Set(["download", "thumbnai
 const SERVER_PARAMETERS = ["server", "via", "server_name"] as const;
 
 /**
- * Returns the other server that the homeserver must ask for a request, according to its URL: the server of an alias, a
- * user or a media item, or one that it names. Null if it names none. A room ID names no server: without `via` there is
- * nobody to ask.
+ * Returns the other server that a request needs by its URL: that of an alias, a user or a media item, or one that it
+ * names. Null if there is none. A room ID names no server: without `via` there is nobody to ask.
  */
 export function serverAsked(url: string, own: ServerName): string | null {
   const at = url.indexOf("?");

@@ -5,7 +5,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Returns the secret in the environment variable `name`, or in the file that `name_FILE` names; null if there is none.
- * An empty variable counts as none, since container setups pass them.
+ * An empty variable counts as none: container setups pass them.
  * @throws EmissaryError `bad-config` if both are given, or the file cannot be read or is empty
  */
 export function secretFrom(environment: Environment, name: string): string | null {
