@@ -65,8 +65,6 @@ export interface AdminParts {
   readonly pinger: TenantPinger;
   readonly guard: GuardParts;
   readonly audit: Pick<AuditStore, "newest">;
-  /** Copies the database to a new file. */
   readonly backup: (path: string) => Promise<{ readonly bytes: number }>;
-  /** Returns the content of a tenant's registration file. */
   readonly registrationOf: (tenant: Tenant, tokens: TenantTokens) => Registration;
 }

@@ -53,7 +53,6 @@ export interface RoomOverview {
   totals(): Promise<Totals>;
 }
 
-/** Our server's aliases and their repairs. */
 export interface KeptAliases {
   /** False if aliases are not kept (aliases.keep). */
   readonly isOn: boolean;

@@ -18,7 +18,6 @@ export interface GuardConfig extends Limits, JoinBudgets {
   readonly lists: readonly string[];
 }
 
-/** The parts of policy that the operator sees and sets. */
 export interface GuardParts {
   readonly config: () => GuardConfig;
   readonly policy: Pick<Policy, "explain">;
@@ -40,7 +39,6 @@ export interface GuardParts {
 /** Subjects shown of each budget: those with the least left. */
 const SHOWN = 10;
 
-/** Returns the usage of policy's caps, for the status. */
 export async function guardJson(parts: GuardParts, now: number): Promise<Caps> {
   const { maxRooms, maxJoinsUnderWay } = parts.config();
   const { others, underWay } = await parts.attended.counts(null);

@@ -8,7 +8,6 @@ import type { AnswerOf, Body, Endpoint, ParamsOf } from "./api/endpoint.ts";
 
 const MAX_BODY = 64 * 1024;
 
-/** A valid request to an endpoint. */
 export interface Asked<One extends Endpoint> {
   readonly params: Readonly<Record<ParamsOf<One["path"]>, string>>;
   readonly query: One extends { readonly query: infer Query extends z.ZodType } ? z.output<Query> : null;

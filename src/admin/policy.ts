@@ -78,7 +78,6 @@ export function policyHandlers(parts: AdminParts): Handlers<"policy" | "explain"
   };
 }
 
-/** Returns the holder that a verdict is asked for. */
 function holderFor(text: string, { tenants }: AdminParts): Holder {
   switch (text) {
     case "user":

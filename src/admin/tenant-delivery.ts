@@ -9,7 +9,6 @@ import type { AdminEndpoints } from "./api/endpoints.ts";
 
 type Delivery = NonNullable<TenantAnswer["delivery"]>;
 
-/** The operator's actions on deliveries to a tenant's own server. */
 export function tenantDeliveryHandlers(
   parts: AdminParts,
 ): Handlers<"tenantPause" | "tenantResume" | "tenantReplay" | "tenantSkip" | "tenantPing"> {
@@ -90,7 +89,6 @@ function stuckJson({ seq, eventId, roomId, type, bytes, since }: Stuck): NonNull
   return { seq, event_id: eventId, room_id: roomId, type, bytes, since };
 }
 
-/** Returns the deliveries of all tenants, for the status. */
 export async function allDeliveriesJson(
   parts: AdminParts,
 ): Promise<readonly (Delivery & { readonly tenant: string })[]> {

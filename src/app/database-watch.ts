@@ -67,7 +67,6 @@ export class DatabaseWatch {
     this.#broke.notify();
   };
 
-  /** Reports what was found when the database was opened. */
   tell({ restored, setBack }: Pick<Opened, "restored" | "setBack">): void {
     const { log } = this.#parts;
     const dated = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
@@ -77,7 +76,6 @@ export class DatabaseWatch {
     if (setBack > SET_BACK_MS) log.warn("clock.set-back", { by_ms: setBack });
   }
 
-  /** Runs until both loops have ended. */
   async run(database: WatchedDatabase, abort: AbortSignal): Promise<void> {
     await Promise.all([this.#beat(database, abort), this.#note(database, abort)]);
   }

@@ -83,7 +83,6 @@ export interface Gateway {
   readonly halfMade: HalfMade;
 }
 
-/** Builds the gateway's two APIs and the door before them. */
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gateway {
   const { config, own, storage, openings, client, feed, missed } = parts;
   const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;

@@ -100,7 +100,6 @@ export class Guard {
     return [watch.run(stopping)];
   }
 
-  /** Applies a reloaded configuration. */
   configure(policy: Config["policy"]): void {
     this.policy.weighing.setLimits(policy);
     this.#budgets.setBudgets(budgetsOf(policy));

@@ -12,7 +12,6 @@ import type { Config } from "../platform/config/config.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { SqliteStorage } from "./stores.ts";
 
-/** What every part is built on. */
 export interface Shared {
   /** The configuration at the start. */
   readonly config: Config;

@@ -116,7 +116,6 @@ export function configPath(command: Command): string {
   return command.optsWithGlobals<{ config: string }>().config;
 }
 
-/** Returns all items of a paged list. */
 export async function allPages<Item, Next extends string | number>(
   page: (next: Next | null) => Promise<{ items: readonly Item[]; next: Next | null }>,
 ): Promise<Item[]> {

@@ -53,7 +53,6 @@ export function addTenantDelivery(group: Command, io: Io): void {
     });
 }
 
-/** Describes the event that stops a tenant's deliveries, and what to do. */
 function stuckText(id: string, { event_id, room_id, type, bytes, since }: NonNullable<Delivery["stuck"]>): string {
   return (
     `since ${moment(since)} at ${event_id} (${type}, ${bytes} bytes) in ${room_id}: mend the tenant, ` +
@@ -74,7 +73,6 @@ export async function tellPing(client: AdminClient, io: Io, { id, url }: TenantA
   }
 }
 
-/** Returns the lines of `tenant show` about its deliveries. */
 export function deliveryFacts({ id, delivery }: TenantAnswer): [string, string | number | null][] {
   if (delivery === null) return [];
   const { stuck, state, lag_events, oldest_at, last_success_at, last_error_at, last_error, paused_at } = delivery;

@@ -55,7 +55,6 @@ export function pinTexts(tenant: string, grants: readonly GrantAnswer[]): string
   );
 }
 
-/** Returns the options that make the same grant again. */
 function optionsOf({ rooms, actions, types }: GrantAnswer): string {
   const quoted = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(" ");
   const ofTypes = types === null ? "" : ` --type ${quoted(types)}`;

@@ -27,7 +27,6 @@ export interface Answer {
   readonly status: number;
   readonly body: JsonObject;
   readonly errcode: string | null;
-  /** The homeserver's error message. */
   readonly error: string | null;
   /** In milliseconds, from the body or the Retry-After header (spec, "Rate limiting"). */
   readonly retryAfter: number | null;

@@ -34,12 +34,10 @@ export class EntryRewriter {
     this.#target = rewriting.within === null ? 1 : 2;
   }
 
-  /** Whether the list or object has begun. */
   get isFound(): boolean {
     return this.#state !== "before";
   }
 
-  /** Whether the list or object has ended. */
   get isOver(): boolean {
     return this.#state === "after";
   }

@@ -34,7 +34,6 @@ const MAX_WHOLE_ANSWER_BYTES = 1024 * 1024;
 /** A list whose entries are changed must begin within this many bytes. */
 const MAX_HEAD_BYTES = 64 * 1024;
 
-/** Streams requests to the homeserver over the client's pool. */
 export class HomeserverUpstream implements Upstream {
   readonly #client: HomeserverClient;
   readonly #held: BytesHeld;
@@ -211,7 +210,6 @@ export class HomeserverUpstream implements Upstream {
     return withQuery(path, this.#device?.query ?? "");
   }
 
-  /** Returns a request and its headers in the pseudouser's name. */
   #ours(request: UpstreamRequest): [UpstreamRequest, IncomingHttpHeaders] {
     const headers = { ...passedOn(request.headers), authorization: this.#client.authorization };
     return [{ ...request, path: withUserId(request.path, this.#client.own) }, headers];

@@ -1,6 +1,5 @@
 /** Prefixes of the client-server API. Before spec v1.1 v3 was called r0. */
 export const CLIENT_V3: readonly string[] = ["/_matrix/client/v3", "/_matrix/client/r0"];
-/** Prefix of newer endpoints. */
 export const CLIENT_V1: readonly string[] = ["/_matrix/client/v1"];
 
 /**

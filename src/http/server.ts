@@ -169,7 +169,6 @@ export function param(request: FastifyRequest, name: string): string {
   return value;
 }
 
-/** Returns all values of a repeatable query parameter. */
 export function queryAll(request: FastifyRequest, name: string): readonly string[] {
   const value = (request.query as Readonly<Record<string, string | string[] | undefined>>)[name];
   return value === undefined ? [] : Array.isArray(value) ? value : [value];

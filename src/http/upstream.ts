@@ -32,7 +32,6 @@ export interface Revision {
   readonly screen?: Screen;
 }
 
-/** Changes answers while they stream. */
 export interface Screen {
   /** Returns whether a whole answer may need a change. */
   readonly mayChange: (whole: Uint8Array) => boolean;
@@ -52,7 +51,6 @@ export interface Rewriting {
   readonly within: string | null;
   /** Returns the entry to send, or null to drop it. Entries of an object are `"key":value`. */
   readonly change: (entry: Buffer) => Buffer | null;
-  /** Returns entries to add. */
   readonly more: () => readonly Buffer[];
   /** Makes the error for an answer without this list; null to pass that answer on. */
   readonly unreadable: (() => Error) | null;

@@ -60,7 +60,6 @@ export function clauseOf(sentence: string): string {
   return sentence.trim().replace(/[.!]+$/, "");
 }
 
-/** Returns the sentence of any thrown value. */
 export function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,5 @@
 import { stringAt, type JsonObject } from "./json.ts";
 
-/** An event's place in its room's graph. */
 export interface Link {
   readonly eventId: string;
   readonly depth: number;

@@ -14,7 +14,6 @@ export type Judged = ReadonlySet<string> | "all";
 
 interface Source {
   readonly text: string;
-  /** The parsed text. */
   readonly value: unknown;
   /** Null if its sender judged it before it came to us. */
   readonly judged: Judged | null;

@@ -91,7 +91,6 @@ export function isAttendance(
   return key === sender && isMarked && isUserId(key) && isTenants(key);
 }
 
-/** Returns whether somebody removes the pseudouser from the room. */
 function isPutOut({ type, sender, state_key: key, content }: JsonObject, own: UserId): boolean {
   if (type !== MEMBER || key !== own || sender === own || !isJsonObject(content)) return false;
   return content["membership"] === "leave" || content["membership"] === "ban";
@@ -106,7 +105,6 @@ export function stateFromWire(type: string, content: JsonObject, viewer: Viewer)
   return type === CREATE ? withCreators(withMaker(seen, user, viewer), viewer) : seen;
 }
 
-/** Returns a tenant's content as it sent it. */
 function contentFromWire(content: JsonObject, tenant: TenantId): JsonObject {
   const bare = oneFromWire(content, tenant);
   const edited = bare[NEW_CONTENT];

@@ -76,7 +76,6 @@ function decoded(text: string): string {
   }
 }
 
-/** Escapes a text for HTML. */
 export function escaped(text: string): string {
   return text
     .replaceAll("&", "&amp;")

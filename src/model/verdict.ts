@@ -33,7 +33,6 @@ export function isVerdictCode(code: string): code is VerdictCode {
   return (VERDICT_CODES as readonly string[]).includes(code);
 }
 
-/** Policy's answer and its inputs. */
 export interface Verdict {
   readonly allowed: boolean;
   readonly code: VerdictCode;

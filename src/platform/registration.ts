@@ -109,7 +109,6 @@ export function sendersOf(server: string): string {
   return `^@${SENDER_PREFIX}.*:${escaped(server)}$`;
 }
 
-/** Returns whether `sendersOf` made an expression, for any server. */
 function isOfSenders(regex: string): boolean {
   return regex.startsWith(`^@${SENDER_PREFIX}.*:`);
 }

@@ -22,7 +22,6 @@ export interface Body {
   readonly fault: (issues: string) => string;
 }
 
-/** Read-only JSON. */
 export type Told<Value> = Value extends string | number
   ? Value
   : Value extends readonly (infer Item)[]
@@ -33,7 +32,6 @@ export type Told<Value> = Value extends string | number
 
 export type AnswerOf<One extends Endpoint> = Told<z.output<One["answer"]>>;
 
-/** The names of a path's parameters. */
 export type ParamsOf<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
   ? Name | ParamsOf<Rest>
   : Path extends `${string}:${infer Name}`
@@ -63,10 +61,8 @@ export function afterOf<Name extends string>(isName: (given: string) => given is
   return orNull(text.refine(isName, `\`after\` is to be ${what}.`)).describe("`next` of the page before");
 }
 
-/** Makes a parameter optional. */
 export function orNull<Schema extends z.ZodType>(schema: Schema) {
   return schema.optional().transform((value) => value ?? null);
 }
 
-/** The next page's start. */
 export const next = maybe.describe("goes into `after` for the following page; null at the end");

@@ -7,7 +7,6 @@ import { routes } from "./rooms.ts";
 const kind = z.enum(ENTITY_KINDS);
 const verdict = z.enum(["allow", "deny"]);
 
-/** Usage of policy's caps. */
 const guard = z.object({
   rooms_attended: count,
   max_rooms: count,

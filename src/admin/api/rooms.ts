@@ -6,7 +6,6 @@ import { afterOf, at, count, limitOf, maybe, next, orNull, text, type Endpoint }
 const MAX_VIA = 20;
 const membership = z.enum(MEMBERSHIPS);
 
-/** A query's `via`. */
 export const routes = z
   .array(text.refine(isServerName, { error: ({ input }) => `\`via\`: ${shown(input)} is no server name.` }))
   .max(MAX_VIA, `At most ${MAX_VIA} servers go into \`via\`.`)

@@ -20,7 +20,6 @@ interface Problem {
   readonly do: string;
 }
 
-/** Returns makers of one check's findings. */
 export function findingsOf(check: string) {
   const read = `docs/reference/doctor.md#${check}`;
   return {

@@ -26,7 +26,6 @@ export function filled(path: string, server: string): string {
     .replace(/:\w+/g, "emissary-doctor");
 }
 
-/** Returns whether Emissary's gateway answered. */
 export function isOfGateway(reply: Reply): boolean {
   return reply.heard && reply.headers[MARK.name] === MARK.value;
 }

@@ -61,7 +61,6 @@ export class Admission {
     this.#shares = { tenant: of("tenant"), user: of("user"), stranger: of("stranger") };
   }
 
-  /** Number of places in use. */
   held(who: CallerKind): number {
     const lookUps = who === "stranger" ? this.#lookUps.held : 0;
     return REQUEST_KINDS.reduce((sum, kind) => sum + this.#shares[who][kind].held, lookUps);

@@ -18,7 +18,6 @@ export interface DoorParts {
     /** For unknown paths and methods of tenants. */
     readonly refuse: { readonly path: Handler; readonly method: Handler };
   };
-  /** For users of the homeserver. */
   readonly users: Surface;
   /** For everything else: passes it on to the homeserver. Null if these requests are refused. */
   readonly passOn: Handler | null;

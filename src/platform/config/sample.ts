@@ -64,7 +64,6 @@ function example(schema: z.ZodType): string | undefined {
   return Array.isArray(examples) && typeof examples[0] === "string" ? examples[0] : undefined;
 }
 
-/** Wraps a text into comment lines of at most WIDTH characters. */
 function comment(text: string, indent: string): string[] {
   const lines: string[] = [];
   let line = `${indent}#`;
