@@ -6,6 +6,6 @@ import { setFlagsFromString } from "node:v8";
 // The young generation would grow to three times 16 MB; a transaction's garbage fits into less.
 setFlagsFromString("--max-semi-space-size=4");
 setFlagsFromString("--semi-space-growth-factor=1");
-// Keeps dead event IDs (of all but the newest 50,000) from piling up: the old generation would grow to several times
-// its size before it is cleaned.
+// Event IDs live as long as the newest 50,000. By default the old generation would keep dead ones until it has grown
+// to several times its size.
 setFlagsFromString("--heap-growing-percent=20");

@@ -3,8 +3,8 @@ import { isRoomAlias, type RoomAlias, type RoomId } from "../model/ids.ts";
 import type { Aliases } from "../attendance/leases/target.ts";
 
 /**
- * Returns the room that an alias points to now, to pin it in a grant or an exception. An unknown alias gets none: it
- * would benefit whoever points the alias somewhere first.
+ * Returns the room that an alias points to now, to pin it in a grant or an exception. Throws if it is unknown: a grant
+ * without a pin would benefit whoever points the alias somewhere first.
  * @throws EmissaryError `bad-request`, `not-found`, or why the homeserver cannot be asked
  */
 export async function roomToStandFor(aliases: Aliases, alias: string): Promise<RoomId> {

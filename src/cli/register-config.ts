@@ -48,7 +48,7 @@ export function writtenConfig(
   return document.toString({ lineWidth: 0 });
 }
 
-/** Returns the listen address that serves `url`; null if unknown. It is known on this machine without TLS. */
+/** Returns the listen address that serves `url`; null unless that is on this machine and without TLS. */
 export function listenFor(url: string): string | null {
   const { protocol, hostname, port } = new URL(url);
   const local = hostname === "localhost" ? "127.0.0.1" : hostname;

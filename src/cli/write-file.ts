@@ -13,7 +13,7 @@ export interface NewFile {
 }
 
 /**
- * Replaces the files. All contents are on the disk before the first file is moved, so a crash or a full disk leaves
+ * Replaces the files. Writes all contents to disk before it moves the first file, so a crash or a full disk leaves
  * each old file whole.
  */
 export async function writeTogether(files: readonly NewFile[], random: Random): Promise<void> {
@@ -28,10 +28,7 @@ export async function writeTogether(files: readonly NewFile[], random: Random): 
   for (const folder of new Set(files.map(({ path }) => dirname(path)))) await syncFolder(folder);
 }
 
-/**
- * Creates a file before its content is known, to have a place for a daemon's one-time answer. Throws CommandFailed if
- * the path exists.
- */
+/** Creates a file in advance, to have a place for a daemon's one-time answer. Throws CommandFailed if it exists. */
 export async function takeNewFile(
   path: string,
 ): Promise<{ fill(text: string): Promise<void>; giveUp(): Promise<void> }> {

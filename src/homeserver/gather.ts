@@ -5,10 +5,8 @@ import type { WholeAnswer } from "../http/upstream.ts";
 import { tooLarge, unreachable } from "./client.ts";
 
 /**
- * Requests a small answer. Takes its bytes as they arrive: the stream of undici's `request` would cost as much as all
- * our work on it.
- * @throws EmissaryError `homeserver-unreachable` if no answer came or it broke off, `homeserver-error` beyond the
- * limit.
+ * Requests a small answer. Takes its bytes as they arrive: the stream of undici's `request` would double the cost.
+ * @throws EmissaryError `homeserver-unreachable` if no answer came or it broke off, `homeserver-error` if too large
  */
 export function gathered(
   dispatcher: Dispatcher,

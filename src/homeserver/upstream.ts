@@ -42,8 +42,7 @@ export class HomeserverUpstream implements Upstream {
 
   /**
    * @param held memory budget for answers that are held whole
-   * @param more `unknown` is called with callers' tokens that the homeserver does not know; `device` is the
-   * pseudouser's
+   * @param more `unknown` is called with tokens that the homeserver does not know; `device` is the pseudouser's
    */
   constructor(
     client: HomeserverClient,

@@ -35,8 +35,8 @@ export interface ServerOptions {
 }
 
 /**
- * Makes a fastify server. It answers failures as Matrix errors, does not parse bodies, and logs each request with an
- * ID and without its query.
+ * Makes a fastify server. It answers failures as Matrix errors, leaves bodies unparsed, and logs requests with an ID
+ * and without query.
  */
 export function makeServer(options: ServerOptions): FastifyInstance {
   const { name, bodyLimit, audience, passesOn = false, log, clock, random, early = {}, cut } = options;

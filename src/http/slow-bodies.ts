@@ -29,9 +29,8 @@ interface Progress {
 }
 
 /**
- * Cuts off callers that send or take a body too slowly: bytes must move at a fair rate. Only the caller's delays
- * count, not a full buffer that waits for us, nor an answer that waits for the homeserver. A long poll may thus be
- * silent.
+ * Cuts off callers that send or take a body too slowly. Only the caller's delays count: not a full buffer that waits
+ * for us, nor an answer that waits for the homeserver, so a long poll may be silent.
  */
 export class SlowBodies {
   readonly #clock: Clock;

@@ -4,8 +4,7 @@ const PLAIN = /^(?:\/[A-Za-z0-9_!$@:=~-][A-Za-z0-9_!$@:.=~-]*)+\/?(?:\?[\x21\x22
 /**
  * Returns what is wrong with a request's target, as a sentence without its full stop; null if nothing is. Listeners
  * check this first. Full URLs, dots and double slashes mean one thing here and another to the homeserver or a proxy:
- * we would check another path than the requested one. Encoded slashes in a segment are common in event IDs and state
- * keys.
+ * we would check another path than the requested one. Event IDs and state keys often have encoded slashes.
  * @param isPassedOn the target may go on to the homeserver: its decoded segments count, too
  */
 export function faultInTarget(target: string, isPassedOn: boolean): string | null {

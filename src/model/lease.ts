@@ -37,10 +37,7 @@ export interface Lease {
   readonly expiresAt: number | null;
 }
 
-/**
- * Why a lease ended. For `refused` see the room's attendance. `withdrawn`: somebody at our homeserver took the
- * pseudouser out of the room.
- */
+/** Why a lease ended. `refused`: see the room's attendance. `withdrawn`: somebody at our homeserver removed us. */
 export const LEASE_ENDS = [
   "released",
   "expired",

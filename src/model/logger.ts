@@ -1,7 +1,4 @@
-/**
- * A log of events and their fields (see docs/reference). Fields never contain a token, a message, or a user together
- * with a room.
- */
+/** A log (events: docs/reference). Fields never contain a token, a message, or a user together with a room. */
 export interface Logger {
   error(event: string, fields: LogFields): void;
   warn(event: string, fields: LogFields): void;

@@ -62,8 +62,7 @@ export function addProfile(content: JsonObject, { tenant, user, profile, fallbac
 
 /**
  * Returns a tenant's own per-message profiles as sent to the room. Name and picture stay: relays name people with
- * them. An `id` that is not the tenant's own user gets the tenant's prefix: it still identifies the author, but is no
- * user.
+ * them. An `id` other than the tenant's own users gets its prefix: it still identifies the author, but is no user.
  */
 export function ownProfiles(content: JsonObject, { tenant, isPersona }: ShownAuthor): JsonObject {
   return withProfileIds(content, (id) => (isUserId(id) && isPersona(id) ? id : `${prefixOf(tenant)}${id}`));

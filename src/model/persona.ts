@@ -209,10 +209,7 @@ function withCreators(content: JsonObject, { own, tenant }: Viewer): JsonObject 
   return { ...content, additional_creators: creators.map((user) => (user === own ? tenant.sender : user)) };
 }
 
-/**
- * The homeserver shows each tenant the others' transaction IDs, since all share a token (spec,
- * `unsigned.transaction_id`).
- */
+/** Homeservers show each tenant the others' IDs, since all share a token (spec, `unsigned.transaction_id`). */
 function withTxnId(unsigned: JsonObject, owner: Owner | null): JsonObject {
   const sent = stringAt(unsigned, "transaction_id");
   if (sent === null) return unsigned;

@@ -5,9 +5,9 @@ import type { Tenant } from "./tenant.ts";
 export const POWER_LEVELS = "m.room.power_levels";
 
 /**
- * The levels that tenants gave their own users, by tenant, inside the power levels' content: the room alone tells them
- * (see attribution.ts), and homeservers ignore the key. In `users` an ID would have power for anybody who could act as
- * it.
+ * The levels that tenants gave their own users, by tenant, inside the power levels' content: so the room tells them
+ * (see attribution.ts). Homeservers ignore the key; in `users` they would have power for anybody who could act as
+ * them.
  */
 export const PERSONA_LEVELS = "org.matrix.msc1777.persona_levels";
 

@@ -16,8 +16,8 @@ export const TENANT_ACTIONS = [
 /**
  * What a tenant may do in its rooms. `redact` covers its own events; `redact-others` other people's, never another
  * tenant's. `state` covers types outside `m.room.`; `room-state` those inside, except memberships, which have their
- * own actions. `create` covers rooms and aliases; `timestamp`, setting an event's time (`?ts=`, spec, AS API,
- * "Timestamp massaging").
+ * own actions. `create` covers rooms and aliases; `timestamp`, an event's time (`?ts=`, spec, AS API, "Timestamp
+ * massaging").
  */
 export type TenantAction = (typeof TENANT_ACTIONS)[number];
 

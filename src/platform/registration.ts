@@ -41,8 +41,7 @@ export const SAMPLE_TOKENS: RegistrationTokens = {
 };
 
 /**
- * Returns how a change of our registration takes effect, as a clause: the homeserver and Emissary read it when they
- * start.
+ * Returns how a change of our registration takes effect, as a clause: the homeserver and we read it at the start.
  * @param path the file's path, as far as the caller knows it
  */
 export function loadingAnew(path = "the registration"): string {
@@ -133,10 +132,7 @@ export function claimsAll(
 /** Localparts with nothing in common, not even a length: an expression that matches both matches any. */
 const UNLIKE = ["q", "7_z=.k-v"];
 
-/**
- * Returns whether an expression matches every name of a server, from the beginning as homeservers match. An invalid
- * one matches nothing.
- */
+/** Returns whether an expression matches every name of a server, beginning at its start, as homeservers do. */
 export function matchesUnlike(regex: string, sigil: "@" | "#", server: string): boolean {
   return UNLIKE.every((localpart) => matchesExpression(regex, `${sigil}${localpart}:${server}`));
 }

@@ -6,9 +6,8 @@ import { quoted, type Found } from "./finding.ts";
 import { loadAnew } from "./registration.ts";
 
 /**
- * Tells apart two faults with one symptom: we may not act as the pseudouser. Registering it answers M_EXCLUSIVE in a
- * namespace that is not ours alone, M_USER_IN_USE if it exists (nothing changes), or another error if the homeserver
- * rejects the name.
+ * Tells apart two faults with one symptom: we may not act as the pseudouser. Registering it answers M_EXCLUSIVE if the
+ * namespace is not ours alone, M_USER_IN_USE if it exists, or another error if its name is rejected.
  */
 interface Account {
   /**

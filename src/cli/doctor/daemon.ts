@@ -47,10 +47,7 @@ export const daemon: Check = async (context, found) => {
   return found.ok(`ready, up ${spoken(status.uptime_ms)}`);
 };
 
-/**
- * Finds a daemon that holds our database, one that is called by mistake, and one with another database that receives
- * our events.
- */
+/** Finds a second daemon that holds our database, is called by mistake, or receives our events. */
 export const instances: Check = async (context, found) => {
   const { config, own, machine } = context;
   const state = await context.daemon();

@@ -22,8 +22,7 @@ export interface Source {
 }
 
 /**
- * Reads, checks and freezes the whole configuration, including the registration file. Warnings are for the operator
- * and do not prevent a start.
+ * Reads, checks and freezes the whole configuration, including the registration. Warnings do not prevent a start.
  * @throws EmissaryError `bad-config` with all mistakes at once
  */
 export function load(source: Source): { config: Config; warnings: string[] } {
@@ -94,8 +93,8 @@ export function load(source: Source): { config: Config; warnings: string[] } {
 }
 
 /**
- * Reads only what clients of the daemon need, so they work while the operator edits another section. @throws
- * EmissaryError `bad-config`
+ * Reads only what clients of the daemon need, so they work while the operator edits another section.
+ * @throws EmissaryError `bad-config`
  */
 export function loadAdminAccess(source: Source): AdminAccess {
   const mistakes = new Mistakes(source.path);
@@ -130,7 +129,7 @@ class Mistakes {
     return null;
   }
 
-  /** Returns the result of `read`. If that throws a bad-config, records it as a mistake of `key` and returns null. */
+  /** Returns the result of `read`. If that throws an EmissaryError, records a mistake of `key` and returns null. */
   attempt<T>(read: () => T, key?: string): T | null {
     try {
       return read();

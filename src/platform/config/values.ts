@@ -1,6 +1,5 @@
 /**
- * The kinds of value of a key. Each has the words after "expected" in a complaint, so that all mistakes read alike,
- * without any library's wording.
+ * The kinds of value of a key. Each has the words after "expected" in a complaint, so that all mistakes read alike.
  */
 import { isIPv6 } from "node:net";
 import { z } from "zod";
