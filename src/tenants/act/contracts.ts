@@ -5,23 +5,23 @@ import type { JsonObject } from "../../model/json.ts";
 import type { PersonaInRoom, Profile } from "../../model/persona.ts";
 import type { SentEvent } from "./sent.ts";
 
-/** What is audited, and the event that it is, where a repetition is to be the same one. */
+/** An audit entry. `sent` is the event, if a repeated request must return the same one. */
 export interface Deed extends AuditEntry {
   readonly sent?: SentEvent;
 }
 
 export interface AuditWriter {
-  /** Writes the entries, and the events that were sent, in one commit. */
+  /** Writes the entries and the sent events in one commit. */
   noteAll(deeds: readonly Deed[], at: number): Promise<void>;
 }
 
-/** Events that tenants sent, by their transaction IDs: 20,000 of each tenant. */
+/** Events that tenants sent, by transaction ID: the newest 20,000 of each tenant. */
 export interface SentEvents {
-  /** The event that a transaction ID was used for since then; null for none. */
+  /** Returns the event that was sent with a transaction ID since then; null for none. */
   find(txnId: string, since: number): Promise<EventId | null>;
 }
 
-/** A user's annotation, and the homeserver's event that it is one with. */
+/** A user's annotation, and the homeserver's event that represents it. */
 export interface Annotation {
   readonly eventId: EventId;
   readonly realId: EventId;
@@ -32,56 +32,59 @@ export interface Annotation {
 /** Annotations that several users share. Each call is one commit. */
 export interface AnnotationStore {
   find(eventId: string): Promise<Annotation | null>;
-  /** All that are one at the homeserver; none where only one user has it. */
+  /** Returns all that share one event at the homeserver; empty if only one user has it. */
   group(realId: string): Promise<readonly Annotation[]>;
   countOf(tenant: TenantId): Promise<number>;
-  /** Those that are there stay as they are. */
+  /** Adds annotations. Existing ones stay unchanged. */
   add(annotations: readonly Annotation[]): Promise<void>;
   remove(eventId: string): Promise<void>;
 }
 
 /**
- * The users of tenants, their profiles, and the rooms they are in. All of it exists inside Emissary only. A user is known from the
- * first thing that is to be remembered of it. Each call is one commit.
+ * The users of tenants, their profiles, and the rooms they are in. All of it exists inside Emissary only. A user is
+ * known once something about it is stored. Each call is one commit.
  */
 export interface PersonaStore {
-  /** False where the user was known before. */
+  /** Returns false if the user was known before. */
   register(tenant: TenantId, userId: UserId): Promise<boolean>;
   isKnown(tenant: TenantId, userId: UserId): Promise<boolean>;
-  /** Of a user that has none: both parts null. */
+  /** For a user without a profile both parts are null. */
   profile(tenant: TenantId, userId: UserId): Promise<Profile>;
   setProfile(tenant: TenantId, userId: UserId, part: Partial<Profile>): Promise<void>;
-  /** False, and nothing changes, where the tenant has no lease in the room. Repeating changes nothing. */
+  /** Returns false and changes nothing if the tenant has no lease in the room. Idempotent. */
   enter(tenant: TenantId, roomId: RoomId, userId: UserId): Promise<boolean>;
-  /** How many users of the tenant are in the room afterwards. Where none is left, the tenant's lease there is released with it. */
+  /**
+   * Returns how many users of the tenant remain in the room. If none does, this also releases the tenant's lease
+   * there.
+   */
   exit(tenant: TenantId, roomId: RoomId, userId: UserId, now: number): Promise<number>;
   isIn(tenant: TenantId, roomId: RoomId, userId: UserId): Promise<boolean>;
-  /** In the order of their IDs. */
+  /** Ordered by user ID. */
   inRoom(tenant: TenantId, roomId: RoomId): Promise<readonly PersonaInRoom[]>;
-  /** Rooms that the user is in and the pseudouser is present in, in the order of their IDs. */
+  /** Returns the rooms that both the user and the pseudouser are in, ordered by ID. */
   roomsOf(tenant: TenantId, userId: UserId): Promise<readonly RoomId[]>;
 }
 
 /**
- * Media IDs that tenants reserved at the homeserver, to upload to later. To the homeserver they are the pseudouser's, whoever asked
- * for them. Each call is one commit.
+ * Media IDs that tenants reserved at the homeserver for a later upload. The homeserver takes them all for the
+ * pseudouser's. Each call is one commit.
  */
 export interface MediaReservations {
-  /** How many of a tenant's have not run out. */
+  /** Counts the tenant's reservations that have not expired. */
   countOf(tenant: TenantId, now: number): Promise<number>;
-  /** Before the tenant is told of it. Whatever has run out is forgotten with it. */
+  /** Called before the tenant gets the ID. Also removes expired reservations. */
   add(mediaId: string, tenant: TenantId, expiresAt: number, now: number): Promise<void>;
-  /** Whose it is; null where nobody was given it, it was uploaded, or it has run out. */
+  /** Returns the owner; null if the ID was never reserved, was uploaded to, or has expired. */
   ownerOf(mediaId: string, now: number): Promise<TenantId | null>;
-  /** It was uploaded. */
+  /** Called after the upload. */
   remove(mediaId: string): Promise<void>;
 }
 
-/** A room that a tenant is making, or was when we ended. */
+/** A room that a tenant is making, or was making when Emissary ended. */
 export interface RoomMaking {
   readonly id: number;
   readonly tenant: TenantId;
-  /** The alias that comes with it; null where there is none, or it was there before. */
+  /** The alias to be made with the room; null for none, or if the alias existed before. */
   readonly alias: RoomAlias | null;
   /** Null until the homeserver has named it. */
   readonly roomId: RoomId | null;
@@ -89,15 +92,15 @@ export interface RoomMaking {
 
 /** Rooms that are being made. Each call is one commit. */
 export interface RoomMakings {
-  /** Before the homeserver is asked; the ID of what is begun. */
+  /** Called before the request to the homeserver. Returns the ID of the new entry. */
   begin(tenant: TenantId, alias: RoomAlias | null): Promise<number>;
   made(id: number, roomId: RoomId): Promise<void>;
-  /** The tenant has the room, or nothing of it is left. */
+  /** Called when the tenant has the room, or nothing of it is left. */
   end(id: number): Promise<void>;
   all(): Promise<readonly RoomMaking[]>;
 }
 
-/** Ephemeral events for one tenant: given to it soon, or never. */
+/** Ephemeral events for one tenant: delivered soon, or never. */
 export interface EphemeralOffers {
   offer(tenant: TenantId, event: JsonObject): void;
 }

@@ -1,6 +1,7 @@
 /**
- * What goes out for a tenant. All tenants send as one user, and homeservers and clients let a user change what it sent itself: edit it,
- * remove it, end its poll, move its place on a map. So what an event may say of others is a list of what is known to be harmless.
+ * Checks and rewrites what a tenant sends. All tenants send as one user, and homeservers and clients let a user
+ * change its own events: edit or redact them, end its poll, move its place on a map. So an event may refer to others
+ * only in ways known to be harmless.
  */
 import { EmissaryError } from "../../model/errors.ts";
 import { isEventId } from "../../model/ids.ts";
@@ -11,41 +12,42 @@ import { toWire, type Costume } from "../../model/persona.ts";
 import { POWER_LEVELS } from "../../model/power-levels.ts";
 
 /**
- * How an event comes to be: sent, as a call to redact, as state; as somebody's `membership`, by whoever looks what that may be; or with
- * a room that is made: `creation` for `m.room.create`, `first-state` for the rest.
+ * How an event is made: sent, redacted, set as state; as a `membership`, whose caller checks it; or with a new room:
+ * `creation` for `m.room.create`, `first-state` for the rest.
  */
 export type Way = "send" | "redact" | "state" | "membership" | "creation" | "first-state";
 
-/** An event that another one says something of. */
+/** An event that another event refers to. */
 export interface Target {
-  /** As it stands there; it may be no event ID. */
+  /** As the content gives it; may not be an event ID. */
   readonly eventId: string;
   /**
-   * Whose it has to be: the tenant's own, or anybody's but another tenant's; `redactable` is likewise, by the action that is for whoever
-   * sent it.
+   * Whose event it must be: the tenant's own, or anyone's except another tenant's. `redactable` means the latter too,
+   * and needs the action that fits its sender.
    */
   readonly mustBe: "own" | "not-anothers" | "redactable";
-  /** What becomes of it, after “cannot be”. */
+  /** What would happen to it; follows “cannot be”. */
   readonly doing: string;
 }
 
 export interface Outgoing {
   readonly content: JsonObject;
-  /** What has to be asked of the homeserver before it is sent. */
+  /** Events to look up at the homeserver before sending. */
   readonly targets: readonly Target[];
 }
 
 export const REDACTION = "m.room.redaction";
 
 /**
- * What no tenant sends, in any way. A membership is attendance's or has a call of its own; the event that makes a room says whose the
- * room is; an invite of an e-mail address has servers call whatever address it names, and lets people in without an invite.
+ * Types that no tenant sends. Memberships belong to attendance or have a call of their own. `m.room.create` says
+ * whose the room is. An invite of an e-mail address makes servers call any address that it names, and lets people in
+ * without an invite.
  */
 const NEVER: ReadonlySet<string> = new Set(["m.room.member", "m.room.create", "m.room.third_party_invite"]);
 
 /**
- * Messages, which are no state. Homeservers take them as state all the same: a redaction then redacts (Synapse: `store_redaction` asks for
- * the type alone), and a text goes past what keeps texts out of encrypted rooms.
+ * Messages, which are not state. Homeservers accept them as state all the same: a redaction then redacts (Synapse:
+ * `store_redaction` checks the type only), and a text bypasses the check that keeps texts out of encrypted rooms.
  */
 const MESSAGES: ReadonlySet<string> = new Set([
   REDACTION,
@@ -57,32 +59,36 @@ const MESSAGES: ReadonlySet<string> = new Set([
 
 const NEW_CONTENT = "m.new_content";
 const RELATION = "m.relates_to";
-/** MSC3051, which has several in a list. */
+/** A list of relations (MSC3051). */
 const RELATIONS = "m.relations";
 
 const REPLACE = "m.replace";
-/** These leave the event that they name as it is, whoever sent that: a reaction, an answer in a thread. */
+/** These leave the event that they name unchanged, whoever sent it: a reaction, an answer in a thread. */
 const HARMLESS: ReadonlySet<string> = new Set(["m.annotation", "m.thread"]);
-/** A vote names somebody's poll. Clients take the end of a poll, which names it likewise, from whoever sent the poll. */
+/**
+ * A vote may name anyone's poll. The end of a poll names it in the same way, and clients accept that from the poll's
+ * sender.
+ */
 const REFERENCE = "m.reference";
 const VOTES: ReadonlySet<string> = new Set(["m.poll.response", "org.matrix.msc3381.poll.response"]);
 
-/** What of a content decides what becomes of it here. */
+/** The parts of a content that Emissary's decisions depend on. */
 const JUDGED: ReadonlySet<string> = new Set([
   ...[RELATION, RELATIONS, MESSAGE_PROFILE, "m.per_message_profile"],
   ...["msgtype", "body", "filename", "format", "formatted_body", "redacts"],
 ]);
 
-/** Each costs a question to the homeserver. */
+/** Each relation costs a request to the homeserver. */
 const MAX_RELATIONS = 4;
 
-/** What is nested deeper cannot be written as JSON safely, and no event is. */
+/** Deeper content cannot be serialized safely, and no event is that deep. */
 const MAX_NESTING = 500;
 
 /**
- * The content that is sent for one of a tenant, whichever way: with our marks and no others, and what has to hold of the events that it
- * names.
- * @throws EmissaryError `forbidden` for what no tenant sends in this way, `bad-request` for what cannot be read
+ * Returns the content to send for a user of a tenant, with our marks and no others, and what must hold for the events
+ * that it names.
+ * @throws EmissaryError `forbidden` if no tenant may send this in this way, `bad-request` if the content cannot be
+ * read
  */
 export function outgoing(way: Way, content: JsonObject, costume: Costume): Outgoing {
   const { type } = costume;
@@ -113,8 +119,9 @@ export function noMembership(): EmissaryError {
 }
 
 /**
- * Of a redaction the reason goes out, and what it redacts where it is sent as an event. Else it could bring others along: Synapse takes
- * `org.matrix.msc3912.with_relations` for a wish to redact whatever relates to the event, of which the pseudouser may redact all that it sent.
+ * Keeps only the reason, and `redacts` if the redaction is sent as an event. Other keys could redact more: Synapse
+ * treats `org.matrix.msc3912.with_relations` as a request to redact all related events, and the pseudouser may redact
+ * everything that it sent.
  */
 function redaction(way: Way, content: JsonObject, costume: Costume): Outgoing {
   const kept = way === "redact" ? ["reason"] : ["redacts", "reason"];
@@ -126,7 +133,7 @@ function redaction(way: Way, content: JsonObject, costume: Costume): Outgoing {
   return { content: revisionOf(content, toWire(only(content, ...kept), costume), "all"), targets };
 }
 
-/** What has to hold of an event that is to be redacted. */
+/** Returns what must hold for an event to be redacted. */
 export function redactedTarget(eventId: string): Target {
   return { eventId, mustBe: "redactable", doing: "redacted" };
 }
@@ -154,7 +161,7 @@ interface Relation {
   readonly eventId: string;
 }
 
-/** A relation without a type, such as a reply's alone, changes nothing anywhere. */
+/** Lists relations that have a type. One without, such as a plain reply's, changes nothing anywhere. */
 function relationsIn(content: JsonObject): readonly Relation[] {
   const one = Object.hasOwn(content, RELATION) ? (content[RELATION] ?? null) : null;
   const list = Object.hasOwn(content, RELATIONS) ? (content[RELATIONS] ?? null) : null;
@@ -170,7 +177,7 @@ function relationOf(relation: JsonValue): readonly Relation[] {
   return [{ relType, eventId }];
 }
 
-/** Others may read it otherwise than we do: what is not understood is not sent. */
+/** Others may read it differently than we do, so a relation that Emissary does not understand is not sent. */
 function unreadable(key: string): EmissaryError {
   return new EmissaryError(
     "bad-request",

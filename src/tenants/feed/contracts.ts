@@ -1,7 +1,10 @@
 import type { Owner } from "../../model/attribution.ts";
 import type { RoomId, TenantId } from "../../model/ids.ts";
 
-/** What a tenant's lease covers of a room: entries of the journal numbered above `after`, up to and with `upTo`. */
+/**
+ * The part of a room that a tenant's lease covers: journal entries numbered above `after`, up to and including
+ * `upTo`.
+ */
 export interface Span {
   readonly after: number;
   /** Null while the lease lives. */
@@ -9,12 +12,12 @@ export interface Span {
 }
 
 export interface Coverage {
-  /** The spans of a tenant's leases, live and ended, in each of the rooms; those that end at or before `after` are left out. */
+  /** Returns the spans of a tenant's leases, live and ended, by room; without spans that end at or before `after`. */
   spansOf(tenant: TenantId, rooms: readonly RoomId[], after: number): Promise<ReadonlyMap<RoomId, readonly Span[]>>;
 }
 
-/** Whose events are that were sent for tenants. */
+/** The owners of events that were sent for tenants. */
 export interface EventOwners {
-  /** Of those that are known; the same answer for as long as they are. */
+  /** Returns the known owners. Answers do not change while the owners are known. */
   ownersOf(eventIds: readonly string[]): Promise<ReadonlyMap<string, Owner>>;
 }

@@ -15,29 +15,30 @@ import { Makers, type Making } from "./makers.ts";
 
 export interface FeedLimits {
   readonly events: number;
-  /** Of the events' JSON, roughly; one event always fits. */
+  /** Approximate bytes of the events' JSON; one event always fits. */
   readonly bytes: number;
 }
 
-/** A piece of what concerns a tenant. */
+/** A page of a tenant's feed. */
 export interface FeedPiece {
-  /** In the order of the journal, as the tenant sees them: its own events have its users as senders. */
+  /** In the journal's order, as the tenant sees them: its own events have its users as senders. */
   readonly events: readonly { readonly seq: number; readonly event: RoomEvent }[];
-  /** The journal was looked through up to here: the next piece begins after this. */
+  /** The journal was read up to here. The next piece begins after this number. */
   readonly upTo: number;
   /**
-   * True where the limits ended the piece, so that more may follow at once. It may be empty then: what does not concern the tenant
-   * is passed over some thousands of events at a time, so that its place in the journal can be noted on the way.
+   * True if the limits ended the piece, so that more may follow at once. The piece may then be empty: a read passes
+   * over a few thousand events of no concern to the tenant at a time, and the tenant's cursor can be saved in
+   * between.
    */
   readonly isMore: boolean;
 }
 
-/** What of the journal concerns a tenant: events of its leased rooms, and invites to it or its users. */
+/** The part of the journal that concerns a tenant: events of its leased rooms, and invites to it or its users. */
 export interface Feed {
   /**
-   * The next events after a number of the journal. The same numbers give the same events, also after a restart; only whom an
-   * invite without a name is for changes with the operator's grants.
-   * @param until the journal is not looked at beyond this number; null for its end
+   * Returns the next events after a number of the journal. The same numbers give the same events, also after a
+   * restart. One exception: grants decide who an invite without a name is for, and the operator may change them.
+   * @param until last number of the journal to read; null for its end
    */
   read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece>;
 }
@@ -45,20 +46,19 @@ export interface Feed {
 export interface FeedParts {
   readonly journal: Pick<SharedJournal, "read" | "bounds">;
   readonly coverage: Coverage;
-  /** Fired when there may be more to read than the journal has grown by. */
+  /** Fired when there may be more to read although the journal has not grown. */
   readonly news: Signal;
   readonly owners: EventOwners;
   readonly tenants: Pick<Tenants, "all" | "isPersona" | "isTenants" | "viewerOf">;
   readonly own: UserId;
 }
 
-/** Entries read at once. */
+/** Entries per read. */
 const BATCH = 100;
-/** Entries that one piece looks at, and after how many it lets others have their turn. */
+/** Entries that one piece reads at most, and after how many it yields to other work. */
 const MAX_LOOKED_AT = 5_000;
 const MAX_AT_ONCE = 200;
 
-/** The feed of all tenants. */
 export class JournalFeed implements Feed {
   readonly #parts: FeedParts;
   readonly #makers: Makers;
@@ -91,20 +91,21 @@ export class JournalFeed implements Feed {
         }
         upTo = seq;
       }
-      // What lies before the end and is not there was removed by age; it does not come again.
+      // The missing entries before the end were removed by age and do not come back.
       if (entries.length < found.length) return { events, upTo: end, isMore: false };
       if (entries.length === 0) break;
       lookedAt += entries.length;
       if (lookedAt >= MAX_LOOKED_AT && upTo < end) return { events, upTo, isMore: true };
-      // SQLite answers within the call: without this, a long way to look through would keep everybody else waiting.
+      // SQLite answers synchronously: without this, a long search would block all other work.
       if (lookedAt >= MAX_AT_ONCE) await new Promise((resolve) => setImmediate(resolve));
     }
     return { events, upTo, isMore: false };
   }
 
   /**
-   * The homeserver is about to be asked for a room for the tenant. Its first events come before anybody knows that they are the
-   * tenant's, and nobody is to be past them when that is known: until `done`, the tenant's feed stops before a room that we made.
+   * Called before the homeserver is asked for a room for the tenant. The room's first events arrive before anyone
+   * knows that they are the tenant's, and its feed must not pass them. Until `done`, the feed stops before any room
+   * that the pseudouser made.
    */
   async making(tenant: TenantId): Promise<Making> {
     return this.#makers.begin(tenant, (await this.#parts.journal.bounds()).last);
@@ -117,7 +118,7 @@ export class JournalFeed implements Feed {
     return this.#parts.coverage.spansOf(tenant.id, [...rooms], first.seq - 1);
   }
 
-  /** The tenant, knowing which of its own events are answered. */
+  /** Returns the tenant's view, including which of its own events are answered. */
   async #viewerOf(tenant: Tenant, entries: readonly JournalEntry[]): Promise<Viewer> {
     const viewer = this.#parts.tenants.viewerOf(tenant);
     const answered = entries.flatMap(({ event }) => answeredIn(event.content) ?? []);
@@ -125,7 +126,7 @@ export class JournalFeed implements Feed {
     return { ...viewer, answered: ownAmong(await this.#parts.owners.ownersOf(answered), viewer) };
   }
 
-  /** The event as the tenant sees it; null where it does not concern the tenant. */
+  /** Returns the event as the tenant sees it; null if it does not concern the tenant. */
   #asSeen(
     viewer: Viewer,
     tenant: Tenant,
@@ -135,7 +136,8 @@ export class JournalFeed implements Feed {
   ): RoomEvent | null {
     const { own, tenants } = this.#parts;
     const invited = invitedBy(event);
-    // A user of a tenant's that invites the pseudouser lets it in, and invites nobody (attendance/stand-ins.ts).
+    // A tenant's user that invites the pseudouser only lets it in: that is no invite for a tenant
+    // (attendance/stand-ins.ts).
     if (invited === own && !tenants.isTenants(event.sender) && this.#isAddressed(tenant, event)) {
       return revisionOf(event, { ...fromWire(event, viewer), state_key: tenant.sender });
     }
@@ -150,7 +152,7 @@ export class JournalFeed implements Feed {
   }
 }
 
-/** Whom an event invites, or null where it is no invite. */
+/** Returns the user that an event invites; null if it is not an invite. */
 function invitedBy(event: RoomEvent): UserId | null {
   if (event.type !== "m.room.member" || !isStateEvent(event)) return null;
   return event.content["membership"] === "invite" && isUserId(event.state_key) ? event.state_key : null;

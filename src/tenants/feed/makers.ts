@@ -4,15 +4,15 @@ import type { Signal } from "../../concurrency/signal.ts";
 
 /** A room that is being made for a tenant. */
 export interface Making {
-  /** The journal's newest number before the homeserver was asked: whatever it has of the room comes after that. */
+  /** The journal's newest number before the homeserver was asked. All events of the room come after it. */
   readonly from: number;
-  /** The tenant has its lease, or will not get one. */
+  /** Called when the tenant has its lease, or will not get one. */
   done(): void;
 }
 
 /**
- * The tenants that rooms are being made for. The homeserver tells of a room's first events while its answer is still on the way, so
- * whose they are is not known yet when they come. Kept in memory only: after a crash the room is nobody's.
+ * Tenants with rooms being made. The homeserver sends a room's first events before it answers the request, when their
+ * owner is not yet known. Kept in memory only: after a crash the room has no owner.
  */
 export class Makers {
   readonly #own: UserId;

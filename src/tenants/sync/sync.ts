@@ -29,43 +29,48 @@ export interface SyncParts extends AnswerParts {
   readonly journal: Pick<Journal, "bounds">;
   readonly changes: LeaseChanges;
   readonly openings: Openings;
-  /** Told of a tenant that begins anew although it had a token, since something after that is no longer to be had. */
+  /** Called when a tenant's token cannot be continued and the tenant starts anew. */
   readonly missed: (tenant: TenantId, why: Missed) => void;
-  /** What can bring news: events, and leases. */
+  /** Signals that may bring news: events and leases. */
   readonly news: readonly Signal[];
   readonly clock: Clock;
   /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
 
-/** Why what lies after a token cannot be told: a copy of the database was restored, or the journal no longer goes back so far. */
+/**
+ * Why a token cannot be continued: a copy of the database was restored, or the journal no longer goes back so far.
+ */
 export type Missed = "restored" | "too-old";
 
-/** What a tenant asks of a sync. */
+/** A tenant's sync request. */
 export interface SyncAsk {
-  /** A token of an earlier answer; null, or one of another server, for the beginning. */
+  /** The token of an earlier answer; null, or another server's token, for the beginning. */
   readonly since: string | null;
-  /** How long to wait for news where there are none, milliseconds. */
+  /** How long to wait for news, milliseconds. */
   readonly wait: number;
   readonly isFull: boolean;
   readonly filter: SyncFilter;
 }
 
-/** Events of one step: so many, or so many bytes of their JSON. */
+/** Limits of one step: the number of events and the bytes of their JSON. */
 const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
-/** Events of a room that a first sync shows where its filter says nothing; and how far back in the journal it looks for them. */
+/**
+ * Events of each room in a first sync without a limit in its filter, and how many journal entries it searches for
+ * them.
+ */
 const FIRST_LIMIT = 10;
 const FIRST_LOOK = 1_000;
 const MAX_INVITES = 1_000;
-/** Of the rooms whose state passes through, so much may be in memory. */
+/** Memory reserved for room state, which streams through. */
 const STATE_BYTES = 4 * 1024 * 1024;
-/** The longest that a sync waits for news, milliseconds; and how many of one tenant wait at once. */
+/** The longest wait for news, milliseconds, and how many syncs of one tenant wait at once. */
 const MAX_WAIT_MS = 60_000;
 const MAX_WAITING = 8;
-/** Answers that are put together at once. Whoever begins, or does not wait for news, is answered in turn. */
+/** Answers composed at once. A sync that begins anew, or does not wait for news, takes its turn. */
 const MAKING = { common: 4, each: 2, own: 1, waitingEach: 100, waiting: 1_000, wait: 30_000 } as const;
 
-/** Long-polling for tenants that have no HTTP server: what the journal and the leases bring, in answers to `/sync`. */
+/** Long polling for tenants that have no HTTP server: serves the journal and lease changes as answers to `/sync`. */
 export class TenantSync {
   readonly #parts: SyncParts;
   readonly #waiting = new Map<TenantId, number>();
@@ -78,9 +83,10 @@ export class TenantSync {
 
   /**
    * @param gone aborts when the answer was taken, or its caller went away
-   * @param hold what the answer takes in memory
-   * @returns the answer's text, which is made as it is taken
-   * @throws EmissaryError `limited`, or, also while the text is taken, why the homeserver does not tell a room's state
+   * @param hold memory that the answer takes
+   * @returns the answer's text, made as it is read
+   * @throws EmissaryError `limited`; or, also while the text is read, the reason why the homeserver does not give a
+   * room's state
    */
   async sync(tenant: Tenant, ask: SyncAsk, gone: AbortSignal, hold: Hold): Promise<Pieces> {
     const position = ask.since === null ? null : positionOf(ask.since);
@@ -114,10 +120,10 @@ export class TenantSync {
     }
   }
 
-  /** An answer that has a place until its last piece was made, or its caller is gone. */
+  /** Composes an answer that keeps its turn until its last piece is made or its caller is gone. */
   async #inTurn(tenant: Tenant, gone: AbortSignal, make: () => Promise<Answer>): Promise<Pieces> {
     const place = await this.#making.take(tenant.id, gone);
-    // A text that nobody takes does not end by itself.
+    // A generator that nobody reads does not end by itself.
     const end = (): void => {
       gone.removeEventListener("abort", end);
       place.free();
@@ -133,7 +139,7 @@ export class TenantSync {
     }
   }
 
-  /** Where to go on; or why that cannot be done, and the tenant begins anew. */
+  /** Returns where to continue, or why the tenant must start anew. */
   async #known(position: Position): Promise<Position | Missed> {
     const { openings, journal, changes } = this.#parts;
     const { first, last } = await journal.bounds();
@@ -144,7 +150,7 @@ export class TenantSync {
 
   async #beginning(tenant: Tenant, ask: SyncAsk, hold: Hold): Promise<Answer> {
     const { journal, changes, facts, own } = this.#parts;
-    // Read before the rooms are: what happens meanwhile is told by the next sync, at worst twice.
+    // Read before the rooms are: the next sync tells what happens meanwhile, at worst twice.
     const { first, last } = await journal.bounds();
     const change = await changes.newest();
     const leases = await this.#leasesOf(tenant);
@@ -155,7 +161,7 @@ export class TenantSync {
     const open = await facts.openInvites(own, MAX_INVITES);
     const step: Step = {
       at: { opening: this.#parts.openings.name, seq: last, change },
-      // Whoever had a token has had the events before; they are there to be asked for.
+      // A tenant with an old token has had earlier events, and can still request them.
       events: ask.since === null ? recent.filter(({ event }) => leases.has(event.room_id)) : [],
       changes: [...leases.values(), ...left.filter(({ ended }) => ended !== null)],
       leases,
@@ -184,7 +190,7 @@ export class TenantSync {
           const step = { at, events, changes: changed, leases, limit: ask.filter.limit };
           const self = await this.#selfOf(tenant);
           const plan = this.#planOf(tenant, ask, self, step);
-          // What the filter leaves nothing of is no news.
+          // If the filter leaves nothing of a change, it is not news.
           const isNews = plan.join.length > 0 || plan.leave.length > 0 || plan.invite.length > 0;
           if (isNews || until.aborted) return await this.#answer(tenant, ask, self, step, plan, hold);
         }
@@ -238,13 +244,13 @@ export class TenantSync {
   }
 }
 
-/** Where a sync has come to, and what there is on the way. */
+/** The position that a sync has reached, and what happened on the way. */
 interface Step {
   readonly at: Position;
   readonly events: readonly Numbered[];
   readonly changes: readonly LeaseChange[];
   readonly leases: ReadonlyMap<RoomId, LeaseChange>;
-  /** Events of a room's timeline at most; null where all that there are. */
+  /** Maximum events of a room's timeline; null for all. */
   readonly limit: number | null;
 }
 

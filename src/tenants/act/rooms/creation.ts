@@ -11,31 +11,35 @@ export interface Creation {
   readonly own: UserId;
   readonly caller: Caller;
   readonly isPersona: (userId: UserId) => boolean;
-  /** Whether a user is another tenant's: to this one, and to the homeserver, there is no such user. */
+  /** Whether a user is another tenant's: this tenant and the homeserver do not know it. */
   readonly isHidden: (userId: UserId) => boolean;
-  /** From room version 12 on a creator's power is no number, and naming it in the power levels is an error (MSC4289). */
+  /**
+   * From room version 12 on, a creator's power is not a number, and naming a creator in the power levels is an error
+   * (MSC4289).
+   */
   readonly creatorHasLevel: boolean;
-  /** What `room_alias_name` says; null for none, or one that is no alias. */
+  /** From `room_alias_name`; null for none or an invalid one. */
   readonly alias: RoomAlias | null;
 }
 
-/** What a body says in one word each. Whatever else it holds, beside what `creationOf` writes anew, stays here. */
+/** The body's scalar parameters. Keys that are neither here nor written anew by `creationOf` are dropped. */
 const WORDS = ["visibility", "room_alias_name", "name", "topic", "room_version", "preset", "is_direct"] as const;
 
-/** Those that are state of the room, and nothing else. */
+/** Those that are only state of the room. */
 const STATED = ["name", "topic"] as const;
 
 /**
- * The body of a tenant's `createRoom` as it goes to the homeserver, written anew of what is known. The room and its first state bear the
- * tenant's mark, also what the homeserver would set by itself for the body's words: that would bear none. Its own users are nobody there,
- * so they are not invited, and what power they were to have the pseudouser has.
- * @throws EmissaryError `forbidden` for what no tenant does with a room, `bad-request` for what cannot be read
+ * Builds the body of a tenant's `createRoom` for the homeserver from known keys only. The room and all its first
+ * state bear the tenant's mark; Emissary also writes the state that the homeserver would otherwise derive from the
+ * body, without a mark. The tenant's own users do not exist there, so they are not invited, and the pseudouser gets
+ * the power intended for them.
+ * @throws EmissaryError `forbidden` for what no tenant may do with a room, `bad-request` for what cannot be read
  */
 export function creationOf(body: JsonObject, creation: Creation): JsonObject {
   refuseAddresses(body["invite_3pid"]);
   const words = Object.entries(only(body, ...WORDS)).filter(([, value]) => value !== null);
   for (const [key, value] of words) {
-    // Synapse puts some of these into events as they are.
+    // Synapse copies some of these into events unchecked.
     if (typeof value !== "string" && typeof value !== "boolean") throw misshapen(key, "a text, or true or false");
   }
   const made: JsonObject = Object.fromEntries(words);
@@ -52,12 +56,15 @@ export function creationOf(body: JsonObject, creation: Creation): JsonObject {
   return revisionOf(body, without(made, ...STATED.filter((key) => typeof made[key] === "string")), "all");
 }
 
-/** The body of a tenant's `upgrade`, likewise. */
+/** Builds the body of a tenant's `upgrade` in the same way. */
 export function upgradeOf(body: JsonObject, creation: Pick<Creation, "isPersona" | "isHidden">): JsonObject {
   return revisionOf(body, creatorsOf(only(body, "new_version", "additional_creators"), creation), "all");
 }
 
-/** An invite to an e-mail address has the homeserver call the identity server that the asker names (spec, "createRoom", `id_server`). */
+/**
+ * An invite of an e-mail address makes the homeserver call the identity server that the caller names (spec,
+ * "createRoom", `id_server`).
+ */
 function refuseAddresses(invites: JsonValue | undefined): void {
   if (invites === undefined || invites === null || (Array.isArray(invites) && invites.length === 0)) return;
   throw new EmissaryError(
@@ -66,14 +73,17 @@ function refuseAddresses(invites: JsonValue | undefined): void {
   );
 }
 
-/** Without the tenant's own users among those who shall have a creator's power (MSC4289). */
+/** Removes the tenant's own users from the additional creators (MSC4289). */
 function creatorsOf(content: JsonObject, creation: Pick<Creation, "isPersona" | "isHidden">): JsonObject {
   const creators = listIn(content, "additional_creators");
   if (creators === null) return content;
   return { ...content, additional_creators: creators.filter((user) => isInvited(user, creation)) };
 }
 
-/** Whether a user is one to the homeserver. @throws EmissaryError `forbidden` for one that nobody here can invite. */
+/**
+ * Whether the homeserver knows the user.
+ * @throws EmissaryError `forbidden` for another tenant's user, `bad-request` if it is no user ID
+ */
 function isInvited(user: JsonValue, creation: Pick<Creation, "isPersona" | "isHidden">): boolean {
   if (typeof user !== "string" || !isUserId(user)) {
     throw new EmissaryError("bad-request", `${JSON.stringify(user)} is no user ID.`);
@@ -113,7 +123,7 @@ function objectIn(body: JsonObject, key: string): JsonObject | null {
   throw misshapen(key, "an object");
 }
 
-/** Synapse takes an object for the list of its keys. */
+/** Synapse would read an object as the list of its keys. */
 function listIn(body: JsonObject, key: string): readonly JsonValue[] | null {
   const value = Object.hasOwn(body, key) ? (body[key] ?? null) : null;
   if (value === null || Array.isArray(value)) return value;
@@ -124,7 +134,7 @@ function misshapen(key: string, shape: string): EmissaryError {
   return new EmissaryError("bad-request", `${key} is to be ${shape}.`);
 }
 
-/** What the preset says stands where the tenant says nothing of users. */
+/** Adds the power that the preset gives, unless the tenant lists users itself. */
 function overrideOf(override: JsonObject, body: JsonObject, creation: Creation): JsonObject {
   const makers = makersOf(body, creation);
   if ("users" in override) return levelsOf(override, makers, creation);
@@ -136,20 +146,21 @@ function overrideOf(override: JsonObject, body: JsonObject, creation: Creation):
 function levelsOf(levels: JsonObject, makers: Makers, creation: Creation): JsonObject {
   const { own, caller, isPersona, creatorHasLevel } = creation;
   const users = levels["users"] ?? {};
-  // No levels take a creator's power away.
+  // Power levels cannot take a creator's power away.
   const asked = !creatorHasLevel && isJsonObject(users) ? { ...levels, users: { ...makers, ...users } } : levels;
   const current = { users: creatorHasLevel ? { [own]: MAKER_LEVEL } : {} };
   return levelsToSet(asked, current, { own, tenant: caller.tenant, isPersona, isCreator: !creatorHasLevel });
 }
 
-/** Whom a preset gives all that the room's maker has (spec, "createRoom"). */
+/** The preset that gives invited users the creator's power (spec, "createRoom"). */
 const TRUSTING = "trusted_private_chat";
 
 type Makers = Readonly<Record<string, number>>;
 
 /**
- * The tenant's users with a maker's power, and what level that is. The sender has the pseudouser's, where that has one. Where makers have
- * none they are given one all the same, to the tenant: libraries that do not know such rooms look for nothing else.
+ * Returns the tenant's users with a creator's power, and their level. The sender has the pseudouser's level, if that
+ * has one. In rooms where creators have no level, the tenant still sees one: libraries that do not know these rooms
+ * look for nothing else.
  */
 function makersOf(body: JsonObject, creation: Creation): Makers {
   const { caller, creatorHasLevel } = creation;
@@ -171,7 +182,7 @@ function isOurs(user: JsonValue, { isPersona }: Pick<Creation, "isPersona">): bo
   return typeof user === "string" && isUserId(user) && isPersona(user);
 }
 
-/** State shows no author, so it takes the marks only. */
+/** State shows no author, so it gets the marks only. */
 function sent(
   way: Way,
   type: string,
