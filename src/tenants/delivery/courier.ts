@@ -14,7 +14,7 @@ import { LARGEST, PieceSize } from "./piece.ts";
 import { ephemeralBody, type Transaction } from "./transaction.ts";
 
 export interface CourierParts {
-  /** The tenant as it is now; null once it is gone. */
+  /** The tenant's current row; null once it is removed. */
   readonly tenant: () => Tenant | null;
   readonly state: DeliveryState;
   readonly appservice: Pick<AppserviceClient, "put">;
@@ -29,24 +29,26 @@ export interface CourierParts {
   readonly count: (what: "delivered" | "failed" | "ephemeral-dropped", by: number) => void;
 }
 
-/** For the whole answer to a transaction, and to one of ephemeral events, which is not worth the wait. */
+/**
+ * Timeouts for the whole answer to a transaction, and to one of ephemeral events, which are not worth a long wait.
+ */
 const TIMEOUT_MS = 60_000;
 const EPHEMERAL_TIMEOUT_MS = 10_000;
-/** The longest pause after a failure: a tenant that is back is to hear of it soon. */
+/** The longest pause after a failure. A tenant that is back should get events soon. */
 const LONGEST_PAUSE_MS = 60_000;
 const EPHEMERAL_KEPT = 100;
-/** Between two tries that look for the event at which a tenant fails, milliseconds. */
+/** Pause between tries while searching for the event at which a tenant fails, milliseconds. */
 const SEARCH_PAUSE_MS = 1_000;
-/** How long ephemeral events are dropped after the tenant did not take some. */
+/** How long ephemeral events are dropped after the tenant failed to take some, milliseconds. */
 const EPHEMERAL_PAUSE_MS = 10_000;
 
-/** Until there is news, or for so many milliseconds. */
+/** Until there is news, or milliseconds. */
 type Wait = "for-news" | number;
 
 /**
- * Brings one tenant its events, in order, one transaction at a time. Where a transaction ends is written before it is sent, so
- * that it is the same one whenever it is sent again: events that came meanwhile wait for the next. While the tenant does not take
- * it, nothing but numbers is held.
+ * Delivers one tenant's events, in order, one transaction at a time. The end of a transaction is stored before it is
+ * sent, so a retry sends the same transaction, and new events wait for the next one. While the tenant does not take
+ * it, only numbers are held in memory.
  */
 export class Courier {
   readonly #parts: CourierParts;
@@ -70,24 +72,24 @@ export class Courier {
     this.#loop = this.#run();
   }
 
-  /** Resolves when nothing is under way; what was not answered is sent again by the next courier. */
+  /** Resolves when nothing is under way. The next courier sends unanswered transactions again. */
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#loop;
     this.#clear();
   }
 
-  /** There may be something new. */
+  /** Called when there may be something new. */
   stir(): void {
     this.#bell.ring();
   }
 
-  /** The tenant is there again: no more waiting. */
+  /** Ends the pause: the tenant is reachable again. */
   hurry(): void {
     this.#pause.abort();
   }
 
-  /** An ephemeral event for the tenant: given soon, or never. */
+  /** Offers an ephemeral event, which is delivered soon or never. */
   offer(event: JsonObject): void {
     const { state, clock } = this.#parts;
     if (state.tries > 0 || clock.now() < this.#ephemeralFrom) {
@@ -120,13 +122,13 @@ export class Courier {
     }
   }
 
-  /** Ends early where the tenant is heard of. */
+  /** Ends early when the tenant is reachable again. */
   async #rest(ms: number): Promise<void> {
     this.#pause = new AbortController();
     await this.#parts.clock.sleep(ms, AbortSignal.any([this.#abort.signal, this.#pause.signal]));
   }
 
-  /** Does the next thing, and says how long to wait then; whoever waits no longer holds what was sent. */
+  /** Takes the next step and returns how long to wait then. The events are not held during the wait. */
   async #step(): Promise<Wait> {
     const { tenant: current, store, state, feed } = this.#parts;
     const tenant = current();
@@ -143,7 +145,7 @@ export class Courier {
       place.pendingTo === null
         ? await feed.read(tenant, place.cursor, limits)
         : await this.#again(tenant, place.cursor, place.pendingTo);
-    // What was begun before a restart keeps the name of the opening that it was begun in.
+    // A transaction begun before a restart keeps the opening in which it began.
     const opening = place.pendingTo === null ? this.#parts.opening : place.opening;
     const cut = this.#size.cut({ ...place, opening }, events, tenant.maxTransaction);
     const last = cut.events.at(-1);
@@ -165,14 +167,14 @@ export class Courier {
     return this.#ephemeral.length > 0 && (await this.#deliverEphemeral()) ? 0 : "for-news";
   }
 
-  /** The events of a transaction that was begun: all that lie in it, whatever a batch would hold now. */
+  /** Reads the events of a transaction that was begun: all up to its end, whatever the limits are now. */
   async #again(tenant: Tenant, cursor: number, pendingTo: number): Promise<FeedPiece> {
     const events: FeedPiece["events"][number][] = [];
     let at = cursor;
     while (at < pendingTo) {
       const piece = await this.#parts.feed.read(tenant, at, LARGEST, pendingTo);
       events.push(...piece.events);
-      // The end of the journal lies before it only where the journal was lost.
+      // The journal ends before it only if the journal was lost.
       if (piece.upTo <= at) break;
       at = piece.upTo;
     }
@@ -197,7 +199,7 @@ export class Courier {
     return this.#passed(tenant, place, pendingTo);
   }
 
-  /** Nothing up to there has to be given any more. */
+  /** Moves the cursor: everything up to `pendingTo` is done with. */
   #passed(tenant: Tenant, place: Place, pendingTo: number): Wait {
     const { state, commits } = this.#parts;
     state.underWay = null;
@@ -225,7 +227,7 @@ export class Courier {
     return wait;
   }
 
-  /** Gives what waits of ephemeral events, in a transaction of their own, once. True where the tenant took it. */
+  /** Sends the waiting ephemeral events once, in a transaction of their own. Returns whether the tenant took it. */
   async #deliverEphemeral(): Promise<boolean> {
     const { appservice, clock } = this.#parts;
     const events = this.#ephemeral;

@@ -10,7 +10,7 @@ export interface Numbered {
   readonly event: RoomEvent;
 }
 
-/** What happened between two positions, as the tenant sees it, and where it is at the end. */
+/** What happened between two positions, as the tenant sees it, and the state at the end. */
 export interface SyncStep {
   readonly self: Self;
   readonly own: UserId;
@@ -18,29 +18,29 @@ export interface SyncStep {
   readonly filter: SyncFilter;
   readonly events: readonly Numbered[];
   readonly changes: readonly LeaseChange[];
-  /** Rooms that the tenant has a lease in. */
+  /** Rooms in which the tenant has a lease. */
   readonly present: ReadonlySet<RoomId>;
-  /** The number of the journal that the step ends with. */
+  /** The journal's number at the end of the step. */
   readonly end: number;
-  /** Events of a room's timeline at most; null where all that there are. */
+  /** Maximum events of a room's timeline; null for all. */
   readonly limit: number | null;
-  /** Of all rooms the whole state is asked for. */
+  /** Whether the whole state of all rooms is requested. */
   readonly isFull: boolean;
-  /** What `prev_batch` is at a place of the journal. */
+  /** Returns the `prev_batch` for a number of the journal. */
   readonly tokenAt: (seq: number) => string;
 }
 
-/** What of a room is told. */
+/** What the answer has of one room. */
 export interface RoomStep {
   readonly roomId: RoomId;
   readonly timeline: readonly RoomEvent[];
   readonly isLimited: boolean;
   readonly prevBatch: string;
-  /** The newest of each state that was set in the step, where the timeline does not show it. */
+  /** The newest event of each state that was set in the step, if the timeline does not show it. */
   readonly changed: readonly RoomEvent[];
-  /** Whether somebody came or went. */
+  /** Whether any membership changed. */
   readonly hasMembers: boolean;
-  /** The room's whole state is told. */
+  /** Whether the answer has the room's whole state. */
   readonly isWhole: boolean;
 }
 
@@ -51,8 +51,9 @@ export interface SyncPlan {
 }
 
 /**
- * Which rooms an answer to `/sync` has (spec, CS API, "Syncing"), and what of each. A tenant's user is in no room as far as Matrix goes, so its
- * coming and going are told by membership events that are made here, of the lease: without them an SDK does not notice either.
+ * Decides which rooms an answer to `/sync` has (spec, CS API, "Syncing"), and what of each. A tenant's user is in no
+ * room at the homeserver, so membership events made here from the lease show its joins and leaves. Without them an
+ * SDK would not notice.
  */
 export function planOf(step: SyncStep): SyncPlan {
   const { filter, changes, present, isFull } = step;
@@ -86,7 +87,7 @@ export function planOf(step: SyncStep): SyncPlan {
   return { join, leave, invite: [...invites.values()] };
 }
 
-/** Invites of the tenant's users into rooms that it is not in are apart: such an invite is of no room that it has joined. */
+/** Invites of the tenant's users to rooms where it has no lease are kept apart: they belong to no joined room. */
 function sorted({ events, own, isPersona, present }: SyncStep) {
   const rooms = new Map<RoomId, Numbered[]>();
   const invites = new Map<RoomId, RoomEvent>();
@@ -106,14 +107,14 @@ function sorted({ events, own, isPersona, present }: SyncStep) {
   return { rooms, invites };
 }
 
-/** First of all, but in a room that the user made: nobody is in a room before that is made. */
+/** Puts the own join first; in a room that the user made, after `m.room.create`. */
 function withJoin({ end }: SyncStep, event: RoomEvent | null, events: readonly Numbered[]): readonly Numbered[] {
   if (event === null) return events;
   const at = events[0]?.event.type === "m.room.create" ? 1 : 0;
   return [...events.slice(0, at), { seq: events[at]?.seq ?? end + 1, event }, ...events.slice(at)];
 }
 
-/** Whether the events say themselves that the user was put out: who did it, and why. */
+/** Whether the events already show the user's removal, with its sender and reason. */
 function hasOwnEnd(events: readonly Numbered[], user: UserId): boolean {
   return events.some(({ event }) => {
     const { membership } = event.content;
@@ -139,7 +140,7 @@ function roomStep(
   const replaced = new Set(changed.map(keyOf));
   return {
     roomId,
-    // The timeline is read after the state: what it has may not take back something newer there.
+    // Clients apply the timeline after the state: its state events must not undo newer ones there.
     timeline: kept.map(({ event }) => event).filter((event) => !isStateEvent(event) || !replaced.has(keyOf(event))),
     isLimited: isNew || passing.length > kept.length,
     prevBatch: tokenAt(kept[0] === undefined ? end : kept[0].seq - 1),

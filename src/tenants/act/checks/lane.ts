@@ -4,23 +4,23 @@ import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId, TenantId } from "../../../model/ids.ts";
 import { parsedObject } from "../../../model/json.ts";
 
-/** What the homeserver said to a write. */
+/** The homeserver's answer to a write. */
 export interface WriteAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
 
-/** How many writes of one tenant wait at most, in all rooms. */
+/** Maximum waiting writes of one tenant, in all rooms. */
 export const LANE_PLACES = 100;
-/** How long one waits at most, milliseconds. Callers' own limits are commonly longer. */
+/** Longest wait of a write, milliseconds. Callers' own limits are commonly longer. */
 export const LANE_WAIT_MS = 60_000;
-/** The pause where the homeserver names none, and the shortest one, milliseconds. */
+/** The pause if the homeserver names none, and the shortest pause, milliseconds. */
 const UNNAMED_PAUSE_MS = 1_000;
 const SHORTEST_PAUSE_MS = 100;
 
 interface Waiting {
-  /** Its place among all writes, in the order in which they came. */
+  /** Its place among all writes, in order of arrival. */
   readonly number: number;
   readonly since: number;
   readonly call: () => Promise<WriteAnswer>;
@@ -30,16 +30,16 @@ interface Waiting {
 
 interface Lane {
   readonly tenant: TenantId;
-  /** In the order of their numbers. */
+  /** Ordered by number. */
   readonly queue: Waiting[];
-  /** Before this the homeserver wants nothing of the lane. */
+  /** The homeserver accepts no write of the lane before this time. */
   notBefore: number;
 }
 
 /**
- * Waits out the homeserver's limits without changing the order of what a tenant writes into a room. Writes pass straight through,
- * several at a time, as long as none is answered 429. One that is waits, and so do all later ones of that tenant and room, until
- * each has been let through in its turn.
+ * Waits out the homeserver's rate limits and keeps the order of a tenant's writes to a room. Writes pass straight
+ * through, several at a time, until one is answered 429. That write then waits, with all later ones of the tenant and
+ * room, and they go through one by one.
  */
 export class WriteLanes {
   readonly #clock: Clock;
@@ -48,16 +48,17 @@ export class WriteLanes {
   readonly #waiting = new Map<TenantId, number>();
   #numbers = 0;
 
-  /** @param abort when it fires, whoever waits is refused. */
+  /** @param abort when it fires, waiting writes are refused */
   constructor(clock: Clock, abort: AbortSignal) {
     this.#clock = clock;
     this.#abort = abort;
   }
 
   /**
-   * The answer to a write, which is called again for as long as the homeserver limits us. The caller's going away changes nothing:
-   * the write keeps its place, and a repetition with the same transaction ID is the same event.
-   * @throws EmissaryError `limited` where too many wait already, or it takes too long; whatever the call throws.
+   * Returns the answer to a write, retrying `call` while the homeserver limits us. If the caller goes away, the write
+   * keeps its place: a repeated request with the same transaction ID is the same event.
+   * @throws EmissaryError `limited` if too many writes wait already, or this one waits too long; anything that `call`
+   * throws
    */
   async put(tenant: TenantId, roomId: RoomId, call: () => Promise<WriteAnswer>): Promise<WriteAnswer> {
     const number = (this.#numbers += 1);
@@ -83,17 +84,20 @@ export class WriteLanes {
     }
     this.#waiting.set(tenant, waiting + 1);
     return new Promise((resolve, reject) => {
-      // Several may have been under way when the first was limited, and be told so in another order.
+      // Several writes may have been under way when the first was limited, and their answers may come in another
+      // order.
       const at = queue.findIndex((other) => other.number > number);
       queue.splice(at === -1 ? queue.length : at, 0, { number, since: this.#clock.now(), call, resolve, reject });
     });
   }
 
-  /** Lets those who wait through, one at a time. Each keeps its place in the queue until it is answered, so nobody overtakes it. */
+  /**
+   * Lets waiting writes through one at a time. Each stays in the queue until it is answered, so none overtakes it.
+   */
   async #drain(key: string, lane: Lane): Promise<void> {
     for (let first = lane.queue[0]; first !== undefined; first = lane.queue[0]) {
       const now = this.#clock.now();
-      // If the first gave up and those behind it went on, they would be ahead of its repetition: so all of them give up.
+      // If only the first gave up, the others would go ahead of its repetition. So all of them give up.
       if (Math.max(now, lane.notBefore) - first.since > LANE_WAIT_MS) {
         this.#giveUp(lane, this.#tooMuch(lane, `the homeserver takes no writes of tenant ${lane.tenant} now`));
         break;
@@ -105,7 +109,7 @@ export class WriteLanes {
         this.#giveUp(lane, new EmissaryError("not-ready", "Emissary is stopping; ask again soon."));
         break;
       }
-      // Somebody who came earlier may have been told meanwhile that it has to wait.
+      // During the pause an earlier write may have been limited and queued.
       const next = lane.queue[0] ?? first;
       await this.#try(lane, next);
     }
@@ -152,7 +156,10 @@ export class WriteLanes {
   }
 }
 
-/** What the homeserver asks for: in the body, as it used to be, or in the header (spec, "Rate limiting"). */
+/**
+ * Returns the pause that the homeserver asks for: in the body (the older way) or in the header (spec, "Rate
+ * limiting").
+ */
 function pauseOf({ headers, body }: WriteAnswer): number {
   const inBody = parsedObject(body)["retry_after_ms"];
   const seconds = Number(headers["retry-after"] ?? Number.NaN);

@@ -11,13 +11,13 @@ import type { Recorder } from "../../../ledger/recorder.ts";
 import type { Upstream, WholeAnswer } from "../../../http/upstream.ts";
 import type { Annotation, AnnotationStore } from "../contracts.ts";
 
-/** Of one tenant. Beyond that the homeserver's refusal is the tenant's. */
+/** Shared annotations of one tenant. Beyond that, the tenant gets the homeserver's refusal. */
 const MAX_SHARED = 2_000;
-/** Annotations of an event that are looked through for ours. */
+/** Page size and page count when searching an event's annotations for ours. */
 const PAGE = 100;
 const MAX_PAGES = 20;
 
-/** What the IDs of events begin with that are in no room. */
+/** Prefix of the IDs of events that exist in no room. */
 const OURS = "$emissary_shared_";
 
 export interface AnnotationParts {
@@ -29,26 +29,26 @@ export interface AnnotationParts {
   readonly clock: Clock;
 }
 
-/** An annotation that is one with others. */
+/** An annotation that shares the homeserver's event with others. */
 export interface Shared extends Omit<Annotation, "owner"> {
   readonly owner: Owner | null;
   readonly others: number;
 }
 
-/** An annotation that the homeserver did not take. */
+/** An annotation that the homeserver refused as a duplicate. */
 export interface Doubled {
   readonly roomId: RoomId;
   readonly type: string;
   readonly content: JsonObject;
   readonly owner: Owner;
-  /** By it a repetition is the same event. */
+  /** A repeated request with the same ID is the same event. */
   readonly txnId: string;
 }
 
 /**
- * Annotations of several users with one sender for all. A homeserver lets each sender annotate an event once in one way (spec, "Avoiding
- * duplicate annotations"), so the second user's is no event there: it has one of ours, which tenants get as they get others. What is there
- * is taken back with the last user's.
+ * Annotations of several users with a single sender. A homeserver lets each sender annotate an event only once in one
+ * way (spec, "Avoiding duplicate annotations"). So the second user's annotation is an event of ours, which exists
+ * only here and which tenants get like any other. The homeserver's event is redacted with the last user's annotation.
  */
 export class SharedAnnotations {
   readonly #parts: AnnotationParts;
@@ -57,7 +57,10 @@ export class SharedAnnotations {
     this.#parts = parts;
   }
 
-  /** The event of ours that a user's annotation is; null where it is the user's second, too many, or of no other user. */
+  /**
+   * Returns our event for a user's annotation; null if it is the user's second, if the tenant has too many, or if the
+   * homeserver's event is not a tenant's.
+   */
   async double({ roomId, type, content, owner, txnId }: Doubled): Promise<EventId | null> {
     const { store, own, clock } = this.#parts;
     const real = await this.#real(roomId, type, content);
@@ -69,7 +72,7 @@ export class SharedAnnotations {
     if (mine !== undefined && mine.eventId !== eventId) return null;
     if (mine === undefined && (await store.countOf(owner.tenant)) >= MAX_SHARED) return null;
     await store.add([...group, { eventId, realId: real.realId, roomId, owner }]);
-    // After the row: a repetition finds it, and the journal knows events that it has.
+    // After the row, so that a repeated request finds it. The journal ignores events that it already has.
     await this.#record({
       event_id: eventId,
       room_id: roomId,
@@ -83,8 +86,8 @@ export class SharedAnnotations {
   }
 
   /**
-   * The annotation that an event is, where others are the same at the homeserver; null for one that is alone. The owner is null where the
-   * homeserver's own was taken back, and stays for the others.
+   * Returns the shared annotation that an event is; null if it is not shared. The owner is null if the owner of the
+   * homeserver's event took its own annotation back and the event remains for the others.
    */
   async find(roomId: RoomId, eventId: string): Promise<Shared | null> {
     const { store } = this.#parts;
@@ -97,21 +100,21 @@ export class SharedAnnotations {
     return other?.roomId === roomId ? { ...other, eventId: other.realId, owner: null, others: 1 } : null;
   }
 
-  /** It is taken back: tenants are told by an event of ours. */
+  /** Takes a shared annotation back and tells tenants by an event of ours. */
   async takeBack({ eventId, realId, roomId }: Omit<Shared, "owner" | "others">, content: JsonObject): Promise<EventId> {
     const redactionId = await this.#redacted(roomId, eventId, content, realId);
     await this.#parts.store.remove(eventId);
     return redactionId;
   }
 
-  /** Where the homeserver's event is taken back by somebody else, all that are the same are taken back. */
+  /** When somebody else redacts the homeserver's event, takes back all annotations that share it. */
   async heard(events: readonly RoomEvent[]): Promise<void> {
     const { store, ledger } = this.#parts;
     for (const event of events) {
       if (event.type !== REDACTION || event.event_id.startsWith(OURS)) continue;
       const redacts = redactedBy(event, (await ledger.room(event.room_id))?.version ?? null);
       for (const one of redacts === null ? [] : await store.group(redacts)) {
-        // A redaction has no say in another room.
+        // A redaction has no effect in another room.
         if (one.roomId !== event.room_id) continue;
         if (one.eventId === redacts) await store.remove(redacts);
         else await this.takeBack(one, {});
@@ -119,7 +122,10 @@ export class SharedAnnotations {
     }
   }
 
-  /** Nothing is made of the homeserver's own event: while others stand for the same it stays, and its own redaction tells of its end. */
+  /**
+   * Records our redaction, except for the last user of the homeserver's own event: its real redaction is an event by
+   * itself.
+   */
   async #redacted(roomId: RoomId, eventId: EventId, content: JsonObject, realId: EventId): Promise<EventId> {
     const { own, clock, store } = this.#parts;
     const redactionId = `${OURS}${hash("sha256", `redacts ${eventId}`, "base64url")}` as EventId;
@@ -137,13 +143,13 @@ export class SharedAnnotations {
     return redactionId;
   }
 
-  /** Into the journal, from which all tenants are told. */
+  /** Writes to the journal, which feeds all tenants. */
   async #record(event: RoomEvent): Promise<void> {
     const txnId = event.event_id;
     await this.#parts.recorder.record({ txnId, digest: txnId, events: [event], setAside: [], verbatim: null });
   }
 
-  /** The homeserver's event that annotates the same in the same way, and whose it is. */
+  /** Returns the homeserver's event with the same annotation, and its owner. */
   async #real(roomId: RoomId, type: string, content: JsonObject): Promise<Annotation | null> {
     const relation = content["m.relates_to"];
     const target = isJsonObject(relation) ? stringAt(relation, "event_id") : null;

@@ -7,25 +7,28 @@ import { answeredIn } from "../../../model/references.ts";
 import type { EventOwners } from "../../feed/contracts.ts";
 
 /**
- * Bytes of an answer that is held to be looked through. A larger one passes as it is, with the pseudouser as sender of the tenant's
- * events. The whole state of a room is looked through event by event, whatever its size.
+ * Bytes of an answer that is buffered for rewriting. A larger answer passes unchanged, with the pseudouser as sender
+ * of the tenant's events. The whole state of a room is rewritten event by event, whatever its size.
  */
 export const MAX_ECHO_BYTES = 16 * 1024 * 1024;
 
 /** How deep events lie in answers: /hierarchy has lists of rooms with lists of events. */
 const MAX_DEPTH = 4;
 
-/** What an answer holds in which something is to be changed, beside the pseudouser's name: a tenant's mark, or events that tell of power. */
+/**
+ * Strings that show, beside the pseudouser's ID, that an answer needs rewriting: a tenant's mark, or events about
+ * power.
+ */
 const SIGNS: readonly string[] = [ON_BEHALF_OF, '"m.room.power_levels"', '"m.room.create"'];
 
-/** A relation of an answer, which may name the pseudouser for whom it answers. */
+/** A reply, whose content may name the pseudouser instead of the user that it answers. */
 const REPLY = '"m.in_reply_to"';
 
 /**
- * What the homeserver answered as the tenant sees it: the tenant's own events are its users', the pseudouser's power is theirs, and its
- * coming and going is left out. Null where it stays as it is, which is seen without parsing for all answers that hold no sign of these.
- * All but what changes stays byte for byte.
- * @throws EmissaryError `not-found` where the answer is one event that is left out, or is about one
+ * Rewrites the homeserver's answer as the tenant sees it: the tenant's users are the senders of its events and have
+ * the pseudouser's power, and the pseudouser's own memberships are left out. Returns null if nothing changes; most
+ * such answers need no parsing. All other bytes stay as they are.
+ * @throws EmissaryError `not-found` if the answer is one event that is left out, or is about one
  */
 export function echoedEvents(body: Buffer, viewer: Viewer): Buffer | null {
   if (![...SIGNS, viewer.own].some((sign) => body.includes(sign))) return null;
@@ -34,7 +37,7 @@ export function echoedEvents(body: Buffer, viewer: Viewer): Buffer | null {
   return answer === null ? null : revisedShown(answer, text, viewer);
 }
 
-/** Likewise for one event of a list; null where it is left out of that. */
+/** The same for one event of a list; null if it is left out. */
 export function echoedEntry(body: Buffer, viewer: Viewer): Buffer | null {
   if (![...SIGNS, viewer.own].some((sign) => body.includes(sign))) return body;
   const text = body.toString("utf8");
@@ -43,7 +46,7 @@ export function echoedEntry(body: Buffer, viewer: Viewer): Buffer | null {
   return isHidden(event, viewer) ? null : (revisedShown(event, text, viewer) ?? body);
 }
 
-/** Likewise, where it may hold answers to the tenant's events: these name the user that was answered. */
+/** The same for an answer with possible replies to the tenant's events: these name the user that was answered. */
 export async function echoedAnswer(body: Buffer, viewer: Viewer, owners: EventOwners): Promise<Buffer | null> {
   if (!body.includes(REPLY)) return echoedEvents(body, viewer);
   const text = body.toString("utf8");
@@ -53,7 +56,7 @@ export async function echoedAnswer(body: Buffer, viewer: Viewer, owners: EventOw
   return revisedShown(answer, text, { ...viewer, answered });
 }
 
-/** Likewise for an answer that is the content alone of a state event of this type. */
+/** The same for an answer that is only the content of a state event of this type. */
 export function echoedContent(type: string, body: Buffer, viewer: Viewer): Buffer | null {
   return revised(body, (answer) => (isJsonObject(answer) ? stateFromWire(type, answer, viewer) : answer));
 }
@@ -64,7 +67,7 @@ function revised(body: Buffer, change: (answer: JsonValue) => JsonValue): Buffer
   return answer === null ? null : textIfOther(answer, text, change(answer));
 }
 
-/** In two steps: of a list that something is left out of, the text is known again before anything in it is changed. */
+/** Two steps: after events are left out, the text is sourced again before anything in it changes. */
 function revisedShown(answer: JsonValue, text: string, viewer: Viewer): Buffer | null {
   if (isHidden(answer, viewer) || (isJsonObject(answer) && isHidden(answer["event"], viewer))) {
     throw new EmissaryError("not-found", "There is no such event for this tenant to see.");
@@ -79,7 +82,7 @@ function textIfOther(answer: JsonValue, text: string, next: JsonValue): Buffer |
   return next === answer ? null : Buffer.from(written(revisionOf(sourced(answer, text), next)));
 }
 
-/** Null for what is no JSON. */
+/** Null if it is not JSON. */
 function parsedText(text: string): JsonValue {
   try {
     return JSON.parse(text) as JsonValue;
@@ -88,7 +91,7 @@ function parsedText(text: string): JsonValue {
   }
 }
 
-/** The events that are answered in an answer. */
+/** Lists the events that an answer's events reply to. */
 function answeredWithin(value: JsonValue, depth: number): readonly string[] {
   if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return [];
   if (isJsonObject(value) && isEvent(value)) return answersOf(value);
@@ -101,7 +104,7 @@ function answersOf(event: JsonObject): readonly string[] {
   return answered === null ? [] : [answered];
 }
 
-/** The answer without the events that are left out of its lists; the same value where none is. */
+/** Returns the value without hidden events in its lists; the same value if there are none. */
 function shownOf(value: JsonValue, viewer: Viewer, depth: number): JsonValue {
   if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return value;
   if (Array.isArray(value)) {
@@ -113,7 +116,7 @@ function shownOf(value: JsonValue, viewer: Viewer, depth: number): JsonValue {
   return next.some(([key, inner]) => inner !== value[key]) ? Object.fromEntries(next) : value;
 }
 
-/** The same value where nothing in it changes. */
+/** Returns the same value if nothing in it changes. */
 function echoed(value: JsonValue, viewer: Viewer, depth: number): JsonValue {
   if (depth > MAX_DEPTH) return value;
   if (Array.isArray(value)) {

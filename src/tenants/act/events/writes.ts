@@ -21,16 +21,16 @@ import { isDoubled, type Shared } from "./annotations.ts";
 import { NONE, pathOf } from "../path.ts";
 import { stateEvent } from "./state-event.ts";
 
-/** An event is at most 64 KiB (spec, "Size limits"); what is larger is refused before it is read whole. */
+/** An event is at most 64 KiB (spec, "Size limits"). Larger bodies are refused before they are read whole. */
 const EVENT_BODY_LIMIT = 128 * 1024;
 
-/** Event types that stand in the clear in encrypted rooms, too. */
+/** Event types that are sent unencrypted in encrypted rooms, too. */
 const CLEAR_TYPES = new Set(["m.room.encrypted", "m.reaction", "m.room.redaction"]);
 
-/** Whose the event is that is to be redacted tells which of them it takes. */
+/** Which of these a redaction needs depends on the event's sender. */
 const REDACTIONS = ["redact", "redact-others"] as const;
 
-/** Of query parameters a write takes one at most, with a grant of its own. */
+/** The only query parameter of writes; it needs a grant of its own. */
 const TIMESTAMP: ReadonlySet<string> = new Set(["ts"]);
 
 /** The sender's messages show as the pseudouser's own. */
@@ -88,7 +88,7 @@ const setState: ActHandler = async (parts, caller, request, reply) => {
   });
 };
 
-/** Power levels as they go to the homeserver: the tenant's users are nobody there. */
+/** Returns how to write power levels for the homeserver, which does not know the tenant's users. */
 async function levelsFor(
   { upstream, own, tenants }: ActParts,
   { tenant }: Caller,
@@ -102,13 +102,16 @@ async function levelsFor(
   }
   const isCreator = isCreatorIn(create as unknown as JsonObject, own);
   const isPersona = (userId: UserId): boolean => tenants.isPersona(tenant, userId);
-  // Without power levels a room's maker has what it had in the first (spec, "m.room.power_levels").
+  // Without power levels, only the room's creator has power (spec, "m.room.power_levels").
   const none = !isCreator && create.sender === own ? { users: { [own]: MAKER_LEVEL } } : {};
   const current = status === 404 ? none : parsedObject(body);
   return (content) => levelsToSet(content, current, { own, tenant, isPersona, isCreator });
 }
 
-/** Saying when an event was sent (spec, AS API, "Timestamp massaging") needs a grant. @throws EmissaryError `forbidden`, `bad-parameter` */
+/**
+ * Setting an event's timestamp (spec, AS API, "Timestamp massaging") needs a grant.
+ * @throws EmissaryError `forbidden`, `bad-parameter`
+ */
 async function parametersFor(
   parts: ActParts,
   caller: Caller,
@@ -132,10 +135,10 @@ interface Write {
   readonly content: JsonObject;
   readonly action: string;
   readonly type: string;
-  /** What the call names, besides what its content does. */
+  /** Events that the call itself names, besides its content's. */
   readonly targets?: readonly Target[];
   readonly levels?: (content: JsonObject) => JsonObject;
-  /** Where it has a transaction ID. */
+  /** If the request has a transaction ID. */
   readonly sending?: Sending;
 }
 
@@ -149,7 +152,7 @@ async function sendOnce(
   return sendWhole(reply, await parts.repeats.once(sending.txnId, () => put(parts, caller, { ...write, sending })));
 }
 
-/** Sends an event as the pseudouser, marked as the tenant's and, for a persona, with its profile of this moment. */
+/** Sends an event as the pseudouser, marked as the tenant's and, for a persona, with its current profile. */
 async function put(
   parts: ActParts,
   caller: Caller,
@@ -179,7 +182,7 @@ async function put(
     const named = await requireTarget(parts.upstream, parts.own, tenant, roomId, target);
     if (target.mustBe === "redactable") await requireRedaction(parts, caller, roomId, named);
   }
-  // It was taken back, and is there for others.
+  // Its own owner took it back, and it remains for others.
   if (shared !== null) return answerOf(await parts.annotations.takeBack(shared, sent.content));
   return doAudited(parts, tenant, {
     ...deed,
@@ -195,8 +198,8 @@ async function put(
 }
 
 /**
- * What other people sent is redacted by an action of its own. Of their state that takes something from the room, as setting it would; of
- * their memberships it takes no more than what they call themselves.
+ * Redacting other people's events needs an action of its own. Redacting their state also needs the action for setting
+ * it. Their memberships are exempt: a redaction removes only the profile.
  */
 async function requireRedaction(parts: ActParts, caller: Caller, roomId: RoomId, event: JsonObject): Promise<void> {
   const isOwn = event["sender"] === parts.own;
@@ -210,7 +213,7 @@ function stateAction(type: string): TenantAction {
   return type.startsWith("m.room.") ? "room-state" : "state";
 }
 
-/** An annotation that others share stays at the homeserver until the last of them takes it back. */
+/** A shared annotation stays at the homeserver until its last user takes it back. */
 async function takeBack(
   parts: ActParts,
   tenant: Tenant,
@@ -237,7 +240,7 @@ async function takeBack(
   });
 }
 
-/** From the ledger, or, while the room's state is still on its way there, from the homeserver. */
+/** Asks the ledger or, while the room's state is still loading, the homeserver. */
 async function isEncrypted(parts: ActParts, room: Room): Promise<boolean> {
   if (room.encryption !== null) return true;
   if (room.load === "loaded") return false;

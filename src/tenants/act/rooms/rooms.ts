@@ -20,7 +20,7 @@ import { stateEvent } from "../events/state-event.ts";
 /** A room's first state may be several events of 64 KiB. */
 const CREATE_BODY_LIMIT = 512 * 1024;
 const UPGRADE_BODY_LIMIT = 16 * 1024;
-/** How long the room's maker waits for the pseudouser to be known as present in it, milliseconds. */
+/** How long the room's creator waits until the pseudouser is known to be in it, milliseconds. */
 const PRESENT_WAIT_MS = 60_000;
 
 const createRoom: ActHandler = async (parts, caller, request, reply) => {
@@ -62,12 +62,15 @@ const createRoom: ActHandler = async (parts, caller, request, reply) => {
   return sendWhole(reply, answer);
 };
 
-/** What is no alias is the homeserver's to refuse; half a character could not even be asked for. */
+/** The homeserver refuses an invalid alias. One with half a surrogate pair cannot even be sent. */
 function aliasFrom(text: string): RoomAlias | null {
   return isRoomAlias(text) && text.isWellFormed() ? text : null;
 }
 
-/** The tenants' leases, and with them their users, follow once the new room is known. The caller's is waited for. */
+/**
+ * The tenants' leases, and their users with them, follow once the new room is known. The request waits for the
+ * caller's lease.
+ */
 const upgrade: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   requireAction(caller, "create");
@@ -90,7 +93,7 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
       await learn(parts, made.roomId);
       await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.tombstone", ""));
     } catch (error) {
-      // The room is replaced, and the homeserver's transactions tell of it until they are taken.
+      // The room is replaced, and the homeserver's transactions repeat this until they are taken.
       if (!isOurFault(error)) throw error;
     }
     await untilFollowed(parts, caller, made.roomId, reply);
@@ -100,8 +103,8 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
 };
 
 /**
- * While a room is made the keeper does not leave it for a room that nobody holds, and the tenant's feed does not pass its first events.
- * @param deed is given where the room's events begin in the journal
+ * While a room is made, the keeper does not leave it as unused, and the tenant's feed does not pass its first events.
+ * @param deed called with the journal's number before the room's first event
  */
 async function whileMaking<T>(
   { keeper, feed }: ActParts,
@@ -116,7 +119,10 @@ async function whileMaking<T>(
   }
 }
 
-/** Before the room is made: one that may not be held would have to be left again. A refusal is audited. */
+/**
+ * Checks before the room is made that the tenant may hold one more: otherwise the pseudouser would have to leave it
+ * again. Audits a refusal.
+ */
 async function requireSpace(
   { desk, audit }: ActParts,
   { tenant }: Caller,
@@ -137,15 +143,15 @@ interface Making {
   readonly path: string;
   readonly body: JsonObject;
   readonly action: "room.create" | "room.upgrade";
-  /** Where the answer has the new room. */
+  /** The key of the new room in the answer. */
   readonly field: "room_id" | "replacement_room";
   /** The room that is replaced. */
   readonly from?: RoomId;
-  /** The answer, where the homeserver need not be asked. */
+  /** A ready answer, if the homeserver need not be asked. */
   readonly refusal?: WholeAnswer;
 }
 
-/** Asks the homeserver for the room, and audits what came of it. The room is null where there is none. */
+/** Asks the homeserver for the room and audits the outcome. The room is null if none was made. */
 async function make(
   parts: ActParts,
   { tenant }: Caller,
@@ -166,15 +172,15 @@ async function make(
 }
 
 /**
- * Takes into the ledger whom the room is for and that the pseudouser is in it, without waiting for the transaction that tells so:
- * on the first rests the tenant's right to a private room.
+ * Records the room's tenant and the pseudouser's membership without waiting for the homeserver's transaction. The
+ * former gives the tenant its right to a private room.
  */
 async function learn(parts: ActParts, roomId: RoomId): Promise<void> {
   await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.create", ""));
   await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.member", parts.own));
 }
 
-/** Books the tenant's lease, enters its user, and waits until the keeper sees both. */
+/** Takes the tenant's lease, enters its user, and waits until the keeper sees both. */
 async function hold(parts: ActParts, { tenant, user }: Caller, wish: LeaseWish, reply: FastifyReply): Promise<void> {
   let lease = await parts.desk.take(wish);
   while (!(await parts.personas.enter(tenant.id, wish.roomId, user))) lease = await parts.desk.take(wish);
@@ -183,7 +189,10 @@ async function hold(parts: ActParts, { tenant, user }: Caller, wish: LeaseWish, 
   await parts.keeper.untilPresent(lease, PRESENT_WAIT_MS, gone.signal);
 }
 
-/** The room is there whatever comes of this, so the answer tells of it after a while, be the tenant there or not. */
+/**
+ * Waits until the tenant's lease is in the new room. The room exists in any case, so after a while the answer goes
+ * out anyway.
+ */
 async function untilFollowed(
   { desk, leases, clock }: ActParts,
   { tenant }: Caller,
@@ -202,7 +211,7 @@ async function untilFollowed(
   });
 }
 
-/** Whether it was not the homeserver that refused, but we that could not write. */
+/** Whether not the homeserver refused, but Emissary failed to write. */
 function isOurFault(error: unknown): error is EmissaryError {
   return error instanceof EmissaryError && error.code === "internal";
 }
@@ -215,7 +224,10 @@ function hiddenOf({ tenants }: ActParts, { tenant }: Caller): (userId: UserId) =
   return (userId) => tenants.isOthers(tenant, userId);
 }
 
-/** The version that rooms have where none is asked for; a homeserver that does not say makes version 1 (spec, "m.room_versions capability"). */
+/**
+ * Returns the default room version. A homeserver that does not say makes version 1 (spec, "m.room_versions
+ * capability").
+ */
 async function defaultVersion(parts: ActParts): Promise<string> {
   const { status, body } = await parts.upstream.answer("GET", "/_matrix/client/v3/capabilities", null);
   const capabilities = parsedObject(body)["capabilities"] ?? null;
@@ -229,7 +241,7 @@ async function defaultVersion(parts: ActParts): Promise<string> {
   return (isJsonObject(versions) ? stringAt(versions, "default") : null) ?? "1";
 }
 
-/** Making rooms. In a room that was made for it a tenant may do what a room's maker may (policy/permit.ts). */
+/** Makes rooms. In a room made for it, a tenant may do what the room's creator may (policy/permit.ts). */
 export const roomEndpoints: readonly Endpoint[] = [
   {
     method: "POST",

@@ -10,35 +10,39 @@ import { nobody, type Caller } from "../caller.ts";
 import { passAudited } from "../checks/audited.ts";
 import { requireTarget } from "../checks/ownership.ts";
 
-/** What a tenant may have the pseudouser do to somebody's membership, whichever call it makes for that. */
+/** What a tenant may make the pseudouser do to a membership, whichever call asks for it. */
 export type Doing = "invite" | "kick" | "ban" | "unban";
 
 const ACTION_OF: Readonly<Record<Doing, TenantAction>> = { invite: "invite", kick: "kick", ban: "ban", unban: "ban" };
 const RESULT_OF: Readonly<Record<Doing, string>> = { invite: "invite", kick: "leave", ban: "ban", unban: "leave" };
 
-/** Homeservers that know it redact whatever the user sent in the room (MSC4293), under the name of today and the one it is to have. */
+/**
+ * Homeservers that support MSC4293 then redact everything that the user sent in the room. The unstable and the future
+ * name.
+ */
 export const REDACT_EVENTS = ["org.matrix.msc4293.redact_events", "redact_events"] as const;
 
 /**
- * What makes a membership more than that: the one is an address that servers ask whether it is true (spec, "Third-party invites"), the
- * other names a user whose server lets somebody in.
+ * Keys that make a membership more than that: the first names a server that other servers ask for validation (spec,
+ * "Third-party invites"), the second a user whose server lets somebody in.
  */
 const NEVER = ["third_party_invite", "join_authorised_via_users_server"] as const;
 
 export interface Change {
   readonly roomId: RoomId;
   readonly target: UserId;
-  /** Null where the membership alone says it, as in a state event: a leave may be any of several. */
+  /** Null if only the content's membership says it, as in a state event: a leave may be any of several. */
   readonly doing: Doing | null;
-  /** The event's, with a membership where `doing` is null. */
+  /** The event's content, with a membership if `doing` is null. */
   readonly content: JsonObject;
-  /** Whether the answer names the event, as that to a state event does. */
+  /** Whether the answer names the event, as a state event's does. */
   readonly isState: boolean;
 }
 
 /**
- * Invites, kicks and bans a user of nobody's here, where the operator allows that. Always as a state event: the calls for it keep of a
- * content the reason alone, so neither could an invite say that it is to a direct chat, nor could it be told for which tenant it was.
+ * Invites, kicks or bans a user who belongs to no tenant, if the operator allows it. Always sends a state event: the
+ * dedicated calls keep only the content's reason, so an invite could neither be marked as a direct chat nor bear the
+ * tenant's mark.
  */
 export async function changeMembership(
   parts: ActParts,
@@ -53,7 +57,7 @@ export async function changeMembership(
   const refused = NEVER.find((key) => Object.hasOwn(content, key));
   if (refused !== undefined) throw new EmissaryError("forbidden", `${refused} is not for tenants to set.`);
   const state = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(target)}`;
-  // Otherwise two tenants that act on the same user at once would both go by what it was before.
+  // Otherwise two tenants that change the same user at once would both rely on the old membership.
   return parts.mutex.run(state, async () => {
     const doing = await doingOf(parts, caller, roomId, { asked, membership, state });
     await requireDeed(parts, caller, roomId, { action: ACTION_OF[doing] });
@@ -93,8 +97,8 @@ interface Wish {
 }
 
 /**
- * What the change would be, from what the membership is now: as state, a leave is a kick or lifts a ban, which is another action. The
- * calls refuse what they are not for, as a homeserver's do.
+ * Returns what the change means, given the current membership: a leave set as state is a kick or lifts a ban, which
+ * needs another action. Refuses calls that do not fit, as a homeserver does.
  */
 async function doingOf(
   parts: ActParts,
@@ -103,7 +107,7 @@ async function doingOf(
   { asked, membership, state }: Wish,
 ): Promise<Doing> {
   if (membership === "invite" || membership === "ban") return membership;
-  // Nobody is told of a membership who may do nothing about it.
+  // A caller who may not change a membership must not learn it.
   await requireAnyDeed(parts, caller, roomId, asked === null ? ["kick", "ban"] : [ACTION_OF[asked]]);
   const { status, body } = await parts.upstream.answer("GET", state, null);
   if (status !== 200 && status !== 404) {
@@ -122,7 +126,10 @@ async function doingOf(
   return now === "ban" ? "unban" : "kick";
 }
 
-/** The pseudouser's membership follows the leases of all tenants; and other tenants' users are in no room for this one. */
+/**
+ * Refuses the pseudouser, whose membership follows the leases of all tenants, and other tenants' users, who exist in
+ * no room for this tenant.
+ */
 function refuseHidden({ own, tenants }: ActParts, { tenant }: Caller, target: UserId, what: string): void {
   if (target === own) {
     throw new EmissaryError(
