@@ -4,15 +4,18 @@ import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { DeliveryStore, Step } from "./contracts.ts";
 
-/** How long it may take until the end of a transaction is on disk: a crash before that repeats the transaction. */
+/** Longest delay until the end of a transaction is on disk. A crash before that repeats the transaction. */
 const DONE_MS = 50;
-/** The same for moving on past what concerns nobody: a crash before that reads it again. Retention waits for it. */
+/**
+ * The same for passing over events that do not concern the tenant. A crash before that reads them again. Retention
+ * waits for it.
+ */
 const IDLE_MS = 10_000;
 const RETRY_MS = 1_000;
 
 /**
- * Writes where the tenants stand, many in one commit: an event for a hundred tenants is not to wait for the disk two hundred
- * times. A step says all of where its tenant stands, so that only the newest of each counts.
+ * Writes many tenants' positions in one commit: an event for a hundred tenants must not wait for the disk two hundred
+ * times. A step has the tenant's whole position, so only the newest counts.
  */
 export class CommitQueue {
   readonly #store: Pick<DeliveryStore, "write">;
@@ -20,7 +23,7 @@ export class CommitQueue {
   readonly #log: Logger;
   readonly #abort = new AbortController();
   #steps = new Map<TenantId, Step>();
-  /** Apart, so that an event which concerns one tenant does not write rows for all the others. */
+  /** Kept apart, so that an event for one tenant does not write rows for all others. */
   #idle = new Map<TenantId, Step>();
   #soon: Promise<void> | null = null;
   readonly #mutex = new KeyedMutex();
@@ -32,7 +35,7 @@ export class CommitQueue {
     this.#log = log;
   }
 
-  /** Resolves when it is on disk; what else waits in this turn of the event loop goes with it. */
+  /** Resolves when the step is on disk. Shares the commit with others of this turn of the event loop. */
   soon(step: Step): Promise<void> {
     this.#put(this.#steps, step);
     this.#soon ??= new Promise((resolve, reject) => {
@@ -44,27 +47,26 @@ export class CommitQueue {
     return this.#soon;
   }
 
-  /** The end of a transaction: written with the next commit, or shortly. */
+  /** Queues the end of a transaction: written with the next commit, or shortly. */
   done(step: Step): void {
     this.#put(this.#steps, step);
     this.#later("done", DONE_MS);
   }
 
-  /** Nothing concerned the tenant up to its cursor: written some time. */
+  /** Queues a cursor that passed over events which do not concern the tenant; not urgent. */
   idle(step: Step): void {
-    // What waits to be written sooner takes this along.
+    // Merges it with a step that is written sooner.
     if (this.#steps.has(step.tenant)) this.#steps.set(step.tenant, step);
     else this.#idle.set(step.tenant, step);
     this.#later("idle", IDLE_MS);
   }
 
-  /** Writes all that waits. */
   async flush(): Promise<void> {
     this.#takeIdle();
     await this.#write();
   }
 
-  /** Writes what waits and ends the timers. */
+  /** Writes everything and ends the timers. */
   async close(): Promise<void> {
     this.#abort.abort();
     try {
@@ -103,7 +105,7 @@ export class CommitQueue {
     }
   }
 
-  /** One at a time, so that what a former one took is on disk, or back among the steps, when this one ends. */
+  /** One at a time: when this ends, the steps of an earlier write are on disk or queued again. */
   #write(): Promise<void> {
     return this.#mutex.run(null, () => this.#writeNow());
   }
@@ -115,7 +117,7 @@ export class CommitQueue {
     try {
       await this.#store.write([...steps.values()]);
     } catch (error) {
-      // What came meanwhile is newer.
+      // Newer steps win.
       for (const [tenant, step] of steps) if (!this.#steps.has(tenant)) this.#steps.set(tenant, step);
       throw error;
     }

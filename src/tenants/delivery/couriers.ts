@@ -35,24 +35,24 @@ export interface CouriersParts {
   readonly random: Random;
   readonly log: Logger;
   readonly count: (tenant: TenantId, what: Outcome, by: number) => void;
-  /** A tenant is gone, and what was counted of it. */
+  /** Drops a removed tenant's counters. */
   readonly forget: (tenant: TenantId) => void;
 }
 
 interface Working {
   readonly courier: Courier;
-  /** With another one the courier's work is another. */
+  /** When it changes, the courier is replaced. */
   readonly key: string;
 }
 
-/** A courier for each tenant that has a URL and is not paused; they come and go with the tenants. None waits for another. */
+/** One courier for each tenant that has a URL and is not paused; none waits for another. */
 export class Couriers implements TenantPinger {
   readonly #parts: CouriersParts;
   readonly #commits: CommitQueue;
   readonly #working = new Map<TenantId, Working>();
   readonly #states = new Map<TenantId, DeliveryState>();
   readonly #abort = new AbortController();
-  /** Only one at a time changes who works. */
+  /** Serializes changes of the set of couriers. */
   readonly #mutex = new KeyedMutex();
   #loops: readonly Promise<void>[] = [];
 
@@ -64,7 +64,7 @@ export class Couriers implements TenantPinger {
   start(): void {
     const { tenants, committed, clock, log } = this.#parts;
     const failed = (error: unknown): void => log.error("tenant.delivery-broken", { error });
-    // Keeps the couriers to the tenants, and wakes them when the journal has grown.
+    // Keeps the couriers in step with the tenants, and wakes them when the journal grows.
     const follow = async (): Promise<null> => {
       await this.#mutex.run(null, () => this.#adjust());
       return null;
@@ -107,11 +107,11 @@ export class Couriers implements TenantPinger {
     };
   }
 
-  /** Has the tenant given again what came since; null for one that is not delivered to. */
+  /** Delivers everything since `from` to the tenant again; null if nothing is delivered to it. */
   replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null> {
     return this.#mutex.run(null, async () => {
       await this.#dismiss(tenant.id);
-      // What nothing was written of yet counts as delivered.
+      // The replay is measured from the stored cursor, so pending steps go first.
       await this.#commits.flush();
       const replayed = await this.#parts.store.replay(tenant.id, from, this.#parts.clock.now());
       const state = this.#states.get(tenant.id);
@@ -121,7 +121,9 @@ export class Couriers implements TenantPinger {
     });
   }
 
-  /** Has the tenant never get the event that it is stuck at, and all that follows; null where that is another event, or none. */
+  /**
+   * Skips the event that the tenant is stuck at for good and goes on after it; null if it is not stuck at that event.
+   */
   skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
     return this.#mutex.run(null, async () => {
       const state = this.#states.get(tenant.id);
@@ -144,12 +146,12 @@ export class Couriers implements TenantPinger {
     return outcome;
   }
 
-  /** An ephemeral event for one tenant, where it wants such. */
+  /** Offers an ephemeral event to a tenant, if it wants these. */
   offer(tenant: TenantId, event: JsonObject): void {
     if (this.#parts.tenants.byId(tenant)?.ephemeral === true) this.#working.get(tenant)?.courier.offer(event);
   }
 
-  /** Hands ephemeral events to the tenants that want them and have a live lease where they happen. Returns at once. */
+  /** Hands ephemeral events to tenants that want them and have a live lease in the room. Returns at once. */
   ephemeral(events: readonly JsonValue[]): void {
     const wanting = this.#parts.tenants.all().filter(({ id, ephemeral }) => ephemeral && this.#working.has(id));
     if (wanting.length > 0) void this.#hand(events.slice(0, EPHEMERAL_AT_ONCE), wanting);
@@ -189,7 +191,7 @@ export class Couriers implements TenantPinger {
       this.#parts.forget(id);
     }
     const idle = [...wanted].filter(([id]) => !this.#working.has(id));
-    // A courier begins where storage says that its predecessor ended.
+    // A courier begins at its predecessor's stored position.
     if (idle.length > 0) await this.#commits.flush();
     for (const [id, { tenant, key }] of idle) {
       this.#working.set(id, { key, courier: this.#engage(tenant) });

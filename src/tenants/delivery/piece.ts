@@ -3,23 +3,26 @@ import type { Place } from "./contracts.ts";
 import type { Outcome } from "./outcome.ts";
 import { transactionOf, type Transaction } from "./transaction.ts";
 
-/** A transaction has at most so many events, and about so many bytes. */
+/** Limits of a transaction: events, and approximate bytes. */
 export const LARGEST = { events: 100, bytes: 4 * 1024 * 1024 } as const;
 /**
- * A tenant that fails so often at the same events may be failing because of one of them. More often where it may have taken them,
- * since halves of what it took it takes for other transactions.
+ * After this many failures at the same events, one of them may be the cause. The limit is higher if the tenant may
+ * have taken them, since it takes halves of them for new transactions.
  */
 const FAILURES = { refused: 3, unclear: 10 } as const;
 
 type Events = FeedPiece["events"];
 type Failure = Extract<Outcome, { kind: "not-taken" }>;
 
-/** What to do after a failure: `smaller` sends fewer of the events, `again` the same ones, `stuck` too: one event stops all. */
+/**
+ * What to do after a failure: `smaller` sends fewer events, `again` and `stuck` the same; `stuck` means that one
+ * event blocks the rest.
+ */
 export type Next = "smaller" | "again" | "stuck";
 
 /**
- * How much one transaction holds. A tenant, or the proxy before it, may refuse a transaction for its size, or fail at one of its
- * events: then the transaction is halved, so that the others arrive and the one that stops them is found.
+ * Decides how much one transaction holds. A tenant, or a proxy before it, may refuse a transaction for its size or
+ * fail at one event. Halving it delivers the other events and finds the one that fails.
  */
 export class PieceSize {
   #events: number = LARGEST.events;
@@ -27,7 +30,7 @@ export class PieceSize {
   #refused = Infinity;
   #failures = 0;
   #isSearching = false;
-  /** Whether the tenant may have taken the transaction that it is being given. */
+  /** Whether the tenant may already have taken the current transaction. */
   #isUnclear: boolean;
 
   /** @param isUnclear whether a transaction was under way when the program last ended */
@@ -35,12 +38,12 @@ export class PieceSize {
     this.#isUnclear = isUnclear;
   }
 
-  /** @param most bytes that the operator lets a transaction to this tenant have; null for as many as usual */
+  /** @param most the operator's limit in bytes for this tenant; null for the default */
   limits(most: number | null): FeedLimits {
     return { events: this.#events, bytes: Math.min(LARGEST.bytes, most ?? Infinity, this.#refused / 2) };
   }
 
-  /** The events that the next transaction has, from the first on; one of them always fits. */
+  /** Returns the first events that fit into the next transaction; one always fits. */
   cut(
     place: Pick<Place, "opening" | "epoch">,
     events: Events,

@@ -31,7 +31,7 @@ const setAlias: ActHandler = async (parts, caller, request, reply) => {
   return sendWhole(reply, passed);
 };
 
-/** An alias that is there is not asked for again: the homeserver would refuse it, or make it anew without a note of whose it is. */
+/** Makes an alias unless it exists: the homeserver would refuse, or make it anew without a note of its owner. */
 async function makeAlias(
   parts: ActParts,
   { tenant }: Caller,
@@ -47,12 +47,12 @@ async function makeAlias(
   }
   await makers.note(alias, tenant.id, roomId);
   const answer = await parts.upstream.answer("PUT", path, jsonOf({ room_id: roomId }));
-  // Of a failure of the homeserver's own it is not known whether there is an alias now.
+  // After a server error it is unknown whether the alias exists.
   if (answer.status >= 400 && answer.status < 500) await makers.forget(alias);
   return answer;
 }
 
-/** Aliases are the pseudouser's to the homeserver, and it removes any of them: whose it is has to be told here. */
+/** To the homeserver all aliases are the pseudouser's, and it would remove any. Emissary checks the owner. */
 const removeAlias: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "create");
   const alias = ownAlias(parts, param(request, "alias"));
@@ -71,7 +71,7 @@ const removeAlias: ActHandler = async (parts, caller, request, reply) => {
   });
 };
 
-/** Whoever looks at an alias and changes it is alone with it. */
+/** The mutex key for reading and changing an alias. */
 function keyOf(alias: RoomAlias): string {
   return `alias ${alias}`;
 }
@@ -82,8 +82,8 @@ function bodyRoom(body: JsonObject): RoomId {
   throw new EmissaryError("bad-parameter", `${JSON.stringify(roomId)} is not a room ID.`);
 }
 /**
- * Homeservers say `private` of rooms that they know, and not found of others: who is in none of them learns by that which rooms the
- * server is in. To a tenant without a lease there every room that is not listed is private.
+ * Homeservers answer `private` for rooms that they know, and 404 for others. That would reveal to a tenant which
+ * rooms the server is in. For a tenant without a lease every unlisted room is private.
  */
 const readListed: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "read");
@@ -126,12 +126,18 @@ async function audited(
   return answer;
 }
 
-/** Whether the homeserver keeps an alias for others: Synapse gives an appservice those of its registered namespaces only. */
+/**
+ * Whether the homeserver reserves the alias for others. Synapse gives an appservice only aliases in its registered
+ * namespaces.
+ */
 export function isExclusive({ status, body }: Pick<WholeAnswer, "status" | "body">): boolean {
   return status === 400 && stringAt(parsedObject(body), "errcode") === "M_EXCLUSIVE";
 }
 
-/** What the homeserver itself answers where it gives us its reserved aliases only: it gives us all, for the operator to mend them. */
+/**
+ * The answer of a homeserver that gives us only reserved aliases. Ours gives us all, so that the operator can mend
+ * them.
+ */
 export const EXCLUSIVE: WholeAnswer = {
   status: 400,
   headers: {},
@@ -142,14 +148,14 @@ const JSON_HEADERS = { "content-type": "application/json" };
 
 const DONE: WholeAnswer = { status: 200, headers: JSON_HEADERS, body: jsonOf({}) };
 
-/** What the homeserver answers where the alias is there already. */
+/** The homeserver's answer if the alias exists. */
 const TAKEN: WholeAnswer = {
   status: 409,
   headers: JSON_HEADERS,
   body: jsonOf({ errcode: "M_UNKNOWN", error: "Room alias already exists" }),
 };
 
-/** What the tenant is told then: it can do nothing, but the operator can. */
+/** Tells the tenant how the operator can help; the tenant cannot. */
 export function notReserved(alias: string): EmissaryError {
   return new EmissaryError(
     "not-in-namespace",
@@ -161,10 +167,10 @@ function jsonOf(value: object): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
 
-/** What a search of the directory says (spec, "publicRooms"). */
+/** Keys of a directory search (spec, "publicRooms"). */
 const SEARCH_KEYS = ["limit", "since", "filter", "include_all_networks", "third_party_instance_id"] as const;
 
-/** The list of another server is asked of that server. */
+/** Another server's list is requested from that server. */
 function requireAskable({ routes }: ActParts, request: FastifyRequest): void {
   routes.required(queryAll(request, "server").filter((server) => isServerName(server)));
 }
@@ -192,7 +198,7 @@ const listDirectory: ActHandler = async (parts, caller, request, reply) => {
 
 const SEARCH: ReadonlySet<string> = new Set(["limit", "since", "server"]);
 
-/** Names of rooms, and the directory of public ones. */
+/** Room aliases and the public room directory. */
 export const aliasEndpoints: readonly Endpoint[] = [
   {
     method: "GET",

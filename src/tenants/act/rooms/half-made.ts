@@ -24,17 +24,17 @@ export interface HalfMadeParts {
   readonly log: Logger;
 }
 
-/** Between two rounds, where something could not be undone. */
+/** Pause after a failed undo, milliseconds. */
 const AGAIN_MS = 10_000;
 
 /**
- * Rooms that a tenant was not given, although the homeserver may have made them: it says no after half of the work, gives no answer, or we
- * end before the tenant has the room. It asks again, and finds nothing in its way: the alias is free, no lease is left, and the keeper
- * leaves a room that nobody holds.
+ * Undoes rooms that a tenant was not given although the homeserver may have made them: it refused halfway, gave no
+ * answer, or Emissary ended before the tenant had the room. When the tenant asks again, nothing is in its way: the
+ * alias is free, no lease is left, and the keeper leaves the unused room.
  */
 export class HalfMade {
   readonly #parts: HalfMadeParts;
-  /** Those that are being made now. */
+  /** Rooms that are being made or undone now. */
   readonly #underWay = new Set<number>();
   readonly #failed = new Signal();
 
@@ -43,8 +43,8 @@ export class HalfMade {
   }
 
   /**
-   * Makes a room. What came of it is undone where `work` fails, or says that there is none.
-   * @param work is handed what notes the room's ID, and tells whether the tenant has the room
+   * Makes a room. Undoes it if `work` fails or says that the tenant does not have the room.
+   * @param work gets a function that notes the room's ID; returns whether the tenant has the room
    */
   async making<T>(
     tenant: TenantId,
@@ -52,7 +52,7 @@ export class HalfMade {
     work: (made: (roomId: RoomId) => Promise<void>) => Promise<{ readonly isWhole: boolean; readonly answer: T }>,
   ): Promise<T> {
     const { store } = this.#parts;
-    // One that is there already is somebody's, and the homeserver refuses to make it.
+    // An existing alias belongs to another room, and the homeserver refuses the request.
     const isNew = alias !== null && (await this.#pointed(alias)) === null;
     const id = await store.begin(tenant, isNew ? alias : null);
     this.#underWay.add(id);
@@ -64,12 +64,12 @@ export class HalfMade {
       return answer;
     } finally {
       this.#underWay.delete(id);
-      // Before it is answered: who is told of a failure asks again at once.
+      // Before the answer: a tenant that hears of a failure asks again at once.
       if (!isKept) await this.#undoAll().catch(() => this.#failed.notify());
     }
   }
 
-  /** Undoes what an earlier run left, and what could not be undone at once, until the signal aborts. */
+  /** Undoes what an earlier run left and what failed at first, until the signal aborts. */
   run(abort: AbortSignal): Promise<void> {
     const { clock, log } = this.#parts;
     return workUntil(abort, {
@@ -99,7 +99,8 @@ export class HalfMade {
   async #undo({ id, tenant, alias, roomId }: RoomMaking): Promise<void> {
     const { store, upstream, log } = this.#parts;
     const pointed = alias === null ? null : await this.#pointed(alias);
-    // Without an ID of ours the alias tells which room it is, if that bears the tenant's mark: somebody else may have made it meanwhile.
+    // Without a noted ID the alias tells the room, if that bears the tenant's mark: somebody else may have made it
+    // meanwhile.
     const room = roomId ?? (pointed !== null && (await this.#isMadeFor(pointed, tenant)) ? pointed : null);
     if (alias !== null && room !== null && pointed === room) {
       const { status } = await upstream.answer("DELETE", pathOf(alias), null);
@@ -128,10 +129,13 @@ export class HalfMade {
     return (await ledger.room(roomId))?.createdFor === tenant;
   }
 
-  /** Asked anew: what the directory said before the room was made is of no use. @throws EmissaryError where it cannot be told */
+  /**
+   * Asks the homeserver anew: cached answers from before the room was made are of no use.
+   * @throws EmissaryError if it cannot tell
+   */
   async #pointed(alias: RoomAlias): Promise<RoomId | null> {
     const { status, body } = await this.#parts.upstream.answer("GET", pathOf(alias), null);
-    // What is no alias points nowhere, and the homeserver refuses a room by it.
+    // An invalid alias points nowhere, and the homeserver refuses to make a room with it.
     if (status === 404 || status === 400) return null;
     const roomId = status === 200 ? stringAt(parsedObject(body), "room_id") : null;
     if (roomId === null || !isRoomId(roomId)) throw notTold(alias);

@@ -17,18 +17,22 @@ import { DEVICE_ID } from "../services/encryption.ts";
 
 const BODY_LIMIT = 16 * 1024;
 
-/** Said to whoever invited a user of a tenant's: that the tenant declines, and that the operator does not let it in. */
+/**
+ * Reasons shown to whoever invited a tenant's user: the tenant declines, or the operator's policy forbids the room.
+ */
 const DECLINED = "The invite was declined.";
 const NOT_HERE = "It cannot take part in this room.";
 const FINAL: ReadonlySet<ErrorCode> = new Set(["refused-by-policy", "refused-by-homeserver", "forbidden"]);
 
-/** How long a join waits for the pseudouser to be in the room, milliseconds. Callers' own limits are commonly longer. */
+/**
+ * How long a join waits for the pseudouser to be in the room, milliseconds. Callers' own limits are commonly longer.
+ */
 const JOIN_WAIT_MS = 60_000;
 
 /**
- * Puts a user of a tenant into a room: the tenant has a lease there afterwards, and the pseudouser is in. Where that is so already
- * nothing is asked of anybody: a bridge brings its users in by the thousand.
- * @throws EmissaryError what resolving, policy, or the homeserver have against it; `timeout` while the join is under way
+ * Puts a tenant's user into a room: takes the tenant's lease and waits until the pseudouser is in. If both are there
+ * already, it asks nobody: a bridge brings in users by the thousand.
+ * @throws EmissaryError any refusal of resolving, policy or the homeserver; `timeout` while the join is under way
  */
 export async function joinRoom(
   parts: ActParts,
@@ -51,19 +55,21 @@ export async function joinRoom(
     await allowIfInvited(parts, tenant, wish, room);
     try {
       let lease = await parts.desk.take(wish);
-      // Another of the tenant's users may leave as the last one just now, and give the lease back.
+      // Another of the tenant's users may be the last to leave just now, which releases the lease.
       while (!(await parts.personas.enter(tenant.id, roomId, user))) lease = await parts.desk.take(wish);
       await parts.keeper.untilPresent(lease, JOIN_WAIT_MS, asker.abort);
     } catch (error) {
       throw inviter === null ? error : await notLetIn(parts, { tenant, user }, roomId, error);
     }
   }
-  // Its own invite is answered: it is here with all of its server.
+  // Answers the user's own invite: it is here with its server.
   if (inviter !== null) await parts.standIns.retire(roomId, user, tenant.id, null);
   return roomId;
 }
 
-/** Takes a user of a tenant out of a room. The last one gives the tenant's lease back; no event is sent for any of them. */
+/**
+ * Takes a tenant's user out of a room. The last one releases the tenant's lease; no event is sent for any of them.
+ */
 export async function leaveRoom(
   parts: ActParts,
   { tenant, user }: Caller,
@@ -77,23 +83,25 @@ export async function leaveRoom(
   }
 }
 
-/** Who invited a user of a tenant's by its own ID; null where nobody did, or that was answered. */
+/** Returns who invited the tenant's user by its own ID; null if nobody did, or the invite is answered. */
 async function inviterOf({ ledger }: ActParts, roomId: RoomId, user: UserId): Promise<UserId | null> {
   const member = await ledger.member(roomId, user);
   return member?.membership === "invite" ? member.sender : null;
 }
 
-/** Refusals that say that the pseudouser itself has to be invited: the others are nobody's business who invites. */
+/** Refusals after which inviting the pseudouser itself helps. Others do not concern the inviter. */
 const CLOSED: ReadonlySet<string> = new Set(["not-visible", "join-rule", "M_FORBIDDEN", "M_UNKNOWN", "M_NOT_FOUND"]);
 
-/** Whoever invited a user that cannot come in is told so by its leaving, and what to do; the tenant by the refusal. */
+/**
+ * Declines the invite of a user that cannot come in, which tells the inviter. The error tells the tenant what to do.
+ */
 async function notLetIn(
   { own, standIns }: ActParts,
   { tenant, user }: Caller,
   roomId: RoomId,
   error: unknown,
 ): Promise<unknown> {
-  // What time alone mends is asked for again, and the invite is still there then.
+  // A temporary failure leaves the invite open for another try.
   if (!(error instanceof EmissaryError) || !FINAL.has(error.code)) return error;
   const isClosed = error.reason !== null && CLOSED.has(error.reason);
   await standIns.retire(roomId, user, tenant.id, isClosed ? null : NOT_HERE);
@@ -105,7 +113,7 @@ async function notLetIn(
   });
 }
 
-/** The tenant's lease, where the pseudouser is in the room and the lease says all that the wish does. */
+/** Returns the tenant's lease if the pseudouser is in the room and the lease has all that the wish asks for. */
 async function heldLease(
   parts: ActParts,
   { roomId, holder, alias }: LeaseWish,
@@ -116,7 +124,7 @@ async function heldLease(
   return lease !== null && (alias === null || alias === lease.alias) ? lease : null;
 }
 
-/** An invite opens the room to the tenant whose user it is for, or that one of the pseudouser is addressed to. */
+/** Opens the room to a tenant whose user is invited, or to whom the pseudouser's invite is addressed. */
 async function allowIfInvited(
   parts: ActParts,
   tenant: Tenant,
@@ -138,7 +146,7 @@ function aliasOf(idOrAlias: string): RoomAlias | null {
   return isRoomAlias(idOrAlias) ? idOrAlias : null;
 }
 
-/** The being in rooms of a tenant's users. None of this puts a membership event of theirs into any room. */
+/** Joins and leaves of a tenant's users. None of this sends membership events of theirs to a room. */
 export const attendanceEndpoints: readonly Endpoint[] = [
   {
     method: "GET",

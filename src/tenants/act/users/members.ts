@@ -23,9 +23,9 @@ const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not
 const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
 
 /**
- * The homeserver's list with a tenant's own users in place of the pseudouser. Bridges take every member that is neither their bot
- * nor one of their ghosts for a person, and would make a puppet of the pseudouser on the other side. It streams: a room may have a
- * hundred thousand members.
+ * Streams the homeserver's list with the tenant's own users in place of the pseudouser. Bridges take a member that is
+ * neither their bot nor a ghost for a person, and would make a puppet of the pseudouser. A room may have a hundred
+ * thousand members, so nothing is buffered.
  */
 function listed(
   parts: ActParts,
@@ -39,7 +39,10 @@ function listed(
   return parts.upstream.rewritten(asked, reply, { ...rewriting, unreadable });
 }
 
-/** Who is in now is at least what a client looks for that names a place of its sync: of what came since it is told by the next one. */
+/**
+ * Drops an `at` that is our sync token: the homeserver does not know it. The list of current members is at least as
+ * new, and the next sync tells of later changes.
+ */
 function withoutSyncToken(path: string): string {
   const [target = "", query = ""] = path.split("?");
   const parameters = new URLSearchParams(query);
@@ -87,7 +90,10 @@ const members: ActHandler = async (parts, caller, request, reply) => {
   });
 };
 
-/** What a tenant sees in place of members that the homeserver tells: its own users that are in, and never the pseudouser. */
+/**
+ * Returns the members that a tenant sees instead of the homeserver's: its own users that are in, and never the
+ * pseudouser.
+ */
 export async function membersShown(
   parts: ActParts,
   caller: Caller,
@@ -107,7 +113,7 @@ export async function membersShown(
   };
 }
 
-/** What a homeserver tells of a room that the tenant is in, with as many joined members as the tenant sees. */
+/** Corrects the member count of a room that the tenant is in to what the tenant sees. */
 export async function withCount<T extends JsonObject>(parts: ActParts, { tenant }: Caller, told: T): Promise<T> {
   const { num_joined_members: counted, room_id: roomId } = told;
   if (typeof counted !== "number" || typeof roomId !== "string" || !isRoomId(roomId)) return told;
@@ -115,7 +121,7 @@ export async function withCount<T extends JsonObject>(parts: ActParts, { tenant 
   return { ...told, num_joined_members: Math.max(0, counted - 1) + personas.length };
 }
 
-/** The key of an object's entry. */
+/** Returns the key of an object's entry. */
 function keyOf(entry: Buffer): unknown {
   const text = entry.toString("utf8");
   const key = /^\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
@@ -153,8 +159,8 @@ const memberState: ActHandler = async (parts, caller, request, reply) => {
 };
 
 /**
- * Some libraries join, leave, and set a profile by sending the membership itself. The profile is the user's in all rooms: a persona
- * has one.
+ * Some libraries join, leave and set a profile by sending the membership itself. A persona has one profile for all
+ * rooms.
  */
 const setMemberState: ActHandler = async (parts, caller, request, reply) => {
   const { tenant } = caller;
@@ -185,7 +191,7 @@ const setMemberState: ActHandler = async (parts, caller, request, reply) => {
   return { event_id: personaMemberId(roomId, user) };
 };
 
-/** Who is in a room, as a tenant sees it. */
+/** The members of a room, as a tenant sees them. */
 export const memberEndpoints: readonly Endpoint[] = [
   {
     method: "GET",
