@@ -10,7 +10,7 @@ import { goesByAlias, objectionTo } from "../../policy/permit.ts";
 import type { Pointers } from "../../policy/pointers.ts";
 import { holderOf, type Caller } from "./caller.ts";
 
-/** What a tenant's right to a room rests on. */
+/** What a tenant's right to a room depends on. */
 export interface AccessParts {
   readonly leases: Pick<LeaseStore, "find" | "lastEnd">;
   readonly ledger: Pick<Ledger, "room">;
@@ -25,8 +25,8 @@ export interface RoomDeed {
 }
 
 /**
- * The room, if the tenant has a lease there, the pseudouser is in it, and the operator allows the deed. The pseudouser may be in
- * the room for others: without a lease of its own a tenant sees nothing of it.
+ * Returns the room if the tenant has a lease there, the pseudouser is in it, and the operator allows the deed. The
+ * pseudouser may be there for others: without a lease a tenant sees nothing of the room.
  * @throws EmissaryError `no-lease`, `forbidden`
  */
 export async function requireDeed(
@@ -46,7 +46,10 @@ export async function requireDeed(
   return room;
 }
 
-/** Likewise, where any one of several actions is enough. @throws EmissaryError why the first is not allowed */
+/**
+ * The same if any one of several actions is enough.
+ * @throws EmissaryError why the first is not allowed
+ */
 export async function requireAnyDeed(
   parts: AccessParts,
   caller: Caller,
@@ -64,13 +67,19 @@ export async function requireAnyDeed(
   }
 }
 
-/** For deeds outside of rooms that are there: making them, their aliases. @throws EmissaryError `forbidden` */
+/**
+ * For deeds outside existing rooms: making rooms and their aliases.
+ * @throws EmissaryError `forbidden`
+ */
 export function requireAction({ tenant }: Caller, action: TenantAction): void {
   const objection = objectionTo(tenant, { action, room: null, type: null, createdFor: null });
   if (objection !== null) throw notAllowed(tenant, action, "", objection);
 }
 
-/** The alias that the tenant asked for the room by, where it has a right by such an alias, and the alias still points there. */
+/**
+ * Returns the alias by which the tenant asked for the room, if its right is by such an alias and the alias still
+ * points there.
+ */
 async function askedBy({ aliases }: AccessParts, tenant: Tenant, { roomId, alias }: Lease): Promise<RoomAlias | null> {
   if (alias === null || !goesByAlias(tenant, alias)) return null;
   return (await aliases.pointing(alias, roomId, true)) === "there" ? alias : null;

@@ -28,7 +28,6 @@ import type { Typists } from "./checks/typists.ts";
 import type { HalfMade } from "./rooms/half-made.ts";
 import type { TenantSync } from "../sync/sync.ts";
 
-/** What the Act API is built of. */
 export interface ActParts {
   readonly own: UserId;
   readonly tenants: Tenants;
@@ -42,19 +41,19 @@ export interface ActParts {
   readonly personas: PersonaStore;
   readonly media: MediaReservations;
   readonly halfMade: Pick<HalfMade, "making">;
-  /** Messages of a persona carry its name in their text, too (gateway.persona_fallback). */
+  /** Whether a persona's messages carry its name in their text, too (gateway.persona_fallback). */
   readonly personaFallback: boolean;
   readonly clock: Clock;
   readonly aliases: Pick<Pointers, "resolve" | "pointing" | "requireAskable">;
   readonly routes: Pick<Routes, "required">;
-  /** Whether the registration keeps an alias for us: only such ones do tenants make. */
+  /** Whether the registration reserves an alias for us: tenants make no others. */
   readonly isReservedAlias: (alias: string) => boolean;
   readonly upstream: Upstream;
   readonly recorder: Pick<Recorder, "observe">;
   readonly feed: Pick<JournalFeed, "making">;
   readonly pinger: TenantPinger;
   readonly sync: TenantSync;
-  /** What answers that are held whole take in memory. */
+  /** Memory of buffered answers. */
   readonly held: BytesHeld;
   readonly audit: AuditQueue;
   readonly refusals: Refusals;
@@ -63,15 +62,15 @@ export interface ActParts {
   readonly repeats: Repeats;
   readonly annotations: SharedAnnotations;
   readonly typists: Typists;
-  /** Where tenants are told of their own users' receipts. */
+  /** Delivers receipts of tenants' own users to them. */
   readonly receipts: EphemeralOffers;
   readonly owners: EventOwners;
-  /** Of those who set the same state. */
+  /** Serializes changes of the same state. */
   readonly mutex: KeyedMutex<string>;
   readonly count: (outcome: "answered" | "passed" | "refused") => void;
 }
 
-/** One endpoint of the client-server API, asked by a tenant as one of its users. */
+/** One endpoint of the client-server API, called by a tenant as one of its users. */
 export type ActHandler = (
   parts: ActParts,
   caller: Caller,
@@ -83,9 +82,9 @@ export interface Endpoint {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
   /** Below each of `under`. */
   readonly path: string;
-  /** `CLIENT_V3` where left out. */
+  /** Defaults to `CLIENT_V3`. */
   readonly under?: readonly string[];
-  /** `answered` by Emissary itself, `passed` to the homeserver as the pseudouser, or `refused` with a sentence that says why. */
+  /** `answered` by Emissary itself, `passed` to the homeserver as the pseudouser, or `refused` with a reason. */
   readonly how: "answered" | "passed" | "refused";
   /** For the reference: what it does here, in a few words. */
   readonly note: string;

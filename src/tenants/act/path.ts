@@ -1,12 +1,12 @@
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 
-/** Of an endpoint that takes no query parameters. */
+/** For endpoints without query parameters. */
 export const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Query parameters that make a write another one: dated back, sent later, or shown for a while (MSC4140, MSC4354). Where an endpoint does not
- * take one it is refused by name, and all else that is not known is ignored, as homeservers do.
+ * Query parameters that change what a write does: dated back, sent later, or shown for a while (MSC4140, MSC4354). An
+ * endpoint that does not support one refuses it by name. Other unknown parameters are ignored, as homeservers do.
  */
 const CHANGING: ReadonlySet<string> = new Set([
   "ts",
@@ -15,12 +15,12 @@ const CHANGING: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The path that a tenant's request has at the homeserver, with the query parameters that the endpoint allows. Route and
- * parameters are written anew, so that nothing that was checked here can be read otherwise there or on the way.
+ * Returns the path for the homeserver, with the allowed query parameters. Route and parameters are encoded anew, so
+ * nothing that was checked here can be read differently there or on the way.
  * @param allowed query parameters that are passed on
- * @param replace path parameters that get another value
- * @throws EmissaryError `bad-parameter` for a path of dots, which servers in between may resolve, and for a query parameter that
- *   would make the request another one.
+ * @param replace new values of path parameters
+ * @throws EmissaryError `bad-parameter` for a path of dots, which intermediate servers may resolve, and for a query
+ * parameter that would change the request
  */
 export function pathOf(
   request: FastifyRequest,

@@ -1,32 +1,32 @@
 import { parsedObject, stringAt } from "../../model/json.ts";
 import type { PushAnswer } from "../../http/push.ts";
 
-/** What a tenant's answer means for us. */
+/** What a tenant's answer means. */
 export type Outcome =
   | { readonly kind: "taken" }
   | {
       readonly kind: "not-taken";
-      /** It takes our token for a wrong one. */
+      /** The tenant rejects our token. */
       readonly isToken: boolean;
-      /** It does not know the path. */
+      /** The tenant does not know the path. */
       readonly isPath: boolean;
-      /** What of the transaction may be the cause: its size, what is in it, or nothing of it. */
+      /** The possible cause in the transaction. */
       readonly blames: Blame;
       readonly sentence: string;
     };
 
-/** `silence`: the tenant may have hung or died at an event, or may have taken all and its answer was lost. */
+/** `silence`: the tenant may have hung or died at an event, or may have taken everything and its answer was lost. */
 export type Blame = "size" | "events" | "silence" | "nothing";
 
-/** What says nothing of the transaction: limits, and proxies whose server is not there. */
+/** Statuses that say nothing about the transaction: rate limits, and proxies without their server. */
 const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-/** What looks like an error code; the rest of an error's text may quote the events that it is about. */
+/** An error code. The rest of an error's text may quote the events. */
 const ERRCODE = /^[A-Za-z][A-Za-z0-9_.]{0,63}$/;
 
 /**
- * Taken is what is answered with 200 and, as the spec has it, JSON; some answer with nothing. Another body is that of a proxy or
- * another program, which has not kept the events.
+ * Judges an answer. Status 200 with JSON (as the spec requires) or an empty body means taken. Any other body comes
+ * from a proxy or another program, which did not keep the events.
  */
 export function outcomeOf(answer: PushAnswer): Outcome {
   const not = (sentence: string, more: { isToken?: boolean; isPath?: boolean; blames?: Blame } = {}): Outcome => ({

@@ -28,17 +28,17 @@ export interface Answer {
   readonly filter: SyncFilter;
   readonly plan: SyncPlan;
   readonly next: string;
-  /** The tenant's leases in the rooms whose whole state is told. */
+  /** The tenant's leases in the rooms whose whole state is included. */
   readonly leases: ReadonlyMap<RoomId, LeaseChange>;
   readonly now: number;
 }
 
 type Show = (event: RoomEvent) => JsonObject;
 
-/** Rooms whose state is asked for before their turn. */
+/** Rooms whose state is requested ahead of their turn. */
 const AHEAD = 3;
 
-/** Nothing of this is to be had by a tenant; clients look for it nonetheless. */
+/** Parts that tenants never get; clients expect them nonetheless. */
 const NOTHING = {
   account_data: { events: [] },
   presence: { events: [] },
@@ -50,9 +50,9 @@ const NOTHING = {
 const NO_NOTIFICATIONS = { notification_count: 0, highlight_count: 0 };
 
 /**
- * The answer to `GET /sync` (spec, CS API, "Syncing") in small pieces of its text, each made when it is asked for: rooms' state passes through and is
- * never held whole.
- * @throws EmissaryError where the homeserver does not tell a room's state
+ * Streams the answer to `GET /sync` (spec, CS API, "Syncing") in small pieces, each made on demand: the rooms' state
+ * passes through and is never held whole.
+ * @throws EmissaryError if the homeserver does not give a room's state
  */
 export async function* answerTexts(parts: AnswerParts, answer: Answer, gone: AbortSignal): AsyncGenerator<string> {
   const { tenant, self, filter, plan, leases, now } = answer;
@@ -113,7 +113,7 @@ export async function* answerTexts(parts: AnswerParts, answer: Answer, gone: Abo
   yield "}}}";
 }
 
-/** What comes after a joined room's state. */
+/** Returns the JSON after a joined room's state. */
 function restOf(step: RoomStep, user: UserId, show: Show, summary: JsonObject): string {
   const rest = {
     ...timelineOf(step, user, show),
@@ -131,14 +131,16 @@ function timelineOf(step: RoomStep, user: UserId, show: Show) {
   return { timeline: { events, limited: isLimited, prev_batch: prevBatch } };
 }
 
-/** What the user was when it happened (spec, `unsigned.membership`): in the room, or what the event itself made it. */
+/**
+ * Adds the user's membership at the time (spec, `unsigned.membership`): in the room, or what the event itself set.
+ */
 function withMembership(event: RoomEvent, user: UserId): RoomEvent {
   const isOwn = event.type === "m.room.member" && event.state_key === user;
   const membership = isOwn ? (event.content["membership"] ?? "join") : "join";
   return revisionOf(event, { ...event, unsigned: { ...event.unsigned, membership } });
 }
 
-/** The memberships of who speaks in the timeline, where they are loaded as they are needed. */
+/** Returns the memberships of the timeline's senders, if the client loads members lazily. */
 async function membersFor(
   { personas, tenants, lazyMembers }: AnswerParts,
   { tenant, filter, self, leases, now }: Answer,

@@ -5,25 +5,25 @@ import { objectAt, type JsonObject } from "../../model/json.ts";
 import { fieldsOf, type Shown } from "./fields.ts";
 
 /**
- * What a filter (spec, CS API, "Filtering") makes of a sync. Of `presence`, `account_data` and `ephemeral` a tenant is told nothing,
- * so what it says of these holds in any case.
+ * A parsed filter (spec, CS API, "Filtering"). Its `presence`, `account_data` and `ephemeral` are ignored: tenants
+ * get none of these.
  */
 export interface SyncFilter {
-  /** False where it leaves out all rooms by an empty list: invites, too. */
+  /** False if an empty list excludes all rooms, including invites. */
   readonly hasRooms: boolean;
   readonly hasRoom: (roomId: RoomId) => boolean;
   readonly hasState: (event: RoomEvent) => boolean;
   readonly hasEvent: (event: RoomEvent) => boolean;
-  /** Events of a room's timeline at most; null where it says nothing. */
+  /** Maximum events of a room's timeline; null if not given. */
   readonly limit: number | null;
-  /** Memberships are told of those only who have an event in the timeline. */
+  /** Whether only members with events in the timeline are included. */
   readonly isLazy: boolean;
   readonly includesLeft: boolean;
-  /** An event as it is shown: by `event_fields`, some of it. */
+  /** Cuts an event to its `event_fields`. */
   readonly shown: Shown;
 }
 
-/** More is not told in one answer in any case. */
+/** The most events of a room in one answer. */
 const MAX_LIMIT = 500;
 
 export function syncFilter(filter: JsonObject): SyncFilter {

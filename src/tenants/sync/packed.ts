@@ -1,10 +1,10 @@
-/** An answer that is written piece by piece goes out in pieces of about so many characters. */
+/** Approximate characters of a piece. */
 const PIECE = 64 * 1024;
 
-/** What of a text is ready to go out; the last of it is what is returned. */
+/** Pieces of a text; the generator returns the last one. */
 export type Pieces = AsyncGenerator<Buffer, Buffer>;
 
-/** Gathers many small texts into few pieces. One that is not asked for is not made. */
+/** Joins many small texts into few pieces, each made on demand. */
 export async function* packed(texts: AsyncIterable<string>): Pieces {
   let held: string[] = [];
   let size = 0;
@@ -19,7 +19,7 @@ export async function* packed(texts: AsyncIterable<string>): Pieces {
   return Buffer.from(held.join(""));
 }
 
-/** All pieces from one on that was made already. */
+/** Yields a piece that was made already, and the rest. */
 export async function* following(first: Buffer, rest: Pieces): AsyncGenerator<Buffer> {
   try {
     yield first;
@@ -38,8 +38,8 @@ interface Begun<Item> {
 }
 
 /**
- * Goes through sources one after the other, the next few of which have begun already: what a source waits for at its beginning is waited for
- * together. Of each only its first item is held.
+ * Yields from several sources in order, and begins the next few ahead so that their initial waits overlap. Holds only
+ * the first item of each.
  */
 export async function* ahead<Key, Item>(
   keys: readonly Key[],
@@ -51,7 +51,7 @@ export async function* ahead<Key, Item>(
     if (key === undefined) return;
     const source = open(key);
     const first = source.next();
-    // Whether it failed is found when its turn comes.
+    // A failure surfaces at its turn.
     first.catch(() => undefined);
     begun.push({ source, first });
   };

@@ -18,25 +18,25 @@ export interface RoomStateParts {
   readonly states: RoomStates;
 }
 
-/** What of a room's state is asked for. */
+/** A request for a room's state. */
 export interface StateWish {
   readonly roomId: RoomId;
   readonly filter: SyncFilter;
   /** The tenant's own membership, for a room where only its personas are. */
   readonly ownMember: RoomEvent;
-  /** What the timeline shows: it stands there, and not in the state. */
+  /** Events that the timeline shows, which the state omits. */
   readonly timeline: readonly RoomEvent[];
 }
 
-/** A part of a room's state, or, after the last part, who is in it. */
+/** A part of a room's state, or, after the last part, its summary. */
 export type StatePart =
   | { readonly events: readonly RoomEvent[]; readonly summary: null }
   | { readonly events: null; readonly summary: JsonObject };
 
 /**
- * A room's whole state as the tenant sees it, part by part as the homeserver tells it: with its own users, and without the pseudouser.
- * @throws EmissaryError `homeserver-unreachable`; or another where the homeserver breaks off. A room that it does not tell of is empty:
- *   the pseudouser may have been put out since, and the next sync tells that.
+ * Streams a room's whole state as the tenant sees it: with its own users, and without the pseudouser. If the
+ * homeserver refuses, the room is empty: the pseudouser may have been removed, which the next sync tells.
+ * @throws EmissaryError `homeserver-unreachable`; any error after the first part
  */
 export async function* wholeState(
   { own, tenants, personas, states }: RoomStateParts,

@@ -2,7 +2,7 @@ import type { Clock } from "../../../model/clock.ts";
 import type { Logger } from "../../../model/logger.ts";
 import type { AuditWriter, Deed } from "../contracts.ts";
 
-/** Entries of deeds that the database did not take, and how soon they are tried again, milliseconds. */
+/** Maximum entries kept after a failed write, and the pause before the next try, milliseconds. */
 const MAX_LATE = 1_000;
 const AGAIN_MS = 5_000;
 
@@ -10,14 +10,14 @@ export interface AuditQueueParts {
   readonly writer: AuditWriter;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told how many entries are late whenever that changes. */
+  /** Called with the number of late entries after each change. */
   readonly late: (entries: number) => void;
   readonly abort: AbortSignal;
 }
 
 /**
- * Audits deeds in groups: what comes in the same turn of the event loop shares a commit, so that many tenants at once do not
- * each wait for the disk. A deed is answered only after its row is written.
+ * Audits deeds in groups: entries of the same turn of the event loop share a commit, so that many tenants do not each
+ * wait for the disk. A deed is answered only after its row is written.
  */
 export class AuditQueue {
   readonly #parts: AuditQueueParts;
@@ -31,7 +31,7 @@ export class AuditQueue {
     this.#parts = parts;
   }
 
-  /** Resolves after the commit; rejects where it failed. For what has not been done yet, or was refused. */
+  /** For refusals and deeds not done yet. Resolves after the commit; rejects if it failed. */
   note(entry: Deed): Promise<void> {
     this.#entries.push(entry);
     this.#flush ??= new Promise((resolve, reject) => {
@@ -47,8 +47,8 @@ export class AuditQueue {
   }
 
   /**
-   * The same for what the homeserver has done: that is so whether we can write it down or not, and whoever asked for it is to be
-   * told so. An entry that cannot be written is kept, as many as there is room for, and written once that can be done.
+   * For deeds that the homeserver has done: the caller must hear of them even if the entry cannot be written. Such an
+   * entry is kept, up to the limit, and written later.
    */
   async noteDone(entry: Deed): Promise<void> {
     const at = this.#parts.clock.now();
@@ -79,7 +79,7 @@ export class AuditQueue {
           trying.shift();
         }
       } catch {
-        // As full as before.
+        // The database still does not take entries.
       }
       const kept = [...trying, ...this.#late];
       this.#late = kept.slice(-MAX_LATE);

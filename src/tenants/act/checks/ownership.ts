@@ -7,11 +7,12 @@ import type { Tenant } from "../../../model/tenant.ts";
 import type { Upstream } from "../../../http/upstream.ts";
 
 /**
- * The pseudouser is shared, and the homeserver lets it redact and edit whatever it sent. A tenant may so treat its own only,
- * whichever of its users sent it. One that the tenant has redacted no longer says whose it was, but the redaction does: it may
- * be asked for again, by a repeated request. What other people sent is not the pseudouser's to change, so it may be named.
+ * Checks a target's owner. The pseudouser is shared, and the homeserver lets it redact and edit everything that it
+ * sent. A tenant may do so only with its own events, whichever of its users sent them. An event that the tenant
+ * redacted has lost its mark, but the redaction names the owner, so a repeated request succeeds. Other people's
+ * events may be named, since the pseudouser cannot change them.
  * @returns the event as the homeserver has it
- * @throws EmissaryError `forbidden` where the event is another's, `not-found` where there is none that we can see.
+ * @throws EmissaryError `forbidden` if the event is another's, `not-found` if we can see no such event
  */
 export async function requireTarget(
   upstream: Upstream,
@@ -29,7 +30,7 @@ export async function requireTarget(
     throw new EmissaryError("not-found", `There is no event ${eventId} in ${roomId} that could be ${doing}.`);
   }
   const event = parsedObject(body);
-  // It says whose the room is, and would not say so any more.
+  // It says whose the room is, and a redaction would remove that.
   if (mustBe !== "not-anothers" && event["type"] === "m.room.create") {
     throw new EmissaryError("forbidden", `The event ${eventId} made the room ${roomId}, and cannot be ${doing}.`);
   }
@@ -47,7 +48,9 @@ export function notSentBy(tenant: Tenant, eventId: string, doing: string): Emiss
   );
 }
 
-/** The tenant that the pseudouser sent an event for, or null. One that the tenant itself redacted is told by the redaction. */
+/**
+ * Returns the tenant for which the pseudouser sent an event, or null. If the tenant redacted it, the redaction tells.
+ */
 function ownerIdOf(event: JsonObject, own: UserId): TenantId | null {
   if (event["sender"] !== own) return null;
   const unsigned = event["unsigned"];
@@ -59,7 +62,7 @@ function markOf({ sender, content }: JsonObject, own: UserId): TenantId | null {
   return sender === own && isJsonObject(content) ? (ownerIn(content)?.tenant ?? null) : null;
 }
 
-/** @throws EmissaryError `forbidden` where the state is there and was set for another tenant. */
+/** @throws EmissaryError `forbidden` if the state exists and was set for another tenant */
 export async function requireFreeState(
   upstream: Upstream,
   own: UserId,
@@ -79,11 +82,14 @@ export async function requireFreeState(
   }
 }
 
-/** Others can write the mark into what they set; who set it is told by `format=event` (spec, CS API, "GET …/state/{eventType}/{stateKey}"). */
+/**
+ * Others can write the mark into their state, so the sender counts, which `format=event` shows (spec, CS API, "GET
+ * …/state/{eventType}/{stateKey}").
+ */
 function ownerOfState(answer: JsonObject, own: UserId): string | null {
   const { event_id, sender, content } = answer;
   const isEvent = typeof event_id === "string" && typeof sender === "string" && isJsonObject(content);
-  // A homeserver that does not know the format answers with the content: the mark in it then counts, whoever wrote it.
+  // A homeserver without that format returns the content. Then the mark counts, whoever wrote it.
   if (!isEvent) return stringAt(answer, ON_BEHALF_OF);
   return ownerIdOf(answer, own);
 }

@@ -6,10 +6,10 @@ import type { Logger } from "../../../model/logger.ts";
 import { RepeatedEntries } from "../../../model/repeated-entries.ts";
 import type { AuditQueue } from "./audit-queue.ts";
 
-/** The failures that are somebody's no. What policy refuses is not among them: the desk audits that, with its verdict. */
+/** Errors that are refusals. Policy's are missing: the desk audits them with their verdict. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["forbidden", "no-lease", "room-encrypted", "limited"]);
 
-/** The failures that the log tells of as well: with them, whoever set up the software finds out what it does in vain. */
+/** Errors that are logged too, so that whoever set up the software notices what it does in vain. */
 const LOGGED: ReadonlySet<ErrorCode> = new Set([
   ...REFUSALS,
   "refused-by-policy",
@@ -20,22 +20,22 @@ const LOGGED: ReadonlySet<ErrorCode> = new Set([
   "bad-request",
 ]);
 
-/** Kinds that are logged of one tenant, until the next start; what is of other kinds is in the audit only. */
+/** Kinds logged of one tenant until the next start; further kinds are in the audit only. */
 const LOGGED_KINDS = 50;
 
-/** Kinds that one tenant's refusals are told apart by within a minute; all others of its are then one kind. */
+/** Kinds of refusals told apart for one tenant within a minute; all others count as one kind. */
 const KINDS = 20;
 
-/** What was refused: never content, only what the request was about. */
+/** What the refused request was about; never content. */
 export interface Refused {
   readonly tenant: TenantId;
-  /** Method and pattern of the path, such as `PUT /rooms/:roomId/send/:eventType/:txnId`. */
+  /** Method and path pattern, for example `PUT /rooms/:roomId/send/:eventType/:txnId`. */
   readonly request: string;
   readonly roomId: RoomId | null;
 }
 
 /**
- * Audits what tenants are refused: one that asks again and again costs a few rows a minute. The log has each kind once, without the
+ * Audits tenants' refusals: constant repetition costs a few rows a minute. The log has each kind once, without the
  * room: a tenant does the same in vain in all of them.
  */
 export class Refusals {
@@ -43,7 +43,7 @@ export class Refusals {
   readonly #log: Logger;
   readonly #logged = new Map<TenantId, Set<string>>();
 
-  /** @param abort when it fires, what was counted is written. */
+  /** @param abort when it fires, counted refusals are written */
   constructor(audit: Pick<AuditQueue, "note">, clock: Clock, log: Logger, abort: AbortSignal) {
     this.#log = log;
     this.#entries = new RepeatedEntries({
@@ -55,7 +55,7 @@ export class Refusals {
     });
   }
 
-  /** Takes note of a refusal, and returns before it is written: the answer does not wait for it. */
+  /** Counts a refusal and returns before it is written: the answer does not wait. */
   note(refused: Refused, { code, reason }: EmissaryError): void {
     if (LOGGED.has(code)) this.#logOnce(refused, code, reason);
     if (!REFUSALS.has(code)) return;

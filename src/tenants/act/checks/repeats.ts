@@ -7,17 +7,17 @@ import { param } from "../../../http/server.ts";
 import { ownerOfCaller, type Caller } from "../caller.ts";
 import type { SentEvents } from "../contracts.ts";
 
-/** As long as Synapse remembers a device's, milliseconds. */
+/** How long Synapse remembers a device's transaction IDs, milliseconds. */
 const REMEMBERED_MS = 24 * 60 * 60_000;
 
-/** A request that is one event however often it is made. */
+/** A request that makes a single event, however often it is repeated. */
 export interface Sending {
-  /** At the homeserver. */
+  /** As sent to the homeserver. */
   readonly txnId: string;
   readonly owner: Owner;
 }
 
-/** @param call what tells the endpoint, of one caller's: its way, room, and type or event */
+/** @param call what identifies the endpoint among one caller's calls: its way, room, and type or event */
 export function sendingOf(caller: Caller, request: FastifyRequest, ...call: readonly string[]): Sending {
   const owner = ownerOfCaller(caller);
   const endpoint = hash("sha256", call.join("\n"), "base64url").slice(0, 8);
@@ -25,14 +25,14 @@ export function sendingOf(caller: Caller, request: FastifyRequest, ...call: read
 }
 
 /**
- * One event for one transaction ID, also where the homeserver has forgotten it: at a restart, or where another of its processes is asked.
- * What was sent is known from the commit of its audit row, which comes before its answer; between the homeserver's answer and that
- * commit, from the homeserver's own memory of the device that sends (homeserver/device.ts).
+ * Makes one event for one transaction ID, even if the homeserver has forgotten it after a restart or another of its
+ * processes answers. An event is known from the commit of its audit row, which precedes the answer. Between the
+ * homeserver's answer and that commit, the homeserver remembers it for the sending device (homeserver/device.ts).
  */
 export class Repeats {
   readonly #sent: SentEvents;
   readonly #clock: Clock;
-  /** As many as there are requests under way. */
+  /** Requests under way. */
   readonly #underWay = new Map<string, Promise<WholeAnswer>>();
 
   constructor(sent: SentEvents, clock: Clock) {
@@ -40,7 +40,7 @@ export class Repeats {
     this.#clock = clock;
   }
 
-  /** What `send` answers, called once for requests that come while it is under way, and not for those that come later. */
+  /** Returns the answer of `send`. Concurrent requests share one call; later ones get the known event. */
   async once(txnId: string, send: () => Promise<WholeAnswer>): Promise<WholeAnswer> {
     const eventId = await this.#sent.find(txnId, this.#clock.now() - REMEMBERED_MS);
     if (eventId !== null) return answerOf(eventId);
@@ -56,7 +56,7 @@ export class Repeats {
   }
 }
 
-/** As a homeserver answers what it sent. */
+/** Answers like a homeserver that sent the event. */
 export function answerOf(eventId: string): WholeAnswer {
   const body = Buffer.from(JSON.stringify({ event_id: eventId }));
   return { status: 200, headers: { "content-type": "application/json" }, body };

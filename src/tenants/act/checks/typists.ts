@@ -1,10 +1,10 @@
 import type { Clock } from "../../../model/clock.ts";
 import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
 
-/** As long as Synapse lets somebody type without saying so again, and without a time given, milliseconds. */
+/** Synapse's longest and default typing timeout, milliseconds. */
 const LONGEST_MS = 120_000;
 const USUAL_MS = 30_000;
-/** Users of one tenant that type in one room; the one that is soonest done goes. */
+/** Maximum typing users of one tenant in one room; the one that ends first is dropped. */
 const MAX_TYPING = 100;
 
 /** What the room is to see. */
@@ -13,7 +13,10 @@ export interface Typing {
   readonly timeout: number;
 }
 
-/** Who of all tenants' users types where: a room sees one user typing for as long as any of them does. Lost with the program, as elsewhere. */
+/**
+ * Tracks typing users of all tenants: a room sees one user typing as long as any of them types. Not kept over a
+ * restart.
+ */
 export class Typists {
   readonly #clock: Clock;
   readonly #rooms = new Map<RoomId, Map<TenantId, Map<UserId, number>>>();
@@ -23,8 +26,8 @@ export class Typists {
   }
 
   /**
-   * A user types, for so long, or no longer does.
-   * @returns null where no other types, so that the room is to see just that
+   * Notes that a user types, or stopped.
+   * @returns null if nobody else types, so the request can pass unchanged
    */
   note(
     roomId: RoomId,
@@ -51,7 +54,7 @@ export class Typists {
   }
 }
 
-/** When the last of those who type will have stopped; null where nobody types. Whoever has is forgotten. */
+/** Returns when the last user stops typing; null if nobody types. Removes expired users. */
 function latestIn(room: ReadonlyMap<TenantId, Map<UserId, number>>, now: number): number | null {
   let latest: number | null = null;
   for (const users of room.values()) {

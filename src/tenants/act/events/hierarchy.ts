@@ -21,18 +21,18 @@ import { pathOf } from "../path.ts";
 
 const PARAMETERS: ReadonlySet<string> = new Set(["from", "limit", "max_depth", "suggested_only"]);
 
-/** So often is it read on for a page that is full. */
+/** Maximum requests to fill a page. */
 const MAX_PAGES = 50;
 
 /**
- * Join rules that let anybody see what a room is (spec, "Server behaviour" of spaces). A room that tells none is public. A peekable one
- * is told as world-readable, where its version has the rule; elsewhere that rule closes a room.
+ * Join rules that let anyone see a room (spec, "Server behaviour" of spaces). A room without a rule is public. A
+ * peekable room is shown as world-readable if its version has that rule; in other versions the rule closes a room.
  */
 const OPEN: ReadonlySet<JsonValue | undefined> = new Set([undefined, "public", "knock", "knock_restricted"]);
 
 /**
- * The rooms of a space. The homeserver tells the pseudouser of every room that it is in, for whichever tenant; this one is told of
- * those that it has a lease in, that anybody may see, or that one of its rooms opens.
+ * Lists the rooms of a space. The homeserver shows the pseudouser every room that it is in for any tenant. This
+ * tenant sees rooms where it has a lease, rooms that anyone may see, and rooms that one of its rooms opens.
  */
 export const readHierarchy: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
@@ -47,7 +47,7 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   const rooms = visible(first, own);
   let hidden = listOf(first).length - rooms.length;
   let next = stringAt(first, "next_batch");
-  // A page with gaps would tell how many rooms there are that are not told of.
+  // A page with gaps would reveal how many rooms are hidden.
   for (let more = 0; hidden > 0 && next !== null && more < MAX_PAGES; more += 1) {
     const answer = await ask(pageOf(path, next, hidden));
     if (answer.status !== 200) return sendWhole(reply, answer);
@@ -64,12 +64,12 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   );
   const whole = { ...without(first, "next_batch"), rooms: counted, ...(next === null ? {} : { next_batch: next }) };
   const seen = Buffer.from(written(whole));
-  // The length was that of the homeserver's text.
+  // It was the length of the homeserver's text.
   delete begun.headers["content-length"];
   return sendWhole(reply, { ...begun, body: echoedEvents(seen, parts.tenants.viewerOf(tenant)) ?? seen });
 };
 
-/** Each of its rooms with its text. */
+/** Parses a page; each room keeps its text. */
 function pageIn(body: Buffer): JsonObject {
   const page = parsedObject(body);
   sourcedList(page, body.toString("utf8"), "rooms");
@@ -85,7 +85,7 @@ function listOf({ rooms }: JsonObject): readonly JsonValue[] {
   throw new EmissaryError("homeserver-error", "The homeserver's answer is no list of a space's rooms.");
 }
 
-/** The same question, for so many rooms from a page's end on. */
+/** Returns the same request for up to `limit` rooms from a page's end. */
 function pageOf(path: string, from: string, limit: number): string {
   const [base = "", query = ""] = path.split("?", 2);
   const asked = new URLSearchParams(query);

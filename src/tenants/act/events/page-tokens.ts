@@ -13,13 +13,13 @@ export interface PageTokenParts {
   readonly upstream: Pick<Upstream, "answer">;
 }
 
-/** Entries of the journal that are looked at for one token, and how many at once. */
+/** Journal entries searched for one token, and per read. */
 const MAX_LOOKED_AT = 20_000;
 const AT_ONCE = 200;
 
 /**
- * The path of a request for history with the homeserver's tokens in place of those that `/sync` gave: a token of a sync is a place in the
- * journal, and says between which two events of the room one is.
+ * Replaces `/sync` tokens in a request for history by the homeserver's. A sync token is a place in the journal, which
+ * lies between two events of the room.
  */
 export async function withPageTokens(
   parts: PageTokenParts,
@@ -35,7 +35,7 @@ export async function withPageTokens(
     if (position === null) continue;
     isChanged = true;
     const isForwards = queryAll(request, "dir").includes("f");
-    // Backwards, no token is the newest that there is. As an end of the page only a token says that.
+    // Without a token, reading backwards begins at the newest event. Other bounds need a token.
     const isNeeded = isForwards || name === "to";
     const token = (await tokenAt(parts, roomId, position)) ?? (isNeeded ? await newestToken(parts, roomId) : null);
     if (token === null) parameters.delete(name);
@@ -45,8 +45,9 @@ export async function withPageTokens(
 }
 
 /**
- * The homeserver's token at the position: after the room's event that is the last before it, where that is near, else before the first one after it. Where a
- * room has forked, only the former has on its one side all that the journal has there. Null where there is nothing after it, or it is not known.
+ * Returns the homeserver's token for the position: after the room's last event before it, if that is near, else
+ * before the first one after it. In a forked room only the former has everything that the journal has there on one
+ * side. Null if nothing follows or the position is unknown.
  */
 async function tokenAt(
   parts: PageTokenParts,
@@ -55,7 +56,7 @@ async function tokenAt(
 ): Promise<string | null> {
   const { journal, openings } = parts;
   const { last } = await journal.bounds();
-  // Of a place that a restore has undone, only the newest is left to begin at.
+  // If a restore undid the position, only the newest token remains to begin at.
   if (!openings.has({ ...position, change: 0 }, { seq: last, change: 0 })) return null;
   const near = await journal.read(Math.max(0, position.seq - AT_ONCE), AT_ONCE);
   const before = near.findLast(({ seq, event }) => seq <= position.seq && event.room_id === roomId);
@@ -73,13 +74,13 @@ async function tokenAt(
     const end = entries.at(-1)?.seq;
     if (end === undefined) return null;
     seq = end;
-    // SQLite answers within the call: others have their turn in between.
+    // SQLite answers synchronously: yields to other work.
     await new Promise((resolve) => setImmediate(resolve));
   }
   return null;
 }
 
-/** The token before (`start`) or after (`end`) an event. */
+/** Returns the token before (`start`) or after (`end`) an event. */
 async function tokenOf(
   { upstream }: PageTokenParts,
   roomId: RoomId,

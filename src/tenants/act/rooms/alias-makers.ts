@@ -6,7 +6,7 @@ import { MAX_UPGRADES } from "../../../model/room.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
 import type { Upstream } from "../../../http/upstream.ts";
 
-/** Where a note has the room that the alias was made for. */
+/** The key of a note's room. */
 const ROOM = "room_id";
 
 export interface AliasMakersParts {
@@ -16,10 +16,10 @@ export interface AliasMakersParts {
 }
 
 /**
- * Which tenant made an alias is kept in the pseudouser's own account data, beside the alias at the homeserver. No tenant gets there: its own
- * account data are below its own name (users/account-data.ts). The note is written before the alias is made, so whenever we end between
- * the two, the alias is its maker's. It is for one room and those that replace it: of an alias that somebody makes later for another room,
- * a note that was left behind says nothing.
+ * Notes which tenant made an alias, in the pseudouser's account data at the homeserver. No tenant reaches it:
+ * tenants' account data have types of their own (users/account-data.ts). The note is written before the alias is
+ * made, so a crash in between loses no owner. It holds for one room and its replacements: a leftover note says
+ * nothing about a later alias for another room.
  */
 export class AliasMakers {
   readonly #parts: AliasMakersParts;
@@ -28,7 +28,10 @@ export class AliasMakers {
     this.#parts = parts;
   }
 
-  /** The tenant that made an alias which points to this room, or null. @throws EmissaryError where the homeserver cannot tell now */
+  /**
+   * Returns the tenant that made an alias which points to this room, or null.
+   * @throws EmissaryError if the homeserver cannot tell now
+   */
   async of(alias: RoomAlias, roomId: RoomId): Promise<string | null> {
     const { status, body } = await this.#parts.upstream.answer("GET", this.#path(alias), null);
     if (status === 404) return null;
@@ -40,14 +43,17 @@ export class AliasMakers {
     return madeFor === null || (await this.#follows(roomId, madeFor)) ? stringAt(note, ON_BEHALF_OF) : null;
   }
 
-  /** Before a tenant makes an alias. @throws EmissaryError where it cannot be written: nothing is to be made then */
+  /**
+   * Called before a tenant makes an alias.
+   * @throws EmissaryError if it cannot be written; then the alias must not be made
+   */
   async note(alias: RoomAlias, tenant: TenantId, roomId: RoomId): Promise<void> {
     const { status } = await this.#put(alias, { [ON_BEHALF_OF]: tenant, [ROOM]: roomId });
     if (status === 200) return;
     throw new EmissaryError("homeserver-error", `Whose the alias ${alias} is cannot be kept now; try again.`);
   }
 
-  /** After it was not made, or was taken away. Best effort: a note without its alias changes nothing. */
+  /** Called if the alias was not made, or is removed. Best effort: a note without its alias has no effect. */
   async forget(alias: RoomAlias): Promise<void> {
     try {
       await this.#put(alias, {});
@@ -56,7 +62,7 @@ export class AliasMakers {
     }
   }
 
-  /** Whether a room is another one, or came of it by upgrades, with which a homeserver moves aliases. */
+  /** Whether a room is `madeFor` or replaces it: on upgrades a homeserver moves aliases. */
   async #follows(roomId: RoomId, madeFor: string): Promise<boolean> {
     let room: string | null = roomId;
     for (let steps = 0; steps <= MAX_UPGRADES && room !== null && isRoomId(room); steps += 1) {
