@@ -1,26 +1,26 @@
 import { Gateway, ServerError, type GatewayOptions, type Json } from "./requests.ts";
 
 const WAIT_MS = 30_000;
-/** Between two tries where the gateway does not answer: doubled up to this, milliseconds. */
+/** Longest pause between tries if the gateway does not answer, milliseconds. Pauses double up to it. */
 const MAX_PAUSE_MS = 60_000;
 
 export interface ServerEventsOptions extends Omit<GatewayOptions, "userId"> {
-  /** Where an earlier run stopped, or null: then events are those from now on. */
+  /** Where an earlier run stopped; null to begin with new events. */
   readonly since: string | null;
   readonly signal: AbortSignal;
 }
 
-/** Events of the tenant's rooms, in order, and the position after them: keep it once they are dealt with. */
+/** Events of the tenant's rooms, in order, and the position after them. Store it once they are handled. */
 export interface ServerEvents {
   readonly events: readonly Json[];
   readonly next: string;
 }
 
 /**
- * The events of the rooms that the tenant is in, for a bridge whose own listener goes on serving its other rooms: polled, so that it
- * needs no second listener. The events are as in an appservice's transactions, those sent through the tenant's own users with these
- * users as senders. Goes on until the signal aborts; where the gateway does not answer, it waits and asks again.
- * @throws ServerError where the gateway refuses the token or the position
+ * Yields the events of the tenant's rooms, for a bridge whose own listener keeps serving its other rooms. Polls, so
+ * it needs no second listener. The events are as in an appservice's transactions; those sent through the tenant's own
+ * users have these as senders. Runs until the signal aborts, and retries if the gateway does not answer.
+ * @throws ServerError if the gateway refuses the token or the position
  */
 export async function* serverEvents({ since, signal, ...options }: ServerEventsOptions): AsyncGenerator<ServerEvents> {
   const gateway = new Gateway(options);

@@ -1,7 +1,7 @@
-/** JSON of a Matrix answer or body. */
+/** A JSON object of a Matrix answer or body. */
 export type Json = Record<string, unknown>;
 
-/** An answer that is an error (spec, CS API, "Standard error response"), with the names that matrix-bot-sdk's error has. */
+/** An error answer (spec, CS API, "Standard error response"), with the property names of matrix-bot-sdk's error. */
 export class ServerError extends Error {
   override readonly name = "ServerError";
   readonly statusCode: number;
@@ -22,11 +22,11 @@ export class ServerError extends Error {
 }
 
 export interface GatewayOptions {
-  /** Emissary's gateway, for example `http://127.0.0.1:9010`. */
+  /** URL of Emissary's gateway, for example `http://127.0.0.1:9010`. */
   readonly url: string;
-  /** The tenant's `as_token`, as it stands in its registration. */
+  /** The tenant's `as_token` from its registration. */
   readonly token: string;
-  /** The tenant's user to act as: its sender where left out. */
+  /** The tenant's user to act as; its sender by default. */
   readonly userId?: string;
 }
 
@@ -37,7 +37,7 @@ export interface Ask {
   readonly signal?: AbortSignal;
 }
 
-/** A little client of the gateway, on the runtime's own fetch. */
+/** A minimal client of the gateway on the runtime's own fetch. */
 export class Gateway {
   readonly userId: string | null;
   readonly #url: string;
@@ -51,7 +51,7 @@ export class Gateway {
     this.userId = userId ?? null;
   }
 
-  /** One that no other client has used: repeated with the same, a send is one event. */
+  /** Returns an ID that no other client has used. Sends repeated with the same ID are one event. */
   transactionId(): string {
     this.#sent += 1;
     return `${this.#start}.${this.#sent}`;
@@ -59,7 +59,7 @@ export class Gateway {
 
   /**
    * @param path segments below `/_matrix/`, each encoded here
-   * @throws ServerError for an answer that is an error; what fetch throws where there is none
+   * @throws ServerError for an error answer; fetch's error if there is no answer
    */
   async ask(method: "GET" | "PUT" | "POST", path: readonly string[], ask: Ask = {}): Promise<Json> {
     const url = new URL(`${this.#url}/_matrix/${path.map(encodeURIComponent).join("/")}`);

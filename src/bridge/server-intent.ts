@@ -3,9 +3,10 @@ import { Gateway, ServerError, type GatewayOptions, type Json } from "./requests
 const V3 = ["client", "v3"] as const;
 
 /**
- * What a bridge built on matrix-appservice-bridge does in a room with its `Intent`, done through the server's pseudouser instead: the
- * same calls with the same arguments and answers, so that a bridge can choose between the two for each room. One is for one user of
- * the tenant, like an `Intent`. It needs no joining or raising of power before a call: the gateway knows who may do what.
+ * Does through the server's pseudouser what a bridge built on matrix-appservice-bridge does in a room with its
+ * `Intent`: the same calls, arguments and answers, so a bridge can choose between the two for each room. Like an
+ * `Intent`, each is for one user of the tenant. It needs no join and no power level before a call: the gateway knows
+ * who may do what.
  */
 export class ServerIntent {
   readonly #gateway: Gateway;
@@ -24,7 +25,10 @@ export class ServerIntent {
     return text(await this.#gateway.ask("GET", [...V3, "directory", "room", idOrAlias]), "room_id");
   }
 
-  /** Takes the tenant's lease, and resolves when the server is in the room. @returns the room's ID */
+  /**
+   * Takes the tenant's lease, and resolves when the server is in the room.
+   * @returns the room's ID
+   */
   async join(idOrAlias: string, viaServers: readonly string[] = []): Promise<string> {
     const query = { via: viaServers, server_name: viaServers };
     return text(await this.#gateway.ask("POST", [...V3, "join", idOrAlias], { query }), "room_id");
@@ -42,7 +46,7 @@ export class ServerIntent {
     return this.sendEvent(roomId, "m.room.message", content);
   }
 
-  /** @param transactionId of one's own, to make a send that is repeated after a crash one event */
+  /** @param transactionId your own ID, so that a send repeated after a crash is one event */
   sendEvent(
     roomId: string,
     type: string,
@@ -77,7 +81,10 @@ export class ServerIntent {
     return this.sendStateEvent(roomId, "m.room.avatar", "", { url, ...(info === undefined ? {} : { info }) });
   }
 
-  /** Leaves the event alone where the user has that level already. @param level undefined for the room's default */
+  /**
+   * Sends nothing if the user has that level already.
+   * @param level undefined for the room's default
+   */
   async setPowerLevel(roomId: string, target: string, level: number | undefined): Promise<void> {
     const type = "m.room.power_levels";
     const content = (await this.getStateEvent(roomId, type, "", true)) ?? {};
@@ -101,7 +108,7 @@ export class ServerIntent {
     return this.#room("GET", roomId, ["state"]);
   }
 
-  /** @param returnNull null instead of an error where the room has no such state */
+  /** @param returnNull return null instead of an error if the room has no such state */
   async getStateEvent(roomId: string, type: string, stateKey = "", returnNull = false): Promise<Json | null> {
     try {
       return await this.#room("GET", roomId, statePath(type, stateKey));
@@ -184,7 +191,7 @@ export class ServerIntent {
   }
 }
 
-/** An empty state key makes a segment of its own vanish on the way through some proxies; without it the path means the same. */
+/** Some proxies drop an empty segment. Without it the path means the same. */
 function statePath(type: string, stateKey: string): readonly string[] {
   return stateKey === "" ? ["state", type] : ["state", type, stateKey];
 }

@@ -3,17 +3,17 @@ import type { TenantId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Outcome } from "./outcome.ts";
 
-/** How deliveries to one tenant have gone since the start; outlives a pause and new tokens. Also what the log is told of it. */
+/** The state of one tenant's deliveries since the start, and its log messages. Outlives a pause and new tokens. */
 export class DeliveryState {
-  /** Up to where all is delivered; null until storage was read. */
+  /** Everything up to here is delivered; null until storage was read. */
   cursor: number | null = null;
-  /** The number of the first event of the transaction that is under way. */
+  /** The number of the first event in the transaction under way. */
   underWay: number | null = null;
   lastSuccessAt: number | null = null;
   lastFailure: { readonly at: number; readonly sentence: string } | null = null;
   /** Failures since the newest success. */
   tries = 0;
-  /** The event that the tenant does not take alone either. */
+  /** The event that the tenant does not take even alone. */
   stuck: Stuck | null = null;
   readonly #tenant: TenantId;
   readonly #log: Logger;
@@ -32,7 +32,7 @@ export class DeliveryState {
     this.#isTokenTold = false;
   }
 
-  /** Nothing but this event is in the transaction that fails. */
+  /** Notes that a transaction with only this event fails. */
   stops(stuck: Omit<Stuck, "since">, at: number, cause: string): void {
     if (this.stuck?.seq === stuck.seq) return;
     this.stuck = { ...stuck, since: at };
@@ -44,12 +44,12 @@ export class DeliveryState {
     Object.assign(this, { cursor: null, underWay: null, stuck: null, tries: 0 });
   }
 
-  /** Deliveries begin at another place. */
+  /** Resets the position: deliveries begin elsewhere. */
   replayed(): void {
     Object.assign(this, { cursor: null, underWay: null, stuck: null });
   }
 
-  /** @param wait how long until the next try, milliseconds */
+  /** @param wait time until the next try, milliseconds */
   failed({ sentence, isToken }: Extract<Outcome, { kind: "not-taken" }>, at: number, wait: number): void {
     const tenant = this.#tenant;
     this.lastFailure = { at, sentence };
@@ -58,7 +58,7 @@ export class DeliveryState {
       this.#log.warn("tenant.token-refused", { tenant, cause: sentence });
     }
     const fields = { tenant, tries: this.tries, retry_in_ms: wait, cause: sentence };
-    // Once for each time that it goes down, not for each try of a night.
+    // Warns once for each outage, not for each try of a night.
     if (this.tries > 1) this.#log.debug("tenant.delivery-failed", fields);
     else if (!isToken) this.#log.warn("tenant.delivery-failed", fields);
   }

@@ -2,15 +2,18 @@ import { revisionOf } from "../../model/json-text.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
 import type { UserId } from "../../model/ids.ts";
 
-/** Of one transaction of the homeserver, so many are looked at. */
+/** Maximum events of one homeserver transaction. */
 export const EPHEMERAL_AT_ONCE = 1_000;
 
-/** A receipt of this type is for everybody in the room; any other is for the user's own namespace (spec v1.4, "Private read receipts"). */
+/**
+ * A receipt of this type is for everybody in the room; others are for the user's own namespace (spec v1.4, "Private
+ * read receipts").
+ */
 const PUBLIC_RECEIPT = "m.read";
 
 /**
- * An ephemeral event as a tenant gets it: typing and receipts, without those of the pseudouser, which are the doing of tenants. Null
- * for what is not handed on: an empty receipt, and presence, since whose presence concerns a tenant no room tells.
+ * Returns an ephemeral event as a tenant gets it: typing and receipts without the pseudouser's, which come from
+ * tenants. Null for an empty receipt, and for presence: no room tells whom it concerns.
  * @param isPersona whether a user is the tenant's
  */
 export function forTenant(event: JsonValue, own: UserId, isPersona: (user: string) => boolean): JsonObject | null {
@@ -29,7 +32,7 @@ export function forTenant(event: JsonValue, own: UserId, isPersona: (user: strin
   return others.length === 0 ? null : revisionOf(event, { ...event, content: Object.fromEntries(others) });
 }
 
-/** The receipts of one event, by their types, that are told; null where none are. */
+/** Returns the visible receipts of one event by type; null for none. */
 function told(byType: JsonValue, isTold: (type: string, user: string) => boolean): JsonObject | null {
   if (!isJsonObject(byType)) return null;
   const rest = Object.entries(byType).flatMap(([type, byUser]) => {

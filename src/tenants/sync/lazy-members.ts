@@ -7,15 +7,15 @@ import type { Member } from "../../model/membership.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { Upstream } from "../../http/upstream.ts";
 
-/** Memberships that are remembered, none of them larger than so many characters; and senders of one room that are looked for. */
+/** Memberships in the cache, their maximum characters, and the senders that are looked up in one room. */
 const KEPT = 2_000;
 const MAX_KEPT_SIZE = 4_096;
 const MAX_SENDERS = 100;
 const AT_ONCE = 4;
 
 /**
- * The membership events of those who speak, for clients that load members as they need them (spec, CS API, "Lazy-loading room members").
- * Each is told again with whatever its sender says: which of a tenant's processes was told of it, and had the answer, is not known.
+ * Membership events of a timeline's senders, for clients that load members lazily (spec, CS API, "Lazy-loading room
+ * members"). Sent again with every timeline: which of a tenant's processes has had them is unknown.
  */
 export class LazyMembers {
   readonly #ledger: Pick<Ledger, "member">;
@@ -27,7 +27,7 @@ export class LazyMembers {
     this.#upstream = upstream;
   }
 
-  /** Those that are to be had: a client that lacks one shows the user's ID. */
+  /** Returns those that are available. A client that lacks one shows the user's ID. */
   async of(roomId: RoomId, senders: readonly UserId[]): Promise<readonly RoomEvent[]> {
     const left = senders.slice(0, MAX_SENDERS);
     const found: RoomEvent[] = [];
@@ -44,7 +44,7 @@ export class LazyMembers {
 
   async #event({ roomId, eventId, displayname, avatarUrl }: Member): Promise<RoomEvent | null> {
     const known = this.#known.get(eventId);
-    // A redaction takes the profile away, in the ledger too.
+    // A redaction removes the profile, in the ledger too.
     const isSame =
       known !== undefined && nameIn(known, "displayname") === displayname && nameIn(known, "avatar_url") === avatarUrl;
     if (isSame) return known;
@@ -61,7 +61,7 @@ export class LazyMembers {
     }
   }
 
-  /** The oldest go first. */
+  /** Evicts the oldest. */
   #keep(event: RoomEvent): void {
     this.#known.set(event.event_id, event);
     for (const oldest of this.#known.keys()) {

@@ -3,20 +3,19 @@ import type { UserId } from "../../model/ids.ts";
 import { stringAt, type JsonObject } from "../../model/json.ts";
 import type { PersonaInRoom } from "../../model/persona.ts";
 
-/** Those whom a room without a name is called by (spec, CS API, "m.heroes"). */
+/** Members that name a room without a name of its own (spec, CS API, "m.heroes"). */
 export const HEROES = 5;
 
-/** Who is in a room, as the tenant sees it: its own users, and not the pseudouser. */
+/** A room's members as the tenant sees them: with its own users, without the pseudouser. */
 export interface Heads {
   readonly joined: number;
   readonly invited: number;
-  /** Of others than the tenant's own user; five at most. */
+  /** Others than the tenant's own user; five at most. */
   readonly heroes: readonly UserId[];
-  /** Whether the room has a name of its own. */
   readonly isNamed: boolean;
 }
 
-/** A room's `summary`. Heroes are for rooms that have no name of their own. */
+/** Returns a room's `summary`. Only rooms without a name of their own have heroes. */
 export function summaryOf({ joined, invited, heroes, isNamed }: Heads): JsonObject {
   return {
     ...(isNamed ? {} : { "m.heroes": [...heroes] }),
@@ -25,7 +24,7 @@ export function summaryOf({ joined, invited, heroes, isNamed }: Heads): JsonObje
   };
 }
 
-/** Counts a room's members as its state passes by. */
+/** Counts a room's members while its state streams by. */
 export class HeadCount {
   readonly #user: UserId;
   readonly #uncounted: ReadonlySet<string>;
@@ -42,7 +41,7 @@ export class HeadCount {
     this.#heroes = personas.flatMap(({ userId }) => (userId === user ? [] : [userId])).slice(0, HEROES);
   }
 
-  /** Whether the tenant is told of this member by something else, or not at all. */
+  /** Whether the tenant gets this member in another way, or not at all. */
   hides(member: string): boolean {
     return member === this.#user || this.#uncounted.has(member);
   }
@@ -59,7 +58,7 @@ export class HeadCount {
   }
 
   get summary(): JsonObject {
-    // A room that others have left is called by who was there (spec, "Calculating the display name for a room").
+    // A room that all others have left is named by former members (spec, "Calculating the display name for a room").
     const heroes = this.#heroes.length > 0 ? this.#heroes : this.#left;
     return summaryOf({ joined: this.#joined, invited: this.#invited, heroes, isNamed: this.#isNamed });
   }

@@ -6,26 +6,26 @@ import { sendWhole, type WholeAnswer } from "../../../http/upstream.ts";
 import type { ActParts } from "../act.ts";
 import type { Sending } from "./repeats.ts";
 
-/** Something that a tenant has the pseudouser do in a room. */
+/** Something that a tenant makes the pseudouser do in a room. */
 export interface AuditedDeed {
   readonly method: "PUT" | "POST";
   readonly path: string;
   readonly body: JsonObject;
   readonly roomId: RoomId;
-  /** For the audit: `event.send` … */
+  /** For the audit, for example `event.send`. */
   readonly action: string;
   readonly detail: JsonObject;
-  /** The answer, where the homeserver's own is that of another call. */
+  /** The answer to the tenant, if the homeserver's is that of another call. */
   readonly said?: JsonObject;
-  /** Where it has a transaction ID. */
+  /** If the request has a transaction ID. */
   readonly sending?: Sending;
-  /** What it is where the homeserver does not take it; null where its answer stands. */
+  /** Returns another answer after the homeserver's; null to keep it. */
   readonly otherwise?: (answer: WholeAnswer) => Promise<WholeAnswer | null>;
 }
 
 type Parts = Pick<ActParts, "upstream" | "lanes" | "audit">;
 
-/** Has the homeserver do it, and audits what became of it before the tenant hears of it. */
+/** Makes the homeserver do it, and audits the outcome before answering the tenant. */
 export async function passAudited(
   parts: Parts,
   tenant: Tenant,
@@ -36,7 +36,7 @@ export async function passAudited(
   return answer.status === 200 && deed.said !== undefined ? reply.send(deed.said) : sendWhole(reply, answer);
 }
 
-/** The same, for an answer that several wait for. */
+/** The same, for an answer that several callers wait for. */
 export async function doAudited(
   { upstream, lanes, audit }: Parts,
   tenant: Tenant,
@@ -52,7 +52,7 @@ export async function doAudited(
   return done;
 }
 
-/** Audits what became of a deed. */
+/** Audits the outcome of a deed. */
 export async function noteAnswer(
   audit: Parts["audit"],
   tenant: Tenant,

@@ -6,15 +6,15 @@ import { refused } from "../refused.ts";
 const NO_KEYS = "the device of a tenant's user has no keys; use unencrypted rooms";
 
 /**
- * Bots look for the device that their token is of, and some do not start without one. A tenant's users have one each, which is that of nobody else and
- * has no keys.
+ * Bots look up their token's device, and some do not start without one. So each of a tenant's users has one device,
+ * which exists only here and has no keys.
  */
 export const DEVICE_ID = "EMISSARY";
 const DEVICE = { device_id: DEVICE_ID, display_name: "Emissary" };
 
 /**
- * All tenants act as one user, so none of them may have that user's keys. What asks at start whether there is encryption gets a
- * true no, and what would take part in it is refused: nothing seems to work that does not.
+ * All tenants act as one user, so none may have that user's keys. Queries about encryption get a true no, and
+ * everything that takes part in it is refused, so nothing seems to work that does not.
  */
 export const encryptionEndpoints: readonly Endpoint[] = [
   {

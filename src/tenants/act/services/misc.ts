@@ -19,7 +19,7 @@ import { refused } from "../refused.ts";
 
 const PING_BODY_LIMIT = 4 * 1024;
 
-/** What a client-server API has for each way in which a tenant's call can fail (spec v1.7, "Pinging"). */
+/** The client-server API's error for each failure of a ping (spec v1.7, "Pinging"). */
 const PING_ERRORS = {
   "no-url": [400, "M_URL_NOT_SET"],
   "connection-failed": [502, "M_CONNECTION_FAILED"],
@@ -47,8 +47,9 @@ const ping: ActHandler = async (parts, { tenant }, request, reply) => {
 };
 
 /**
- * The homeserver tells the pseudouser more than the public: of a private room that it is in, or invited to, for somebody else; and that it
- * is. Who has no lease there gets one answer for such a room and for one that is not there.
+ * Returns a room's summary. The homeserver shows the pseudouser more than the public: private rooms that it is in or
+ * invited to for others, and its membership. A tenant without a lease gets the same answer for such a room as for a
+ * missing one.
  */
 const summary: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "read");
@@ -63,7 +64,7 @@ const summary: ActHandler = async (parts, caller, request, reply) => {
     throw new EmissaryError("not-found", `There is nothing to tell of ${roomId} from outside.`);
   }
   const shown = holds ? await withCount(parts, caller, told) : without(told, "membership");
-  // The length was that of the homeserver's text.
+  // It was the length of the homeserver's text.
   delete headers["content-length"];
   return reply
     .code(200)
@@ -71,7 +72,7 @@ const summary: ActHandler = async (parts, caller, request, reply) => {
     .send(written(revisionOf(told, shown)));
 };
 
-/** Under both names (MSC4156), of which homeservers read the one that they know. */
+/** Adds both names (MSC4156). A homeserver reads the one that it knows. */
 function queryWith(via: readonly ServerName[]): string {
   if (via.length === 0) return "";
   const query = new URLSearchParams();
@@ -79,7 +80,7 @@ function queryWith(via: readonly ServerName[]): string {
   return `?${query.toString()}`;
 }
 
-/** Of a room summary. The rule of what is public is left out by older homeservers (MSC3266). */
+/** Reads a room summary. Older homeservers omit the join rule of public rooms (MSC3266). */
 function opennessIn(told: JsonObject): Openness {
   return {
     version: stringAt(told, "room_version") ?? stringAt(told, "im.nheko.summary.room_version"),
@@ -106,7 +107,7 @@ function answered(
   return { method, path, how: "answered", note, handler: async (parts) => answer(parts) };
 }
 
-/** What else SDKs ask, at start or now and then. */
+/** Other requests of SDKs, at start or occasionally. */
 export const miscEndpoints: readonly Endpoint[] = [
   {
     method: "POST",

@@ -11,7 +11,9 @@ import { requirePersona, type Caller } from "../caller.ts";
 import { NONE, pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
-/** Written anew: MSC4446's `com.beeper.allow_backward`, for one, would move a marker back for all tenants. */
+/**
+ * Drops unknown keys: MSC4446's `com.beeper.allow_backward`, for example, would move a marker back for all tenants.
+ */
 async function known(request: FastifyRequest, ...keys: readonly string[]): Promise<JsonObject> {
   const asked = await readJson(request, SMALL_BODY_LIMIT);
   return revisionOf(asked, only(asked, ...keys), "all");
@@ -29,8 +31,8 @@ function passJson(
 }
 
 /**
- * A receipt. The room sees the pseudouser's furthest one; the tenant is told of its user's, as a homeserver tells an appservice of its
- * own users'.
+ * Passes a receipt. The room sees the pseudouser's furthest one. The tenant gets its user's receipt, as an appservice
+ * gets its own users' from a homeserver.
  */
 const receipt: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
@@ -60,7 +62,7 @@ const readMarkers: ActHandler = async (parts, caller, request, reply) => {
   return passed;
 };
 
-/** What a receipt is that others may be told of, at least those of the namespace; a read marker is nobody's business but the user's. */
+/** Receipts that tenants are told of. Read markers concern only their user. */
 const RECEIPTS: readonly string[] = ["m.read", "m.read.private"];
 
 function tellReceipt(
@@ -79,7 +81,7 @@ function tellReceipt(
   receipts.offer(tenant.id, { type: "m.receipt", room_id: roomId, content: Object.fromEntries(content) });
 }
 
-/** A room sees one user type, for as long as any of all tenants' users does. */
+/** Passes typing. A room sees a single user, who types as long as any tenant's user does. */
 const typing: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "send" });
@@ -87,7 +89,7 @@ const typing: ActHandler = async (parts, caller, request, reply) => {
   const path = pathOf(request, NONE, { userId: parts.own });
   const body = await known(request, "typing", "timeout");
   const { typing: isTyping, timeout } = body;
-  // What the homeserver refuses says nothing of who types.
+  // A timeout or flag of a wrong type is passed on unchanged for the homeserver to refuse.
   const seen =
     typeof isTyping === "boolean" && (timeout === undefined || typeof timeout === "number")
       ? parts.typists.note(roomId, caller.tenant.id, user, { typing: isTyping, timeout: timeout ?? null })
@@ -95,7 +97,7 @@ const typing: ActHandler = async (parts, caller, request, reply) => {
   return passJson(parts, reply, "PUT", path, seen === null ? body : { ...seen });
 };
 
-/** What passes and leaves no event. All of it shows as the pseudouser's; a homeserver does not let receipts go backwards. */
+/** Receipts, markers and typing. All show as the pseudouser's; a homeserver does not let receipts go backwards. */
 export const ephemeralEndpoints: readonly Endpoint[] = [
   {
     method: "POST",

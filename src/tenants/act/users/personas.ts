@@ -13,8 +13,9 @@ export const SMALL_BODY_LIMIT = 16 * 1024;
 const APPSERVICE = "m.login.application_service";
 
 /**
- * As Synapse does for appservices (spec, AS API, "Server admin style permissions"), but without an access token and a device, also
- * where `inhibit_login` is not set: a persona has neither, and is acted as with the tenant's token and `user_id`.
+ * Registers a user as Synapse does for appservices (spec, AS API, "Server admin style permissions"). Even without
+ * `inhibit_login` there is no access token and no device: callers act as a persona with the tenant's token and
+ * `user_id`.
  */
 const register: ActHandler = async (parts, { tenant }, request) => {
   const body = await readJson(request, SMALL_BODY_LIMIT);
@@ -64,7 +65,7 @@ function inUse(userId: UserId): EmissaryError {
   return new EmissaryError("user-in-use", `${userId} is registered already.`);
 }
 
-/** Nobody outside knows of personas, so nobody is told whether they are there. */
+/** Nobody outside knows personas, so their presence is dropped. */
 const setPresence: ActHandler = async (parts, { tenant }, request) => {
   requirePersona(parts.tenants, tenant, param(request, "userId"));
   await readJson(request, SMALL_BODY_LIMIT);
@@ -80,7 +81,7 @@ const presence: ActHandler = async (parts, { tenant }, request, reply) => {
   );
 };
 
-/** Making a tenant's users, which takes no account at the homeserver. */
+/** Registers a tenant's users. None has an account at the homeserver. */
 export const personaEndpoints: readonly Endpoint[] = [
   {
     method: "POST",
