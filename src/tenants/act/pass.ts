@@ -5,9 +5,9 @@ import type { ActHandler } from "./act.ts";
 import { pathOf } from "./path.ts";
 
 /**
- * Passes a read that is of no room of the tenant's: what anybody may know, and media.
+ * Passes a read that concerns no room of the tenant: public data and media.
  * @param allowed query parameters that are passed on
- * @param pathAt the path at the homeserver, where it is another
+ * @param pathAt the path at the homeserver, if it differs
  */
 export function passRead(
   allowed: ReadonlySet<string>,
@@ -22,12 +22,12 @@ export function passRead(
   };
 }
 
-/** A body as it comes in, to be handed on as it comes. */
+/** Returns a body to be streamed on. */
 export function streamOf(request: FastifyRequest): Readable | Buffer | null {
   return (request.body ?? null) as Readable | Buffer | null;
 }
 
-/** Some libraries announce a body where there is to be none. */
+/** Some libraries announce a body when there is none. */
 function headersOf({ headers }: FastifyRequest, body: unknown): FastifyRequest["headers"] {
   if (body !== null) return headers;
   const others = Object.entries(headers).filter(([name]) => name !== "content-length" && name !== "content-type");

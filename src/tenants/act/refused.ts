@@ -2,15 +2,15 @@ import { EmissaryError } from "../../model/errors.ts";
 import { pathForLog } from "../../http/bearer.ts";
 import type { Endpoint } from "./act.ts";
 
-/** Which endpoints, as `METHOD /path` below `under`. */
+/** The endpoints, as `METHOD /path` below `under`. */
 export interface RefusedEndpoints {
   readonly endpoints: readonly `${Endpoint["method"]} /${string}`[];
   readonly under?: readonly string[];
-  /** Why, and what to do instead: a sentence for the tenant's developer, and the reference. */
+  /** The reason and the alternative, in a sentence for the tenant's developer and the reference. */
   readonly why: string;
 }
 
-/** Endpoints that are known and refused, so that whoever asks learns why. To SDKs they are what a homeserver may lack. */
+/** Makes endpoints that refuse with a reason. SDKs see a feature that a homeserver may lack. */
 export function refused({ endpoints, under, why }: RefusedEndpoints): readonly Endpoint[] {
   return endpoints.map((endpoint) => {
     const [method, path] = endpoint.split(" ") as [Endpoint["method"], string];

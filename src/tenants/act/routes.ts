@@ -24,7 +24,7 @@ import { roomEndpoints } from "./rooms/rooms.ts";
 import { syncEndpoints } from "../sync/endpoints.ts";
 import { writeEndpoints } from "./events/writes.ts";
 
-/** Everything that a tenant may ask. What is not here is refused by name. */
+/** All endpoints for tenants. Others are refused by name. */
 export const ENDPOINTS: readonly Endpoint[] = [
   ...personaEndpoints,
   ...profileEndpoints,
@@ -43,7 +43,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ...miscEndpoints,
 ];
 
-/** The Act API for the gateway: what tenants may ask, and how the rest is refused. */
+/** Builds the Act API for the gateway: the handlers, and the refusal of everything else. */
 export function actSurface(parts: ActParts) {
   const whose = whoseTokens(parts);
   const handlers = new Map<string, Partial<Record<Endpoint["method"], Handler>>>();
@@ -55,7 +55,7 @@ export function actSurface(parts: ActParts) {
       handlers.set(path, known);
     }
   }
-  // SDKs ask before anything else what the server speaks, with a token or without.
+  // SDKs ask for the server's versions first, with or without a token.
   handlers.set("/_matrix/client/versions", {
     GET: async (_request, reply) =>
       parts.upstream.asCaller({ method: "GET", path: "/_matrix/client/versions", headers: {}, body: null }, reply),
@@ -76,7 +76,7 @@ export function actSurface(parts: ActParts) {
   return { handlers, whose: (request: FastifyRequest) => whose(request)?.id ?? null, refuse: { path, method } };
 }
 
-/** A request without what is particular in it, as far as that shows: IDs and names, and whatever is longer than a word. */
+/** Replaces what looks particular in a request: IDs, aliases, and segments of more than 32 characters. */
 export function patternOf(asked: string): string {
   return asked
     .slice(0, 300)
@@ -86,7 +86,7 @@ export function patternOf(asked: string): string {
 
 type Whose = (request: FastifyRequest) => Tenant | null;
 
-/** Whose the token of a request is, looked up once: the door asks first, and then whoever answers. */
+/** Finds the tenant of a request's token, looked up once for the door and the handler. */
 function whoseTokens({ tenants }: ActParts): Whose {
   const known = new WeakMap<FastifyRequest, Tenant | null>();
   return (request) => {

@@ -3,7 +3,7 @@ import type { EventId } from "../../model/ids.ts";
 
 /** An event that the homeserver made for a tenant's request with a transaction ID. */
 export interface SentEvent {
-  /** As the homeserver has it (`txnIdAt`). */
+  /** The homeserver's transaction ID (`txnIdAt`). */
   readonly txnId: string;
   readonly eventId: EventId;
   readonly owner: Owner;

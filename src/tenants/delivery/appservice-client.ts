@@ -5,12 +5,12 @@ import type { Push, PushAnswer, Pusher } from "../../http/push.ts";
 import type { PingOutcome } from "../../policy/tenants.ts";
 import { outcomeOf, type Outcome } from "./outcome.ts";
 
-/** Somebody waits for a ping. */
+/** Short, because somebody waits for a ping. */
 const PING_MS = 10_000;
-/** So much of what a tenant answers to a ping is handed on. */
+/** Maximum bytes of a tenant's ping answer that are passed on. */
 const QUOTED_BYTES = 4_096;
 
-/** One tenant's server, as a homeserver calls it (spec, application service API). */
+/** One tenant's server, called as a homeserver calls it (spec, application service API). */
 export class AppserviceClient {
   readonly #pusher: Pick<Pusher, "push">;
   readonly #url: URL;
@@ -26,7 +26,7 @@ export class AppserviceClient {
     this.#hsToken = hsToken;
   }
 
-  /** Gives a transaction, at the path that the tenant knows. */
+  /** Sends a transaction to the path that the tenant knows. */
   async put(txnId: string, body: string, timeout: number, abort: AbortSignal): Promise<Outcome> {
     const give = async (isOld: boolean): Promise<Outcome> =>
       outcomeOf(
@@ -47,13 +47,14 @@ export class AppserviceClient {
   #call(method: Push["method"], path: string, body: string, timeout: number, abort: AbortSignal): Promise<PushAnswer> {
     const url = new URL(this.#url.origin);
     url.pathname = `${this.#url.pathname.replace(/\/+$/, "")}${path}`;
-    // What is older than the header (spec v1.4) knows the query only. Elsewhere it would put the token into proxies' logs.
+    // Software older than the header (spec v1.4) reads only the query. On other paths the query would put the token
+    // into proxies' logs.
     if (!path.startsWith("/_matrix/")) url.searchParams.set("access_token", this.#hsToken);
     return this.#pusher.push({ method, url, token: this.#hsToken, body, timeout, ca: this.#ca }, abort);
   }
 }
 
-/** Pings a tenant and says in a sentence what came of it. Never rejects. */
+/** Pings a tenant and describes the outcome in a sentence. Never rejects. */
 export async function pingTenant(
   { url, ca }: Tenant,
   transactionId: string | null,

@@ -1,4 +1,4 @@
-/** Wakes one who waits, and remembers a ring that came while nobody did. */
+/** Wakes a single waiter, and remembers a ring while nobody waits. */
 export class Bell {
   #hasRung = false;
   #wake: (() => void) | null = null;
@@ -8,7 +8,7 @@ export class Bell {
     this.#wake?.();
   }
 
-  /** Resolves once it has rung since the last time, or when the signal aborts. */
+  /** Resolves once it has rung since the last call, or when the signal aborts. */
   async heard(abort: AbortSignal): Promise<void> {
     if (!this.#hasRung && !abort.aborted) {
       await new Promise<void>((resolve) => {

@@ -10,8 +10,9 @@ export interface Transaction {
 }
 
 /**
- * The transaction that these events make; null for none. The same events make the same one, whenever that is asked. Numbers come
- * again with other events after a restore, and after a replay perhaps in other pieces: opening and epoch tell these apart.
+ * Makes the transaction of these events; null if there are none. Deterministic: the same events always make the same
+ * transaction. Numbers repeat with other events after a restore, and in other pieces after a replay: the opening and
+ * the epoch tell these apart.
  */
 export function transactionOf(
   { opening, epoch }: Pick<Place, "opening" | "epoch">,
@@ -27,7 +28,10 @@ export function transactionOf(
   };
 }
 
-/** The body for ephemeral events, under their stable name (spec v1.13) and the one that today's SDKs read (MSC2409). */
+/**
+ * Makes the body for ephemeral events, under the stable name (spec v1.13) and the one that today's SDKs read
+ * (MSC2409).
+ */
 export function ephemeralBody(events: readonly JsonObject[]): string {
   return written({ events: [], ephemeral: events, "de.sorunome.msc2409.ephemeral": events });
 }

@@ -9,12 +9,15 @@ interface Row {
   to_seq: number | null;
 }
 
-/** News is of a room or two, and of interest to all tenants at once; a tenant that is far behind asks for many rooms alone. */
+/**
+ * New events concern a room or two, and all tenants read them at once. A tenant that is far behind asks for many
+ * rooms alone.
+ */
 const FEW_ROOMS = 4;
 
 type SpansByTenant = ReadonlyMap<string, readonly Span[]>;
 
-/** Which parts of the journal tenants' leases cover. */
+/** The parts of the journal that tenants' leases cover. */
 export class CoverageStore implements Coverage {
   readonly #spans: Statement<[string, string, number], Row>;
   readonly #inRoom: Statement<[string, number], Omit<Row, "room_id"> & { holder: string }>;
@@ -54,7 +57,7 @@ export class CoverageStore implements Coverage {
     return spans;
   }
 
-  /** Read once for all tenants: an event wakes every one of them. */
+  /** Read once for all tenants, since an event wakes every one of them. */
   #ofAll(room: RoomId, after: number): SpansByTenant {
     return this.#known.get(`${after}\n${room}`, () => {
       const spans = new Map<string, Span[]>();

@@ -12,7 +12,7 @@ interface Row {
   opening: string;
 }
 
-/** Where each tenant's deliveries stand: its cursor in the journal, and the transaction that it is being given. */
+/** Each tenant's delivery position: its cursor in the journal, and the transaction under way. */
 export class SqliteDeliveryStore implements DeliveryStore {
   readonly #db: Database;
   readonly #audit: AuditStore;
@@ -35,7 +35,7 @@ export class SqliteDeliveryStore implements DeliveryStore {
       "UPDATE cursors SET seq = @cursor WHERE consumer = 'tenant:' || @tenant AND seq < @cursor " +
         "AND coalesce((SELECT epoch FROM deliveries WHERE tenant = @tenant), 1) = @epoch",
     );
-    // A tenant's cursor comes and goes with it. A step of one that was removed and added again lies behind the new cursor.
+    // A tenant's cursor is added and removed with it. A step from before a removal lies behind the new cursor.
     this.#pend = db.prepare(
       "INSERT INTO deliveries (tenant, epoch, pending_to, opening) SELECT @tenant, @epoch, @pendingTo, @opening " +
         "WHERE EXISTS (SELECT 1 FROM cursors WHERE consumer = 'tenant:' || @tenant AND seq <= @cursor) " +
@@ -106,7 +106,10 @@ export class SqliteDeliveryStore implements DeliveryStore {
     return { events: last - after, oldestAt: this.#receivedAt.get(after + 1) ?? null };
   }
 
-  /** The first number that came at `at` or later; 0 where what came then may be gone. Halves, since the journal may be long. */
+  /**
+   * Returns the first number that arrived at `at` or later; 0 if such entries may be gone. Binary search, since the
+   * journal may be long.
+   */
   #firstSince(at: number, first: number, last: number): number {
     if (first > 1 && (this.#receivedAt.get(first) ?? 0) > at) return 0;
     let low = first;

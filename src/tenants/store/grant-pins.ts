@@ -11,7 +11,7 @@ interface Row {
   moved_at: number | null;
 }
 
-/** Which rooms the aliases of grants stand for. They go with their grants. */
+/** The rooms that the aliases of grants point to. Deleted with their grants. */
 export class GrantPins {
   readonly #all: Statement<[], Row>;
   readonly #put: Statement<[number, string, string, number]>;
@@ -28,13 +28,13 @@ export class GrantPins {
     );
   }
 
-  /** By the numbers of grants. */
+  /** Keyed by the numbers of grants. */
   all(): ReadonlyMap<number, readonly GrantPin[]> {
     const byGrant = Map.groupBy(this.#all.all(), ({ grant_id }) => grant_id);
     return new Map([...byGrant].map(([grant, rows]) => [grant, rows.map(pinOf)]));
   }
 
-  /** Inside the transaction that writes the grant. */
+  /** Called inside the transaction that writes the grant. */
   replace(grant: number, pins: readonly GrantPin[]): void {
     this.#clear.run(grant);
     for (const { alias, roomId, at } of pins) this.#put.run(grant, alias, roomId, at);

@@ -14,7 +14,7 @@ const COLUMNS =
   "l.change, r.room_id, coalesce(l.ended_at, l.taken_at) AS at, l.end_reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
   "WHERE l.kind = 'tenant' AND l.holder = ?";
 
-/** What happened to tenants' leases, for those who ask in turns. */
+/** Changes of tenants' leases, for polling. */
 export class LeaseChangesStore implements LeaseChanges {
   readonly #present: Statement<[string], Row>;
   readonly #since: Statement<[string, number], Row>;

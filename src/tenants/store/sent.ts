@@ -7,9 +7,9 @@ import { ownTxnId, type Owner } from "../../model/attribution.ts";
 import type { EventId, TenantId, UserId } from "../../model/ids.ts";
 import type { SentEvent } from "../act/sent.ts";
 
-/** Events that are kept of each tenant. */
+/** Events kept of each tenant. */
 const KEPT = 20_000;
-/** After so many of a tenant it is looked whether some are too many. */
+/** Excess events of a tenant are removed after this many new ones. */
 const LOOK_EVERY = 64;
 
 interface OwnerRow {
@@ -76,7 +76,7 @@ export class SqliteSentStore implements AuditWriter, SentEvents, SentTransaction
     );
   }
 
-  /** @returns how many rows that changed */
+  /** @returns the number of changed rows */
   #write({ txnId, eventId, owner }: SentEvent, at: number): number {
     const added = this.#add.run(txnId, eventId, owner.tenant, owner.persona, at);
     if (Number(added.lastInsertRowid) % LOOK_EVERY !== 0) return added.changes;

@@ -13,15 +13,15 @@ interface InviteRow {
 
 type Named = HeadsViewer & { readonly nr: number };
 
-/** Named five, as in a room's summary (spec, "m.heroes"). */
+/** As in a room's summary (spec, "m.heroes"). */
 const HEROES = 5;
 
-/** Members who are there as themselves, and not as one of the tenant's users, or the pseudouser. */
+/** Members other than the pseudouser and the tenant's users. */
 const OTHERS =
   "FROM members m WHERE m.room_nr = @nr AND m.user_id <> @own AND NOT EXISTS " +
   "(SELECT 1 FROM persona_rooms p WHERE p.tenant = @tenant AND p.room_nr = @nr AND p.user_id = m.user_id)";
 
-/** What `/sync` tells of rooms, from the ledger. */
+/** What `/sync` tells about rooms, from the ledger. */
 export class SyncFactsStore implements SyncFacts {
   readonly #invites: Statement<[string, string, number], InviteRow>;
   readonly #room: Statement<[string], { nr: number; joined: number; named: number }>;
@@ -33,7 +33,7 @@ export class SyncFactsStore implements SyncFacts {
   readonly #left: Statement<[Named], string>;
 
   constructor(db: Database) {
-    // The partial index leads to few rows; rooms that we heard of later have higher numbers.
+    // The partial index leads to few rows. Rooms that we heard of later have higher numbers.
     this.#invites = db.prepare(
       "SELECT r.room_id, m.user_id, m.sender, m.event_id, CASE WHEN m.user_id = ? THEN r.own_reason END AS reason " +
         "FROM members m JOIN rooms r ON r.nr = m.room_nr WHERE m.membership = 'invite' " +

@@ -66,7 +66,7 @@ export class SqliteTenantStore implements TenantStore {
     );
     this.#disallow = db.prepare("DELETE FROM tenant_grants WHERE tenant = ?");
     this.#pause = db.prepare("UPDATE tenants SET paused_at = ? WHERE id = ?");
-    // A tenant is given what comes after it was added.
+    // A tenant gets what comes after it was added.
     this.#begin = db.prepare(`INSERT OR IGNORE INTO cursors (consumer, seq) VALUES ('tenant:' || ?, ${LAST_SEQ})`);
     this.#forget = db.prepare("DELETE FROM cursors WHERE consumer = 'tenant:' || ?");
     this.#personas = db
@@ -125,7 +125,7 @@ export class SqliteTenantStore implements TenantStore {
     return this.#db
       .transaction(() => {
         if (this.#set.run(url, users, Number(ephemeral), maxTransaction, ca, id).changes === 0) return false;
-        // Where it is delivered to from now on, that begins with what comes from now on.
+        // A tenant that gets a URL only now gets events from now on.
         if (url === null) this.#forget.run(id);
         else this.#begin.run(id);
         const detail = { url, users, ephemeral: String(ephemeral), max_transaction: maxTransaction };
@@ -230,7 +230,7 @@ export class SqliteTenantStore implements TenantStore {
   }
 }
 
-/** For the audit: which rooms a grant's aliases stand for. */
+/** For the audit: the rooms of a grant's aliases. */
 function standsFor({ pins = [] }: Grant): Record<string, string[]> {
   return pins.length === 0 ? {} : { stands_for: pins.map(({ alias, roomId }) => `${alias} ${roomId}`) };
 }

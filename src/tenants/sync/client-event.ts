@@ -1,7 +1,7 @@
 import type { RoomEvent } from "../../model/event.ts";
 import { without, type JsonObject, type JsonValue } from "../../model/json.ts";
 
-/** What homeservers have twice in what they send to appservices, there and in `unsigned`; and the room, which the answer names. */
+/** Keys that homeservers send to appservices both here and in `unsigned`; and the room, which the answer names. */
 const NOT_SHOWN = [
   "room_id",
   "user_id",
@@ -13,8 +13,8 @@ const NOT_SHOWN = [
 ];
 
 /**
- * An event as `/sync` shows it (spec, CS API, "ClientEventWithoutRoomID").
- * @param txnId the tenant's own transaction ID that it was sent with; null for none that is known
+ * Returns an event as `/sync` shows it (spec, CS API, "ClientEventWithoutRoomID").
+ * @param txnId the tenant's transaction ID with which it was sent; null if unknown
  */
 export function clientEvent(event: RoomEvent, txnId: string | null, now: number): JsonObject {
   const { unsigned = {}, ...rest } = event;
@@ -23,7 +23,7 @@ export function clientEvent(event: RoomEvent, txnId: string | null, now: number)
   return { ...shown, unsigned: { ...unsigned, ...age, ...(txnId === null ? {} : { transaction_id: txnId }) } };
 }
 
-/** What an invite tells of its room, with the invite itself at the end (spec, CS API, "Stripped state"). */
+/** Returns an invite's stripped state, with the invite itself last (spec, CS API, "Stripped state"). */
 export function inviteState({ type, state_key: key = "", sender, content, unsigned }: RoomEvent): JsonValue[] {
   const told = unsigned?.["invite_room_state"];
   return [...(Array.isArray(told) ? told : []), { type, state_key: key, sender, content }];

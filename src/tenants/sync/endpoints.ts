@@ -25,15 +25,15 @@ const sync: ActHandler = async (parts, caller, request, reply) => {
   const ask = { since, wait: Number(timeout), isFull: isFull === "true", filter: filterOf(request) };
   const hold = parts.held.open(name, abort, () => reply.raw.destroy());
   const pieces = await parts.sync.sync(caller.tenant, ask, abort, hold);
-  // The status goes out once there is something to follow it.
+  // The status goes out once the first piece is ready.
   const { value, done } = await pieces.next();
   const body = done === true ? value : Readable.from(following(value, pieces), { objectMode: false });
   return reply.type("application/json").send(body);
 };
 
 /**
- * The filter of a request: itself, or by its ID. An ID that is none of ours filters nothing: a bot may have another homeserver's from before it came
- * here, and asks for ever with it.
+ * Returns a request's filter, given inline or by ID. An unknown ID filters nothing: a bot may keep using its former
+ * homeserver's ID forever.
  */
 function filterOf(request: FastifyRequest): SyncFilter {
   const [given] = queryAll(request, "filter");

@@ -2,13 +2,13 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../model/json.
 
 export type Shown = (event: JsonObject) => JsonObject;
 
-/** Fields that are looked at; and how deep they go. */
+/** Maximum fields, and their depth. */
 const MAX_FIELDS = 100;
 const MAX_DEPTH = 20;
 
 /**
- * `event_fields` of a filter: the fields that are wanted of events, deeper ones with dots between (`content.body`), a dot of the key
- * itself after a backslash. All of an event where it is no list.
+ * Parses a filter's `event_fields`. Dots separate nested keys (`content.body`); a backslash escapes a key's own dot.
+ * If it is not a list, events stay whole.
  */
 export function fieldsOf(wanted: JsonValue | undefined): Shown {
   if (!Array.isArray(wanted)) return (event) => event;
@@ -45,14 +45,14 @@ function copy(path: readonly string[], from: JsonObject, to: JsonObject): void {
   }
   if (!isJsonObject(value)) return;
   const held = Object.hasOwn(to, key) ? to[key] : undefined;
-  // What is there whole has the deeper field already.
+  // The whole value has the nested field already.
   if (held === value) return;
   const inner = isJsonObject(held) ? held : {};
   copy(rest, value, inner);
   if (Object.keys(inner).length > 0) define(to, key, inner);
 }
 
-/** Not by assignment: `__proto__` may be a key like others. */
+/** Not by assignment: `__proto__` may be an ordinary key. */
 function define(object: JsonObject, key: string, value: JsonValue): void {
   Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
 }

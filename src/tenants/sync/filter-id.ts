@@ -2,14 +2,14 @@ import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { EmissaryError } from "../../model/errors.ts";
 import { isJsonObject, MAX_NESTING, shallow, type JsonObject } from "../../model/json.ts";
 
-/** It has to fit into the line of a request, beside a token and the rest. */
+/** An ID must fit into a request line, beside a token and the rest. */
 const MAX_ID = 6_000;
 const MAX_JSON = 64 * 1024;
 
 /**
- * The ID of a filter is the filter itself. So it holds after a restart, after a restore and at every listener, no tenant can name
- * another's, and nothing has to be kept, or given up when there are too many.
- * @throws EmissaryError `too-large` for a filter that is longer than an ID can be
+ * Encodes a filter as its own ID. The ID stays valid after a restart, after a restore and at every listener, no
+ * tenant can name another's filter, and nothing is stored or evicted.
+ * @throws EmissaryError `too-large` if the filter is too long for an ID
  */
 export function filterIdOf(filter: JsonObject): string {
   const id = `f${deflateRawSync(JSON.stringify(filter)).toString("base64url")}`;
@@ -17,7 +17,7 @@ export function filterIdOf(filter: JsonObject): string {
   throw new EmissaryError("too-large", "The filter is too large to be kept: name fewer rooms, types or senders in it.");
 }
 
-/** The filter that an ID stands for; null for one that we did not give. */
+/** Returns the filter of an ID; null if the ID is not ours. */
 export function filterIn(id: string): JsonObject | null {
   const packed = /^f([\w-]+)$/.exec(id)?.[1];
   if (packed === undefined || id.length > MAX_ID) return null;

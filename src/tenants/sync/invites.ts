@@ -11,14 +11,14 @@ interface InviteParts {
   readonly tenants: Pick<Tenants, "isPersona" | "all">;
 }
 
-/** What is known of invites: those that are open, the rooms that the tenant is in, and events that may tell more. */
+/** Known invites: the open ones, the tenant's rooms, and events that may have more details. */
 interface Known {
   readonly open: readonly OpenInvite[];
   readonly leases: ReadonlyMap<RoomId, LeaseChange>;
   readonly recent: readonly Numbered[];
 }
 
-/** Open invites of a tenant's users: as they came, where they are among the events, else as the ledger knows them. */
+/** Returns the open invites of a tenant's users: the original events if available, else from the ledger. */
 export function openInvitesOf(
   { own, tenants }: InviteParts,
   tenant: Tenant,
@@ -37,7 +37,7 @@ export function openInvitesOf(
   return [...invites.values()];
 }
 
-/** What is known of an invite whose event is not: when it was made is not shown. */
+/** Builds an invite whose event is unavailable; it has no time. */
 function inviteOf({ roomId, sender, eventId, reason }: OpenInvite, user: UserId): RoomEvent {
   return {
     type: "m.room.member",

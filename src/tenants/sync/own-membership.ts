@@ -4,7 +4,7 @@ import type { Profile } from "../../model/persona.ts";
 import { profileJson } from "../act/users/persona-member.ts";
 import type { LeaseChange } from "./contracts.ts";
 
-/** Who syncs. */
+/** The user that syncs. */
 export interface Self {
   readonly user: UserId;
   readonly profile: Profile;
@@ -13,8 +13,8 @@ export interface Self {
 }
 
 /**
- * The membership event that a change of a lease is to its tenant. Clients know events by their IDs, and a change's number may come again
- * after a restore: so the opening is in it.
+ * Returns a lease change as the tenant's own membership event. Clients know events by their IDs, and change numbers
+ * may repeat after a restore, so the ID contains the opening.
  */
 export function ownMembership({ user, profile, opening }: Self, { change, roomId, at, ended }: LeaseChange): RoomEvent {
   const membership = ended === null ? "join" : ended === "banned" ? "ban" : "leave";

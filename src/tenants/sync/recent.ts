@@ -8,7 +8,7 @@ import type { Numbered } from "./plan.ts";
 
 const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
 
-/** Which events are wanted: the newest few of each room, between two places of the journal. */
+/** Selects the newest events of each room between two places of the journal. */
 export interface RecentWish {
   readonly after: number;
   readonly last: number;
@@ -17,7 +17,7 @@ export interface RecentWish {
   readonly filter: SyncFilter;
 }
 
-/** The newest events of each room, oldest first, and invites, as far as they have room. */
+/** Returns the newest events of each room, oldest first, and the newest invites. */
 export async function recentIn(
   feed: Feed,
   tenant: Tenant,
@@ -25,7 +25,7 @@ export async function recentIn(
 ): Promise<readonly Numbered[]> {
   const rooms = new Map<RoomId, Numbered[]>();
   const invites: Numbered[] = [];
-  /** By room, type and key: the number of the event that set it last. */
+  /** The number of the newest event by room, type and key. */
   const set = new Map<string, number>();
   for (let seq = after; seq < last;) {
     const { events, upTo, isMore } = await feed.read(tenant, seq, LIMITS, last);
@@ -45,7 +45,7 @@ export async function recentIn(
     (one, other) => other.seq - one.seq,
   );
   const shown = new Set(newestFirst.map(({ seq }) => seq));
-  // Beside them stands the whole state, and is read before them: they may not take back something newer there.
+  // The whole state is in the same answer and applied first: timeline events must not undo newer state.
   const isCurrent = ({ event }: Numbered): boolean => !isStateEvent(event) || shown.has(set.get(stateKey(event)) ?? 0);
   const unique = newestFirst.filter((one, index) => newestFirst[index - 1]?.seq !== one.seq && isCurrent(one));
   let bytes = 0;

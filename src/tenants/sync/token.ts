@@ -1,11 +1,11 @@
 import type { Position } from "../../ledger/openings.ts";
 
-/** How far a syncing tenant has come: in the journal, and in what happened to leases. */
+/** Encodes a syncing tenant's position in the journal and among lease changes. */
 export function tokenOf({ opening, seq, change }: Position): string {
   return `e${seq}_${change}_${opening}`;
 }
 
-/** Null for a token that is none of ours: a bot may have another homeserver's from before it came here. */
+/** Null if the token is not ours: a bot may have one of its former homeserver. */
 export function positionOf(token: string): Position | null {
   const found = /^e(\d{1,15})_(\d{1,15})_([\w-]{1,32})$/.exec(token);
   if (found === null) return null;

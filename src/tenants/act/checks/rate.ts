@@ -4,17 +4,17 @@ import type { TenantId } from "../../../model/ids.ts";
 import { Budgets } from "../../../policy/budgets.ts";
 
 export interface RateOptions {
-  /** Requests a second that a tenant may make for as long as it likes. */
+  /** Requests a second that a tenant may make continuously. */
   readonly tenantRate: number;
-  /** How many it may make at once after a rest. */
+  /** Requests that it may make at once after a rest. */
   readonly tenantBurst: number;
 }
 
-/** What a read takes, where a write takes one: it makes no event that other servers have to be told of. */
+/** A read costs less than a write: it makes no event for other servers. */
 export const READ_COST = 0.2;
 export const WRITE_COST = 1;
 
-/** Keeps one tenant from taking the homeserver from all others: each has a budget, so that bursts pass and floods do not. */
+/** Keeps one tenant from using up the homeserver: each has a budget that allows bursts but not floods. */
 export class TenantRates {
   readonly #rate: number;
   readonly #budgets: Budgets<"tenant">;
@@ -24,7 +24,7 @@ export class TenantRates {
     this.#budgets = new Budgets({ tenant: { joins: tenantBurst, per: (tenantBurst * 1000) / tenantRate } }, clock);
   }
 
-  /** @throws EmissaryError `limited`, with the time after which the tenant has the right again. */
+  /** @throws EmissaryError `limited`, with the time until the tenant may try again */
   spend(tenant: TenantId, cost: number): void {
     const payers = [{ kind: "tenant", name: tenant }] as const;
     const shortage = this.#budgets.shortage(payers, cost);

@@ -11,13 +11,13 @@ import { echoedAnswer, echoedContent, echoedEntry, MAX_ECHO_BYTES } from "./echo
 import { readHierarchy } from "./hierarchy.ts";
 import { NONE, pathOf } from "../path.ts";
 
-/** What reads can be told: pages, filters and formats. */
+/** Query parameters of reads: pages, filters and formats. */
 const PAGES: ReadonlySet<string> = new Set(["from", "to", "dir", "limit", "filter", "format"]);
 const RELATIONS: ReadonlySet<string> = new Set(["from", "to", "dir", "limit", "recurse"]);
 const THREADS: ReadonlySet<string> = new Set(["from", "limit", "include"]);
 const MOMENT: ReadonlySet<string> = new Set(["ts", "dir"]);
 
-/** Passes a read to the homeserver as the pseudouser. Of what comes back, the tenant's own events are its users' again. */
+/** Passes a read to the homeserver as the pseudouser. In the answer the tenant's events have its users as senders. */
 function read(
   allowed: ReadonlySet<string>,
   isContent: (request: FastifyRequest) => boolean = () => false,
@@ -41,7 +41,10 @@ function read(
   };
 }
 
-/** The whole state, of which one event at a time is held: a room may have a hundred thousand members. Who is in it is as /members has it. */
+/**
+ * Streams the whole state one event at a time: a room may have a hundred thousand members. Shows the same members as
+ * /members.
+ */
 const readWholeState: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });
@@ -59,7 +62,7 @@ const readWholeState: ActHandler = async (parts, caller, request, reply) => {
   );
 };
 
-/** One state event is its content, or all of it where that is asked for. */
+/** Returns one state event's content, or the whole event with `format=event`. */
 const readState = read(PAGES, (request) => !queryAll(request, "format").includes("event"));
 const readPages = read(PAGES);
 const readHistory = read(PAGES, () => false, withPageTokens);

@@ -3,7 +3,7 @@ import type { RoomId } from "../../../model/ids.ts";
 import { parsedObject } from "../../../model/json.ts";
 import type { Upstream } from "../../../http/upstream.ts";
 
-/** A state event as the homeserver tells it, or null. Some know no `format`; the whole state has the event, too. */
+/** Returns a state event from the homeserver, or null. Homeservers without `format` are asked for the whole state. */
 export async function stateEvent(
   upstream: Upstream,
   roomId: RoomId,

@@ -7,7 +7,7 @@ export interface FirstState {
   readonly content: JsonObject;
 }
 
-/** Spec, "createRoom", `preset`. Where guests may not come in, nothing says so. */
+/** Spec, "createRoom", `preset`. If guests may not join, there is no event. */
 const PRESETS: Readonly<Record<string, readonly FirstState[]>> = {
   private_chat: presetOf("invite", "can_join"),
   trusted_private_chat: presetOf("invite", "can_join"),
@@ -15,8 +15,9 @@ const PRESETS: Readonly<Record<string, readonly FirstState[]>> = {
 };
 
 /**
- * The state that a homeserver sets by itself for the words of a `createRoom`, in its order: before `initial_state`, and after it. Of a type
- * that `initial_state` has, it is only the name and the topic.
+ * Returns the state that a homeserver derives from a `createRoom` body, in its order: before and after
+ * `initial_state`. If `initial_state` has a type too, its event replaces the one before it, while name and topic
+ * follow it.
  */
 export function usualState(
   body: JsonObject,
@@ -47,7 +48,7 @@ function presetOf(joinRule: string, guests: string | null): readonly FirstState[
   ];
 }
 
-/** As a plain text (spec, "createRoom", `topic`). */
+/** As plain text (spec, "createRoom", `topic`). */
 function topicOf(topic: string): JsonObject {
   return { topic, "m.topic": { "m.text": [{ body: topic }] } };
 }

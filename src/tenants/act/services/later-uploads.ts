@@ -13,12 +13,12 @@ const MEDIA_V1: readonly string[] = ["/_matrix/media/v1"];
 
 export const FILE: ReadonlySet<string> = new Set(["filename"]);
 
-/** How many addresses of one tenant's may wait for their upload. The homeserver sets appservices no limit. */
+/** Maximum reserved addresses of one tenant. The homeserver sets appservices no limit. */
 const MAX_WAITING = 1_000;
-/** How long one waits where the homeserver does not say, milliseconds (Synapse's `unused_expiration_time`). */
+/** Lifetime if the homeserver does not say, milliseconds (Synapse's `unused_expiration_time`). */
 const EXPIRES_AFTER_MS = 24 * 60 * 60 * 1_000;
 
-/** An address for an upload (MSC2246). It is the tenant's, and noted as that before the tenant has it. */
+/** Reserves an address for an upload (MSC2246). Notes its tenant before the tenant gets it. */
 const reserve: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "send");
   const { media, clock, upstream } = parts;
@@ -47,7 +47,7 @@ function reservedIn(answer: JsonObject): { readonly mediaId: string; readonly ex
   return { mediaId: uri[1], expiresAt: Number.isSafeInteger(expiresAt) ? (expiresAt as number) : null };
 }
 
-/** Another tenant's address, and one that nobody was given, are the same to whoever asks. */
+/** Another tenant's address and one that was never reserved look the same to the caller. */
 const uploadTo: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "send");
   const { media, clock, upstream, own } = parts;
@@ -65,12 +65,12 @@ const uploadTo: ActHandler = async (parts, caller, request, reply) => {
   const sent = { method: "PUT", path, headers: request.headers, body: streamOf(request) } as const;
   // Waits until the answer is through.
   await upstream.asPseudouser(sent, reply);
-  // Where this fails it runs out by itself, and the homeserver takes nothing more for it.
+  // If this fails, the reservation expires by itself, and the homeserver accepts no second upload.
   if (reply.statusCode === 200) await media.remove(mediaId).catch(() => undefined);
   return reply;
 };
 
-/** Uploads whose address is known before they are made. */
+/** Uploads whose address is reserved first. */
 export const laterUploadEndpoints: readonly Endpoint[] = [
   {
     method: "POST",

@@ -19,7 +19,7 @@ const READS: readonly (readonly [path: string, parameters: ReadonlySet<string>, 
   ["/preview_url", new Set(["url", "ts"]), "what a link leads to"],
 ];
 
-/** Uploads of any size stream through: nothing of them is held here. */
+/** Streams uploads of any size. */
 const upload: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "send");
   const path = pathOf(request, FILE);
@@ -29,7 +29,7 @@ const upload: ActHandler = async (parts, caller, request, reply) => {
   );
 };
 
-/** Homeservers give new media to nobody under the older path, which asks for no token (spec v1.11, MSC3916). */
+/** Homeservers do not serve new media under the older path, which needs no token (spec v1.11, MSC3916). */
 function authenticated(path: string): string {
   return path.replace(/^\/_matrix\/media\/v3\//, "/_matrix/client/v1/media/");
 }

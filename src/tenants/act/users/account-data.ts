@@ -11,9 +11,10 @@ import { NONE, pathOf } from "../path.ts";
 const BODY_LIMIT = 64 * 1024;
 
 /**
- * A tenant's account data is kept at the homeserver, in the pseudouser's, under a type that tells the tenant and its user. Neither
- * a tenant's ID nor a localpart has a colon, so no two users share a type, whatever is in theirs. So what it keeps for a room takes no
- * right to the room, and says nothing of it: bridges write down which room they are about to enter, and read it when they are out.
+ * Returns the type under which the pseudouser's account data at the homeserver hold a tenant's data. It names the
+ * tenant and its user. Tenant IDs and localparts have no colon, so no two users share a type. Room account data need
+ * no right to the room and reveal nothing of it: bridges note the room that they are about to enter, and read the
+ * note when they are out.
  */
 export function typeAt({ tenant, user }: Caller, type: string): string {
   return `org.matrix.msc1777.tenant:${tenant.id}:${localpartOf(user)}:${type}`;
@@ -43,7 +44,7 @@ function requireSelf({ user }: Caller, userId: string): void {
   );
 }
 
-/** What a user keeps for itself. */
+/** What a user stores for itself. */
 export const accountDataEndpoints: readonly Endpoint[] = [
   ...(["GET", "PUT"] as const).map((method): Endpoint => ({
     method,

@@ -11,8 +11,8 @@ import { changeMembership, REDACT_EVENTS, type Doing } from "./others.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
 /**
- * Inviting, kicking and banning. The tenant's own users are in rooms inside Emissary only: an invite of theirs has nothing to wait
- * for, and a kick takes them out. For others the pseudouser does it, where the operator allows that.
+ * Invites, kicks and bans. The tenant's own users are in rooms inside Emissary only: inviting them does nothing, and
+ * a kick takes them out. For others the pseudouser acts, if the operator allows it.
  */
 const doing =
   (what: Doing): ActHandler =>
@@ -21,10 +21,10 @@ const doing =
     const roomId = roomIdFrom(param(request, "roomId"));
     const body = await readJson(request, SMALL_BODY_LIMIT);
     const target = targetIn(body);
-    // What the endpoint does not know is refused before anything is done.
+    // Refuses unsupported parameters before anything is done.
     pathOf(request, NONE);
     if (parts.tenants.isPersona(tenant, target)) {
-      // Bans of them are not kept: it is the tenant itself that lets its users in.
+      // Bans of own users are not stored: the tenant itself lets its users in.
       if (what === "kick" || what === "ban") await leaveRoom(parts, { tenant, user: target }, roomId);
       return {};
     }

@@ -3,7 +3,7 @@ import type { RoomEvent } from "../../../model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../model/ids.ts";
 import type { PersonaInRoom, Profile } from "../../../model/persona.ts";
 
-/** A profile as the API has it: what is not set is left out. */
+/** Returns a profile in the API's form, without unset fields. */
 export function profileJson({ displayname, avatarUrl }: Profile): { displayname?: string; avatar_url?: string } {
   return {
     ...(displayname === null ? {} : { displayname }),
@@ -11,7 +11,10 @@ export function profileJson({ displayname, avatarUrl }: Profile): { displayname?
   };
 }
 
-/** A membership event as the homeserver would have one, had the user joined when the tenant did. There is none in the room. */
+/**
+ * Builds the membership event that the homeserver would have if the user had joined when the tenant did. The room has
+ * no such event.
+ */
 export function personaMember(roomId: RoomId, { userId, ...profile }: PersonaInRoom, at: number): RoomEvent {
   return {
     type: "m.room.member",

@@ -10,14 +10,17 @@ import { NONE, pathOf } from "../path.ts";
 import { profileJson } from "./persona-member.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
-/** A profile's fields by their names in the API, with the most characters that Synapse takes. */
+/** A profile's fields by their API names, with Synapse's maximum lengths. */
 const FIELDS = {
   displayname: { key: "displayname", longest: 256 },
   avatar_url: { key: "avatarUrl", longest: 1_000 },
 } as const;
 type FieldName = keyof typeof FIELDS;
 
-/** What a body says of a profile; the empty text and null take a field back. @throws EmissaryError `bad-request` */
+/**
+ * Parses a profile. Empty text and null clear a field.
+ * @throws EmissaryError `bad-request`
+ */
 export function profileIn(body: JsonObject): Partial<Profile> {
   const part: { -readonly [Key in keyof Profile]?: Profile[Key] } = {};
   for (const name of Object.keys(FIELDS) as FieldName[]) {
@@ -56,7 +59,7 @@ const put =
     return {};
   };
 
-/** How a tenant's users show. A change is seen with the next message: messages carry the profile that their sender has then. */
+/** The profiles of a tenant's users. A change shows with the next message, which carries its sender's profile. */
 export const profileEndpoints: readonly Endpoint[] = [
   {
     method: "GET",
