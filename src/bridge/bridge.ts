@@ -1,6 +1,4 @@
-/**
- * `matrix-emissary/bridge`: for bridges built on matrix-appservice-bridge that move to the pseudouser room by room.
- */
+/** `matrix-emissary/bridge`: moves bridges built on matrix-appservice-bridge to the pseudouser room by room. */
 export { serverEvents, type ServerEvents, type ServerEventsOptions } from "./events.ts";
 export { ServerError, type GatewayOptions, type Json } from "./requests.ts";
 export { ServerIntent } from "./server-intent.ts";

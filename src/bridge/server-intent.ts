@@ -25,10 +25,7 @@ export class ServerIntent {
     return text(await this.#gateway.ask("GET", [...V3, "directory", "room", idOrAlias]), "room_id");
   }
 
-  /**
-   * Takes the tenant's lease, and resolves when the server is in the room.
-   * @returns the room's ID
-   */
+  /** Takes the tenant's lease, and resolves when the server is in the room. @returns the room's ID */
   async join(idOrAlias: string, viaServers: readonly string[] = []): Promise<string> {
     const query = { via: viaServers, server_name: viaServers };
     return text(await this.#gateway.ask("POST", [...V3, "join", idOrAlias], { query }), "room_id");
@@ -81,10 +78,7 @@ export class ServerIntent {
     return this.sendStateEvent(roomId, "m.room.avatar", "", { url, ...(info === undefined ? {} : { info }) });
   }
 
-  /**
-   * Sends nothing if the user has that level already.
-   * @param level undefined for the room's default
-   */
+  /** Sends nothing if the user has that level already. @param level undefined for the room's default */
   async setPowerLevel(roomId: string, target: string, level: number | undefined): Promise<void> {
     const type = "m.room.power_levels";
     const content = (await this.getStateEvent(roomId, type, "", true)) ?? {};

@@ -46,10 +46,7 @@ export async function requireDeed(
   return room;
 }
 
-/**
- * The same if any one of several actions is enough.
- * @throws EmissaryError why the first is not allowed
- */
+/** The same if any one of several actions is enough. @throws EmissaryError why the first is not allowed */
 export async function requireAnyDeed(
   parts: AccessParts,
   caller: Caller,
@@ -67,19 +64,13 @@ export async function requireAnyDeed(
   }
 }
 
-/**
- * For deeds outside existing rooms: making rooms and their aliases.
- * @throws EmissaryError `forbidden`
- */
+/** For deeds outside existing rooms: making rooms and their aliases. @throws EmissaryError `forbidden` */
 export function requireAction({ tenant }: Caller, action: TenantAction): void {
   const objection = objectionTo(tenant, { action, room: null, type: null, createdFor: null });
   if (objection !== null) throw notAllowed(tenant, action, "", objection);
 }
 
-/**
- * Returns the alias by which the tenant asked for the room, if its right is by such an alias and the alias still
- * points there.
- */
+/** Returns the alias that the tenant asked by, if its right depends on one and the alias still points there. */
 async function askedBy({ aliases }: AccessParts, tenant: Tenant, { roomId, alias }: Lease): Promise<RoomAlias | null> {
   if (alias === null || !goesByAlias(tenant, alias)) return null;
   return (await aliases.pointing(alias, roomId, true)) === "there" ? alias : null;

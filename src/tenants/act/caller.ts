@@ -40,10 +40,7 @@ export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant:
   return { tenant, user: requirePersona(tenants, tenant, asked) };
 }
 
-/**
- * Returns the user if it is the tenant's.
- * @throws EmissaryError `forbidden`
- */
+/** Returns the user if it is the tenant's. @throws EmissaryError `forbidden` */
 export function requirePersona(tenants: Tenants, tenant: Tenant, userId: string): UserId {
   if (isUserId(userId) && tenants.isPersona(tenant, userId)) return userId;
   throw new EmissaryError(

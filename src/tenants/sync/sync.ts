@@ -38,9 +38,7 @@ export interface SyncParts extends AnswerParts {
   readonly stopping: AbortSignal;
 }
 
-/**
- * Why a token cannot be continued: a copy of the database was restored, or the journal no longer goes back so far.
- */
+/** Why a token cannot be continued: a copy of the database was restored, or the journal no longer goes back so far. */
 export type Missed = "restored" | "too-old";
 
 /** A tenant's sync request. */

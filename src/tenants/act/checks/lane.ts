@@ -91,9 +91,7 @@ export class WriteLanes {
     });
   }
 
-  /**
-   * Lets waiting writes through one at a time. Each stays in the queue until it is answered, so none overtakes it.
-   */
+  /** Lets waiting writes through one at a time. Each stays in the queue until it is answered, so none overtakes it. */
   async #drain(key: string, lane: Lane): Promise<void> {
     for (let first = lane.queue[0]; first !== undefined; first = lane.queue[0]) {
       const now = this.#clock.now();

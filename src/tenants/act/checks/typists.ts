@@ -25,10 +25,7 @@ export class Typists {
     this.#clock = clock;
   }
 
-  /**
-   * Notes that a user types, or stopped.
-   * @returns null if nobody else types, so the request can pass unchanged
-   */
+  /** Notes that a user types, or stopped. @returns null if nobody else types, so the request can pass unchanged */
   note(
     roomId: RoomId,
     tenant: TenantId,

@@ -67,9 +67,7 @@ export async function joinRoom(
   return roomId;
 }
 
-/**
- * Takes a tenant's user out of a room. The last one releases the tenant's lease; no event is sent for any of them.
- */
+/** Takes a tenant's user out of a room. The last one releases the tenant's lease; no event is sent for any of them. */
 export async function leaveRoom(
   parts: ActParts,
   { tenant, user }: Caller,

@@ -17,10 +17,7 @@ const FIELDS = {
 } as const;
 type FieldName = keyof typeof FIELDS;
 
-/**
- * Parses a profile. Empty text and null clear a field.
- * @throws EmissaryError `bad-request`
- */
+/** Parses a profile. Empty text and null clear a field. @throws EmissaryError `bad-request` */
 export function profileIn(body: JsonObject): Partial<Profile> {
   const part: { -readonly [Key in keyof Profile]?: Profile[Key] } = {};
   for (const name of Object.keys(FIELDS) as FieldName[]) {
