@@ -49,9 +49,7 @@ export function requirePersona(tenants: Tenants, tenant: Tenant, userId: string)
   );
 }
 
-/**
- * The error for another tenant's user, the same in all calls: it reveals no more than for a user that does not exist.
- */
+/** The error for another tenant's user in all calls. It does not reveal that the user exists. */
 export function nobody(userId: UserId): EmissaryError {
   return new EmissaryError("forbidden", `There is no user ${userId} for tenants to invite, remove or give power to.`);
 }

@@ -53,10 +53,7 @@ export interface PersonaStore {
   setProfile(tenant: TenantId, userId: UserId, part: Partial<Profile>): Promise<void>;
   /** Returns false and changes nothing if the tenant has no lease in the room. Idempotent. */
   enter(tenant: TenantId, roomId: RoomId, userId: UserId): Promise<boolean>;
-  /**
-   * Returns how many users of the tenant remain in the room. If none does, this also releases the tenant's lease
-   * there.
-   */
+  /** Returns how many users of the tenant remain in the room. If none does, also releases the tenant's lease. */
   exit(tenant: TenantId, roomId: RoomId, userId: UserId, now: number): Promise<number>;
   isIn(tenant: TenantId, roomId: RoomId, userId: UserId): Promise<boolean>;
   /** Ordered by user ID. */

@@ -65,10 +65,7 @@ const RELATIONS = "m.relations";
 const REPLACE = "m.replace";
 /** These leave the event that they name unchanged, whoever sent it: a reaction, an answer in a thread. */
 const HARMLESS: ReadonlySet<string> = new Set(["m.annotation", "m.thread"]);
-/**
- * A vote may name anyone's poll. The end of a poll names it in the same way, and clients accept that from the poll's
- * sender.
- */
+/** A vote may name anyone's poll. So does the end of a poll, which clients accept from the poll's sender. */
 const REFERENCE = "m.reference";
 const VOTES: ReadonlySet<string> = new Set(["m.poll.response", "org.matrix.msc3381.poll.response"]);
 

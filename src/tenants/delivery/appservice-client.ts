@@ -47,8 +47,7 @@ export class AppserviceClient {
   #call(method: Push["method"], path: string, body: string, timeout: number, abort: AbortSignal): Promise<PushAnswer> {
     const url = new URL(this.#url.origin);
     url.pathname = `${this.#url.pathname.replace(/\/+$/, "")}${path}`;
-    // Software older than the header (spec v1.4) reads only the query. On other paths the query would put the token
-    // into proxies' logs.
+    // Software from before the header (spec v1.4) reads only the query, which proxies would log.
     if (!path.startsWith("/_matrix/")) url.searchParams.set("access_token", this.#hsToken);
     return this.#pusher.push({ method, url, token: this.#hsToken, body, timeout, ca: this.#ca }, abort);
   }

@@ -6,10 +6,7 @@ import type { DeliveryStore, Step } from "./contracts.ts";
 
 /** Longest delay until the end of a transaction is on disk. A crash before that repeats the transaction. */
 const DONE_MS = 50;
-/**
- * The same for passing over events that do not concern the tenant. A crash before that reads them again. Retention
- * waits for it.
- */
+/** The same for passing over events of no concern. A crash repeats the reading. Retention waits for it. */
 const IDLE_MS = 10_000;
 const RETRY_MS = 1_000;
 

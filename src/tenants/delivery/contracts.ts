@@ -30,10 +30,7 @@ export interface DeliveryStore {
   place(tenant: TenantId): Promise<Place | null>;
   /** Writes positions. Ignores steps of a past epoch or of a removed tenant, and never moves a cursor back. */
   write(steps: readonly Step[]): Promise<void>;
-  /**
-   * Sets the cursor back, drops the pending transaction and begins an epoch, with an audit row; null if there is no
-   * such tenant.
-   */
+  /** Sets the cursor back, drops the pending transaction, begins an epoch, audits; null for an unknown tenant. */
   replay(tenant: TenantId, from: ReplayFrom, at: number): Promise<Replayed | null>;
   /**
    * Moves the cursor past an event that the tenant does not take, with an audit row.

@@ -29,7 +29,7 @@ export interface CourierParts {
   readonly count: (what: "delivered" | "failed" | "ephemeral-dropped", by: number) => void;
 }
 
-/** Timeouts for the whole answer to a transaction, and to one of ephemeral events, which are not worth a long wait. */
+/** Timeouts for the whole answer to a transaction, and to one of ephemeral events, which matter less. */
 const TIMEOUT_MS = 60_000;
 const EPHEMERAL_TIMEOUT_MS = 10_000;
 /** The longest pause after a failure. A tenant that is back should get events soon. */

@@ -121,9 +121,7 @@ export class Couriers implements TenantPinger {
     });
   }
 
-  /**
-   * Skips the event that the tenant is stuck at for good and goes on after it; null if it is not stuck at that event.
-   */
+  /** Skips the event that the tenant is stuck at, for good; null if it is not stuck at that event. */
   skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
     return this.#mutex.run(null, async () => {
       const state = this.#states.get(tenant.id);

@@ -5,10 +5,7 @@ import type { UserId } from "../../model/ids.ts";
 /** Maximum events of one homeserver transaction. */
 export const EPHEMERAL_AT_ONCE = 1_000;
 
-/**
- * A receipt of this type is for everybody in the room; others are for the user's own namespace (spec v1.4, "Private
- * read receipts").
- */
+/** For everybody in the room; other receipts are for the user's namespace (spec v1.4, "Private read receipts"). */
 const PUBLIC_RECEIPT = "m.read";
 
 /**

@@ -14,10 +14,7 @@ const FAILURES = { refused: 3, unclear: 10 } as const;
 type Events = FeedPiece["events"];
 type Failure = Extract<Outcome, { kind: "not-taken" }>;
 
-/**
- * What to do after a failure: `smaller` sends fewer events, `again` and `stuck` the same; `stuck` means that one
- * event blocks the rest.
- */
+/** What to do after a failure: send fewer events, or the same again; `stuck` if one event blocks the rest. */
 export type Next = "smaller" | "again" | "stuck";
 
 /**

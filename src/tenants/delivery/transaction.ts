@@ -28,10 +28,7 @@ export function transactionOf(
   };
 }
 
-/**
- * Makes the body for ephemeral events, under the stable name (spec v1.13) and the one that today's SDKs read
- * (MSC2409).
- */
+/** Has the events under the stable name (spec v1.13) and the one that today's SDKs read (MSC2409). */
 export function ephemeralBody(events: readonly JsonObject[]): string {
   return written({ events: [], ephemeral: events, "de.sorunome.msc2409.ephemeral": events });
 }

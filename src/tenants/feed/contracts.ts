@@ -1,10 +1,7 @@
 import type { Owner } from "../../model/attribution.ts";
 import type { RoomId, TenantId } from "../../model/ids.ts";
 
-/**
- * The part of a room that a tenant's lease covers: journal entries numbered above `after`, up to and including
- * `upTo`.
- */
+/** What a tenant's lease covers of a room: journal entries above `after`, up to and including `upTo`. */
 export interface Span {
   readonly after: number;
   /** Null while the lease lives. */

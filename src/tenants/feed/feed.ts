@@ -136,8 +136,7 @@ export class JournalFeed implements Feed {
   ): RoomEvent | null {
     const { own, tenants } = this.#parts;
     const invited = invitedBy(event);
-    // A tenant's user that invites the pseudouser only lets it in: that is no invite for a tenant
-    // (attendance/stand-ins.ts).
+    // A tenant's user that invites the pseudouser only lets it in; no tenant is invited (attendance/stand-ins.ts).
     if (invited === own && !tenants.isTenants(event.sender) && this.#isAddressed(tenant, event)) {
       return revisionOf(event, { ...fromWire(event, viewer), state_key: tenant.sender });
     }

@@ -9,10 +9,7 @@ interface Row {
   to_seq: number | null;
 }
 
-/**
- * New events concern a room or two, and all tenants read them at once. A tenant that is far behind asks for many
- * rooms alone.
- */
+/** All tenants read new events of a room or two at once. A tenant far behind asks for many rooms alone. */
 const FEW_ROOMS = 4;
 
 type SpansByTenant = ReadonlyMap<string, readonly Span[]>;

@@ -106,10 +106,7 @@ export class SqliteDeliveryStore implements DeliveryStore {
     return { events: last - after, oldestAt: this.#receivedAt.get(after + 1) ?? null };
   }
 
-  /**
-   * Returns the first number that arrived at `at` or later; 0 if such entries may be gone. Binary search, since the
-   * journal may be long.
-   */
+  /** Returns the first number that arrived at `at` or later, by binary search; 0 if it may be gone. */
   #firstSince(at: number, first: number, last: number): number {
     if (first > 1 && (this.#receivedAt.get(first) ?? 0) > at) return 0;
     let low = first;

@@ -131,7 +131,7 @@ function timelineOf(step: RoomStep, user: UserId, show: Show) {
   return { timeline: { events, limited: isLimited, prev_batch: prevBatch } };
 }
 
-/** Adds the user's membership at the time (spec, `unsigned.membership`): in the room, or what the event itself set. */
+/** Adds the user's membership at the time (spec, `unsigned.membership`): joined, or what the event itself set. */
 function withMembership(event: RoomEvent, user: UserId): RoomEvent {
   const isOwn = event.type === "m.room.member" && event.state_key === user;
   const membership = isOwn ? (event.content["membership"] ?? "join") : "join";

@@ -31,10 +31,7 @@ const sync: ActHandler = async (parts, caller, request, reply) => {
   return reply.type("application/json").send(body);
 };
 
-/**
- * Returns a request's filter, given inline or by ID. An unknown ID filters nothing: a bot may keep using its former
- * homeserver's ID forever.
- */
+/** Returns a filter, given inline or by ID. An unknown ID, as of a former homeserver's, filters nothing. */
 function filterOf(request: FastifyRequest): SyncFilter {
   const [given] = queryAll(request, "filter");
   if (given === undefined) return NO_FILTER;

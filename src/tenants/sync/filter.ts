@@ -4,10 +4,7 @@ import type { RoomId } from "../../model/ids.ts";
 import { objectAt, type JsonObject } from "../../model/json.ts";
 import { fieldsOf, type Shown } from "./fields.ts";
 
-/**
- * A parsed filter (spec, CS API, "Filtering"). Its `presence`, `account_data` and `ephemeral` are ignored: tenants
- * get none of these.
- */
+/** A filter (spec, CS API, "Filtering"), without `presence`, `account_data`, `ephemeral`: tenants get none. */
 export interface SyncFilter {
   /** False if an empty list excludes all rooms, including invites. */
   readonly hasRooms: boolean;

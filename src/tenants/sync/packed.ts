@@ -37,10 +37,7 @@ interface Begun<Item> {
   readonly first: Promise<IteratorResult<Item>>;
 }
 
-/**
- * Yields from several sources in order, and begins the next few ahead so that their initial waits overlap. Holds only
- * the first item of each.
- */
+/** Yields from sources in order. Begins the next few ahead, so their waits overlap, holding one item of each. */
 export async function* ahead<Key, Item>(
   keys: readonly Key[],
   few: number,

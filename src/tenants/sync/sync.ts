@@ -38,7 +38,7 @@ export interface SyncParts extends AnswerParts {
   readonly stopping: AbortSignal;
 }
 
-/** Why a token cannot be continued: a copy of the database was restored, or the journal no longer goes back so far. */
+/** Why a token cannot be continued: a database copy was restored, or the journal no longer goes back so far. */
 export type Missed = "restored" | "too-old";
 
 /** A tenant's sync request. */
@@ -53,10 +53,7 @@ export interface SyncAsk {
 
 /** Limits of one step: the number of events and the bytes of their JSON. */
 const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
-/**
- * Events of each room in a first sync without a limit in its filter, and how many journal entries it searches for
- * them.
- */
+/** A first sync's events of each room without a filter's limit, and the journal entries it searches for them. */
 const FIRST_LIMIT = 10;
 const FIRST_LOOK = 1_000;
 const MAX_INVITES = 1_000;

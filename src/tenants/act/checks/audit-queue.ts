@@ -16,8 +16,8 @@ export interface AuditQueueParts {
 }
 
 /**
- * Audits deeds in groups: entries of the same turn of the event loop share a commit, so that many tenants do not each
- * wait for the disk. A deed is answered only after its row is written.
+ * Audits deeds in groups: entries of one turn of the event loop share a commit, so many tenants do not each wait for
+ * the disk. A deed is answered only after its row is written.
  */
 export class AuditQueue {
   readonly #parts: AuditQueueParts;
@@ -47,8 +47,8 @@ export class AuditQueue {
   }
 
   /**
-   * For deeds that the homeserver has done: the caller must hear of them even if the entry cannot be written. Such an
-   * entry is kept, up to the limit, and written later.
+   * For deeds that the homeserver has done: the caller is told even if the entry cannot be written. Such an entry is
+   * kept, up to the limit, and written later.
    */
   async noteDone(entry: Deed): Promise<void> {
     const at = this.#parts.clock.now();

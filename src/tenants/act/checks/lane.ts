@@ -84,14 +84,13 @@ export class WriteLanes {
     }
     this.#waiting.set(tenant, waiting + 1);
     return new Promise((resolve, reject) => {
-      // Several writes may have been under way when the first was limited, and their answers may come in another
-      // order.
+      // Several writes may have been under way when the first was limited, and be answered in another order.
       const at = queue.findIndex((other) => other.number > number);
       queue.splice(at === -1 ? queue.length : at, 0, { number, since: this.#clock.now(), call, resolve, reject });
     });
   }
 
-  /** Lets waiting writes through one at a time. Each stays in the queue until it is answered, so none overtakes it. */
+  /** Lets waiting writes through one at a time. Each stays queued until it is answered, so none overtakes it. */
   async #drain(key: string, lane: Lane): Promise<void> {
     for (let first = lane.queue[0]; first !== undefined; first = lane.queue[0]) {
       const now = this.#clock.now();
@@ -154,10 +153,7 @@ export class WriteLanes {
   }
 }
 
-/**
- * Returns the pause that the homeserver asks for: in the body (the older way) or in the header (spec, "Rate
- * limiting").
- */
+/** Returns the pause that the homeserver asks for, in the body (older) or header (spec, "Rate limiting"). */
 function pauseOf({ headers, body }: WriteAnswer): number {
   const inBody = parsedObject(body)["retry_after_ms"];
   const seconds = Number(headers["retry-after"] ?? Number.NaN);

@@ -48,9 +48,7 @@ export function notSentBy(tenant: Tenant, eventId: string, doing: string): Emiss
   );
 }
 
-/**
- * Returns the tenant for which the pseudouser sent an event, or null. If the tenant redacted it, the redaction tells.
- */
+/** Returns the tenant of an event that the pseudouser sent, or null. The tenant's own redaction tells it too. */
 function ownerIdOf(event: JsonObject, own: UserId): TenantId | null {
   if (event["sender"] !== own) return null;
   const unsigned = event["unsigned"];
@@ -83,8 +81,8 @@ export async function requireFreeState(
 }
 
 /**
- * Others can write the mark into their state, so the sender counts, which `format=event` shows (spec, CS API, "GET
- * …/state/{eventType}/{stateKey}").
+ * Others can write the mark, so the sender counts (spec, CS API, "GET …/state/{eventType}/{stateKey}",
+ * `format=event`).
  */
 function ownerOfState(answer: JsonObject, own: UserId): string | null {
   const { event_id, sender, content } = answer;

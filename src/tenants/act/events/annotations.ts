@@ -122,10 +122,7 @@ export class SharedAnnotations {
     }
   }
 
-  /**
-   * Records our redaction, except for the last user of the homeserver's own event: its real redaction is an event by
-   * itself.
-   */
+  /** Records our redaction. The last user of the homeserver's event needs none: the real one tells its end. */
   async #redacted(roomId: RoomId, eventId: EventId, content: JsonObject, realId: EventId): Promise<EventId> {
     const { own, clock, store } = this.#parts;
     const redactionId = `${OURS}${hash("sha256", `redacts ${eventId}`, "base64url")}` as EventId;

@@ -15,10 +15,7 @@ export const MAX_ECHO_BYTES = 16 * 1024 * 1024;
 /** How deep events lie in answers: /hierarchy has lists of rooms with lists of events. */
 const MAX_DEPTH = 4;
 
-/**
- * Strings that show, beside the pseudouser's ID, that an answer needs rewriting: a tenant's mark, or events about
- * power.
- */
+/** What shows, beside the pseudouser's ID, that an answer needs rewriting: a tenant's mark or power events. */
 const SIGNS: readonly string[] = [ON_BEHALF_OF, '"m.room.power_levels"', '"m.room.create"'];
 
 /** A reply, whose content may name the pseudouser instead of the user that it answers. */

@@ -41,10 +41,7 @@ function read(
   };
 }
 
-/**
- * Streams the whole state one event at a time: a room may have a hundred thousand members. Shows the same members as
- * /members.
- */
+/** Streams the whole state: a room may have a hundred thousand members. Shows the same members as /members. */
 const readWholeState: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });

@@ -198,8 +198,8 @@ async function put(
 }
 
 /**
- * Redacting other people's events needs an action of its own. Redacting their state also needs the action for setting
- * it. Their memberships are exempt: a redaction removes only the profile.
+ * Redacting other people's events needs an action of its own; their state, also the action for setting it. Memberships
+ * are exempt: redacting them removes only the profile.
  */
 async function requireRedaction(parts: ActParts, caller: Caller, roomId: RoomId, event: JsonObject): Promise<void> {
   const isOwn = event["sender"] === parts.own;

@@ -126,18 +126,12 @@ async function audited(
   return answer;
 }
 
-/**
- * Whether the homeserver reserves the alias for others. Synapse gives an appservice only aliases in its registered
- * namespaces.
- */
+/** Whether the alias is reserved for others. Synapse gives an appservice only aliases in its namespaces. */
 export function isExclusive({ status, body }: Pick<WholeAnswer, "status" | "body">): boolean {
   return status === 400 && stringAt(parsedObject(body), "errcode") === "M_EXCLUSIVE";
 }
 
-/**
- * The answer of a homeserver that gives us only reserved aliases. Ours gives us all, so that the operator can mend
- * them.
- */
+/** The answer of a homeserver that gives us only reserved aliases. Ours gives us all, so operators can mend them. */
 export const EXCLUSIVE: WholeAnswer = {
   status: 400,
   headers: {},

@@ -13,10 +13,7 @@ export interface Creation {
   readonly isPersona: (userId: UserId) => boolean;
   /** Whether a user is another tenant's: this tenant and the homeserver do not know it. */
   readonly isHidden: (userId: UserId) => boolean;
-  /**
-   * From room version 12 on, a creator's power is not a number, and naming a creator in the power levels is an error
-   * (MSC4289).
-   */
+  /** From room version 12 on, creators have no numeric power level and may not be in the power levels (MSC4289). */
   readonly creatorHasLevel: boolean;
   /** From `room_alias_name`; null for none or an invalid one. */
   readonly alias: RoomAlias | null;
@@ -61,10 +58,7 @@ export function upgradeOf(body: JsonObject, creation: Pick<Creation, "isPersona"
   return revisionOf(body, creatorsOf(only(body, "new_version", "additional_creators"), creation), "all");
 }
 
-/**
- * An invite of an e-mail address makes the homeserver call the identity server that the caller names (spec,
- * "createRoom", `id_server`).
- */
+/** The homeserver would call the identity server that the caller names (spec, "createRoom", `id_server`). */
 function refuseAddresses(invites: JsonValue | undefined): void {
   if (invites === undefined || invites === null || (Array.isArray(invites) && invites.length === 0)) return;
   throw new EmissaryError(

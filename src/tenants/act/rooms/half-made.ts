@@ -99,8 +99,7 @@ export class HalfMade {
   async #undo({ id, tenant, alias, roomId }: RoomMaking): Promise<void> {
     const { store, upstream, log } = this.#parts;
     const pointed = alias === null ? null : await this.#pointed(alias);
-    // Without a noted ID the alias tells the room, if that bears the tenant's mark: somebody else may have made it
-    // meanwhile.
+    // Without a noted ID the alias tells the room, if it bears the tenant's mark: others may have made it.
     const room = roomId ?? (pointed !== null && (await this.#isMadeFor(pointed, tenant)) ? pointed : null);
     if (alias !== null && room !== null && pointed === room) {
       const { status } = await upstream.answer("DELETE", pathOf(alias), null);

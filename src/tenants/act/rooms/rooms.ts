@@ -67,10 +67,7 @@ function aliasFrom(text: string): RoomAlias | null {
   return isRoomAlias(text) && text.isWellFormed() ? text : null;
 }
 
-/**
- * The tenants' leases, and their users with them, follow once the new room is known. The request waits for the
- * caller's lease.
- */
+/** All tenants' leases and users follow once the new room is known. The request waits for the caller's lease. */
 const upgrade: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   requireAction(caller, "create");
@@ -119,10 +116,7 @@ async function whileMaking<T>(
   }
 }
 
-/**
- * Checks before the room is made that the tenant may hold one more: otherwise the pseudouser would have to leave it
- * again. Audits a refusal.
- */
+/** Checks the tenant's limit before the room is made, which would have to be left again. Audits a refusal. */
 async function requireSpace(
   { desk, audit }: ActParts,
   { tenant }: Caller,
@@ -189,10 +183,7 @@ async function hold(parts: ActParts, { tenant, user }: Caller, wish: LeaseWish, 
   await parts.keeper.untilPresent(lease, PRESENT_WAIT_MS, gone.signal);
 }
 
-/**
- * Waits until the tenant's lease is in the new room. The room exists in any case, so after a while the answer goes
- * out anyway.
- */
+/** Waits until the tenant's lease is in the new room. The room exists anyway, so the wait is limited. */
 async function untilFollowed(
   { desk, leases, clock }: ActParts,
   { tenant }: Caller,
@@ -224,10 +215,7 @@ function hiddenOf({ tenants }: ActParts, { tenant }: Caller): (userId: UserId) =
   return (userId) => tenants.isOthers(tenant, userId);
 }
 
-/**
- * Returns the default room version. A homeserver that does not say makes version 1 (spec, "m.room_versions
- * capability").
- */
+/** Returns the default room version; 1 if the homeserver does not say (spec, "m.room_versions capability"). */
 async function defaultVersion(parts: ActParts): Promise<string> {
   const { status, body } = await parts.upstream.answer("GET", "/_matrix/client/v3/capabilities", null);
   const capabilities = parsedObject(body)["capabilities"] ?? null;

@@ -17,16 +17,12 @@ import { DEVICE_ID } from "../services/encryption.ts";
 
 const BODY_LIMIT = 16 * 1024;
 
-/**
- * Reasons shown to whoever invited a tenant's user: the tenant declines, or the operator's policy forbids the room.
- */
+/** Reasons shown to whoever invited a tenant's user: the tenant declines, or policy forbids the room. */
 const DECLINED = "The invite was declined.";
 const NOT_HERE = "It cannot take part in this room.";
 const FINAL: ReadonlySet<ErrorCode> = new Set(["refused-by-policy", "refused-by-homeserver", "forbidden"]);
 
-/**
- * How long a join waits for the pseudouser to be in the room, milliseconds. Callers' own limits are commonly longer.
- */
+/** How long a join waits for the pseudouser, milliseconds. Callers' own limits are commonly longer. */
 const JOIN_WAIT_MS = 60_000;
 
 /**
@@ -67,7 +63,7 @@ export async function joinRoom(
   return roomId;
 }
 
-/** Takes a tenant's user out of a room. The last one releases the tenant's lease; no event is sent for any of them. */
+/** Takes a tenant's user out of a room. The last one releases the tenant's lease; no event is sent. */
 export async function leaveRoom(
   parts: ActParts,
   { tenant, user }: Caller,
@@ -90,9 +86,7 @@ async function inviterOf({ ledger }: ActParts, roomId: RoomId, user: UserId): Pr
 /** Refusals after which inviting the pseudouser itself helps. Others do not concern the inviter. */
 const CLOSED: ReadonlySet<string> = new Set(["not-visible", "join-rule", "M_FORBIDDEN", "M_UNKNOWN", "M_NOT_FOUND"]);
 
-/**
- * Declines the invite of a user that cannot come in, which tells the inviter. The error tells the tenant what to do.
- */
+/** Declines the invite of a user that cannot come in. The error tells the tenant what to do. */
 async function notLetIn(
   { own, standIns }: ActParts,
   { tenant, user }: Caller,

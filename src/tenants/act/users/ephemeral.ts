@@ -11,9 +11,7 @@ import { requirePersona, type Caller } from "../caller.ts";
 import { NONE, pathOf } from "../path.ts";
 import { SMALL_BODY_LIMIT } from "./personas.ts";
 
-/**
- * Drops unknown keys: MSC4446's `com.beeper.allow_backward`, for example, would move a marker back for all tenants.
- */
+/** Drops unknown keys: MSC4446's `com.beeper.allow_backward` would move a marker back for all tenants. */
 async function known(request: FastifyRequest, ...keys: readonly string[]): Promise<JsonObject> {
   const asked = await readJson(request, SMALL_BODY_LIMIT);
   return revisionOf(asked, only(asked, ...keys), "all");

@@ -90,10 +90,7 @@ const members: ActHandler = async (parts, caller, request, reply) => {
   });
 };
 
-/**
- * Returns the members that a tenant sees instead of the homeserver's: its own users that are in, and never the
- * pseudouser.
- */
+/** Returns the members that replace the homeserver's: the tenant's users in the room, and no pseudouser. */
 export async function membersShown(
   parts: ActParts,
   caller: Caller,
@@ -158,10 +155,7 @@ const memberState: ActHandler = async (parts, caller, request, reply) => {
   return queryAll(request, "format").includes("event") ? event : event.content;
 };
 
-/**
- * Some libraries join, leave and set a profile by sending the membership itself. A persona has one profile for all
- * rooms.
- */
+/** Some libraries join, leave and set a profile by sending the membership. A persona has one profile. */
 const setMemberState: ActHandler = async (parts, caller, request, reply) => {
   const { tenant } = caller;
   const roomId = roomIdFrom(param(request, "roomId"));

@@ -16,10 +16,7 @@ export type Doing = "invite" | "kick" | "ban" | "unban";
 const ACTION_OF: Readonly<Record<Doing, TenantAction>> = { invite: "invite", kick: "kick", ban: "ban", unban: "ban" };
 const RESULT_OF: Readonly<Record<Doing, string>> = { invite: "invite", kick: "leave", ban: "ban", unban: "leave" };
 
-/**
- * Homeservers that support MSC4293 then redact everything that the user sent in the room. The unstable and the future
- * name.
- */
+/** Redacts everything that the user sent in the room (MSC4293): the unstable and the future name. */
 export const REDACT_EVENTS = ["org.matrix.msc4293.redact_events", "redact_events"] as const;
 
 /**
@@ -126,10 +123,7 @@ async function doingOf(
   return now === "ban" ? "unban" : "kick";
 }
 
-/**
- * Refuses the pseudouser, whose membership follows the leases of all tenants, and other tenants' users, who exist in
- * no room for this tenant.
- */
+/** Refuses the pseudouser, which follows all tenants' leases, and other tenants' users, who are hidden. */
 function refuseHidden({ own, tenants }: ActParts, { tenant }: Caller, target: UserId, what: string): void {
   if (target === own) {
     throw new EmissaryError(

@@ -11,10 +11,7 @@ export function profileJson({ displayname, avatarUrl }: Profile): { displayname?
   };
 }
 
-/**
- * Builds the membership event that the homeserver would have if the user had joined when the tenant did. The room has
- * no such event.
- */
+/** Builds a membership event as if the user had joined when the tenant did. The room has no such event. */
 export function personaMember(roomId: RoomId, { userId, ...profile }: PersonaInRoom, at: number): RoomEvent {
   return {
     type: "m.room.member",
