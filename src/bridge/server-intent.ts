@@ -3,10 +3,9 @@ import { Gateway, ServerError, type GatewayOptions, type Json } from "./requests
 const V3 = ["client", "v3"] as const;
 
 /**
- * Does through the server's pseudouser what a bridge built on matrix-appservice-bridge does in a room with its
- * `Intent`: the same calls, arguments and answers, so a bridge can choose between the two for each room. Like an
- * `Intent`, each is for one user of the tenant. It needs no join and no power level before a call: the gateway knows
- * who may do what.
+ * Replaces the `Intent` of a bridge built on matrix-appservice-bridge by the server's pseudouser: the same calls,
+ * arguments and answers, so a bridge can choose between the two for each room. Like an `Intent`, each is for one user
+ * of the tenant. It needs no join and no power level first: the gateway knows who may do what.
  */
 export class ServerIntent {
   readonly #gateway: Gateway;

@@ -23,8 +23,8 @@ export function tenantOf(request: FastifyRequest, tenants: Tenants): Tenant | nu
 
 /**
  * @param tenant the token's owner (tenantOf)
- * @throws EmissaryError `missing-token`; `unrecognized` if the token is no tenant's; `forbidden` if the user is not
- * the tenant's
+ * @throws EmissaryError `missing-token`; `unrecognized` for an unknown token; `forbidden` for a user of nobody or
+ * others
  */
 export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant: Tenant | null): Caller {
   if (tenant === null) {

@@ -62,10 +62,7 @@ export interface PersonaStore {
   roomsOf(tenant: TenantId, userId: UserId): Promise<readonly RoomId[]>;
 }
 
-/**
- * Media IDs that tenants reserved at the homeserver for a later upload. The homeserver takes them all for the
- * pseudouser's. Each call is one commit.
- */
+/** Media IDs reserved by tenants, all the pseudouser's to the homeserver. Each call is one commit. */
 export interface MediaReservations {
   /** Counts the tenant's reservations that have not expired. */
   countOf(tenant: TenantId, now: number): Promise<number>;

@@ -1,7 +1,6 @@
 /**
- * Checks and rewrites what a tenant sends. All tenants send as one user, and homeservers and clients let a user
- * change its own events: edit or redact them, end its poll, move its place on a map. So an event may refer to others
- * only in ways known to be harmless.
+ * Checks and rewrites what a tenant sends. All tenants send as one user, and homeservers and clients let a user edit,
+ * redact, or otherwise change its own events. So an event may refer to others only in ways known to be harmless.
  */
 import { EmissaryError } from "../../model/errors.ts";
 import { isEventId } from "../../model/ids.ts";
@@ -22,8 +21,8 @@ export interface Target {
   /** As the content gives it; may not be an event ID. */
   readonly eventId: string;
   /**
-   * Whose event it must be: the tenant's own, or anyone's except another tenant's. `redactable` means the latter too,
-   * and needs the action that fits its sender.
+   * Whose event it must be: the tenant's own, or not another tenant's. `redactable`: the latter, with the action for
+   * its sender.
    */
   readonly mustBe: "own" | "not-anothers" | "redactable";
   /** What would happen to it; follows “cannot be”. */
@@ -39,9 +38,8 @@ export interface Outgoing {
 export const REDACTION = "m.room.redaction";
 
 /**
- * Types that no tenant sends. Memberships belong to attendance or have a call of their own. `m.room.create` says
- * whose the room is. An invite of an e-mail address makes servers call any address that it names, and lets people in
- * without an invite.
+ * Types that no tenant sends. Memberships have calls of their own. `m.room.create` says whose the room is. An invite
+ * of an e-mail address makes servers call any address that it names, and lets people in without an invite.
  */
 const NEVER: ReadonlySet<string> = new Set(["m.room.member", "m.room.create", "m.room.third_party_invite"]);
 
@@ -82,10 +80,8 @@ const MAX_RELATIONS = 4;
 const MAX_NESTING = 500;
 
 /**
- * Returns the content to send for a user of a tenant, with our marks and no others, and what must hold for the events
- * that it names.
- * @throws EmissaryError `forbidden` if no tenant may send this in this way, `bad-request` if the content cannot be
- * read
+ * Returns the content to send for a tenant's user, with our marks only, and what must hold for events that it names.
+ * @throws EmissaryError `forbidden` if no tenant may send this in this way, `bad-request` if it cannot be read
  */
 export function outgoing(way: Way, content: JsonObject, costume: Costume): Outgoing {
   const { type } = costume;
@@ -116,9 +112,8 @@ export function noMembership(): EmissaryError {
 }
 
 /**
- * Keeps only the reason, and `redacts` if the redaction is sent as an event. Other keys could redact more: Synapse
- * treats `org.matrix.msc3912.with_relations` as a request to redact all related events, and the pseudouser may redact
- * everything that it sent.
+ * Keeps only the reason and, in a sent event, `redacts`. Other keys could redact more: Synapse's
+ * `org.matrix.msc3912.with_relations` redacts all related events that the pseudouser may redact.
  */
 function redaction(way: Way, content: JsonObject, costume: Costume): Outgoing {
   const kept = way === "redact" ? ["reason"] : ["redacts", "reason"];

@@ -19,8 +19,8 @@ const CHANGING: ReadonlySet<string> = new Set([
  * nothing that was checked here can be read differently there or on the way.
  * @param allowed query parameters that are passed on
  * @param replace new values of path parameters
- * @throws EmissaryError `bad-parameter` for a path of dots, which intermediate servers may resolve, and for a query
- * parameter that would change the request
+ * @throws EmissaryError `bad-parameter` for dot segments, which servers may resolve, or a parameter that changes the
+ * request
  */
 export function pathOf(
   request: FastifyRequest,

@@ -44,9 +44,8 @@ const EPHEMERAL_PAUSE_MS = 10_000;
 type Wait = "for-news" | number;
 
 /**
- * Delivers one tenant's events, in order, one transaction at a time. The end of a transaction is stored before it is
- * sent, so a retry sends the same transaction, and new events wait for the next one. While the tenant does not take
- * it, only numbers are held in memory.
+ * Delivers one tenant's events in order, one transaction at a time. Its end is stored before it is sent, so a retry
+ * sends the same one, and new events wait for the next. Between tries only numbers are held in memory.
  */
 export class Courier {
   readonly #parts: CourierParts;

@@ -10,9 +10,8 @@ export interface Transaction {
 }
 
 /**
- * Makes the transaction of these events; null if there are none. Deterministic: the same events always make the same
- * transaction. Numbers repeat with other events after a restore, and in other pieces after a replay: the opening and
- * the epoch tell these apart.
+ * Makes the transaction of these events; null for none. The same events always make the same one. Numbers repeat after
+ * a restore and pieces may differ after a replay: the opening and the epoch tell them apart.
  */
 export function transactionOf(
   { opening, epoch }: Pick<Place, "opening" | "epoch">,

@@ -26,9 +26,8 @@ export interface FeedPiece {
   /** The journal was read up to here. The next piece begins after this number. */
   readonly upTo: number;
   /**
-   * True if the limits ended the piece, so that more may follow at once. The piece may then be empty: a read passes
-   * over a few thousand events of no concern to the tenant at a time, and the tenant's cursor can be saved in
-   * between.
+   * True if the limits ended the piece and more may follow at once. The piece may be empty: a read passes a few
+   * thousand foreign events at a time, so that the tenant's cursor can be saved in between.
    */
   readonly isMore: boolean;
 }
@@ -103,9 +102,8 @@ export class JournalFeed implements Feed {
   }
 
   /**
-   * Called before the homeserver is asked for a room for the tenant. The room's first events arrive before anyone
-   * knows that they are the tenant's, and its feed must not pass them. Until `done`, the feed stops before any room
-   * that the pseudouser made.
+   * Called before the homeserver is asked for a tenant's room. Its first events arrive before anyone knows its owner,
+   * and the feed must not pass them: until `done`, it stops before any room that the pseudouser made.
    */
   async making(tenant: TenantId): Promise<Making> {
     return this.#makers.begin(tenant, (await this.#parts.journal.bounds()).last);

@@ -50,8 +50,7 @@ const NOTHING = {
 const NO_NOTIFICATIONS = { notification_count: 0, highlight_count: 0 };
 
 /**
- * Streams the answer to `GET /sync` (spec, CS API, "Syncing") in small pieces, each made on demand: the rooms' state
- * passes through and is never held whole.
+ * Streams the answer to `GET /sync` (spec, CS API, "Syncing"). Rooms' state passes through and is never held whole.
  * @throws EmissaryError if the homeserver does not give a room's state
  */
 export async function* answerTexts(parts: AnswerParts, answer: Answer, gone: AbortSignal): AsyncGenerator<string> {

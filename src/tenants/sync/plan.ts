@@ -51,9 +51,8 @@ export interface SyncPlan {
 }
 
 /**
- * Decides which rooms an answer to `/sync` has (spec, CS API, "Syncing"), and what of each. A tenant's user is in no
- * room at the homeserver, so membership events made here from the lease show its joins and leaves. Without them an
- * SDK would not notice.
+ * Decides which rooms an answer to `/sync` has (spec, CS API, "Syncing"), and what of each. The homeserver does not
+ * know the tenant's user, so membership events made here from the lease show SDKs its joins and leaves.
  */
 export function planOf(step: SyncStep): SyncPlan {
   const { filter, changes, present, isFull } = step;

@@ -80,8 +80,7 @@ export class TenantSync {
    * @param gone aborts when the answer was taken, or its caller went away
    * @param hold memory that the answer takes
    * @returns the answer's text, made as it is read
-   * @throws EmissaryError `limited`; or, also while the text is read, the reason why the homeserver does not give a
-   * room's state
+   * @throws EmissaryError `limited`; also while the text is read, why the homeserver does not give a room's state
    */
   async sync(tenant: Tenant, ask: SyncAsk, gone: AbortSignal, hold: Hold): Promise<Pieces> {
     const position = ask.since === null ? null : positionOf(ask.since);

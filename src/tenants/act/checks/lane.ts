@@ -37,9 +37,8 @@ interface Lane {
 }
 
 /**
- * Waits out the homeserver's rate limits and keeps the order of a tenant's writes to a room. Writes pass straight
- * through, several at a time, until one is answered 429. That write then waits, with all later ones of the tenant and
- * room, and they go through one by one.
+ * Waits out the homeserver's rate limits and keeps the order of a tenant's writes to a room. Writes pass through,
+ * several at a time, until one is answered 429. It then waits with all later ones, and they go one by one.
  */
 export class WriteLanes {
   readonly #clock: Clock;
@@ -57,8 +56,7 @@ export class WriteLanes {
   /**
    * Returns the answer to a write, retrying `call` while the homeserver limits us. If the caller goes away, the write
    * keeps its place: a repeated request with the same transaction ID is the same event.
-   * @throws EmissaryError `limited` if too many writes wait already, or this one waits too long; anything that `call`
-   * throws
+   * @throws EmissaryError `limited` if too many writes wait, or this one waits too long; anything that `call` throws
    */
   async put(tenant: TenantId, roomId: RoomId, call: () => Promise<WriteAnswer>): Promise<WriteAnswer> {
     const number = (this.#numbers += 1);

@@ -80,10 +80,7 @@ export async function requireFreeState(
   }
 }
 
-/**
- * Others can write the mark, so the sender counts (spec, CS API, "GET …/state/{eventType}/{stateKey}",
- * `format=event`).
- */
+/** Others can write the mark, so the sender counts (spec, CS API, "GET …/state/{eventType}/{stateKey}", `format`). */
 function ownerOfState(answer: JsonObject, own: UserId): string | null {
   const { event_id, sender, content } = answer;
   const isEvent = typeof event_id === "string" && typeof sender === "string" && isJsonObject(content);

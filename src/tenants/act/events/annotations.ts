@@ -58,7 +58,7 @@ export class SharedAnnotations {
   }
 
   /**
-   * Returns our event for a user's annotation; null if it is the user's second, if the tenant has too many, or if the
+   * Returns our event for an annotation; null if it is the user's second, the tenant's limit is reached, or the
    * homeserver's event is not a tenant's.
    */
   async double({ roomId, type, content, owner, txnId }: Doubled): Promise<EventId | null> {

@@ -17,10 +17,7 @@ export interface PageTokenParts {
 const MAX_LOOKED_AT = 20_000;
 const AT_ONCE = 200;
 
-/**
- * Replaces `/sync` tokens in a request for history by the homeserver's. A sync token is a place in the journal, which
- * lies between two events of the room.
- */
+/** Replaces `/sync` tokens, which are places in the journal, in a request for history by the homeserver's. */
 export async function withPageTokens(
   parts: PageTokenParts,
   roomId: RoomId,

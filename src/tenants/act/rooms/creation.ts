@@ -26,10 +26,9 @@ const WORDS = ["visibility", "room_alias_name", "name", "topic", "room_version",
 const STATED = ["name", "topic"] as const;
 
 /**
- * Builds the body of a tenant's `createRoom` for the homeserver from known keys only. The room and all its first
- * state bear the tenant's mark; Emissary also writes the state that the homeserver would otherwise derive from the
- * body, without a mark. The tenant's own users do not exist there, so they are not invited, and the pseudouser gets
- * the power intended for them.
+ * Builds the body of a tenant's `createRoom` from known keys only. The room and its first state bear the tenant's
+ * mark: Emissary also writes the state that the homeserver would derive unmarked. The tenant's own users do not exist
+ * there, so they are not invited, and the pseudouser gets the power intended for them.
  * @throws EmissaryError `forbidden` for what no tenant may do with a room, `bad-request` for what cannot be read
  */
 export function creationOf(body: JsonObject, creation: Creation): JsonObject {
@@ -152,9 +151,8 @@ const TRUSTING = "trusted_private_chat";
 type Makers = Readonly<Record<string, number>>;
 
 /**
- * Returns the tenant's users with a creator's power, and their level. The sender has the pseudouser's level, if that
- * has one. In rooms where creators have no level, the tenant still sees one: libraries that do not know these rooms
- * look for nothing else.
+ * Returns the tenant's users with a creator's power, and their level. The sender has the pseudouser's, if there is
+ * one. If creators have no level, the tenant still sees one: libraries that do not know such rooms look for it.
  */
 function makersOf(body: JsonObject, creation: Creation): Makers {
   const { caller, creatorHasLevel } = creation;

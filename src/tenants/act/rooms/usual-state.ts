@@ -15,9 +15,8 @@ const PRESETS: Readonly<Record<string, readonly FirstState[]>> = {
 };
 
 /**
- * Returns the state that a homeserver derives from a `createRoom` body, in its order: before and after
- * `initial_state`. If `initial_state` has a type too, its event replaces the one before it, while name and topic
- * follow it.
+ * Returns the state that a homeserver derives from a `createRoom` body, before and after `initial_state`. The latter's
+ * events replace those before it of the same type; name and topic follow it.
  */
 export function usualState(
   body: JsonObject,

@@ -5,10 +5,7 @@ import { refused } from "../refused.ts";
 
 const NO_KEYS = "the device of a tenant's user has no keys; use unencrypted rooms";
 
-/**
- * Bots look up their token's device, and some do not start without one. So each of a tenant's users has one device,
- * which exists only here and has no keys.
- */
+/** Some bots do not start without their token's device. Each user has this one, which has no keys. */
 export const DEVICE_ID = "EMISSARY";
 const DEVICE = { device_id: DEVICE_ID, display_name: "Emissary" };
 

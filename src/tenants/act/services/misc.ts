@@ -47,9 +47,8 @@ const ping: ActHandler = async (parts, { tenant }, request, reply) => {
 };
 
 /**
- * Returns a room's summary. The homeserver shows the pseudouser more than the public: private rooms that it is in or
- * invited to for others, and its membership. A tenant without a lease gets the same answer for such a room as for a
- * missing one.
+ * Returns a room's summary. The homeserver shows the pseudouser private rooms that it is in or invited to for others.
+ * A tenant without a lease gets the same answer for such a room as for a missing one.
  */
 const summary: ActHandler = async (parts, caller, request, reply) => {
   requireAction(caller, "read");

@@ -11,10 +11,9 @@ import { NONE, pathOf } from "../path.ts";
 const BODY_LIMIT = 64 * 1024;
 
 /**
- * Returns the type under which the pseudouser's account data at the homeserver hold a tenant's data. It names the
- * tenant and its user. Tenant IDs and localparts have no colon, so no two users share a type. Room account data need
- * no right to the room and reveal nothing of it: bridges note the room that they are about to enter, and read the
- * note when they are out.
+ * Returns the type of a tenant's user's data in the pseudouser's account data. Tenant IDs and localparts have no
+ * colon, so no two users share a type. Room account data need no right to the room and reveal nothing of it: bridges
+ * note the room that they are about to enter, and read the note when they are out.
  */
 export function typeAt({ tenant, user }: Caller, type: string): string {
   return `org.matrix.msc1777.tenant:${tenant.id}:${localpartOf(user)}:${type}`;

@@ -28,10 +28,7 @@ function passJson(
   return parts.upstream.asPseudouser(sent, reply);
 }
 
-/**
- * Passes a receipt. The room sees the pseudouser's furthest one. The tenant gets its user's receipt, as an appservice
- * gets its own users' from a homeserver.
- */
+/** The room sees the pseudouser's furthest receipt; the tenant gets its user's, as an appservice would. */
 const receipt: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "read" });

@@ -23,9 +23,8 @@ const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not
 const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
 
 /**
- * Streams the homeserver's list with the tenant's own users in place of the pseudouser. Bridges take a member that is
- * neither their bot nor a ghost for a person, and would make a puppet of the pseudouser. A room may have a hundred
- * thousand members, so nothing is buffered.
+ * Streams the homeserver's list with the tenant's users in place of the pseudouser, of which bridges would make a
+ * puppet: to them it is a person. A room may have a hundred thousand members.
  */
 function listed(
   parts: ActParts,
@@ -39,10 +38,7 @@ function listed(
   return parts.upstream.rewritten(asked, reply, { ...rewriting, unreadable });
 }
 
-/**
- * Drops an `at` that is our sync token: the homeserver does not know it. The list of current members is at least as
- * new, and the next sync tells of later changes.
- */
+/** Drops our own sync token. The list of current members is at least as new; the next sync has later changes. */
 function withoutSyncToken(path: string): string {
   const [target = "", query = ""] = path.split("?");
   const parameters = new URLSearchParams(query);

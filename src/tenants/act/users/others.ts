@@ -37,9 +37,8 @@ export interface Change {
 }
 
 /**
- * Invites, kicks or bans a user who belongs to no tenant, if the operator allows it. Always sends a state event: the
- * dedicated calls keep only the content's reason, so an invite could neither be marked as a direct chat nor bear the
- * tenant's mark.
+ * Invites, kicks or bans a user of no tenant, if the operator allows it. Always sends a state event: the dedicated
+ * calls keep only the reason, which loses an invite's direct-chat flag and the tenant's mark.
  */
 export async function changeMembership(
   parts: ActParts,

@@ -13,9 +13,8 @@ export const SMALL_BODY_LIMIT = 16 * 1024;
 const APPSERVICE = "m.login.application_service";
 
 /**
- * Registers a user as Synapse does for appservices (spec, AS API, "Server admin style permissions"). Even without
- * `inhibit_login` there is no access token and no device: callers act as a persona with the tenant's token and
- * `user_id`.
+ * Registers a user as Synapse does for appservices (spec, AS API, "Server admin style permissions"), but always
+ * without access token and device: callers act as a persona with the tenant's token and `user_id`.
  */
 const register: ActHandler = async (parts, { tenant }, request) => {
   const body = await readJson(request, SMALL_BODY_LIMIT);
