@@ -23,8 +23,8 @@ export function tenantOf(request: FastifyRequest, tenants: Tenants): Tenant | nu
 
 /**
  * @param tenant the token's owner (tenantOf)
- * @throws EmissaryError `missing-token`; `unrecognized` for an unknown token; `forbidden` for a user of nobody or
- * others
+ * @throws EmissaryError `missing-token`; `unrecognized` for an unknown token; `forbidden` if the user is not the
+ * tenant's; `bad-parameter` for several users
  */
 export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant: Tenant | null): Caller {
   if (tenant === null) {

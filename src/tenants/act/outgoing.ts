@@ -20,10 +20,7 @@ export type Way = "send" | "redact" | "state" | "membership" | "creation" | "fir
 export interface Target {
   /** As the content gives it; may not be an event ID. */
   readonly eventId: string;
-  /**
-   * Whose event it must be: the tenant's own, or not another tenant's. `redactable`: the latter, with the action for
-   * its sender.
-   */
+  /** The required owner: the tenant, or anyone but another tenant. `redactable`: the latter, if its action allows. */
   readonly mustBe: "own" | "not-anothers" | "redactable";
   /** What would happen to it; follows “cannot be”. */
   readonly doing: string;

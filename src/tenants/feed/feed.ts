@@ -26,8 +26,8 @@ export interface FeedPiece {
   /** The journal was read up to here. The next piece begins after this number. */
   readonly upTo: number;
   /**
-   * True if the limits ended the piece and more may follow at once. The piece may be empty: a read passes a few
-   * thousand foreign events at a time, so that the tenant's cursor can be saved in between.
+   * True if the limits ended the piece and more may follow at once. The piece may be empty: a read passes over a few
+   * thousand events of no concern at a time, so that the tenant's cursor can be saved in between.
    */
   readonly isMore: boolean;
 }

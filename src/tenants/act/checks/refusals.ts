@@ -9,7 +9,7 @@ import type { AuditQueue } from "./audit-queue.ts";
 /** Errors that are refusals. Policy's are missing: the desk audits them with their verdict. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["forbidden", "no-lease", "room-encrypted", "limited"]);
 
-/** Errors that are logged too, so that whoever set up the software notices what it does in vain. */
+/** Errors that are logged too, so that the developer notices what the software does in vain. */
 const LOGGED: ReadonlySet<ErrorCode> = new Set([
   ...REFUSALS,
   "refused-by-policy",
@@ -35,8 +35,8 @@ export interface Refused {
 }
 
 /**
- * Audits tenants' refusals: constant repetition costs a few rows a minute. The log has each kind once, without the
- * room: a tenant does the same in vain in all of them.
+ * Audits tenants' refusals: constant repetition costs a few rows a minute. Logs each kind once, without the room: a
+ * tenant does the same in vain in all of them.
  */
 export class Refusals {
   readonly #entries: RepeatedEntries;

@@ -23,8 +23,8 @@ const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not
 const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
 
 /**
- * Streams the homeserver's list with the tenant's users in place of the pseudouser, of which bridges would make a
- * puppet: to them it is a person. A room may have a hundred thousand members.
+ * Streams the homeserver's list with the tenant's users in place of the pseudouser: bridges would take it for a person
+ * and make a puppet of it. A room may have a hundred thousand members.
  */
 function listed(
   parts: ActParts,
