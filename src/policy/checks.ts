@@ -11,33 +11,35 @@ import type { PolicyRule, RuleMatch } from "./rule.ts";
 
 type Refusal = Exclude<VerdictCode, "allowed">;
 
-/** A reason to keep out of a room. */
+/** One reason to keep out of a room. */
 export interface Check {
   readonly code: Refusal | ((question: Question) => Refusal);
-  /** The reason to refuse, or null where the rule has nothing against it. */
+  /** Returns the reason to refuse, or null if the check passes. */
   readonly objection: (question: Question) => string | null;
-  /** Whose word stands above it, as a clause; null where nobody's does. */
+  /** Returns why the check does not count here, as a clause; null if it counts. */
   readonly spares?: (question: Question) => string | null;
-  /** Milliseconds, for what time alone mends. */
+  /** Milliseconds, if time alone removes the objection. */
   readonly retryAfter?: (question: Question) => number | null;
-  /** What it looks at. */
+  /** The inputs of the check. */
   readonly inputs: (question: Question) => Readonly<Record<string, JsonValue>>;
 }
 
-/** A place among the joins under way is commonly free again after this, milliseconds. */
+/** A join under way commonly makes room for another within this time, milliseconds. */
 const BUSY_RETRY_MS = 5_000;
 
-/** No word makes a room reachable: it stands above what is said against the room, and a server that is denied is still not asked. */
+/** An exception overrides rules against the room. It opens no route: a denied server is still not asked. */
 const unlessByRoute =
   (whose: (rule: PolicyRule) => boolean) =>
   (question: Question): string | null =>
     routeDenial(question, whose) === null ? byOperatorOrAllowedRoom(question) : null;
 const byOperator = ({ kind, upgrades }: Question): string | null =>
   kind === "operator" && upgrades === 0 ? "the operator asks for it" : null;
-/** The operator named the room that this one replaces. That opens it as a grant would, and says nothing of what is against this one. */
+/**
+ * The operator named the room that this one replaces. That opens this room as a grant would; other checks still count.
+ */
 const byOperatorBefore = ({ kind, upgrades }: Question): string | null =>
   kind === "operator" && upgrades > 0 ? "the operator asked for the room that this one replaces" : null;
-/** Whoever finds out whether an upgrade is genuine reads nothing to anybody, and goes where the room's own rules let it in. */
+/** A check whether an upgrade is genuine shows the room to nobody. It goes where the room's own rules let it in. */
 const byWayIn = ({ kind, ownMembership, look }: Question): string | null => {
   if (kind !== "upgrade") return null;
   if (ownMembership === "join") return "the pseudouser is there already";
@@ -48,18 +50,21 @@ const byWayIn = ({ kind, ownMembership, look }: Question): string | null => {
 };
 const byOperatorOrAllowedRoom = (question: Question): string | null =>
   byOperator(question) ?? (isRoomAllowed(question.matches) ? "the operator allows this room" : null);
-/** The invite of a local user alone opens no room to the pseudouser: the room's own rules let in only who is invited itself. */
+/** A local user's invite alone does not let the pseudouser in: the room's own rules admit only invited users. */
 const byInvite = ({ kind, ownMembership }: Question): string | null =>
   kind === "invite" && ownMembership === "invite"
     ? "the pseudouser is invited together with a user of its server"
     : null;
-/** When the lease was taken, what the invite tells of the room was judged. Whether it is true the room's servers say. */
+/** The invite's claims were judged when the lease was taken. The room's servers decide whether they are true. */
 const byToldInvite = ({ kind, stage }: Question): string | null =>
   kind === "invite" && stage === "join" ? "the invite told what room it is" : null;
 const byGrant = ({ word }: Question): string | null =>
   word === "named" ? "a grant of the operator's names this room" : null;
 
-/** In this order; the first objection decides. The operator's own word passes the rules that protect the operator. */
+/**
+ * In order of precedence: the first objection decides. The operator's wish passes the checks that protect the
+ * operator.
+ */
 export const CHECKS: readonly Check[] = [
   {
     code: "denied",
@@ -241,7 +246,7 @@ export const CHECKS: readonly Check[] = [
   },
 ];
 
-/** The alias that a tenant asked by is not what the operator granted. */
+/** Explains that the alias by which the tenant asks is not what the operator granted. */
 function movedClause({ alias, roomId }: MovedAlias): string {
   const confirm = "the operator has to confirm that (emissary tenant show, emissary tenant allow)";
   return roomId === null
@@ -249,17 +254,20 @@ function movedClause({ alias, roomId }: MovedAlias): string {
     : `${alias} pointed to ${roomId} when it was granted and points elsewhere now: ${confirm}`;
 }
 
-/** Whether the operator's rules name the room as an exception from all that is said against it, its size included. */
+/** Whether the operator's rules except the room from all checks against it, its size included. */
 export function isRoomAllowed(matches: readonly RuleMatch[]): boolean {
   return matches.some(({ entity, rule }) => entity.kind === "room" && rule.verdict === "allow");
 }
 
-/** Whether rules settle the question by themselves. */
+/** Whether rules alone decide the question. */
 export function isDenied(matches: readonly RuleMatch[]): boolean {
   return !isRoomAllowed(matches) && matches.some(({ rule }) => rule.verdict === "deny");
 }
 
-/** A version that has MSC1777's own rule is judged by it. In all others public rooms are entered, as any bot would (decision 0008). */
+/**
+ * Applies MSC1777's rule in versions that have it. In all others, public rooms are entered, as by any bot (decision
+ * 0008).
+ */
 function byJoinRule({ look, vouched }: Question): string | null {
   if (look === null) return null;
   if (hasPeekableRule(look.version)) {
@@ -278,20 +286,20 @@ function byJoinRule({ look, vouched }: Question): string | null {
 }
 
 /**
- * Whoever acts in a room, and does not only read it, stays when the room closes, as any member does. Readers go: what is said there
- * from then on is not for them.
+ * A holder that acts in a room stays when the room closes, as any member does. Readers leave: what is said from then
+ * on is not for them.
  */
 function byStaying({ stage, kind, look, ownMembership }: Question): string | null {
   if (hasPeekableRule(look?.version)) return null;
   const isReader = kind === "peek" || kind === "watch" || kind === "index";
-  // An alias shows nothing of the room to anybody: it only has us stay where we are already.
+  // An alias shows the room to nobody: it only keeps us where we are already.
   if (kind === "alias" && ownMembership === "join") return "the pseudouser is there already";
   return stage === "hold" && !isReader ? "the pseudouser came while the room was open" : null;
 }
 
 /**
- * What is left of a cap where nobody waits for the room: others bring invites about, as many as they like, and are not to use up what
- * local users and tenants need.
+ * Returns the part of a cap for leases that nobody waits for. Others can cause any number of invites; these must not
+ * use up what local users and tenants need.
  */
 function partOf(cap: number): number {
   return Math.ceil(cap / 2);

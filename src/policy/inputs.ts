@@ -24,41 +24,43 @@ import { ServerAcls } from "./server-acl.ts";
 import type { Tenants } from "./tenants.ts";
 
 export interface AttendedRooms {
-  /** How things stand with rooms; null for a room that is yet to be made. */
+  /** Counts the pseudouser's rooms; null stands for a room that does not exist yet. */
   counts(roomId: RoomId | null): Promise<RoomCounts>;
-  /** How many live leases a holder has, in this room none counted. */
+  /** Counts the holder's live leases, except the one in this room. */
   heldBy(holder: Holder, except: RoomId | null): Promise<HeldRooms>;
 }
 
 export interface HeldRooms {
   readonly rooms: number;
-  /** Those whose room is wanted and not yet joined. */
+  /** Leases whose room is wanted and not yet joined. */
   readonly underWay: number;
 }
 
 export interface RoomCounts {
-  /** How many rooms the pseudouser is in or on its way into, this one left out. */
+  /** Rooms that the pseudouser is in or is joining, without this one. */
   readonly others: number;
-  /** How many rooms are wanted and not yet joined, this one left out. */
+  /** Rooms that are wanted and not yet joined, without this one. */
   readonly underWay: number;
-  /** Whether this one is. */
+  /** Whether this room is wanted and not yet joined. */
   readonly isUnderWay: boolean;
 }
 
-/** Somebody's wish for the pseudouser to be in a room, as far as policy goes. */
+/** What policy needs to know of a wish for the pseudouser to be in a room. */
 export interface Ask {
   readonly roomId: RoomId;
   readonly holder: Holder;
   readonly via: readonly ServerName[];
-  /** The name by which the holder asks for the room, where it does not by ID. */
+  /** The alias by which the holder asks for the room; null if it asks by ID. */
   readonly alias?: RoomAlias | null;
-  /** Who invites the local user that the wish is for. */
+  /** The inviter of the local user that the wish is for. */
   readonly inviter?: UserId | null;
-  /** How many upgrades the lease has come through. */
+  /** Number of upgrades that the lease has followed. */
   readonly upgrades?: number;
-  /** The room that this one truly replaces, and where the lease is: a grant that names that counts as one that names this. */
+  /**
+   * The room that this one genuinely replaces and that has the lease. A grant that names it counts for this room, too.
+   */
   readonly replaces?: RoomId | null;
-  /** What an invite tells of the room, for where the homeserver can tell nothing. */
+  /** What an invite says of the room. Used if the homeserver can tell nothing. */
   readonly told?: RoomSummary | null;
 }
 
@@ -75,21 +77,21 @@ export interface PolicyInputParts {
   readonly coolDowns: CoolDowns;
   readonly limits: Limits;
   readonly clock: Clock;
-  /** Shared with whoever else asks through routes; its own where left out. */
+  /** Shared with other users of routes. Default: a new one. */
   readonly health?: RouteHealth;
 }
 
 export interface Weighed {
   readonly question: Question;
-  /** The code that a refusal is told by; null for that of the verdict. */
+  /** The code that the holder sees in a refusal; null if it is the code of the verdict. */
   readonly told: VerdictCode | null;
-  /** Who pays for the join that follows; empty where none does. */
+  /** Subjects that pay for the join that follows; empty if none follows. */
   readonly subjects: readonly BudgetSubject<BudgetKind>[];
-  /** Those of the wish that may be asked for the room. */
+  /** The servers of the wish that may be asked for the room. */
   readonly via: readonly ServerName[];
 }
 
-/** Gathers what a verdict needs: from the ledger where we are in the room, and from the homeserver where not. */
+/** Gathers what a verdict needs: from the ledger if we are in the room, else from the homeserver. */
 export class PolicyInputs {
   readonly #parts: PolicyInputParts;
   readonly #server: ServerName;
@@ -110,15 +112,14 @@ export class PolicyInputs {
     this.#roomRules = new RoomRules(parts.rules, parts.pointers);
   }
 
-  /** Goes by other limits from now on. */
   setLimits(limits: Limits): void {
     this.#limits = limits;
   }
 
   /**
-   * All that is known of a wish.
-   * @param fresh whether the homeserver is asked whatever it answered before
-   * @throws EmissaryError where it cannot be asked
+   * Gathers all inputs for a wish.
+   * @param fresh whether to ask the homeserver again, past the cache
+   * @throws EmissaryError if the homeserver cannot be asked
    */
   async gather(ask: Ask, stage: Stage, fresh = false): Promise<Weighed> {
     const { ledger, attended, rules, coolDowns, own, clock } = this.#parts;
@@ -148,17 +149,17 @@ export class PolicyInputs {
       ...tenantEntity(holder),
     ]);
     const matches = [...ofRoom.matches, ...ofOthers];
-    // Somebody whom a room does not concern gets one answer, in one way, whether we are in it, or it is there at all.
+    // A stranger gets the same answer in the same way, whether we are in the room and whether it exists at all.
     const asStranger = stage === "take" && !fresh && isStranger(holder, granted.word);
     const known = isKnown ? lookOf(room) : null;
     const isSeen = known !== null && (!asStranger || isShown(known));
     const named = asStranger ? matches.filter(({ entity }) => isNamedBy(ask, entity)) : matches;
-    // Where a rule denies the room already, nobody is asked whether its routes do, too.
+    // If a rule denies the room already, its routes need no check.
     const isSettled = !fresh && holder.kind !== "operator" && isDenied(matches) && isDenied(named);
     const deniedRoutes = isSettled
       ? []
       : await this.#deniedRoutes(ask, asStranger && !isSeen ? null : room, fresh, asStranger);
-    // Neither the operator's word nor a denial depends on how the room looks, so the homeserver is not asked.
+    // Neither the operator's wish nor a denial depends on the room's state, so the homeserver is not asked.
     const isMoot = !fresh && (holder.kind === "operator" || isSettled || deniedRoutes.length > 0);
     const via = asStranger ? mergeVia(ask.via, shownRoutes(room)) : routes;
     const look = isSeen
@@ -172,7 +173,7 @@ export class PolicyInputs {
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
     return {
-      // That an alias was pointed elsewhere tells nothing of the room: the directory says it to everybody.
+      // A moved alias reveals nothing of the room: the directory tells everybody where an alias points.
       told: !isHidden ? null : granted.word === "none" || granted.moved !== null ? "not-allowed" : "not-visible",
       subjects: causesJoin ? subjectsOf(holder, roomId, servers, granted.word === "named") : [],
       via: this.#routes.open(ask.via, acl),
@@ -192,7 +193,7 @@ export class PolicyInputs {
     };
   }
 
-  /** The question whether one more room may be made, of which nothing is known. */
+  /** Returns the question whether one more room may be made. Nothing is known of that room. */
   async oneMore(holder: Holder): Promise<Question> {
     const counts = await this.#parts.attended.counts(null);
     return {
@@ -202,12 +203,12 @@ export class PolicyInputs {
     };
   }
 
-  /** The routes that were tried let nobody in. */
+  /** Records that the known routes led to a refused join. */
   misled(roomId: RoomId): void {
     this.#health.misled(roomId);
   }
 
-  /** Whether the operator's rules name the room as an exception from what is said against it, its rate included. */
+  /** Whether the operator's rules except the room from all checks against it, its event rate included. */
   async isExcepted(roomId: RoomId): Promise<boolean> {
     const room = await this.#parts.ledger.room(roomId);
     const names = room?.canonicalAlias == null ? [] : [room.canonicalAlias];
@@ -215,7 +216,9 @@ export class PolicyInputs {
     return isRoomAllowed(matches);
   }
 
-  /** What rules say of an invite of the pseudouser. What it calls its room counts against it only. */
+  /**
+   * Returns the rules about an invite of the pseudouser. The names that it gives the room count only against the room.
+   */
   async ofInvite(roomId: RoomId, names: readonly string[], inviter: UserId): Promise<readonly RuleMatch[]> {
     const ofInviter = this.#parts.rules.matches([
       { kind: "server", text: serverOf(inviter) },
@@ -224,14 +227,17 @@ export class PolicyInputs {
     return [...(await this.#roomRules.ofInvite(roomId, names)), ...ofInviter];
   }
 
-  /** Those of a room's routes that may be asked for it now, in the order in which to try them. Finds that out where it is not known. */
+  /** Returns the routes that may be asked for the room now, best first. Probes them if the best is not known. */
   async routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
     const open = this.#routes.open(via, aclOf(await this.#parts.ledger.room(roomId)));
     await this.#looks.probe(roomId, open);
     return this.#health.passable(roomId, open);
   }
 
-  /** The rules against all routes of a room, where we need one; a homeserver whose users are in it tells of the room without. */
+  /**
+   * Returns the rules against all routes of a room, if we need a route. A homeserver with users in the room needs
+   * none.
+   */
   async #deniedRoutes(
     { roomId, holder, via }: Ask,
     room: Room | null,
@@ -246,8 +252,9 @@ export class PolicyInputs {
   }
 
   /**
-   * Whether a user of our server is in the room or invited (MSC1777). What the ledger knows of rooms that we are not in depends on what
-   * our registration has us told; but a homeserver that is asked without routes describes only rooms that one of its users is in.
+   * Whether a user of our server is in the room or invited (MSC1777). For rooms that we are not in, the ledger knows
+   * only what our registration makes the homeserver send. But without routes, the homeserver describes only rooms that
+   * one of its users is in.
    */
   async #isVouchedFor(
     { roomId, holder }: Ask,
@@ -256,14 +263,14 @@ export class PolicyInputs {
     fresh: boolean,
   ): Promise<boolean> {
     const hasRule = hasPeekableRule(look?.version);
-    // The commonest room, and in it nobody has to vouch.
+    // In public rooms, the most common ones, nobody has to vouch.
     if (look?.joinRule === "public" && !hasRule) return false;
     if (await this.#parts.ledger.hasMemberOf(roomId, this.#server)) return true;
     if (!hasRule || look?.joinRule === PEEKABLE || room?.ownMembership === "join") return false;
     return (await this.#looks.look(holder, roomId, [], { fresh })) !== null;
   }
 
-  /** A tenant's alone: what others may have of the rooms is said by kind, and by budgets. */
+  /** Counts for tenants only. Other holders are limited by kind and by budgets. */
   async #heldBy(holder: Holder, except: RoomId | null): Promise<HeldRooms> {
     return holder.kind === "tenant" ? this.#parts.attended.heldBy(holder, except) : NOTHING_HELD;
   }
@@ -292,7 +299,7 @@ export class PolicyInputs {
     };
   }
 
-  /** What the operator said of the room to the tenant that asks. */
+  /** Returns what the operator granted the asking tenant for the room. */
   async #grantedTo(
     { roomId, holder, alias = null, replaces = null }: Ask,
     room: Room | null,
@@ -308,13 +315,13 @@ export class PolicyInputs {
       goesByAlias(tenant, alias) &&
       (await this.#parts.pointers.pointing(alias, roomId, room?.ownMembership === "join")) === "there";
     const word = wordFor(tenant, { id: roomId, alias: points ? alias : null }, room?.createdFor ?? null);
-    // Once the tenant is in the room, what matters is whether it may be there, and no more by which name it came.
+    // Once the tenant is in the room, only the room's grants count, not the alias by which the tenant came.
     const moved = word === "named" || alias === null || stage === "hold" ? null : movedAlias(tenant, alias, roomId);
     return { word, moved };
   }
 }
 
-/** Whoever has neither the operator's word for the room nor a lease of the operator's own making. */
+/** Whether the holder has neither a grant that names the room nor a lease made by the operator. */
 function isStranger({ kind }: Holder, word: Word | null): boolean {
   return kind === "peek" || (kind === "tenant" && word !== "named");
 }
@@ -331,8 +338,8 @@ function tenantEntity({ kind, name }: Holder): readonly Entity[] {
 }
 
 /**
- * The room's access list where we are in the room. Outside, what we hold is hearsay: it may have been lifted long ago, and whoever is
- * resident refuses at once.
+ * Returns the room's access list if we are in the room. Outside, our copy may be outdated, and a resident server
+ * refuses a banned server at once.
  */
 function aclOf(room: Room | null): string | null {
   return room?.ownMembership === "join" ? room.serverAcl : null;

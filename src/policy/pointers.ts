@@ -12,20 +12,20 @@ export interface Pointed {
   readonly via: readonly ServerName[];
 }
 
-/** Where aliases point, as the homeserver says. */
+/** Where aliases point, according to the homeserver. */
 export interface Directory {
   /**
-   * Null where the alias is not known. Those who ask for the same alias at once share the question.
-   * @throws EmissaryError where the homeserver cannot tell now, or too many ask
+   * Returns null if the alias is unknown. Concurrent calls for one alias share a request.
+   * @throws EmissaryError if the homeserver cannot tell now, or too many callers ask
    */
   resolve(alias: RoomAlias, asker?: Asker): Promise<Pointed | null>;
 }
 
-/** `unknown`: the directory cannot tell now, and has not told lately. */
+/** `unknown`: the directory cannot tell now and has given no recent answer. */
 export type Pointing = "there" | "elsewhere" | "unknown";
 
 export interface Seen {
-  /** Null for nowhere. */
+  /** Null if the alias points nowhere. */
   readonly roomId: RoomId | null;
   readonly at: number;
 }
@@ -37,19 +37,21 @@ export interface PointersParts {
   readonly clock: Clock;
 }
 
-/** What the directory said is gone by for so long. */
+/** How long an answer of the directory is valid. */
 const FRESH_MS = 5 * 60_000;
-/** For a room that we are in, while the directory cannot tell: that a homeserver is down for a while puts nobody out. */
+/**
+ * The same for a room that we are in, while the directory fails: a homeserver's short outage must not make us leave.
+ */
 const HELD_MS = 60 * 60_000;
-/** One that could not tell is not asked again before this, and none is waited for longer than this. */
+/** Pause after a failure, and the longest wait for an answer. */
 const FAILED_MS = 30_000;
 const WAIT_MS = 10_000;
-/** Aliases of which it is known where they point, or that it could not be told: those asked for last. */
+/** Cached aliases, failures included: the most recently used. */
 const KEPT = 10_000;
 
 /**
- * Where aliases point. The only door to the directory: the server of an alias is asked over federation, so an alias of a server that is
- * denied is not asked for. A room's own claim to a name is never looked at.
+ * Where aliases point. All questions to the directory go through here: it asks the alias's server over federation, so
+ * an alias of a denied server is not asked for. A room's own claim to an alias never counts.
  */
 export class Pointers implements Directory {
   readonly #parts: PointersParts;
@@ -62,27 +64,28 @@ export class Pointers implements Directory {
 
   /**
    * Asks the directory now.
-   * @throws EmissaryError `refused-by-policy` where the alias's server is denied; where the homeserver cannot tell, that
+   * @throws EmissaryError `refused-by-policy` if the alias's server is denied; the homeserver's failure if it cannot
+   *   tell
    */
   async resolve(alias: RoomAlias, asker?: Asker): Promise<Pointed | null> {
     this.requireAskable(alias);
     try {
       return await this.#ask(alias, asker);
     } catch (error) {
-      // That one asker has gone, or asks too much, says nothing of the directory.
+      // An asker that gave up or asks too often says nothing about the directory.
       const isOfAsker = error instanceof EmissaryError && (error.code === "limited" || error.code === "timeout");
       if (!isOfAsker) this.#fails(alias);
       throw error;
     }
   }
 
-  /** @throws EmissaryError `refused-by-policy` where the alias's server is denied */
+  /** @throws EmissaryError `refused-by-policy` if the alias's server is denied */
   requireAskable(alias: RoomAlias): void {
     const denial = this.#denialOf(alias);
     if (denial !== null) throw refusedByRule(`The alias ${alias} is not asked for`, denial);
   }
 
-  /** Whether an alias points to a room. @param isHeld whether this is about a room that we are in already */
+  /** Returns whether an alias points to a room. @param isHeld whether we are in the room already */
   async pointing(alias: RoomAlias, roomId: RoomId, isHeld: boolean): Promise<Pointing> {
     if (this.#denialOf(alias) !== null) return "elsewhere";
     const seen = this.#seen.get(alias);
@@ -94,7 +97,7 @@ export class Pointers implements Directory {
     return failing !== undefined && this.#age(failing.since) >= HELD_MS ? "elsewhere" : "unknown";
   }
 
-  /** What the directory said last, without asking. */
+  /** Returns the directory's last answer, without asking. */
   seen(alias: RoomAlias): Seen | null {
     return this.#seen.get(alias) ?? null;
   }
@@ -107,7 +110,7 @@ export class Pointers implements Directory {
     return rule?.verdict === "deny" ? { entity, rule } : null;
   }
 
-  /** Asks where it is time to, and waits for a while. Never rejects. */
+  /** Asks the directory if the answer is too old, and waits for a limited time. Never rejects. */
   async #look(alias: RoomAlias): Promise<void> {
     const failing = this.#failing.get(alias);
     if (failing !== undefined && this.#age(failing.at) < FAILED_MS) return;
@@ -134,7 +137,7 @@ export class Pointers implements Directory {
     remember(this.#failing, alias, { since: this.#failing.get(alias)?.since ?? at, at }, KEPT);
   }
 
-  /** A clock that was set back makes nothing younger. */
+  /** If the clock was set back, answers do not become younger. */
   #age(at: number): number {
     const age = this.#parts.clock.now() - at;
     return age < 0 ? Infinity : age;

@@ -12,17 +12,16 @@ export interface PolicyParts extends PolicyInputParts {
   readonly budgets: Budgets<BudgetKind>;
 }
 
-/** Payments that are remembered; of one that is forgotten nothing comes back. */
+/** Payments that are remembered. A forgotten one cannot be refunded. */
 const PAYMENTS = 10_000;
 
-/** May the pseudouser be in a room for somebody, and who pays for the join? The one who answers, whoever asks. */
+/** Decides whether the pseudouser may be in a room for a holder, and who pays for the join. All callers ask here. */
 export class Policy {
-  /** What it judges by. */
   readonly weighing: PolicyInputs;
   readonly #budgets: Budgets<BudgetKind>;
-  /** Rooms that were paid for and whose lease is being booked: others who come meanwhile cause no join of their own. */
+  /** Rooms that are paid for and whose lease is being booked. Further wishes for them cause no join of their own. */
   readonly #paid = new Map<RoomId, number>();
-  /** Who paid for joins of which nobody knows yet what becomes of them. */
+  /** Subjects that paid for joins whose result is not known yet. */
   readonly #payments = new Map<RoomId, readonly BudgetSubject<BudgetKind>[]>();
 
   constructor(parts: PolicyParts) {
@@ -31,8 +30,8 @@ export class Policy {
   }
 
   /**
-   * Judges a wish, without anybody paying for it: `join` before a join that was paid for, `hold` while we are there.
-   * @throws EmissaryError where the homeserver cannot be asked.
+   * Judges a wish without payment: `join` before a join that is paid for, `hold` while we are in the room.
+   * @throws EmissaryError if the homeserver cannot be asked
    */
   async judge(ask: Ask, stage: Exclude<Stage, "take">): Promise<Verdict> {
     const { question } = await this.weighing.gather(ask, stage);
@@ -40,16 +39,16 @@ export class Policy {
   }
 
   /**
-   * Judges a wish for a lease. Where it is allowed and a join follows, that is paid for, and `book` is called with it paid. `told` is the
-   * code by which whoever wishes is told of a refusal, where that is not the verdict's.
-   * @throws EmissaryError where the homeserver cannot be asked; what `book` throws
+   * Judges a wish for a lease. If it is allowed, the subjects pay for the join that follows, if any, and `book` is
+   * called. `told` is the code that the holder sees in a refusal, if that is not the code of the verdict.
+   * @throws EmissaryError if the homeserver cannot be asked; what `book` throws
    */
   async admit<Booked>(
     ask: Ask,
     book: (via: readonly ServerName[]) => Promise<Booked>,
   ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Booked | null }> {
     const { question, told, subjects, via } = await this.weighing.gather(ask, "take");
-    // What others have paid meanwhile counts: from here to the payment nothing else happens.
+    // Payments made in the meantime count. Nothing can happen between this line and the payment.
     const isPaid = subjects.length === 0 || this.#paid.has(ask.roomId);
     const shortage = isPaid ? null : this.#budgets.shortage(subjects);
     const verdict = judge({ ...question, shortage });
@@ -68,7 +67,10 @@ export class Policy {
     }
   }
 
-  /** What every rule says to a wish, the homeserver asked anew. Nobody pays. @throws EmissaryError as judge does */
+  /**
+   * Returns the findings of all checks, with fresh answers of the homeserver. Nobody pays.
+   * @throws EmissaryError as judge does
+   */
   async explain(ask: Ask): Promise<{ readonly verdict: Verdict; readonly findings: readonly RuleFinding[] }> {
     const { question, subjects } = await this.weighing.gather(ask, "take", true);
     const asked = { ...question, shortage: this.#budgets.shortage(subjects) };
@@ -76,8 +78,8 @@ export class Policy {
   }
 
   /**
-   * Whether one more room may be made, which is paid for like a join: of a room that is not there yet, the number of rooms is all there
-   * is to judge.
+   * Judges whether one more room may be made. It is paid for like a join. Of a room that does not exist yet, only the
+   * number of rooms can be judged.
    */
   async admitOneMore(holder: Holder): Promise<Verdict> {
     const question = await this.weighing.oneMore(holder);
@@ -87,14 +89,14 @@ export class Policy {
     return verdict;
   }
 
-  /** A join came about: who paid for it got it. */
+  /** Called when a join succeeded: the payment is final. */
   joined(roomId: RoomId): void {
     this.#payments.delete(roomId);
   }
 
   /**
-   * The servers that were asked refuse the join: nobody got anything, so nobody pays. The room had its try, and is not tried without end;
-   * nor is anybody else's room, since each look at one is paid for, too.
+   * Called when the servers refused the join. Refunds all subjects but the room, so that nobody tries one room
+   * endlessly. The budgets for room summaries limit attempts at many rooms.
    */
   refused(roomId: RoomId): void {
     const subjects = this.#payments.get(roomId) ?? [];

@@ -8,40 +8,37 @@ import type { PinStore } from "./pins.ts";
 import type { EntityKind, PolicyRule } from "./rule.ts";
 import { isByAlias, RuleBook } from "./rule-book.ts";
 
-/** How many rules the operator may make at run time. */
+/** Most rules that the operator may make at run time. */
 export const MAX_OPERATOR_RULES = 10_000;
-/** A longer reason is nobody's reason. */
 const MAX_REASON = 1_000;
 
-/** An exception by one alias has the room that this stands for (`pin`). */
+/** A rule of the operator. An exception by one alias has the room that the alias stands for (`pin`). */
 export type OperatorRule = Pick<PolicyRule, "kind" | "entity" | "verdict" | "reason" | "pin">;
 export type RuleChange = "added" | "changed" | "unchanged";
 
-/** What the rules need of storage: the operator's, and those of policy lists as they were last read. Every call is one commit. */
+/** Stores the operator's rules, and those of policy lists as last read. Each call is one commit. */
 export interface RuleStore {
   all(): Promise<readonly PolicyRule[]>;
-  /** Sets the operator's one rule about this entity, with an audit row where that changes something. */
+  /** Sets the operator's only rule about this entity, with an audit row if that changes something. */
   set(rule: OperatorRule, at: number): Promise<RuleChange>;
-  /** Takes the operator's rule back, with an audit row; false where there was none. */
+  /** Removes the operator's rule, with an audit row. Returns false if there was none. */
   remove(kind: EntityKind, entity: string, at: number): Promise<boolean>;
-  /** Sets and removes some of a policy list's rules. */
+  /** Sets and removes some rules of a policy list. */
   amendList(room: RoomId, set: readonly PolicyRule[], removed: readonly PolicyRule[], at: number): Promise<void>;
 }
 
-/** All rules that hold, whoever made them: what may change while we run is in storage before it is gone by. */
+/** All rules in force, from all sources. Changes at run time are stored before they take effect. */
 export class Rules {
-  /** Fires after each change of the rules. */
   readonly changed = new Signal();
-  /** The rules as they are asked. */
   readonly book = new RuleBook();
 
   readonly #store: RuleStore;
   readonly #pins: PinStore;
   readonly #clock: Clock;
   #configured: readonly PolicyRule[] = [];
-  /** The rooms of the configuration's exceptions by an alias. */
+  /** The rooms that the aliases of configured exceptions stand for. */
   readonly #configPins = new Map<string, RoomId>();
-  /** One change after the other, so that what is in memory is what storage has. */
+  /** Serializes changes, so that memory matches storage. */
   readonly #mutex = new KeyedMutex();
 
   constructor(store: RuleStore, pins: PinStore, clock: Clock) {
@@ -50,7 +47,7 @@ export class Rules {
     this.#clock = clock;
   }
 
-  /** Takes over what is stored. */
+  /** Loads the stored rules. */
   async start(): Promise<void> {
     const bySource = Map.groupBy(await this.#store.all(), ({ source }) => source);
     for (const [source, rules] of bySource) this.book.replace(source, rules);
@@ -63,14 +60,14 @@ export class Rules {
     this.configure(this.#configured);
   }
 
-  /** Puts the configuration's rules in place of those that it had. */
+  /** Replaces the configuration's rules. */
   configure(rules: readonly PolicyRule[]): void {
     this.#configured = rules;
     const wanted = new Set(rules.filter(isByAlias).map(({ entity }) => entity));
     for (const alias of this.#configPins.keys()) {
       if (wanted.has(alias)) continue;
       this.#configPins.delete(alias);
-      // Where it cannot be written, the next start does it.
+      // If this fails, the next start does it.
       void this.#mutex.run(null, () => this.#pins.unpin("config", alias as RoomAlias)).catch(() => undefined);
     }
     this.#replace(
@@ -79,7 +76,7 @@ export class Rules {
     );
   }
 
-  /** Has an exception of the configuration's by an alias stand for a room from now on, where it stands for none yet. */
+  /** Pins an alias of a configured exception to a room, unless it has a pin already. */
   pinConfigured(alias: RoomAlias, roomId: RoomId): Promise<void> {
     return this.#mutex.run(null, async () => {
       const isWanted = this.#configured.some((rule) => isByAlias(rule) && rule.entity === alias);
@@ -100,8 +97,8 @@ export class Rules {
   }
 
   /**
-   * Sets the operator's rule about an entity, in place of one that was there.
-   * @throws EmissaryError `bad-request` where no entity of the kind can be meant, and where there are too many
+   * Sets the operator's rule about an entity, and replaces an earlier one.
+   * @throws EmissaryError `bad-request` if the text can match no entity of the kind, or if there are too many rules
    */
   set({ kind, entity, verdict, reason, pin }: OperatorRule): Promise<RuleChange> {
     const fault = faultInEntity(kind, entity) ?? faultInReason(reason);
@@ -129,7 +126,7 @@ export class Rules {
     });
   }
 
-  /** Takes the operator's rule about an entity back; false where there was none. */
+  /** Removes the operator's rule about an entity. Returns false if there was none. */
   remove(kind: EntityKind, entity: string): Promise<boolean> {
     const about = { kind, entity: spelled(kind, entity) };
     return this.#mutex.run(null, async () => {
@@ -142,10 +139,10 @@ export class Rules {
     });
   }
 
-  /** Puts a policy list's rules in place of those that it had. There is at most one about each entity. */
+  /** Replaces a policy list's rules. `rules` has at most one about each entity. */
   replaceList(room: RoomId, rules: readonly PolicyRule[]): Promise<void> {
     return this.#mutex.run(null, async () => {
-      // What differs is written only: a list of thousands commonly changes by one rule.
+      // Writes differences only: a list of thousands commonly changes by one rule.
       const gone = new Map(this.book.rules(room).map((rule) => [keyOf(rule), rule]));
       const set = rules.filter((rule) => {
         const key = keyOf(rule);
@@ -173,7 +170,7 @@ function keyOf({ kind, hashed, entity }: PolicyRule): string {
   return `${kind}\n${Number(hashed)}\n${entity}`;
 }
 
-/** Server names are the same in capitals: one server has one rule. */
+/** Server names are case-insensitive: one server has one rule. */
 function spelled(kind: EntityKind, entity: string): string {
   return kind === "server" ? entity.toLowerCase() : entity;
 }

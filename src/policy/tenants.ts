@@ -12,30 +12,32 @@ import { movedAlias } from "./permit.ts";
 import { PersonaOwners, type TenantOverlap } from "./persona-owners.ts";
 import { tokenHash } from "../model/token-hash.ts";
 
-/** A tenant as it is stored: of its tokens only what cannot be turned back into them. */
+/** A tenant as stored. Of its tokens, only what cannot be turned back into them is stored. */
 export interface StoredTenant {
   readonly tenant: Tenant;
-  /** SHA-256 of the token that the tenant shows us. */
+  /** SHA-256 of the as_token, which the tenant shows us. */
   readonly tokenHash: string;
-  /** Goes into the token that we show the tenant (see hsTokenOf). */
+  /** Part of the input of the hs_token, which we show the tenant (see hsTokenOf). */
   readonly hsSalt: string;
 }
 
-/** What of a tenant the operator can change while it runs. */
+/** The settings of a tenant that the operator can change while it runs. */
 export type TenantSettings = Pick<Tenant, "url" | "users" | "ephemeral" | "maxTransaction" | "ca">;
 
 export interface TenantStore {
-  /** Every tenant, in the order of their IDs. */
+  /** Returns every tenant, ordered by ID. */
   all(): Promise<readonly StoredTenant[]>;
-  /** Adds a tenant, with an audit row; false where the ID is taken. */
+  /** Adds a tenant, with an audit row. Returns false if the ID is taken. */
   add(stored: StoredTenant, at: number): Promise<boolean>;
-  /** The first user that is known of a tenant, in the order of their IDs, for which the question is answered with yes; or null. */
+  /** Returns the tenant's first known user, ordered by ID, for which `isMeant` returns true; or null. */
   personaIn(id: TenantId, isMeant: (userId: UserId) => boolean): Promise<UserId | null>;
-  /** Changes settings, with an audit row; leases and tokens stay. False where there is no such tenant. */
+  /** Changes settings, with an audit row. Leases and tokens stay. Returns false if the tenant does not exist. */
   set(id: TenantId, settings: TenantSettings, at: number): Promise<boolean>;
-  /** Gives new tokens; false where there is no such tenant. */
+  /** Replaces the tokens. Returns false if the tenant does not exist. */
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
-  /** Adds a grant, in place of all it had where `only` says so, with an audit row; false where there is no such tenant. */
+  /**
+   * Adds a grant, with an audit row. `only` replaces all earlier grants. Returns false if the tenant does not exist.
+   */
   allow(
     id: TenantId,
     grant: Grant,
@@ -43,15 +45,15 @@ export interface TenantStore {
     at: number,
   ): Promise<boolean>;
   /**
-   * Has an alias of all the tenant's grants that allow the same stand for these rooms, with an audit row; false where there is no such
-   * tenant, or no such grant.
+   * Pins the aliases of all grants that allow the same as `grant` to the rooms of its pins, with an audit row. Returns
+   * false if the tenant or such a grant does not exist.
    */
   repin(id: TenantId, grant: Grant, at: number): Promise<boolean>;
-  /** Notes where a granted alias was found to point instead of to the room that it was granted for. */
+  /** Records that a granted alias points to another room than the one that it was granted for. */
   noteMoved(id: TenantId, alias: RoomAlias, to: RoomId, at: number): Promise<void>;
-  /** Holds deliveries back from now on, or no longer, with an audit row; false where there is no such tenant. */
+  /** Pauses or resumes deliveries, with an audit row. Returns false if the tenant does not exist. */
   pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean>;
-  /** Removes the tenant and ends its leases, in one commit. Null where there is no such tenant. */
+  /** Removes the tenant and ends its leases, in one commit. Returns null if the tenant does not exist. */
   remove(id: TenantId, at: number): Promise<{ readonly leasesEnded: number } | null>;
 }
 
@@ -60,33 +62,36 @@ export interface TenantTokens {
   readonly hsToken: string;
 }
 
-/** A new tenant as the operator asks for it. */
+/** The operator's request for a new tenant. */
 export interface TenantWish extends TenantSettings {
   readonly id: TenantId;
-  /** What it may do in public rooms. */
+  /** What the tenant may do in public rooms. */
   readonly actions: readonly TenantAction[];
 }
 
-/** What came of calling a tenant (spec v1.7, AS API, "Pinging"; MSC2659). */
+/** The result of calling a tenant (spec v1.7, AS API, "Pinging"; MSC2659). */
 export type PingOutcome =
   | { readonly ok: true; readonly ms: number }
   | {
       readonly ok: false;
       readonly why: "no-url" | "connection-failed" | "connection-timeout" | "bad-status";
-      /** What it answered; null where it gave no answer. */
+      /** The HTTP status; null if the tenant did not answer. */
       readonly status: number | null;
       readonly body: string | null;
       readonly sentence: string;
     };
 
-/** Calls a tenant at its URL with its hs_token, to learn whether both are right. Never rejects. */
+/** Calls a tenant at its URL with its hs_token, to check both. Never rejects. */
 export interface TenantPinger {
   ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome>;
 }
 
-/** The tenants of this homeserver and the tokens that they show. Held whole in memory: there are few, and every request asks. */
+/**
+ * The tenants of this homeserver and their tokens. All are kept in memory: there are few, and every request needs
+ * them.
+ */
 export class Tenants {
-  /** Fires after each change of the tenants or of what they may do. */
+  /** Fires after each change of the tenants or of their permissions. */
   readonly changed = new Signal();
 
   readonly #store: TenantStore;
@@ -95,18 +100,18 @@ export class Tenants {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #own: UserId;
-  /** In the order of their IDs. */
+  /** Ordered by ID. */
   #all: readonly Tenant[] = [];
   #byHash = new Map<string, Tenant>();
   #salts = new Map<TenantId, string>();
   readonly #owners: PersonaOwners;
 
-  /** @param secret what hs_tokens are derived with: known to this installation, and not in the database. */
+  /** @param secret the key from which hs_tokens are derived. Each installation has its own, outside the database. */
   constructor(parts: {
     store: TenantStore;
     own: UserId;
     server: ServerName;
-    /** Reads the expressions of tenants' namespaces. */
+    /** Compiles the expressions of tenants' namespaces. */
     compile: Compile;
     secret: string;
     clock: Clock;
@@ -134,7 +139,7 @@ export class Tenants {
     this.#salts = new Map(all.map(({ tenant, hsSalt }) => [tenant.id, hsSalt]));
   }
 
-  /** The tenant that a token belongs to. The table is asked by the token's hash, so that timing tells nothing of the token. */
+  /** Returns the token's tenant. Looks the token up by its hash, so the timing reveals nothing about the token. */
   byToken(token: string): Tenant | null {
     return this.#byHash.get(tokenHash(token)) ?? null;
   }
@@ -149,8 +154,9 @@ export class Tenants {
   }
 
   /**
-   * @throws EmissaryError `in-use` where the ID is taken, or the namespace certainly has users of another tenant: its sender, one that
-   *   it has registered, or whatever else both expressions are seen to match.
+   * Adds a tenant.
+   * @throws EmissaryError `in-use` if the ID is taken, or if the namespace certainly has users of another tenant: its
+   *   sender, a user that it registered, or a user found to match both expressions.
    */
   async add(wish: TenantWish): Promise<{ readonly tenant: Tenant; readonly tokens: TenantTokens }> {
     const now = this.#clock.now();
@@ -174,7 +180,7 @@ export class Tenants {
     return { tenant, tokens: { asToken, hsToken: this.hsTokenOf(tenant.id) } };
   }
 
-  /** Changes what is named and leaves the rest: its leases and tokens, too. @throws EmissaryError `not-found`; `in-use` as add does */
+  /** Changes the given settings. Leases and tokens stay. @throws EmissaryError `not-found`; `in-use` as add does */
   async set(id: string, changes: Partial<TenantSettings>): Promise<Tenant> {
     const tenant = this.#known(id);
     const changed = { ...tenant, ...changes };
@@ -201,10 +207,10 @@ export class Tenants {
   }
 
   /**
-   * Adds a grant, or has it replace all the tenant had. One that the tenant has already is not added again: its aliases stand for the
-   * rooms from now on that they are said to stand for (`pins`).
-   * @param actor whose doing it is, as the audit has it
-   * @throws EmissaryError `not-found`; `bad-request` where the tenant has as many as may be
+   * Adds a grant, or replaces all grants of the tenant with it. If the tenant has the grant already, this only pins
+   * its aliases to the rooms in `pins`.
+   * @param actor the actor in the audit row
+   * @throws EmissaryError `not-found`; `bad-request` if the tenant has MAX_GRANTS grants already
    */
   async allow(id: string, grant: Grant, only = false, actor = "operator"): Promise<Tenant> {
     const tenant = this.#known(id);
@@ -225,8 +231,8 @@ export class Tenants {
   }
 
   /**
-   * The tenant was invited to the room: it may do there what it may in public ones. Where the operator lets it into certain
-   * rooms only, an invite changes nothing: whoever invites is no operator.
+   * Grants a tenant that was invited to the room what it may do in public rooms. If the operator lets the tenant into
+   * certain rooms only, an invite changes nothing: the inviter is not the operator.
    */
   async allowInvited({ id, grants }: Tenant, roomId: RoomId, inviter: UserId | null): Promise<void> {
     const actor = inviter === null ? "emissary" : `user:${inviter}`;
@@ -236,8 +242,8 @@ export class Tenants {
   }
 
   /**
-   * The directory says that an alias points to a room. Where the alias was granted to the tenant for others, that is written for the
-   * operator to see, before the tenant is told.
+   * Called with the room that the directory gives for an alias. If the alias was granted to the tenant for other
+   * rooms, this is recorded for the operator before the tenant gets its answer.
    */
   async noteTarget({ id }: Tenant, alias: RoomAlias, roomId: RoomId): Promise<void> {
     const tenant = this.#known(id);
@@ -245,13 +251,13 @@ export class Tenants {
     const pins = tenant.grants.flatMap(({ pins: of = [] }) => of).filter((pin) => pin.alias === alias);
     if (pins.every(({ moved }) => moved?.to === roomId)) return;
     await this.#store.noteMoved(id, alias, roomId, this.#clock.now());
-    // What the tenants may do is as it was, so nothing is judged again.
+    // The tenants' permissions are unchanged, so nothing is judged again.
     await this.#load();
   }
 
   /**
-   * Has grants that name a room name the one that replaces it, too, in memory alone, until tenants are read anew: whoever writes that
-   * down calls this before.
+   * Extends grants that name a room to its replacement. This is in memory only, until the tenants are loaded again:
+   * the caller writes the change to storage afterwards.
    */
   assume(id: string, from: RoomId, to: RoomId): void {
     for (const [hash, tenant] of this.#byHash) {
@@ -263,39 +269,39 @@ export class Tenants {
     this.#all = sorted(this.#byHash.values());
   }
 
-  /** Holds the tenant's deliveries back, or no longer. @throws EmissaryError `not-found` */
+  /** Pauses or resumes deliveries to the tenant. @throws EmissaryError `not-found` */
   async pause(id: string, isPaused: boolean): Promise<Tenant> {
     await this.#store.pause(this.#known(id).id, isPaused, this.#clock.now());
     return this.#again(id);
   }
 
-  /** Whether a tenant may act as a user: its sender, or one of its namespace (PersonaOwners). */
+  /** Whether the tenant may act as the user: its sender, or a user of its namespace (PersonaOwners). */
   isPersona(tenant: Tenant, userId: UserId): boolean {
     return userId === tenant.sender || this.#owners.ownerOf(userId) === tenant.id;
   }
 
-  /** Whether a user is any tenant's. */
+  /** Whether the user belongs to any tenant. */
   isTenants(userId: UserId): boolean {
     return this.#owners.ownerOf(userId) !== null;
   }
 
-  /** Whether a user is another tenant's. */
+  /** Whether the user belongs to another tenant. */
   isOthers(tenant: Tenant, userId: UserId): boolean {
     const owner = this.#owners.ownerOf(userId);
     return owner !== null && owner !== tenant.id;
   }
 
-  /** What is known of a tenant's namespace and those of the other tenants, in the order of their IDs. */
+  /** Returns the known overlaps of the tenant's namespace with those of other tenants, ordered by ID. */
   overlapsOf(tenant: Tenant): readonly TenantOverlap[] {
     return this.#owners.overlapsOf(tenant);
   }
 
-  /** Why a tenant has no personas, although it was to have some; null where its namespace can be read. */
+  /** Returns why the tenant's namespace cannot be read, so that it has no personas; null if it can. */
   faultIn(tenant: Tenant): string | null {
     return this.#owners.faultIn(tenant);
   }
 
-  /** Whose eyes events are seen with that go to a tenant. */
+  /** Returns the viewer for whom events are masked on their way to the tenant. */
   viewerOf(tenant: Tenant): Viewer {
     return {
       own: this.#own,
@@ -306,8 +312,8 @@ export class Tenants {
   }
 
   /**
-   * The token that we show a tenant. Derived, not stored: we must be able to show it, and whoever reads the database must not.
-   * It changes with the salt (rotate) and with this installation's own secret.
+   * Returns the token that we show the tenant. It is derived, not stored: we must be able to show it, and a reader of
+   * the database must not. It changes with the salt (rotate) and with the secret of this installation.
    */
   hsTokenOf(id: TenantId): string {
     const salt = this.#salts.get(id) ?? "";
@@ -318,7 +324,7 @@ export class Tenants {
     const { names } = this.#owners;
     for (const other of this.#all.filter(({ id }) => id !== tenant.id)) {
       const shared = overlapOf(tenant, other, names)?.user ?? (names(tenant, other.sender) ? other.sender : null);
-      // Its sender may be one that the other has registered.
+      // The tenant's sender may be a user that the other tenant has registered.
       const known = shared ?? (await this.#store.personaIn(other.id, (userId) => names(tenant, userId)));
       if (known !== null) {
         throw new EmissaryError(
@@ -350,7 +356,7 @@ export class Tenants {
   }
 }
 
-/** The user that a tenant takes itself for. */
+/** Returns the tenant's own user. */
 export function senderOf(id: TenantId, server: ServerName): UserId {
   return `@${senderLocalpartOf(id)}:${server}` as UserId;
 }
