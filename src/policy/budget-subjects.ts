@@ -3,10 +3,13 @@ import { peekingUser, type Holder } from "../model/lease.ts";
 import type { Budget, BudgetSubject } from "./budgets.ts";
 
 export const BUDGET_KINDS = ["room", "user", "tenant", "server", "all"] as const;
-/** Who pays for a join: the room, the user or tenant that wants it, the remote server that gains by it, and all together. */
+/**
+ * Who pays for a join: the room, the user or tenant that wants it, the remote server that gains by it, and all
+ * together.
+ */
 export type BudgetKind = (typeof BUDGET_KINDS)[number];
 
-/** One room is joined so often, whatever makes us leave it again: nothing that anybody does there needs more. */
+/** Most joins of one room, for whatever reason we leave it. No legitimate use needs more. */
 export const ROOM_BUDGET: Budget = { joins: 6, per: 60 * 60 * 1000 };
 
 export interface JoinBudgets {
@@ -26,13 +29,13 @@ export function budgetsOf(config: JoinBudgets): Readonly<Record<BudgetKind, Budg
   };
 }
 
-/** What of a join tells who gains by it. */
+/** The facts about a join that tell who gains by it. */
 export interface Gain {
   readonly roomId: RoomId;
   readonly own: ServerName;
-  /** Who invited the pseudouser, or the local user that the lease is for. */
+  /** The inviter of the pseudouser, or of the local user that the lease is for. */
   readonly inviter: UserId | null;
-  /** Of whoever made the room, where that is known. */
+  /** The room's creator, if known. */
   readonly creator: UserId | null;
   /** The server of the alias by which the room was asked for. */
   readonly aliasServer: ServerName | null;
@@ -40,8 +43,8 @@ export interface Gain {
 }
 
 /**
- * The remote servers that gain by our being in a room: its maker's and the inviter's. A room ID names its maker's server up to
- * version 11; where nothing does, the one that leads to the room stands in.
+ * Returns the remote servers that gain by our being in a room: the creator's and the inviter's. Up to version 11, a
+ * room ID names the creator's server. If neither is known, the route to the room stands in.
  */
 export function gainingServers({ roomId, own, inviter, creator, aliasServer, via }: Gain): readonly ServerName[] {
   const named = [
@@ -54,8 +57,8 @@ export function gainingServers({ roomId, own, inviter, creator, aliasServer, via
 }
 
 /**
- * Who pays for a join. The operator's own word costs nobody anything, and neither does a grant of the operator's that names the room
- * cost the server.
+ * Returns the subjects that pay for a join. The operator's own wish costs nobody. A tenant's grant that names the room
+ * does not use the budget of the gaining server.
  */
 export function subjectsOf(
   { kind, name }: Holder,
@@ -73,7 +76,7 @@ export function subjectsOf(
     case "alias":
       return [room, all];
     case "upgrade":
-      // The holder is the old room: who can write its tombstone is not to send us about in other rooms.
+      // The holder is the old room: whoever can write its tombstone must not be able to send us into many rooms.
       return [room, { kind: "room", name }, ...gaining, all];
     case "peek":
       return [room, { kind: "user", name: peekingUser(name) }, ...gaining, all];
@@ -82,7 +85,7 @@ export function subjectsOf(
   }
 }
 
-/** Who pays for a room that is made: nobody else gains by it. */
+/** Returns the subjects that pay for creating a room. No other server gains by it. */
 export function makersOf({ kind, name }: Holder): readonly BudgetSubject<BudgetKind>[] {
   return kind === "tenant"
     ? [

@@ -3,36 +3,36 @@ import { matches, mostSteps, type Effort } from "./glob.ts";
 interface Pattern {
   readonly at: number;
   readonly glob: readonly string[];
-  /** The longest text without a wildcard in it: what has it not, does not match. */
+  /** The longest text without a wildcard. A text that lacks it does not match. */
   readonly literal: string;
 }
 
-/** Patterns that are tried together, and what that takes at most. */
+/** Patterns that are tried together, and the maximum cost of that. */
 interface Bundle {
   readonly patterns: Pattern[];
   steps: number;
 }
 
 const GRAM = 3;
-/** A glob with more wildcards is nobody's, and merely to read a hundred thousand such would take seconds. */
+/** Globs with more wildcards are set aside. Merely reading a hundred thousand of them would take seconds. */
 const MOST_WILDCARDS = 32;
-/** So many of a glob's grams are looked at for the one that it is filed by. */
+/** Number of a glob's trigrams among which the index chooses the one to file it by. */
 const GRAMS_LOOKED_AT = 16;
 
 /**
- * What trying all of a bundle takes at most, in steps: of those that are filed by one gram, and of those that have none. A text of 255
- * characters has 253 grams, so a look-up takes some six million steps at worst, and a hundredth of a second, whoever wrote globs and text.
- * There is room for some ten `*word*` by each gram, and for hundreds of globs without any.
+ * The maximum cost of trying a bundle, in steps: one for a trigram, and the one of globs without a trigram. A text of
+ * 255 characters has 253 trigrams, so a look-up takes at most about six million steps, or 10 ms, whatever the globs
+ * and the text. That allows about ten `*word*` for each trigram, and hundreds of globs without one.
  */
 export const MOST_STEPS = { byGram: 20_000, others: 500_000 } as const;
 
 /**
- * Finds the first of many globs that matches a text, without trying each. Most are names, or a name with a star before or after it:
- * these are looked up. Any other is tried only where three characters that it asks for are in the text. Where more of these look
- * alike than can be tried, the later ones are set aside: nothing matches them.
+ * Finds the first of many globs that matches a text, without trying each. Most globs are names, or a name with a star
+ * before or after it: these are looked up. Any other glob is tried only if a trigram of it is in the text. If too many
+ * of these share a trigram, the later ones are set aside and match nothing.
  */
 export class GlobIndex {
-  /** The places of the globs that are set aside, in order. */
+  /** Positions of the globs that are set aside, in order. */
   readonly setAside: readonly number[];
 
   readonly #names = new Map<string, number>();
@@ -51,8 +51,8 @@ export class GlobIndex {
   }
 
   /**
-   * The place of the first glob that matches, or Infinity.
-   * @param effort what this took is added to
+   * Returns the position of the first glob that matches, or Infinity.
+   * @param effort the steps taken are added to it
    */
   first(text: string, effort: Effort = { steps: 0 }): number {
     let found = Math.min(this.#any, this.#names.get(text) ?? Infinity);
@@ -72,7 +72,7 @@ export class GlobIndex {
         if (text.includes(literal) && matches(glob, characters, effort)) found = at;
       }
     };
-    // A text may have one gram again and again.
+    // A text may repeat a trigram.
     const grams = new Set<number>();
     for (let start = 0; start + GRAM <= text.length; start += 1) grams.add(gramAt(text, start));
     for (const gram of grams) {
@@ -83,13 +83,13 @@ export class GlobIndex {
     return found;
   }
 
-  /** False where the glob is set aside. */
+  /** Adds a glob. Returns false if the glob is set aside. */
   #add(glob: string, at: number): boolean {
     if (wildcardsIn(glob) > MOST_WILDCARDS) return false;
     const literals = glob.split(/[*?]/);
     if (glob === "*") this.#any = Math.min(this.#any, at);
     else if (literals.length === 1) keepFirst(this.#names, glob, at);
-    // A star next to half a character is a matter for whoever counts characters.
+    // A star next to half a surrogate pair needs matching by characters.
     else if (literals.length === 2 && glob.includes("*") && glob.isWellFormed()) {
       const [before = "", after = ""] = literals;
       if (after === "") this.#beginnings.add(before, at);
@@ -99,13 +99,13 @@ export class GlobIndex {
     return true;
   }
 
-  /** Files a glob by the one of its three characters in a row that the least is filed by. */
+  /** Files a glob by its trigram with the smallest bundle. */
   #file(glob: string, literals: readonly string[], at: number): boolean {
     const steps = mostSteps(glob);
     const gram = this.#leastFiled(literals);
     const bundle = gram === null ? this.#others : (this.#byGram.get(gram) ?? { patterns: [], steps: 0 });
     const most = gram === null ? MOST_STEPS.others : MOST_STEPS.byGram;
-    // One alone is tried in any case: it takes some 33,000 steps at most.
+    // A single glob is always tried: it takes at most about 33,000 steps.
     if (bundle.patterns.length > 0 && bundle.steps + steps > most) return false;
     const literal = literals.reduce((longest, other) => (other.length > longest.length ? other : longest), "");
     bundle.patterns.push({ at, glob: Array.from(glob), literal });
@@ -141,7 +141,7 @@ function wildcardsIn(glob: string): number {
 const STAR = 0x2a;
 const QUESTION_MARK = 0x3f;
 
-/** Texts that others are to begin or to end with. */
+/** Prefixes or suffixes to look up in texts. */
 class Affixes {
   readonly #places = new Map<string, number>();
   readonly #lengths = new Set<number>();
@@ -160,7 +160,7 @@ class Affixes {
   }
 }
 
-/** Stands for three characters in a row. Others may have the same number: then a glob is tried in vain. */
+/** Returns a number for a trigram. Others may share it: then a glob is tried in vain. */
 function gramAt(text: string, start: number): number {
   return (
     ((text.charCodeAt(start) & 0x3ff) << 20) |

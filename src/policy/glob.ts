@@ -1,17 +1,17 @@
-/** Longer ones are nobody's patterns; they are refused where they are made. */
+/** Longest glob. Longer ones are refused when they are made. */
 export const MAX_GLOB = 255;
-/** Characters of the longest text that is asked about: identifiers (spec, "Size limits"). */
+/** Longest text that is matched, in characters: an identifier (spec, "Size limits"). */
 const MAX_TEXT = 255;
 
-/** Characters looked at. */
+/** Number of characters compared. */
 export interface Effort {
   steps: number;
 }
 
 /**
- * What trying a glob takes at most, in steps, with a text of MAX_TEXT characters. What stands between two stars is tried at each place of
- * the text, and each time all but its end may agree. The text is gone through once for all of them together: so it is the
- * longest that counts, and no other costs more than that one.
+ * Returns the maximum number of steps to match a glob against a text of MAX_TEXT characters. The text between two
+ * stars is tried at each position, and each time all but its last character may agree. All these parts together pass
+ * over the text once, so the longest part bounds the cost.
  */
 export function mostSteps(glob: string): number {
   const between = glob.split("*").slice(1);
@@ -19,7 +19,9 @@ export function mostSteps(glob: string): number {
   return 2 * MAX_TEXT + 2 * longest * Math.max(1, MAX_TEXT + 1 - longest);
 }
 
-/** Whether a text is matched whole by one of the globs: `*` stands for any text, `?` for one character (spec, "Glob-style matching"). */
+/**
+ * Whether one of the globs matches the whole text: `*` is any text, `?` one character (spec, "Glob-style matching").
+ */
 export function matchesGlob(globs: readonly string[], text: string): boolean {
   return globs.some(
     (glob) => glob === "*" || glob === text || (/[*?]/.test(glob) && matches(Array.from(glob), Array.from(text))),
@@ -27,16 +29,17 @@ export function matchesGlob(globs: readonly string[], text: string): boolean {
 }
 
 /**
- * Whether a glob matches a text, both as lists of their characters. Without a regular expression: those try every way to share a text between several stars. Only the last star seen needs to take
- * more, since what an earlier one could take more of, the last one can, too.
- * @param effort what this took is added to
+ * Whether a glob matches a text, both as lists of characters. Uses no regular expression: those try every way to
+ * divide a text between several stars. Here, only the last star needs to take more text: it can take whatever an
+ * earlier one could.
+ * @param effort the steps taken are added to it
  */
 export function matches(glob: readonly string[], text: readonly string[], effort: Effort = { steps: 0 }): boolean {
   let g = 0;
   let t = 0;
   let afterStar = -1;
   let taken = 0;
-  // Characters that the glob asks for from here on, and from after the last star on.
+  // Characters that the glob still asks for: from here, and from after the last star.
   let asked = 0;
   for (const one of glob) if (one !== "*") asked += 1;
   let askedAfterStar = asked;

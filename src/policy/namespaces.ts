@@ -1,24 +1,25 @@
 import { isUserId, serverOf, type UserId } from "../model/ids.ts";
 import type { Tenant } from "../model/tenant.ts";
 
-/** That two namespaces have users in common, or may have. */
+/** An overlap, certain or possible, of two namespaces. */
 export interface Overlap {
-  /** One that both have; null where none was found, and none could be ruled out. */
+  /** A user in both; null if none was found, but an overlap could not be ruled out. */
   readonly user: UserId | null;
 }
 
 type Namespace = Pick<Tenant, "sender" | "users">;
 
-/** Whether a tenant's own words name a user: its sender, or one that its expression matches. */
+/** Whether a namespace names a user: its sender, or a user that its expression matches. */
 export type Names = (namespace: Namespace, userId: UserId) => boolean;
 
-/** What is tried after the text that an expression begins with. */
+/** Texts that are tried after the literal prefix of an expression. */
 const ENDINGS: readonly string[] = ["1", "a", "x", "_", "bot", "user1", "1234567890", "alice", ""];
 
 /**
- * Whether two namespaces overlap, as far as it can be told. They are apart, and the answer is null, where the texts that they can begin with are:
- * most namespaces have a beginning of their own (`@_telegram_.*`). Where one beginning continues the other, users are tried, and one that both
- * match shows that they overlap. Whether two expressions of another kind have a text in common is not worked out, so that they may is said.
+ * Returns the overlap of two namespaces, or null if they certainly have none. Namespaces with different literal
+ * prefixes are disjoint; most have their own (`@_telegram_.*`). If one prefix continues the other, users are tried:
+ * one that both match proves an overlap. For other expressions, no exact test is made, and the overlap is reported as
+ * possible.
  */
 export function overlapOf(one: Namespace, other: Namespace, names: Names): Overlap | null {
   if (one.users === null || other.users === null) return null;
@@ -37,7 +38,7 @@ export function overlapOf(one: Namespace, other: Namespace, names: Names): Overl
   return isOpen ? { user: null } : null;
 }
 
-/** User IDs that begin with a text, or with what of it is a localpart. */
+/** Returns user IDs that begin with a text, or with its localpart. */
 function usersLike(beginning: string, server: string): readonly UserId[] {
   const localpart = (beginning.startsWith("@") ? beginning : `@${beginning}`).split(":")[0] ?? "@";
   return ENDINGS.map((ending) => `${localpart}${ending}:${server}`).filter(
@@ -47,10 +48,10 @@ function usersLike(beginning: string, server: string): readonly UserId[] {
 
 /** Characters that stand for themselves in an expression. */
 const LITERAL = /[^\\^$.*+?()[\]{}|]/;
-/** Escaped, these stand for themselves: letters and digits mean something else then. */
+/** Characters that stand for themselves when escaped. Escaped letters and digits mean something else. */
 const ESCAPED = /[^A-Za-z0-9]/;
 
-/** Texts of which every match begins with one. The empty text is one that says nothing. */
+/** Returns texts such that every match begins with one of them. The empty text means that nothing is known. */
 function beginningsOf(expression: string): readonly string[] {
   const alternatives = alternativesOf(expression);
   return alternatives === null ? [""] : alternatives.map(beginningOf);
@@ -63,14 +64,14 @@ function beginningOf(expression: string): string {
     if (isEscaped) at += 1;
     const character = expression[at] ?? "";
     if (!(isEscaped ? ESCAPED : LITERAL).test(character)) break;
-    // A character that may be missing, or come again, is none that all begin with.
+    // An optional or repeated character is not part of the common prefix.
     if (/[*?{]/.test(expression[at + 1] ?? "")) break;
     beginning += character;
   }
   return beginning;
 }
 
-/** The parts of an expression that its outermost `|` separate; null where brackets cannot be followed. */
+/** Splits an expression at its outermost `|`. Returns null if its brackets cannot be parsed. */
 function alternativesOf(expression: string): readonly string[] | null {
   const parts: string[] = [];
   let depth = 0;

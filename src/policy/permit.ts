@@ -3,40 +3,41 @@ import { ANY_ROOM, type Grant, type Tenant, type TenantAction } from "../model/t
 import { matchesGlob } from "./glob.ts";
 import { namesRoom } from "./grants.ts";
 
-/** A room, as far as a tenant's grants go by it. What the room calls itself is not among it: that is its own word. */
+/** A room, as grants see it. The room's own claims are left out: anybody can make them. */
 export interface GrantedRoom {
   readonly id: RoomId;
-  /** The alias that the tenant asked by, where the directory says that it points to the room; else null. */
+  /** The alias that the tenant asked by, if the directory points it to the room; else null. */
   readonly alias: RoomAlias | null;
-  /** Whether anybody may enter it. */
+  /** Whether anybody may enter the room. */
   readonly isPublic: boolean;
 }
 
-/** What a tenant wants to do, as far as its permission goes. */
+/** An action of a tenant that needs permission. */
 export interface Deed {
   readonly action: TenantAction;
-  /** Null for a room to be made. */
+  /** Null for a room that will be created. */
   readonly room: GrantedRoom | null;
   /** The event type, for `send`, `state` and `room-state`. */
   readonly type: string | null;
-  /** The tenant that the pseudouser created the room for, or null. */
+  /** The tenant for which the pseudouser created the room, or null. */
   readonly createdFor: TenantId | null;
 }
 
-/** What the pseudouser can do in a room only because somebody gave it the power to. */
+/** Actions that the pseudouser can do in a room only with power that somebody gave it. */
 const POWERS: ReadonlySet<TenantAction> = new Set(["redact-others", "state", "room-state", "invite", "kick", "ban"]);
 
-/** What a tenant may do in a room that was made for it, as whoever makes a room may. */
+/** Actions that a tenant may do in a room that was created for it, as a room's creator may. */
 const CREATOR_ACTIONS: ReadonlySet<TenantAction> = new Set(["read", "send", "redact", ...POWERS]);
 
-/** A room of the tenant's own making needs no grant that names it, for as long as the tenant may make rooms. */
+/** A room that the tenant created needs no grant that names it, as long as the tenant may create rooms. */
 function isOwnRoom({ id, grants }: Tenant, createdFor: TenantId | null): boolean {
   return createdFor === id && grants.some(({ actions }) => actions.includes("create"));
 }
 
 /**
- * Why a tenant may not do something, as the end of a sentence, or null where it may. One grant is to allow all of it: the room,
- * the action and the type. The power that another tenant's room gives is the other's, unless a grant names that room itself.
+ * Returns why a tenant may not do something, as the end of a sentence, or null if it may. One grant must allow all of
+ * it: the room, the action and the type. The power in another tenant's room is that tenant's, unless a grant names the
+ * room.
  */
 export function objectionTo(tenant: Tenant, deed: Deed): string | null {
   const { action, room, type, createdFor } = deed;
@@ -59,10 +60,10 @@ export function objectionTo(tenant: Tenant, deed: Deed): string | null {
   return null;
 }
 
-/** What is said of a room to a tenant: `named` where a grant covers the room by its ID, which opens private ones, too. */
+/** How the grants cover a room: `named` if a grant covers its ID, which opens private rooms, too. */
 export type Word = "none" | "any" | "named";
 
-/** What the grants say before the room is known: whether it is public is policy's next question. */
+/** Returns what the grants say before the room is known. Policy then checks whether it is public. */
 export function wordFor(
   tenant: Tenant,
   { id, alias }: Omit<GrantedRoom, "isPublic">,
@@ -74,13 +75,13 @@ export function wordFor(
   return words.includes("any") ? "any" : "none";
 }
 
-/** An alias of a grant, and the room that it was granted for; null where that is not known. */
+/** An alias of a grant, and the room that it was granted for; null if that is not known. */
 export interface MovedAlias {
   readonly alias: RoomAlias;
   readonly roomId: RoomId | null;
 }
 
-/** The alias, where it was granted to the tenant, and for other rooms than the one that it points to now; null where it was not. */
+/** Returns the alias if it was granted to the tenant, but for other rooms than the one it points to now; else null. */
 export function movedAlias(tenant: Tenant, alias: RoomAlias, pointsTo: RoomId): MovedAlias | null {
   const granted = tenant.grants.filter(({ rooms }) => rooms.includes(alias));
   if (granted.length === 0) return null;
@@ -89,14 +90,15 @@ export function movedAlias(tenant: Tenant, alias: RoomAlias, pointsTo: RoomId): 
   return { alias, roomId: pins[0]?.roomId ?? null };
 }
 
-/** Whether a tenant may have a right by where an alias points now: then the directory is to be asked. */
+/** Whether a right of the tenant may depend on where an alias points now. If so, ask the directory. */
 export function goesByAlias({ grants }: Tenant, alias: RoomAlias): boolean {
   return grants.some(({ rooms }) => rooms.some((pattern) => isAliasGlob(pattern) && matchesGlob([pattern], alias)));
 }
 
 /**
- * By which word a grant covers a room. An alias without a wildcard stands for the room that it was granted for. A glob of aliases cannot
- * say which room is meant: whoever owns such an alias says that, so it covers what a grant for all rooms would.
+ * Returns how a grant covers a room. An alias without a wildcard stands for the room that it was granted for. A glob
+ * of aliases leaves the choice of the room to the owner of a matching alias, so it covers what a grant for all rooms
+ * would.
  */
 function reachOf(grant: Grant, { id, alias, isPublic }: GrantedRoom): Word {
   const { rooms } = grant;
@@ -106,7 +108,7 @@ function reachOf(grant: Grant, { id, alias, isPublic }: GrantedRoom): Word {
   return rooms.some((pattern) => isAliasGlob(pattern) && matchesGlob([pattern], alias)) ? "any" : "none";
 }
 
-/** A glob that an alias can match. */
+/** Whether a pattern is a glob that an alias can match. */
 function isAliasGlob(pattern: string): boolean {
   return /[*?]/.test(pattern) && !pattern.startsWith("!");
 }

@@ -4,27 +4,27 @@ import { remember } from "../concurrency/remember.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { overlapOf, type Names, type Overlap } from "./namespaces.ts";
 
-/** That another tenant's namespace has users in common with a tenant's, or may have. */
+/** An overlap, certain or possible, of a tenant's namespace with another tenant's. */
 export interface TenantOverlap extends Overlap {
   readonly tenant: TenantId;
-  /** Whether the other tenant was added first, so that the users they share are its. */
+  /** Whether the other tenant was added first, so that it owns the shared users. */
   readonly isFirst: boolean;
 }
 
 export interface PersonaOwnersParts {
   readonly own: UserId;
   readonly server: ServerName;
-  /** Reads the expressions of tenants' namespaces. */
+  /** Compiles the expressions of tenants' namespaces. */
   readonly compile: Compile;
 }
 
-/** Users of whom it is remembered whose they are: the same few are in every event. */
+/** Users whose owner is cached: the same few are in every event. */
 const REMEMBERED = 10_000;
 
 /**
- * Whose a user is. A namespace begins to match at the user ID's beginning, as in a homeserver. Users of other servers and the pseudouser
- * are nobody's personas, and a sender is its own tenant's alone. A user that several namespaces match is of the tenant that was added
- * first: who comes later takes nothing from who is there.
+ * Finds a user's owner. As in a homeserver, an expression matches from the beginning of the user ID. Users of other
+ * servers and the pseudouser have no owner, and a sender belongs to its own tenant only. If several namespaces match a
+ * user, the tenant that was added first owns it, so a new tenant takes nothing from an older one.
  */
 export class PersonaOwners {
   readonly #parts: PersonaOwnersParts;
@@ -37,14 +37,13 @@ export class PersonaOwners {
     this.#parts = parts;
   }
 
-  /** Goes by these tenants from now on. */
   begin(tenants: readonly Tenant[]): void {
     this.#tenants = tenants.toSorted((one, other) => (isBefore(one, other) ? -1 : 1));
     this.#namespaces.clear();
     this.#owners.clear();
   }
 
-  /** The tenant whose sender or persona a user is; null for nobody's. */
+  /** Returns the tenant whose sender or persona the user is, or null. */
   ownerOf(userId: UserId): TenantId | null {
     const known = this.#owners.get(userId);
     if (known !== undefined) return known;
@@ -66,7 +65,7 @@ export class PersonaOwners {
     return ("expression" in namespace ? namespace.expression : MATCHES_NOTHING).matches(userId);
   };
 
-  /** What is known of a tenant's namespace and those of the other tenants, in the order of their IDs. */
+  /** Returns the known overlaps of the tenant's namespace with those of other tenants, ordered by ID. */
   overlapsOf(tenant: Tenant): readonly TenantOverlap[] {
     const others = this.#tenants.filter(({ id }) => id !== tenant.id).toSorted((a, b) => (a.id < b.id ? -1 : 1));
     return others.flatMap((other): TenantOverlap[] => {
@@ -75,7 +74,7 @@ export class PersonaOwners {
     });
   }
 
-  /** Why a tenant has no personas, although it was to have some; null where its namespace can be read. */
+  /** Returns why the tenant's namespace cannot be read, so that it has no personas; null if it can. */
   faultIn({ users }: Pick<Tenant, "users">): string | null {
     const namespace = users === null ? null : this.#namespaceOf(users);
     return namespace !== null && "fault" in namespace ? namespace.fault : null;
@@ -88,7 +87,7 @@ export class PersonaOwners {
   }
 }
 
-/** Who of two tenants was added first. */
+/** Whether the first tenant was added before the other. */
 function isBefore(one: Tenant, other: Tenant): boolean {
   return one.createdAt < other.createdAt || (one.createdAt === other.createdAt && one.id < other.id);
 }

@@ -7,54 +7,62 @@ import type { Openness } from "./openness.ts";
 import type { MovedAlias, Word } from "./permit.ts";
 import type { RuleMatch } from "./rule.ts";
 
-/** What is known of a room before the pseudouser is in it: from the ledger, or looked up over federation (room summary, MSC3266). */
+/**
+ * What is known of a room before the pseudouser joins: from the ledger, or from its summary over federation (MSC3266).
+ */
 export interface RoomSummary extends Openness {
   readonly joinedMembers: number | null;
   readonly encryption: string | null;
 }
 
 export interface Limits {
-  /** How many rooms the pseudouser is in at most. */
+  /** Most rooms that the pseudouser may be in. */
   readonly maxRooms: number;
-  /** How many joined members a room may have for the pseudouser to enter it. */
+  /** Most joined members of a room that the pseudouser enters. */
   readonly maxMembers: number;
-  /** How many rooms may be wanted and not yet joined. */
+  /** Most rooms that may be wanted and not yet joined. */
   readonly maxJoinsUnderWay: number;
   /** Room versions that are not joined. */
   readonly refuseVersions: readonly string[];
 }
 
-/** How far the question goes: `take` asks before a lease, `join` before the join that it causes, `hold` while the pseudouser is there. */
+/**
+ * When the question is asked: `take` before a lease, `join` before the join that it causes, `hold` while we are in the
+ * room.
+ */
 export type Stage = "take" | "join" | "hold";
 
 export interface Question {
   readonly stage: Stage;
   readonly kind: HolderKind;
-  /** For a tenant: what the operator said of this room. Null for other holders. */
+  /** How the tenant's grants cover the room. Null for other holders. */
   readonly word: Word | null;
-  /** The alias that a tenant asked by, where it was granted and points elsewhere now; null else. */
+  /** The alias by which the tenant asks, if it was granted and points elsewhere now; else null. */
   readonly moved: MovedAlias | null;
   readonly ownMembership: Membership | null;
-  /** Null where the homeserver can tell nothing of the room. */
+  /** Null if the homeserver can tell nothing of the room. */
   readonly look: RoomSummary | null;
-  /** Whether a user of our server is known to have joined, or to be invited (MSC1777: it vouches for the pseudouser). */
+  /** Whether a user of our server is known to be joined or invited (MSC1777: it vouches for the pseudouser). */
   readonly vouched: boolean;
-  /** What rules say of the room, of who made it or invites, of their servers, and of the tenant. */
+  /** Rules that match the room, its creator, the inviter, their servers, or the tenant. */
   readonly matches: readonly RuleMatch[];
-  /** Exceptions by an alias that have to do with the room and do not count, each with why, for the operator. */
+  /** Exceptions by an alias that concern the room and do not count, each with the reason, for the operator. */
   readonly notExcepted: readonly string[];
-  /** The rules against the servers that may be asked for the room, where these are all that are known and we need one; else empty. */
+  /** The rules against the routes, if we need a route and all known ones are denied; else empty. */
   readonly deniedRoutes: readonly RuleMatch[];
-  /** Whether the room's own access list keeps our server out (`m.room.server_acl`); null where it is not known, as outside. */
+  /** Whether the room's access list (`m.room.server_acl`) bans our server; null if not known, as outside the room. */
   readonly aclDenies: boolean | null;
   readonly coolDown: CoolDown | null;
-  /** How many upgrades the lease has come through since it was taken. */
+  /** Number of upgrades that the lease has followed. */
   readonly upgrades: number;
   readonly roomsAttended: number;
   readonly joinsUnderWay: number;
-  /** Rooms in which this holder has a lease, and of these how many are wanted and not yet joined; this one left out. */
+  /**
+   * Rooms in which this holder has a lease, and how many of them are wanted and not yet joined. This room is not
+   * counted.
+   */
   readonly held: { readonly rooms: number; readonly underWay: number };
-  /** Whose budget is used up; null where none is, or where no join follows. */
+  /** The exhausted budget; null if there is none, or if no join follows. */
   readonly shortage: Shortage<BudgetKind> | null;
   readonly now: number;
   readonly limits: Limits;

@@ -10,22 +10,22 @@ import type { RoomSummary } from "./question.ts";
 import { RouteHealth } from "./route-health.ts";
 
 /**
- * Looks at a room from outside. Null where the homeserver knows no such room or may not see it; rejects where it is unreachable, with
- * `timeout` where it says nothing.
+ * Gets a room's summary from outside. Returns null if the homeserver does not know the room or may not see it. Rejects
+ * if it is unreachable, with `timeout` if it does not answer.
  */
 export interface SummarySource {
   look(roomId: RoomId, via: readonly ServerName[], abort?: AbortSignal): Promise<RoomSummary | null>;
 }
 
-/** A look is used again for this long: the desk judges before the lease and the keeper before the join, moments later. */
+/** How long a summary is cached. The desk judges before the lease, and the keeper before the join, moments later. */
 const KEPT = { ms: 30_000, entries: 500 } as const;
-/** Looks under way in all, and through one server: a silent one keeps each waiting for half a minute. */
+/** Concurrent requests in all, and through one server. A silent server keeps each waiting for half a minute. */
 const AT_ONCE = { inAll: 32, throughOne: 4 } as const;
-/** A route that has told nothing for so long is not waited for alone. */
+/** After this time without an answer, the next route is asked as well. */
 const PATIENCE_MS = 1_500;
-/** Looks that may wait for their turn. */
+/** Requests that may be queued. */
 const WAITING = 1_000;
-/** Looks that a holder may cause, whatever comes of them: asking costs the homeserver a request over federation each time. */
+/** Requests that a holder may cause, whatever the result: each costs the homeserver a request over federation. */
 const BUDGETS = {
   peek: { joins: 300, per: 60 * 60 * 1000 },
   tenant: { joins: 3_000, per: 60 * 60 * 1000 },
@@ -36,7 +36,7 @@ interface Waiting {
   readonly go: () => void;
 }
 
-/** The looks at rooms from outside: shared by those who ask the same at once, and bounded in number. */
+/** Summaries of rooms from outside. Concurrent callers share a request, and the number of requests is bounded. */
 export class RoomSummaries {
   readonly #looker: SummarySource;
   readonly #answers: SharedAnswers<RoomSummary>;
@@ -56,9 +56,9 @@ export class RoomSummaries {
   }
 
   /**
-   * @param how `fresh` asks the homeserver, whatever was answered before. `asStranger` sees no more than somebody whom the room does not
-   *   concern: the homeserver tells the pseudouser more than that, of rooms that it is in or invited to for others
-   * @throws EmissaryError `limited` where the holder or all together look too often; else what the looker throws
+   * @param how `fresh` asks the homeserver, past the cache. `asStranger` shows no more than a stranger may see: the
+   *   homeserver tells the pseudouser more about rooms that it is in or invited to for others
+   * @throws EmissaryError `limited` if the holder, or all together, ask too often; else what the source throws
    */
   async look(
     holder: Holder,
@@ -66,10 +66,11 @@ export class RoomSummaries {
     via: readonly ServerName[],
     { fresh = false, asStranger = false }: { readonly fresh?: boolean; readonly asStranger?: boolean } = {},
   ): Promise<RoomSummary | null> {
-    // A fresh look is the operator's own: no holder causes it at will, so none pays for it.
+    // Only the operator asks for fresh summaries. No holder can cause them at will, so none pays.
     if (fresh) return this.#ask(null, roomId, via);
     if (!asStranger) return this.#answers.get([roomId, ...via].join(" "), () => this.#ask(holder, roomId, via));
-    // With answers of their own: what is kept, and so not paid for twice, is not to tell a room that is hidden from one that is not there.
+    // Strangers have a cache of their own: a free answer from a shared cache would tell a hidden room from a missing
+    // one.
     return this.#answers.get(["stranger", roomId, ...via].join(" "), async () => {
       const look = await this.#ask(holder, roomId, via);
       return look !== null && isShown(look) ? look : null;
@@ -87,13 +88,15 @@ export class RoomSummaries {
     return this.#through(roomId, via);
   }
 
-  /** Finds out which of several routes leads to the room, where that is not known. Costs nobody anything, and fails in silence. */
+  /**
+   * Finds out which of several routes leads to the room, if that is not known. Costs no budget, and ignores failures.
+   */
   async probe(roomId: RoomId, via: readonly ServerName[]): Promise<void> {
     if (via.length < 2 || this.#health.leading(roomId, via) !== null || this.#health.wasAsked(roomId)) return;
     await this.#through(roomId, via).catch(() => undefined);
   }
 
-  /** Each route is asked by itself: so it is known which one told, and which told nothing. */
+  /** Asks each route by itself, to learn which one answers and which are silent. */
   async #through(roomId: RoomId, via: readonly ServerName[]): Promise<RoomSummary | null> {
     const routes = this.#health.sorted(roomId, via);
     const asked = routes.length === 0 ? [[]] : routes.map((server) => [server]);
@@ -122,7 +125,7 @@ export class RoomSummaries {
     }
   }
 
-  /** Also where it is over before its turn comes: then it is given back at once. */
+  /** Waits for a slot. If the request is over before that, gives the slot back at once. */
   async #turn(server: string, over: AbortSignal): Promise<void> {
     if (this.#isFree(server)) {
       this.#begin(server);
@@ -173,7 +176,7 @@ function isTimeout(failure: unknown): boolean {
   return failure instanceof EmissaryError && failure.code === "timeout";
 }
 
-/** Whoever asks named these servers, or was shown them. */
+/** The caller named these servers, or was shown them. */
 function nothingSaid(servers: readonly ServerName[]): EmissaryError {
   const sentence =
     servers.length === 0

@@ -180,7 +180,10 @@ export class Tenants {
     return { tenant, tokens: { asToken, hsToken: this.hsTokenOf(tenant.id) } };
   }
 
-  /** Changes the given settings. Leases and tokens stay. @throws EmissaryError `not-found`; `in-use` as add does */
+  /**
+   * Changes the given settings. Leases and tokens stay.
+   * @throws EmissaryError `not-found`; `in-use` as add does
+   */
   async set(id: string, changes: Partial<TenantSettings>): Promise<Tenant> {
     const tenant = this.#known(id);
     const changed = { ...tenant, ...changes };
@@ -269,7 +272,10 @@ export class Tenants {
     this.#all = sorted(this.#byHash.values());
   }
 
-  /** Pauses or resumes deliveries to the tenant. @throws EmissaryError `not-found` */
+  /**
+   * Pauses or resumes deliveries to the tenant.
+   * @throws EmissaryError `not-found`
+   */
   async pause(id: string, isPaused: boolean): Promise<Tenant> {
     await this.#store.pause(this.#known(id).id, isPaused, this.#clock.now());
     return this.#again(id);
