@@ -1,13 +1,13 @@
 import type { Clock } from "../model/clock.ts";
 import { remember } from "../concurrency/remember.ts";
 
-/** So many at once after a rest, and as many again in each `per` milliseconds. */
+/** A burst of `joins` after a rest, and as many again in each `per` milliseconds. */
 export interface Budget {
   readonly joins: number;
   readonly per: number;
 }
 
-/** Whose budget: `server` example.org, `user` …; `all` has one name, the empty one. */
+/** The owner of a budget: `server` example.org, `user` …; `all` has the empty name. */
 export interface BudgetSubject<Kind extends string> {
   readonly kind: Kind;
   readonly name: string;
@@ -16,7 +16,7 @@ export interface BudgetSubject<Kind extends string> {
 export interface Shortage<Kind extends string> {
   readonly subject: BudgetSubject<Kind>;
   readonly budget: Budget;
-  /** Milliseconds until it has enough again. */
+  /** Milliseconds until the budget suffices again. */
   readonly retryAfter: number;
 }
 
@@ -31,12 +31,12 @@ interface Bucket {
   at: number;
 }
 
-/** Subjects of one kind that are remembered: those that paid last. One that is forgotten has its whole budget again. */
+/** Subjects of one kind that are remembered: those that paid last. A forgotten subject has its whole budget again. */
 const KEPT = 10_000;
 
 /**
- * Token buckets by kind and name. All of a deed's subjects pay, or none does. They live in memory: a restart fills them, which gives
- * whoever can bring one about no more than one burst.
+ * Token buckets by kind and name. Either all subjects of a join pay, or none does. The buckets are in memory: a
+ * restart fills them, so somebody who can cause one gains at most one burst.
  */
 export class Budgets<Kind extends string> {
   readonly #clock: Clock;
@@ -48,12 +48,12 @@ export class Budgets<Kind extends string> {
     this.#clock = clock;
   }
 
-  /** Goes by other budgets from now on. What is left of one stays, up to the new one's whole. */
+  /** Sets other budgets. What is left in a bucket stays, up to the new maximum. */
   setBudgets(budgets: Readonly<Record<Kind, Budget>>): void {
     this.#budgets = budgets;
   }
 
-  /** The first of the subjects that cannot pay for one more, or for what else it costs; null where all can. */
+  /** Returns the first subject that cannot pay `cost`, or null if all can. */
   shortage(subjects: readonly BudgetSubject<Kind>[], cost = 1): Shortage<Kind> | null {
     for (const subject of subjects) {
       const budget = this.#budgets[subject.kind];
@@ -63,7 +63,7 @@ export class Budgets<Kind extends string> {
     return null;
   }
 
-  /** Has all of them pay. Ask `shortage` first, in the same turn. */
+  /** Charges all of the subjects. Call `shortage` before, in the same tick. */
   spend(subjects: readonly BudgetSubject<Kind>[], cost = 1): void {
     for (const subject of subjects) {
       const left = this.#left(subject, this.#budgets[subject.kind]);
@@ -72,7 +72,7 @@ export class Budgets<Kind extends string> {
     }
   }
 
-  /** Gives one back to each of them. */
+  /** Refunds one to each subject. */
   giveBack(subjects: readonly BudgetSubject<Kind>[]): void {
     for (const subject of subjects) {
       const budget = this.#budgets[subject.kind];
@@ -82,7 +82,9 @@ export class Budgets<Kind extends string> {
     }
   }
 
-  /** What is left to those that have the least, per kind at most `limit`, the poorest first. Whole budgets are left out. */
+  /**
+   * Returns the buckets with the least left, at most `limit` of each kind, emptiest first. Full buckets are left out.
+   */
   levels(limit: number): readonly BudgetLevel<Kind>[] {
     return [...this.#buckets].flatMap(([kind, buckets]) =>
       [...buckets.keys()]
@@ -100,7 +102,7 @@ export class Budgets<Kind extends string> {
     const bucket = this.#buckets.get(kind)?.get(name);
     if (bucket === undefined) return joins;
     const now = this.#clock.now();
-    // A clock that was set back gives nothing, and takes nothing.
+    // A clock that was set back neither adds nor removes tokens.
     bucket.left = Math.min(joins, bucket.left + (Math.max(0, now - bucket.at) * joins) / per);
     bucket.at = now;
     return bucket.left;

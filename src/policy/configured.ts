@@ -1,6 +1,6 @@
 import type { PolicyRule } from "./rule.ts";
 
-/** The globs of the configuration, by whom they are about. */
+/** The configuration's globs, by kind of entity. */
 export interface ConfiguredRules {
   readonly denyRooms: readonly string[];
   readonly allowRooms: readonly string[];

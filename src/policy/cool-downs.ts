@@ -9,16 +9,16 @@ export interface CoolDown {
   readonly reason: string;
   /** Milliseconds since the epoch. */
   readonly until: number;
-  /** How often in a row; each time the cool-down is twice as long. */
+  /** Number of consecutive strikes. Each doubles the cool-down. */
   readonly strikes: number;
 }
 
-/** The rooms that are kept away from. */
+/** Rooms that we keep away from. */
 export interface CoolDowns {
-  /** The cool-down that lasts now, the longest where there are several, or null. */
+  /** Returns the current cool-down, the longest if there are several, or null. */
   of(roomId: RoomId, now: number): Promise<CoolDown | null>;
-  /** Keeps away from a room, longer than the last time where that was lately. */
+  /** Starts a cool-down, longer than the last one if that was recent. */
   strike(roomId: RoomId, code: CoolDownCode, reason: string, now: number): Promise<CoolDown>;
-  /** How many rooms are kept away from now, by the reason. */
+  /** Counts the current cool-downs by code. */
   counts(now: number): Promise<Readonly<Record<string, number>>>;
 }

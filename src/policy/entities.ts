@@ -3,7 +3,7 @@ import { MAX_GLOB } from "./glob.ts";
 import type { EntityKind } from "./rule.ts";
 
 interface Shape {
-  /** What texts with wildcards may look like to match an entity of this kind. */
+  /** The form that a text with wildcards must have to match an entity of this kind. */
   readonly glob: RegExp;
   readonly isOne: (text: string) => boolean;
   /** Follows "…: ". */
@@ -33,7 +33,7 @@ const SHAPES: Readonly<Record<EntityKind, Shape>> = {
   },
 };
 
-/** Why a glob can match no entity of its kind, as a clause; null where it can. */
+/** Returns why a glob can match no entity of its kind, as a clause; null if it can. */
 export function faultInEntity(kind: EntityKind, entity: string): string | null {
   if (entity === "") return "an empty text matches nothing";
   if (entity.length > MAX_GLOB) return `${entity.slice(0, 20)}… is longer than ${MAX_GLOB} characters`;

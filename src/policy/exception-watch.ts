@@ -16,27 +16,27 @@ export interface ExceptionWatchParts {
   readonly log: Logger;
 }
 
-/** Each alias is looked at so often, and one that leads nowhere yet. */
+/** How often each alias is looked up, and retried if it points nowhere yet. */
 const LOOK_MS = 10 * 60_000;
 const UNKNOWN_MS = 60_000;
-/** The start waits so long for what the directory says. */
+/** How long the start waits for the directory. */
 const START_MS = 10_000;
 
 /**
- * Looks where the aliases of exceptions point: the configuration's get the room that they stand for, and where one is pointed elsewhere,
- * or back, the rooms are judged again.
+ * Watches where the aliases of exceptions point. It pins configured aliases to their rooms. If an alias is pointed
+ * elsewhere, or back, it has the rooms judged again.
  */
 export class ExceptionWatch {
   readonly #parts: ExceptionWatchParts;
   readonly #last = new Map<RoomAlias, Pointing>();
-  /** Those that stand for no room yet: when each was asked for. */
+  /** Aliases that stand for no room yet: when each was looked up. */
   readonly #asked = new Map<RoomAlias, number>();
 
   constructor(parts: ExceptionWatchParts) {
     this.#parts = parts;
   }
 
-  /** Before anything is judged. What cannot be told in time counts for nothing until it can. */
+  /** Runs before anything is judged. An alias that cannot be looked up in time counts for nothing until it can. */
   async start(abort: AbortSignal): Promise<void> {
     this.#tellUnpinned();
     const over = new AbortController();
@@ -75,7 +75,10 @@ export class ExceptionWatch {
     }
   }
 
-  /** The configuration is the operator's word, and no moment of it is more so than the first at which the room can be told. */
+  /**
+   * The configuration is the operator's word. The first successful look-up is the closest to the moment it was
+   * written.
+   */
   async #pin(alias: RoomAlias): Promise<void> {
     const { rules, pointers, clock, log } = this.#parts;
     const asked = this.#asked.get(alias);
@@ -110,7 +113,7 @@ export class ExceptionWatch {
     if (last !== undefined) rules.changed.notify();
   }
 
-  /** What was granted or excepted before it was noted for which room. */
+  /** Reports grants and exceptions from before their rooms were recorded. */
   #tellUnpinned(): void {
     const { rules, tenants, log } = this.#parts;
     for (const { entity, pin, source } of rules.book.exceptionsByAlias()) {

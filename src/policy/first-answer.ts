@@ -1,19 +1,20 @@
 import type { Clock } from "../model/clock.ts";
 
-/** How questions went of which the first good answer counts. */
+/** The outcome of several questions, of which the first useful answer counts. */
 export interface FirstAnswer<Found> {
   readonly found: Found | null;
-  /** Which question it was the answer to; null for none. */
+  /** Index of the question with the useful answer, or null. */
   readonly by: number | null;
-  /** Those that had no answer for longer than anybody is patient. */
+  /** Questions that were overdue and never got an answer. */
   readonly silent: readonly number[];
-  /** How the first of those that failed did; null for none. */
+  /** The first failure, or null. */
   readonly failure: Error | null;
 }
 
 /**
- * Asks one after the other, the next one as soon as the former has an answer that is no use, or none within `patience` milliseconds: so
- * whoever says nothing costs no more than that. Those that are still asked when it is over are told by their signal.
+ * Asks one after the other. The next question starts when the previous one got a useless answer, or none within
+ * `patience` milliseconds, so a silent server costs no more than that. At the end, open questions are aborted by their
+ * signal.
  */
 export function firstAnswer<Found>(
   questions: readonly ((over: AbortSignal) => Promise<Found | null>)[],

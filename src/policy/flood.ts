@@ -1,23 +1,26 @@
 import type { RoomEvent } from "../model/event.ts";
 import type { RoomId, UserId } from "../model/ids.ts";
 
-/** What is sent is averaged over this time. */
+/** The window over which the rate is averaged. */
 export const FLOOD_WINDOW_MS = 10_000;
-/** An event that comes so long after it was made was held up on its way: after an outage many come at once. */
+/** Events that arrive this long after their timestamp were delayed: after an outage, many arrive at once. */
 const LATE_MS = 60_000;
-/** Counted in tenths: a late event counts one, so that whoever lies about the time may send ten times as much and no more. */
+/**
+ * Weight of an event, in tenths. A late event weighs one tenth, so a lie about the time allows at most ten times the
+ * rate.
+ */
 const WHOLE = 10;
 const LATE = 1;
 /** Rooms counted in one window; more are not attended. */
 const MOST_ROOMS = 100_000;
-/** What a room has that was told of: it is not told of again in this window and the next. */
+/** Marks a room that was reported. It is not reported again in this window and the next. */
 const TOLD = Number.NEGATIVE_INFINITY;
 
 type Measured = Pick<RoomEvent, "room_id" | "sender" | "origin_server_ts">;
 
 /**
- * Tells which rooms send more events a second than may be, by when they arrive. It counts in windows that follow each other; of the
- * one before counts the part that lies within the last ten seconds. What the pseudouser itself sends is ours to limit.
+ * Finds rooms that send more events a second than allowed, by their arrival. It counts in consecutive windows. Of the
+ * previous window, the part within the last ten seconds counts. The pseudouser's own events are limited elsewhere.
  */
 export class FloodMeter {
   #most: number;
@@ -26,7 +29,6 @@ export class FloodMeter {
   #counts = new Map<RoomId, number>();
   #before = new Map<RoomId, number>();
 
-  /** @param rate events a second */
   constructor(rate: number, own: UserId) {
     this.#most = mostOf(rate);
     this.#own = own;
@@ -36,7 +38,7 @@ export class FloodMeter {
     this.#most = mostOf(rate);
   }
 
-  /** @returns the rooms that sent too much, seldom any */
+  /** @returns the rooms that sent too much; usually none */
   count(events: readonly Measured[], now: number): readonly RoomId[] {
     this.#moveOn(now);
     const ofBefore = 1 - (now - this.#begun) / FLOOD_WINDOW_MS;
@@ -59,7 +61,7 @@ export class FloodMeter {
   #moveOn(now: number): void {
     const passed = now - this.#begun;
     if (passed >= 0 && passed < FLOOD_WINDOW_MS) return;
-    // A clock that was set back begins a window, too.
+    // If the clock was set back, a new window begins, too.
     const isNext = passed >= FLOOD_WINDOW_MS && passed < 2 * FLOOD_WINDOW_MS;
     this.#before = isNext ? this.#counts : new Map<RoomId, number>();
     this.#counts = new Map();

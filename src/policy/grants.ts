@@ -3,12 +3,12 @@ import { ANY_ROOM, type Grant, type GrantPin } from "../model/tenant.ts";
 import { MAX_GLOB } from "./glob.ts";
 import { isOneAlias } from "./pins.ts";
 
-/** How many patterns of rooms, or of event types, one grant may have. */
+/** Most patterns of rooms, or of event types, in one grant. */
 export const MAX_PATTERNS = 100;
-/** How many grants a tenant may have, those from invites counted. Each of its requests looks through all of them. */
+/** Most grants of a tenant, including those from invites. Each of its requests checks all of them. */
 export const MAX_GRANTS = 500;
 
-/** What is wrong with a grant's patterns of rooms, as sentences without their full stop. */
+/** Returns what is wrong with a grant's patterns of rooms, as sentences without the full stop. */
 export function faultsInRooms(rooms: readonly string[]): string[] {
   if (rooms.includes(ANY_ROOM) && rooms.length > 1) {
     return ["* stands for every room and goes alone: leave the other patterns out, or give them a grant of their own"];
@@ -16,12 +16,12 @@ export function faultsInRooms(rooms: readonly string[]): string[] {
   return [...faultsInNumber(rooms), ...rooms.map(faultInRoom).filter((fault) => fault !== null)];
 }
 
-/** What is wrong with a grant's patterns of event types, likewise. */
+/** Returns the same for patterns of event types. */
 export function faultsInTypes(types: readonly string[]): string[] {
   return [...faultsInNumber(types), ...types.map(faultInLength).filter((fault) => fault !== null)];
 }
 
-/** Whether there is room for grants that name another room beside each that names this one. */
+/** Whether each grant that names this room can be copied for another one. */
 export function haveSpaceFor(grants: readonly Grant[], roomId: RoomId): boolean {
   return grants.length + grants.filter((grant) => namesRoom(grant, roomId)).length <= MAX_GRANTS;
 }
@@ -31,20 +31,23 @@ export function namesRoom({ rooms, pins = [] }: Grant, id: RoomId): boolean {
   return rooms.includes(id) || pins.some(({ alias, roomId }) => roomId === id && rooms.includes(alias));
 }
 
-/** Whether two grants allow the same, whoever gave them. */
+/** Whether two grants allow the same, regardless of their source. */
 export function isSameGrant(one: Grant, other: Grant): boolean {
   const [a, b] = [one, other].map(({ rooms, actions, types }) => JSON.stringify([rooms, actions, types]));
   return a === b;
 }
 
-/** Whether the aliases of two grants stand for the same rooms, and none of the first one's was found to point elsewhere. */
+/**
+ * Whether the aliases of two grants stand for the same rooms, and none of the first grant's was found to point
+ * elsewhere.
+ */
 export function hasSamePins({ pins = [] }: Grant, { pins: others = [] }: Grant): boolean {
   const isSame = (pin: GrantPin): boolean =>
     pin.moved === null && others.some(({ alias, roomId }) => alias === pin.alias && roomId === pin.roomId);
   return pins.length === others.length && pins.every(isSame);
 }
 
-/** The aliases of a grant that stand for no room, because nobody said for which. */
+/** Returns a grant's aliases that stand for no room yet. */
 export function unpinned({ rooms, pins = [] }: Grant): readonly RoomAlias[] {
   return rooms.filter(isOneAlias).filter((name) => !pins.some(({ alias }) => alias === name));
 }
@@ -63,7 +66,7 @@ function faultInRoom(pattern: string): string | null {
   const fault = faultInLength(pattern);
   if (fault !== null || pattern === ANY_ROOM) return fault;
   const shown = JSON.stringify(pattern);
-  // Such a pattern means every room, and would yet be taken for the operator's word for each private one.
+  // This pattern covers every room, and would also count as naming each private room.
   if (/^[*?]+$/.test(pattern)) return `${shown} has wildcards only: write *, or !* for the private rooms, too`;
   if (!/^[!#*?]/.test(pattern)) {
     return `${shown} matches no room: room IDs begin with !, aliases with #, and globs with one of these or a wildcard`;

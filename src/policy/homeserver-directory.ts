@@ -6,18 +6,18 @@ import type { SummarySource } from "./room-summaries.ts";
 import type { Answer, HomeserverClient } from "../homeserver/client.ts";
 import { failureOf, silenceOf } from "../homeserver/errors.ts";
 
-/** Synapse gives another server ten seconds to tell where its alias points. */
+/** Synapse gives another server ten seconds to resolve an alias. */
 const RESOLVE_TIMEOUT_MS = 15_000;
-/** Less than whoever looks in waits (peek.wait), so that what is told of silence is heard. */
+/** Shorter than the wait for a peek (peek.wait), so that the caller gets the error about the silent server. */
 const LOOK_TIMEOUT_MS = 20_000;
 
-/** Where an alias points, and who is there. */
+/** An alias's room, and servers in it. */
 export interface AliasTarget {
   readonly roomId: RoomId;
   readonly via: readonly ServerName[];
 }
 
-/** Finds rooms and looks at them from outside, over federation where need be. */
+/** Finds rooms and reads their summaries from outside, over federation if necessary. */
 export class HomeserverDirectory implements SummarySource {
   readonly #client: HomeserverClient;
 
@@ -25,7 +25,7 @@ export class HomeserverDirectory implements SummarySource {
     this.#client = client;
   }
 
-  /** Null where the alias is not known. @throws EmissaryError where the homeserver cannot tell now. */
+  /** Resolves an alias. Returns null if it is unknown. @throws EmissaryError if the homeserver cannot tell now */
   async resolve(alias: RoomAlias, abort?: AbortSignal): Promise<AliasTarget | null> {
     const path = `/_matrix/client/v3/directory/room/${encodeURIComponent(alias)}`;
     const answer = await this.#client
@@ -41,7 +41,7 @@ export class HomeserverDirectory implements SummarySource {
     return { roomId, via: via.slice(0, MAX_VIA) };
   }
 
-  /** The room's summary (spec v1.15, MSC3266), which answers before any join. Older homeservers have it under another name. */
+  /** Returns the room's summary (spec v1.15, MSC3266) before any join. Older homeservers have it at another path. */
   async look(roomId: RoomId, via: readonly ServerName[], abort?: AbortSignal): Promise<RoomSummary | null> {
     const id = encodeURIComponent(roomId);
     let answer = await this.#ask(`/_matrix/client/v1/room_summary/${id}`, via, abort);
@@ -49,7 +49,7 @@ export class HomeserverDirectory implements SummarySource {
       answer = await this.#ask(`/_matrix/client/unstable/im.nheko.summary/summary/${id}`, via, abort);
     }
     if (answer.errcode === "M_UNRECOGNIZED") throw failureOf(answer, "describe rooms before they are joined (MSC3266)");
-    // 400: no server to ask, neither given nor known. 403: the room is not for us to see.
+    // 400: no server to ask, neither given nor known. 403: we may not see the room.
     if (answer.status === 404 || answer.status === 403 || answer.status === 400) return null;
     if (answer.status !== 200) throw failureOf(answer, "describe a room");
     const members = answer.body["num_joined_members"];
@@ -62,7 +62,7 @@ export class HomeserverDirectory implements SummarySource {
     };
   }
 
-  /** @throws EmissaryError `timeout` where nothing comes: the homeserver waits for the server that it asks. */
+  /** @throws EmissaryError `timeout` if there is no answer: the homeserver waits for the server that it asks */
   async #ask(path: string, via: readonly ServerName[], abort?: AbortSignal): Promise<Answer> {
     const more = abort === undefined ? {} : { abort };
     try {

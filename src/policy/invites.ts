@@ -2,16 +2,19 @@ import type { RoomId } from "../model/ids.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { wordFor } from "./permit.ts";
 
-/** Characters of a reason that are looked at: those that the ledger keeps, so that an invite and its memory say the same. */
+/**
+ * Characters of a reason that are read: as many as the ledger keeps, so that the event and its stored copy give the
+ * same.
+ */
 const MAX_REASON = 500;
 
-/** Whatever cannot be part of a tenant's ID or sender, letters of all scripts aside: a word in them is no tenant's ID. */
+/** Characters that separate words: those outside tenants' IDs and senders, but no letters of any script. */
 const BETWEEN_WORDS = /[^\p{L}\p{M}\p{N}@:._\-[\]]+/u;
 
 /**
- * The tenant that an invite of the pseudouser is for, or null where it is for none or for several. It is the one whose ID or sender
- * stands in the reason; where none does, the only one that a grant names this room to.
- * The room goes by its ID alone: what the invite says of it is the inviter's word.
+ * Returns the tenant that an invite of the pseudouser is for, or null if there is none or more than one. It is the
+ * tenant whose ID or sender is in the reason; without one, the only tenant with a grant that names this room. Only the
+ * room's ID counts: what the invite says of the room is the inviter's claim.
  */
 export function addresseeOf(reason: string | null, roomId: RoomId, tenants: readonly Tenant[]): Tenant | null {
   const words = wordsOf((reason ?? "").slice(0, MAX_REASON));
@@ -21,7 +24,10 @@ export function addresseeOf(reason: string | null, roomId: RoomId, tenants: read
   return meant.length === 1 ? (meant[0] ?? null) : null;
 }
 
-/** In lower case, as IDs are; each as it stands, and without what is around it as punctuation or a mention. */
+/**
+ * Splits a text into words in lower case, as IDs are. Each is included as written, and without punctuation or mention
+ * signs.
+ */
 function wordsOf(text: string): ReadonlySet<string> {
   const words = text.toLowerCase().split(BETWEEN_WORDS);
   const trimmed = words.map((word) => word.replace(/^[@:._\-[\]]+/, "").replace(/[@:._\-[\]]+$/, ""));

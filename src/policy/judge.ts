@@ -3,7 +3,7 @@ import type { RuleFinding, Verdict } from "../model/verdict.ts";
 import { CHECKS } from "./checks.ts";
 import type { Question } from "./question.ts";
 
-/** Judges whether a holder may have the pseudouser in a room. Pure: the same question has the same answer. */
+/** Judges whether a holder may have the pseudouser in a room. Pure. */
 export function judge(question: Question): Verdict {
   for (const { code, objection, spares, retryAfter } of CHECKS) {
     const reason = objection(question);
@@ -26,7 +26,7 @@ export function judge(question: Question): Verdict {
   };
 }
 
-/** What every rule says to the question, in the order in which they are asked. */
+/** Returns the finding of each check, in order. */
 export function findings(question: Question): readonly RuleFinding[] {
   return CHECKS.map(({ code, objection, spares, inputs }) => {
     const found = { code: typeof code === "string" ? code : code(question), inputs: inputs(question) };

@@ -1,12 +1,15 @@
 import type { RoomAlias, RoomId } from "../model/ids.ts";
 
 export const PIN_SOURCES = ["config", "operator", "lists"] as const;
-/** Whose word the alias is in: an exception of the configuration's or of the operator's, or the name of a policy list. */
+/**
+ * Where the alias is named: in an exception of the configuration, in one of the operator, or as the name of a policy
+ * list.
+ */
 export type PinSource = (typeof PIN_SOURCES)[number];
 
 /**
- * The room that an alias stood for when somebody with the right to do so named it. An alias is a pointer in other hands: what is said of
- * it holds for that room, and for no other that it is pointed to later.
+ * The room that an alias stood for when somebody with the right to do so named it. Others control where the alias
+ * points. So what is said of the alias applies to this room, and to no room that it points to later.
  */
 export interface Pin {
   readonly alias: RoomAlias;
@@ -17,12 +20,12 @@ export interface Pin {
 /** Each call is one commit. */
 export interface PinStore {
   of(source: PinSource): Promise<readonly Pin[]>;
-  /** Sets where an alias stands, in place of what was there, with an audit row. */
+  /** Pins an alias to a room, replacing an earlier pin, with an audit row. */
   pin(source: PinSource, pin: Pin): Promise<void>;
   unpin(source: PinSource, alias: RoomAlias): Promise<void>;
 }
 
-/** Whether a pattern is one alias, and no glob of aliases. */
+/** Whether a pattern is a single alias and not a glob. */
 export function isOneAlias(pattern: string): pattern is RoomAlias {
   return pattern.startsWith("#") && !/[*?]/.test(pattern);
 }

@@ -4,7 +4,7 @@ import { isJsonObject, stringAt, type JsonObject } from "../model/json.ts";
 import { MAX_GLOB } from "./glob.ts";
 import type { EntityKind, PolicyRule } from "./rule.ts";
 
-/** Types of rules (spec, "Moderation policy lists"), and those that lists were written with while MSC2313 was being made. */
+/** Types of rules (spec, "Moderation policy lists"), and the earlier types from the time of MSC2313. */
 const KIND_OF: ReadonlyMap<string, EntityKind> = new Map(
   ["m.policy.rule", "m.room.rule", "org.matrix.mjolnir.rule"].flatMap((prefix) =>
     (["user", "room", "server"] as const).map((kind): [string, EntityKind] => [`${prefix}.${kind}`, kind]),
@@ -12,8 +12,8 @@ const KIND_OF: ReadonlyMap<string, EntityKind> = new Map(
 );
 
 /**
- * What a list may ask for that means: have nothing to do with it. A takedown (MSC4204) asks for more than a ban, and that more is
- * for homeservers. What else a list recommends, allowing something included, is not heeded: exceptions are the operator's.
+ * Recommendations that deny. A takedown (MSC4204) asks for more than a ban; the rest is for homeservers. Other
+ * recommendations, allowing ones included, are ignored: only the operator makes exceptions.
  */
 const DENYING: ReadonlySet<string> = new Set([
   "m.ban",
@@ -22,17 +22,19 @@ const DENYING: ReadonlySet<string> = new Set([
   "org.matrix.msc4204.takedown",
 ]);
 
-/** Characters. A reason is for people. */
+/** Longest reason kept, in characters. */
 const MAX_REASON = 500;
-/** SHA-256 in bytes. */
+/** Bytes of a SHA-256. */
 const HASH_BYTES = 32;
 
-/** Whether an event of this type in a list may change its rules. A redaction takes a rule back. */
+/** Whether an event of this type in a list may change its rules. A redaction removes a rule. */
 export function concernsRules(type: string): boolean {
   return KIND_OF.has(type) || type === "m.room.redaction";
 }
 
-/** The rule that a state event of a list says, or null where it says none: it is of another type, taken back, or cannot be read. */
+/**
+ * Returns the rule of a state event of a list, or null if the event has another type, was removed, or is malformed.
+ */
 export function ruleIn({ type, content }: StateEvent, list: RoomId): PolicyRule | null {
   const kind = KIND_OF.get(type);
   const recommendation = stringAt(content, "recommendation");
@@ -51,12 +53,12 @@ export function ruleIn({ type, content }: StateEvent, list: RoomId): PolicyRule 
   };
 }
 
-/** No identifier is longer, and none has half a character in it. */
+/** Whether a text can be an entity: no identifier is longer, or contains half a surrogate pair. */
 function isEntity(text: string): boolean {
   return text !== "" && text.length <= MAX_GLOB && text.isWellFormed();
 }
 
-/** The hash that stands for an entity (MSC4205), as rules have it. Both alphabets of base64 are read, with padding and without. */
+/** Returns the entity's hash (MSC4205) as rules store it. Reads both base64 alphabets, with and without padding. */
 function hashIn(content: JsonObject): string | null {
   const hashes = content["hashes"] ?? content["org.matrix.msc4205.hashes"];
   const sha256 = isJsonObject(hashes) ? stringAt(hashes, "sha256") : null;

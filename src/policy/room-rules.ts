@@ -6,19 +6,19 @@ import type { RuleBook } from "./rule-book.ts";
 
 export interface RoomMatches {
   readonly matches: readonly RuleMatch[];
-  /** Exceptions by an alias that have to do with the room and do not count, each with why. */
+  /** Exceptions by an alias that concern the room and do not count, each with the reason. */
   readonly notExcepted: readonly string[];
 }
 
-/** An exception that counts if the alias points to the room. */
+/** An exception that counts if its alias points to the room. */
 interface Candidate {
   readonly alias: RoomAlias;
   readonly rule: PolicyRule;
 }
 
 /**
- * What rules say of a room. Names that it is asked for by, or calls itself by, count against it; for it they count only where the
- * directory says the same: anybody may call a room anything.
+ * Finds the rules about a room. An alias that a room is asked for by, or claims, counts against the room. It counts in
+ * the room's favour only if the directory agrees: anybody can claim an alias.
  */
 export class RoomRules {
   readonly #rules: RuleBook;
@@ -31,9 +31,9 @@ export class RoomRules {
 
   /**
    * @param names aliases that somebody gives the room
-   * @param isHeld whether we are in the room already: then an exception outlasts a directory that cannot tell for a while
-   * @param asked the name that somebody asks for it by. Outside the room every other one is hearsay, and counts against it, too, only
-   *   where the directory says the same
+   * @param isHeld whether we are in the room already: then an exception outlasts a short failure of the directory
+   * @param asked the alias by which somebody asks for the room. Outside the room, any other alias is hearsay: it
+   *   counts against the room, too, only if the directory agrees
    */
   async of(
     roomId: RoomId,
@@ -59,7 +59,7 @@ export class RoomRules {
     }
     for (const { alias, rule } of candidates) {
       const pointing = await this.#pointers.pointing(alias, roomId, isHeld);
-      // The room of a pin was looked at when the exception was made; of a glob's nothing is known but what the directory says.
+      // The room of a pin was checked when the exception was made. For a glob, only the directory knows the room.
       if (pointing === "there" || (pointing === "unknown" && isHeld && rule.pin === roomId)) {
         matches.push({ entity: { kind: "room", text: alias }, rule });
       } else {
@@ -74,7 +74,10 @@ export class RoomRules {
     return isRoomAlias(name) && (await this.#pointers.pointing(name, roomId, false)) === "there";
   }
 
-  /** For an invite: names count against it only, and nobody is asked about them, since anybody can invite. */
+  /**
+   * Finds the rules about an invite. Names count only against the room, and the directory is not asked, since anybody
+   * can invite.
+   */
   async ofInvite(roomId: RoomId, names: readonly string[]): Promise<readonly RuleMatch[]> {
     const { matches } = await this.of(roomId, [], false);
     const denied = names.flatMap((text): RuleMatch[] => {

@@ -4,7 +4,7 @@ import type { RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 import type { ServerAcls } from "./server-acl.ts";
 
-/** Which servers may be asked for a room. */
+/** Decides which servers may be asked for a room. */
 export class Routes {
   readonly #rules: Pick<RuleBook, "ruleFor">;
   readonly #acls: ServerAcls;
@@ -15,8 +15,8 @@ export class Routes {
   }
 
   /**
-   * Routes without servers that are denied, for to ask one of these for a room would be to have to do with it, and without those
-   * that the room's own access list keeps out, for they cannot lead there.
+   * Returns the routes without denied servers, since asking one for a room means dealing with it; and without servers
+   * that the room's access list bans, since they cannot lead there.
    */
   open(via: readonly ServerName[], acl: string | null): readonly ServerName[] {
     return via.filter(
@@ -25,15 +25,18 @@ export class Routes {
   }
 
   /**
-   * The rules against routes that are denied, where they leave none. The homeserver would have nobody to ask then, and say only that it
-   * does not find the room.
+   * Returns the rules against denied routes, if no route is left. The homeserver would only say that it cannot find
+   * the room.
    */
   allDenied(via: readonly ServerName[], acl: string | null): readonly RuleMatch[] {
     const denied = [...new Set(via)].map((server) => this.#against(server)).filter((match) => match !== null);
     return denied.length === 0 || this.open(via, acl).length > 0 ? [] : denied;
   }
 
-  /** Those of some servers that may be asked for something. @throws EmissaryError `refused-by-policy` where all that are named are denied */
+  /**
+   * Returns the servers that may be asked.
+   * @throws EmissaryError `refused-by-policy` if all given servers are denied
+   */
   required(via: readonly ServerName[]): readonly ServerName[] {
     const [first] = this.allDenied(via, null);
     if (first === undefined) return this.open(via, null);

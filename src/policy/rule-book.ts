@@ -11,10 +11,10 @@ import {
 } from "./rule.ts";
 import { RuleIndex, spellingsOf } from "./rule-index.ts";
 
-/** Answers that are remembered of each kind of entity: those that were asked for last. */
+/** Cached answers for each kind of entity: the most recently used. */
 const KEPT = 5_000;
 
-/** Only these make exceptions. */
+/** The only sources that can make exceptions. */
 const OURS: readonly RuleSource[] = ["config", "operator"];
 
 /** Whether a rule is an exception by one alias. */
@@ -27,16 +27,19 @@ interface Chapter {
   readonly index: RuleIndex;
 }
 
-/** All rules about rooms, servers, users and tenants, whoever made them. An allowing rule is an exception: it stands above denying ones. */
+/**
+ * All rules about rooms, servers, users and tenants, from all sources. An allowing rule is an exception and overrides
+ * denying rules.
+ */
 export class RuleBook {
   readonly #bySource = new Map<RuleSource, Chapter>();
   readonly #answers = Object.fromEntries(ENTITY_KINDS.map((kind) => [kind, new Map()])) as Readonly<
     Record<EntityKind, Map<string, PolicyRule | null>>
   >;
-  /** Exceptions by one alias, by the room that this stands for. */
+  /** Exceptions by one alias, by the room that the alias stands for. */
   #pinned: ReadonlyMap<RoomId, readonly PolicyRule[]> = new Map();
 
-  /** Puts a source's rules in place of those that it had. */
+  /** Replaces a source's rules. */
   replace(source: RuleSource, rules: readonly PolicyRule[]): void {
     if (rules.length === 0) this.#bySource.delete(source);
     else this.#bySource.set(source, { rules, index: new RuleIndex(rules) });
@@ -48,24 +51,23 @@ export class RuleBook {
     this.#pinned = byRoom;
   }
 
-  /** The rules of a source, or of all. */
+  /** Returns the rules of a source, or of all. */
   rules(source: RuleSource | null = null): readonly PolicyRule[] {
     return source === null
       ? [...this.#bySource.values()].flatMap(({ rules }) => rules)
       : (this.#bySource.get(source)?.rules ?? []);
   }
 
-  /** How many of a source's rules are set aside, so that looking one up stays cheap: nothing matches them. */
+  /** Returns how many of a source's rules are set aside to keep look-ups cheap. These rules match nothing. */
   setAside(source: RuleSource): number {
     return this.#bySource.get(source)?.index.setAside ?? 0;
   }
 
-  /** The sources that have rules. */
   sources(): readonly RuleSource[] {
     return [...this.#bySource.keys()];
   }
 
-  /** The rule that holds for an entity: an allowing one if there is one, else a denying one, else null. */
+  /** Returns the rule that applies to an entity: an allowing one if there is one, else a denying one, else null. */
   ruleFor({ kind, text }: Entity): PolicyRule | null {
     const answers = this.#answers[kind];
     const known = answers.get(text);
@@ -74,7 +76,7 @@ export class RuleBook {
     return rule;
   }
 
-  /** The rule that denies an entity, whatever exceptions there are; null for none. */
+  /** Returns the rule that denies an entity, regardless of exceptions; or null. */
   denialOf({ kind, text }: Entity): PolicyRule | null {
     const spellings = spellingsOf(kind, text);
     for (const { index } of this.#bySource.values()) {
@@ -84,17 +86,20 @@ export class RuleBook {
     return null;
   }
 
-  /** The exceptions by one alias that were made for a room. Whether the alias still points there, the directory says. */
+  /**
+   * Returns the exceptions by one alias that were made for a room. Only the directory knows where the alias points
+   * now.
+   */
   pinnedTo(roomId: RoomId): readonly PolicyRule[] {
     return this.#pinned.get(roomId) ?? [];
   }
 
-  /** All exceptions by one alias, without a wildcard. */
+  /** Returns all exceptions by one alias without a wildcard. */
   exceptionsByAlias(): readonly PolicyRule[] {
     return OURS.flatMap((source) => this.#bySource.get(source)?.rules ?? []).filter(isByAlias);
   }
 
-  /** What the rules say of each of these; those that no rule is about are left out. */
+  /** Returns the rule for each of the entities, without those that no rule is about. */
   matches(entities: readonly Entity[]): readonly RuleMatch[] {
     return entities.flatMap((entity) => {
       const rule = this.ruleFor(entity);

@@ -3,7 +3,7 @@ import { GlobIndex } from "./glob-index.ts";
 import type { EntityKind, PolicyRule } from "./rule.ts";
 import { hostOf } from "./server-acl.ts";
 
-/** An entity in all ways in which rules may mean it, with the hash of each once somebody asks. */
+/** All spellings of an entity that rules may use. Their hashes are computed on first use. */
 export class Spellings {
   readonly texts: readonly string[];
   #hashes: readonly string[] | null = null;
@@ -19,8 +19,8 @@ export class Spellings {
 }
 
 /**
- * A server is the same in capitals, and on another port: a policy list's rule is to have the effect of an entry in a room's access
- * list (spec, "Moderation policy lists", m.ban), and those do not look at ports (m.room.server_acl).
+ * Returns an entity's spellings. Server names are case-insensitive, and ports do not count: a policy list's rule has
+ * the effect of an entry in a room's access list (spec, "Moderation policy lists", m.ban; m.room.server_acl).
  */
 export function spellingsOf(kind: EntityKind, text: string): Spellings {
   if (kind !== "server") return new Spellings([text]);
@@ -36,9 +36,9 @@ interface Part {
   readonly hashes: ReadonlyMap<string, PolicyRule>;
 }
 
-/** One source's rules, to be found by what they are about. */
+/** Looks up one source's rules by entity. */
 export class RuleIndex {
-  /** How many rules are set aside, because their globs look alike by the thousand (GlobIndex). */
+  /** Number of rules that are set aside because too many have similar globs (GlobIndex). */
   readonly setAside: number;
   readonly #parts: ReadonlyMap<string, Part>;
 
@@ -48,7 +48,7 @@ export class RuleIndex {
     this.setAside = [...this.#parts.values()].reduce((sum, { globs }) => sum + globs.setAside.length, 0);
   }
 
-  /** The first rule with this verdict about an entity; rules by hash come after the others. Null for none. */
+  /** Returns the first rule with this verdict about an entity, or null. Rules by hash come last. */
   first(kind: EntityKind, verdict: PolicyRule["verdict"], entity: Spellings): PolicyRule | null {
     const part = this.#parts.get(partOf(kind, verdict));
     if (part === undefined) return null;
@@ -62,7 +62,7 @@ export class RuleIndex {
 function indexed(all: readonly PolicyRule[]): Part {
   const rules = all.filter(({ hashed }) => !hashed);
   const entities = rules.map(({ kind, entity }) => (kind === "server" ? entity.toLowerCase() : entity));
-  // The first of several about the same counts, so it is set last.
+  // If several rules name the same hash, the first counts, so it is set last.
   const hashes = all.filter(({ hashed }) => hashed).reverse();
   return {
     rules,

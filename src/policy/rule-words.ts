@@ -3,25 +3,25 @@ import type { JsonValue } from "../model/json.ts";
 import type { Question } from "./question.ts";
 import type { PolicyRule, RuleMatch } from "./rule.ts";
 
-/** Whether a rule is the operator's own, of the configuration or made at run time. */
+/** Whether a rule is the operator's, from the configuration or made at run time. */
 export function isOperators({ source }: PolicyRule): boolean {
   return source === "config" || source === "operator";
 }
 
-/** Whether a rule is a policy list's. */
+/** Whether a rule comes from a policy list. */
 export function isListed(rule: PolicyRule): boolean {
   return !isOperators(rule);
 }
 
-/** Why the first denying rule of those that are meant keeps us out; null where none does. */
+/** Returns why the first denying rule among the selected ones keeps us out; null if there is none. */
 export function denial({ matches }: Question, whose: (rule: PolicyRule) => boolean): string | null {
   const found = matches.find(({ rule }) => rule.verdict === "deny" && whose(rule));
   return found === undefined ? null : ruleClause(found);
 }
 
 /**
- * Why nobody may be asked for the room, where all servers that are said to lead there are denied; null else. Under the code of the
- * first rule's source.
+ * Returns why nobody may be asked for the room, if all its known routes are denied; else null. The first rule's source
+ * decides the code.
  */
 export function routeDenial({ deniedRoutes }: Question, whose: (rule: PolicyRule) => boolean): string | null {
   const [first] = deniedRoutes;
@@ -31,19 +31,19 @@ export function routeDenial({ deniedRoutes }: Question, whose: (rule: PolicyRule
   return `${ruleClause(first)}${others}`;
 }
 
-/** The code of a refusal by a rule. */
+/** Returns the code of a refusal by a rule. */
 export function ruleCode(rule: PolicyRule): "denied" | "listed" {
   return isOperators(rule) ? "denied" : "listed";
 }
 
-/** A refusal before anything is known of a room. */
+/** Returns the refusal for a rule that denies before anything is known of a room. */
 export function refusedByRule(what: string, match: RuleMatch): EmissaryError {
   return new EmissaryError("refused-by-policy", `${what}: ${ruleClause(match)}.`, {
     reason: ruleCode(match.rule),
   });
 }
 
-/** What a denying rule says, for the operator: with its source and reason. */
+/** Describes a denying rule to the operator, with its source and reason. */
 export function ruleClause({ entity, rule }: RuleMatch): string {
   const by =
     rule.source === "config"

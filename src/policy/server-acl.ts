@@ -3,7 +3,7 @@ import { parsedObject, type JsonValue } from "../model/json.ts";
 import { remember } from "../concurrency/remember.ts";
 import { GlobIndex } from "./glob-index.ts";
 
-/** Access lists that are kept ready. One has up to 64 KiB, and in a room that we are in it is asked again and again. */
+/** Parsed access lists that are cached. One has up to 64 KiB, and rooms that we are in need theirs often. */
 const KEPT = 64;
 
 interface AccessList {
@@ -12,12 +12,12 @@ interface AccessList {
   readonly allowsLiterals: boolean;
 }
 
-/** Rooms' own access lists (spec, `m.room.server_acl`). */
+/** Evaluates rooms' access lists (spec, `m.room.server_acl`). */
 export class ServerAcls {
   readonly #lists = new Map<string, AccessList>();
 
   /**
-   * Whether an access list keeps a server out. A list that allows nobody does, whatever it was meant to say.
+   * Whether an access list bans a server. A list that allows nobody bans all, whatever its author intended.
    * @param acl the event's content, as JSON
    */
   keepsOut(acl: string, server: ServerName): boolean {
@@ -34,7 +34,7 @@ export class ServerAcls {
   }
 }
 
-/** A server name without its port. What stands in brackets is an address of IPv6. */
+/** Returns a server name without its port. Text in brackets is an IPv6 address. */
 export function hostOf(server: string): string {
   return server.replace(/:\d+$/, "");
 }

@@ -2,17 +2,17 @@ import { hasCreatorPower } from "../model/power-levels.ts";
 import { isOpen, isReadable, type Openness } from "./openness.ts";
 import { hasPeekableRule, PEEKABLE, ROOM_VERSION } from "../auth/version.ts";
 
-/** What is known of a room that somebody thinks of moving over. */
+/** What is known of a room that its owners may move. */
 export interface RoomToMove extends Openness {
   readonly encryption: string | null;
   readonly canonicalAlias: string | null;
-  /** Servers of its joined members, our own among them; null where we are not in the room. */
+  /** Servers of its joined members, including ours; null if we are not in the room. */
   readonly servers: number | null;
-  /** Whether a user of our server is in it or invited. */
+  /** Whether a user of our server is joined or invited. */
   readonly vouched: boolean;
 }
 
-/** One thing, as it is and as it would be after the move. */
+/** One aspect of the room, now and after the move. */
 export interface UpgradeNote {
   readonly topic: string;
   readonly now: string;
@@ -23,11 +23,14 @@ export interface UpgradeCheck {
   /** `moved`: it has the version already; `counts`: it counts as peekable in its version; `closed`: it does not. */
   readonly standing: "moved" | "counts" | "closed";
   readonly notes: readonly UpgradeNote[];
-  /** What to do in today's versions to have the same, in order; empty where it is so. */
+  /** Steps in order for the same effect in today's versions; empty if none is needed. */
   readonly today: readonly string[];
 }
 
-/** What would change for a room that moves to MSC1777's room version with the join rule `peekable`, and what to do without it. Pure. */
+/**
+ * Compares the room now and in MSC1777's room version with the join rule `peekable`, and lists the steps without a
+ * move. Pure.
+ */
 export function checkUpgrade(room: RoomToMove): UpgradeCheck {
   const isMoved = hasPeekableRule(room.version);
   const counts = isOpen(room) && isReadable(room);
