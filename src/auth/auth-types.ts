@@ -2,15 +2,16 @@ import { isFields, own } from "./json.ts";
 import { isUserId } from "./user-id.ts";
 import { hasPeekableRule, VOUCHED_FOR_BY } from "./version.ts";
 
-/** Where a state event stands: its type and state key. */
+/** A state event's type and state key. */
 export type StateKey = readonly [type: string, stateKey: string];
 
 /**
- * Which state an event is authorised by (server-server API, "Auth events selection"), each once. Other auth events than these make an
- * event invalid (rule 3.2). Without `m.room.create`, which version 12 leaves out. Nothing for what is no event.
+ * Returns the state that authorises an event (server-server API, "Auth events selection"), without duplicates. Any
+ * other auth event makes the event invalid (rule 3.2). `m.room.create` is left out, as in version 12. Malformed events
+ * have none.
  *
- * A voucher is selected by the form of its name alone and in any join, as a restricted join's authorising user is: this has to be
- * decided before any state is known, and rule 5.3.3a looks at the rest.
+ * A voucher is selected by the form of its name alone and in any join, as a restricted join's authorising
+ * user is. The selection must be made before any state is known, and rule 5.3.3a checks the rest.
  */
 export function authTypesFor(event: unknown, roomVersion: unknown): StateKey[] {
   if (!isFields(event)) return [];

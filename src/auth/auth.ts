@@ -1,6 +1,7 @@
 /**
- * `matrix-emissary/auth`: the membership rules of room version `org.matrix.msc1777.12`, which is version 12 with the join rule
- * `peekable` (MSC1777). The rules in words: docs/room-version.md. Runs in browsers too, and never throws, whatever JSON it is given.
+ * `matrix-emissary/auth`: the membership rules of room version `org.matrix.msc1777.12`, which is version 12 with the
+ * join rule `peekable` (MSC1777). docs/room-version.md describes the rules. Runs in browsers, too. Never throws,
+ * whatever the JSON.
  */
 export { authTypesFor, type StateKey } from "./auth-types.ts";
 export { mayBecomeMember, type AuthQuestion, type Signatures } from "./may-become-member.ts";

@@ -2,10 +2,10 @@ import type { Fields } from "./json.ts";
 import type { Power } from "./power.ts";
 import type { AuthState } from "./state.ts";
 
-/** A change of membership whose parts are of the right form, with what it is judged by. */
+/** A well-formed membership change, and the data to judge it by. */
 export interface Change {
   readonly version: string;
-  /** Who sent the create event; the additional creators have power only. */
+  /** The sender of the create event. Additional creators have power only. */
   readonly creator: string;
   readonly state: AuthState;
   readonly power: Power;

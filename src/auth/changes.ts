@@ -61,7 +61,7 @@ export function judgeBan({ state, power, sender, target }: Change): AuthVerdict 
     : reject("5.6.3", "who bans lacks the power to, or has no more than the other");
 }
 
-/** Rule 5.7. A peekable room can be joined, so nobody knocks on it. */
+/** Rule 5.7. A peekable room can be joined, so it takes no knocks. */
 export function judgeKnock({ state, sender, target }: Change): AuthVerdict {
   const rule = joinRuleOf(state);
   if (rule !== "knock" && rule !== "knock_restricted") return reject("5.7.1", "the join rule knows no knocking");

@@ -5,7 +5,7 @@ import { isPseudouserId, isUserId, serverNameOf } from "./user-id.ts";
 import { allow, named, reject, type AuthVerdict } from "./verdict.ts";
 import { hasPeekableRule, PEEKABLE, VOUCHED_FOR_BY } from "./version.ts";
 
-/** Rule 5.3, with 5.3.3a and the word `peekable` in 5.3.6 where the room version has them. */
+/** Rule 5.3, with 5.3.3a and `peekable` in 5.3.6 if the room version has them. */
 export function judgeJoin(change: Change): AuthVerdict {
   const { state, sender, target } = change;
   if (change.isFirst && target === change.creator) return allow("5.3.1", "the creator joins first");
@@ -32,7 +32,7 @@ export function judgeJoin(change: Change): AuthVerdict {
   return reject("5.3.7", `the join rule ${named(rule)} is unknown to the room version, and lets nobody join`);
 }
 
-/** Rule 5.3.3a: nothing lets a pseudouser in but its own membership, the join rule `peekable`, or a user of its server. */
+/** Rule 5.3.3a: only its own membership, the join rule `peekable`, or a user of its server lets a pseudouser in. */
 function judgePseudouser({ state, target, content }: Change): AuthVerdict {
   if (isJoinedOrInvited(state, target)) {
     return allow("5.3.3a.1", "the pseudouser is invited itself, or in the room already");
@@ -49,7 +49,7 @@ function judgePseudouser({ state, target, content }: Change): AuthVerdict {
   return allow("5.3.3a.3", "a user of the pseudouser's server is in the room or invited");
 }
 
-/** Rule 5.3.5. Who is in the allowed rooms only the authorising server can tell: hence its signature (rule 5.2). */
+/** Rule 5.3.5. Only the authorising server can tell who is in the allowed rooms: hence its signature (rule 5.2). */
 function judgeRestricted({ state, power, sender, content }: Change): AuthVerdict {
   if (isJoinedOrInvited(state, sender)) return allow("5.3.5.1", "the user is invited, or in the room already");
   const authorising = own(content, "join_authorised_via_users_server");

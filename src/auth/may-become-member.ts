@@ -8,7 +8,7 @@ import { isUserId, serverNameOf } from "./user-id.ts";
 import { named, reject, type AuthVerdict } from "./verdict.ts";
 import { isKnownVersion } from "./version.ts";
 
-/** Signatures that the caller has checked. What is not said to be valid is not. */
+/** Signatures that the caller has checked. They count as invalid unless set to true. */
 export interface Signatures {
   /** The event is validly signed by the server of `join_authorised_via_users_server` (rule 5.2). */
   readonly authorisingServer?: boolean;
@@ -16,9 +16,9 @@ export interface Signatures {
   readonly thirdPartyInvite?: boolean;
 }
 
-/** JSON as it came: nothing of it needs to be checked before. */
+/** The input, as unchecked JSON. */
 export interface AuthQuestion {
-  /** The `m.room.create` event. Its content says which room version's rules apply. */
+  /** The `m.room.create` event. Its content names the room version. */
   readonly create: unknown;
   /** The event's auth events, or the room's state, without the create event. */
   readonly state: readonly unknown[];
@@ -49,7 +49,7 @@ export function mayBecomeMember(question: AuthQuestion): AuthVerdict {
   }
 }
 
-/** What is the same for all memberships, or the verdict where it is none. */
+/** Reads what all memberships have in common. Returns a verdict if the input is invalid. */
 function readChange({ create, state: events, event, isFirst, signatures }: AuthQuestion): Change | AuthVerdict {
   if (!isFields(create)) return reject("2", "there is no create event");
   const [creator, room] = [own(create, "sender"), own(create, "content")];

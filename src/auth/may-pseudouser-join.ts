@@ -1,15 +1,15 @@
 import { hasPeekableRule, PEEKABLE } from "./version.ts";
 
-/** What a server has to know of a room before it sends its pseudouser there. */
+/** What a server must know of a room before it sends its pseudouser there. */
 export interface JoinSituation {
-  /** Null where it is not known: then the room is taken for one of today's versions. */
+  /** Null if not known: then the room is treated as one of today's versions. */
   readonly roomVersion: string | null;
   readonly joinRule: string | null;
   /** Whether `m.room.history_visibility` is `world_readable`. */
   readonly worldReadable: boolean;
   /** The pseudouser's own membership. */
   readonly ownMembership: string | null;
-  /** Whether a user of the server, other than the pseudouser, is in the room or invited: one who vouches. */
+  /** Whether a user of the server, other than the pseudouser, is joined or invited, and so vouches. */
   readonly isVouchedFor: boolean;
 }
 
@@ -32,13 +32,16 @@ export interface JoinVerdict {
   readonly reason: string;
 }
 
-/** Join rules of today's versions that may let a pseudouser in without an invite of its own. All others, unknown ones too, do not. */
+/**
+ * Join rules of today's versions that may let a pseudouser in without its own invite. All others, even unknown ones,
+ * do not.
+ */
 const OPEN: readonly (string | null)[] = ["public", "restricted", "knock_restricted"];
 
 /**
- * Whether a server may have its pseudouser join (MSC1777): the room is peekable, or a user of the server has joined or been invited.
- * In today's room versions, which have no such join rule, `public` and `world_readable` together count as peekable, and vouching
- * lets nobody into a room that is closed. Whether the room then lets the pseudouser in is for the room to say.
+ * Returns whether a server may let its pseudouser join (MSC1777): the room is peekable, or a user of the server is
+ * joined or invited. Today's room versions lack the join rule: there, `public` and `world_readable` together count as
+ * peekable, and vouching opens no closed room. Whether the pseudouser gets in is then the room's decision.
  */
 export function mayPseudouserJoin(situation: JoinSituation): JoinVerdict {
   const { ownMembership, joinRule, isVouchedFor } = situation;

@@ -2,7 +2,7 @@ import { isFields, own } from "./json.ts";
 import type { AuthState, StateEvent } from "./state.ts";
 import { isUserId } from "./user-id.ts";
 
-/** What membership rules ask of the power levels. */
+/** The power levels that the membership rules need. */
 export interface Power {
   ofUser(userId: string): number;
   toInvite: number;
@@ -10,14 +10,17 @@ export interface Power {
   toBan: number;
 }
 
-/** Who made the room: power without end, since version 12 (MSC4289). Null where the create event cannot have been accepted (1.4). */
+/**
+ * Returns the room's creators, whose power is infinite since version 12 (MSC4289). Null if the create event is invalid
+ * (1.4).
+ */
 export function creatorsOf(create: StateEvent): ReadonlySet<string> | null {
   const additional = Object.hasOwn(create.content, "additional_creators") ? create.content["additional_creators"] : [];
   if (!Array.isArray(additional) || !additional.every(isUserId)) return null;
   return new Set([create.sender, ...additional]);
 }
 
-/** Reads the power levels; null where they cannot have been accepted (rules 10.1 and 10.3). */
+/** Reads the power levels. Returns null if they are invalid (rules 10.1 and 10.3). */
 export function readPower(state: AuthState, creators: ReadonlySet<string>): Power | null {
   const content = state.get("m.room.power_levels", "")?.content ?? {};
   const users = Object.hasOwn(content, "users") ? content["users"] : {};

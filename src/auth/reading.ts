@@ -3,8 +3,8 @@ import { joinRuleOf, readState } from "./state.ts";
 import { hasPeekableRule, PEEKABLE } from "./version.ts";
 
 /**
- * Whether somebody who is no member may read an event: the room is peekable, or its history is `world_readable`.
- * @param state the room's state at the event, the event included. What cannot be a room's state opens nothing.
+ * Whether a non-member may read an event: the room is peekable, or its history is `world_readable`.
+ * @param state the room's state at the event, with the event. An invalid state allows nothing.
  */
 export function readableByNonMembers(state: readonly unknown[], roomVersion: unknown): boolean {
   const known = Array.isArray(state) ? readState(state) : null;

@@ -1,7 +1,7 @@
 import { isFields, own, type Fields } from "./json.ts";
 import { hasPeekableRule, VOUCHED_FOR_BY } from "./version.ts";
 
-/** What redaction keeps of the content since version 11, by event type. */
+/** Content keys that redaction keeps since version 11, by event type. */
 const KEPT: ReadonlyMap<string, readonly string[]> = new Map([
   ["m.room.member", ["membership", "join_authorised_via_users_server"]],
   ["m.room.join_rules", ["join_rule", "allow"]],
@@ -14,9 +14,9 @@ const KEPT: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 /**
- * The content of an event after its redaction, in room versions 12 and `org.matrix.msc1777.12`. The latter keeps the voucher, in every
- * membership: a join that was authorised by it must stay authorised, else servers part over who is in the room (as room version 8's
- * did over restricted joins).
+ * Returns an event's content after redaction in room versions 12 and `org.matrix.msc1777.12`. The latter keeps the
+ * voucher, in every membership: a join that it authorised must stay authorised. Otherwise servers would disagree about
+ * who is in the room, as in room version 8 with restricted joins.
  */
 export function redactedContent(type: string, content: unknown, roomVersion: unknown): Fields {
   if (!isFields(content)) return {};
@@ -31,7 +31,7 @@ export function redactedContent(type: string, content: unknown, roomVersion: unk
   return { ...Object.fromEntries(kept), ...(isFields(invite) ? { third_party_invite: signedOnly(invite) } : {}) };
 }
 
-/** Of a third-party invite `signed` is kept, without which rule 5.4.1 would refuse it. */
+/** Keeps `signed` of a third-party invite. Without it, rule 5.4.1 would reject the invite. */
 function signedOnly(invite: Fields): Fields {
   return Object.hasOwn(invite, "signed") ? { signed: invite["signed"] } : {};
 }
