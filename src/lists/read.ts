@@ -3,18 +3,18 @@ import type { RoomId } from "../model/ids.ts";
 import { ruleIn } from "../policy/policy-list.ts";
 import type { PolicyRule } from "../policy/rule.ts";
 
-/** Rules that are kept of one list. The largest lists in use have some thousands. */
+/** Most rules kept of one list. The largest lists in use have a few thousand. */
 export const MAX_LIST_RULES = 100_000;
 
 export interface ListRead {
   readonly rules: readonly PolicyRule[];
-  /** How many more there are than are kept. */
+  /** Number of rules beyond that, which are not kept. */
   readonly leftOut: number;
 }
 
 /**
- * Reads a list's rules from its room's whole state. Several events may say the same; one rule comes of them.
- * @throws EmissaryError where the homeserver does not give the state
+ * Reads a list's rules from its room's full state. Events with the same rule are merged.
+ * @throws EmissaryError if the homeserver does not return the state
  */
 export async function readList(
   states: RoomStates,

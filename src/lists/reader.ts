@@ -17,38 +17,38 @@ export interface PolicyListsParts extends SubscriptionParts {
   readonly recorder: Pick<Recorder, "committed" | "ownChanged">;
 }
 
-/** Rules commonly come several at a time: after the first event one looks no sooner than this, milliseconds. */
+/** Rules commonly change several at a time: after the first event, the reader waits this long, milliseconds. */
 const PAUSE_MS = 2_000;
-/** A list is read at most so often, and never for more than a tenth of the time, however often it changes; and at least so often. */
+/** Shortest and longest delay between reads of a list. Reading takes at most a tenth of the time. */
 const READ_AGAIN_MS = { atMost: 10_000, timesAsLong: 10, atLeast: 60 * 60_000 } as const;
-/** After a read that failed, doubled each time. */
+/** Delay after a failed read, doubled each time. */
 const RETRY_MS = { first: 30_000, longest: 60 * 60_000 } as const;
 const AT_ONCE = 2;
 const JOURNAL_BATCH = 500;
 const LONGEST_SLEEP_MS = 30_000;
 
-/** How a list stands, for the operator. */
+/** A list's state, for the operator. */
 export interface ListStatus {
   readonly room: RoomId;
-  /** When it was last read since the start; null for not yet. */
+  /** When it was last read since the start, or null. */
   readonly readAt: number | null;
-  /** Reads that failed since. */
+  /** Failed reads since then. */
   readonly failures: number;
-  /** Where the alias points that it is configured by, if elsewhere. */
+  /** Where the configured alias points now, if it was moved. */
   readonly moved: MovedList | null;
 }
 
 interface Reading {
   readAt: number | null;
   dueAt: number;
-  /** However much changes, it is not read sooner. */
+  /** Earliest next read, however much changes. */
   notBefore: number;
-  /** Events that may have changed the rules, so far. */
+  /** Number of events so far that may have changed the rules. */
   changes: number;
   failures: number;
 }
 
-/** Goes by policy lists: has the pseudouser go to their rooms, and reads their rules when they may have changed. */
+/** Follows policy lists: takes leases in their rooms, and reads their rules when these may have changed. */
 export class PolicyLists {
   readonly #parts: PolicyListsParts;
   readonly #subscriptions: Subscriptions;
@@ -57,7 +57,7 @@ export class PolicyLists {
   #followed: Followed = new Map();
   readonly #readings = new Map<RoomId, Reading>();
   readonly #running = new Map<RoomId, Promise<void>>();
-  /** The newest event looked at; null where none need be. */
+  /** The newest journal entry read; null if none needs to be read. */
   #seq: number | null = null;
 
   constructor(parts: PolicyListsParts) {
@@ -66,19 +66,18 @@ export class PolicyLists {
     this.#subscriptions = new Subscriptions(parts);
   }
 
-  /** Before anything is judged: rules of lists that are configured no more go. The others hold as they were last read. */
+  /** Runs before anything is judged: removes the rules of dropped lists. The other rules apply as last read. */
   async start(): Promise<void> {
     await this.#subscriptions.removeOthers(this.#names);
   }
 
-  /** Goes by other lists from now on. */
   setLists(names: readonly ListName[]): void {
     this.#names = names;
     this.#subscriptions.hurry();
     this.#stirred.notify();
   }
 
-  /** The lists whose rooms are known. */
+  /** Returns the state of the lists whose rooms are known. */
   standings(): readonly ListStatus[] {
     return [...this.#readings].map(([room, { readAt, failures }]) => ({
       room,
@@ -88,7 +87,6 @@ export class PolicyLists {
     }));
   }
 
-  /** Keeps the rules up to date until the signal aborts. */
   async run(abort: AbortSignal): Promise<void> {
     const { recorder, clock, log } = this.#parts;
     const isIdle = (): boolean => this.#names.length === 0;
@@ -98,7 +96,7 @@ export class PolicyLists {
         await this.#round(abort);
         return isIdle() ? null : Math.min(LONGEST_SLEEP_MS, this.#untilDue());
       },
-      // Without a list nothing that comes is of interest.
+      // Without lists, no event is of interest.
       get signals() {
         return isIdle() ? [stirred] : [stirred, recorder.committed, recorder.ownChanged];
       },
@@ -128,7 +126,7 @@ export class PolicyLists {
     }
   }
 
-  /** Looks through what has come since for events that may change a list. */
+  /** Reads new journal entries for events that may change a list. */
   async #noteChanges(): Promise<void> {
     const { journal } = this.#parts;
     while (this.#seq !== null) {
@@ -160,7 +158,7 @@ export class PolicyLists {
     const { changes } = reading;
     const begun = clock.now();
     const { rules: found, leftOut } = await readList(states, room, abort);
-    // Meanwhile the list may have been given up; its rules went then, and are not to come back.
+    // The list may have been dropped in the meantime. Its rules were removed then, and must not come back.
     const replaced = this.#followed.get(room);
     if (replaced === undefined || abort.aborted) return;
     await rules.replaceList(room, found);
@@ -177,7 +175,7 @@ export class PolicyLists {
     reading.dueAt = reading.changes === changes ? now + atLeast : reading.notBefore;
   }
 
-  /** The rules as they were last read go on to hold. */
+  /** The rules stay as last read. */
   #failed(room: RoomId, reading: Reading, error: unknown, abort: AbortSignal): void {
     const { clock, log } = this.#parts;
     if (abort.aborted) return;

@@ -11,11 +11,11 @@ import type { PinStore } from "../policy/pins.ts";
 import type { Rules } from "../policy/rules.ts";
 import type { ListLeases, ListName } from "./contracts.ts";
 
-/** Holds the pseudouser in the rooms of policy lists, beside what the operator asks for by hand. */
+/** The holder of the leases in policy lists' rooms. It is separate from the operator's own holders. */
 const HOLDER: Holder = { kind: "operator", name: "policy-list" };
-/** An alias is asked for again after this, milliseconds; one that was found, to see whether it points elsewhere by now. */
+/** Delay before an alias is looked up again, milliseconds; a known one, to see whether it was moved. */
 const ASK_AGAIN_MS = { unknown: 60_000, known: 60 * 60_000 } as const;
-/** A lease that ended by itself, or was refused, is not asked for more often than this, milliseconds. */
+/** Delay before a lease that ended or was refused is requested again, milliseconds. */
 const TAKE_AGAIN_MS = 10 * 60_000;
 
 export interface SubscriptionParts {
@@ -29,10 +29,10 @@ export interface SubscriptionParts {
   readonly log: Logger;
 }
 
-/** A list's room, and the rooms that it replaced: their rules hold until it was read. */
+/** A list's room, and the rooms that it replaced. Their rules apply until the list is read. */
 export type Followed = ReadonlyMap<RoomId, readonly RoomId[]>;
 
-/** An alias of the configuration's that the directory points elsewhere than to the room that it was when it was first looked up. */
+/** A configured alias that the directory points to another room than when it was first looked up. */
 export interface MovedList {
   readonly alias: RoomAlias;
   readonly to: RoomId;
@@ -43,30 +43,30 @@ interface Asked {
   readonly target: RoomTarget | null;
 }
 
-/** Which rooms the lists of the configuration are, and that the pseudouser is to be there. */
+/** Finds the rooms of the configured lists, and keeps the pseudouser in them. */
 export class Subscriptions {
   readonly #parts: SubscriptionParts;
   readonly #asked = new Map<RoomAlias, Asked>();
   readonly #taken = new Map<RoomId, number>();
-  /** By the rooms that are followed. */
+  /** By followed room. */
   readonly #moved = new Map<RoomId, MovedList>();
 
   constructor(parts: SubscriptionParts) {
     this.#parts = parts;
   }
 
-  /** Where the alias of a list that is followed points now, if elsewhere; null else. */
+  /** Returns where a followed list's alias points now, if it was moved; else null. */
   movedFrom(room: RoomId): MovedList | null {
     return this.#moved.get(room) ?? null;
   }
 
-  /** Asks and takes anew what failed lately. */
+  /** Makes the next round retry recent failures. */
   hurry(): void {
     this.#asked.clear();
     this.#taken.clear();
   }
 
-  /** Sees to it that we go to each list's room, and to no other as a list, and that no other's rules hold. */
+  /** Takes a lease in each list's room, and removes the leases and rules of all others. */
   async settle(names: readonly ListName[]): Promise<Followed> {
     const held = await this.#parts.leases.ofHolder(HOLDER);
     const pinned = await this.#pinned(names);
@@ -79,7 +79,8 @@ export class Subscriptions {
         continue;
       }
       const chain = await this.#successorsOf(target.roomId);
-      // Our lease follows upgrades as others do: where policy lets it. Only where it is gone altogether do we ask for the newest room.
+      // Our lease follows upgrades as others do, if policy allows it. Only if it is gone,
+      // we ask for the newest room.
       const place = chain.findLastIndex((each) => held.some(({ roomId }) => roomId === each));
       const upgrades = place < 0 ? chain.length - 1 : place;
       const room = chain[upgrades] ?? target.roomId;
@@ -88,7 +89,7 @@ export class Subscriptions {
       followed.set(room, [...(followed.get(room) ?? []), ...others]);
       if (place < 0) await this.#take({ roomId: room, via: target.via }, name, upgrades);
     }
-    // While it is not known which room a name means, its rules may be among those that look superfluous.
+    // While a name's room is unknown, its rules may be among those that look superfluous.
     if (isComplete) {
       await this.#removeOthers(followed);
       for (const { roomId } of held) if (!followed.has(roomId)) await this.#parts.desk.release(roomId, HOLDER);
@@ -96,7 +97,7 @@ export class Subscriptions {
     return followed;
   }
 
-  /** Where no homeserver is needed to tell which rules are of no list any more, they go. */
+  /** Removes the rules of dropped lists, if the lists' rooms are known without the homeserver. */
   async removeOthers(names: readonly ListName[]): Promise<void> {
     const held = await this.#parts.leases.ofHolder(HOLDER);
     const pinned = await this.#pinned(names);
@@ -117,7 +118,7 @@ export class Subscriptions {
     }
   }
 
-  /** The rooms that the aliases stand for; those that are configured no more stand for none. */
+  /** Returns the rooms that the aliases stand for. Unpins aliases that are no longer configured. */
   async #pinned(names: readonly ListName[]): Promise<ReadonlyMap<string, RoomId>> {
     const all = await this.#parts.pins.of("lists");
     const gone = all.filter(({ alias }) => !names.includes(alias));
@@ -126,8 +127,8 @@ export class Subscriptions {
   }
 
   /**
-   * The room that a name means. Who is denied here is not for the owner of an alias to say: it means the room that it pointed to when it
-   * was first looked up, and what replaced that, until it is configured anew.
+   * Returns the room of a name. An alias's owner must not decide who is denied here: the alias means the room that it
+   * pointed to when it was first looked up, and that room's replacements, until it is configured anew.
    */
   async #targetOf(
     name: ListName,
@@ -144,7 +145,7 @@ export class Subscriptions {
     return { roomId: meant, via: asked?.roomId === meant ? asked.via : [] };
   }
 
-  /** Where an alias points, as far as it was told lately. */
+  /** Returns where an alias points, from a recent answer. */
   async #asks(name: RoomAlias): Promise<RoomTarget | null> {
     const { aliases, clock, log } = this.#parts;
     const earlier = this.#asked.get(name);
@@ -163,7 +164,7 @@ export class Subscriptions {
     return this.#asked.get(name)?.target ?? null;
   }
 
-  /** Says once when an alias points neither to the list's room nor to one that it replaced. */
+  /** Logs once if an alias points neither to the list's room nor to one that it replaced. */
   #noteMoved(alias: RoomAlias, room: RoomId, chain: readonly RoomId[]): void {
     const to = this.#asked.get(alias)?.target?.roomId;
     if (to === undefined || chain.includes(to)) {
@@ -175,7 +176,7 @@ export class Subscriptions {
     if (isNews) this.#parts.log.warn("policy-list.moved", { list: alias, room, to });
   }
 
-  /** The room, the one that truly replaced it, and so on: each names the other. */
+  /** Returns the room, its genuine replacement, and so on: each must name the other. */
   async #successorsOf(roomId: RoomId): Promise<readonly RoomId[]> {
     const chain = [roomId];
     let last = roomId;
@@ -204,7 +205,7 @@ export class Subscriptions {
   }
 }
 
-/** The room that we went to by an alias; the lease knows both, through upgrades too. */
+/** Returns the room that we leased by an alias. The lease keeps both, through upgrades too. */
 function roomLeasedAs(alias: RoomAlias, held: readonly Lease[]): RoomId | null {
   return held.find((lease) => lease.alias === alias)?.roomId ?? null;
 }
