@@ -3,21 +3,19 @@ import { clauseOf, type EmissaryError } from "../model/errors.ts";
 import type { RoomAlias, RoomId, ServerName } from "../model/ids.ts";
 import type { AliasFacts, AliasLine } from "./contracts.ts";
 
-/** Why an alias is looked at. What was refused is asked for again by sweeps and by the operator, not by whatever happens in a room. */
+/** Why an alias is checked. Only sweeps and the operator retry a refused alias; events in a room do not. */
 export type Occasion = "event" | "sweep";
 
 export interface AliasOptions {
   readonly keep: boolean;
-  /** Milliseconds between two sweeps. */
   readonly sweep: number;
   readonly emptyRooms: "keep" | "release";
-  /** Milliseconds. */
   readonly emptyAfter: number;
 }
 
 export interface AliasQuestion {
   readonly alias: RoomAlias;
-  /** Where the directory says that it points; null for nowhere. */
+  /** The room to which the directory points the alias, or null. */
   readonly target: RoomId | null;
   readonly facts: AliasFacts;
   readonly occasion: Occasion;
@@ -26,15 +24,15 @@ export interface AliasQuestion {
 }
 
 export interface AliasDecision {
-  /** Rooms to give up. */
+  /** Rooms whose leases to release. */
   readonly release: readonly RoomId[];
-  /** `take`: the room is wanted; `forget`: the alias is gone; `rest`: nothing more. */
+  /** `take`: take a lease in the room; `forget`: the alias is gone; `rest`: nothing more. */
   readonly then: "take" | "rest" | "forget";
-  /** What to write; null for what stands there already. */
+  /** The record to store; null to keep the stored one. */
   readonly record: KnownAlias | null;
 }
 
-/** What to do with an alias. Pure. */
+/** Decides what to do with an alias. Pure. */
 export function decide({ alias, target, facts, occasion, now, options }: AliasQuestion): AliasDecision {
   const { known, held, ended } = facts;
   if (target === null) return { release: held, then: "forget", record: null };
@@ -65,12 +63,12 @@ export function decide({ alias, target, facts, occasion, now, options }: AliasQu
 const ON_ITS_WAY = "the pseudouser is on its way";
 const EMPTY = "no ordinary user has been in the room for longer than aliases.empty_after";
 
-/** How an alias stands whose lease policy refused. */
+/** Returns the state of an alias whose lease policy refused. */
 export function refused(
   { code, reason, message }: Pick<EmissaryError, "code" | "reason" | "message">,
-  /** Whether our own server is in the room; null where it was not asked. */
+  /** Whether our own server is in the room; null if it was not asked. */
   isResident: boolean | null,
-  /** Servers that are said to be there. */
+  /** Servers that are said to be in the room. */
   via: readonly ServerName[],
 ): Pick<KnownAlias, "state" | "code" | "reason"> {
   if (isPassing(code)) return { state: "unknown", code: reason, reason: clauseOf(message) };
@@ -86,14 +84,14 @@ export function refused(
   };
 }
 
-/** Whether a refusal is for now only. */
+/** Whether a refusal is temporary. */
 export function isPassing(code: EmissaryError["code"]): boolean {
   return code === "limited";
 }
 
 export type AliasStatus = Pick<KnownAlias, "state" | "code" | "reason" | "since">;
 
-/** How an alias stands now: what was written of it at the newest look, and what has become of its lease since. Pure. */
+/** Returns an alias's current status: the result of the newest check, and the state of its lease since. Pure. */
 export function statusOf({ known, isHeld, isPresent, ended, endedAt, attendance }: AliasLine): AliasStatus {
   const { state, code, reason, since } = known;
   if (isHeld && isPresent) return { state: "kept", code: null, reason: null, since };
@@ -114,12 +112,12 @@ export function statusOf({ known, isHeld, isPresent, ended, endedAt, attendance 
   return { state: "unknown", code: ended, reason: "it is looked at again in the next sweep", since: endedSince };
 }
 
-/** Synapse answers a join 404 where no server is known to be in the room; others say M_UNKNOWN, with words. */
+/** Synapse answers a join 404 if no server is known to be in the room; others answer M_UNKNOWN with a text. */
 function isNobodyThere(code: string | null, reason: string | null): boolean {
   return code === "M_NOT_FOUND" || (code === "M_UNKNOWN" && /no (?:known )?servers/i.test(reason ?? ""));
 }
 
-/** What can be done about an alias; null for nothing, or nothing that we can do. Pure. */
+/** Returns the repair for an alias, or null if we can do nothing. Pure. */
 export function repairFor(
   { replacement, named }: Pick<AliasLine, "replacement" | "named">,
   { state }: AliasStatus,
@@ -128,16 +126,15 @@ export function repairFor(
   if (replacement !== null) return { act: "point", roomId: replacement, by: "replaced" };
   const [first] = named;
   if (first !== undefined && named.length === 1) return { act: "point", roomId: first, by: "named" };
-  // What is refused to us may be open to people: a private room, or one whose operator does not want us.
+  // A room that refuses us may be open to people: a private room, or one whose operator does not want us.
   return state === "dangling" ? { act: "remove" } : null;
 }
 
-/** Whether two repairs are the same one. */
 export function isSameRepair(one: AliasRepair, other: AliasRepair): boolean {
   return one.act === other.act && (one.act !== "point" || (other.act === "point" && one.roomId === other.roomId));
 }
 
-/** What an operator can do, in a sentence; null where nothing needs to be done. Pure. */
+/** Returns what the operator can do, as a sentence, or null if nothing needs to be done. Pure. */
 export function adviceFor(
   { known, replacement }: Pick<AliasLine, "known" | "replacement">,
   status: AliasStatus,

@@ -8,7 +8,10 @@ import { failureOf, isWorthRetrying } from "../homeserver/errors.ts";
 
 const PAGE = 100;
 
-/** Aliases and lists of rooms, as the homeserver tells them to the pseudouser, and where we have a token to an administrator. */
+/**
+ * Aliases and lists of rooms from the homeserver, as the pseudouser sees them, and as an administrator if we have a
+ * token.
+ */
 export class HomeserverAliasDirectory implements AliasDirectory {
   readonly resolve: AliasDirectory["resolve"];
   readonly all: AliasDirectory["all"];
@@ -29,8 +32,8 @@ export class HomeserverAliasDirectory implements AliasDirectory {
   }
 
   /**
-   * The summary, asked for without routes: where our server is in the room it answers, if only that the room is not for us to see;
-   * where not, it has nobody to ask (Synapse: 400).
+   * Asks for the summary without routes. If our server is in the room, it answers, even if only that we may not see
+   * the room. If not, it has no server to ask (Synapse: 400).
    */
   async isResident(roomId: RoomId): Promise<boolean> {
     const id = encodeURIComponent(roomId);
@@ -86,7 +89,7 @@ export class HomeserverAliasDirectory implements AliasDirectory {
       : [];
   }
 
-  /** Synapse's "List Room API". */
+  /** Calls Synapse's "List Room API". */
   async #adminRooms(from: string | null, asker: CallOptions): Promise<RoomPage> {
     const query = { limit: String(PAGE), ...(from === null ? {} : { from }) };
     const answer = await this.#client.call("GET", "/_synapse/admin/v1/rooms", { ...asker, query });

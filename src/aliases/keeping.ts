@@ -30,24 +30,24 @@ export interface AliasParts {
   readonly stopping: AbortSignal;
 }
 
-/** Questions a second: for aliases that events name, and in a sweep. */
+/** Requests a second: for aliases in events, and in a sweep. */
 const MENTIONED_PER_SECOND = 2;
 const SWEPT_PER_SECOND = 10;
-/** A sweep that the homeserver broke off is made again after this. */
+/** Delay before an interrupted sweep is repeated. */
 const BROKEN_OFF_MS = 10 * 60_000;
-/** What was refused for now only is not asked for again before this. */
+/** Shortest delay before a temporary refusal is retried. */
 const SOONEST_AGAIN_MS = 60_000;
-/** The longest sleep without looking: the clock may jump while we sleep. */
+/** Longest sleep: the clock may jump while we sleep. */
 const LONGEST_SLEEP_MS = 60_000;
-/** Read at once. */
+/** Rows read at once. */
 const PAGE = 200;
-/** Aliases of one room that are looked at when it changes; and rooms that have changed and wait. */
+/** Aliases of one changed room that are checked; and changed rooms that may be queued. */
 const MAX_OF_ROOM = 100;
 const MAX_CHANGED = 1_000;
 
 /**
- * Keeps alive the rooms that aliases of our server point to (matrix-doc#534): each such alias has a lease in its room. Events tell of
- * aliases at once, sweeps find the rest; where an alias points is always asked of the directory.
+ * Keeps alive the rooms that aliases of our server point to (matrix-doc#534): each of these aliases has a lease in its
+ * room. Events name aliases early, and sweeps find the rest. Only the directory decides where an alias points.
  */
 export class AliasKeeping {
   readonly verifier: AliasVerifier;
@@ -59,7 +59,7 @@ export class AliasKeeping {
   readonly #asked = new Signal();
   #isAsked = true;
   #progress: SweepProgress = { running: false, finishedAt: null, failure: null, nextAt: null };
-  /** Rooms of which an event says that their aliases may have changed. */
+  /** Rooms whose aliases may have changed, according to an event. */
   readonly #changed = new Set<RoomId>();
 
   constructor(parts: AliasParts) {
@@ -79,12 +79,12 @@ export class AliasKeeping {
     return this.#progress;
   }
 
-  /** The pace of what the operator asks for. */
+  /** The rate limit for the operator's requests. */
   get rate(): Throttle {
     return this.#swept;
   }
 
-  /** Takes note of what new events say. Nothing waits for it, and beyond a bound it forgets. */
+  /** Queues the aliases in new events. Never blocks. If the queue is full, it drops them. */
   heard(events: readonly RoomEvent[]): void {
     if (!this.isOn) return;
     const { own } = this.#parts;
@@ -97,19 +97,18 @@ export class AliasKeeping {
     }
   }
 
-  /** Has a sweep begin, or another one after the one under way. */
+  /** Starts a sweep, or another one after the current one. */
   sweepNow(): void {
     this.#isAsked = true;
     this.#asked.notify();
   }
 
-  /** Works until we are stopped. */
   async run(): Promise<void> {
     if (!this.isOn) return this.#giveUp();
     await Promise.all([this.#hearEvents(), this.#sweepForever()]);
   }
 
-  /** Aliases are not kept any more: what was taken for them is given back. */
+  /** Runs if aliases are no longer kept: releases their leases. */
   async #giveUp(): Promise<void> {
     const { store, desk, log, stopping } = this.#parts;
     try {
@@ -165,7 +164,7 @@ export class AliasKeeping {
         const { retryAfter } = this.verifier;
         againAt = retryAfter === null ? Infinity : clock.now() + Math.max(retryAfter, SOONEST_AGAIN_MS);
       }
-      // A clock that was set back would put the next one off.
+      // If the clock was set back, this bounds the delay of the next sweep.
       sweepAt = Math.min(sweepAt, clock.now() + options.sweep);
       this.#progress = { ...this.#progress, running: false, nextAt: sweepAt };
       return Math.min(sweepAt, againAt) - clock.now();
@@ -174,7 +173,7 @@ export class AliasKeeping {
     await workUntil(stopping, { round, signals: [this.#asked], longest: LONGEST_SLEEP_MS, failed, clock });
   }
 
-  /** A sweep, or another look at what was refused for now only. False where it was broken off. */
+  /** Runs a sweep, or retries temporary refusals. Returns false if it was interrupted. */
   async #round(isWhole: boolean): Promise<boolean> {
     const { clock, log, stopping } = this.#parts;
     const parts = { ...this.#parts, verifier: this.verifier, throttle: this.throttle };

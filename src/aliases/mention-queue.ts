@@ -2,18 +2,18 @@ import type { Clock } from "../model/clock.ts";
 import type { RoomAlias } from "../model/ids.ts";
 import { Signal } from "../concurrency/signal.ts";
 
-/** What is dropped beyond this the next sweep finds. */
+/** Most queued aliases. The next sweep finds the rest. */
 export const MAX_QUEUED = 1_000;
-/** An alias that was looked at is not looked at again before this, whatever events say of it. */
+/** Shortest time between two checks of an alias, whatever events say of it. */
 export const REST_MS = 10_000;
 
-/** Aliases to look at, each once, in the order in which they may be. */
+/** Aliases to check, each once, ordered by when they may be checked. */
 export class MentionQueue {
   readonly added = new Signal();
   readonly #clock: Clock;
-  /** When each may be looked at. */
+  /** When each alias may be checked. */
   readonly #due = new Map<RoomAlias, number>();
-  /** When each was, for as long as that keeps it from being looked at again. */
+  /** When each alias was checked, for as long as that delays the next check. */
   readonly #looked = new Map<RoomAlias, number>();
 
   constructor(clock: Clock) {
@@ -33,7 +33,10 @@ export class MentionQueue {
     if (aliases.length > 0) this.added.notify();
   }
 
-  /** Takes the next that may be looked at now; else says how long none may be, milliseconds, null for none at all. */
+  /**
+   * Removes and returns the next alias that may be checked now; else returns the wait in milliseconds, null if the
+   * queue is empty.
+   */
   next(): { readonly alias: RoomAlias } | { readonly alias: null; readonly wait: number | null } {
     const now = this.#clock.now();
     for (const [alias, at] of this.#looked) if (at + REST_MS <= now || at > now) this.#looked.delete(alias);

@@ -1,16 +1,16 @@
 import type { RoomEvent } from "../model/event.ts";
 import { isRoomAlias, serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 
-/** More aliases of ours than this one event does not name: who writes such has something else in mind. */
+/** Most of our aliases that are read from one event. No legitimate event names more. */
 const MAX_MENTIONED = 20;
 
 export interface Mention {
   readonly roomId: RoomId;
-  /** Aliases of our server that the event names. Those that it names no more are found by their room. */
+  /** Aliases of our server in the event. Removed aliases are found by their room. */
   readonly aliases: readonly RoomAlias[];
 }
 
-/** What an event says of a room's aliases; null where it says nothing. Whether it is true the directory tells. */
+/** Returns what an event says about a room's aliases, or null. Only the directory knows whether it is true. */
 export function mentionIn(event: RoomEvent, server: ServerName): Mention | null {
   if (event.state_key !== "") return null;
   if (event.type === "m.room.tombstone") return { roomId: event.room_id, aliases: [] };

@@ -5,10 +5,10 @@ import { adviceFor, isSameRepair, repairFor, statusOf } from "./decide.ts";
 import type { AliasKeeping, AliasParts } from "./keeping.ts";
 import { holderOf, MAX_ALIASES } from "./verifier.ts";
 
-/** How long a repair waits for the pseudouser to be in the room that the alias is to point to, milliseconds. */
+/** How long a repair waits for the pseudouser to join the alias's new room, milliseconds. */
 const PRESENT_WAIT_MS = 60_000;
 
-/** What the operator sees of aliases and does about them. */
+/** The operator's view of aliases, and actions on them. */
 export class AliasOperator {
   readonly #parts: AliasParts;
   readonly #keeping: AliasKeeping;
@@ -26,7 +26,7 @@ export class AliasOperator {
     return this.#keeping.progress;
   }
 
-  /** @throws EmissaryError `bad-state` where aliases are not kept */
+  /** @throws EmissaryError `bad-state` if aliases are not kept */
   sweepNow(): void {
     this.#requireOn();
     this.#keeping.sweepNow();
@@ -43,15 +43,15 @@ export class AliasOperator {
   }
 
   /**
-   * Looks once more where the alias points, and does what the operator was shown.
-   * @throws EmissaryError `bad-state` where that is not what the alias needs now; what policy or the homeserver has against it
+   * Checks the alias again and makes the repair that the operator saw.
+   * @throws EmissaryError `bad-state` if the alias needs another repair now; refusals of policy or the homeserver
    */
   async repair(alias: RoomAlias, shown: AliasRepair, abort: AbortSignal): Promise<void> {
     this.#requireOn();
     const { store } = this.#parts;
     const { verifier, rate } = this.#keeping;
     await verifier.alone(alias, async () => {
-      // What was refused is not asked for again by this, and so stands as it was shown.
+      // An event does not retry a refused alias, so a refused alias keeps the state that the operator saw.
       await verifier.look(alias, "event", rate);
       const line = await store.line(alias);
       const needed = line === null ? null : repairFor(line, statusOf(line));
@@ -63,7 +63,7 @@ export class AliasOperator {
 
   async #remove(alias: RoomAlias, roomId: RoomId): Promise<void> {
     const { directory, desk, store } = this.#parts;
-    // Somebody may have come back since it was found to be dead.
+    // Somebody may have come back since the room was found dead.
     if (await directory.isResident(roomId)) throw changed(alias);
     await this.#audited("alias.remove", alias, roomId, () => directory.remove(alias));
     await desk.release(roomId, holderOf(alias));
@@ -71,8 +71,9 @@ export class AliasOperator {
   }
 
   /**
-   * The pseudouser is there first: the homeserver points an alias only to a room that it is in. An alias cannot be moved in one step, so
-   * what is intended is written before it is removed; the next look at the alias finishes it.
+   * Joins the new room first: the homeserver points an alias only to a room that the asking user is in. An alias
+   * cannot be moved atomically, so the intended room is stored before the alias is removed. The next check finishes
+   * the move.
    */
   async #point(
     alias: RoomAlias,
@@ -81,7 +82,7 @@ export class AliasOperator {
     abort: AbortSignal,
   ): Promise<void> {
     const { directory, desk, keeper, store, clock, own } = this.#parts;
-    // Who was in the old room is likely to be in the new one.
+    // Servers in the old room are likely to be in the new one.
     const { via } = await store.facts(alias, from, own);
     const lease = await desk.take({ roomId: to, holder: holderOf(alias), alias, via, ttl: null });
     try {
@@ -123,7 +124,10 @@ export class AliasOperator {
   }
 }
 
-/** Whoever may write a tombstone can name any room in it: the alias goes where the new room says so, too. */
+/**
+ * Anybody who may write a tombstone can name any room in it. The alias moves only if the new room confirms the
+ * upgrade.
+ */
 function notGenuine(alias: RoomAlias, from: RoomId, to: RoomId): EmissaryError {
   return new EmissaryError(
     "bad-state",

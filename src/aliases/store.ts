@@ -75,7 +75,7 @@ export class SqliteAliasStore implements AliasStore {
     this.#isLoaded = db
       .prepare<[number], number>("SELECT own_membership = 'join' AND load = 'loaded' FROM rooms WHERE nr = ?")
       .pluck();
-    // `@:` and `@;` are the bounds of all IDs with an empty localpart, which are pseudousers' (MSC1777).
+    // `@:` and `@;` bound all IDs with an empty localpart, which are pseudousers' (MSC1777).
     this.#hasOrdinary = db
       .prepare<[number, string], number>(
         "SELECT EXISTS (SELECT 1 FROM members WHERE room_nr = ? AND membership = 'join' AND user_id <> ? " +
@@ -131,7 +131,7 @@ export class SqliteAliasStore implements AliasStore {
       known: row === undefined ? null : knownOf(row),
       held: this.#held.all(alias) as RoomId[],
       ended: nr === null ? null : ((this.#lease.get(alias, nr)?.end_reason ?? null) as LeaseEnd | null),
-      // Where we are out of the room, who is in it is known in part: of those who were told of.
+      // Outside the room, only some of its members are known.
       hasOrdinary: isLoaded ? hasOrdinary : hasOrdinary ? true : null,
       via: nr === null ? [] : this.#rooms.via(nr),
     };

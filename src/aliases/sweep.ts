@@ -5,9 +5,8 @@ import type { AliasDirectory, AliasStore, RoomPage } from "./contracts.ts";
 import { AT_ONCE, type RetryingThrottle } from "../concurrency/retrying-throttle.ts";
 import { MAX_ALIASES, type AliasVerifier } from "./verifier.ts";
 
-/** Rows read at once. */
 const PAGE = 200;
-/** Of a list of rooms no more is read than this. */
+/** Most rooms read from one list. */
 const MAX_ROOMS = 100_000;
 
 export interface SweepParts {
@@ -19,9 +18,9 @@ export interface SweepParts {
 }
 
 /**
- * Looks at all aliases there are: those that are known, those that have a lease, and those that the lists of rooms name.
- * @returns how many aliases were looked at
- * @throws EmissaryError where the homeserver fails for longer than a moment; what was not looked at stands as it did
+ * Checks all known aliases: stored ones, those with a lease, and those in the lists of rooms.
+ * @returns how many aliases were checked
+ * @throws EmissaryError if the homeserver fails for longer than a moment; unchecked aliases keep their state
  */
 export async function sweep(parts: SweepParts, rate: Throttle): Promise<number> {
   const seen = new Set<RoomAlias>();
@@ -47,7 +46,7 @@ export async function sweep(parts: SweepParts, rate: Throttle): Promise<number> 
   return seen.size;
 }
 
-/** Looks again at those that were refused for now only. @throws EmissaryError likewise */
+/** Checks aliases with a temporary refusal again. @throws EmissaryError as sweep does */
 export async function again(parts: SweepParts, rate: Throttle): Promise<void> {
   for (let after: RoomAlias | null = null; ;) {
     const lines = await parts.store.page(after, PAGE);
@@ -61,7 +60,7 @@ export async function again(parts: SweepParts, rate: Throttle): Promise<void> {
   }
 }
 
-/** A refusal that is about one alias alone is not to keep the sweep from the others. */
+/** An error about one alias must not stop the sweep. */
 async function verified({ verifier }: SweepParts, alias: RoomAlias, rate: Throttle): Promise<void> {
   try {
     await verifier.verify(alias, "sweep", rate);
@@ -81,7 +80,7 @@ async function* allOf({ store, directory, throttle }: SweepParts, rate: Throttle
     after = lines.at(-1)?.known.alias ?? null;
     if (after === null) break;
   }
-  // A lease without a row is what a crash between the two leaves.
+  // A crash between the two writes leaves a lease without a row.
   for (let after: number | null = 0; after !== null;) {
     const leases = await store.leases(after, PAGE);
     for (const { alias } of leases) yield alias;
@@ -113,7 +112,7 @@ async function* roomsOf(
     const { rooms, next }: RoomPage = await page(from);
     yield* rooms;
     read += rooms.length;
-    // A page that names itself, or is empty, would be read for ever.
+    // A page that links to itself or is empty would loop for ever.
     from = next === from || rooms.length === 0 ? null : next;
   } while (from !== null && read < MAX_ROOMS);
 }

@@ -12,7 +12,7 @@ import type { AliasDirectory, AliasStore } from "./contracts.ts";
 import { decide, isPassing, refused, type AliasOptions, type Occasion } from "./decide.ts";
 import type { RetryingThrottle } from "../concurrency/retrying-throttle.ts";
 
-/** More aliases than this are not kept. */
+/** Most aliases that are kept. */
 export const MAX_ALIASES = 10_000;
 
 export interface VerifierParts {
@@ -26,7 +26,7 @@ export interface VerifierParts {
   readonly options: AliasOptions;
 }
 
-/** What they run out of is everybody's: in the same sweep, asking for the next room is of no use. */
+/** Refusals for lack of a shared resource: for the rest of the sweep, asking for other rooms is useless. */
 const SHARED = new Set(["busy", "budget-all", "room-cap"]);
 
 export function holderOf(alias: RoomAlias): Holder {
@@ -34,13 +34,13 @@ export function holderOf(alias: RoomAlias): Holder {
 }
 
 /**
- * Looks where an alias points, and has the pseudouser be there. The directory is believed and nobody else. Each step is written
- * before the next: what a crash leaves half done the next sweep does.
+ * Checks where an alias points and takes a lease in the room. Only the directory is believed. Each step is stored
+ * before the next, and the next sweep completes what a crash interrupted.
  */
 export class AliasVerifier {
   readonly #parts: VerifierParts;
   readonly #mutex = new KeyedMutex<RoomAlias>();
-  /** In a sweep: why no more rooms are taken. */
+  /** During a sweep: why no more rooms are taken. */
   #shortage: EmissaryError | null = null;
   #retryAfter: number | null = null;
   #isFull = false;
@@ -49,31 +49,31 @@ export class AliasVerifier {
     this.#parts = parts;
   }
 
-  /** Begins to count anew what was refused for now only. */
+  /** Resets the memory of temporary refusals. */
   begin(): void {
     this.#shortage = null;
     this.#retryAfter = null;
   }
 
-  /** After how many milliseconds asking again can help those that were refused for now only; null where none was. */
+  /** Milliseconds until temporary refusals are worth a retry; null if there are none. */
   get retryAfter(): number | null {
     return this.#retryAfter;
   }
 
-  /** One at a time for each alias. */
+  /** Serializes work on each alias. */
   alone<T>(alias: RoomAlias, work: () => Promise<T>): Promise<T> {
     return this.#mutex.run(alias, work);
   }
 
   /**
-   * How the alias stands at the end; null where it points nowhere, or is one too many.
-   * @throws EmissaryError where the homeserver cannot tell; then nothing has changed
+   * Checks an alias. Returns its new state; null if it points nowhere, or is one too many.
+   * @throws EmissaryError if the homeserver cannot answer; then nothing has changed
    */
   verify(alias: RoomAlias, occasion: Occasion, rate: Throttle): Promise<AliasState | null> {
     return this.alone(alias, () => this.look(alias, occasion, rate));
   }
 
-  /** The same, for whoever has the alias alone. */
+  /** The same, for a caller inside `alone`. */
   async look(alias: RoomAlias, occasion: Occasion, rate: Throttle): Promise<AliasState | null> {
     const { own, store, desk, clock, options } = this.#parts;
     const found = await this.#resolve(alias, rate);
@@ -107,7 +107,7 @@ export class AliasVerifier {
     return outcome.state;
   }
 
-  /** Null where the lease was taken, else policy's refusal. */
+  /** Takes the lease. Returns null, or policy's refusal. */
   async #take(wish: LeaseWish, rate: Throttle): Promise<EmissaryError | null> {
     const { desk, throttle } = this.#parts;
     return throttle.ask(rate, async () => {
@@ -115,7 +115,7 @@ export class AliasVerifier {
         await desk.take(wish);
         return null;
       } catch (error) {
-        // The homeserver, too, limits how often it is asked, and then says nothing of reasons.
+        // The homeserver's own rate limit throws, too, but without a reason.
         if (!(error instanceof EmissaryError) || error.reason === null) throw error;
         if (error.code !== "refused-by-policy" && !isPassing(error.code)) throw error;
         this.#note(error);
@@ -124,7 +124,7 @@ export class AliasVerifier {
     });
   }
 
-  /** Where it points, after a repair that was broken off is finished. */
+  /** Resolves the alias, after completing an interrupted repair. */
   async #resolve(alias: RoomAlias, rate: Throttle): ReturnType<AliasDirectory["resolve"]> {
     const { store, directory, throttle } = this.#parts;
     const found = await throttle.ask(rate, () => directory.resolve(alias));
