@@ -14,19 +14,22 @@ import type { RoomSummary } from "../policy/question.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import { inviteNewsIn, type InviteNews } from "./news.ts";
 
-/** Events read at once, and how many inviting servers' invites are seen to at the same time: one that is slow keeps no other waiting. */
+/** Events read at once, and inviting servers handled concurrently: a slow one must not delay the others. */
 const BATCH = 100;
 const SERVERS_AT_ONCE = 8;
-/** Local users invited to a room that are looked for when we are invited, too. */
+/** Invited local users to look for when we are invited, too. */
 const INVITED_TOGETHER = 100;
 
 const HOUR_MS = 60 * 60_000;
-/** Rooms that are looked at for invites: to look costs the homeserver a request over federation, whatever comes of it. */
+/**
+ * Budgets for summaries of rooms with invites: each costs the homeserver a request over federation, whatever the
+ * result.
+ */
 const LOOKS = { "looks-server": { joins: 100, per: HOUR_MS }, "looks-all": { joins: 1_000, per: HOUR_MS } } as const;
 type InviteBudgetKind = "server" | "inviter" | keyof typeof LOOKS;
 
 export interface InviteOptions {
-  /** How long we stay for an invite that nobody answers, milliseconds. */
+  /** How long we stay for an unanswered invite, milliseconds. */
   readonly wait: number;
   readonly joinsPerServer: Budget;
   readonly joinsPerInviter: Budget;
@@ -46,10 +49,9 @@ export interface InvitedUsersParts {
   readonly log: Logger;
 }
 
-/** The name under which the reader's place in the journal is kept. */
+/** The name of the journal cursor. */
 const CONSUMER = "invites";
 
-/** A local user who was or is invited to a room. */
 interface Invited {
   readonly roomId: RoomId;
   readonly user: UserId;
@@ -59,8 +61,8 @@ interface Invited {
 }
 
 /**
- * Has leases for local users who are invited by users of other servers, until the signal aborts. The journal only says when to look: who
- * is invited now, and by whom, is in the ledger. So an event that is read twice, because of a crash, does nothing more.
+ * Takes leases for local users whom users of other servers invite, until the signal aborts. The journal only triggers
+ * the work; current invites are in the ledger. So an event that is read twice after a crash has no further effect.
  */
 export class InvitedUsers {
   readonly #parts: InvitedUsersParts;
@@ -72,7 +74,7 @@ export class InvitedUsers {
     this.#budgets = new Budgets({ server: joinsPerServer, inviter: joinsPerInviter, ...LOOKS }, parts.clock);
   }
 
-  /** Gives the reader's place in the journal up, which would hold the journal back. */
+  /** Drops the journal cursor, which would otherwise hold back the journal's trimming. */
   async forgo(): Promise<void> {
     await this.#parts.cursors
       .drop(CONSUMER)
@@ -134,7 +136,7 @@ export class InvitedUsers {
     await this.#inLanes([...byServer.values()]);
   }
 
-  /** One server's invites one after the other, so that what one has paid counts for the next. */
+  /** Handles one server's invites in sequence, so that each payment counts for the next invite. */
   async #inLanes(servers: (readonly { readonly invited: Invited; readonly inviter: UserId }[])[]): Promise<void> {
     const lane = async (): Promise<void> => {
       for (let ofServer = servers.pop(); ofServer !== undefined; ofServer = servers.pop()) {
@@ -144,14 +146,14 @@ export class InvitedUsers {
     await Promise.all(Array.from({ length: SERVERS_AT_ONCE }, lane));
   }
 
-  /** Who invites the user now, from another server; null where nobody does. */
+  /** Returns the inviter of the user, if from another server; else null. */
   async #inviterOf({ roomId, user }: Invited): Promise<UserId | null> {
     const { ledger, own } = this.#parts;
     const member = await ledger.member(roomId, user);
     return member?.membership === "invite" && serverOf(member.sender) !== serverOf(own) ? member.sender : null;
   }
 
-  /** Local users who are invited to a room that we are now invited to. */
+  /** Returns local users invited to a room that we are now invited to. */
   async #invitedWithUs({
     roomId,
     receivedAt,
@@ -173,7 +175,7 @@ export class InvitedUsers {
     if ((await this.#parts.leases.find(roomId, holder)) !== null) await this.#parts.desk.release(roomId, holder);
   }
 
-  /** Takes the user's lease, where nothing is against it. One that is refused is not tried again. */
+  /** Takes the user's lease if nothing forbids it. A refused lease is not retried. */
   async #hold({ roomId, user, mayBeOpen, told, receivedAt }: Invited, inviter: UserId): Promise<void> {
     const { leases, ledger, desk, options, clock, log } = this.#parts;
     const holder = { kind: "invite", name: user } as const;
@@ -182,7 +184,7 @@ export class InvitedUsers {
     const room = await ledger.room(roomId);
     const membership = room?.ownMembership ?? null;
     if (!mayBeOpen && membership !== "invite" && membership !== "join") return;
-    // Where somebody has us there already, this lease brings no join.
+    // If we are there already for another holder, this lease causes no join.
     const causesJoin = membership !== "join" && (await leases.ofRoom(roomId)).length === 0;
     const server = serverOf(inviter);
     const subjects: readonly BudgetSubject<InviteBudgetKind>[] = [
@@ -204,7 +206,7 @@ export class InvitedUsers {
       await desk.take({ roomId, holder, via: [server], inviter, ttl, told });
       if (causesJoin) this.#budgets.spend(subjects);
     } catch (error) {
-      // A failure of our own is no refusal: the event is read again.
+      // An internal failure is no refusal: the event is read again.
       if (!(error instanceof EmissaryError) || error.code === "internal") throw error;
       log.debug("invite.not-taken", { room: roomId, reason: error.reason ?? error.code });
     }

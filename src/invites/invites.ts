@@ -17,7 +17,7 @@ export interface InvitesParts
   readonly options: InviteOptions & { readonly takePart: boolean };
 }
 
-/** All that is done about invites: the pseudouser's own, and those of local users. */
+/** Handles all invites: the pseudouser's own, and those of local users. */
 export class Invites {
   readonly #block: InviteBlock;
   readonly #own: OwnInvites;
@@ -37,12 +37,11 @@ export class Invites {
     this.#users = new InvitedUsers(parts);
   }
 
-  /** What holds for invites of the pseudouser that are for no tenant. */
+  /** How invites of the pseudouser that are for no tenant are treated now. */
   get treatment(): InviteTreatment {
     return this.#block.holds;
   }
 
-  /** Goes by another setting from now on. */
   setOwn(setting: Setting): void {
     if (setting === this.#block.setting) return;
     this.#block.choose(setting);

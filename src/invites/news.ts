@@ -4,26 +4,35 @@ import { isJsonObject, stringAt } from "../model/json.ts";
 import { hasPeekableRule } from "../auth/version.ts";
 import type { RoomSummary } from "../policy/question.ts";
 
-/** What an event tells of invites of local users. `us`: the pseudouser itself is invited, which may open the room for others' leases. */
+/** An invite found in an event. `us`: the pseudouser itself is invited, which may open the room for others' leases. */
 export type InviteNews =
   | {
       readonly of: "user";
       readonly roomId: RoomId;
       readonly user: UserId;
-      /** False where the invite itself says that the room is not public. The inviter says so, and so it may only speak against. */
+      /**
+       * False if the invite says that the room is not public. The inviter may lie, so this can only count against the
+       * room.
+       */
       readonly mayBeOpen: boolean;
-      /** What the invite says of a room whose version lets a server in for its invited user, and that it need not show to others. */
+      /**
+       * The invite's claims about a room whose version admits a server for its invited user and need not show it to
+       * others.
+       */
       readonly told: RoomSummary | null;
     }
   | { readonly of: "us"; readonly roomId: RoomId };
 
 export interface Own {
   readonly own: UserId;
-  /** Whether a user is a tenant's, its sender or one of its personas, or the reader. Nobody is there whose devices would matter. */
+  /** Whether a user is the reader, or a tenant's sender or persona. Nobody uses these accounts from a client. */
   readonly isTenants: (user: UserId) => boolean;
 }
 
-/** Null for an event that tells nothing of invites: it is no membership, or of a user of another server, or of nobody who would answer. */
+/**
+ * Returns the invite in an event. Null if the event is no membership, or is about a remote user or an account that
+ * answers no invites.
+ */
 export function inviteNewsIn(event: RoomEvent, { own, isTenants }: Own): InviteNews | null {
   if (event.type !== "m.room.member" || !isStateEvent(event)) return null;
   const { room_id: roomId, state_key: user } = event;
@@ -31,14 +40,14 @@ export function inviteNewsIn(event: RoomEvent, { own, isTenants }: Own): InviteN
   if (user === own) return event.content["membership"] === "invite" ? { of: "us", roomId } : null;
   if (localpartOf(user) === "" || isTenants(user)) return null;
   const { version, joinRule, encryption } = toldBy(event);
-  // A liar could as well make such a room: the join that follows costs no more than that to one.
+  // A liar could create such a room as well: the join that follows is no worse than a join to that room.
   const told: RoomSummary | null = hasPeekableRule(version)
     ? { version, joinRule, encryption, worldReadable: false, joinedMembers: null }
     : null;
   return { of: "user", roomId, user, mayBeOpen: told !== null || joinRule === null || joinRule === "public", told };
 }
 
-/** An invite brings some of the room's state along (spec, "Stripped state"); an entry may be a whole event (MSC4311). */
+/** Reads the invite's stripped state (spec, "Stripped state"). An entry may be a whole event (MSC4311). */
 function toldBy({ unsigned }: RoomEvent): Pick<RoomSummary, "version" | "joinRule" | "encryption"> {
   const state = unsigned?.["invite_room_state"];
   const text = (type: string, key: string): string | null => {
