@@ -13,7 +13,7 @@ export interface CoolDownRow {
   until: number;
 }
 
-/** Those that would be forgotten soonest go where there are more. */
+/** Most rows kept. Beyond that, the rows that would be forgotten soonest are deleted. */
 const KEPT = 10_000;
 
 export class SqliteCoolDownStore implements CoolDowns {
@@ -67,7 +67,7 @@ export class SqliteCoolDownStore implements CoolDowns {
     return this.#db.transaction(() => this.strikeNow(this.#rooms.take(roomId), roomId, code, reason, now)).immediate();
   }
 
-  /** Inside a transaction of the caller. */
+  /** Records a strike inside the caller's transaction. */
   strikeNow(nr: number, roomId: RoomId, code: CoolDownCode, reason: string, now: number): CoolDown {
     const { strikes, until, forgetAt } = afterStrike(code, this.#last.get(nr, code) ?? null, now);
     this.#forget.run(now);
@@ -78,12 +78,12 @@ export class SqliteCoolDownStore implements CoolDowns {
     return { code, reason, strikes, until };
   }
 
-  /** Whether a cool-down of this code lasts. */
+  /** Whether a cool-down with this code is active. */
   lasts(nr: number, code: CoolDownCode, now: number): boolean {
     return (this.#last.get(nr, code)?.until ?? 0) > now;
   }
 
-  /** Ends a cool-down inside a transaction of the caller; its strikes are remembered. */
+  /** Ends a cool-down inside the caller's transaction. Its strikes are remembered. */
   endNow(nr: number, code: CoolDownCode, now: number): void {
     this.#end.run({ nr, code, now });
   }

@@ -9,7 +9,7 @@ interface Row {
   at: number;
 }
 
-/** Which rooms aliases stand for. `put` and `drop` are for stores that write more in the same commit. */
+/** Stores the rooms that aliases stand for. `put` and `drop` are for stores that write more in the same commit. */
 export class SqlitePinStore implements PinStore {
   readonly #db: Database;
   readonly #audit: AuditStore;
