@@ -1,18 +1,18 @@
 import type { RetentionLimits } from "./cut.ts";
 
-/** A row of the audit, as what it takes. */
+/** An audit row and its size. */
 export interface AuditSize {
   readonly id: number;
   readonly bytes: number;
-  /** The operator's own deeds; all others can be brought about by tenants and strangers. */
+  /** True for the operator's own actions. Tenants and strangers can cause all others. */
   readonly isOperators: boolean;
 }
 
-/** The end of the audit where it is cut. Each call is one commit. */
+/** The old end of the audit. Each call is one commit. */
 export interface AuditEnd {
-  /** Rows with a higher ID than `after`, in order, at most `limit`; of one kind only where that is said. */
+  /** Returns rows with IDs above `after`, in order, at most `limit`; of one kind only if `isOperators` is given. */
   auditRows(after: number, limit: number, isOperators?: boolean): Promise<readonly AuditSize[]>;
-  /** Removes the oldest rows that are from before `before`, at most `limit`; the rows removed. */
+  /** Removes the oldest rows written before `before`, at most `limit`. Returns the removed rows. */
   trimAudit(before: number, limit: number): Promise<readonly AuditSize[]>;
   /** Removes the rows of one kind with IDs above `after`, up to `through`. */
   trimAuditOf(isOperators: boolean, after: number, through: number): Promise<void>;
@@ -22,9 +22,10 @@ const MEASURED = 1_000;
 export const AUDIT_BATCH = 500;
 
 /**
- * Keeps the audit within its age and its size. Half of the size is the operator's, and half everybody else's; each may have what the
- * other leaves free. So whoever fills the audit with deeds of his own removes none of the operator's. Its size is
- * measured piece by piece, as the journal's is (retention.ts): until all is, it is too small, and less is removed.
+ * Keeps the audit within its age and size limits. The operator's rows get half of the size, all others the other half;
+ * each kind may use what the other leaves free. So a user who fills the audit removes no row of the operator's. The
+ * size is measured piece by piece, like the journal's (retention.ts). Until all rows are measured, the size is too low
+ * and less is removed.
  */
 export class AuditLimiter {
   readonly #store: AuditEnd;
@@ -32,7 +33,7 @@ export class AuditLimiter {
   readonly #bytes = { operators: 0, others: 0 };
   #rows = 0;
   #measured = 0;
-  /** Up to here no row of this kind is left. */
+  /** All rows of this kind up to this ID are gone. */
   readonly #passed = { operators: 0, others: 0 };
 
   constructor(store: AuditEnd, limits: Pick<RetentionLimits, "auditKeep" | "auditMaxSize">) {
@@ -40,17 +41,19 @@ export class AuditLimiter {
     this.#limits = limits;
   }
 
-  /** Of what is measured. */
+  /** Size of the rows measured so far. */
   get bytes(): number {
     return this.#bytes.operators + this.#bytes.others;
   }
 
-  /** How many rows there are, by the IDs of the first and the last. Where rows went from between, they are known of. */
+  /**
+   * Returns the number of rows, from the IDs of the first and the last. Rows removed in between are counted correctly.
+   */
   entries(first: number, last: number): number {
     return this.#rows + Math.max(0, last - Math.max(this.#measured, first - 1));
   }
 
-  /** How many rows this step removed, and whether the next should follow soon. */
+  /** Returns the number of rows removed, and whether the next step should follow soon. */
   async step(now: number): Promise<{ readonly removed: number; readonly isMore: boolean }> {
     const isMeasuring = await this.#measure();
     const old = await this.#store.trimAudit(now - this.#limits.auditKeep, AUDIT_BATCH);
@@ -72,7 +75,7 @@ export class AuditLimiter {
     const isOperators = this.#bytes.others <= most / 2;
     const kind = kindOf({ isOperators });
     const after = this.#passed[kind];
-    // Others' rows go down to their half, and what is too much then is the operator's.
+    // Others' rows shrink to their half first; the operator's rows give up the rest of the excess.
     let excess = Math.min(this.bytes - most, isOperators ? Infinity : this.#bytes.others - most / 2);
     const gone: AuditSize[] = [];
     for (const row of await this.#store.auditRows(after, AUDIT_BATCH, isOperators)) {

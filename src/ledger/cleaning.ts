@@ -5,32 +5,35 @@ import { restUntil, workUntil, type Work } from "../concurrency/worker.ts";
 import { tellLaggingConsumers, type LaggingConsumer } from "./lagging-consumers.ts";
 import type { HistoryLimiter } from "./retention.ts";
 
-/** Leases that end by themselves. Each call is one commit. */
+/** Leases that expire. Each call is one commit. */
 export interface ExpiryStore {
-  /** Ends at most `limit` leases whose time is over; the number ended. */
+  /** Ends at most `limit` expired leases. Returns the number ended. */
   expire(now: number, limit: number): Promise<number>;
-  /** When the next one expires; null for none that does. */
+  /** Returns when the next lease expires; null if none does. */
   nextExpiry(): Promise<number | null>;
 }
 
-/** What one small step has taken out of the journal. */
+/** What one small step removed from the journal. */
 export interface Pruned {
-  /** Rows that were written anew, and by how many bytes they have shrunk. */
+  /** The rewritten rows, and by how many bytes each shrank. */
   readonly rows: readonly { readonly firstSeq: number; readonly by: number }[];
-  /** True where the next step should follow soon. */
+  /** True if the next step should follow soon. */
   readonly isMore: boolean;
 }
 
 export interface PruneStore {
-  /** Takes what was redacted out of some rows of the journal, in one commit. Readers have not been given it since its redaction came. */
+  /**
+   * Removes redacted content from some rows of the journal, in one commit. Readers stopped getting it when its
+   * redaction arrived.
+   */
   pruneSome(): Promise<Pruned>;
 }
 
-/** Rooms that nobody wants: we are not in them, nobody has a lease there, and nothing is under way. */
+/** Unused rooms: we are not in them, they have no lease, and nothing is under way. */
 export interface UnusedRoomStore {
   /**
-   * Removes some of the rooms that nobody wants, and all that is known of them, in one commit: those of which nothing was heard since
-   * `before`, and of the others the oldest where we know more than `kept` rooms that we are not in.
+   * Removes some unused rooms and everything known of them, in one commit: rooms not heard of since `before`, and the
+   * oldest others while we know more than `kept` rooms that we are not in.
    */
   forget(now: number, before: number, kept: number): Promise<{ readonly rooms: number; readonly isMore: boolean }>;
 }
@@ -42,45 +45,46 @@ interface Tools {
 
 export interface CleaningParts extends Tools {
   readonly leases: ExpiryStore;
-  /** Is fired when leases ended. */
+  /** Fires when leases ended. */
   readonly ended: Signal;
   readonly history: HistoryLimiter;
   readonly redactions: PruneStore;
   readonly strangers: UnusedRoomStore;
-  /** Told how many rooms are gone. */
+  /** Called with the number of removed rooms. */
   readonly forgot: (rooms: number) => void;
 }
 
-/** Between two steps of what has more to do, milliseconds: others have their turn. */
+/** Pause between two steps while there is more to do, in milliseconds. Others get their turn. */
 const PAUSE_MS = 20;
-/** Between two looks whether there is something to do, milliseconds. */
+/** Pause between two checks for work, in milliseconds. */
 const EXPIRED_MS = 10_000;
 const HISTORY_MS = 60_000;
-/** Each sweep through the journal is for all redactions that came since the one before. */
+/** One sweep through the journal serves all redactions since the last sweep. */
 const REDACTED_MS = 10_000;
 const STRANGERS_MS = 60_000;
 /** Leases ended in one commit. */
 const LEASES_AT_ONCE = 200;
-/** How long a room that nobody wants is remembered: an invite of the pseudouser that its tenant does not take up is worth no more. */
+/** How long an unused room is remembered. An invite of the pseudouser that its tenant ignores is worth no more. */
 export const STRANGERS_KEPT_MS = 7 * 24 * 60 * 60_000;
-/** What is kept to the hour is out of date by up to an hour. */
+/** Data kept by the hour is out of date by up to an hour. */
 const HOUR_MS = 60 * 60_000;
-/** How many rooms that we are not in are remembered, where the others are wanted by nobody. */
+/** Remembered rooms that we are not in, as long as unused rooms can be removed. */
 export const STRANGERS_KEPT = 10_000;
 
 /**
- * Removes what time has made useless, until the signal aborts. Each kind has a worker of its own, so that none waits for another, and goes
- * in steps of one commit each. What is bounded by number alone is trimmed in the commit that adds to it (docs/architecture.md, "Cleaning up").
+ * Removes what time has made useless, until the signal aborts. Each kind has its own worker, so that none waits for
+ * another. A worker goes in steps of one commit each. Data bounded by number alone is trimmed in the commit that adds
+ * to it (docs/architecture.md, "Cleaning up").
  */
 export async function cleanUp(parts: CleaningParts, abort: AbortSignal): Promise<void> {
   const chores = [expiredLeases(parts), oldHistory(parts), redactedContent(parts), unwantedRooms(parts)];
   await Promise.all(chores.map((chore) => workUntil(abort, chore)));
 }
 
-/** Leases whose time is over. */
+/** Ends expired leases. */
 export function expiredLeases({ leases, ended, clock, log }: Tools & Pick<CleaningParts, "leases" | "ended">): Work {
   return {
-    // A lease that is booked meanwhile may expire sooner than the one that is waited for.
+    // A lease booked meanwhile may expire sooner than the awaited one.
     longest: EXPIRED_MS,
     round: async () => {
       const number = await leases.expire(clock.now(), LEASES_AT_ONCE);
@@ -93,7 +97,7 @@ export function expiredLeases({ leases, ended, clock, log }: Tools & Pick<Cleani
   };
 }
 
-/** What of journal and audit is over their limits. */
+/** Trims the journal and the audit to their limits. */
 export function oldHistory({ history, clock, log }: Tools & Pick<CleaningParts, "history">): Work {
   let told: readonly LaggingConsumer[] = [];
   return {
@@ -112,7 +116,7 @@ export function oldHistory({ history, clock, log }: Tools & Pick<CleaningParts, 
   };
 }
 
-/** What was redacted and still stands in the journal. */
+/** Removes redacted content that is still in the journal. */
 function redactedContent({ redactions, history, clock, log }: CleaningParts): Work {
   return {
     longest: REDACTED_MS,
@@ -128,7 +132,10 @@ function redactedContent({ redactions, history, clock, log }: CleaningParts): Wo
   };
 }
 
-/** Whoever invites the pseudouser into ten thousand rooms is not to leave ten thousand rows with us for ever. */
+/**
+ * Removes unused rooms. A user who invites the pseudouser into ten thousand rooms must not leave ten thousand rows
+ * forever.
+ */
 function unwantedRooms({ strangers, forgot, clock, log }: CleaningParts): Work {
   return {
     longest: STRANGERS_MS,

@@ -1,4 +1,4 @@
-/** A row of the journal: one transaction of the homeserver, with the numbers of its events. */
+/** A row of the journal: one transaction of the homeserver, with its events' numbers. */
 export interface JournalRow {
   readonly firstSeq: number;
   readonly events: number;
@@ -7,44 +7,49 @@ export interface JournalRow {
 }
 
 export interface RetentionLimits {
-  /** Rows older than this may go, milliseconds. */
+  /** Rows older than this may be removed, in milliseconds. */
   readonly journalKeep: number;
-  /** The oldest rows go while all of them together are larger, bytes. */
+  /** While the journal is larger than this, its oldest rows are removed; in bytes. */
   readonly journalMaxSize: number;
   readonly auditKeep: number;
-  /** The oldest entries go while all of them together are larger, bytes. */
+  /** While the audit is larger than this, its oldest entries are removed; in bytes. */
   readonly auditMaxSize: number;
-  /** What the recorder reads back at a start: so many newest events and transactions stay whatever the other limits say. */
+  /**
+   * The newest events and transactions, which the recorder reads at start. They stay regardless of the other limits.
+   */
   readonly memory: { readonly events: number; readonly transactions: number };
 }
 
-/** Where the journal ends, and who still has to read it. */
+/** Where the journal ends, and what its consumers have yet to read. */
 export interface JournalEdges {
-  /** The number of the newest event. */
+  /** Number of the newest event. */
   readonly last: number;
-  /** Where the row begins that is the n-th newest; 0 where there are fewer. */
+  /** Number at which the n-th newest row begins; 0 if there are fewer rows. */
   readonly recentFrom: number;
-  /** The lowest cursor of all consumers; null where there is no consumer. */
+  /** Lowest cursor of any consumer; null if there is no consumer. */
   readonly lowestCursor: number | null;
 }
 
-/** Removed in one commit, so that no transaction of the homeserver waits long for its own. */
+/** Most that one commit removes, so that it never delays a transaction of the homeserver for long. */
 export const BATCH = { rows: 200, bytes: 4 * 1024 * 1024 } as const;
 
 export interface JournalState extends JournalEdges {
   readonly now: number;
-  /** Of the whole journal. */
+  /** Size of the whole journal. */
   readonly bytes: number;
 }
 
-/** The number above which the recorder needs all. Numbers have no gaps, so the newest n events are those above last - n. */
+/**
+ * Returns the number above which the recorder needs every event. Numbers have no gaps, so the newest n events are
+ * those above last - n.
+ */
 export function recorderSpares({ last, recentFrom }: JournalEdges, limits: RetentionLimits): number {
   return Math.min(last - limits.memory.events, recentFrom - 1);
 }
 
 /**
- * Up to which number the journal may be cut: 0 for not at all. Rows go whole, oldest first; none goes that holds anything above
- * the lowest cursor, or that the recorder needs to know repetitions by.
+ * Returns the number up to which the journal may be cut; 0 if it may not. Whole rows are cut, oldest first. A row
+ * stays if it holds an event above the lowest cursor, or one that the recorder needs to detect repeats.
  * @param oldest the journal's oldest rows, in order
  */
 export function cutOf(oldest: readonly JournalRow[], state: JournalState, limits: RetentionLimits): number {

@@ -5,7 +5,7 @@ import { isJsonObject, stringAt, type JsonObject } from "../model/json.ts";
 import { isMembership, type Member } from "../model/membership.ts";
 import { replacedBy } from "./redaction.ts";
 
-/** The room state that the ledger keeps, one scalar a field. */
+/** The room state that the ledger keeps, one scalar per field. */
 export const ROOM_FIELDS = [
   "version",
   "type",
@@ -22,20 +22,20 @@ export const ROOM_FIELDS = [
 ] as const;
 export type RoomField = (typeof ROOM_FIELDS)[number];
 
-/** What an event changes in the ledger. What follows from a change is committed with it (follower.ts). */
+/** A change that an event makes to the ledger. Its consequences are in the same commit (follower.ts). */
 export type LedgerChange =
   | {
       readonly kind: "member";
       readonly member: Member;
-      /** The event that this one replaced where it was made (unsigned.replaces_state), or null where that is not said. */
+      /** The event that this one replaced where it was created (unsigned.replaces_state); null if unknown. */
       readonly replaces: EventId | null;
       /** True for the pseudouser's own membership. */
       readonly own: boolean;
-      /** For `own`: how our stay ends, where somebody put us out. */
+      /** For `own`: how our stay ends, if somebody removed us. */
       readonly ends: "kicked" | "banned" | null;
-      /** For `own`: the reason that the event gives, cut to a bound. */
+      /** For `own`: the event's reason, cut to a bound. */
       readonly reason: string | null;
-      /** For `own`, where it is an invite: the room that the inviter says this one replaces. */
+      /** For `own`, if it is an invite: the room that, according to the inviter, this one replaces. */
       readonly claims: RoomId | null;
     }
   | {
@@ -46,9 +46,9 @@ export type LedgerChange =
       readonly eventId: EventId;
       readonly replaces: EventId | null;
     }
-  /** What an event held is taken back. The homeserver tells of no redaction that does not count. */
+  /** An event's content is redacted. The homeserver sends valid redactions only. */
   | { readonly kind: "redaction"; readonly roomId: RoomId; readonly redaction: RoomEvent }
-  /** The room says that another replaces it. The upgrader's server is a route to that one. */
+  /** The room names another that replaces it. The upgrader's server is a route to the replacement. */
   | {
       readonly kind: "upgrade";
       readonly roomId: RoomId;
@@ -56,7 +56,7 @@ export type LedgerChange =
       readonly via: readonly ServerName[];
     };
 
-/** Which fields a state event of this type sets, and how they are read from its content. */
+/** The fields that a state event of each type sets, and how to read them from its content. */
 const FIELDS_OF: Readonly<
   Record<string, (content: JsonObject, sender: UserId, own: UserId) => readonly (readonly [RoomField, string | null])[]>
 > = {
@@ -76,7 +76,7 @@ const FIELDS_OF: Readonly<
   "m.room.tombstone": (content) => [["replacement", stringAt(content, "replacement_room")]],
 };
 
-/** What counts of an access list, as JSON. Whatever else its author put there, at any depth, is not ours to keep. */
+/** Returns the effective part of a server ACL as JSON. Anything else that its author put there is not kept. */
 function aclIn(content: JsonObject): string {
   const globs = (key: string): string[] => {
     const list = content[key];
@@ -89,10 +89,12 @@ function aclIn(content: JsonObject): string {
   });
 }
 
-/** Characters. A reason is for people; whoever writes a book there does not have it kept. */
+/** In characters. Longer reasons are cut. */
 const MAX_REASON = 500;
 
-/** Turns one event into what it changes. Events that change nothing the ledger keeps give an empty list. */
+/**
+ * Turns one event into its changes of the ledger. Returns an empty list if it changes nothing that the ledger keeps.
+ */
 export function foldEvent(event: RoomEvent, own: UserId): readonly LedgerChange[] {
   if (event.type === "m.room.redaction") return [{ kind: "redaction", roomId: event.room_id, redaction: event }];
   if (!isStateEvent(event)) return [];
@@ -142,7 +144,10 @@ function foldMember(event: RoomEvent, userId: string, own: UserId): readonly Led
   ];
 }
 
-/** The predecessor in the m.room.create that an invite brings along (spec, "Stripped state"), be it a whole event (MSC4311) or not. */
+/**
+ * Returns the predecessor in the m.room.create of an invite (spec, "Stripped state"). The event may be whole (MSC4311)
+ * or stripped.
+ */
 function claimedBy({ unsigned }: RoomEvent): RoomId | null {
   const state = unsigned?.["invite_room_state"];
   const entries = Array.isArray(state) ? state.filter((entry) => isJsonObject(entry)) : [];
@@ -151,7 +156,7 @@ function claimedBy({ unsigned }: RoomEvent): RoomId | null {
   return claimed !== null && isRoomId(claimed) ? claimed : null;
 }
 
-/** From room version 12 on it has no `event_id`; the room is all that is looked at (MSC4291). */
+/** Reads the room only. From room version 12 on there is no `event_id` (MSC4291). */
 function predecessorIn(content: JsonObject): string | null {
   const predecessor = content["predecessor"];
   return isJsonObject(predecessor) ? stringAt(predecessor, "room_id") : null;

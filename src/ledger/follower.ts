@@ -2,44 +2,45 @@ import type { EventId, RoomId, ServerName, UserId } from "../model/ids.ts";
 import type { Membership } from "../model/membership.ts";
 import type { RoomField } from "./fold.ts";
 
-/** A room of the ledger, and the number that stands for it in storage. */
+/** A room of the ledger and its number in storage. */
 export interface NumberedRoom {
   readonly nr: number;
   readonly roomId: RoomId;
 }
 
-/** How the pseudouser's membership of a room changed. */
+/** A change of the pseudouser's membership of a room. */
 export interface OwnChange {
   readonly was: Membership | null;
   readonly membership: Membership;
-  /** The event that says so and its sender; null where the homeserver gives none. */
+  /** The event of the change and its sender; null if the homeserver gives none. */
   readonly eventId: EventId | null;
   readonly sender: UserId | null;
   readonly ends: "kicked" | "banned" | null;
   readonly reason: string | null;
-  /** The room that an inviter says this one replaces. */
+  /** The room that, according to the inviter, this one replaces. */
   readonly claims: RoomId | null;
 }
 
-/** When something was learnt, and after which number of the journal. */
+/** When a fact was learnt, and after which number of the journal. */
 export interface Moment {
   readonly seq: number;
   readonly now: number;
 }
 
 /**
- * What another capability does about facts, in the commit that writes them: the ledger calls it inside its transaction, and what it
- * throws undoes the fact. It is told the same whether events brought a fact, a load found it, or the homeserver was asked for it.
+ * The consequences of facts for another capability, in the commit that writes the facts. The ledger calls it inside
+ * its transaction; if it throws, the fact is rolled back. The calls are the same whether a fact came from an event, a
+ * load, or a query to the homeserver.
  */
 export interface LedgerFollower {
   /** The pseudouser's own membership changed. */
   own?(room: NumberedRoom, change: OwnChange, moment: Moment): void;
-  /** A field of a room's state has another value. */
+  /** A field of a room's state changed. */
   state?(room: NumberedRoom, field: RoomField, now: number): void;
-  /** Somebody else came to a room, or went. */
+  /** Another user joined or left a room. */
   people?(room: NumberedRoom, now: number): void;
-  /** A room says that another replaces it. The servers are routes to that one. */
+  /** A room names another that replaces it. The servers are routes to the replacement. */
   replaced?(room: NumberedRoom, replacement: RoomId, via: readonly ServerName[], now: number): void;
-  /** A load ended. `isNew` is true where the room was never loaded before, or was otherwise. */
+  /** A load ended. `isNew` is true if the room was never loaded before or had changed. */
   loaded?(room: NumberedRoom, isNew: boolean, now: number): void;
 }

@@ -1,6 +1,6 @@
 import type { RoomEvent } from "../model/event.ts";
 
-/** One received event with its number. Numbers rise by one without gaps, in the order in which the homeserver sent. */
+/** One received event with its number. Numbers rise by one without gaps, in the homeserver's order. */
 export interface JournalEntry {
   readonly seq: number;
   readonly receivedAt: number;
@@ -8,22 +8,24 @@ export interface JournalEntry {
 }
 
 /**
- * The durable log of received events. Every consumer reads it by a cursor of its own and advances that when it is done with
- * what it read, so that a crash in between means reading again, never skipping. Who reads along with it reads `SharedJournal`.
+ * The durable log of received events. Every consumer reads it by its own cursor, and advances the cursor once it has
+ * handled what it read. So a crash in between makes it read again, never skip. Live readers use `SharedJournal`.
  */
 export interface Journal {
-  /** Entries numbered above `after`, oldest first, at most `limit`; empty where there are none yet. */
+  /** Returns entries numbered above `after`, oldest first, at most `limit`; empty if there are none yet. */
   read(after: number, limit: number): Promise<readonly JournalEntry[]>;
-  /** The numbers of the oldest entry kept and the newest; both 0 where nothing was ever received. */
+  /** Returns the numbers of the oldest and the newest entry; both 0 if nothing was ever received. */
   bounds(): Promise<{ readonly first: number; readonly last: number }>;
-  /** The number up to which a consumer has read; 0 for one that never did. */
+  /** Returns the number up to which a consumer has read; 0 if it never did. */
   cursor(consumer: string): Promise<number>;
-  /** The same of a consumer that comes and goes: one that never read begins with what comes from now on. */
+  /** Returns the same for a consumer that comes and goes: if it never read, it starts at the present end. */
   open(consumer: string): Promise<number>;
-  /** Moves a consumer's cursor forward. It never moves back by this. */
+  /** Moves a consumer's cursor forward, never back. */
   advance(consumer: string, seq: number): Promise<void>;
-  /** Gives a consumer's place up, so that it holds nothing of the journal back. */
+  /** Drops a consumer's cursor, so that it holds back nothing of the journal. */
   drop(consumer: string): Promise<void>;
-  /** Events without what was redacted of them, as `read` gives them; the same list where nothing was. */
+  /**
+   * Returns the events without their redacted content, as `read` returns them; the same list if nothing was redacted.
+   */
   without(events: readonly RoomEvent[]): readonly RoomEvent[];
 }

@@ -1,30 +1,30 @@
 import type { Logger } from "../model/logger.ts";
 import { cutOf, recorderSpares, type JournalRow, type JournalState, type RetentionLimits } from "./cut.ts";
 
-/** A consumer that has something to read. */
+/** A consumer with unread events. */
 export interface Reader {
   readonly consumer: string;
-  /** Up to where it has read. */
+  /** Number up to which it has read. */
   readonly seq: number;
-  /** When the first event came that it has yet to read. */
+  /** When its first unread event arrived. */
   readonly unreadAt: number;
-  /** The last number of the row that this event is in. */
+  /** Last number of the row of that event. */
   readonly unreadRowEnd: number;
 }
 
-/** A consumer that keeps more of the journal than the limits would. */
+/** A consumer that keeps more of the journal than the limits allow. */
 export interface LaggingConsumer {
   readonly consumer: string;
   readonly seq: number;
-  /** Events that it has yet to read. */
+  /** Number of its unread events. */
   readonly behind: number;
-  /** When the first of them came. */
+  /** When the first of them arrived. */
   readonly since: number;
 }
 
 /**
- * Who keeps what would otherwise go. Everybody whose next event is too old is found, and those in the way of the next cut for
- * the journal's size: who else would be in the way of the cuts after that takes adding up the journal to tell.
+ * Returns the consumers that hold back the cut. It finds every consumer whose next event is too old, and those in the
+ * way of the next cut for size. Finding those in the way of later cuts would mean adding up the journal.
  * @param oldest the journal's oldest rows, in order
  */
 export function laggingConsumersOf(
@@ -45,7 +45,7 @@ export function laggingConsumersOf(
 
 const REMEDY = "Get it to read again, or remove it. Until then the journal outgrows its limits.";
 
-/** Says who has fallen behind and who has caught up since; nothing of those for whom neither changed. */
+/** Logs the consumers that have fallen behind or caught up since, and no others. */
 export function tellLaggingConsumers(
   before: readonly LaggingConsumer[],
   now: readonly LaggingConsumer[],

@@ -6,18 +6,20 @@ const HASH_ID = /^\$[\w-]{43}$/;
 const WORDS = 44 / 4;
 
 /**
- * The newest event IDs, to know a repetition by. Those that are hashes lie as plain bytes in a ring outside of V8's heap, found
- * by an open-addressed table: as strings in a Set they would be most of the garbage that lives long. The few of any other form
- * are kept as strings, within the same bound.
+ * The newest event IDs, to detect repeats. IDs that are hashes lie as plain bytes in a ring outside V8's heap, indexed
+ * by an open-addressed table: as strings in a Set they would be most of the long-lived garbage. The few IDs of other
+ * forms are kept as strings, within the same bound.
  */
 export class RecentEventIds {
   readonly #limit: number;
-  /** The ring: WORDS words for each ID, the oldest overwritten first. */
+  /** The ring: WORDS words for each ID; the oldest is overwritten first. */
   readonly #ids: Uint32Array;
-  /** Places in the ring plus one, at or after where the ID's bytes say; 0 where empty. At most half of it is taken. */
+  /** Places in the ring plus one, at or after the cell that the ID's bytes give; 0 if empty. At most half is taken. */
   readonly #table: Uint32Array;
   readonly #mask: number;
-  /** Who makes events can choose the bytes of their IDs with some work; where they lie here is not to follow from that. */
+  /**
+   * Authors of events can, with some work, choose the bytes of their IDs. The salt hides where these lie in the table.
+   */
   readonly #salt: number;
   readonly #asked = new Uint32Array(WORDS);
   readonly #askedBytes = Buffer.from(this.#asked.buffer);
@@ -58,7 +60,7 @@ export class RecentEventIds {
     return this.#held + this.#others.size;
   }
 
-  /** Where an ID's place stands in the table, or the empty cell where it would. */
+  /** Returns the table cell of an ID, or the empty cell where it would go. */
   #cellOf(words: Uint32Array, from: number): number {
     let cell = this.#homeOf(words, from);
     for (;;) {
@@ -84,7 +86,7 @@ export class RecentEventIds {
     return true;
   }
 
-  /** Empties an ID's cell, and moves those after it up that would otherwise no longer be found (linear probing). */
+  /** Empties an ID's cell, and moves up the later cells that could otherwise no longer be found (linear probing). */
   #forget(place: number): void {
     let hole = this.#cellOf(this.#ids, place * WORDS);
     this.#table[hole] = 0;

@@ -1,9 +1,9 @@
-/** The newest of some names, to know a repetition by. Bounded: the oldest are forgotten first. */
+/** The newest IDs, to detect repeats. Bounded: the oldest are forgotten first. */
 export class RecentIds {
   readonly #ids = new Set<string>();
   /**
-   * The same IDs in the order of their coming, in a ring. A Set keeps that order too, but finding its first entry means stepping
-   * over all that were deleted before it since it last grew: the longer a daemon runs, the slower it would be.
+   * The same IDs in order of arrival, in a ring. A Set keeps that order too. But to find its first entry it steps over
+   * every entry deleted since it last grew, so a long-running daemon would slow down.
    */
   readonly #ring: string[] = [];
   #next = 0;

@@ -10,29 +10,31 @@ import { RecentEventIds } from "./recent-event-ids.ts";
 import { RecentIds } from "./recent-ids.ts";
 import type { WrittenRow } from "./shared-journal.ts";
 
-/** How many events a repetition is known within: several times what a homeserver holds back and sends again. */
+/** How many events back a repeat is detected: several times what a homeserver queues and sends again. */
 export const EVENT_MEMORY = 50_000;
-/** A homeserver repeats the newest transaction only; some more cost nothing. */
+/** A homeserver repeats only the newest transaction; a few more cost nothing. */
 export const TRANSACTION_MEMORY = 64;
 
-/** Events of one row that no transaction brought, and what stands there for its ID. No transaction has it, with the digest of a body. */
+/** Late events in one row, and the ID of such a row. No transaction can have this ID together with a body's digest. */
 const LATE_AT_ONCE = 100;
 const LATE = "late";
 
-/** A transaction as intake has parsed it. */
+/** A transaction as parsed by intake. */
 export interface IncomingTransaction {
   readonly txnId: string;
   readonly digest: string;
   readonly events: readonly RoomEvent[];
   readonly setAside: readonly SetAside[];
-  /** The body as received, if its `events` are `events` and nothing else is in it that must not be kept; else null. */
+  /**
+   * The body as received, if its `events` are exactly `events` and it holds nothing that must not be kept; else null.
+   */
   readonly verbatim: Uint8Array | null;
   /** Gives the events their texts (model/json-text.ts), for when they are written again. */
   readonly withTexts?: () => void;
 }
 
 export interface RecordOutcome {
-  /** True when this very transaction was recorded before. */
+  /** True if this very transaction was recorded before. */
   readonly repeated: boolean;
   readonly fresh: number;
   readonly duplicates: number;
@@ -41,11 +43,12 @@ export interface RecordOutcome {
 }
 
 /**
- * The one door for facts: writes what the homeserver sent once, however often it sends it.
+ * Records facts: writes each event of the homeserver once, however often it arrives.
  *
- * Two memories tell a repetition. A transaction is known by its ID together with its content, because a homeserver's counter
- * may start again at 1 (Synapse on SQLite does at every restart). An event is known by its ID, because a homeserver may send
- * one in two transactions. Both are read back from the journal at start, and grow only after the commit.
+ * Two memories detect repeats. A transaction is known by its ID together with its content, because a homeserver's
+ * counter may start again at 1 (on Synapse with SQLite, at every restart). An event is known by its ID, because a
+ * homeserver may send it in two transactions. Both memories are read from the journal at start, and grow only after
+ * the commit.
  */
 export class Recorder {
   /** Fires after every commit that brought events. */
@@ -62,7 +65,7 @@ export class Recorder {
   #received = 0;
   readonly #mutex = new KeyedMutex();
 
-  /** @param brought told of each row of the journal once it is written, in order; it does not throw, and does little */
+  /** @param brought called with each written row of the journal, in order; it must not throw, and must be quick */
   constructor(
     writer: LedgerWriter,
     own: UserId,
@@ -85,29 +88,32 @@ export class Recorder {
     }
   }
 
-  /** Tells, before anything is parsed, whether this very transaction is already on disk. */
+  /** Returns whether this very transaction is already on disk, before anything is parsed. */
   isRepeated(txnId: string, digest: string): boolean {
     return this.#transactions.has(transactionKey(txnId, digest));
   }
 
-  /** Whether an event was received, of the newest EVENT_MEMORY. */
+  /** Returns whether an event is among the newest EVENT_MEMORY received. */
   knows(eventId: EventId): boolean {
     return this.#events.has(eventId);
   }
 
-  /** How many new events transactions have brought since the start. */
+  /** Number of new events from transactions since the start. */
   get received(): number {
     return this.#received;
   }
 
-  /** Resolves after the commit; rejects, and has changed nothing, where the commit failed. One at a time, in order of calls. */
+  /**
+   * Resolves after the commit; rejects, with nothing changed, if the commit failed. One at a time, in order of calls.
+   */
   record(incoming: IncomingTransaction): Promise<RecordOutcome> {
     return this.#mutex.run(null, () => this.#record(incoming));
   }
 
   /**
-   * Asks the homeserver for one state event and takes in the answer: it changes the ledger and has no place in the journal. The
-   * same event coming in a transaction later changes nothing more; what came in one while the answer was on its way is newer.
+   * Asks the homeserver for one state event and writes the answer to the ledger, without a place in the journal. The
+   * same event in a later transaction changes nothing more. An event that arrived in a transaction during the query is
+   * newer, and stays.
    */
   async observe(ask: () => Promise<RoomEvent | null>): Promise<void> {
     const asOf = await this.#writer.lastSeq();
@@ -119,9 +125,9 @@ export class Recorder {
   }
 
   /**
-   * Takes in events of a room that the homeserver lost on their way, in their order: in the journal they stand where they are found, and
-   * what is true by now they do not tell, so the room is asked for anew. One at a time with transactions.
-   * @returns how many had not come
+   * Takes in events of a room that the homeserver failed to deliver, in their order. In the journal they stand where
+   * they were found. They do not tell the present state, so the room is loaded again. One at a time with transactions.
+   * @returns how many were missing
    */
   recordLate(roomId: RoomId, events: readonly RoomEvent[]): Promise<number> {
     return this.#mutex.run(null, () => this.#recordLate(roomId, events));
@@ -205,7 +211,7 @@ export class Recorder {
   }
 }
 
-/** The body of a transaction with these of its events. */
+/** Returns a transaction's body with only these of its events. */
 function rewritten({ withTexts }: IncomingTransaction, events: readonly RoomEvent[]): Uint8Array {
   withTexts?.();
   return Buffer.from(written({ events }));
@@ -215,7 +221,7 @@ function concernsUs(change: LedgerChange): boolean {
   return change.kind === "upgrade" || (change.kind === "member" && change.own);
 }
 
-/** The ID comes from outside and may hold anything; the digest is of fixed length and stands first. */
+/** The ID comes from outside and may hold anything. The digest has a fixed length and stands first. */
 function transactionKey(txnId: string, digest: string): string {
   return `${digest} ${txnId}`;
 }

@@ -2,16 +2,16 @@ import type { RoomEvent } from "../model/event.ts";
 import { isEventId, type EventId } from "../model/ids.ts";
 import { isJsonObject, only, stringAt, without, type JsonObject, type JsonValue } from "../model/json.ts";
 
-/** The rules that are gone by where a room's version is not known, or is none that has a number in it. */
+/** The rules that apply if a room's version is unknown or has no number in it. */
 const NEWEST = 12;
 
-/** A version of one's own, such as `org.matrix.msc1777.12`, has the rules of the one that it is built on, and perhaps more. */
+/** A custom version, such as `org.matrix.msc1777.12`, has the rules of the version it builds on, and perhaps more. */
 function rulesOf(version: string | null): number {
   const number = /(?:^|\.)(\d{1,3})$/.exec(version ?? "")?.[1];
   return number === undefined ? NEWEST : Number(number);
 }
 
-/** Keys that a redaction keeps of a content, and since which version; up to `until` where it does no longer. */
+/** Keys of a content that survive its redaction, and since which version; up to `until` if they no longer do. */
 const KEPT: Readonly<Record<string, readonly (readonly [key: string, since: number, until?: number])[]>> = {
   "m.room.create": [["creator", 1]],
   "m.room.member": [
@@ -32,11 +32,15 @@ const KEPT: Readonly<Record<string, readonly (readonly [key: string, since: numb
   "m.room.history_visibility": [["history_visibility", 1]],
   "m.room.redaction": [["redacts", 11]],
 };
-/** From here on all of an m.room.create stays, and of a third-party invite what it was signed with (MSC2176, MSC3821). */
+/**
+ * From this version on, all of an m.room.create survives, and the `signed` of a third-party invite (MSC2176, MSC3821).
+ */
 const UPDATED_RULES = 11;
 const VOUCHED_FOR_BY = "org.matrix.msc1777.vouched_for_by";
 
-/** A content after its redaction, by the rules of the room's version (spec, "Redactions" of each room version). */
+/**
+ * Returns a content after its redaction, by the rules of the room's version (spec, "Redactions" of each room version).
+ */
 export function redactedContent(type: string, content: JsonObject, version: string | null): JsonObject {
   const rules = rulesOf(version);
   if (type === "m.room.create" && rules >= UPDATED_RULES) return content;
@@ -52,8 +56,8 @@ export function redactedContent(type: string, content: JsonObject, version: stri
 }
 
 /**
- * The event that a redaction names. From version 11 on the content says it, before that the event itself (MSC2174); a homeserver that
- * is friendly to clients says it in both places.
+ * Returns the ID of the event that a redaction names. It stands in the content from version 11 on, and before that in
+ * the event itself (MSC2174). For the sake of clients, a homeserver may write it in both places.
  */
 export function redactedBy({ type, redacts, content }: RoomEvent, version: string | null): EventId | null {
   if (type !== "m.room.redaction") return null;
@@ -63,20 +67,20 @@ export function redactedBy({ type, redacts, content }: RoomEvent, version: strin
   return named !== null && isEventId(named) ? named : null;
 }
 
-/** A redaction as it stands in what it redacted (`redacted_because`), without what its sender wrote into it. */
+/** Returns a redaction as it stands in the redacted event (`redacted_because`), without its sender's own text. */
 export function becauseOf(redaction: RoomEvent, target: EventId): JsonObject {
   const { type, event_id, room_id, sender, origin_server_ts } = redaction;
   return { type, event_id, room_id, sender, origin_server_ts, redacts: target, content: { redacts: target } };
 }
 
-/** Whether the homeserver has redacted it already. */
+/** Returns whether the homeserver has redacted the event already. */
 function isPruned({ unsigned = {} }: RoomEvent): boolean {
   return isJsonObject(unsigned["redacted_because"]) || typeof unsigned["redacted_by"] === "string";
 }
 
-/** An event after its redaction, as clients are given it. */
+/** Returns an event after its redaction, as clients get it. */
 export function pruned(event: RoomEvent, version: string | null, because: JsonObject): RoomEvent {
-  // No homeserver serves a redaction of the event that a room rests on.
+  // No homeserver serves a redaction of a room's m.room.create.
   if (event.type === "m.room.create" || isPruned(event)) return event;
   const { event_id, room_id, type, sender, origin_server_ts, content, state_key, unsigned = {} } = event;
   return {
@@ -91,7 +95,7 @@ export function pruned(event: RoomEvent, version: string | null, because: JsonOb
   };
 }
 
-/** An event that replaced a redacted one: what that held is told along with it (`unsigned.prev_content`). */
+/** Removes the redacted content from an event that replaced a redacted one (`unsigned.prev_content`). */
 export function withoutPrevious(event: RoomEvent, version: string | null): RoomEvent {
   const previous: JsonValue = event.unsigned?.["prev_content"] ?? null;
   if (event.unsigned === undefined || !isJsonObject(previous)) return event;
@@ -99,13 +103,16 @@ export function withoutPrevious(event: RoomEvent, version: string | null): RoomE
   return { ...event, unsigned: { ...without(event.unsigned, "prev_content"), prev_content: kept } };
 }
 
-/** The event that this one replaced where it was made, or null where that is not said. */
+/** Returns the event that this one replaced where it was created; null if unknown. */
 export function replacedBy({ unsigned }: RoomEvent): EventId | null {
   const replaces = unsigned?.["replaces_state"];
   return typeof replaces === "string" ? (replaces as EventId) : null;
 }
 
-/** Where fields of a room that the ledger keeps stand. Those of m.room.create are not among them, since that stays whole. */
+/**
+ * Where the fields of a room that the ledger keeps come from. Those of m.room.create are missing: a redaction keeps it
+ * whole.
+ */
 const FIELDS: Readonly<Record<string, readonly [type: string, key: string]>> = {
   name: ["m.room.name", "name"],
   alias: ["m.room.canonical_alias", "alias"],
@@ -114,10 +121,10 @@ const FIELDS: Readonly<Record<string, readonly [type: string, key: string]>> = {
   encryption: ["m.room.encryption", "algorithm"],
   replacement: ["m.room.tombstone", "replacement_room"],
 };
-/** An access list of which nothing is left lets no server in (spec, "Server access control lists"). */
+/** An empty ACL lets no server in (spec, "Server access control lists"). */
 const EMPTY_ACL = JSON.stringify({ allow: [], deny: [], allow_ip_literals: true });
 
-/** A field of a room as it is read from what the redaction of its event leaves. */
+/** Returns a field of a room as read from its event after redaction. */
 export function redactedField(field: string, value: string | null, version: string | null): string | null {
   if (field === "server_acl") return EMPTY_ACL;
   const source = FIELDS[field];
