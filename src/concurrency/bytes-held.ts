@@ -3,29 +3,30 @@ import { EmissaryError } from "../model/errors.ts";
 import { Shares, type Place } from "./shares.ts";
 
 export interface HeldBounds {
-  /** Bytes that all answers hold together, and those of one caller; beside them one that needs more has as many as it needs. */
+  /** Bytes for all answers together, and for one caller. Beside them, one large answer at a time has what it needs. */
   readonly common: number;
   readonly each: number;
 }
 
-/** What one answer holds in memory, from its first byte until its caller has the last. */
+/** The memory of one answer, from its first byte until its caller has the last. */
 export interface Hold {
   /**
-   * Room for more bytes. Resolves when there is some.
-   * @throws EmissaryError `limited` where too many wait for room, or the answer's time is over
+   * Reserves memory for more bytes. Resolves when it is available.
+   * @throws EmissaryError `limited` if too many wait for memory, or the answer's time is over
    */
   add(bytes: number): Promise<void>;
   free(): void;
 }
 
-/** Whoever holds memory for longer than this makes room for others who need some, milliseconds. */
+/** An answer that holds memory for longer than this may be ended when others need some; in milliseconds. */
 const GRACE_MS = 60_000;
 const WAIT_MS = GRACE_MS + 15_000;
 const FOR_LARGE = { common: 1, each: 1, own: 0, waitingEach: 4, waiting: 64, wait: WAIT_MS } as const;
 
 /**
- * Bounds what answers that are held whole take in memory together. Small ones share a common part. One that has no room there waits for
- * its turn as the large one, of which there is one at a time: since that has all it needs, no two wait for each other.
+ * Bounds the memory of all answers that are held whole. Small ones share a common part. An answer that does not fit
+ * there waits for its turn as the large one. Only one is large at a time and it has all it needs, so no two wait for
+ * each other.
  */
 export class BytesHeld {
   readonly #bounds: HeldBounds;
@@ -36,21 +37,21 @@ export class BytesHeld {
   readonly #holds = new Set<HeldAnswer>();
   #common = 0;
 
-  /** @param refused told of each answer that there was no room for */
+  /** @param refused called for each answer that got no memory */
   constructor(bounds: HeldBounds, clock: Clock, refused: () => void = () => {}) {
     this.#bounds = bounds;
     this.#clock = clock;
     this.#large = new Shares("large answers", FOR_LARGE, clock, refused);
   }
 
-  /** Bytes of the common part that are held. */
+  /** Bytes of the common part in use. */
   get held(): number {
     return this.#common;
   }
 
   /**
    * @param abort aborts when the answer is over
-   * @param revoke ends the answer: others need its memory, and it had its time; null where it ends with another
+   * @param revoke ends the answer when its grace is over and others need its memory; null if it ends with another
    */
   open(who: string, abort: AbortSignal, revoke: (() => void) | null): Hold {
     const hold: HeldAnswer = new HeldAnswer({
@@ -97,7 +98,7 @@ export class BytesHeld {
     }
   }
 
-  /** Ends those of the common part that had their time. */
+  /** Ends answers in the common part whose grace is over. */
   #makeRoom(asking: HeldAnswer): void {
     const before = this.#clock.now() - GRACE_MS;
     for (const hold of [...this.#holds]) {
@@ -133,7 +134,7 @@ class HeldAnswer implements Hold {
     return this.#parts.since;
   }
 
-  /** Bytes of the common part. */
+  /** Bytes that it holds of the common part. */
   get common(): number {
     return this.#common;
   }
@@ -153,7 +154,7 @@ class HeldAnswer implements Hold {
   }
 
   #becomeLarge(place: Place): void {
-    // The answer may have ended meanwhile, or another part of it may have waited, too.
+    // The answer may have ended meanwhile, or another part of it may also have waited.
     if (this.#isOver || this.#place !== null) place.free();
     if (this.#isOver) throw over();
     this.#place ??= place;

@@ -1,14 +1,14 @@
 import type { Clock } from "../model/clock.ts";
 import type { RoomId } from "../model/ids.ts";
 
-/** A step that has waited on the homeserver for so long takes no place from others. */
+/** A task that has waited on the homeserver for this long no longer counts against the limit. */
 export const SLOW_AFTER_MS = 5_000;
-/** So many of these are under way; where another becomes slow, one has to give up. */
+/** Most slow tasks at once. One more, and a slow task must give up. */
 export const MOST_SLOW = 16;
 
-/** What is being done in one room. */
+/** The work in one room. */
 export class Task {
-  /** The server by which the move goes; a silent one holds up all that go by it. */
+  /** The server that the move goes through. A silent server delays every move through it. */
   server = "";
   isSlow: boolean;
   readonly isAside: boolean;
@@ -24,12 +24,12 @@ export class Task {
     this.#slow = slow;
   }
 
-  /** Aborts when it is to end, to be tried again later. */
+  /** Aborts when the task must end, to be tried again later. */
   get givesUp(): AbortSignal {
     return this.#givingUp.signal;
   }
 
-  /** From here on it waits on others. */
+  /** Starts the timer: from now on the task waits on others. */
   waits(): void {
     this.#timer.abort();
     const timer = new AbortController();
@@ -39,7 +39,7 @@ export class Task {
     });
   }
 
-  /** From here on it waits on nobody but us. */
+  /** Stops the timer: from now on the task waits only on Emissary. */
   rests(): void {
     this.#timer.abort();
   }
@@ -55,8 +55,8 @@ export class Task {
 }
 
 /**
- * The rooms in which something is being done, at most one thing in each. A server that does not answer keeps a join waiting for
- * minutes: such ones are counted apart, so that no number of them keeps the others from their task.
+ * The rooms with work under way, one task per room. A server that does not answer delays a join for minutes. Slow
+ * tasks are counted apart, so that no number of them blocks the others.
  */
 export class ConcurrencyLimit {
   readonly #clock: Clock;
@@ -73,12 +73,12 @@ export class ConcurrencyLimit {
     return new Set(this.#tasks.keys());
   }
 
-  /** How many count against the number that may be under way at once. */
+  /** Number of tasks that count against the limit. */
   get counted(): number {
     return this.#all().filter(({ isSlow }) => !isSlow).length;
   }
 
-  /** Does something in a room in which nothing is being done. What is done `aside` takes no place, and does not give up. */
+  /** Runs a task in a room that has none. A task that runs `aside` does not count, and never has to give up. */
   async run<T>(roomId: RoomId, work: (task: Task) => Promise<T>, isAside = false): Promise<T> {
     const task = new Task(this.#clock, isAside, (slow) => this.#slowDown(slow));
     if (!isAside) task.waits();
@@ -98,12 +98,12 @@ export class ConcurrencyLimit {
     return done;
   }
 
-  /** Resolves when nothing is being done in the room. */
+  /** Resolves when the room has no task. */
   async free(roomId: RoomId): Promise<void> {
     for (let busy = this.#tasks.get(roomId); busy !== undefined; busy = this.#tasks.get(roomId)) await busy.over;
   }
 
-  /** Resolves when all that is being done has ended. */
+  /** Resolves when all present tasks have ended. */
   async empty(): Promise<void> {
     await Promise.all([...this.#tasks.values()].map(({ over }) => over));
   }
@@ -120,7 +120,10 @@ export class ConcurrencyLimit {
   }
 }
 
-/** The one that gives up is of the server by which most of them go, so that a server stands in the way of its own rooms first. */
+/**
+ * Returns the task to give up: the oldest of the server with the most slow tasks. So a server blocks its own rooms
+ * first.
+ */
 function oldestOfMost(slow: readonly Task[]): Task | null {
   const groups = [...Map.groupBy(slow, ({ server }) => server).values()];
   const [most] = groups.sort((one, other) => other.length - one.length);

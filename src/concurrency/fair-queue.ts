@@ -1,24 +1,24 @@
 import type { RoomId } from "../model/ids.ts";
 import { remember } from "./remember.ts";
 
-/** A room in which something is to be done now, and who waits for it; null where nobody is known to. */
+/** A room with work due, and the caller who waits for it; null if unknown. */
 export interface Waiting {
   readonly roomId: RoomId;
   readonly who: string | null;
 }
 
-/** Those that were served last are remembered. */
+/** Number of callers whose last turn is remembered. */
 const REMEMBERED = 10_000;
 
 /**
- * In which order those who wait are served: who had no turn for the longest time comes next. So one who wants a hundred rooms holds up
- * nobody who wants one.
+ * Orders waiting callers: the one whose last turn is longest ago comes next. A caller who wants a hundred rooms does
+ * not delay one who wants a single room.
  */
 export class FairQueue {
   readonly #served = new Map<string, number>();
   #turn = 0;
 
-  /** Picks some of those who wait, which stand in the order in which they came. */
+  /** Picks rooms from `waiting`, which is in order of arrival. */
   pick(waiting: readonly Waiting[], limit: number): readonly RoomId[] {
     const rooms: RoomId[] = [];
     const left = Map.groupBy(waiting, ({ who, roomId }) => who ?? roomId);

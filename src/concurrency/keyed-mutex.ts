@@ -1,6 +1,6 @@
-/** Lets deeds of one key happen one at a time, in the order in which they come. Those of other keys are not held up. */
+/** Runs the calls of one key one at a time, in order. Other keys do not wait. */
 export class KeyedMutex<Key = null> {
-  /** The end of the newest deed of each key; as many as there are deeds under way. */
+  /** The end of the newest call of each key. It has as many entries as keys with calls under way. */
   readonly #ends = new Map<Key, Promise<null>>();
 
   async run<T>(key: Key, deed: () => Promise<T>): Promise<T> {
@@ -16,7 +16,7 @@ export class KeyedMutex<Key = null> {
     }
   }
 
-  /** Resolves when all deeds that have come so far are over. */
+  /** Resolves when all calls made so far have ended. */
   async idle(): Promise<void> {
     await Promise.all(this.#ends.values());
   }

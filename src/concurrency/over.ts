@@ -1,12 +1,12 @@
 /**
- * Why a signal aborts where nothing went wrong: what was waited for is there, or nobody waits any more. Without a reason each abort makes an
- * error of its own, with its stack.
+ * The reason of an abort that is no error: the awaited thing is there, or nobody waits any more. Without a reason each
+ * abort makes an error of its own, with its stack.
  */
 export const OVER = new DOMException("This is over.", "AbortError");
 
 /**
- * A time that ends with the first of others, or by itself. Unlike AbortSignal.any it leaves nothing behind at signals that live longer, and
- * costs a fraction.
+ * A time span that ends with the first of other signals, or by itself. Unlike AbortSignal.any it leaves nothing behind
+ * on signals that live longer, and costs a fraction.
  */
 export class Span {
   readonly #own = new AbortController();
@@ -22,7 +22,7 @@ export class Span {
     if (parents.some(({ aborted }) => aborted)) this.end();
   }
 
-  /** Aborts when it is over. */
+  /** Aborts when the span is over. */
   get signal(): AbortSignal {
     return this.#own.signal;
   }

@@ -1,4 +1,4 @@
-/** Keeps the newest entry last, and of all entries the newest `kept`. */
+/** Adds the entry as the newest, and keeps only the newest `kept` entries. */
 export function remember<Key, Value>(memory: Map<Key, Value>, key: Key, value: Value, kept: number): void {
   memory.delete(key);
   memory.set(key, value);

@@ -3,14 +3,14 @@ import { EmissaryError, type ErrorCode } from "../model/errors.ts";
 import { backoff } from "./backoff.ts";
 import { Throttle } from "./throttle.ts";
 
-/** Questions to the homeserver that are on their way at once. */
+/** Queries to the homeserver under way at once. */
 export const AT_ONCE = 4;
 const TRIES = 5;
-/** However long the homeserver wants to be left alone, it is asked again after this. */
+/** Longest pause before the homeserver is asked again, even if it wants a longer one. */
 const LONGEST_REST_MS = 10 * 60_000;
 const PASSING: ReadonlySet<ErrorCode> = new Set(["homeserver-unreachable", "homeserver-error", "limited", "timeout"]);
 
-/** Asks the homeserver with restraint: few questions at once, evenly spaced, and again where it cannot tell now. */
+/** Asks the homeserver with restraint: few queries at once, evenly spaced, and again if it cannot answer now. */
 export class RetryingThrottle {
   readonly #clock: Clock;
   readonly #random: Random;
@@ -28,7 +28,7 @@ export class RetryingThrottle {
     return new Throttle(perSecond, this.#clock);
   }
 
-  /** @throws EmissaryError what the last try threw, or `not-ready` where we are being stopped */
+  /** @throws EmissaryError what the last try threw, or `not-ready` if Emissary is stopping */
   async ask<T>(rate: Throttle, question: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries += 1) {
       await rate.turn(this.#abort);

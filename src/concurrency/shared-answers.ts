@@ -7,8 +7,8 @@ interface Given<Value> {
 }
 
 /**
- * Answers that hold for a while: many who ask the same at once share one question. One that found nothing, or failed, is not kept:
- * what is asked for may be there the next moment, and such answers would push out the others.
+ * A cache of answers that hold for a while. Callers who ask the same at once share one query. An answer that found
+ * nothing, or failed, is not kept: the thing may exist a moment later, and such answers would push out the others.
  */
 export class SharedAnswers<Value> {
   readonly #clock: Clock;
@@ -20,18 +20,18 @@ export class SharedAnswers<Value> {
     this.#bounds = bounds;
   }
 
-  /** The answer that still holds, or null. */
+  /** Returns the answer that still holds, or null. */
   held(key: string): Promise<Value | null> | null {
     const given = this.#given.get(key);
     return given !== undefined && this.#clock.now() - given.at < this.#bounds.ms ? given.answer : null;
   }
 
-  /** The answer that still holds, or else that to the question asked now. Rejects as `ask` does. */
+  /** Returns the answer that still holds, or else asks now. Rejects as `ask` does. */
   get(key: string, ask: () => Promise<Value | null>): Promise<Value | null> {
     return this.held(key) ?? this.renew(key, ask);
   }
 
-  /** The answer to the question asked now, which holds from now on. Rejects as `ask` does. */
+  /** Asks now, and keeps the answer. Rejects as `ask` does. */
   renew(key: string, ask: () => Promise<Value | null>): Promise<Value | null> {
     const answer = ask();
     const given = { at: this.#clock.now(), answer };

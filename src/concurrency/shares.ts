@@ -2,21 +2,21 @@ import { withLimit, type Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 
 export interface ShareBounds {
-  /** Places that all together have, beside those that each has of its own. */
+  /** Places that all callers share, beside their own. */
   readonly common: number;
-  /** Places that one may have, its own among them. */
+  /** Most places of one caller, including its own. */
   readonly each: number;
-  /** Places that one has whoever else is there. None where nobody says how many there can be. */
+  /** Places reserved for each caller, regardless of others. 0 if the number of callers is not bounded. */
   readonly own: number;
-  /** How many of one may wait, and of all. */
+  /** Most that may wait, of one caller and of all. */
   readonly waitingEach: number;
   readonly waiting: number;
-  /** How long one waits, milliseconds. */
+  /** Longest wait, in milliseconds. */
   readonly wait: number;
 }
 
 export interface Place {
-  /** Gives the place back; again changes nothing. */
+  /** Gives the place back. A second call changes nothing. */
   free(): void;
 }
 
@@ -26,7 +26,7 @@ interface Waiting {
 
 interface Caller {
   held: number;
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly queue: Waiting[];
 }
 
@@ -34,8 +34,9 @@ const RETRY_AFTER_MS = 1_000;
 const NEVER = new AbortController().signal;
 
 /**
- * Places of something that is scarce, shared by callers that do not trust each other: one who takes and keeps all that it can get
- * leaves the others theirs. Whoever finds none waits in turn, and of those who wait the one comes first who has least.
+ * Places of a scarce resource, shared by callers that do not trust each other: a caller who takes all it can get
+ * leaves the others theirs. A caller that finds none waits. Of all waiting callers, the one with the fewest places
+ * comes first.
  */
 export class Shares {
   readonly #what: string;
@@ -48,7 +49,7 @@ export class Shares {
 
   /**
    * @param what completes "Too many … are under way"
-   * @param refused told of each that got no place
+   * @param refused called with each caller that got no place
    */
   constructor(what: string, bounds: ShareBounds, clock: Clock, refused: () => void = () => {}) {
     this.#what = what;
@@ -57,14 +58,14 @@ export class Shares {
     this.#refused = refused;
   }
 
-  /** Places that are taken. */
+  /** Number of taken places. */
   get held(): number {
     let held = 0;
     for (const caller of this.#callers.values()) held += caller.held;
     return held;
   }
 
-  /** A place where one is free for this caller and nobody of its own waits; else null. */
+  /** Returns a place if one is free for this caller and it has none waiting; else null. */
   tryTake(who: string): Place | null {
     const caller = this.#callers.get(who) ?? { held: 0, queue: [] };
     if (caller.queue.length > 0 || !this.#isFree(caller)) return null;
@@ -73,8 +74,8 @@ export class Shares {
   }
 
   /**
-   * A place, when its turn has come.
-   * @throws EmissaryError `limited` where too many wait or it takes too long, and where the signal aborts
+   * Returns a place, waiting for it if necessary.
+   * @throws EmissaryError `limited` if too many wait, if it takes too long, or if the signal aborts
    */
   async take(who: string, abort: AbortSignal = NEVER): Promise<Place> {
     const place = this.tryTake(who);
@@ -108,7 +109,10 @@ export class Shares {
     }
   }
 
-  /** Does something with a place, and gives it back. @throws EmissaryError as take does; what the deed throws */
+  /**
+   * Runs `deed` with a place, and gives the place back.
+   * @throws EmissaryError as take does; what `deed` throws
+   */
   async with<Result>(who: string, abort: AbortSignal, deed: () => Promise<Result>): Promise<Result> {
     const place = await this.take(who, abort);
     try {
@@ -132,7 +136,7 @@ export class Shares {
         if (isFree) return;
         isFree = true;
         caller.held -= 1;
-        // Whichever place it was: what a caller has beyond its own is of the common ones.
+        // It does not matter which place it was: the places beyond a caller's own are common ones.
         if (caller.held >= this.#bounds.own) this.#common -= 1;
         this.#next(who, caller);
         this.#forget(who, caller);
@@ -140,7 +144,7 @@ export class Shares {
     };
   }
 
-  /** Lets in whom the freed place is for: where it was one of the caller's own, only itself. */
+  /** Gives the freed place to the next waiting caller. A place of the caller's own goes only to itself. */
   #next(who: string, caller: Caller): void {
     if (this.#waiting === 0) return;
     let [name, least] = [who, caller];
@@ -151,7 +155,7 @@ export class Shares {
       }
     }
     if (least.queue.length === 0 || !this.#isFree(least)) return;
-    // To the end: among those who have the same, the one comes first who was let in longest ago.
+    // Moves it to the end: among callers with equally many places, the one let in longest ago comes first.
     this.#callers.delete(name);
     this.#callers.set(name, least);
     this.#waiting -= 1;

@@ -1,6 +1,6 @@
 /**
- * Wakes whoever waits for "something changed, look again". Carries no data, so that nothing can be lost in it or pile up in
- * it: a waiter reads what is true from storage before it waits and after it woke.
+ * Wakes waiters when something changed and they should look again. It carries no data, so nothing can get lost or pile
+ * up in it: a waiter reads storage before it waits and after it wakes.
  */
 export class Signal {
   #waiting = new Set<() => void>();
@@ -11,7 +11,7 @@ export class Signal {
     for (const wake of waiting) wake();
   }
 
-  /** Resolves at the next notify, or when the signal aborts. Call it before reading what is waited for. */
+  /** Resolves at the next notify, or when the signal aborts. Call it before you read the state you wait for. */
   next(abort: AbortSignal): Promise<void> {
     if (abort.aborted) return Promise.resolve();
     return new Promise((resolve) => {

@@ -1,8 +1,8 @@
 import type { Clock } from "../model/clock.ts";
 
 /**
- * Spaces out calls: at most `perSecond`, evenly, however many ask at once. Our registration turns the homeserver's own limits
- * off for us, so the restraint has to be ours.
+ * Spaces out calls evenly, at most `perSecond`, however many ask at once. Our registration turns off the homeserver's
+ * rate limits for us, so we must limit ourselves.
  */
 export class Throttle {
   #gap: number;
@@ -16,7 +16,7 @@ export class Throttle {
     this.#clock = clock;
   }
 
-  /** Spaces out those who come from now on otherwise. */
+  /** Changes the rate for calls from now on. */
   setRate(perSecond: number): void {
     this.#gap = 1000 / perSecond;
   }
@@ -24,7 +24,8 @@ export class Throttle {
   /** Resolves when it is the caller's turn, or at once when the signal aborts. */
   async turn(abort: AbortSignal): Promise<void> {
     const now = this.#clock.now();
-    // A clock that was set back takes the queue with it, so that nobody waits for the time to come again.
+    // If the clock was set back, the queue moves back with it. Otherwise callers would wait for the old time to come
+    // again.
     if (now < this.#seen) this.#free -= this.#seen - now;
     this.#seen = now;
     const at = Math.max(now, this.#free);

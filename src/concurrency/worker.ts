@@ -2,36 +2,36 @@ import type { Clock } from "../model/clock.ts";
 import type { Signal } from "./signal.ts";
 
 export interface Work {
-  /** Does what is due. Resolves to how many milliseconds to rest then; null for as long as it may be. */
+  /** Does what is due. Resolves to the rest in milliseconds; null for the longest rest. */
   readonly round: (abort: AbortSignal) => Promise<number | null>;
-  /** Each ends the rest. One that fires during a round is heard after it. Read before every round. */
+  /** Each ends the rest, also if it fires during a round. Read before every round. */
   readonly signals?: readonly Signal[];
-  /** The longest rest, milliseconds: the clock may jump, and not all that makes something due fires a signal. */
+  /** Longest rest, in milliseconds. The clock may jump, and some work becomes due without a signal. */
   readonly longest?: number;
-  /** How long to wait after each rest, milliseconds, so that what comes together is seen to in one round. */
+  /** How long to wait after each rest, in milliseconds, so that one round handles all that arrives together. */
   readonly pause?: () => number;
-  /** Told of a round that failed. */
+  /** Called with the error of a failed round. */
   readonly failed: (error: unknown) => void;
-  /** How long nothing is done after that, milliseconds. */
+  /** Rest after a failed round, in milliseconds. */
   readonly failedRest?: number;
   readonly clock: Clock;
 }
 
 const FAILED_MS = 1_000;
 
-/** Does rounds of work, with rests between them, until the signal aborts. A round that fails is told of and made again. */
+/** Does rounds of work, with rests between them, until the signal aborts. A failed round is reported and repeated. */
 export async function workUntil(abort: AbortSignal, work: Work): Promise<void> {
   const { round, longest = Infinity, pause, failed, failedRest = FAILED_MS, clock } = work;
   while (!abort.aborted) {
     const awake = new AbortController();
     const over = AbortSignal.any([abort, awake.signal]);
-    // Before the round looks: what comes while it works is not to be missed.
+    // Listen before the round reads, so that no signal during the round is missed.
     const woken = (work.signals ?? []).map((signal) => signal.next(over));
     try {
       const rest = Math.min((await round(abort)) ?? Infinity, longest);
       if (rest > 0) await Promise.race([...woken, rest === Infinity ? aborted(over) : clock.sleep(rest, over)]);
       awake.abort();
-      // What fires meanwhile is seen to by the round that follows.
+      // The next round handles what arrives during this pause.
       if (pause !== undefined) await clock.sleep(pause(), abort);
     } catch (error) {
       failed(error);
@@ -41,7 +41,7 @@ export async function workUntil(abort: AbortSignal, work: Work): Promise<void> {
   }
 }
 
-/** How long to rest until something is due, milliseconds; null where nothing is. */
+/** Returns how long to rest until `due`, in milliseconds; null if nothing is due. */
 export function restUntil(due: number | null, clock: Clock): number | null {
   return due === null ? null : due - clock.now();
 }

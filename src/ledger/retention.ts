@@ -2,62 +2,65 @@ import { AuditLimiter, type AuditEnd } from "./audit-cut.ts";
 import { BATCH, cutOf, type JournalEdges, type JournalRow, type RetentionLimits } from "./cut.ts";
 import { laggingConsumersOf, type LaggingConsumer, type Reader } from "./lagging-consumers.ts";
 
-/** What journal and audit hold. Told from the ends of both, so that asking costs nothing however long they are. */
+/** What journal and audit hold. It is read from the ends of both, so asking costs the same however long they are. */
 export interface HistoryExtent {
-  /** When the oldest row of the journal came; null where there is none. */
+  /** When the journal's oldest row arrived; null if there is none. */
   readonly journalOldestAt: number | null;
-  /** The IDs of its first and last entry; 0 where there is none. */
+  /** The IDs of the audit's first and last entry; 0 if there is none. */
   readonly auditFirst: number;
   readonly auditLast: number;
   readonly auditOldestAt: number | null;
 }
 
-/** What of the database grows with time. Each call is one commit. */
+/** The parts of the database that grow with time. Each call is one commit. */
 export interface HistoryStore extends AuditEnd {
   extent(): Promise<HistoryExtent>;
-  /** Consumers that have something to read. */
+  /** Returns the consumers with unread events. */
   readers(): Promise<readonly Reader[]>;
-  /** Rows that begin after `after`, oldest first, at most `limit`. */
+  /** Returns rows that begin after `after`, oldest first, at most `limit`. */
   rows(after: number, limit: number): Promise<readonly JournalRow[]>;
   edges(nthNewest: number): Promise<JournalEdges>;
-  /** Removes rows whose last number is at most `through`, and no row that a consumer has yet to read. The rows removed. */
+  /**
+   * Removes rows whose last number is at most `through`, but no row that a consumer has yet to read. Returns the
+   * removed rows.
+   */
   trim(through: number): Promise<readonly JournalRow[]>;
 }
 
-/** Read at once to learn the journal's size. */
+/** Rows read at once to measure the journal. */
 const MEASURED = 1_000;
 
-/** What one small step has removed. */
+/** What one small step removed. */
 export interface Removed {
   readonly journal: { readonly rows: number; readonly through: number } | null;
   readonly audit: number;
-  /** True where the next step should follow soon. */
+  /** True if the next step should follow soon. */
   readonly isMore: boolean;
 }
 
-/** What the operator is told of journal and audit. */
+/** What the operator sees of journal and audit. */
 export interface History {
   extent(): Promise<HistoryExtent>;
-  /** Of the journal as far as it is measured, bytes. */
+  /** Size of the journal as measured so far, in bytes. */
   readonly bytes: number;
-  /** Likewise of the audit. */
+  /** The same for the audit. */
   readonly auditBytes: number;
-  /** How many entries the audit has, of which these are the ends. */
+  /** Returns the number of audit entries between these ends. */
   auditEntries(extent: HistoryExtent): number;
   readonly laggingConsumers: readonly LaggingConsumer[];
 }
 
 /**
- * Applies the limits, step by step. It knows the journal's size because it measures it piece by piece, from the oldest row on,
- * and then keeps up with it: adding it up in one go would read the whole journal while a transaction waits. Until all of it is
- * measured the size is too small, and less is removed.
+ * Applies the limits, step by step. It measures the journal piece by piece, from the oldest row on, and then keeps the
+ * size up to date: adding it up at once would read the whole journal while a transaction waits. Until all rows are
+ * measured, the size is too low and less is removed.
  */
 export class HistoryLimiter implements History {
   readonly #store: HistoryStore;
   readonly #limits: RetentionLimits;
   readonly #audit: AuditLimiter;
   #bytes = 0;
-  /** Where the last row begins that was measured. */
+  /** Where the last measured row begins. */
   #measured = 0;
   #laggingConsumers: readonly LaggingConsumer[] = [];
 
@@ -79,7 +82,7 @@ export class HistoryLimiter implements History {
     return this.#audit.entries(auditFirst, auditLast);
   }
 
-  /** As the newest step found them. */
+  /** As found by the newest step. */
   get laggingConsumers(): readonly LaggingConsumer[] {
     return this.#laggingConsumers;
   }
@@ -88,7 +91,7 @@ export class HistoryLimiter implements History {
     return this.#store.extent();
   }
 
-  /** Rows were written anew, and are smaller. */
+  /** Called with rows that were rewritten and are now smaller. */
   shrank(rows: readonly { readonly firstSeq: number; readonly by: number }[]): void {
     for (const { firstSeq, by } of rows) if (firstSeq <= this.#measured) this.#bytes -= by;
   }

@@ -1,10 +1,10 @@
 import type { RoomEvent } from "../model/event.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 
-/** Entries of one batch read from disk, and how many batches are kept: readers that are behind at the same place read the same one. */
+/** Entries per batch read from disk, and number of batches kept. Readers at the same place share a batch. */
 const BATCH = 100;
 const KEPT = 4;
-/** What was written last is kept as it was parsed when it came: so many events, of bodies of so many bytes. */
+/** The newest rows stay in memory as parsed on arrival: at most this many events, of bodies of this many bytes. */
 const RECENT_EVENTS = 500;
 const RECENT_BYTES = 2 * 1024 * 1024;
 
@@ -13,16 +13,16 @@ export interface WrittenRow {
   readonly firstSeq: number;
   readonly receivedAt: number;
   readonly events: readonly RoomEvent[];
-  /** The size of the row's body. */
+  /** Size of the row's body. */
   readonly bytes: number;
-  /** Gives the events their texts (model/json-text.ts), which whoever passes them on writes. */
+  /** Gives the events their texts (model/json-text.ts), for callers that pass them on. */
   readonly withTexts?: () => void;
 }
 
 interface RecentRow {
   readonly written: WrittenRow;
   readonly last: number;
-  /** What readers get; null where nobody has asked since something was redacted. */
+  /** What readers get; null until the next read after a redaction. */
   entries: readonly JournalEntry[] | null;
 }
 
@@ -34,9 +34,9 @@ interface Batch {
 }
 
 /**
- * The journal for all who read along with it. The newest rows are those that the recorder handed out, so who keeps up reads and parses
- * nothing again; who is behind, or begins after a restart, reads from disk. Each reader keeps its own place. Entries change by
- * redactions only, and then what is held goes, or is asked about anew.
+ * The journal for all live readers. The newest rows come from the recorder, so a reader that keeps up reads and parses
+ * nothing again. A reader that is behind, or starts after a restart, reads from disk. Each reader keeps its own place.
+ * Entries change by redactions only; the cached ones are then dropped or redacted again.
  */
 export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
   readonly #journal: Pick<Journal, "read" | "bounds" | "without">;
@@ -52,7 +52,7 @@ export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
     this.#journal = journal;
   }
 
-  /** Some of the entries numbered above `after`, from the first on, at most `limit`; empty only where there are none. */
+  /** Returns entries numbered above `after`, in order without gaps, at most `limit`; empty only if there are none. */
   async read(after: number, limit: number): Promise<readonly JournalEntry[]> {
     return this.#recentAfter(after, limit) ?? (await this.#storedAfter(after)).slice(0, limit);
   }
@@ -61,7 +61,7 @@ export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
     return this.#journal.bounds();
   }
 
-  /** Told of each row once it is written, in order. */
+  /** Called with each row after it is written, in order. */
   heard(written: WrittenRow): void {
     if (written.events.some(({ type }) => type === "m.room.redaction")) this.#redacted();
     const last = written.firstSeq + written.events.length - 1;
@@ -93,12 +93,12 @@ export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
     this.#forgotten += 1;
   }
 
-  /** Null where the first of them is no longer held. */
+  /** Returns null if the first of these entries is no longer cached. */
   #recentAfter(after: number, limit: number): readonly JournalEntry[] | null {
     const [oldest] = this.#recent;
     if (oldest === undefined || after < oldest.written.firstSeq - 1) return null;
     const found: JournalEntry[] = [];
-    // Who keeps up is at the end.
+    // A reader that keeps up is at the end.
     let at = this.#recent.length;
     while (at > 0 && (this.#recent[at - 1]?.last ?? after) > after) at -= 1;
     for (const row of this.#recent.slice(at, at + limit)) {
@@ -127,7 +127,8 @@ export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
       const found = await earlier;
       if (found.length > 0) return found;
     }
-    // The earlier read may have begun before there was what woke this reader; one that is there now began since.
+    // The earlier read may have begun before the entry that woke this reader was written; a read under way now began
+    // later.
     return this.#underWay.get(after) ?? this.#load(after);
   }
 

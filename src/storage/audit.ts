@@ -4,7 +4,7 @@ import type { RoomId } from "../model/ids.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { WriteCount } from "./memo.ts";
 
-/** What SQLite calls it when a commit waits for the disk (PRAGMA synchronous). */
+/** SQLite's number for commits that wait for the disk (PRAGMA synchronous). */
 const FULL = 2;
 
 interface Row {
@@ -17,7 +17,10 @@ interface Row {
   detail: string;
 }
 
-/** The audit: rows are written by the other stores inside their own transactions, so that a deed and its trace go together. */
+/**
+ * The audit. Other stores write its rows inside their own transactions, so that an action and its trace are one
+ * commit.
+ */
 export class AuditStore {
   readonly #db: Database;
   readonly #insert: Statement<[number, string, string, string, string | null, string]>;
@@ -45,9 +48,9 @@ export class AuditStore {
   }
 
   /**
-   * Writes entries in one commit that does not wait for the disk, whatever the durability: otherwise each write of a tenant would wait.
-   * A crash of this program loses nothing. A power cut loses the newest rows up to the last other commit; the events themselves name
-   * their tenant.
+   * Writes entries in one commit that does not wait for the disk, whatever the durability: otherwise each write of a
+   * tenant would wait. A crash of Emissary loses nothing. A power cut loses the rows since the last other commit; the
+   * events themselves name their tenant.
    * @param beside writes in the same commit; returns the number of rows that it changed
    */
   async noteAll(entries: readonly AuditEntry[], at: number, beside: () => number = () => 0): Promise<void> {

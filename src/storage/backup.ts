@@ -6,13 +6,13 @@ import type { Random } from "../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import type { AuditStore } from "./audit.ts";
 
-/** Copied in one go; between two of them everything else has its turn. */
+/** Pages copied in one step. Everything else has its turn between two steps. */
 const PAGES = 100;
 
-/** What `link` says on file systems that have no hard links. */
+/** Errors of `link` on file systems without hard links. */
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
 
-/** Backups of the open database, while it is written. */
+/** Makes backups of the open database while it is written. */
 export class SqliteBackups {
   readonly #db: Database;
   readonly #audit: AuditStore;
@@ -35,7 +35,7 @@ export class SqliteBackups {
         roomId: null,
         detail: { path, bytes },
       };
-      // The copy is there, also where the disk has no room for this row: whoever is told otherwise would make another.
+      // The copy succeeded even if the disk has no room for this row. An error would make the operator copy again.
       await this.#audit.noteAll([entry], now).catch(() => undefined);
       return { bytes };
     } finally {
@@ -45,8 +45,8 @@ export class SqliteBackups {
 }
 
 /**
- * The same, of a database that no daemon has open; the caller holds its lock. Nothing is changed in it, nor migrated.
- * @throws EmissaryError `bad-config` where the file is no database of Emissary.
+ * Backs up a database that no daemon has open; the caller holds its lock. Changes and migrates nothing in it.
+ * @throws EmissaryError `bad-config` if the file is no database of Emissary.
  */
 export async function backupFile(source: string, target: string, random: Random): Promise<{ readonly bytes: number }> {
   const db = openToRead(source);
@@ -74,15 +74,15 @@ function openToRead(path: string): Database {
 }
 
 /**
- * Copies the database as it is at the end of the copying: what this connection commits meanwhile goes into the copy too (SQLite,
- * "Online Backup API"). The copy has its name only once it is whole and on disk, and never replaces a file.
+ * Copies the database as it is when the copying ends: what this connection commits meanwhile goes into the copy too
+ * (SQLite, "Online Backup API"). The copy gets its name once it is whole and on disk, and never replaces a file.
  * @returns its size in bytes
  */
 async function copyDatabase(db: Database, target: string, random: Random, abort: AbortSignal): Promise<number> {
   if (existsSync(target)) throw taken(target);
   const temporary = `${target}.${random.token(6)}.tmp`;
   try {
-    // SQLite takes a file that is there, and leaves it its mode.
+    // SQLite accepts an existing file and keeps its mode.
     await (await open(temporary, "wx", 0o600)).close();
     await db.backup(temporary, {
       progress: () => {
@@ -103,7 +103,7 @@ async function copyDatabase(db: Database, target: string, random: Random, abort:
   }
 }
 
-/** Gives the copy its name. A link, because a rename would replace what somebody put there meanwhile. */
+/** Gives the copy its name. It uses a link, because a rename would replace a file that appeared meanwhile. */
 async function putInPlace(temporary: string, target: string): Promise<void> {
   try {
     await link(temporary, target);
@@ -129,7 +129,7 @@ async function sync(path: string): Promise<number> {
   }
 }
 
-/** Makes a new name in a folder last. Windows cannot open a folder, and needs no such thing. */
+/** Makes a new name in a folder durable. Windows cannot open a folder, and does not need this. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await open(path, "r");

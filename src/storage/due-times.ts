@@ -1,6 +1,9 @@
 import type { Database } from "better-sqlite3";
 
-/** Everything in the database that somebody waits for, or that a pause is counted from, by table. What is only shown is not here. */
+/**
+ * Every time in the database that something waits for or that a pause counts from, by table. Times that are only
+ * displayed are left out.
+ */
 export const DUE_TIMES: Readonly<Record<string, readonly string[]>> = {
   rooms: [
     "load_at",
@@ -25,8 +28,8 @@ export const DUE_TIMES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Times that lie ahead of a clock that was set back, brought back with it: each is as far away as it was when the database was
- * last written. The clock was wrong before or is now, and nobody can tell which; either way no pause gets longer by it.
+ * Moves times back with a clock that was set back: each stays as far away as it was when the database was last
+ * written. Nobody can tell whether the clock was wrong before or is now; either way no pause gets longer.
  */
 export function bringBack(db: Database, now: number, by: number): void {
   for (const [table, columns] of Object.entries(DUE_TIMES)) {

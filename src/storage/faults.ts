@@ -1,12 +1,12 @@
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 
-/** A fault of the disk, and the error that it becomes for who asked. */
+/** A disk fault, and the error that the caller gets for it. */
 export interface DiskFault {
   readonly cause: string;
   readonly error: EmissaryError;
 }
 
-/** What the operating system or SQLite says of a disk that does not do its work, and what that means; by the code's beginning. */
+/** The codes of the operating system and of SQLite for a failing disk, by prefix, and what they mean. */
 const MEANINGS: readonly (readonly [code: string, meaning: string])[] = [
   ["EROFS", "the disk is mounted for reading only"],
   ["EACCES", "this user may not write there"],
@@ -21,7 +21,7 @@ const MEANINGS: readonly (readonly [code: string, meaning: string])[] = [
 
 type Method = (...args: unknown[]) => unknown;
 
-/** The cause as a clause, its meaning before the words of whoever noticed it. */
+/** Returns the cause as a clause: the meaning, then the original message. */
 export function causeOf(error: unknown): string {
   const meaning = meaningOf(error);
   return meaning === null ? sentenceOf(error) : `${meaning} (${sentenceOf(error)})`;
@@ -33,12 +33,12 @@ function meaningOf(error: unknown): string | null {
 }
 
 /**
- * The same store; only that a fault of the disk, which is nothing to be mended in the program, reaches log and caller as a
- * sentence and without a trace. The database is not named by its path: callers are told this, too.
+ * Wraps a store so that a disk fault, which is no bug, reaches log and caller as a sentence without a stack trace. The
+ * sentence does not name the database's path, because callers see it.
  *
- * Behind it is a Proxy, so that nothing the store has can be missing; the store's own methods stand before that, made once, since
- * these calls are on every hot path.
- * @param noticed is told of every such fault
+ * A Proxy covers every property of the store. The store's own methods are wrapped once in front of it, because these
+ * calls are on every hot path.
+ * @param noticed called with every disk fault
  */
 export function tellingFaults<Store extends object>(
   store: Store,
@@ -55,7 +55,7 @@ export function tellingFaults<Store extends object>(
       }
     };
   };
-  // With the store itself as the receiver: private fields are its own, and not the Proxy's.
+  // The store itself is the receiver, because a Proxy has no access to its private fields.
   const whole = new Proxy(store, {
     get: (target, key) => {
       const value = telling(() => Reflect.get(target, key, target))();

@@ -5,7 +5,7 @@ import DatabaseConstructor, { type Database } from "better-sqlite3";
 import { EmissaryError } from "../model/errors.ts";
 import { causeOf } from "./faults.ts";
 
-/** How long to wait for somebody who is only looking who holds the lock, milliseconds. */
+/** How long to wait for a process that is only reading the lock's holder, in milliseconds. */
 const BUSY_MS = 250;
 
 export interface LockHolder {
@@ -26,16 +26,16 @@ interface HolderRow {
 }
 
 /**
- * Takes the database for this process alone, before anything is done with it. Two programs that write one ledger would each
- * hold memories that the other makes false.
+ * Locks the database for this process, before anything else uses it. Two programs that write one ledger would each
+ * invalidate the other's memory.
  *
- * The lock is a write transaction, never committed, on a small database beside the real one (`emissary.db.lock`). The operating
- * system ends it with the process, so none is left over after `kill -9`, and no process ID has to be believed. Whoever
- * is refused may still read the small database, which names the holder; the real one stays open to readers.
- * @throws EmissaryError `in-use` naming file and holder; `bad-config` where no lock can be had at all.
+ * The lock is a write transaction, never committed, on a small database beside the real one (`emissary.db.lock`). The
+ * operating system ends it with the process, so no lock outlives `kill -9`, and no process ID has to be trusted. A
+ * refused process can still read the small database, which names the holder; the real one stays open to readers.
+ * @throws EmissaryError `in-use` naming file and holder; `bad-config` if the file cannot be locked at all.
  */
 export function takeInstanceLock(path: string, holder: LockHolder): InstanceLock {
-  // In memory there is nobody to share with.
+  // A database in memory cannot be shared.
   if (path === ":memory:") return { release: () => {} };
   let file = `${path}.lock`;
   try {
@@ -64,21 +64,21 @@ export function takeInstanceLock(path: string, holder: LockHolder): InstanceLock
 
 const REPAIR = "Stop that one first, or name another file in storage.sqlite.";
 
-/** Two names of one database, by a symbolic link, have one lock. */
+/** Returns one lock file for all names of a database, including symbolic links. */
 function lockFileOf(path: string): string {
   const real = existsSync(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path));
   return `${real}.lock`;
 }
 
 /**
- * Makes the file with our mode where there is none. One that is there is not opened: closing it again would end the locks that
- * this process has on it, if any (POSIX, fcntl).
+ * Creates the file with our mode if it is missing. It does not open an existing file: closing it would release any
+ * lock that this process has on it (POSIX, fcntl).
  */
 function makeOurs(file: string): void {
   if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));
 }
 
-/** Writes down who we are, and then keeps the right to write. */
+/** Writes the holder, and then keeps the write lock. */
 function hold(db: Database, { command, since }: LockHolder): void {
   db.transaction(() => {
     db.exec(
@@ -89,7 +89,7 @@ function hold(db: Database, { command, since }: LockHolder): void {
   db.exec("BEGIN IMMEDIATE");
 }
 
-/** Who holds it, in words; without names where it did not get as far as saying so. */
+/** Describes the holder in words, without names if it has not written them yet. */
 function holderIn(db: Database): string {
   const unnamed = "another process";
   try {

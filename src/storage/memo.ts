@@ -1,6 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 
-/** How many values are remembered where nothing else is said; then all are forgotten. */
+/** Default number of cached values; the next one clears the cache. */
 const KEPT = 2_000;
 
 /** Tells whether anything in the database but the audit has changed. One process writes, over one connection. */
@@ -9,24 +9,24 @@ export class WriteCount {
   #ofNoMatter = 0;
 
   constructor(db: Database) {
-    // Reads no table, so it takes no lock, and costs a tenth of a look into one.
+    // Reads no table, so it takes no lock and costs a tenth of reading one.
     this.#total = db.prepare<[], number>("SELECT total_changes()").pluck();
   }
 
-  /** Rises with every row that is written, also by foreign keys and in transactions that are rolled back. */
+  /** Rises with every written row, also by foreign keys and in transactions that are rolled back. */
   get now(): number {
     return (this.#total.get() ?? 0) - this.#ofNoMatter;
   }
 
-  /** So many rows were written that nothing remembered depends on. */
+  /** Excludes this many written rows, which no cached value depends on. */
   disregard(rows: number): void {
     this.#ofNoMatter += rows;
   }
 }
 
 /**
- * Answers of storage, for as long as nothing is written: a busy tenant asks for the same room and lease with each request, and
- * in between nothing has happened but its audit. Not to be asked inside a transaction, which may yet be rolled back.
+ * Read cache, cleared by any write. A busy tenant asks for the same room and lease with each request, and writes
+ * nothing in between but its audit. Do not use it inside a transaction, which may be rolled back.
  */
 export class Memo<Value> {
   readonly #writes: WriteCount;

@@ -4,7 +4,7 @@ import { EmissaryError } from "../model/errors.ts";
 
 export interface Migration {
   readonly number: number;
-  /** The oldest schema whose program may still open the result. */
+  /** The oldest schema version whose program can still open the result. */
   readonly oldest: number;
   readonly title: string;
   readonly sql: string;
@@ -13,7 +13,7 @@ export interface Migration {
 const FOLDER = new URL("./migrations/", import.meta.url);
 const FIRST_LINE = /^-- (\d{3}), oldest (\d+): (.+)$/;
 
-/** Reads the migrations that come with the program, in order. They are numbered from 1 without gaps. */
+/** Reads the program's migrations, in order. They are numbered from 1 without gaps. */
 export function readMigrations(folder: URL = FOLDER): readonly Migration[] {
   const names = readdirSync(folder)
     .filter((name) => name.endsWith(".sql"))
@@ -32,9 +32,9 @@ export function readMigrations(folder: URL = FOLDER): readonly Migration[] {
 }
 
 /**
- * Brings the database to this program's schema, each migration in a transaction of its own; forward only.
- * A newer database is opened as it is if its newest migration says that this program still may.
- * @throws EmissaryError `bad-config` where it may not.
+ * Migrates the database to this program's schema, each migration in its own transaction; forward only. Opens a newer
+ * database unchanged if its newest migration allows this program.
+ * @throws EmissaryError `bad-config` if it does not.
  */
 export function migrate(db: Database, path: string, migrations: readonly Migration[] = readMigrations()): void {
   db.exec(

@@ -5,27 +5,28 @@ import { EmissaryError } from "../model/errors.ts";
 import { causeOf } from "./faults.ts";
 import { migrate } from "./migrate.ts";
 
-/** How long a write waits for another process (a backup, a look with the sqlite3 tool) before it fails, milliseconds. */
+/** How long a write waits for another process (a backup, the sqlite3 tool) before it fails, in milliseconds. */
 const BUSY_MS = 5_000;
 
-/** What every SQLite database begins with (SQLite, "Database File Format", 1.3). */
+/** First bytes of every SQLite database (SQLite, "Database File Format", 1.3). */
 const SQLITE_HEADER = "SQLite format 3\0";
 
 /**
- * The log is folded into the file when it has grown to so many pages of 4 KiB. A member's page that changes often is then
- * written to the file once for many changes; the log's blocks are written over and over, which is quicker than growing a file.
+ * Length of the write-ahead log at which it is checkpointed, in pages of 4 KiB. With a long log, a member's page that
+ * changes often is written to the file once for many changes. The log's blocks are reused, which is faster than
+ * growing a file.
  */
 const WAL_PAGES = 4_000;
-/** Pages that are kept in our memory, KiB. More would be held a second time: the operating system keeps the file's pages too. */
+/** SQLite's page cache, in KiB. A larger one would hold pages twice: the operating system caches the file too. */
 const CACHE_KIB = 4_096;
 
-/** What a commit outlives: `full` a power cut, `process` a crash of this program, but not of the machine. */
+/** What a commit survives: `full` a power cut, `process` a crash of this program but not of the machine. */
 export type Durability = "full" | "process";
 
 /**
- * Opens the database, making it (mode 0600) where there is none, and brings it to this program's schema.
- * A commit is on disk when it returns (synchronous=FULL), which is what lets intake answer 200 after it; with `process` it is
- * in the operating system's hands, which writes it soon. Either way the file stays sound (WAL).
+ * Opens the database, creates it (mode 0600) if it is missing, and migrates it to this program's schema. With `full`,
+ * a commit is on disk when it returns (synchronous=FULL), so intake can answer 200 after it. With `process`, the
+ * operating system has it and writes it soon. Either way the file stays consistent (WAL).
  * @throws EmissaryError `bad-config` naming the file and what is wrong with it.
  */
 export function openDatabase(path: string, durability: Durability = "full"): Database {
@@ -55,7 +56,9 @@ export function openDatabase(path: string, durability: Durability = "full"): Dat
   }
 }
 
-/** Makes the file where there is none, and takes others' rights to it away; a file that is no database is left as it is. */
+/**
+ * Creates the file if it is missing, and removes others' rights to it. A file that is no database is left unchanged.
+ */
 function keepToOurselves(path: string): void {
   const file = openSync(path, "a+", 0o600);
   try {
