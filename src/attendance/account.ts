@@ -4,24 +4,32 @@ import type { UserId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
 import { backoff } from "../concurrency/backoff.ts";
 
-/** The homeserver calls that make the pseudouser exist. Each throws EmissaryError where the homeserver cannot be asked or says no. */
+/**
+ * The homeserver calls that set up the pseudouser. Each throws EmissaryError if the homeserver cannot be asked or
+ * refuses.
+ */
 export interface PseudouserAccount {
-  /** Who the homeserver takes us for when we act as the pseudouser; null where it says that there is no such user. */
+  /**
+   * Returns the homeserver's name for us when we act as the pseudouser; null if it says that there is no such user.
+   */
   whoami(): Promise<string | null>;
-  /** Registers the pseudouser. `exists`: it is there already; `refused`: this homeserver does not take the name. */
+  /**
+   * Registers the pseudouser. `exists`: it is already registered; `refused`: this homeserver does not accept the name.
+   */
   register(): Promise<
     { readonly outcome: "made" | "exists" } | { readonly outcome: "refused"; readonly reason: string }
   >;
   displayname(): Promise<string | null>;
   setDisplayname(name: string): Promise<void>;
-  /** Sees to it that it has a device, where the homeserver gives appservices such. */
+  /** Gives the pseudouser a device, if the homeserver supports devices of appservices. */
   haveDevice(): Promise<void>;
 }
 
 /**
- * Sees to it that the pseudouser exists and has its name, in the order that works on every homeserver: ask who we are, and
- * register only where nobody answers to the name. Without a registered account federated invites to it fail.
- * @throws EmissaryError `bad-config` where the homeserver refuses the name, with the way out; else what the calls throw.
+ * Registers the pseudouser if needed and sets its display name. The order of the calls works on every homeserver: it
+ * asks who we are, and registers only if no user has the name. Without a registered account, federated invites to it
+ * fail.
+ * @throws EmissaryError `bad-config` with a remedy if the homeserver refuses the name; else what the calls throw.
  */
 export async function setUpPseudouser(account: PseudouserAccount, own: UserId, displayname: string): Promise<void> {
   let known = await account.whoami();
@@ -37,7 +45,7 @@ export async function setUpPseudouser(account: PseudouserAccount, own: UserId, d
     );
   }
   await account.haveDevice();
-  // Synapse makes no profile for an account whose localpart is empty.
+  // Synapse creates no profile for an account with an empty localpart.
   if ((await account.displayname()) !== displayname) await account.setDisplayname(displayname);
 }
 
@@ -49,16 +57,17 @@ export interface SettingUp {
   readonly random: Random;
   readonly log: Logger;
   readonly abort: AbortSignal;
-  /** Told why it is not set up yet, in a sentence. */
+  /** Called with a sentence that says why it is not set up yet. */
   readonly onFailure: (sentence: string) => void;
 }
 
-/** The longest pause between two tries: an operator who has just loaded the registration is waiting. */
+/** Longest pause between two tries: an operator who has just loaded the registration is waiting. */
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Sets the pseudouser up as soon as the homeserver is there and has loaded our registration. False where the signal ended it.
- * @throws EmissaryError `bad-config` where the homeserver refuses the name: trying again does not change that.
+ * Sets up the pseudouser once the homeserver is up and has loaded our registration. Returns false if the signal ended
+ * it.
+ * @throws EmissaryError `bad-config` if the homeserver refuses the name: another try would not help.
  */
 export async function keepSettingUp(parts: SettingUp): Promise<boolean> {
   const { account, own, displayname, clock, random, log, abort, onFailure } = parts;
@@ -75,7 +84,7 @@ export async function keepSettingUp(parts: SettingUp): Promise<boolean> {
   return false;
 }
 
-/** Null where it is set up, else why not yet. */
+/** Returns null once it is set up, else why not yet. */
 async function trySettingUp(account: PseudouserAccount, own: UserId, displayname: string): Promise<string | null> {
   try {
     await setUpPseudouser(account, own, displayname);

@@ -1,28 +1,30 @@
 import type { RoomId } from "../model/ids.ts";
 
 /**
- * The pseudouser's being in one room. `present` and `absent` follow from what the homeserver told us; `joining` and `leaving`
- * say that we are at it; `refused` that the last try was answered with a no.
+ * The pseudouser's attendance in one room. `present` and `absent` follow from what the homeserver told us. In
+ * `joining` and `leaving` a move is under way. `refused` means that the homeserver refused the last try.
  */
 export type Phase = "absent" | "joining" | "present" | "leaving" | "refused";
 
 export interface Attendance {
   readonly roomId: RoomId;
   readonly phase: Phase;
-  /** When the phase began, milliseconds since the epoch. */
+  /** When the phase began, in milliseconds since the epoch. */
   readonly since: number;
-  /** Failed tries in a row of the present joining or leaving. */
+  /** Failed tries in a row of the present join or leave. */
   readonly tries: number;
-  /** When the keeper looks at this room again by itself; null for not before something happens. */
+  /** When the keeper looks at this room again by itself; null if only a change wakes it. */
   readonly nextAt: number | null;
-  /** A failed joining or leaving is not tried again before this. */
+  /** Earliest time for the next try of a failed join or leave. */
   readonly retryAt: number | null;
-  /** When we leave the room that no lease holds any more, drawn when the last one ended; null while one does. */
+  /** When we leave a room without leases, drawn when its last lease ended; null while it has a lease. */
   readonly leaveAt: number | null;
   /** Why we are refused, or why the newest try failed: a short code and a sentence. Null once we are in. */
   readonly code: string | null;
   readonly reason: string | null;
 }
 
-/** The code of a try in which none of the servers that were asked let us in: it may be made again, and who waits is told. */
+/**
+ * Code of a try in which none of the asked servers let us in. The try may be repeated, and waiting callers are told.
+ */
 export const NO_SERVER = "no-server";

@@ -18,13 +18,13 @@ export interface DecliningParts {
   readonly stopping: AbortSignal;
 }
 
-/** What became of an invite; `moot` where there is none, or somebody wants us there. */
+/** The result of declining; `moot` if there is no invite, or if a lease wants us in the room. */
 export type DeclineOutcome = MoveAnswer["outcome"] | "moot";
 
-/** Homeservers decline by themselves where the inviter's server does not answer, and they are quick at it. */
+/** Homeservers decline by themselves if the inviter's server does not answer, and they do so quickly. */
 const DECLINE_MS = 60_000;
 
-/** Declines invites of the pseudouser, one after the other, so that however many come they hold up no join. */
+/** Declines invites of the pseudouser, one after the other, so that no number of them delays a join. */
 export class Declining {
   readonly #parts: DecliningParts;
   readonly #mutex = new KeyedMutex();
@@ -53,7 +53,7 @@ export class Declining {
       log.info("room.declined", { room: roomId });
     }
     const isShown = (await mover.look(roomId)) !== "invite";
-    // A refusal commonly means that the invite was taken back; what the homeserver says of our membership decides.
+    // A refusal commonly means that the invite was taken back. Our membership according to the homeserver decides.
     return isShown ? "done" : answer.outcome === "done" ? "retry" : answer.outcome;
   }
 }

@@ -1,12 +1,12 @@
 import type { Clock } from "../model/clock.ts";
 import type { MoveAnswer } from "./contracts.ts";
 
-/** Pauses after which a join that was refused is made again, milliseconds. */
+/** Pauses before a refused join is repeated, in milliseconds. */
 const PAUSES_MS = [300, 1_000, 3_000] as const;
 
 /**
- * Joins by an invite. A server sends an invite before it has it itself (spec, server-server API, "Inviting to a room"): for a moment it knows
- * nothing of it, and lets nobody in by it.
+ * Joins by an invite. A server sends an invite before it stores it (spec, server-server API, "Inviting to a room"):
+ * for a moment it does not know the invite, and refuses the join.
  */
 export async function joinedByInvite<T extends MoveAnswer | null>(
   join: () => Promise<T>,

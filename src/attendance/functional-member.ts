@@ -16,8 +16,9 @@ export interface FunctionalMemberParts {
 }
 
 /**
- * Lists the pseudouser in the room's `io.element.functional_members` (MSC4171), which clients of today heed: they leave it out of the
- * room's name. Whoever calls this does so once a stay, so that nobody who takes it off the list has to do so twice.
+ * Lists the pseudouser in the room's `io.element.functional_members` (MSC4171). Present clients heed it: they leave
+ * the pseudouser out of the room's name. The caller does this once per stay, so that a user who removes it from the
+ * list need not do so twice.
  */
 export class FunctionalMember {
   readonly #parts: FunctionalMemberParts;
@@ -26,12 +27,15 @@ export class FunctionalMember {
     this.#parts = parts;
   }
 
-  /** Where the power is there and it is wanted. Best effort: a failure is logged, and that is all. */
+  /**
+   * Adds the pseudouser to the list if its power suffices and the operator wants it. Best effort: a failure is only
+   * logged.
+   */
   async enlist(roomId: RoomId, power: RoomPower, abort: AbortSignal): Promise<void> {
     const { members, store, own, isWanted, clock, log } = this.#parts;
     if (!isWanted() || !maySend(FUNCTIONAL_MEMBERS, own, power)) return;
     try {
-      // As it is now: what others have listed since the room was read stays.
+      // Reads it anew, to keep what others have added since the room was loaded.
       const content = await members.read(roomId, abort);
       const listed = Array.isArray(content["service_members"]) ? content["service_members"] : [];
       if (listed.includes(own)) return;

@@ -32,28 +32,30 @@ export interface KeeperParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Told of every lease that policy ends by refusing the join, for who counts them. */
+  /** Called for every lease that policy ends by refusing the join. Counts them. */
   readonly refused: (code: string, holder: HolderKind) => void;
   readonly options: KeeperOptions;
 }
 
-/** The longest sleep without looking: the clock may jump while we sleep. */
+/** Longest sleep between two rounds: the clock may jump meanwhile. */
 const LONGEST_SLEEP_MS = 10_000;
-/** A room whose step failed inside Emissary rests this long at least. */
+/** Shortest rest of a room whose step failed inside Emissary. */
 const FAILED_STEP_MS = 1_000;
-/** A room that may be one being made is looked at again after this. */
+/** Pause before another look at a room that may be under creation. */
 const BEING_MADE_MS = 1_000;
 
 /**
- * Makes attendance follow the leases: joins rooms that have one, leaves rooms that have none. The only caller of join and leave.
+ * Makes attendance follow the leases: joins rooms that have a lease, leaves rooms that have none. The only caller of
+ * join and leave.
  *
- * What is to be done is written in storage (a time in `nextAt`), not held in memory: a change of leases or of our membership
- * sets that time in its own commit, so after a crash the next start finds all that was under way. In a round the keeper takes
- * the rooms whose time has come, asks `plan` for the step, and carries it out, one step a room and a bounded number at once.
- * Whoever wants presence waits on it (`untilPresent`); a thousand waiters of one room cause one join.
+ * Pending work is in storage (a time in `nextAt`), not in memory. A change of leases or of our membership sets that
+ * time in its own commit, so after a crash the next start finds all that was under way. In a round the keeper takes
+ * the due rooms, asks `plan` for each one's step, and carries it out: one step per room, and a bounded number at once.
+ * Callers wait for the pseudouser to be in the room with `untilPresent`; a thousand waiters of one room cause one
+ * join.
  */
 export class Keeper {
-  /** Fires whenever a step was carried out: the situation of some room may have changed. */
+  /** Fires after every step: the situation of some room may have changed. */
   readonly stepped = new Signal();
 
   readonly #parts: KeeperParts;
@@ -63,7 +65,7 @@ export class Keeper {
   readonly #mover: Mover;
   readonly #presence: Presence;
   readonly #declining: Declining;
-  /** When the work began that makes rooms now. */
+  /** When each room creation under way began. */
   readonly #makings = new Map<symbol, number>();
   readonly #abort = new AbortController();
   #loop: Promise<void> = Promise.resolve();
@@ -98,14 +100,14 @@ export class Keeper {
     });
   }
 
-  /** Goes by other options from now on; a linger that has begun keeps its length. */
+  /** Uses other options from now on; a linger that has begun keeps its length. */
   setOptions(options: KeeperOptions): void {
     this.#options = options;
     this.#rate.setRate(options.joinsPerSecond);
     this.stepped.notify();
   }
 
-  /** Takes on nothing new, breaks off what waits on the homeserver and ends when all steps have written how they stand. */
+  /** Takes on no new work, aborts calls to the homeserver, and ends when every step has written its state. */
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#loop;
@@ -114,21 +116,22 @@ export class Keeper {
 
   /**
    * Resolves once the pseudouser is in the lease's room.
-   * @throws EmissaryError when the lease ended without that (refused, kicked, released …), or at the deadline `within` milliseconds from now.
-   *   Where no try has failed until then its reason is STILL_JOINING. Where `isOnce`, also when a try failed at the room's servers.
+   * @throws EmissaryError if the lease ended before that (refused, kicked, released …), or at the deadline `within`
+   * milliseconds from now. If no try has failed by then, its reason is STILL_JOINING. With `isOnce`, also when a try
+   * failed at the room's servers.
    */
   untilPresent(lease: Lease, within: number, abort: AbortSignal, isOnce = false): Promise<void> {
     return this.#presence.until(lease, within, abort, isOnce);
   }
 
-  /** Declines an invite of the pseudouser, where nobody wants it there; `retry` where that did not come about for now. */
+  /** Declines an invite of the pseudouser if no lease wants it there; `retry` if that failed for now. */
   decline(roomId: RoomId, reason: string): Promise<DeclineOutcome> {
     return this.#declining.decline(roomId, reason);
   }
 
   /**
-   * While `work` makes a room, no room is left that we were never in on purpose: the homeserver puts us into the new one, and tells
-   * us so, before anybody can hold it.
+   * Runs `work`, which creates a room. Meanwhile no room is left that the pseudouser did not join on purpose: the
+   * homeserver puts it into the new room, and tells us so, before any lease can hold it.
    */
   async whileMaking<T>(work: () => Promise<T>): Promise<T> {
     const making = Symbol();
@@ -140,7 +143,7 @@ export class Keeper {
     }
   }
 
-  /** Whether a room may be one of those that are being made: it has been known no longer, and may linger already. */
+  /** Returns whether a room may be one under creation: we have not known it for longer. It may linger already. */
   #mayBeNew({ phase, since }: Attendance): boolean {
     if (this.#makings.size === 0) return false;
     return phase === "absent" || since >= Math.min(...this.#makings.values());
@@ -159,12 +162,12 @@ export class Keeper {
       try {
         await this.#step(roomId, task);
       } catch (error) {
-        // Broken off by stop: what was under way is written in the attendance, and the next start goes on with it.
+        // Aborted by stop. The attendance has what was under way, and the next start goes on with it.
         if (this.#abort.signal.aborted) return;
         this.#parts.log.error("keeper.step-failed", { room: roomId, error });
         const failure = { code: "internal", reason: "the step failed inside Emissary, see its log", retryAfter: null };
         await this.#scheduleRetry(roomId, failure).catch(() => undefined);
-        // Where not even that could be written the room is still due; it is not to be tried in circles.
+        // If even that could not be written, the room is still due. The pause prevents a busy loop.
         await this.#parts.clock.sleep(FAILED_STEP_MS, this.#abort.signal);
       }
     });

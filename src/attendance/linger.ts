@@ -1,31 +1,32 @@
 import type { RoomId } from "../model/ids.ts";
 
-/** How often rooms are looked into. */
+/** How often rooms are visited. */
 export interface Visits {
-  /** In how many hours, since a time, somebody began to look into the room. */
+  /** Returns in how many hours since a time a visit of the room began. */
   hours(roomId: RoomId, since: number): Promise<number>;
-  /** How many rooms the pseudouser is in. */
+  /** Returns how many rooms the pseudouser is in. */
   rooms(): Promise<number>;
 }
 
 export interface Popularity {
-  /** How long we stay in a room after one look, milliseconds. */
+  /** How long we stay in a room after one visit, in milliseconds. */
   readonly linger: number;
-  /** In how many hours of the last day somebody began to look into it. */
+  /** Hours of the last day in which a visit began. */
   readonly hours: number;
   readonly rooms: number;
   readonly maxRooms: number;
 }
 
-/** What counts as lately. */
+/** The period in which visits count. */
 export const LATELY_MS = 24 * 3_600_000;
-/** However often a room is looked into, we do not stay there longer than this on that account. */
+/** Longest linger that visits can cause. */
 export const LONGEST_MS = 6 * 3_600_000;
 
 /**
- * How long we stay in a room that nobody looks into any more: with each hour of the last day in which somebody came, twice as long. Everybody in
- * the room sees us come and go, and the next to look in waits for a join. Hours count, not looks, so that nobody makes it long at once; and
- * while more than half of the rooms that may be are used, none is kept on that account. Pure.
+ * Returns how long we stay in a room after its last visit: the linger doubles with each further hour of the last day
+ * that had a visit. Everybody in the room sees us come and go, and the next visitor waits for a join. Hours count, not
+ * visits, so that nobody can make the linger long at once. While more than half of the allowed rooms are used, visits
+ * lengthen none. Pure.
  */
 export function lingerOf({ linger, hours, rooms, maxRooms }: Popularity): number {
   if (hours < 2 || rooms * 2 > maxRooms) return linger;

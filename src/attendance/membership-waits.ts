@@ -5,7 +5,7 @@ import type { Lease } from "../model/lease.ts";
 import type { Signal } from "../concurrency/signal.ts";
 import type { AttendanceStore, LeaseProgress } from "./contracts.ts";
 
-/** Why somebody was not waited for any longer, where the first try is still under way. */
+/** Reason of a wait that ended while the first try was still under way. */
 export const STILL_JOINING = "still-joining";
 
 export interface PresenceParts {
@@ -16,7 +16,7 @@ export interface PresenceParts {
   readonly stopping: AbortSignal;
 }
 
-/** Waiting until the pseudouser is in a lease's room. A thousand waiters cost nobody anything but a look at each change. */
+/** Waits until the pseudouser is in a lease's room. A thousand waiters cost no more than a look at each change. */
 export class Presence {
   readonly #parts: PresenceParts;
 
@@ -26,8 +26,9 @@ export class Presence {
 
   /**
    * Resolves once the pseudouser is in the lease's room.
-   * @throws EmissaryError when the lease ended without that (refused, kicked, released …), or at the deadline `within` milliseconds from now.
-   *   Where no try has failed until then its reason is STILL_JOINING. Where `isOnce`, also when a try failed at the room's servers.
+   * @throws EmissaryError if the lease ended before that (refused, kicked, released …), or at the deadline `within`
+   * milliseconds from now. If no try has failed by then, its reason is STILL_JOINING. With `isOnce`, also when a try
+   * failed at the room's servers.
    */
   async until(lease: Lease, within: number, abort: AbortSignal, isOnce = false): Promise<void> {
     const { clock, stopping } = this.#parts;
@@ -36,7 +37,7 @@ export class Presence {
     });
   }
 
-  /** RoomSummaries, and where the answer is "not yet" waits for the next change. */
+  /** Reads the lease's progress. If it is not there yet, waits for the next change. */
   async #isPresent(lease: Lease, limit: AbortSignal, isOnce: boolean): Promise<boolean> {
     const { store, changes, stopping } = this.#parts;
     const turn = new AbortController();

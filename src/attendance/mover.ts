@@ -16,18 +16,18 @@ import type { StandIns } from "./stand-ins.ts";
 
 export interface KeeperOptions {
   /**
-   * How long we stay in a room that no lease holds any more, milliseconds, and up to half as long again; longer in one that is looked into often
-   * (linger.ts).
+   * How long we stay in a room without leases, in milliseconds, and up to half as long again. Longer in rooms with
+   * many visits (linger.ts).
    */
   readonly linger: number;
-  /** How many rooms there may be in all. */
+  /** Most rooms in all. */
   readonly maxRooms: number;
   /** Joins and leaves under way at once. */
   readonly concurrency: number;
   readonly joinsPerSecond: number;
-  /** How long one join or leave may take before it counts as failed, milliseconds. */
+  /** How long a join or leave may take before it counts as failed, in milliseconds. */
   readonly joinTimeout: number;
-  /** What a join tells everybody in the room; null for nothing. */
+  /** The reason of a join, which everybody in the room sees; null for none. */
   readonly joinReason: string | null;
 }
 
@@ -42,7 +42,7 @@ export interface MoverParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Told of every lease that policy ends by refusing the join. */
+  /** Called for every lease that policy ends by refusing the join. */
   readonly refused: (code: string, holder: HolderKind) => void;
   readonly stopping: AbortSignal;
 }
@@ -51,10 +51,12 @@ export interface MoverParts {
 const LET_IN_MS = 120_000;
 /** How long the homeserver may take to tell our membership. */
 const CONFIRM_MS = 30_000;
-/** If neither the answer nor an event has told the outcome of a move, it is made again after this; both moves may be repeated. */
+/**
+ * Pause before a move is repeated whose outcome neither the answer nor an event has shown. Both moves may be repeated.
+ */
 const UNCONFIRMED_MS = 10_000;
 
-/** Carries out joins and leaves, each within its time, and looks what became of them. */
+/** Carries out joins and leaves, each within its time, and checks the result. */
 export class Mover {
   readonly #parts: MoverParts;
 
@@ -62,7 +64,7 @@ export class Mover {
     this.#parts = parts;
   }
 
-  /** Joins a room that somebody wants us in, where policy still allows it. */
+  /** Joins a room for its leases, if policy still allows it. */
   async join(
     roomId: RoomId,
     { attendance, revision, ownMembership, leases, via }: RoomSituation,
@@ -71,7 +73,8 @@ export class Mover {
     const { store, moves, policy, clock, log, rate, stopping } = this.#parts;
     task.server = via[0] ?? "";
     if (attendance.code === "timeout") task.slowDown();
-    // A refusal is an answer to the leases there are now: one that comes meanwhile may know a better route, and gets its own try.
+    // A refusal answers the present leases only. A lease booked meanwhile may know a better route, and gets its own
+    // try.
     const newest = Math.max(...leases.map((lease) => lease.id));
     const objection = await objectionToAll(policy, roomId, leases, via);
     if (objection?.outcome === "refused") {
@@ -98,7 +101,7 @@ export class Mover {
       const letIn = await withLimit(clock, LET_IN_MS, stopping, (limit) => standIns.letIn(roomId, leases, limit));
       if (letIn !== null) answer = letIn.outcome === "done" ? await join() : letIn;
     }
-    // What breaks off what we wait for tells nothing of the room: the next start goes on with it.
+    // An aborted wait says nothing about the room; the next start goes on with it.
     if (answer === null || (answer.outcome !== "done" && isStopping())) return;
     if (answer.outcome === "refused" || (answer.outcome === "retry" && answer.code === NO_SERVER))
       policy.refused(roomId);
@@ -124,20 +127,20 @@ export class Mover {
       await store.noteDeed(roomId, "room.leave", now);
       log.info("room.left", { room: roomId });
     }
-    // A refused leave commonly means that we are out already; what the homeserver says of our membership decides.
+    // A refused leave commonly means that we are already out. Our membership according to the homeserver decides.
     if ((await this.look(roomId)) !== "join" || this.#parts.stopping.aborted) return;
     if (answer.outcome === "refused") await this.#scheduleRetry(roomId, { ...answer, retryAfter: UNCONFIRMED_MS });
     else await this.#notShown(roomId, "leave");
   }
 
-  /** A move whose outcome the homeserver does not show is made again after a while. */
+  /** Schedules another try of a move whose result the homeserver does not show. */
   async #notShown(roomId: RoomId, moved: "join" | "leave"): Promise<void> {
     if (this.#parts.stopping.aborted) return;
     const reason = `the homeserver took the ${moved} and does not show it yet`;
     await this.#scheduleRetry(roomId, { code: "unconfirmed", reason, retryAfter: UNCONFIRMED_MS });
   }
 
-  /** One call to the homeserver within the time that is allowed for it; null where we are being stopped. */
+  /** Makes one call to the homeserver within its time limit; null if Emissary is stopping. */
   async call(
     work: (limit: AbortSignal) => Promise<MoveAnswer>,
     within: number,
@@ -161,8 +164,8 @@ export class Mover {
   }
 
   /**
-   * Takes our own membership from the homeserver into the ledger, instead of waiting for the transaction that brings it too; what
-   * the ledger then holds.
+   * Takes our own membership from the homeserver into the ledger, without waiting for the transaction that also brings
+   * it. Returns what the ledger holds then.
    */
   async look(roomId: RoomId): Promise<Membership | null> {
     const { moves, recorder, store, clock, stopping } = this.#parts;

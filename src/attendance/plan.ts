@@ -7,13 +7,13 @@ export interface Situation {
   readonly ownMembership: Membership | null;
   readonly liveLeases: number;
   readonly attendance: Attendance;
-  /** How long we stay without a lease at least, milliseconds. */
+  /** Shortest stay without a lease, in milliseconds. */
   readonly linger: number;
-  /** A random number from 0 up to 1: how much longer. */
+  /** A random number from 0 up to 1, which lengthens the stay. */
   readonly draw: number;
 }
 
-/** What is to be done in one room. `rest` writes down how things stand, and when to look again (null: when something happens). */
+/** The next step in one room. `rest` writes the present state and when to look again (null: at the next change). */
 export type Step =
   | { readonly act: "join" }
   | { readonly act: "leave" }
@@ -24,10 +24,13 @@ export type Step =
       readonly leaveAt: number | null;
     };
 
-/** The linger is up to so much longer, so that the time of our leaving, which everybody sees, does not tell who stopped reading when. */
+/**
+ * Largest random part that is added to the linger. Everybody sees when we leave; the random part hides who stopped
+ * reading when.
+ */
 const SPREAD = 0.5;
 
-/** Leases on one side, what the homeserver told us on the other: the difference is the step. Pure. */
+/** Compares the leases with what the homeserver told us; the difference is the step. Pure. */
 export function plan({ now, ownMembership, liveLeases, attendance, linger, draw }: Situation): Step {
   const wanted = liveLeases > 0;
   const inside = ownMembership === "join";
@@ -50,14 +53,14 @@ export function plan({ now, ownMembership, liveLeases, attendance, linger, draw 
 }
 
 /**
- * Whether policy ended the room's leases while we were there, and nobody has taken one since. Why is told until somebody does. While
- * we are joining, a verdict's code is only what puts the next try off.
+ * Returns whether policy ended the room's leases while we were there, and the room has had no lease since. The reason
+ * is shown until it gets one. While we are joining, a verdict's code only postpones the next try.
  */
 export function isOverRefused({ phase, code }: Attendance, liveLeases: number): boolean {
   return liveLeases === 0 && phase !== "joining" && code !== null && isVerdictCode(code);
 }
 
-/** The time that was drawn before; null where none was, or the clock was set back since. */
+/** Returns the time drawn before; null if none was, or if the clock was set back since. */
 function drawn(leaveAt: number | null, latest: number): number | null {
   return leaveAt !== null && leaveAt <= latest ? leaveAt : null;
 }

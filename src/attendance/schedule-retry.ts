@@ -3,7 +3,10 @@ import type { RoomId } from "../model/ids.ts";
 import { backoff } from "../concurrency/backoff.ts";
 import type { AttendanceStore, MoveFailure } from "./contracts.ts";
 
-/** How often a failed try is noted anew because something happened in between; after that the next round sees the room anyway. */
+/**
+ * How often to repeat writing a failed try when the room changed in between. After that the next round sees the room
+ * anyway.
+ */
 const SAVE_ATTEMPTS = 5;
 
 export interface RetryParts {
@@ -13,11 +16,11 @@ export interface RetryParts {
 }
 
 export type Failure = Pick<MoveFailure, "code" | "reason"> & {
-  /** Not before so many milliseconds; null for as the number of tries has it. */
+  /** Shortest pause in milliseconds; null to derive it from the number of tries. */
   readonly retryAfter: number | null;
 };
 
-/** Notes a failed try and when the next may be made; the plan of the next round rests until then. */
+/** Writes a failed try and when the next may be made; until then the room rests. */
 export async function scheduleRetry(
   parts: RetryParts,
   roomId: RoomId,

@@ -5,8 +5,8 @@ import type { Policy } from "../policy/policy.ts";
 import type { MoveFailure } from "./contracts.ts";
 
 /**
- * Policy judges a join again just before it is made: it is made if policy allows it to one of the leases' holders. Null where it
- * does; else why not, or that policy could not tell now.
+ * Judges a join again just before it is made. The join goes ahead if policy allows it to the holder of any lease.
+ * Returns null if so; else why not, or that policy could not decide now.
  */
 export async function objectionToAll(
   policy: Pick<Policy, "judge">,
@@ -17,7 +17,7 @@ export async function objectionToAll(
   let objection: MoveFailure | null = null;
   const asked = new Set<string>();
   for (const { holder, alias, upgrades } of leases) {
-    // Tenants differ in what they are allowed, and holders of other kinds do not; rules know the names that a room goes by.
+    // Tenants differ in their permissions, holders of other kinds do not; rules match the aliases of a room.
     const who = `${holder.kind} ${holder.kind === "tenant" ? holder.name : ""} ${alias ?? ""}`;
     if (asked.has(who)) continue;
     asked.add(who);
@@ -27,7 +27,7 @@ export async function objectionToAll(
       objection ??= { outcome: "refused", code: verdict.code, reason: verdict.reason };
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;
-      // Not knowing outweighs a refusal: the one who was not judged may be the one who is allowed.
+      // An open answer outweighs a refusal: the holder who was not judged may be allowed.
       objection = { outcome: "retry", code: error.code, reason: error.message, retryAfter: error.retryAfter };
     }
   }

@@ -21,34 +21,34 @@ export interface StandInsParts {
   readonly log: Logger;
 }
 
-/** Members that are looked through, and of those how many are asked to let us in. */
+/** Members to look through, and how many of them are asked to let us in. */
 const LOOKED_AT = 100;
 const ASKED = 3;
 const BATCH = 20;
-/** While the pseudouser is on its way in, that is looked at again after this. */
+/** Pause between two looks while the pseudouser is joining. */
 const WAIT_MS = 2_000;
 /** How long one move may take. */
 const MOVE_MS = 60_000;
-/** Between two tries: doubled each time, up to the longest; so many, about a day. */
+/** Pause between two tries: doubled each time, up to the longest. All tries together take about a day. */
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 60 * 60_000;
 const MAX_TRIES = 33;
 const LONGEST_SLEEP_MS = 60_000;
 
-/** What the room is told by a user that was invited: it is there, as everybody of its server. */
+/** Returns what an invited user tells the room: it is there, like everybody of its server. */
 export function hereAs(own: UserId): string {
   return `Accepted: it takes part as ${own}, which represents the users of its server here.`;
 }
 
-/** And where it could not come in: what is to be done. */
+/** Returns what it tells the room if it could not come in: what to do instead. */
 export function inviteInstead(own: UserId, tenant: TenantId): string {
   return `It takes part in rooms as ${own} only. Invite ${own} to this room, with the word "${tenant}" as the reason.`;
 }
 
 /**
- * Tenants' users that were invited by their own ID. To the homeserver they are users of our namespace, and nobody reads what they are sent;
- * so one comes into a room only to invite the pseudouser, where the room's rules let it, and whoever invited it is told what became of that.
- * What is to be undone is written first: no crash leaves one behind.
+ * Tenants' users that were invited by their own ID. To the homeserver they are users of our namespace, and nobody
+ * reads what they are sent. So such a user enters a room only to invite the pseudouser, if the room's rules allow it,
+ * and its inviter is told the result. That it must leave is written first, so no crash leaves it behind.
  */
 export class StandIns {
   readonly #parts: StandInsParts;
@@ -59,8 +59,8 @@ export class StandIns {
   }
 
   /**
-   * After the homeserver refused us: whether a user of one of these leases' tenants was invited there, and has let us in. Null where nobody
-   * can; a `retry` where that is yet to be told.
+   * Called after the homeserver refused us: checks whether a user of one of these leases' tenants was invited there,
+   * and lets it invite the pseudouser. Returns null if no user can; `retry` if that is still open.
    */
   async letIn(roomId: RoomId, leases: readonly Lease[], abort: AbortSignal): Promise<MoveAnswer | null> {
     const { store, moves, clock, log } = this.#parts;
@@ -76,7 +76,10 @@ export class StandIns {
     return null;
   }
 
-  /** Has a tenant's user be out of a room, or its invite declined. @param reason what the room is told; null for what then is the case */
+  /**
+   * Makes a tenant's user leave a room, or decline its invite.
+   * @param reason what the room is told; null to choose it at that time
+   */
   async retire(roomId: RoomId, userId: UserId, tenant: TenantId, reason: string | null): Promise<void> {
     await this.#parts.store.add({ roomId, userId, tenant, reason }, this.#parts.clock.now());
     this.#added.notify();
@@ -102,7 +105,7 @@ export class StandIns {
     return restUntil(await store.nextDue(), clock);
   }
 
-  /** One that is to let us in stays until we are in, or nobody of its tenant wants that any more. */
+  /** A user that lets us in stays until we are in, or until no lease of its tenant wants that. */
   async #look(one: StandIn, abort: AbortSignal): Promise<void> {
     const { own, store, moves, ledger, leases, clock, log } = this.#parts;
     const { roomId, userId, tenant } = one;
@@ -111,7 +114,7 @@ export class StandIns {
       (await leases.ofRoom(roomId)).some(({ holder }) => holder.kind === "tenant" && holder.name === tenant);
     if (!isIn && (await isAwaited())) return store.scheduleRetry(one, clock.now() + WAIT_MS);
     const reason = isIn ? hereAs(own) : (one.reason ?? inviteInstead(own, tenant));
-    // Written before it is asked for: a homeserver that gives no answer is not asked in circles.
+    // Written before the call, so that a homeserver that gives no answer is not asked in a tight loop.
     const tries = one.tries + 1;
     await store.scheduleRetry(
       { ...one, tries },
@@ -121,7 +124,7 @@ export class StandIns {
       moves.leave(userId, roomId, tenant, reason, limit),
     );
     if (answer.outcome === "retry" && tries < MAX_TRIES) return;
-    // Refused mostly means that it is out already: the invite was taken back.
+    // A refusal mostly means that it is already out: the invite was taken back.
     if (answer.outcome !== "done") log.info("stand-in.not-retired", { room: roomId, tenant, code: answer.code });
     await store.remove(roomId, userId);
   }

@@ -41,6 +41,6 @@ export interface LedgerFollower {
   people?(room: NumberedRoom, now: number): void;
   /** A room names another that replaces it. The servers are routes to the replacement. */
   replaced?(room: NumberedRoom, replacement: RoomId, via: readonly ServerName[], now: number): void;
-  /** A load ended. `isNew` is true if the room was never loaded before or had changed. */
+  /** A load ended. `isNew` is true if the room was never loaded before, or differed from the ledger. */
   loaded?(room: NumberedRoom, isNew: boolean, now: number): void;
 }

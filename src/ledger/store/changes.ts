@@ -28,28 +28,28 @@ interface Held {
   generation: number;
 }
 
-/** How changes were learnt. */
+/** Where changes come from. */
 interface Source {
   readonly seq: number;
   readonly now: number;
   /** The load that found them; null for events. */
   readonly load: LoadTicket | null;
-  /** Whether the homeserver was asked, by a load or for one event: no transaction has brought them yet. */
+  /** True if they are answers of the homeserver, to a load or a query, and no transaction has brought them yet. */
   readonly isAnswer: boolean;
-  /** Rooms, by number, of which something is news. */
+  /** Rooms, by number, with news. */
   readonly heard: Set<number>;
-  /** Rooms whose tombstone is another than the one that we held. */
+  /** Rooms whose tombstone differs from the one in the ledger. */
   readonly replaced: Set<RoomId>;
   /** Rooms whose events did not follow on what we hold. */
   readonly gaps: Set<RoomId>;
 }
 
-/** A load that just ended is not begun again at once for an event that does not follow on: several such come together. */
+/** Pause before a load that just ended is repeated for a gap: several gaps arrive together. */
 const GAP_DELAY_MS = 2_000;
 
 /**
- * The one place where ledger changes are written, and their followers told: that is the same whether events bring them or a load finds
- * them. Every call is made inside a transaction of the caller.
+ * Writes all changes of the ledger and calls the followers, the same way for changes from events and from a load. Call
+ * its methods inside a transaction.
  */
 export class ChangeWriter {
   readonly #rooms: RoomNumbers;
@@ -68,7 +68,9 @@ export class ChangeWriter {
   readonly #putState: Statement;
   readonly #count: Statement<[number, number]>;
   readonly #absent: Statement<[number, string | null]>;
-  /** Rooms as they are in the transaction under way: a batch often has many events of one. Nothing outlives its call. */
+  /**
+   * Rooms as they are in the transaction under way: a batch often has many events of one room. Cleared by each call.
+   */
   readonly #seen = new Map<RoomId, RoomRow>();
 
   constructor(db: Database, rooms: RoomNumbers, redactions: Redactions) {
@@ -76,7 +78,7 @@ export class ChangeWriter {
     this.#stays = new Stays(db, this.#followers);
     this.#redactions = redactions;
     this.#stateOf = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?");
-    // Numbered anew: a load that began before is not to bring back what it was told then.
+    // With a new number, so that a load that began earlier does not bring the old value back.
     this.#setValue = db.prepare("UPDATE room_state SET value = ?, seq = ? WHERE room_nr = ? AND field = ?");
     this.#unname = db.prepare(
       "UPDATE members SET displayname = NULL, avatar_url = NULL, seq = ? " +
@@ -87,7 +89,8 @@ export class ChangeWriter {
     this.#member = db.prepare(
       "SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?",
     );
-    // Two statements and not one upsert: an update does not look again whether the room exists, and most are updates.
+    // Two statements rather than one upsert: most writes are updates, and an update does not check again whether the
+    // room exists.
     this.#addMember = db.prepare(
       "INSERT INTO members (membership, event_id, sender, displayname, avatar_url, seq, generation, room_nr, user_id) " +
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -107,15 +110,15 @@ export class ChangeWriter {
     );
   }
 
-  /** Has a capability do what follows from facts in the commits that write them. */
+  /** Registers a follower, which acts on facts in the commits that write them. */
   follow(follower: LedgerFollower): void {
     this.#followers.push(follower);
   }
 
   /**
-   * Writes what events brought.
-   * @param isAnswer whether the homeserver was asked for them, and no transaction brought them
-   * @returns the rooms whose events did not follow on what we hold; they are marked to be loaded anew
+   * Writes the changes of events.
+   * @param isAnswer true if they are the homeserver's answer, and no transaction brought them
+   * @returns the rooms whose events did not follow on what we hold; they are marked to be loaded again
    */
   apply(changes: readonly LedgerChange[], seq: number, now: number, isAnswer = false): readonly RoomId[] {
     const source = sourceOf({ seq, now, load: null, isAnswer });
@@ -123,29 +126,35 @@ export class ChangeWriter {
     return [...source.gaps];
   }
 
-  /** Writes what a load found, but for what was set since it began. @returns how much was otherwise, or not there */
+  /**
+   * Writes what a load found, except for values set since it began.
+   * @returns how many rows differed or were missing
+   */
   applyLoaded(changes: readonly LedgerChange[], load: LoadTicket, now: number): number {
     return this.#write(changes, sourceOf({ seq: load.fromSeq, now, load, isAnswer: true }));
   }
 
-  /** The homeserver has us in this room no more, and gives no event that tells why. */
+  /** Writes that the pseudouser is not in this room, if the homeserver gives no event that tells why. */
   applyAbsence(roomId: RoomId, now: number): void {
     this.#seen.clear();
     const room = this.#roomOf(roomId);
     if (room.own_membership !== "join") return;
     const { nr } = room;
-    // As newly set as an event would have: the answer of a load under way is older.
+    // Gets a new number like an event: the answer of a load under way is older.
     if (this.#absent.run(nr, room.own_event).changes > 0) this.#count.run(-1, nr);
     const nothing = { eventId: null, sender: null, reason: null, claims: null, ends: null };
     this.#stays.changed({ nr, roomId }, { ...nothing, was: "join", membership: "leave" }, { seq: 0, now });
   }
 
-  /** A load ended. @param isNew whether the room was never loaded before, or was otherwise */
+  /**
+   * Calls the followers after a load.
+   * @param isNew whether the room was never loaded before, or differed from the ledger
+   */
   loaded(nr: number, roomId: RoomId, isNew: boolean, now: number): void {
     for (const follower of this.#followers) follower.loaded?.({ nr, roomId }, isNew, now);
   }
 
-  /** @returns how many were news */
+  /** @returns how many changes were news */
   #write(changes: readonly LedgerChange[], source: Source): number {
     this.#seen.clear();
     let news = 0;
@@ -167,14 +176,15 @@ export class ChangeWriter {
           break;
       }
     }
-    // A member is not found by its event's ID but by looking through the room's: once for all that a transaction brings.
+    // Finding a member by its event's ID means going through the room's members: once for all redactions of a
+    // transaction.
     for (const [nr, targets] of redacted) this.#unname.run(source.seq, nr, JSON.stringify(targets));
     // Once, and not for each of a hundred thousand members.
     for (const nr of source.heard) this.#rooms.hear(nr, source.now);
     return news;
   }
 
-  /** @param found the events that are redacted, by their rooms */
+  /** @param found the redacted events, by their rooms */
   #redact({ roomId, redaction }: RedactionChange, found: Map<number, EventId[]>, { seq, now }: Source): void {
     const target = this.#redactions.targetOf(redaction);
     if (target === null) return;
@@ -190,7 +200,7 @@ export class ChangeWriter {
     }
   }
 
-  /** The homeserver is to be asked for the whole state of a room: something came that does not tell what is true now. */
+  /** Requests a load of the room: an event arrived that does not tell the present state. */
   reload(roomId: RoomId, now: number): void {
     const nr = this.#rooms.find(roomId);
     if (nr !== null && this.#room.get(roomId)?.own_membership === "join") this.#stays.ask(nr, now);
@@ -206,7 +216,7 @@ export class ChangeWriter {
     for (const follower of this.#followers) follower.replaced?.({ nr, roomId }, replacement, via, now);
   }
 
-  /** True where it was otherwise before. */
+  /** Returns true if it differed before. */
   #applyMember(change: MemberChange, source: Source): boolean {
     const { member, replaces, own, ends, reason, claims } = change;
     const { roomId, userId, membership, eventId, sender, displayname, avatarUrl } = member;
@@ -223,7 +233,7 @@ export class ChangeWriter {
     if (!isNews) return false;
     source.heard.add(nr);
     const delta = Number(membership === "join") - Number(before?.membership === "join");
-    // At its end a load counts all.
+    // At its end a load counts all members.
     if (delta !== 0 && load === null) this.#count.run(delta, nr);
     if (own) {
       this.#seen.delete(roomId);
@@ -237,7 +247,7 @@ export class ChangeWriter {
     return true;
   }
 
-  /** True where it was otherwise before. */
+  /** Returns true if it differed before. */
   #applyState({ roomId, field, value, eventId, replaces }: StateChange, source: Source): boolean {
     const { seq, now, load } = source;
     const room = this.#roomOf(roomId);
@@ -255,10 +265,10 @@ export class ChangeWriter {
   }
 
   /**
-   * An event names the one that it replaced where it was made (unsigned.replaces_state). If we hold another, then one is
-   * missing here, or the room had forked and its state resolution may have chosen otherwise: the homeserver is asked again.
-   * While a load runs, what we do not hold may still be on its way, so only what differs counts; the load is then made again.
-   * What a load itself finds is the homeserver's answer.
+   * Detects gaps. An event names the one that it replaced where it was created (unsigned.replaces_state). If we hold
+   * another, then an event is missing here, or the room had forked and its state resolution may have chosen otherwise:
+   * the room is loaded again. During a load, values that we lack may still be on their way, so only a different value
+   * counts; the load is then repeated. What a load itself finds is the homeserver's answer, and no gap.
    */
   #noteGap(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, source: Source): void {
     if (source.load !== null || replaces === null || replaces === held) return;
@@ -269,7 +279,10 @@ export class ChangeWriter {
     source.gaps.add(roomId);
   }
 
-  /** The room's row, made where there is none. Whoever changes one of these columns takes it out of `#seen`. */
+  /**
+   * Returns the room's row, and creates it if it is missing. A caller that changes one of these columns must remove
+   * the row from `#seen`.
+   */
   #roomOf(roomId: RoomId): RoomRow {
     let row = this.#seen.get(roomId) ?? this.#room.get(roomId);
     if (row === undefined) {
@@ -290,12 +303,12 @@ function isThere(membership: string | undefined): boolean {
   return membership === "join" || membership === "invite";
 }
 
-/** Whether a row was set since the load began: it is newer than what the load found. */
+/** Returns whether a row was set since the load began: it is then newer than what the load found. */
 function isSetSince({ fromSeq, generation }: LoadTicket, held: Held | undefined): boolean {
   return held !== undefined && (held.seq > fromSeq || held.generation >= generation);
 }
 
-/** Whether it is the first load of a room: followers are told of its end, and not of each thing that it finds. */
+/** Returns whether it is the first load of a room: followers then hear of its end only, not of each fact it finds. */
 function isFirst(load: LoadTicket | null): boolean {
   return load !== null && !load.again;
 }

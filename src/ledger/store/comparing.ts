@@ -8,7 +8,7 @@ import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal.ts";
 import { ASK_LOAD } from "./stays.ts";
 
-/** So many of the newest journal rows are looked through for rooms that are lively. */
+/** Newest journal rows searched for lively rooms. */
 const JOURNAL_ROWS = 50;
 
 interface PointRow {
@@ -51,7 +51,7 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFo
     const point = `SELECT room_id, compared_event, compared_seq, ${LAST_SEQ} AS last FROM rooms WHERE own_membership = 'join'`;
     this.#toCompare = db.prepare(`${point} AND compared_at < ? ORDER BY compared_at LIMIT 1`);
     this.#comparedUpTo = db.prepare(`${point} AND room_id = ?`);
-    // Who entered the room meanwhile has it compared from there on: that is a higher number.
+    // If the pseudouser entered the room meanwhile, its comparison starts there: that number is higher.
     this.#compared = db.prepare(
       "UPDATE rooms SET compared_event = @upTo, compared_seq = @seq, compared_at = @now " +
         "WHERE room_id = @roomId AND own_membership = 'join' AND compared_seq <= @seq",
@@ -59,7 +59,8 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFo
     this.#holes = db.prepare(
       "SELECT room_id, left_event, fill_at AS due, fill_tries AS tries FROM rooms WHERE fill_at <= ? AND left_event IS NOT NULL ORDER BY fill_at LIMIT ?",
     );
-    // Left again meanwhile, the room has another hole, which goes back to the same event: it is filled when it is entered.
+    // If the room was left again meanwhile, it has another hole, which reaches back to the same event. It is filled
+    // after the next join.
     const same = "room_id = @roomId AND left_event = @left AND fill_at = @due";
     this.#closed = db.prepare(`UPDATE rooms SET left_event = NULL, fill_at = NULL, fill_tries = 0 WHERE ${same}`);
     this.#openStill = db.prepare(`UPDATE rooms SET fill_at = @at, fill_tries = fill_tries + 1 WHERE ${same}`);
@@ -73,11 +74,14 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFo
       "UPDATE rooms SET compared_event = @eventId, compared_seq = @seq, compared_at = @now, " +
         "fill_at = CASE WHEN left_event IS NOT NULL THEN @now END, fill_tries = 0 WHERE nr = @nr",
     );
-    // Of several stays the first: what was said since is fetched back to there.
+    // The first of several stays counts: what was said since is fetched back to there.
     this.#left = db.prepare("UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?");
   }
 
-  /** What is said while we are out of a room is fetched once we are back, and from there on the room is compared. */
+  /**
+   * Notes each stay. Events sent while we are out of a room are fetched once we are back, and the room is compared
+   * from there on.
+   */
   own({ nr }: NumberedRoom, { was, membership, eventId }: OwnChange, { seq, now }: Moment): void {
     if (membership === "join" && was !== "join") this.#entered.run({ eventId, seq, now, nr });
     if (membership !== "join" && was === "join") this.#left.run(eventId, nr);
@@ -94,7 +98,8 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFo
   async liveliest(limit: number): Promise<readonly RoomId[]> {
     const rooms = new Set<RoomId>();
     const looked = new Set<string>();
-    // Read here and not by SQLite, which gives up on the whole where one stranger's event is nested a thousand deep.
+    // Parsed here and not by SQLite, which gives up on everything if one stranger's event is nested a thousand levels
+    // deep.
     for (const body of this.#newest.iterate(JOURNAL_ROWS)) {
       const { events } = JSON.parse(body.toString("utf8")) as { readonly events: readonly RoomEvent[] };
       for (const { room_id: roomId } of events) {

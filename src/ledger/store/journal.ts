@@ -17,10 +17,15 @@ interface Bounds {
   readonly last: number;
 }
 
-/** The number of the newest event, 0 for none. The newest row is never removed (retention-store.ts), so it always tells. */
+/**
+ * The number of the newest event, 0 if there is none. The newest row is never removed (retention.ts), so it always has
+ * the number.
+ */
 export const LAST_SEQ = "coalesce((SELECT first_seq + events - 1 FROM journal ORDER BY first_seq DESC LIMIT 1), 0)";
 
-/** The journal's reading end. Rows are whole transactions as they came in; a reader gets single events with their numbers. */
+/**
+ * The journal's reading end. Rows are whole transactions as received; readers get single events with their numbers.
+ */
 export class JournalStore implements Journal {
   readonly #redactions: Redactions;
   readonly #rows: Statement<[number, number], Row>;
@@ -34,7 +39,7 @@ export class JournalStore implements Journal {
   constructor(db: Database, redactions: Redactions, knownBounds: Memo<Bounds>) {
     this.#redactions = redactions;
     this.#knownBounds = knownBounds;
-    // The row that holds the first entry asked for is the last one that begins at or before it.
+    // The row that holds the first requested entry is the last one that begins at or before it.
     this.#rows = db.prepare(
       "SELECT first_seq, events, received_at, body FROM journal " +
         "WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= ?), 0) ORDER BY first_seq LIMIT ?",

@@ -1,15 +1,16 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import type { Position } from "../openings.ts";
 
-/** How far a database had come, as is written beside it. */
+/** How far the database had come, as written beside it. */
 export interface Seen extends Position {
   readonly beats: number;
   readonly at: number;
 }
 
 /**
- * A small file beside the database (`emissary.db.seen`) that says how far it had come. A copy that takes the database's place
- * does not bring it along, and so is known. Nothing rests on it but what the operator is told and that rooms are loaded again.
+ * A small file beside the database (`emissary.db.seen`) that says how far it had come. A copy that replaces the
+ * database does not bring this file along, and is so detected. Only the message to the operator and the reload of
+ * rooms depend on it.
  */
 export class LastSeen {
   readonly #file: string;
@@ -19,7 +20,7 @@ export class LastSeen {
     this.#file = `${path}.seen`;
   }
 
-  /** Null where there is none that can be read. */
+  /** Returns null if there is no readable file. */
   read(): Seen | null {
     try {
       const value = JSON.parse(readFileSync(this.#file, "utf8")) as Partial<Record<keyof Seen, unknown>> | null;
@@ -32,14 +33,17 @@ export class LastSeen {
     }
   }
 
-  /** After the commit that it tells of: so it is never ahead of the database. One that cannot be written stays as it is. */
+  /**
+   * Writes the file. Call it after the commit it describes, so that it is never ahead of the database. If it cannot be
+   * written, it keeps its old content.
+   */
   write(seen: Seen): void {
     const temporary = `${this.#file}.tmp`;
     try {
       writeFileSync(temporary, JSON.stringify(seen), { mode: 0o600 });
       renameSync(temporary, this.#file);
     } catch {
-      // A full disk is told of by the database itself, which is written more.
+      // The database, which is written more often, reports a full disk itself.
     }
   }
 }

@@ -10,7 +10,7 @@ import type { Memo } from "../../storage/memo.ts";
 import type { Redactions } from "./redactions.ts";
 import { parseVia, type RoomNumbers } from "./room-numbers.ts";
 
-/** How many faulty events are kept for the operator; older ones go. */
+/** Faulty events kept for the operator; the oldest are removed. */
 const SET_ASIDE_KEPT = 1_000;
 
 interface MemberRow {
@@ -75,7 +75,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
     this.#changes = changes;
     this.#known = known;
     this.#knownMembers = knownMembers;
-    // In one go: each request of a tenant asks for this. A room without state is one row.
+    // One query, because each request of a tenant asks for this. A room without state is one row.
     this.#room = db.prepare(
       "SELECT load, own_membership, own_event, own_reason, via, field, value FROM rooms LEFT JOIN room_state ON room_nr = nr WHERE room_id = ?",
     );
@@ -140,7 +140,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
   }
 
   async recentTransactions(limit: number): Promise<readonly { readonly txnId: string; readonly digest: string }[]> {
-    // A transaction that held nothing but faults has no row in the journal, and is to be known all the same.
+    // A transaction with nothing but faults has no row in the journal, but its repeat must be detected too.
     const received = [...this.#recentFaulty.all(limit).reverse(), ...this.#recentTransactions.all(limit).reverse()];
     return received
       .sort((one, other) => one.at - other.at)
@@ -181,8 +181,8 @@ export class LedgerStore implements Ledger, LedgerWriter {
   }
 
   /**
-   * An upgrade leaves the mark of the old room's m.room.create behind: whom the old room was made for, the new one is for, where
-   * the old one names it as its replacement.
+   * Follows upgrades back. An upgrade does not copy the mark of the old room's m.room.create. The new room is for the
+   * same tenant as the old one if the old one names it as its replacement.
    */
   #inherited(roomId: string, predecessor: string | null): string | null {
     let room = roomId;
@@ -240,7 +240,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
     return { firstSeq, gaps };
   }
 
-  /** Whether no event recorded after `asOf` has set this member. */
+  /** Returns whether no event recorded after `asOf` has set this member. */
   #isCurrent({ roomId, userId }: Member, asOf: number): boolean {
     const nr = this.#rooms.find(roomId);
     return nr === null || (this.#memberSeq.get(nr, userId) ?? 0) <= asOf;

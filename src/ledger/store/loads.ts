@@ -7,9 +7,9 @@ import { LAST_SEQ } from "./journal.ts";
 import type { RoomNumbers } from "./room-numbers.ts";
 
 /**
- * Merges fetched room state into what events bring at the same time. A row that was set since the load began, by an event or because
- * the homeserver was asked, is newer than the fetched one and stays (`changes.ts`); a row the fetched state no longer has, and
- * nothing has set since, goes at the end.
+ * Merges fetched room state with events that arrive at the same time. A row set since the load began, by an event or a
+ * query to the homeserver, is newer than the fetched one and stays (`changes.ts`). A row that the fetched state does
+ * not have, and that nothing has set since, is removed at the end.
  */
 export class LoadStore implements RoomLoads {
   readonly #db: Database;

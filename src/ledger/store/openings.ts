@@ -7,9 +7,9 @@ import { bringBack } from "../../storage/due-times.ts";
 import { LAST_SEQ } from "./journal.ts";
 import { LastSeen, type Seen } from "./last-seen.ts";
 
-/** Openings that are known: a position of one that is older is taken for lost. */
+/** Number of openings kept. A position of an older one counts as lost. */
 const KEPT = 1_000;
-/** For a name that nobody else gives an opening, also not in a copy that goes on elsewhere. */
+/** Length of an opening's random name. No other opening has the same name, not even of a copy that runs elsewhere. */
 const NAME_BYTES = 9;
 
 const HELD = `SELECT ${LAST_SEQ} AS seq, (SELECT coalesce(max(change), 0) FROM leases) AS change`;
@@ -22,7 +22,7 @@ interface Beat {
   beats: number;
 }
 
-/** Who has opened the database, and whether it goes on from what ran here last. */
+/** Records the openings of the database, and detects whether it continues what ran here last. */
 export class OpeningStore {
   readonly #db: Database;
   readonly #audit: AuditStore;
@@ -30,7 +30,7 @@ export class OpeningStore {
   #name: string | null = null;
   #noted: Extent | null = null;
 
-  /** @param path of the database; one in memory has nothing beside it */
+  /** @param path path of the database; one in memory has no file beside it */
   constructor(db: Database, audit: AuditStore, path: string) {
     this.#db = db;
     this.#audit = audit;
@@ -38,9 +38,9 @@ export class OpeningStore {
   }
 
   /**
-   * Begins an opening, before anything else is done with the database. Where a copy took its place every room is loaded again:
-   * what the homeserver sent since the copy was made does not come a second time. Where the clock was set back, what is due goes
-   * back with it.
+   * Begins an opening, before anything else uses the database. If a copy replaced the database, every room is loaded
+   * again: what the homeserver sent since the copy was made does not arrive a second time. If the clock was set back,
+   * due times move back with it.
    */
   begin(now: number, random: Random): Opened {
     const opened = this.#db.transaction(() => this.#begin(now, random)).immediate();
@@ -49,13 +49,15 @@ export class OpeningStore {
     return opened;
   }
 
-  /** Writes a row, so that it is known whether that can be done and how far the database has come. */
+  /** Writes a row, to show that writing works and how far the database has come. */
   async beat(now: number): Promise<void> {
     this.#db.prepare(BEAT).run(now);
     this.#note(now);
   }
 
-  /** Notes beside the database how far it has come, if that is further than before; it writes nothing in it. */
+  /**
+   * Writes beside the database how far it has come, if that is further than before. Writes nothing to the database.
+   */
   async note(now: number): Promise<void> {
     const { seq, change } = this.#held();
     if (seq !== this.#noted?.seq || change !== this.#noted.change) this.#note(now);
@@ -115,7 +117,7 @@ export class OpeningStore {
   }
 }
 
-/** Whether what was last seen here lies in the database. */
+/** Returns whether the database holds what was last seen here. */
 function isHeld(seen: Seen, earlier: readonly EarlierOpening[], beat: Beat | null): boolean {
   const opening = earlier.find(({ name }) => name === seen.opening);
   return (

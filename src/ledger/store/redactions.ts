@@ -7,7 +7,7 @@ import { parsedObject, written, type JsonObject } from "../../model/json.ts";
 import { revisionOf, sourcedList } from "../../model/json-text.ts";
 import { pruned, redactedBy, redactedField, replacedBy, withoutPrevious } from "../redaction.ts";
 
-/** Redactions that one sweep through the journal is for; rows that one commit of it looks at. */
+/** Redactions that one sweep through the journal serves; rows that one of its commits looks at. */
 const TARGETS = 500;
 const ROWS = 200;
 
@@ -19,13 +19,14 @@ interface Open {
 interface Sweep {
   readonly open: readonly Open[];
   readonly targets: ReadonlySet<string>;
-  /** Rows that begin before this are still to be looked at. */
+  /** Rows that begin before this remain to be searched. */
   readonly below: number;
 }
 
 /**
- * What was redacted. Nothing here is found by its event's ID, so a redaction is written down, and what it redacts taken out wherever it is
- * read; a sweep from the journal's newest row to its oldest takes it out of what is stored.
+ * The redactions received. No stored event can be found by its ID. So a redaction is written down, and its target's
+ * content is removed from everything that is read. A sweep from the journal's newest row to its oldest removes it from
+ * storage.
  */
 export class Redactions implements PruneStore {
   readonly #db: Database;
@@ -70,7 +71,7 @@ export class Redactions implements PruneStore {
     this.#done = db.prepare("UPDATE redactions SET is_done = 1 WHERE target = ? AND room_id = ?");
   }
 
-  /** What a redaction names, by the rules of its room. */
+  /** Returns the ID of a redaction's target, by the rules of its room. */
   targetOf(redaction: RoomEvent): EventId | null {
     return redactedBy(redaction, this.versionOf(redaction.room_id));
   }
@@ -79,12 +80,15 @@ export class Redactions implements PruneStore {
     this.#add.run(target, roomId, seq, written(because));
   }
 
-  /** Events came: what was redacted of them before is now in the journal. @param ids theirs, as JSON */
+  /**
+   * Called with new events: any earlier redaction of them now has its target in the journal.
+   * @param ids their IDs, as JSON
+   */
   came(ids: string): void {
     this.#reopen.run(ids);
   }
 
-  /** The change as it is if the event that it comes of was redacted before it came. */
+  /** Returns the change as it is if its event was redacted before it arrived. */
   applied<Change extends LedgerChange>(change: Change): Change {
     if (change.kind === "member") {
       const { roomId, eventId } = change.member;
@@ -99,7 +103,7 @@ export class Redactions implements PruneStore {
     return this.#version.get(roomId) ?? null;
   }
 
-  /** The events without what was redacted of them; the same list where nothing was. */
+  /** Returns the events without their redacted content; the same list if nothing was redacted. */
   without(events: readonly RoomEvent[]): readonly RoomEvent[] {
     if (events.length === 0 || this.#any.get() === undefined) return events;
     const asked = new Set<string>();
@@ -153,7 +157,7 @@ export class Redactions implements PruneStore {
     return { open, targets: new Set(open.map(({ target }) => target)), below: Number.MAX_SAFE_INTEGER };
   }
 
-  /** By how many bytes the row has shrunk; null where nothing in it was redacted. */
+  /** Returns by how many bytes the row shrank; null if nothing in it was redacted. */
   #rewriteRow(firstSeq: number): number | null {
     const body = this.#body.get(firstSeq);
     if (body === undefined) return null;

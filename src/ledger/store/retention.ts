@@ -5,11 +5,11 @@ import type { Reader } from "../lagging-consumers.ts";
 import type { HistoryExtent, HistoryStore } from "../retention.ts";
 import { LAST_SEQ } from "./journal.ts";
 
-// octet_length of a column is read from the row's header: the bodies themselves are not.
+// octet_length of a column reads the row's header only, not the body.
 const ROW =
   "first_seq AS firstSeq, events, received_at AS receivedAt, octet_length(body) + octet_length(event_ids) AS bytes";
 
-/** What a row takes, about: its texts, and what SQLite has beside them. */
+/** Approximate size of a row: its texts, and SQLite's overhead. */
 const AUDIT_SIZE =
   "id, 24 + octet_length(actor) + octet_length(action) + octet_length(outcome) + coalesce(octet_length(room_id), 0) + " +
   "octet_length(detail) AS bytes, actor = 'operator' AS isOperators";
@@ -19,7 +19,7 @@ interface AuditSizeRow extends Omit<AuditSize, "isOperators"> {
   readonly isOperators: 0 | 1;
 }
 
-/** The end of the journal and of the audit where they are cut. */
+/** The old ends of the journal and the audit, where they are cut. */
 export class RetentionStore implements HistoryStore {
   readonly #db: Database;
   readonly #rows: Statement<[number, number], JournalRow>;
@@ -47,23 +47,24 @@ export class RetentionStore implements HistoryStore {
         "coalesce((SELECT min(id) FROM audit), 0) AS auditFirst, coalesce((SELECT max(id) FROM audit), 0) AS auditLast, " +
         "(SELECT at FROM audit ORDER BY id LIMIT 1) AS auditOldestAt",
     );
-    // The row of the next event is the last that begins at or before it; for a cursor of what is gone already, the oldest.
+    // The next event's row is the last that begins at or before it; for a cursor in the removed part, the oldest row.
     this.#readers = db.prepare(
       "SELECT c.consumer, c.seq, j.received_at AS unreadAt, j.first_seq + j.events - 1 AS unreadRowEnd " +
         "FROM cursors c JOIN journal j ON j.first_seq = coalesce(" +
         "(SELECT max(first_seq) FROM journal WHERE first_seq <= c.seq + 1), (SELECT min(first_seq) FROM journal)) " +
         `WHERE c.seq < ${LAST_SEQ} ORDER BY c.seq, c.consumer`,
     );
-    // The cursor is looked at once more, in the same commit: a consumer may have registered since it was decided. The newest row
-    // stays in any case: it tells the next number.
+    // The same commit reads the cursor again: a consumer may have registered since the decision. The newest row always
+    // stays: it has the next number.
     this.#trim = db.prepare(
       "DELETE FROM journal WHERE first_seq <= @through AND first_seq < (SELECT max(first_seq) FROM journal) AND " +
         "first_seq + events - 1 <= min(@through, coalesce((SELECT min(seq) FROM cursors), @through)) " +
         `RETURNING ${ROW}`,
     );
-    // What a redaction redacts came before it, but for what a homeserver sends in no order, within the same time.
+    // A redaction's target came before it. The exception is a homeserver that sends events out of order, within the
+    // same period.
     this.#forgetRedactions = db.prepare("DELETE FROM redactions WHERE seq < (SELECT min(first_seq) FROM journal)");
-    // Entries are in the order of time, but for a clock that was set: so the oldest are looked at, and need no index of times.
+    // Entries are in order of time, unless the clock was set. So only the oldest are checked, and times need no index.
     this.#trimAudit = db.prepare(
       "DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT @limit) WHERE at < @before) " +
         `RETURNING ${AUDIT_SIZE}`,

@@ -2,10 +2,13 @@ import type { Database, Statement } from "better-sqlite3";
 import type { RoomId, ServerName } from "../../model/ids.ts";
 import { mergeVia } from "../../model/room.ts";
 
-/** When a room was last heard of is kept to the hour: it is not worth a write with every event. */
+/** The time a room was last heard of is kept by the hour. It is not worth a write with every event. */
 const HEARD_MS = 60 * 60_000;
 
-/** Rooms by the number that stands for them in the other tables: a tenth of the bytes of an ID in each of a million rows. */
+/**
+ * Maps rooms to the numbers that stand for them in the other tables: a tenth of the bytes of an ID in each of a
+ * million rows.
+ */
 export class RoomNumbers {
   readonly #find: Statement<[string], number>;
   readonly #make: Statement<[string], number>;
@@ -25,14 +28,14 @@ export class RoomNumbers {
     return this.#find.get(roomId) ?? null;
   }
 
-  /** The room's number, given now where it had none. Call it inside a transaction. */
+  /** Returns the room's number, and assigns one if it has none. Call it inside a transaction. */
   take(roomId: RoomId): number {
     const nr = this.#find.get(roomId) ?? this.#make.get(roomId);
     if (nr === undefined) throw new Error("INSERT … RETURNING returned nothing");
     return nr;
   }
 
-  /** Something was heard of the room. */
+  /** Notes that there was news of the room. */
   hear(nr: number, now: number): void {
     this.#heard.run(now, nr, now, HEARD_MS);
   }

@@ -1,18 +1,21 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../follower.ts";
 
-/** Fields that others may have changed since we left. What never changes in a room stays. */
+/** Fields that may have changed since we left. Fields that never change in a room are kept. */
 const HEARSAY = ["join_rule", "history_visibility", "server_acl", "alias"] as const;
 
-/** Events of our membership in one room that are known before their transactions. Nobody moves more often while these are late. */
+/**
+ * Own membership events in one room that are remembered before their transactions arrive. Nobody moves more often
+ * while these are late.
+ */
 const SEEN = 32;
 
-/** Has a room loaded: a time is to be bound. */
+/** Requests a load of a room; the time is to be bound. */
 export const ASK_LOAD = "load = 'wanted', load_at = ?, load_asks = load_asks + 1";
 
 /**
- * The pseudouser's own membership, however a change of it was learnt: by an event, a load, or because the homeserver was asked. Every call
- * is made inside a transaction of the caller.
+ * The pseudouser's own membership, whether a change comes from an event, a load, or a query to the homeserver. Call
+ * its methods inside a transaction.
  */
 export class Stays {
   readonly #followers: readonly LedgerFollower[];
@@ -37,14 +40,14 @@ export class Stays {
     );
   }
 
-  /** Has the room loaded, at a time. */
+  /** Requests a load of the room, at a time. */
   ask(nr: number, at: number): void {
     this.#ask.run(at, nr);
   }
 
   /**
-   * Whether an event is more than history. Each move of ours is asked about at once, and the transactions that tell of it may come after
-   * the next ones: what an answer told already has had its consequences.
+   * Returns whether an event is news rather than history. Each of our moves is queried at once, and its transaction
+   * may arrive after the next moves: an event that was in an answer has already had its consequences.
    */
   isNews(nr: number, eventId: string, isAnswer: boolean): boolean {
     const seen = JSON.parse(this.#seen.get(nr) ?? "[]") as string[];
@@ -58,7 +61,7 @@ export class Stays {
     const { was, membership, eventId, reason } = change;
     this.#own.run(membership, eventId, reason, moment.now, nr);
     if (membership === "join" && was !== "join") {
-      // Whatever was heard of the room from outside is of an earlier stay. The load brings what is true of it.
+      // Values learnt from outside the room belong to an earlier stay. The load brings the present ones.
       this.#forget.run(nr);
       this.ask(nr, moment.now);
     }

@@ -1,27 +1,28 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { UnusedRoomStore } from "../cleaning.ts";
 
-/** Rooms removed in one commit, and rows of members: no transaction of the homeserver is to wait long for its own. */
+/** Rooms and member rows removed in one commit, so that no transaction of the homeserver waits long for its own. */
 const ROOMS = 200;
 const MEMBERS = 5_000;
 
-/** What keeps a room that we are not in, other than that something was heard of it lately. */
+/** Why a room that we are not in is kept, besides recent news of it. */
 const IS_HELD = [
   "r.load IN ('wanted', 'stale')",
   "EXISTS (SELECT 1 FROM attendance a WHERE a.room_nr = r.nr AND a.next_at IS NOT NULL)",
-  // Of an ended lease the holder may yet ask why, a tenant may have to be given what it covers, and the newest change numbers the next.
+  // The holder of an ended lease may still ask why it ended. A tenant may still have to get the events it covers. The
+  // newest change numbers the next one.
   "EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = r.nr AND (l.ended_at IS NULL OR l.ended_at >= @before " +
     "OR l.change = (SELECT max(change) FROM leases) OR EXISTS (SELECT 1 FROM cursors c " +
     "WHERE l.kind = 'tenant' AND c.consumer = 'tenant:' || l.holder AND c.seq < l.to_seq)))",
   "EXISTS (SELECT 1 FROM aliases n WHERE n.room_id = r.room_id)",
   "EXISTS (SELECT 1 FROM cool_downs d WHERE d.room_nr = r.nr AND d.forget_at > @now)",
   "(r.own_membership IS 'invite' AND r.invite_at IS NOT NULL AND r.changed_at >= @before)",
-  // Whom a room was made for is told by the first of its predecessors, from each to the next.
+  // The tenant that a room was made for stands in the first of its predecessors, and is found from one to the next.
   "EXISTS (SELECT 1 FROM room_state s WHERE s.room_nr = r.nr AND s.value IS NOT NULL AND (s.field = 'created_for' " +
     "OR (s.field = 'replacement' AND EXISTS (SELECT 1 FROM rooms t WHERE t.room_id = s.value AND t.own_membership = 'join'))))",
 ].join(" OR ");
 
-/** What hangs on a room besides its members, and goes before it. */
+/** A room's dependent rows besides its members; they are removed before the room. */
 const PARTS = ["persona_rooms", "leases", "attendance", "cool_downs", "room_state"] as const;
 
 interface Bounds {
@@ -30,7 +31,7 @@ interface Bounds {
   readonly limit: number;
 }
 
-/** Removes rooms that nobody wants, with all that is known of them. */
+/** Removes unused rooms, with everything known of them. */
 export class SqliteUnusedRoomStore implements UnusedRoomStore {
   readonly #db: Database;
   readonly #count: Statement<[], number>;
@@ -76,7 +77,7 @@ export class SqliteUnusedRoomStore implements UnusedRoomStore {
       .immediate();
   }
 
-  /** The number removed: the rooms' members, too, are not more than may be removed in one commit. */
+  /** Returns the number removed. The rooms' members are also bounded per commit. */
   #remove(rooms: readonly number[]): number {
     let members = MEMBERS;
     for (const [index, nr] of rooms.entries()) {
