@@ -11,7 +11,7 @@ export class HomeserverAccount implements PseudouserAccount {
   readonly #device: PseudouserDevice;
   readonly #abort: AbortSignal;
 
-  /** @param abort breaks off what waits on the homeserver */
+  /** @param abort aborts calls to the homeserver */
   constructor(client: HomeserverClient, device: PseudouserDevice, abort: AbortSignal) {
     this.#client = client;
     this.#device = device;

@@ -19,7 +19,7 @@ export class HomeserverMoves implements PseudouserMoves {
     this.#client = client;
   }
 
-  /** `via` goes out under its older name too: homeservers before v1.12 of the spec (MSC4156) know `server_name` only. */
+  /** Sends `via` under its older name too: homeservers before v1.12 of the spec (MSC4156) only know `server_name`. */
   async join(roomId: RoomId, { via, reason }: JoinWay, abort: AbortSignal): Promise<MoveAnswer> {
     const path = `/_matrix/client/v3/join/${encodeURIComponent(roomId)}`;
     return this.#move(path, { via, server_name: via }, reason === null ? {} : { reason }, abort);
@@ -58,19 +58,24 @@ export class HomeserverMoves implements PseudouserMoves {
   }
 }
 
-/** How Synapse says that a room's access list (m.room.server_acl) keeps our server out; the specification has no code for it. */
+/**
+ * Synapse's message when a room's server ACL (m.room.server_acl) excludes our server; the specification has no code
+ * for it.
+ */
 const SHUT_OUT = /^server is banned from room$/i;
 
-/** What became of a move, by the homeserver's answer. */
+/** Returns the result of a move from the homeserver's answer. */
 export function moveAnswerOf(answer: Answer): MoveAnswer {
   if (answer.status === 200) return { outcome: "done" };
   const code = answer.errcode ?? `HTTP_${answer.status}`;
   const reason = answer.error ?? `status ${answer.status}`;
-  // The homeserver's own word, not that of a proxy before it: Synapse says so of a room whose servers fail, or say that they do not have it.
+  // An errcode shows that the homeserver answers, not a proxy in front of it. Synapse answers so if the room's servers
+  // fail, or say that they do not have the room.
   if (answer.status === 502 && answer.errcode !== null) {
     return { outcome: "retry", code: NO_SERVER, reason, retryAfter: answer.retryAfter };
   }
-  // A token that the homeserver does not know is repaired by loading the registration, not by giving up the room.
+  // If the homeserver does not know the token, the operator must load the registration; giving up the room would not
+  // help.
   if (isWorthRetrying(answer) || answer.status === 401) {
     return { outcome: "retry", code, reason, retryAfter: answer.retryAfter };
   }

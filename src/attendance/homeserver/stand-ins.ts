@@ -8,8 +8,8 @@ import { moveAnswerOf } from "./moves.ts";
 import { REGISTER, registrationOf } from "../../homeserver/registering.ts";
 
 /**
- * What a tenant's user does at the homeserver by itself. It is acted as with our own token, since our registration has it as one of our
- * namespace, and made there by the first of it. Memberships bear the tenant's mark, so that no tenant takes them for more.
+ * The moves of a tenant's user at the homeserver. They use our own token: the user is in our registration's namespace,
+ * and its first move registers it. Its memberships carry the tenant's mark, so that no tenant mistakes them for more.
  */
 export class HomeserverStandIns implements StandInMoves {
   readonly #client: HomeserverClient;
@@ -48,7 +48,7 @@ export class HomeserverStandIns implements StandInMoves {
     }
   }
 
-  /** One that is there already is as good, and one that cannot be made is refused by what follows. */
+  /** Registers the user. If it already exists, that is fine; if it cannot be registered, the next call is refused. */
   async #register(userId: UserId, abort: AbortSignal): Promise<void> {
     await this.#client.call("POST", REGISTER, { ...registrationOf(userId), abort });
   }

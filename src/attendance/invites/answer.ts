@@ -6,12 +6,12 @@ import { isDenied, isRoomAllowed } from "../../policy/checks.ts";
 import type { RuleMatch } from "../../policy/rule.ts";
 import type { OwnInvite } from "./contracts.ts";
 
-/** What is done with an invite of the pseudouser. */
+/** What to do with an invite of the pseudouser. */
 export type InviteAnswer =
   | { readonly act: "decline"; readonly reason: string }
-  /** Looked at again at that time. */
+  /** Look at it again at that time. */
   | { readonly act: "wait"; readonly at: number }
-  /** Not answered, and forgotten after a while (ledger/cleaning.ts). */
+  /** Do not answer it; it is removed after a while (ledger/cleaning.ts). */
   | { readonly act: "leave" };
 
 export const ANSWER_BUDGET_KINDS = ["declined-server", "declined-all", "waiting-server", "waiting-all"] as const;
@@ -19,8 +19,8 @@ export type AnswerBudgetKind = (typeof ANSWER_BUDGET_KINDS)[number];
 
 const HOUR_MS = 60 * 60_000;
 /**
- * Invites that are declined or waited with, of one inviting server and in all. Whoever sends more has no answer, and costs us no more
- * than its row: to decline is a request, and an event that is sent to the inviter's server.
+ * Invites that are declined or kept waiting, per inviting server and in all. Further invites get no answer and cost us
+ * only their row: declining takes a request, and sends an event to the inviter's server.
  */
 export const ANSWER_BUDGETS = {
   "declined-server": { joins: 20, per: HOUR_MS },
@@ -29,34 +29,37 @@ export const ANSWER_BUDGETS = {
   "waiting-all": { joins: 1_000, per: HOUR_MS },
 } as const;
 
-/** How long an invite waits for the tenant that it is for, or for the operator who allows the room. */
+/** How long an invite waits for its tenant, or for the operator to allow the room. */
 export const AWAITED_MS = 7 * 24 * HOUR_MS;
 /**
- * How long an invite waits that comes with an upgrade. It may be here before the tombstone is; once both are, a lease of the upgrade's
- * own answers it (attendance/upgrades/upgrades.ts).
+ * How long an invite from an upgrade waits. It may arrive before the tombstone. Once both are here, the upgrade's own
+ * lease answers the invite (attendance/upgrades/upgrades.ts).
  */
 export const UPGRADE_AWAITED_MS = 24 * HOUR_MS;
-/** Whether somebody has a lease where we are invited is looked at again after this. */
+/** How often to check whether a room with an open invite has a lease. */
 const HELD_MS = 10 * 60_000;
-/** Local users may be invited together with us, and a moment later: their lease needs our invite, so it is not declined at once. */
+/**
+ * Local users may be invited together with us, or a moment later. Their lease needs our invite, so it is not declined
+ * at once.
+ */
 export const TOGETHER_MS = 15_000;
 
-/** Said to whoever invited. To those who are denied no more is said than that. */
+/** The reason that the inviter sees. A denied inviter learns no more than this. */
 export const REASON =
   "This is a server's own account and not a person. It joins rooms for those who use it; an invite has to name the service that it is for.";
 export const DENIED_REASON = "Invites are not accepted.";
 
 export interface AnswerParts {
   readonly setting: "decline" | "block" | "keep";
-  /** Whether local users' invites have us take part (invites.take_part). */
+  /** Whether invites of local users make us take part (invites.take_part). */
   readonly takesPart: boolean;
   readonly tenants: readonly Tenant[];
-  /** What rules say of the room and of who invites. */
+  /** The rules that match the room or the inviter. */
   readonly matches: readonly RuleMatch[];
   readonly budgets: Budgets<AnswerBudgetKind>;
 }
 
-/** Decides, and has the inviting server pay for what is done. An invite never leads to a join by itself. */
+/** Decides, and charges the inviting server for the answer. An invite alone never leads to a join. */
 export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): InviteAnswer {
   const { setting, takesPart, tenants, matches, budgets } = parts;
   if (invite.isHeld) return { act: "wait", at: now + HELD_MS };

@@ -5,7 +5,10 @@ import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { InvitePermission } from "./contracts.ts";
 
-/** What happens to invites of the pseudouser that are for no tenant: refused by the homeserver, declined by us, or left alone. */
+/**
+ * What happens to invites of the pseudouser that are for no tenant: the homeserver refuses them, we decline them, or
+ * nobody answers them.
+ */
 export type InviteTreatment = "blocked" | "declined" | "kept";
 
 const AGAIN_MS = 60_000;
@@ -17,8 +20,8 @@ export interface BlockParts {
 }
 
 /**
- * Has the homeserver refuse all invites of the pseudouser, or none, as configured. One that does not know how is left alone, and what
- * it lets through is declined.
+ * Makes the homeserver refuse all invites of the pseudouser, or none, as configured. If the homeserver cannot do that,
+ * the setting stays as it is, and we decline the invites.
  */
 export class InviteBlock {
   readonly #parts: BlockParts;
@@ -32,7 +35,7 @@ export class InviteBlock {
     this.#parts = parts;
   }
 
-  /** What holds now. */
+  /** The present treatment. */
   get holds(): InviteTreatment {
     if (this.#setting === "keep") return "kept";
     return this.#isBlocking ? "blocked" : "declined";
@@ -42,12 +45,12 @@ export class InviteBlock {
     return this.#setting;
   }
 
-  /** Goes by another setting from now on. */
+  /** Uses another setting from now on. */
   choose(setting: "decline" | "block" | "keep"): void {
     this.#setting = setting;
   }
 
-  /** Ends when the homeserver has the setting, or another is chosen and told, or the signal aborts. */
+  /** Ends when the homeserver has the setting, when another is chosen and told, or when the signal aborts. */
   tell(abort: AbortSignal): Promise<void> {
     this.#turn.abort();
     this.#turn = new AbortController();
@@ -73,7 +76,7 @@ export class InviteBlock {
 const REMEDY =
   "The homeserver does not know m.invite_permission_config (spec v1.18), so invites are declined as they come.";
 
-/** Whether the homeserver blocks now. What others have written into the account data is not ours, and stays. */
+/** Returns whether the homeserver blocks invites now. Others' content of the account data is kept. */
 async function tell(permission: InvitePermission, isWanted: boolean): Promise<boolean> {
   const content = await permission.read();
   const isSet = content?.["default_action"] === "block";

@@ -1,23 +1,26 @@
 import type { EventId, RoomId, UserId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
 
-/** An invite of the pseudouser that nobody has answered. */
+/** An open invite of the pseudouser. */
 export interface OwnInvite {
   readonly roomId: RoomId;
   readonly eventId: EventId | null;
   readonly inviter: UserId;
   readonly reason: string | null;
-  /** The room's alias, where we know of one. */
+  /** The room's alias, if we know one. */
   readonly canonicalAlias: string | null;
-  /** When it came. */
+  /** When it arrived. */
   readonly at: number;
-  /** Whether somebody has a lease there: then it is the keeper's. */
+  /** Whether the room has a lease: then the keeper handles the invite. */
   readonly isHeld: boolean;
-  /** Whether a room with leases says that this one replaces it; or this one says so, which is the inviter's word. */
+  /**
+   * Whether a room with leases names this one as its replacement, or this one names such a room as its predecessor,
+   * which only the inviter says.
+   */
   readonly isOfUpgrade: boolean;
 }
 
-/** When an invite is to be looked at again; null for never. */
+/** When to look at an invite again; null for never. */
 export interface NextLook {
   readonly invite: OwnInvite;
   readonly at: number | null;
@@ -25,19 +28,22 @@ export interface NextLook {
 
 /** The pseudouser's open invites. Each call is one commit. */
 export interface OwnInviteStore {
-  /** Those whose time has come, the longest waiting first, at most `limit`. */
+  /** Returns due invites, the longest waiting first, at most `limit`. */
   due(own: UserId, now: number, limit: number): Promise<readonly OwnInvite[]>;
-  /** When the next one's time comes; null for none. */
+  /** Returns when the next one is due; null if there is none. */
   nextDue(): Promise<number | null>;
-  /** Writes when each is to be looked at again. One that another has replaced meanwhile is left alone. */
+  /** Writes when to look at each invite again. An invite that another has replaced meanwhile is left alone. */
   settle(looks: readonly NextLook[]): Promise<void>;
 }
 
-/** The pseudouser's `m.invite_permission_config` (spec v1.18, "Invite permission"; MSC4380). Throws EmissaryError where it cannot be asked. */
+/**
+ * The pseudouser's `m.invite_permission_config` (spec v1.18, "Invite permission"; MSC4380). Throws EmissaryError if
+ * the homeserver cannot be asked.
+ */
 export interface InvitePermission {
-  /** Whether this homeserver goes by it. */
+  /** Returns whether this homeserver supports it. */
   isKnown(): Promise<boolean>;
-  /** Null where it was never set. */
+  /** Returns null if it was never set. */
   read(): Promise<JsonObject | null>;
   write(content: JsonObject): Promise<void>;
 }

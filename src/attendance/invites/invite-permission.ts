@@ -3,17 +3,17 @@ import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import type { HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
 
-/** The version of the specification that has it (MSC4380), and the flag of homeservers that had it before that. */
+/** The version of the specification that has it (MSC4380), and the flag of homeservers that had it earlier. */
 const SINCE = { major: 1, minor: 18 } as const;
 const FLAG = "org.matrix.msc4380.stable";
 
-/** Whether the homeserver lets others invite the pseudouser, in its account data. */
+/** The account data that tells the homeserver whether others may invite the pseudouser. */
 export class HomeserverInvitePermission implements InvitePermission {
   readonly #client: HomeserverClient;
   readonly #abort: AbortSignal;
   readonly #path: string;
 
-  /** @param abort breaks off what waits on the homeserver */
+  /** @param abort aborts calls to the homeserver */
   constructor(client: HomeserverClient, abort: AbortSignal) {
     this.#client = client;
     this.#abort = abort;
@@ -39,7 +39,7 @@ export class HomeserverInvitePermission implements InvitePermission {
   }
 }
 
-/** Whether an answer of `/versions` tells that `m.invite_permission_config` is gone by. */
+/** Returns whether an answer of `/versions` shows support for `m.invite_permission_config`. */
 export function knowsInvitePermission({ versions, unstable_features: features }: JsonObject): boolean {
   if (isJsonObject(features ?? null) && (features as JsonObject)[FLAG] === true) return true;
   return Array.isArray(versions) && versions.some((version) => isSince(version));

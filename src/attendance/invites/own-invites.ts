@@ -10,13 +10,13 @@ import type { PolicyInputs } from "../../policy/inputs.ts";
 import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
 import type { OwnInvite, OwnInviteStore } from "./contracts.ts";
 
-/** Looked at in one round, whose answers are one commit. */
+/** Invites in one round; their answers are one commit. */
 const BATCH = 200;
-/** The longest sleep without looking: the clock may jump while we sleep. */
+/** Longest sleep between two rounds: the clock may jump meanwhile. */
 const LONGEST_SLEEP_MS = 60_000;
-/** What comes wakes us; what was there is not looked at in circles. */
+/** New invites wake the loop; the pause keeps it from looking at the old ones in a tight loop. */
 const SHORTEST_SLEEP_MS = 1_000;
-/** One whose declining is under way, or failed, is looked at again after this. */
+/** Pause before another look at an invite whose declining is under way or failed. */
 const AGAIN_MS = 10 * 60_000;
 
 export type OwnInviteOutcome = "declined" | "not-declined" | "left";
@@ -36,8 +36,9 @@ export interface OwnInvitesParts {
 }
 
 /**
- * Answers invites of the pseudouser, until the signal aborts. They are found in storage, each by the time at which it is to be looked
- * at; that is moved on before anything is done, so a crash loses none, and a homeserver that does not decline is not asked in circles.
+ * Answers invites of the pseudouser, until the signal aborts. Storage holds each invite with the time of its next
+ * look. That time is moved on before anything is done, so a crash loses no invite, and a homeserver that does not
+ * decline is not asked in a tight loop.
  */
 export class OwnInvites {
   readonly #parts: OwnInvitesParts;
@@ -63,7 +64,7 @@ export class OwnInvites {
     });
   }
 
-  /** True where there were as many as one round takes. */
+  /** Returns true if the round was full. */
   async #round(abort: AbortSignal): Promise<boolean> {
     const { own, store, setting, takesPart, tenants, weighing, clock, count } = this.#parts;
     const now = clock.now();
@@ -94,7 +95,7 @@ export class OwnInvites {
     const outcome = await this.#parts.keeper.decline(invite.roomId, reason);
     if (outcome === "moot") return;
     this.#parts.count(outcome === "done" ? "declined" : "not-declined");
-    // Asking again would not change it.
+    // Another try would not help.
     if (outcome === "refused") await this.#parts.store.settle([{ invite, at: null }]);
   }
 }

@@ -8,33 +8,36 @@ import type { Ask } from "../../policy/inputs.ts";
 import { isVerdictCode, type Verdict, type VerdictCode } from "../../model/verdict.ts";
 import type { LeaseRefusals, RefusedWish } from "./refusals.ts";
 
-/** What the desk needs of storage. Every call is one commit, with its audit row. */
+/** The desk's view of storage. Every call is one commit, with its audit row. */
 export interface LeaseStore {
-  /** Books the lease, or renews the one that this holder has there; routes are added to the room's. Wakes the room's attendance. */
+  /**
+   * Books the lease, or renews the holder's lease in the room, and adds its routes to the room's. Wakes the room's
+   * attendance.
+   */
   book(wish: LeaseWish, now: number): Promise<Lease>;
-  /** Ends one lease; false where there is none. */
+  /** Ends one lease; false if there is none. */
   end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean>;
-  /** Ends the leases whose time is over, at most `limit`; the number ended. */
+  /** Ends at most `limit` expired leases. Returns the number ended. */
   expire(now: number, limit: number): Promise<number>;
-  /** When the next lease expires; null for none that does. */
+  /** Returns when the next lease expires; null if none does. */
   nextExpiry(): Promise<number | null>;
-  /** The live lease of a holder in a room. */
+  /** Returns a holder's live lease in a room. */
   find(roomId: RoomId, holder: Holder): Promise<Lease | null>;
-  /** Why this holder's newest lease in the room ended; null where it never had one, or has one now. */
+  /** Returns why this holder's newest lease in the room ended; null if it never had one, or has one now. */
   lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null>;
-  /** The live leases of a room. */
+  /** Returns the live leases of a room. */
   ofRoom(roomId: RoomId): Promise<readonly Lease[]>;
-  /** How many live leases a holder has. */
+  /** Returns how many live leases a holder has. */
   countOf(holder: Holder): Promise<number>;
-  /** Rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
+  /** Returns the rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
   presentRoomsOf(holder: Holder): Promise<readonly RoomId[]>;
-  /** Has a live lease begin at this number of the journal, where it begins later. */
+  /** Moves the beginning of a live lease back to this journal number, if it begins later. */
   reachBack(roomId: RoomId, holder: Holder, from: number): Promise<void>;
 }
 
-/** The only way to get a lease: policy is asked first, then the lease is booked. */
+/** Grants leases. It is the only way to get one: it asks policy first, then books the lease. */
 export class LeaseDesk {
-  /** Fires when a lease was booked or ended here: attendance may have something to do. */
+  /** Fires when a lease was booked or ended here: attendance may have work to do. */
   readonly changed = new Signal();
 
   readonly #store: LeaseStore;
@@ -50,9 +53,9 @@ export class LeaseDesk {
   }
 
   /**
-   * Takes a lease, or renews the one that this holder has.
-   * @throws EmissaryError `refused-by-policy`, or `limited` where time alone mends it, with the verdict's code as reason; homeserver
-   *   failures of the look.
+   * Takes a lease, or renews the holder's lease.
+   * @throws EmissaryError `refused-by-policy`, or `limited` if waiting helps, with the verdict's code as reason;
+   * homeserver failures while looking at the room.
    */
   async take(wish: LeaseWish & Pick<Ask, "told">): Promise<Lease> {
     const { verdict, told, booked } = await this.#admit(wish);
@@ -64,7 +67,7 @@ export class LeaseDesk {
     return booked;
   }
 
-  /** That the room could not even be looked at, because too many are, counts as a refusal, too. */
+  /** If too many rooms are being looked at to look at this one, that also counts as a refusal. */
   async #admit(
     wish: LeaseWish & Pick<Ask, "told">,
   ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Lease | null }> {
@@ -78,8 +81,9 @@ export class LeaseDesk {
   }
 
   /**
-   * For a room that is yet to be made, before it is: who makes it pays for it as for a join.
-   * @throws EmissaryError `refused-by-policy` where there may be no more rooms, `limited` where its budget is used up
+   * Call it before a room is created: a creation costs its holder the same as a join.
+   * @throws EmissaryError `refused-by-policy` if no more rooms are allowed, `limited` if the holder's budget is used
+   * up
    */
   async requireSpace(holder: Holder): Promise<void> {
     const verdict = await this.#policy.admitOneMore(holder);
@@ -88,12 +92,12 @@ export class LeaseDesk {
     throw refusal("Policy refuses another room", verdict);
   }
 
-  /** Notes a wish that was refused before it came here, by a bound of its own: it counts like those that policy refuses. */
+  /** Notes a wish that a bound outside policy refused before it reached the desk. It counts like policy's refusals. */
   noteRefusal(wish: RefusedWish, code: VerdictCode): Promise<void> {
     return this.#refusals.note(wish, { code, inputs: {} });
   }
 
-  /** Gives a lease back; false where the holder had none. */
+  /** Releases a lease; false if the holder had none. */
   async release(roomId: RoomId, holder: Holder, end: LeaseEnd = "released"): Promise<boolean> {
     const ended = await this.#store.end(roomId, holder, end, this.#clock.now());
     if (ended) this.changed.notify();
@@ -107,7 +111,7 @@ function refusal(what: string, { code, reason, retryAfter }: Verdict, told: Verd
   return new EmissaryError(isPassing(code) ? "limited" : "refused-by-policy", `${what}: ${reason}.`, details);
 }
 
-/** Refusals that soon pass, and say nothing against the room. */
+/** Returns whether a refusal soon passes and says nothing against the room. */
 function isPassing(code: VerdictCode): boolean {
   return code.startsWith("busy") || code.startsWith("budget-");
 }

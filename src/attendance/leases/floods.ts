@@ -9,7 +9,7 @@ import type { FloodMeter } from "../../policy/flood.ts";
 import type { PolicyInputs } from "../../policy/inputs.ts";
 
 export interface FloodOutcome {
-  /** Of whom the leases were that ended. */
+  /** Holders of the ended leases. */
   readonly ended: readonly HolderKind[];
   /** Whether the operator's lease keeps us in the room. */
   readonly isKept: boolean;
@@ -17,8 +17,8 @@ export interface FloodOutcome {
 
 export interface FloodStore {
   /**
-   * In one commit: the room's leases end, the operator's excepted, the room is kept away from, and we leave at once where no lease
-   * is left. Null where we are not in the room.
+   * In one commit: ends the room's leases except the operator's, starts the room's cool-down, and makes us leave at
+   * once if no lease is left. Returns null if we are not in the room.
    */
   flood(roomId: RoomId, reason: string, now: number): Promise<FloodOutcome | null>;
 }
@@ -27,21 +27,21 @@ export interface FloodsParts {
   readonly meter: FloodMeter;
   readonly store: FloodStore;
   readonly weighing: Pick<PolicyInputs, "isExcepted">;
-  /** Is fired when leases ended. */
+  /** Fires when leases ended. */
   readonly ended: Signal;
-  /** Told of leases that ended so. */
+  /** Called for leases that ended this way. */
   readonly refused: (code: string, holder: HolderKind, leases: number) => void;
-  /** Told of a room that was flooded. */
+  /** Called for each flooded room. */
   readonly flooded: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** A flooded room in which the operator keeps us is told of once in this time. */
+/** Shortest time between two log entries about a flooded room in which the operator keeps us. */
 const TOLD_MS = 60 * 60_000;
 const TOLD_ROOMS = 1_000;
 
-/** Leaves rooms that send more than policy.max_event_rate, those excepted that the operator allows. */
+/** Leaves rooms that send more than policy.max_event_rate, except rooms that the operator allows. */
 export class Floods {
   readonly #parts: FloodsParts;
   readonly #told = new Map<RoomId, number>();
@@ -50,16 +50,16 @@ export class Floods {
     this.#parts = parts;
   }
 
-  /** Goes by another rate from now on, events a second. */
+  /** Changes the rate, in events per second. */
   setRate(rate: number): void {
     this.#parts.meter.setRate(rate);
   }
 
-  /** Counts events that were written. What follows from it is done later, and is not waited for. */
+  /** Counts written events. The consequences come later; the caller does not wait for them. */
   count(events: readonly RoomEvent[]): void {
     const { meter, clock, log } = this.#parts;
     for (const roomId of meter.count(events, clock.now())) {
-      // A room that could not be left now floods again.
+      // A room that could not be left now will exceed the rate again.
       this.#leave(roomId).catch((error: unknown) => log.error("flood.not-left", { room: roomId, error }));
     }
   }

@@ -5,16 +5,19 @@ import { serverOf, type RoomAlias } from "../../model/ids.ts";
 import { Shares } from "../../concurrency/shares.ts";
 import type { Aliases, RoomTarget } from "./target.ts";
 
-/** Who looks an alias up at the homeserver, and so often at the alias's own server. */
+/** Looks up aliases at the homeserver, which often asks the alias's own server. */
 export interface AliasSource {
-  /** Null where the alias is not known. @throws EmissaryError where the homeserver cannot tell now, and where the signal aborts */
+  /**
+   * Returns null if the alias is unknown.
+   * @throws EmissaryError if the homeserver cannot answer now, or the signal aborts
+   */
   resolve(alias: RoomAlias, abort: AbortSignal): Promise<RoomTarget | null>;
 }
 
 const WAIT_MS = 20_000;
-/** Look-ups that one asker waits for: a bridge that joins by names does a few at once. */
+/** Look-ups that one caller may await: a bridge that joins by alias does a few at once. */
 const OF_ONE_ASKER = { common: 256, each: 8, own: 0, waitingEach: 200, waiting: 1_000, wait: WAIT_MS } as const;
-/** Look-ups under way at one server, which may never answer, and at all. */
+/** Look-ups under way at one server, which may never answer, and in all. */
 const AT_ONE_SERVER = { common: 64, each: 4, own: 0, waitingEach: 200, waiting: 1_000, wait: WAIT_MS } as const;
 
 interface UnderWay {
@@ -23,21 +26,27 @@ interface UnderWay {
   askers: number;
 }
 
-/** Look-ups of aliases: one for all who ask the same at once, ended when the last of them went away, and bounded in number. */
+/**
+ * Looks up aliases. Callers who ask for the same alias at once share a look-up. It ends when the last of them leaves.
+ * The number of look-ups is bounded.
+ */
 export class AliasLookups implements Aliases {
   readonly #source: AliasSource;
   readonly #askers: Shares;
   readonly #servers: Shares;
   readonly #underWay = new Map<RoomAlias, UnderWay>();
 
-  /** @param refused told of each look-up that there was no place for */
+  /** @param refused called for each look-up that got no place */
   constructor(source: AliasSource, clock: Clock, refused: () => void = () => {}) {
     this.#source = source;
     this.#askers = new Shares("look-ups of aliases", OF_ONE_ASKER, clock, refused);
     this.#servers = new Shares("look-ups of aliases of that server", AT_ONE_SERVER, clock, refused);
   }
 
-  /** @throws EmissaryError as the source does; `limited` where too many look up aliases; `timeout` where the asker is gone */
+  /**
+   * @throws EmissaryError as the source does; `limited` if there are too many look-ups; `timeout` if the caller is
+   * gone
+   */
   async resolve(alias: RoomAlias, { name, abort }: Asker = OURSELVES): Promise<RoomTarget | null> {
     return this.#askers.with(name, abort, () => this.#shared(alias, abort));
   }

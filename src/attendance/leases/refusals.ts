@@ -6,12 +6,12 @@ import type { Logger } from "../../model/logger.ts";
 import { RepeatedEntries } from "../../model/repeated-entries.ts";
 import type { Verdict } from "../../model/verdict.ts";
 
-/** Rooms and holders that refusals with one code are told apart by within a minute; all others are then one row. */
+/** Within a minute, refusals with one code are told apart by this many rooms and holders; all others are one row. */
 const KINDS = 5;
 
-/** What was wished for in vain. */
+/** A refused wish for a lease. */
 export interface RefusedWish {
-  /** Null for a room that was yet to be made. */
+  /** Null for a room that did not exist yet. */
   readonly roomId: RoomId | null;
   readonly holder: Holder;
   readonly via: readonly ServerName[];
@@ -19,14 +19,17 @@ export interface RefusedWish {
 
 export interface LeaseRefusalsParts {
   readonly write: (entry: AuditEntry) => Promise<void>;
-  /** Told of every refusal, for who counts them. */
+  /** Called for every refusal. Counts them. */
   readonly refused: (code: string, holder: HolderKind) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly abort: AbortSignal;
 }
 
-/** Counts and audits the wishes that policy refuses. Whoever wishes in vain all day costs a few rows a minute. */
+/**
+ * Counts and audits the wishes that policy refuses. A holder whose wishes are refused all day costs a few rows a
+ * minute.
+ */
 export class LeaseRefusals {
   readonly #refused: LeaseRefusalsParts["refused"];
   readonly #entries: RepeatedEntries;
@@ -38,8 +41,8 @@ export class LeaseRefusals {
   }
 
   /**
-   * Resolves once the refusal is in the audit, where it is the first of its kind: who is told of it finds it there. The others do
-   * not wait, and neither does anybody for a disk that is full: a refusal has done nothing that would have to be known.
+   * Resolves once the refusal is in the audit, if it is the first of its kind, so that its reader finds it there.
+   * Later ones do not wait. A full disk delays nobody: a refusal has changed nothing.
    */
   note({ roomId, holder, via }: RefusedWish, { code, inputs }: Pick<Verdict, "code" | "inputs">): Promise<void> {
     this.#refused(code, holder.kind);
@@ -51,7 +54,8 @@ export class LeaseRefusals {
       roomId,
       detail: { via: [...via], inputs: { ...inputs } },
     };
-    // Tenants are few, and one that is refused much is to be found by its name; of users there is no end.
+    // Tenants are few, and the operator should find the name of one that is often refused; users are unlimited in
+    // number.
     const who = holder.kind === "tenant" ? actor : holder.kind;
     const other = { ...entry, actor: who, roomId: null, detail: {} };
     return this.#entries.note({ group: `${who}\n${code}`, entry, other }, `${actor}\n${roomId ?? ""}`);

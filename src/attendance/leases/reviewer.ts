@@ -9,16 +9,19 @@ import type { Verdict, VerdictCode } from "../../model/verdict.ts";
 import { restUntil, workUntil, type Work } from "../../concurrency/worker.ts";
 import type { Policy } from "../../policy/policy.ts";
 
-/** A room whose leases are to be judged again. */
+/** A room whose leases must be judged again. */
 export interface ReviewTicket {
   readonly roomId: RoomId;
-  /** How often that had been asked for; more at the end mean that something changed meanwhile. */
+  /** How often a review had been requested. A higher number at the end means that something changed meanwhile. */
   readonly asks: number;
-  /** Whether the ledger holds the room, so that policy goes by that. */
+  /** Whether the ledger holds the room, so that policy can use it. */
   readonly isLoaded: boolean;
 }
 
-/** Leases of one room that policy does not tell apart: those of a tenant, or of a kind of other holders, that came by one name. */
+/**
+ * Leases of one room that policy treats alike: the leases of a tenant, or of a kind of other holders, with the same
+ * alias.
+ */
 export interface HolderClass {
   readonly kind: HolderKind;
   readonly tenant: string | null;
@@ -28,22 +31,24 @@ export interface HolderClass {
 export interface ReviewRefusal {
   readonly code: string;
   readonly reason: string;
-  /** Whether we leave without lingering, if no lease is left. */
+  /** Whether we leave without lingering if no lease is left. */
   readonly atOnce: boolean;
 }
 
-/** Which rooms are to be reviewed is written with what changed there, in its commit. Each call is one commit. */
+/**
+ * The rooms to review. A review is requested in the commit of the change that calls for it. Each call is one commit.
+ */
 export interface ReviewStore {
-  /** Has all rooms reviewed that we are in, or those of tenants. */
+  /** Requests a review of all rooms that we are in, or of those with tenants. */
   askAll(whose: "all" | "tenants", now: number): Promise<void>;
   due(now: number, limit: number): Promise<readonly ReviewTicket[]>;
-  /** When the next one is due; null for none. */
+  /** Returns when the next review is due; null if there is none. */
   nextDue(): Promise<number | null>;
-  /** One live lease of each class that the room has. */
+  /** Returns one live lease of each class in the room. */
   classes(roomId: RoomId): Promise<readonly Lease[]>;
-  /** Ends leases of a class, at most `limit`, with audit rows and the room's attendance; the number ended. */
+  /** Ends at most `limit` leases of a class, with audit rows and the room's attendance. Returns the number ended. */
   refuse(roomId: RoomId, whose: HolderClass, why: ReviewRefusal, now: number, limit: number): Promise<number>;
-  /** The room was reviewed. Where something changed meanwhile, it is due again. */
+  /** Ends the review. If something changed meanwhile, the room is due again. */
   done(ticket: ReviewTicket, now: number): Promise<void>;
   postpone(roomId: RoomId, at: number): Promise<void>;
 }
@@ -55,13 +60,13 @@ export interface ReviewerParts {
   readonly committed: Signal;
   /** Fires when a room may have been loaded. */
   readonly stepped: Signal;
-  /** Fires when rules changed, and when the configuration was read anew. */
+  /** Fires when rules changed or the configuration was reloaded. */
   readonly rules: Signal;
   /** Fires when tenants or their grants changed. */
   readonly tenants: Signal;
-  /** Is fired when leases ended. */
+  /** Fires when leases ended. */
   readonly ended: Signal;
-  /** Told of leases that ended so. */
+  /** Called for leases that ended this way. */
   readonly refused: (code: string, holder: HolderKind, leases: number) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -71,27 +76,27 @@ export interface ReviewerParts {
 const BATCH = 50;
 const LEASES_AT_ONCE = 200;
 const LONGEST_SLEEP_MS = 10_000;
-/** Between two rounds others have their turn. */
+/** Others get their turn between two rounds. */
 const BREATH_MS = 1;
-/** Transactions come by the hundred a second: not after each one is it looked whether there is something to do. */
+/** Transactions arrive by the hundred a second, so not each one causes a look. */
 const LOOK_MS = 250;
-/** Rooms whose failures are counted. */
+/** Number of rooms whose failures are counted. */
 const REMEMBERED = 1_000;
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 10 * 60_000;
 
-/** With such a room we want nothing more to do. */
+/** Verdicts after which we leave a room at once. */
 const LEFT_AT_ONCE: ReadonlySet<VerdictCode> = new Set(["denied", "listed", "server-acl", "flooded"]);
-/** What does not depend on how a room looks, so that it holds also while the room is being loaded. */
+/** Verdicts that do not depend on the room's state, so they also hold while the room is being loaded. */
 const BLIND: ReadonlySet<VerdictCode> = new Set([...LEFT_AT_ONCE, "not-allowed", "upgrade-chain"]);
 
 /**
- * Judges leases again where something changed that policy weighs, and ends those that are refused now. The keeper then leaves the
- * rooms that no lease holds.
+ * Judges leases again after changes that matter to policy, and ends those refused now. The keeper then leaves the
+ * rooms without leases.
  */
 export class Reviewer {
   readonly #parts: ReviewerParts;
-  /** Fires when reviews were asked for here. */
+  /** Fires when this class requested reviews. */
   readonly #asked = new Signal();
   /** Failures in a row, by room. */
   readonly #failures = new Map<RoomId, number>();
@@ -100,7 +105,10 @@ export class Reviewer {
     this.#parts = parts;
   }
 
-  /** Until the signal aborts. At first all is judged: configuration and rules may have changed while nobody ran. */
+  /**
+   * Runs until the signal aborts. It begins with a review of all rooms: configuration and rules may have changed while
+   * Emissary was not running.
+   */
   async run(abort: AbortSignal): Promise<void> {
     const { rules, tenants } = this.#parts;
     await Promise.all([
@@ -110,7 +118,7 @@ export class Reviewer {
     ]);
   }
 
-  /** Asks for reviews whenever the signal fires; at first, too, where that is due. */
+  /** Requests reviews whenever the signal fires, and with `atFirst` also at the start. */
   #askWhen(whose: "all" | "tenants", signal: Signal, abort: AbortSignal, atFirst: boolean): Promise<void> {
     const { store, clock } = this.#parts;
     let isDue = atFirst;
@@ -172,14 +180,14 @@ export class Reviewer {
     }
   }
 
-  /** What policy has against leases of this class now; null for nothing. */
+  /** Returns policy's objection to leases of this class; null if there is none. */
   async #verdict({ roomId, isLoaded }: ReviewTicket, { holder, alias, upgrades }: Lease): Promise<Verdict | null> {
     try {
       const verdict = await this.#parts.policy.judge({ roomId, holder, via: [], alias, upgrades }, "hold");
       if (verdict.allowed || verdict.code === "not-visible") return null;
       return isLoaded || BLIND.has(verdict.code) ? verdict : null;
     } catch (error) {
-      // It is judged when it is loaded.
+      // It is judged once the room is loaded.
       if (!isLoaded && error instanceof EmissaryError) return null;
       throw error;
     }

@@ -6,27 +6,30 @@ import type { LeaseDesk } from "./desk.ts";
 import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
 import { mergeVia } from "../../model/room.ts";
 
-/** The room that somebody means, and routes to it. */
+/** A room and routes to it. */
 export interface RoomTarget {
   readonly roomId: RoomId;
   readonly via: readonly ServerName[];
 }
 
 export interface Aliases {
-  /** Where an alias points; null where it is not known. @throws EmissaryError where the homeserver cannot tell now. */
+  /**
+   * Returns the room that an alias names; null if the alias is unknown.
+   * @throws EmissaryError if the homeserver cannot answer now.
+   */
   resolve(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null>;
 }
 
-/** @throws EmissaryError `bad-parameter` where it is no room ID. */
+/** @throws EmissaryError `bad-parameter` if it is no room ID. */
 export function roomIdFrom(text: string): RoomId {
   if (!isRoomId(text)) throw new EmissaryError("bad-parameter", `${JSON.stringify(text)} is not a room ID.`);
   return text;
 }
 
 /**
- * The room that an ID or an alias means. An alias brings the servers that its directory names, and its own.
- * @param named routes that the asker gave
- * @throws EmissaryError `bad-parameter` or `not-found`; where the homeserver cannot tell, that.
+ * Returns the room that an ID or an alias names. An alias brings the servers that its directory lists, and its own.
+ * @param named routes that the caller gave
+ * @throws EmissaryError `bad-parameter` or `not-found`; the homeserver's failure if it cannot answer.
  */
 export async function resolveRoom(
   idOrAlias: string,
@@ -44,7 +47,8 @@ export async function resolveRoom(
 }
 
 /**
- * The same for a wish for a lease. Where policy refuses to ask for the alias, the wish is refused with it, and counted so.
+ * Does the same for a lease. If policy refuses to look up the alias, the wish for the lease is refused, and counted
+ * so.
  * @throws EmissaryError as resolveRoom does
  */
 export async function resolveWish(

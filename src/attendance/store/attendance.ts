@@ -32,20 +32,20 @@ interface ProgressRow {
   reason: string | null;
 }
 
-/** How homeservers that bound a room's complexity refuse a join (Synapse, `limit_remote_rooms`). */
+/** Errcode of a join that the homeserver's complexity limit refuses (Synapse, `limit_remote_rooms`). */
 const TOO_COMPLEX = "M_RESOURCE_LIMIT_EXCEEDED";
 
-/** Of so many times, one goes to the rooms first for which nobody waits: none is put off for ever. */
+/** One in this many rounds begins with the rooms that nobody waits for, so that none is postponed forever. */
 const TURN_OF_OTHERS = 4;
-/** Rooms of those who wait that are weighed against each other; policy.max_joins_under_way is about as many. */
+/** Most awaited rooms to choose from; policy.max_joins_under_way is about as many. */
 const MOST_HURRIED = 1_000;
-/** Who waits for a room `a`. A device's name begins with its user's (see Peeker.holderOf). */
+/** The caller who waits for room `a`. A device's name begins with its user's (see Peeker.holderOf). */
 const WAITS =
   "(SELECT CASE l.kind WHEN 'peek' THEN 'peek ' || substr(l.holder, 1, instr(l.holder || '.', '.') - 1) ELSE l.kind || ' ' || l.holder END " +
   `FROM leases l WHERE l.room_nr = a.room_nr AND l.ended_at IS NULL AND l.kind IN (${WAITING_KINDS.map((kind) => `'${kind}'`).join(", ")}) ` +
   "ORDER BY l.id LIMIT 1)";
 
-/** Whether a room is one of those that are counted. */
+/** Whether a room counts towards each of the numbers. */
 export interface Counted {
   is_there: number;
   is_under_way: number;
@@ -90,7 +90,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
     this.#coolDowns = coolDowns;
     this.#counted = counted;
     this.#standings = standings;
-    // Also rooms that we are in without a row of their own: joined by hand, or before a lost database.
+    // Also rooms that we are in without a row: joined by hand, or before a database was lost.
     this.#recover = db.prepare(
       "INSERT INTO attendance (room_nr, phase, since, next_at) " +
         "SELECT nr, 'absent', @now, @now FROM rooms WHERE own_membership = 'join' AND nr NOT IN (SELECT room_nr FROM attendance) " +
@@ -130,7 +130,7 @@ export class SqliteAttendanceStore implements AttendanceStore, AttendedRooms {
       "SELECT r.own_membership, l.end_reason, a.code, a.reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
         "LEFT JOIN attendance a ON a.room_nr = l.room_nr WHERE l.id = ?",
     );
-    // Wanted and not joined: the keeper has it on its agenda, and somebody has a lease.
+    // Wanted and not joined: the keeper has it on its agenda, and it has a lease.
     const underWay =
       "r.own_membership IS NOT 'join' AND a.next_at IS NOT NULL AND EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = a.room_nr AND l.ended_at IS NULL)";
     this.#counts = db.prepare(

@@ -7,12 +7,12 @@ import { LAST_SEQ } from "../../ledger/store/journal.ts";
 import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
 
 /**
- * Leases that an upgrade of the room may take along: an alias's goes where the directory says, and an upgrade's own is for finding out.
- * As a condition on `leases l`.
+ * Leases that an upgrade may move. An alias's lease goes where the directory says, and an upgrade's own lease is only
+ * for finding out. A condition on `leases l`.
  */
 export const FOLLOWS = "l.ended_at IS NULL AND l.kind NOT IN ('alias', 'upgrade')";
 
-/** Holders that somebody stands behind who waits for the room. */
+/** Kinds of holders behind whom a caller waits for the room. */
 export const WAITING_KINDS: readonly HolderKind[] = ["tenant", "peek", "operator"];
 
 export const LEASE_COLUMNS = "id, room_nr, kind, holder, alias, taken_at, upgrades, expires_at";
@@ -34,31 +34,31 @@ export interface Refusal {
   readonly atOnce: boolean;
 }
 
-/** A room's leases are judged again at most once in this time, however often something changes. */
+/** Shortest time between two reviews of a room's leases, however often something changes. */
 export const REVIEW_GAP_MS = 2_000;
-/** No longer is it from a verdict to the booking of its lease: the homeserver's answers have their limits. */
+/** Longest time from a verdict to the booking of its lease: the homeserver's answers have their time limits. */
 const BOOKING_MS = 60_000;
 const REVIEW =
   `review_at = coalesce(review_at, min(@now + ${REVIEW_GAP_MS}, max(@now, reviewed_at + ${REVIEW_GAP_MS}))), ` +
   "review_asks = review_asks + 1";
-/** What has every attended room's leases judged again; or those of the rooms that follow in a further condition. */
+/** Requests a review of every attended room. Append a further condition to narrow it. */
 export const REVIEW_ALL = `UPDATE rooms SET ${REVIEW}, weighed_at = @now WHERE own_membership = 'join'`;
 
-/** A room's upgrade is looked into at most once in this time, however many tombstones come. */
+/** Shortest time between two looks into a room's upgrade, however many tombstones arrive. */
 export const UPGRADE_GAP_MS = 500;
 const UPGRADE_NEXT = `min(@now + ${UPGRADE_GAP_MS}, max(@now, upgraded_at + ${UPGRADE_GAP_MS}))`;
 const ASK_UPGRADE = `UPDATE rooms SET upgrade_at = coalesce(min(upgrade_at, ${UPGRADE_NEXT}), ${UPGRADE_NEXT}), upgrade_asks = upgrade_asks + 1`;
 const HAS_FOLLOWERS = `EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = nr AND ${FOLLOWS})`;
 
 const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
-/** Room, kind, holder, alias, time, upgrades, where it begins in the journal (null for its end), and expiry are to be bound. */
+/** Bind room, kind, holder, alias, time, upgrades, where it begins in the journal (null for its end), and expiry. */
 export const INSERT_LEASE =
   "INSERT INTO leases (room_nr, kind, holder, alias, taken_at, upgrades, from_seq, change, expires_at) " +
   `VALUES (?, ?, ?, ?, ?, ?, coalesce(?, ${LAST_SEQ}), ${NEXT_CHANGE}, ?)`;
 
 /**
- * What several stores do to leases inside their own transactions: ending those of a room, asking that they be
- * judged or may follow an upgrade, and waking the room's attendance, so that a fact and what follows from it are one commit.
+ * Changes that several stores make to leases inside their own transactions: ending a room's leases, requesting a
+ * review or a look into an upgrade, and waking the room's attendance. So a fact and its consequences are one commit.
  */
 export class LeaseBook {
   readonly #rooms: RoomNumbers;
@@ -120,42 +120,42 @@ export class LeaseBook {
     this.#roomId = db.prepare<[number], string>("SELECT room_id FROM rooms WHERE nr = ?").pluck();
   }
 
-  /** The live leases of a room, in the order in which they were taken. */
+  /** Returns the live leases of a room, in the order in which they were taken. */
   liveOf(nr: number): readonly LeaseRow[] {
     return this.#live.all(nr);
   }
 
-  /** The pseudouser is in the room now: for the holders of its leases something changed. */
+  /** Called when the pseudouser enters the room: this is a change for the holders of its leases. */
   entered(nr: number): void {
     this.#entered.run(nr);
   }
 
-  /** Has the keeper look at the room now; before others, where somebody waits for it. */
+  /** Makes the keeper look at the room now, and before others if a caller waits for it. */
   wake(nr: number, now: number, isWaitedFor = false): void {
     this.#wake.run(nr, now, now, Number(isWaitedFor));
     this.#rooms.hear(nr, now);
   }
 
-  /** The same where something was ever to be done there. In a room that we are only invited to, nothing is. */
+  /** Does the same, but only if the room ever had work. A room that we are only invited to has none. */
   wakeKnown(nr: number, now: number): void {
     this.#wakeKnown.run(nr, now, now);
     this.#rooms.hear(nr, now);
   }
 
-  /** Has the room's leases judged again: something changed that policy weighs. */
+  /** Requests a review of the room's leases: something changed that matters to policy. */
   review(nr: number, now: number): void {
     this.#review.run({ nr, now });
   }
 
   /**
-   * The same where it was who is there that changed, if that counts in this room: where a user vouches for the pseudouser of its
-   * server (MSC1777).
+   * Does the same after a change of members, if members matter in this room: in its version a user vouches for the
+   * pseudouser of its server (MSC1777).
    */
   reviewVouchers(nr: number, now: number): void {
     if (this.#version.get(nr)?.startsWith("org.matrix.msc1777.") === true) this.review(nr, now);
   }
 
-  /** @param from where a lease that is new begins in the journal; null for its end */
+  /** @param from where a new lease begins in the journal; null for its end */
   put(
     lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "upgrades" | "expires_at">,
     from: number | null,
@@ -163,11 +163,11 @@ export class LeaseBook {
   ): void {
     const { room_nr, kind, holder, alias, upgrades, expires_at } = lease;
     this.#put.run(room_nr, kind, holder, alias, now, upgrades, from, expires_at);
-    // It was judged before, and what it was judged by may have changed meanwhile.
+    // The lease was judged earlier, and the facts behind the verdict may have changed meanwhile.
     this.#reviewLate.run({ nr: lease.room_nr, now });
   }
 
-  /** Ends a lease. The users of a tenant are in a room while its lease lives, so they are put out with it. */
+  /** Ends a lease. A tenant's users are in a room while its lease lives, so they leave with it. */
   endOne(lease: LeaseRow, end: LeaseEnd, now: number, detail: JsonObject = {}): void {
     this.#end.run(now, end, lease.id);
     if (lease.kind === "tenant") this.#putOut.run(lease.holder, lease.room_nr);
@@ -183,7 +183,7 @@ export class LeaseBook {
     );
   }
 
-  /** Ends a room's leases, up to the ID `upTo` where one is given, and notes the reason in its attendance. */
+  /** Ends a room's leases, up to the ID `upTo` if given, and notes the reason in its attendance. */
   endAll(nr: number, end: LeaseEnd, why: { code: string; reason: string; upTo?: number }, now: number): void {
     for (const lease of this.#live.all(nr)) {
       if (lease.id <= (why.upTo ?? Number.MAX_SAFE_INTEGER)) this.endOne(lease, end, now);
@@ -193,8 +193,8 @@ export class LeaseBook {
   }
 
   /**
-   * Ends some of the leases of a room that we are in, refused. Where none is left, the reason is noted in the attendance, and we
-   * leave: `atOnce`, or after the linger.
+   * Ends some leases of a room that we are in, as refused. If none is left, notes the reason in the attendance, and
+   * makes us leave: `atOnce`, or after the linger.
    */
   refuse(nr: number, leases: readonly LeaseRow[], why: Refusal, now: number): void {
     const { code, reason } = why;
@@ -205,14 +205,17 @@ export class LeaseBook {
   }
 
   /**
-   * The room says that another replaces it. That is a reason to look, and no more: whether it is true, and who may go there, is found
-   * out later (attendance/upgrades/upgrades.ts). False where nobody is there who could.
+   * Requests a look after a room has named its replacement. Whether it is true, and which leases may move, is found
+   * out later (attendance/upgrades/upgrades.ts). Returns false if the room has no lease that could follow.
    */
   replaced(nr: number, now: number): boolean {
     return this.#replaced.run({ nr, now }).changes > 0;
   }
 
-  /** Something changed about a room that others may name as their replacement: the look into their upgrade may tell more now. */
+  /**
+   * Requests a look into the upgrades of rooms that name this one as their replacement: it changed, so the result may
+   * differ now.
+   */
   mayReplace(roomId: RoomId, now: number): void {
     this.#replacing.run({ roomId, now });
   }

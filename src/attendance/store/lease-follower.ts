@@ -7,7 +7,7 @@ import type { SqliteCoolDownStore } from "../../policy/store/cool-downs.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
 
-/** What policy weighs of a room's state. */
+/** The fields of a room's state that matter to policy. */
 const WEIGHED: ReadonlySet<RoomField> = new Set([
   "join_rule",
   "history_visibility",
@@ -17,11 +17,11 @@ const WEIGHED: ReadonlySet<RoomField> = new Set([
   "version",
 ]);
 
-/** Nobody in the room put us out, and we did not ask to leave. */
+/** Reason if no member of the room put us out and we did not ask to leave. */
 const WITHDRAWN =
   "taken out at its own homeserver and not by Emissary: the room was deleted there, the account was deactivated, or somebody used its token";
 
-/** What follows from facts for leases and for the pseudouser's attendance. */
+/** The consequences of facts for leases and for the pseudouser's attendance. */
 export class LeaseFollower implements LedgerFollower {
   readonly #rooms: RoomNumbers;
   readonly #leases: LeaseBook;
@@ -47,7 +47,7 @@ export class LeaseFollower implements LedgerFollower {
       this.#leases.endAll(nr, end, { code: end, reason: why }, now);
       this.#coolDowns.strikeNow(nr, roomId, "put-out", `the pseudouser was ${why}`, now);
     }
-    // Whoever may invite us wants us back.
+    // A member who may invite wants us back.
     if (membership === "invite") this.#coolDowns.endNow(nr, "put-out", now);
     if (membership === "invite") this.#leases.wakeKnown(nr, now);
     else this.#leases.wake(nr, now);
@@ -69,17 +69,17 @@ export class LeaseFollower implements LedgerFollower {
 
   loaded({ nr, roomId }: NumberedRoom, isNew: boolean, now: number): void {
     this.#leases.mayReplace(roomId, now);
-    // Until now it was judged by how it looked from outside.
+    // Until now it was judged by its view from outside.
     if (isNew) this.#leases.review(nr, now);
   }
 
-  /** How the leases of the room end, where this is somebody's decision that we are not to be there; else null. */
+  /** Returns how the room's leases end if somebody decided that we must not be there; else null. */
   #endOf(nr: number, { was, membership, ends }: OwnChange): LeaseEnd | null {
     if (ends === "banned") return ends;
-    // A leave that was no end of a stay (an unban, an invite taken back or declined) puts nobody out.
+    // A leave that ended no stay (an unban, an invite taken back or declined) puts nobody out.
     if (was !== "join" || membership !== "leave") return null;
     if (ends !== null) return ends;
-    // Only the keeper leaves, and it writes that before it asks for it: a leave that is not its own is somebody's decision.
+    // Only the keeper leaves, and notes that first: a leave without a note is somebody else's decision.
     return this.#asked.get(nr) === 1 ? null : "withdrawn";
   }
 }

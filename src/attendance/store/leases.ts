@@ -14,7 +14,10 @@ import { LEASE_COLUMNS, WAITING_KINDS, type LeaseBook, type LeaseRow } from "./l
 import type { Memo } from "../../storage/memo.ts";
 import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
 
-/** Ended leases are kept this long, to tell a holder why it lost one; and until a tenant was given what they cover. */
+/**
+ * How long ended leases are kept, to tell a holder why it lost one. They are kept longer until a tenant got the events
+ * they cover.
+ */
 const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
 export class SqliteLeaseStore implements LeaseStore {
@@ -98,7 +101,7 @@ export class SqliteLeaseStore implements LeaseStore {
         this.#book.put({ room_nr: nr, kind, holder: name, alias, upgrades, expires_at }, from, now);
         const row = this.#find.get(nr, holder.kind, holder.name);
         if (row === undefined) throw new Error("a lease that was just booked is not there");
-        // Holders renew as often as they read or ask again, and a row for each would say what the first one said.
+        // Holders renew as often as they read or ask again. A row for each renewal would repeat the first.
         if (before === undefined || isOtherwise(before, row)) {
           const action = before === undefined ? "lease.take" : "lease.renew";
           this.#audit.write(
@@ -178,7 +181,7 @@ export class SqliteLeaseStore implements LeaseStore {
   }
 }
 
-/** Whether a renewal changed more of a lease than when it ends. */
+/** Returns whether a renewal changed more of a lease than its expiry. */
 function isOtherwise(before: LeaseRow, after: LeaseRow): boolean {
   return before.alias !== after.alias || (before.expires_at === null) !== (after.expires_at === null);
 }

@@ -15,7 +15,7 @@ interface Row {
   is_of_upgrade: number;
 }
 
-/** Whether a room `r` is said to replace one that has leases which could follow. */
+/** Whether room `r` is named as the replacement of a room with leases that could follow. */
 const IS_OF_UPGRADE =
   "EXISTS (SELECT 1 FROM room_state o JOIN leases l ON l.room_nr = o.room_nr WHERE o.field = 'replacement' AND o.value = r.room_id " +
   `AND ${FOLLOWS}) OR EXISTS (SELECT 1 FROM rooms o JOIN leases l ON l.room_nr = o.nr WHERE o.room_id = r.claims AND ${FOLLOWS})`;
@@ -29,7 +29,7 @@ export class SqliteOwnInviteStore implements OwnInviteStore, LedgerFollower {
 
   constructor(db: Database) {
     this.#db = db;
-    // The plus keeps SQLite from going through all invites, answered or not, instead of those that are due.
+    // The plus keeps SQLite from scanning all invites, answered or not, instead of the due ones.
     this.#due = db.prepare(
       "SELECT r.room_id, r.own_event, r.own_reason, r.changed_at, m.sender, s.value AS alias, " +
         "EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = r.nr AND l.ended_at IS NULL) AS held, " +
@@ -47,7 +47,7 @@ export class SqliteOwnInviteStore implements OwnInviteStore, LedgerFollower {
     this.#came = db.prepare("UPDATE rooms SET invite_at = ?, claims = ? WHERE nr = ?");
   }
 
-  /** An invite is to be looked at as long as it is open. */
+  /** An invite is due from its arrival for as long as it is open. */
   own({ nr }: NumberedRoom, { membership, claims }: OwnChange, { now }: Moment): void {
     this.#came.run(membership === "invite" ? now : null, claims, nr);
   }

@@ -14,7 +14,7 @@ interface TicketRow {
   is_loaded: number;
 }
 
-/** Ends leases of rooms that we are in, where policy no longer allows them. */
+/** Ends leases of rooms that we are in, if policy no longer allows them. */
 export class SqliteReviewStore implements ReviewStore, FloodStore {
   readonly #db: Database;
   readonly #rooms: RoomNumbers;
@@ -45,7 +45,7 @@ export class SqliteReviewStore implements ReviewStore, FloodStore {
     this.#nextDue = db
       .prepare<[], number | null>("SELECT min(review_at) FROM rooms WHERE review_at IS NOT NULL")
       .pluck();
-    // Of the leases of one class the first (SQLite takes the row of the minimum).
+    // The first lease of each class (SQLite takes the row of the minimum).
     this.#classes = db.prepare(
       `SELECT min(id), ${LEASE_COLUMNS} FROM leases WHERE room_nr = ? AND ended_at IS NULL ` +
         "GROUP BY kind, CASE kind WHEN 'tenant' THEN holder END, alias",
@@ -106,12 +106,12 @@ export class SqliteReviewStore implements ReviewStore, FloodStore {
       .transaction(() => {
         const nr = this.#rooms.find(roomId);
         if (nr === null || this.#isIn.get(nr) !== 1) return null;
-        // What still arrives while we are leaving is no second flood.
+        // Events that still arrive while we are leaving are no second flood.
         if (!this.#coolDowns.lasts(nr, "flooded", now)) {
           this.#coolDowns.strikeNow(nr, roomId, "flooded", reason, now);
         }
         const live = this.#book.liveOf(nr);
-        // The operator's word is for the room that was named, and not for one that a lease followed to.
+        // The operator allowed the room that was named, and not one that a lease followed to.
         const ended = live.filter(({ kind, upgrades }) => kind !== "operator" || upgrades > 0);
         this.#book.refuse(nr, ended, { code: "flooded", reason, atOnce: true }, now);
         return { ended: ended.map((row) => leaseOf(roomId, row).holder.kind), isKept: ended.length < live.length };

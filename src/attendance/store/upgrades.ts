@@ -20,12 +20,12 @@ interface GrantRow {
   types: string | null;
 }
 
-/** A look is put off by hours at the most: one that lies days ahead is from before the clock was set back. */
+/** A look is postponed by hours at most. A time days ahead is from before the clock was set back. */
 const FARTHEST_MS = 24 * 60 * 60_000;
 const OVERDUE = `(upgrade_at <= @now OR upgrade_at > @now + ${FARTHEST_MS})`;
 const NOT_THESE = "room_id NOT IN (SELECT value FROM json_each(@except))";
 
-/** Which rooms' upgrades are to be looked into, and how leases go over to the room that replaces theirs. */
+/** Stores which rooms' upgrades to look into, and moves leases to the room that replaces theirs. */
 export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
   readonly #db: Database;
   readonly #rooms: RoomNumbers;
@@ -57,7 +57,7 @@ export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
         `SELECT min(upgrade_at) FROM rooms WHERE upgrade_at IS NOT NULL AND ${NOT_THESE}`,
       )
       .pluck();
-    // Of the leases of one class the first (SQLite takes the row of the minimum).
+    // The first lease of each class (SQLite takes the row of the minimum).
     this.#followers = db.prepare(
       `SELECT min(id), ${LEASE_COLUMNS} FROM leases l WHERE room_nr = ? AND ${FOLLOWS} ` +
         "GROUP BY kind, CASE kind WHEN 'tenant' THEN holder END, alias, upgrades ORDER BY id",
@@ -90,7 +90,7 @@ export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
       "INSERT OR IGNORE INTO persona_rooms (tenant, room_nr, user_id) " +
         "SELECT tenant, ?, user_id FROM persona_rooms WHERE tenant = ? AND room_nr = ?",
     );
-    // Those that name the new room as well are left out: an operator may have come before us, or this was done before.
+    // Leaves out grants that also name the new room: an operator may have named it, or an earlier move.
     this.#naming = db.prepare(
       "SELECT DISTINCT actions, types FROM tenant_grants g WHERE tenant = @tenant " +
         "AND (EXISTS (SELECT 1 FROM json_each(g.rooms) WHERE value = @from) " +
@@ -157,16 +157,19 @@ export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
         if (tenant !== null) this.#extendGrants(tenant, from, to, now);
         this.#book.wake(nr, now);
         this.#book.wake(target, now);
-        // What it was judged by may have changed meanwhile.
+        // The facts behind the verdict may have changed meanwhile.
         this.#book.review(target, now);
-        // It may have been replaced itself, when nobody was there yet who could follow.
+        // It may have been replaced itself while it had no lease that could follow.
         this.#book.replaced(target, now);
         return leases.length;
       })
       .immediate();
   }
 
-  /** What names the old room names the new one from now on, in grants of their own: the operator sees them, and where they are from. */
+  /**
+   * Writes further grants for the new room, from those that name the old one. The operator sees them, and where they
+   * are from.
+   */
   #extendGrants(tenant: string, from: RoomId, to: RoomId, now: number): void {
     for (const { actions, types } of this.#naming.all({ tenant, from, to })) {
       this.#grant.run(tenant, JSON.stringify([to]), actions, types, now);

@@ -2,10 +2,10 @@ import type { Database, Statement } from "better-sqlite3";
 import type { Visits } from "../linger.ts";
 import type { RoomId } from "../../model/ids.ts";
 
-/** In SQL's own words: a number that is bound divides as a fraction. */
+/** A literal in SQL: a bound number would divide as a fraction. */
 const HOUR = "(l.taken_at / 3600000)";
 
-/** How often rooms are looked into, by the leases that were taken for it; those that ended stand for as long as the journal is kept. */
+/** Counts visits of rooms by the leases taken for them. Ended leases are kept for as long as the journal. */
 export class VisitStore implements Visits {
   readonly #hours: Statement<[string, number], number>;
   readonly #rooms: Statement<[], number>;

@@ -11,9 +11,9 @@ import type { LeaseRefusals } from "../leases/refusals.ts";
 
 export interface FollowStore {
   /**
-   * Moves leases of the class of one to the room that replaces theirs, at most `limit`, in one commit: the old ones end, the new ones
-   * begin, tenants' users go along, and grants that name the old room name the new one, too. The number moved; null where the two rooms
-   * no longer name each other, or we are not in the new one.
+   * Moves at most `limit` leases of the class of `whose` to the room that replaces theirs, in one commit: the old
+   * leases end, new ones begin, tenants' users move along, and grants for the old room get the new one too. Returns
+   * the number moved; null if the two rooms no longer name each other, or we are not in the new one.
    */
   move(to: RoomId, whose: Lease, now: number, limit: number): Promise<number | null>;
 }
@@ -23,17 +23,17 @@ export interface FollowersParts {
   readonly policy: Pick<Policy, "admit">;
   readonly tenants: Pick<Tenants, "byId" | "assume" | "start">;
   readonly refusals: Pick<LeaseRefusals, "note">;
-  /** Is fired when leases moved. */
+  /** Fires when leases moved. */
   readonly moved: Signal;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 const LEASES_AT_ONCE = 200;
-/** Between two commits others have their turn. */
+/** Others get their turn between two commits. */
 const BREATH_MS = 1;
 
-/** Brings a room's leases into the room that truly replaces it, each as policy has it there. */
+/** Moves a room's leases to the room that truly replaces it, if policy allows them there. */
 export class Followers {
   readonly #parts: FollowersParts;
 
@@ -42,9 +42,9 @@ export class Followers {
   }
 
   /**
-   * Asks policy for each class of leases, and moves those that it allows. The others stay where they are.
+   * Asks policy for each class of leases, and moves the allowed ones. The others stay where they are.
    * @param leases one of each class
-   * @returns false where one could not be asked about now
+   * @returns false if policy could not judge one now
    */
   async bring(from: RoomId, to: RoomId, leases: readonly Lease[]): Promise<boolean> {
     let isComplete = true;
@@ -77,11 +77,11 @@ export class Followers {
     }
   }
 
-  /** The number moved; null where that was interrupted. */
+  /** Returns the number moved; null if interrupted. */
   async #move(to: RoomId, lease: Lease): Promise<number | null> {
     const { store, tenants, moved, clock } = this.#parts;
     const { holder, roomId: from } = lease;
-    // Leases are judged again at any moment, by what is in memory: what comes with the lease is to be there when it is.
+    // Leases may be judged again at any moment, from memory. The grants that move with a lease must be there first.
     if (holder.kind === "tenant") tenants.assume(holder.name, from, to);
     try {
       let all = 0;

@@ -4,7 +4,7 @@ import { stringAt } from "../../model/json.ts";
 import type { HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
 
-/** What the tombstones of rooms say that the pseudouser is in. */
+/** Reads the tombstones of rooms that the pseudouser is in. */
 export class HomeserverTombstones implements Tombstones {
   readonly #client: HomeserverClient;
 

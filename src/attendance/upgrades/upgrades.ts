@@ -12,33 +12,41 @@ import type { LeaseDesk } from "../leases/desk.ts";
 import type { Followers } from "./followers.ts";
 import type { LeaseRefusals } from "../leases/refusals.ts";
 
-/** A room that says that another replaces it, and that has leases which may follow. */
+/** A room that names another that replaces it, with leases that may follow. */
 export interface UpgradeTicket {
   readonly from: RoomId;
-  /** How often a look was called for; more at the end mean that something changed meanwhile. */
+  /** How often a look had been requested. A higher number at the end means that something changed meanwhile. */
   readonly asks: number;
-  /** Looks in vain so far, and since when. */
+  /** Number of unsuccessful looks, and when the first was due. */
   readonly tries: number;
   readonly since: number;
 }
 
-/** When upgrades are to be looked into is written with what calls for it, in its commit. Each call is one commit. */
+/**
+ * The upgrades to look into. A look is requested in the commit of the change that calls for it. Each call is one
+ * commit.
+ */
 export interface UpgradeStore {
   due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly UpgradeTicket[]>;
-  /** When the next one is due, those in `except` left out; null for none. */
+  /** Returns when the next look outside `except` is due; null if there is none. */
   nextDue(except: ReadonlySet<RoomId>): Promise<number | null>;
-  /** One live lease of each class that may follow. */
+  /** Returns one live lease of each class that may follow. */
   followers(from: RoomId): Promise<readonly Lease[]>;
-  /** Rooms in which we are, or on our way, to find out whether they replace this one. */
+  /** Returns the rooms that we are in, or joining, to find out whether they replace this one. */
   probations(from: RoomId): Promise<readonly RoomId[]>;
-  /** The look is over; `at` is when to look again, null for not again. Where something changed meanwhile, it is due soon. */
+  /**
+   * Ends the look; `at` is the time of the next, null for none. If something changed meanwhile, the next is due soon.
+   */
   settle(ticket: UpgradeTicket, at: number | null, now: number): Promise<void>;
-  /** The same for one that was looked into in vain for too long, with an audit row. */
+  /** Does the same after too long without a result, with an audit row. */
   giveUp(ticket: UpgradeTicket, to: RoomId | null, now: number): Promise<void>;
 }
 
 export interface Tombstones {
-  /** The room that the tombstone names now; null for none, or for one without. @throws EmissaryError where it cannot be asked */
+  /**
+   * Returns the room that the tombstone names now; null if there is no tombstone, or it names none.
+   * @throws EmissaryError if the homeserver cannot be asked
+   */
   replacementOf(roomId: RoomId, abort: AbortSignal): Promise<string | null>;
 }
 
@@ -49,47 +57,51 @@ export interface UpgradesParts {
   readonly followers: Pick<Followers, "bring">;
   readonly desk: Pick<LeaseDesk, "take" | "release">;
   readonly refusals: Pick<LeaseRefusals, "note">;
-  /** Fire when there may be something to look into. */
+  /** Each fires when there may be an upgrade to look into. */
   readonly signals: readonly Signal[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Looks under way at once, and at upgrades of one server's rooms: one that answers slowly keeps no others waiting. */
+/** Looks under way at once, in all and for rooms of one server. A slow server does not delay the others. */
 const AT_ONCE = 16;
 const OF_ONE_SERVER = 4;
-/** Tickets that are read to choose from. */
+/** Tickets read to choose from. */
 const BATCH = 200;
 const LONGEST_SLEEP_MS = 10_000;
 const FIRST_PAUSE_MS = 15_000;
 const LONGEST_PAUSE_MS = 6 * 60 * 60_000;
-/** A room that cannot be got into, so that it cannot be told whether it replaces the old one, is given up after this. */
+/** A replacement that we cannot enter, and so cannot verify, is given up after this. */
 const GIVE_UP_MS = 7 * 24 * 60 * 60_000;
-/** The pseudouser is in a room no longer than this to find out. */
+/** Longest stay of the pseudouser in a room to verify it. */
 const PROBATION_MS = 60 * 60_000;
 
 const HOUR_MS = 60 * 60_000;
-/** Looks that ask the homeserver, for one old room, for the rooms of one server, and in all: whoever may write a tombstone causes them. */
+/**
+ * Bounds of the looks that ask the homeserver: for one old room, for the rooms of one server, and in all. Any user who
+ * may send a tombstone causes looks.
+ */
 const LOOKS = {
   "looks-room": { joins: 30, per: HOUR_MS },
   "looks-server": { joins: 300, per: HOUR_MS },
   "looks-all": { joins: 3_000, per: HOUR_MS },
 } as const;
 
-/** What comes of a look: nothing more is to be done for this tombstone, or another is called for, not before `pause` milliseconds. */
+/** Result of a look: this tombstone is finished, or another look is needed, not before `pause` milliseconds. */
 type Outcome = { readonly isOver: true } | { readonly isOver: false; readonly pause: number };
 const OVER: Outcome = { isOver: true };
 const AGAIN: Outcome = { isOver: false, pause: 0 };
 
 /**
- * Has leases follow upgrades of rooms. A tombstone is a reason to look, and no more: a lease goes to another room only where that room's
- * own m.room.create names the old one as its predecessor, as the homeserver holds it, and where policy allows it there. Where we are not
- * in that room, a lease of the upgrade's own brings us there to find out, by which nobody reads. Until then the old leases stay.
+ * Makes leases follow upgrades of rooms. A tombstone only causes a look. A lease moves to another room only if policy
+ * allows it there, and if that room's own m.room.create, as the homeserver has it, names the old room as its
+ * predecessor. If we are not in that room, a lease of the upgrade itself brings us there to find out; nobody can read
+ * by it. Until then the old leases stay.
  */
 export class Upgrades {
   readonly #parts: UpgradesParts;
   readonly #budgets: Budgets<keyof typeof LOOKS>;
-  /** Looks under way, with the server of the old room's maker. */
+  /** Looks under way, with the server of the old room's creator. */
   readonly #running = new Map<RoomId, string>();
   readonly #work = new Set<Promise<void>>();
   /** Fires when a look is over. */
@@ -100,14 +112,14 @@ export class Upgrades {
     this.#budgets = new Budgets(LOOKS, parts.clock);
   }
 
-  /** Until the signal aborts. */
+  /** Runs until the signal aborts. */
   async run(abort: AbortSignal): Promise<void> {
     const { store, signals, clock, log } = this.#parts;
     await workUntil(abort, {
       round: async () => {
         const isAnyBegun = await this.#round(abort);
         const rest = restUntil(await store.nextDue(this.#busy()), clock);
-        // Where there is no place for what is due, a place becomes free when a look is over.
+        // If due looks found no place, the end of another look frees one.
         return isAnyBegun || rest === null || rest > 0 ? rest : null;
       },
       signals: [...signals, this.#freed],
@@ -138,7 +150,7 @@ export class Upgrades {
     return isAnyBegun;
   }
 
-  /** Those that are looked into now. Nothing is written of that, so what a crash interrupts is due again. */
+  /** Rooms with a look under way. This is not stored, so a look that a crash interrupts is due again. */
   #busy(): ReadonlySet<RoomId> {
     return new Set(this.#running.keys());
   }
@@ -147,7 +159,7 @@ export class Upgrades {
     return [...this.#running.values()].filter((other) => other === server).length;
   }
 
-  /** One look, and what is written of it. Never rejects. */
+  /** Takes one look, and writes its result. Never rejects. */
   async #see(ticket: UpgradeTicket, abort: AbortSignal): Promise<void> {
     const { store, clock, log } = this.#parts;
     const { from } = ticket;
@@ -186,14 +198,14 @@ export class Upgrades {
     if (old.ownMembership !== "join") return AGAIN;
     const shortage = this.#pay(from, old);
     if (shortage !== null) return { isOver: false, pause: shortage };
-    // The ledger may not have heard of a redaction, which takes the tombstone's content.
+    // The ledger may have missed a redaction, which removes the tombstone's content.
     const named = await tombstones.replacementOf(from, abort);
     if (named !== to) return named !== null && isRoomId(named) && named !== from ? AGAIN : OVER;
     if (!isKnown) return this.#findOut(from, to, old, leases);
     return (await followers.bring(from, to, leases)) ? OVER : AGAIN;
   }
 
-  /** A room's m.room.create never changes, so neither does this answer. */
+  /** A room's m.room.create never changes, so neither does this result. */
   async #isNoUpgrade(from: RoomId, to: RoomId): Promise<Outcome> {
     const { refusals, log } = this.#parts;
     log.info("upgrade.not-genuine", { room: from, replacement: to });
@@ -201,7 +213,7 @@ export class Upgrades {
     return OVER;
   }
 
-  /** Has us go there. Policy is asked as for anybody who has no special right. */
+  /** Makes us go there. Policy judges this lease like one of a holder without privileges. */
   async #findOut(from: RoomId, to: RoomId, old: Room, leases: readonly Lease[]): Promise<Outcome> {
     const { desk, log } = this.#parts;
     const maker = serverOfMaker(old);
@@ -225,7 +237,7 @@ export class Upgrades {
     }
   }
 
-  /** Null where it is paid; else after how many milliseconds it can be. */
+  /** Returns null if the budget suffices; else in how many milliseconds it will. */
   #pay(from: RoomId, old: Room): number | null {
     const subjects: readonly BudgetSubject<keyof typeof LOOKS>[] = [
       { kind: "looks-room", name: from },
@@ -247,7 +259,7 @@ function replacementIn(room: Room | null): RoomId | null {
   return named !== null && isRoomId(named) && named !== room?.roomId ? named : null;
 }
 
-/** Undefined where the ledger does not have the room's m.room.create. */
+/** Returns undefined if the ledger does not have the room's m.room.create. */
 function predecessorOf(room: Room | null): string | null | undefined {
   return room === null || room.version === null ? undefined : room.predecessor;
 }
