@@ -90,7 +90,7 @@ export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
       "INSERT OR IGNORE INTO persona_rooms (tenant, room_nr, user_id) " +
         "SELECT tenant, ?, user_id FROM persona_rooms WHERE tenant = ? AND room_nr = ?",
     );
-    // Leaves out grants that also name the new room: an operator may have named it, or an earlier move.
+    // Leaves out grants that the new room already has: from an operator, or from an earlier move.
     this.#naming = db.prepare(
       "SELECT DISTINCT actions, types FROM tenant_grants g WHERE tenant = @tenant " +
         "AND (EXISTS (SELECT 1 FROM json_each(g.rooms) WHERE value = @from) " +

@@ -1,18 +1,24 @@
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 
-/** What the homeserver says when asked, beside what it sends. Each call throws EmissaryError where it cannot be asked now. */
+/**
+ * Queries to the homeserver, beside what it sends by itself. Each call throws EmissaryError if the homeserver cannot
+ * be asked now.
+ */
 export interface HomeserverQueries {
-  /** The rooms that the pseudouser is in. */
+  /** Returns the rooms that the pseudouser is in. */
   joinedRooms(abort: AbortSignal): Promise<readonly RoomId[]>;
-  /** The newest event of a room; null where it does not say. */
+  /** Returns the newest event of a room; null if the homeserver does not say. */
   newestEvent(roomId: RoomId, abort: AbortSignal): Promise<EventId | null>;
   /**
-   * A page of a room's timeline from its end, or from where an earlier page ended, the newest event first; null where the homeserver does
-   * not show it.
+   * Returns a page of a room's timeline, the newest event first, from the end or from where an earlier page ended;
+   * null if the homeserver does not show it.
    */
   timeline(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<TimelinePage | null>;
-  /** Has the homeserver call us, which also makes it send at once what it held back. Its own error, or null where it got through. */
+  /**
+   * Makes the homeserver call us, which also makes it send queued transactions at once. Returns its error, or null if
+   * it got through.
+   */
   ping(abort: AbortSignal): Promise<string | null>;
 }
 
@@ -22,33 +28,36 @@ export interface TimelinePage {
   readonly end: string | null;
 }
 
-/** How far a room's timeline was found to have come whole. */
+/** Up to where a room's timeline was found complete. */
 export interface TimelinePoint {
   readonly roomId: RoomId;
-  /** Null where it was never compared. */
+  /** Null if it was never compared. */
   readonly upTo: EventId | null;
-  /** The journal's newest number when that was found, and now. */
+  /** The journal's newest number at that comparison, and now. */
   readonly seq: number;
   readonly last: number;
 }
 
 export interface TimelineStore {
-  /** The attended room that was compared longest ago, if before `before`. */
+  /** Returns the attended room whose comparison is oldest, if from before `before`. */
   toCompare(before: number): Promise<TimelinePoint | null>;
-  /** Null where we are not in the room. */
+  /** Returns null if we are not in the room. */
   comparedUpTo(roomId: RoomId): Promise<TimelinePoint | null>;
-  /** Notes how far a room was compared, unless it was entered anew since. */
+  /** Notes up to where a room was compared, unless it was entered again since. */
   compared(roomId: RoomId, upTo: EventId | null, seq: number, now: number): Promise<void>;
 }
 
-/** What the ledger says, for the comparison, and where differences are put right. */
+/** The ledger's side of the comparison, and the repair of differences. */
 export interface ReconcileStore extends TimelineStore {
-  /** The rooms that the ledger has the pseudouser in. */
+  /** Returns the rooms that the pseudouser is in according to the ledger. */
   attended(): Promise<readonly RoomId[]>;
-  /** We are not in this room, says the homeserver, and gives no event that tells why. */
+  /** Writes that we are not in this room, according to the homeserver, which gives no event that tells why. */
   setAbsent(roomId: RoomId, now: number): Promise<void>;
-  /** Attended rooms that brought the newest entries of the journal, the newest first, at most `limit`. */
+  /** Returns the attended rooms of the newest journal entries, the newest first, at most `limit`. */
   liveliest(limit: number): Promise<readonly RoomId[]>;
-  /** Has the loader compare a room anew whose newest comparison is older than `before`; the room, or null where there is none. */
+  /**
+   * Makes the loader compare a room whose newest comparison is from before `before`. Returns the room, or null if
+   * there is none.
+   */
   recheckOne(before: number, now: number): Promise<RoomId | null>;
 }

@@ -2,35 +2,35 @@ import type { Clock } from "../../model/clock.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { HomeserverQueries, ReconcileStore } from "./contracts.ts";
 
-/** Whether the homeserver delivers what happens. */
+/** Whether the homeserver delivers new events. */
 export type Delivery =
-  /** It does, or nothing happened that it could deliver. */
+  /** It delivers, or there was nothing to deliver. */
   | { readonly state: "flowing" }
-  /** Something happened and did not come; we have asked for it. */
+  /** An event did not arrive; we have asked for it. */
   | { readonly state: "silent"; readonly since: number; readonly cause: string | null }
-  /** It did not come although we asked: an operator has to look. */
+  /** It did not arrive although we asked: an operator must look. */
   | { readonly state: "stalled"; readonly since: number; readonly cause: string | null };
 
-/** An event is given this long to reach us before its absence means anything, milliseconds. */
+/** Time for an event to reach us before its absence means anything, in milliseconds. */
 const GRACE_MS = 30_000;
-/** What happens just now is here within this time, where nothing is held back. */
+/** Time in which a new event arrives if none are queued, in milliseconds. */
 const MOMENTS_MS = 5_000;
-/** Rooms asked in one look. */
+/** Rooms queried in one look. */
 const ROOMS = 5;
 
 export interface DeliveryParts {
   readonly queries: Pick<HomeserverQueries, "newestEvent" | "ping">;
   readonly store: Pick<ReconcileStore, "liveliest">;
   readonly clock: Clock;
-  /** Whether an event has come to us; certain for those that came lately. */
+  /** Returns whether an event has reached us; reliable for recent events. */
   readonly knows: (eventId: EventId) => boolean;
 }
 
 /**
- * Looks whether the homeserver still delivers. That it stops without a word is a known fault (its stream position sticks;
- * matrix-org/synapse#1834), and a quiet appservice looks just like one with nothing to do. So the rooms that brought something
- * lately are asked for their newest event: if that did not come, and has had time to, it is missing. Then we have the
- * homeserver call us, which makes it try again at once; if the next look finds the same, delivery is stalled.
+ * Checks whether the homeserver still delivers. A known fault stops it without an error (its stream position sticks;
+ * matrix-org/synapse#1834), and a quiet appservice looks just like one with nothing to do. So the detector queries the
+ * newest event of recently active rooms. An event that had time to arrive and did not is missing. The detector then
+ * makes the homeserver call us, which makes it retry at once. If the next look finds the same, delivery is stalled.
  * Times are not compared: events carry the clock of the server that made them.
  */
 export class StallDetector {
@@ -45,7 +45,10 @@ export class StallDetector {
     return this.#delivery;
   }
 
-  /** One look. @throws EmissaryError where the homeserver cannot be asked; the verdict is then the one before. */
+  /**
+   * Takes one look.
+   * @throws EmissaryError if the homeserver cannot be asked; the state then stays as it was.
+   */
   async look(abort: AbortSignal): Promise<Delivery> {
     const { queries, clock, knows } = this.#parts;
     const seenAt = clock.now();
@@ -66,8 +69,8 @@ export class StallDetector {
   }
 
   /**
-   * Whether what the homeserver sends is from now: what is the newest in the rooms where most happens, beside one of them, has come, or
-   * comes within moments. Then whatever of that one has not come does not come any more.
+   * Returns whether the homeserver sends present events: the newest events of the liveliest rooms other than `except`
+   * have arrived, or arrive within moments. An event of `except` that has not arrived by then will not arrive.
    */
   async isBeyond(except: RoomId, abort: AbortSignal): Promise<boolean> {
     const { store, clock, knows } = this.#parts;

@@ -3,27 +3,27 @@ import { EmissaryError } from "../../model/errors.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 
-/** A room that was entered again: what was said between the two stays may not be at our homeserver. */
+/** A room that was entered again: our homeserver may lack the events between the two stays. */
 export interface Hole {
   readonly roomId: RoomId;
-  /** The last event that is known of the earlier stay. */
+  /** The last known event of the earlier stay. */
   readonly left: EventId;
-  /** When it was due: another stay has another time. */
+  /** When it was due. It tells stays apart. */
   readonly due: number;
-  /** How often it was tried in vain. */
+  /** Number of unsuccessful tries. */
   readonly tries: number;
 }
 
 export interface HoleStore {
-  /** Holes whose time has come, at most `limit`. */
+  /** Returns due holes, at most `limit`. */
   holes(now: number, limit: number): Promise<readonly Hole[]>;
-  /** Nothing is missing any more. */
+  /** Ends the hole: nothing is missing any more. */
   closed(hole: Hole): Promise<void>;
-  /** Tries again later; null for no more, and the room is marked from then on. Changes nothing of a later stay. */
+  /** Schedules another try; null for none, which marks the room. Changes nothing of a later stay. */
   openStill(hole: Hole, at: number | null): Promise<void>;
 }
 
-/** An event with those that came right before it, where the homeserver says so. */
+/** An event with the events right before it, if the homeserver names them. */
 export interface Link {
   readonly id: EventId;
   readonly previous: readonly EventId[] | null;
@@ -37,24 +37,33 @@ export interface LinkPage {
 export interface HolesParts {
   readonly store: HoleStore;
   readonly queries: {
-    /** Like `timeline`, but of what the events hang on. Reading back has the homeserver fetch what it lacks from other servers. */
+    /**
+     * Like `timeline`, but returns the events' predecessors. Reading back makes the homeserver fetch missing events
+     * from other servers.
+     */
     links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null>;
   };
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Synapse fetches a hundred events at most for each page, and only where a page ends at what it lacks: so it is read several times. */
+/**
+ * Synapse fetches at most a hundred events per page, and only if the page ends at a missing one: so the timeline is
+ * read several times.
+ */
 const PAGE = 100;
 const PAGES = 30;
 const PASSES = 40;
 const BREATH_MS = 500;
-/** All tries of one time, milliseconds: another server may be slow. And the pauses before further ones; after those the room is marked. */
+/**
+ * Time for all passes of one try, in milliseconds: another server may be slow. Then the pauses before further tries;
+ * after these the room is marked.
+ */
 const LONGEST_MS = 120_000;
 const AGAIN_MS = [60_000, 10 * 60_000, 60 * 60_000] as const;
 const AT_ONCE = 4;
 
-/** Has the homeserver fetch what was said while the pseudouser was not in a room, when it comes back. */
+/** Makes the homeserver fetch the events sent while the pseudouser was out of a room, once it is back. */
 export class Holes {
   readonly #parts: HolesParts;
   readonly #running = new Map<RoomId, Promise<void>>();
@@ -63,7 +72,7 @@ export class Holes {
     this.#parts = parts;
   }
 
-  /** Begins with the holes whose time has come. */
+  /** Starts on the due holes. */
   async look(abort: AbortSignal): Promise<void> {
     const { store, clock } = this.#parts;
     for (const hole of await store.holes(clock.now(), AT_ONCE + this.#running.size)) {
@@ -102,7 +111,7 @@ export class Holes {
     }
   }
 
-  /** Reads back until nothing is missing, or two readings find the same. */
+  /** Reads back until nothing is missing, or two passes find the same. */
   async #isClosed(hole: Hole, abort: AbortSignal): Promise<boolean> {
     let before = -1;
     for (let pass = 0; pass < PASSES && !abort.aborted; pass += 1) {
@@ -122,7 +131,7 @@ export class Holes {
     return false;
   }
 
-  /** Whether all that the newer events hang on is there, back to the earlier stay. */
+  /** Returns whether every predecessor of the newer events is there, back to the earlier stay. */
   async #read({ roomId, left }: Hole, abort: AbortSignal): Promise<{ isWhole: boolean; events: number } | null> {
     const ids = new Set<EventId>();
     const wanted = new Set<EventId>();
@@ -135,10 +144,10 @@ export class Holes {
       for (const { id, previous } of page.links) {
         ids.add(id);
         isBack ||= id === left;
-        // A homeserver that does not say what events hang on cannot be asked whether one is missing.
+        // A homeserver that names no predecessors cannot show that one is missing.
         if (!isBack) for (const one of previous ?? [left]) wanted.add(one);
       }
-      // Some of what the newest hang on may lie a little before the last that is known.
+      // Some predecessors of the newest events may be a little older than the last known event.
       if (wasBack || page.end === null || page.end === from) break;
       from = page.end;
     }

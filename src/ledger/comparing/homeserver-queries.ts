@@ -7,10 +7,10 @@ import type { Link, LinkPage } from "./holes.ts";
 import { readWhole, type HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
 
-/** Whoever reads back to where a room's history is missing has the homeserver ask other servers for it. */
+/** Reading back into missing history makes the homeserver ask other servers for it. */
 const TIMELINE_TIMEOUT_MS = 60_000;
 
-/** A hundred events, as large as they may be. */
+/** A hundred events of the largest size. */
 const LINKS_BYTES = 16 * 1024 * 1024;
 
 function linkOf(event: JsonValue): readonly Link[] {
@@ -19,13 +19,13 @@ function linkOf(event: JsonValue): readonly Link[] {
   return [{ id, previous: previousOf(event)?.filter((one) => isEventId(one)) ?? null }];
 }
 
-/** As a transaction would bring it: which request made an event is told to whoever made it only. */
+/** Returns the event as a transaction would bring it: only its sender is told which request made it. */
 function delivered(event: RoomEvent): RoomEvent {
   if (event.unsigned?.["transaction_id"] === undefined) return event;
   return { ...event, unsigned: without(event.unsigned, "transaction_id") };
 }
 
-/** What the homeserver says when asked, to hold against what it sent. */
+/** Queries to the homeserver, to compare its answers with what it sent. */
 export class HomeserverAnswers implements HomeserverQueries {
   readonly #client: HomeserverClient;
   readonly #registrationId: string;
@@ -63,7 +63,7 @@ export class HomeserverAnswers implements HomeserverQueries {
 
   async links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
-    // Events as servers have them (spec, "Filtering"): of these it is said what they hang on.
+    // Events in the federation format (spec, "Filtering") name their predecessors.
     const filter = JSON.stringify({ event_format: "federation" });
     const query = { dir: "b", limit: String(limit), filter, ...(from === null ? {} : { from }) };
     const response = await this.#client.open("GET", path, { abort, query, timeout: TIMELINE_TIMEOUT_MS });

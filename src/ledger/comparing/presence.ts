@@ -7,7 +7,7 @@ import type { HomeserverQueries, ReconcileStore } from "./contracts.ts";
 export interface PresenceDifferences {
   /** Rooms that we are in and did not know of. */
   readonly unknown: readonly RoomId[];
-  /** Rooms that we are not in any more. */
+  /** Rooms that we are no longer in. */
   readonly gone: readonly RoomId[];
 }
 
@@ -15,7 +15,7 @@ export interface PresenceParts {
   readonly queries: HomeserverQueries;
   readonly store: ReconcileStore;
   readonly moves: {
-    /** The pseudouser's own membership event as the homeserver has it; null if it has none or does not say. */
+    /** Returns the pseudouser's own membership event as the homeserver has it; null if it has none or does not say. */
     ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null>;
   };
   readonly recorder: Recorder;
@@ -23,15 +23,15 @@ export interface PresenceParts {
 }
 
 /**
- * Compares the rooms that the homeserver has us in with the ledger's, and puts the ledger right: a homeserver can lose an event
- * on its way to us (element-hq/synapse#11637), and a database can be restored from a backup. What follows, a load, a join, a
- * leave, is the keeper's as always.
+ * Compares the rooms that we are in according to the homeserver with the ledger's, and repairs the ledger. A
+ * homeserver can lose an event on its way to us (element-hq/synapse#11637), and a database can be restored from a
+ * backup. What follows (a load, a join, a leave) is up to the keeper, as always.
  */
 export async function reconcilePresence(parts: PresenceParts, abort: AbortSignal): Promise<PresenceDifferences> {
   const { queries, store, moves, recorder, clock } = parts;
   const held = new Set(await store.attended());
   const said = new Set(await queries.joinedRooms(abort));
-  // A join or leave that is under way just now changes between the two questions: only what differs twice is a difference.
+  // A join or leave under way changes between the two queries, so only a difference in both counts.
   const heldAfter = new Set(await store.attended());
   const unknown = [...said].filter((roomId) => !held.has(roomId) && !heldAfter.has(roomId));
   const gone = [...held].filter((roomId) => heldAfter.has(roomId) && !said.has(roomId));
@@ -39,7 +39,8 @@ export async function reconcilePresence(parts: PresenceParts, abort: AbortSignal
     if (abort.aborted) break;
     await recorder.observe(() => moves.ownMembership(roomId, abort));
   }
-  // The homeserver keeps the state of a room that was left, and so tells of the leave; of a room it has forgotten it does not.
+  // The homeserver keeps the state of a room that was left, and so tells of the leave. It tells nothing of a forgotten
+  // room.
   const still = new Set(await store.attended());
   for (const roomId of gone) if (still.has(roomId) && !abort.aborted) await store.setAbsent(roomId, clock.now());
   return { unknown, gone };

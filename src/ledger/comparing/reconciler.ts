@@ -9,21 +9,24 @@ import type { Holes } from "./holes.ts";
 import type { Timelines } from "./timelines.ts";
 import { reconcilePresence, type PresenceParts } from "./presence.ts";
 
-/** How often we look whether the homeserver delivers. */
+/** How often to check whether the homeserver delivers. */
 const DELIVERY_EVERY_MS = 60_000;
-/** Rooms in which something happens, whose timelines are compared each time. */
+/** Lively rooms whose timelines are compared each time. */
 const LIVELY = 5;
-/** How often the list of rooms is compared. */
+/** How often to compare the list of rooms. */
 const PRESENCE_EVERY_MS = 60 * 60_000;
 /** Every room's state is compared after each start, and then once in this time, one room after the other. */
 const ROOM_EVERY_MS = 24 * 60 * 60_000;
-/** Between two rooms' comparisons: each costs the homeserver the room's whole state. */
+/** Pause between two rooms' comparisons: each costs the homeserver the room's whole state. */
 const ROOM_GAP_MS = 20_000;
 const FIRST_ROOM_MS = 2_000;
-/** Every room's timeline is compared after each start, after each loss, and then once in this time, the one compared longest ago first. */
+/**
+ * Every room's timeline is compared after each start, after each loss, and then once in this time; the oldest
+ * comparison first.
+ */
 const TIMELINE_EVERY_MS = 15 * 60_000;
 const TIMELINE_GAP_MS = 500;
-/** How soon after the pseudouser came back to a room its homeserver is asked for what was said meanwhile. */
+/** How often to look for rooms that the pseudouser re-entered, whose missed events the homeserver should fetch. */
 const HOLES_EVERY_MS = 1_000;
 
 export interface ReconcilerParts extends PresenceParts {
@@ -33,13 +36,13 @@ export interface ReconcilerParts extends PresenceParts {
   readonly holes: Holes;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Fired when a room is to be compared by the loader. */
+  /** Fires when the loader must compare a room. */
   readonly stirred: Signal;
-  /** Told of every list compared and of every change of delivery. */
+  /** Called with the result of every compared list of rooms. */
   readonly found: (what: { readonly unknown: number; readonly gone: number }) => void;
 }
 
-/** Compares the ledger with what the homeserver says when asked, at start and from time to time, until the signal aborts. */
+/** Compares the ledger with the homeserver's answers, at start and from time to time, until the signal aborts. */
 export async function reconcileForever(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {
   const { clock } = parts;
   const startedAt = clock.now();
@@ -90,7 +93,7 @@ function tell(delivery: Delivery, log: Logger): void {
   }
 }
 
-/** Does something again and again; that the homeserver cannot be asked just now is no reason to stop. */
+/** Repeats an action. It goes on if the homeserver cannot be asked for the moment. */
 async function every(
   { clock, log }: ReconcilerParts,
   abort: AbortSignal,

@@ -9,18 +9,21 @@ import type { Logger } from "../../model/logger.ts";
 import type { HomeserverQueries, TimelinePoint, TimelineStore } from "./contracts.ts";
 import type { StallDetector } from "./delivery.ts";
 
-/** Events read back of one room, and bytes; what lies further back is not looked for. */
+/** Most events and bytes read back in one room. Events further back are not looked for. */
 const MOST = { events: 1_000, bytes: 16 * 1024 * 1024 } as const;
-/** A first page for rooms in which little happened, and further ones. */
+/** Events on the first page, enough for quiet rooms, and on further pages. */
 const PAGE = { first: 10, more: 50 } as const;
-/** Rooms in which something may be missing at once. */
+/** Rooms that may be checked for lost events at once. */
 const SUSPECTS = 200;
-/** How long events are given to come of themselves; and what came last, once the homeserver was asked to send what it holds, milliseconds. */
+/**
+ * Time for events to arrive by themselves; and for the last ones after the homeserver was asked to send what it has
+ * queued. In milliseconds.
+ */
 const GRACE_MS = 5_000;
 const ASKED_MS = 15_000;
-/** Between two times that a loss has all rooms compared. */
+/** Shortest time between two losses that each make every room compared. */
 const ALL_MS = 60_000;
-/** Events may come while a comparison is under way, so it does not trust the memory to its end. */
+/** Events may arrive during a comparison, so it leaves a margin at the memory's end. */
 const REMEMBERED = EVENT_MEMORY - 5_000;
 
 export interface TimelinesParts {
@@ -30,15 +33,15 @@ export interface TimelinesParts {
   readonly watch: Pick<StallDetector, "isBeyond">;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told how many events were made up for. */
+  /** Called with the number of late events taken in. */
   readonly late: (events: number) => void;
 }
 
 /**
- * Reads rooms' timelines back to where they were found whole before, and takes in what never came. A homeserver sends the events of a room
- * in their order, so what is missing before one that came is lost; what is missing at the end is lost once the homeserver was asked to
- * send what it holds, and sent what is newer, or nothing at all. What is taken in counts as received, so that it is not double where it
- * comes after all.
+ * Reads rooms' timelines back to where they were last complete, and takes in missing events. A homeserver sends the
+ * events of a room in order, so an event is lost if a later one arrived. Events at the end are lost if the homeserver
+ * was asked to send what it has queued, and then sent newer events or nothing. Events taken in count as received, so
+ * they are not doubled if they arrive after all.
  */
 export class Timelines {
   readonly #parts: TimelinesParts;
@@ -50,24 +53,24 @@ export class Timelines {
     this.#parts = parts;
   }
 
-  /** All rooms are to be compared that were not since then. */
+  /** Every room that was last compared before this must be compared. */
   get gapAt(): number {
     return this.#gapAt;
   }
 
-  /** Something was lost, or delivery stood still: other rooms may lack something, too. */
+  /** Called after a loss, or when delivery stood still: other rooms may lack events too. */
   noteGap(): void {
     const now = this.#parts.clock.now();
     if (now - this.#gapAt >= ALL_MS) this.#gapAt = now;
   }
 
-  /** Looks at the room that was compared longest ago, if that was before `before`. */
+  /** Compares the room with the oldest comparison, if from before `before`. */
   async next(before: number, abort: AbortSignal): Promise<void> {
     const point = await this.#parts.store.toCompare(before);
     if (point !== null) await this.#compare(point, abort);
   }
 
-  /** Looks at one room. */
+  /** Compares one room. */
   async look(roomId: RoomId, abort: AbortSignal): Promise<void> {
     const point = await this.#parts.store.comparedUpTo(roomId);
     if (point !== null) await this.#compare(point, abort);
@@ -82,10 +85,11 @@ export class Timelines {
     const { store, recorder, clock } = this.#parts;
     const { roomId } = point;
     const isSound = point.upTo !== null && point.last - point.seq <= REMEMBERED;
-    // Where more came since than is remembered, what is missing cannot be told from what is forgotten: it is compared from here on.
+    // If more events arrived since than are remembered, missing and forgotten events look the same: the comparison
+    // starts anew from here.
     const events = await this.#read(point, isSound ? MOST.events : 1, abort);
     const missing = isSound ? events.filter(({ event_id: id }) => !recorder.knows(id)) : [];
-    // Noted in any case, so that the others have their turn.
+    // Noted in any case, so that other rooms get their turn.
     const upTo = missing.length === 0 ? (events.at(-1)?.event_id ?? point.upTo) : point.upTo;
     await store.compared(roomId, upTo, missing.length === 0 ? point.last : point.seq, clock.now());
     if (missing.length === 0 || this.#suspects.has(roomId) || this.#suspects.size >= SUSPECTS) return;
@@ -94,7 +98,10 @@ export class Timelines {
     this.#suspects.set(roomId, settled);
   }
 
-  /** Finds out what of the room is lost, and takes it in. @param order what the room had when something was missing, the oldest first */
+  /**
+   * Finds the room's lost events, and takes them in.
+   * @param order the room's events when some were missing, the oldest first
+   */
   async #settle(point: TimelinePoint, order: readonly EventId[], abort: AbortSignal): Promise<void> {
     const { clock, log } = this.#parts;
     try {
@@ -109,7 +116,7 @@ export class Timelines {
     }
   }
 
-  /** One room after the other: what is read may be large. */
+  /** One room after the other, because the pages may be large. */
   async #takeIn(
     point: TimelinePoint,
     seen: ReadonlySet<EventId>,
@@ -145,7 +152,7 @@ export class Timelines {
     return recorder.received === received || (await watch.isBeyond(roomId, abort));
   }
 
-  /** What came after the point, the oldest first. */
+  /** Returns the events after the point, the oldest first. */
   async #read({ roomId, upTo }: TimelinePoint, most: number, abort: AbortSignal): Promise<readonly RoomEvent[]> {
     const newestFirst: RoomEvent[] = [];
     let bytes = 0;

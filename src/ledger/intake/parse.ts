@@ -4,29 +4,32 @@ import { sourcedList } from "../../model/json-text.ts";
 import { isJsonObject, isTextDeeperThan, MAX_NESTING, shallow, type JsonValue } from "../../model/json.ts";
 import type { SetAside } from "../ledger.ts";
 
-/** So much of a faulty event is kept. */
+/** Bytes kept of a faulty event. */
 const ASIDE_BYTES = 4_096;
 
 export interface ParsedTransaction {
   readonly events: readonly RoomEvent[];
   readonly setAside: readonly SetAside[];
-  /** How many ephemeral events and to-device messages came along. */
+  /** Number of ephemeral events and to-device messages in the transaction. */
   readonly ephemeral: number;
-  /** Typing, receipts and presence, as they came; to-device messages are not among them. */
+  /** Typing, receipts and presence as received, without to-device messages. */
   readonly passing: readonly JsonValue[];
-  /** True when all of its events are sound and it holds nothing else that would be kept with them. */
+  /** True if all its events are sound and it holds nothing else that would be kept with them. */
   readonly plain: boolean;
-  /** Gives the events their texts, for when they are to be written again. */
+  /** Gives the events their texts, for when they are written again. */
   readonly withTexts: () => void;
 }
 
-/** Of a transaction's parts that are not room events, under their stable and unstable names (spec v1.13, MSC2409, MSC4203). */
+/**
+ * The parts of a transaction other than room events, under their stable and unstable names (spec v1.13, MSC2409,
+ * MSC4203).
+ */
 const EPHEMERAL_KEYS = ["ephemeral", "de.sorunome.msc2409.ephemeral", "to_device", "de.sorunome.msc2409.to_device"];
 
 /**
- * Parses the body of a transaction. A thing among the events that is none is set aside: refusing the transaction would make
- * the homeserver repeat it for ever, and its neighbours would never arrive.
- * @throws EmissaryError `not-json` or `bad-request` where the body is no transaction at all.
+ * Parses the body of a transaction. An entry that is no event is set aside: if Emissary refused the transaction, the
+ * homeserver would repeat it forever, and the other events would never arrive.
+ * @throws EmissaryError `not-json` or `bad-request` if the body is no transaction at all.
  */
 export function parseTransaction(body: Buffer): ParsedTransaction {
   const text = body.toString("utf8");
@@ -42,7 +45,7 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
 
   const events: RoomEvent[] = [];
   const setAside: SetAside[] = [];
-  // Looked for in the text first, since going through the values costs more, and hardly any transaction has such.
+  // The text is checked first: walking the values costs more, and hardly any transaction is so deep.
   const isDeep = isTextDeeperThan(MAX_NESTING, body);
   const withTexts = (): void => sourcedList(value, text, "events");
   if (isDeep) withTexts();
@@ -70,8 +73,9 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
 }
 
 /**
- * An event that everything here can go through, and write again: what lies too deep in it is left out, and that is set aside. The event
- * itself counts and is delivered as any other, or whoever put the pseudouser out in such a way would not have.
+ * Returns an event without the parts that are nested too deep, so that all code can walk and write it. These parts are
+ * set aside. The event itself still counts and is delivered; otherwise a user could hide a kick of the pseudouser in
+ * this way.
  */
 function withoutDepths(event: RoomEvent, setAside: SetAside[]): RoomEvent {
   const kept = shallow(event);
@@ -80,7 +84,7 @@ function withoutDepths(event: RoomEvent, setAside: SetAside[]): RoomEvent {
   return kept;
 }
 
-/** Synapse sends the parts that it has nothing for as empty lists and objects. */
+/** Synapse sends empty lists and objects for parts without content. */
 function isEmpty(part: JsonValue): boolean {
   return Array.isArray(part) ? part.length === 0 : isJsonObject(part) && Object.keys(part).length === 0;
 }

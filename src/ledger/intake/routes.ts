@@ -8,10 +8,10 @@ import { isSameSecret, tokensOf } from "../../http/bearer.ts";
 import { param, refusePath, serve, type Handler } from "../../http/server.ts";
 import { parseTransaction } from "./parse.ts";
 
-/** A full transaction of Synapse passes 6 MiB (100 events of 64 KiB, and what comes with them). */
+/** A full transaction of Synapse exceeds 6 MiB (100 events of 64 KiB, and what comes with them). */
 export const INTAKE_BODY_LIMIT = 32 * 1024 * 1024;
 
-/** A longer ID of a ping is not kept; those of `emissary doctor` have 22 characters. */
+/** A longer ID of a ping is not kept; the IDs of `emissary doctor` have 22 characters. */
 const PING_ID_LIMIT = 255;
 
 export interface IntakeParts {
@@ -19,18 +19,18 @@ export interface IntakeParts {
   readonly hsToken: string;
   readonly own: UserId;
   readonly observe: (seen: RecordOutcome & { readonly ephemeral: number }) => void;
-  /** Given typing, receipts and presence, of which nothing is stored. */
+  /** Called with typing, receipts and presence, which are not stored. */
   readonly passed: (events: readonly JsonValue[]) => void;
-  /** Told of every ping that has an ID. */
+  /** Called for every ping with an ID. */
   readonly pinged: (transactionId: string) => void;
 }
 
 /**
- * The application service API that the homeserver calls (spec, AS API, "Server → Application service"), with the unversioned
- * paths that older homeservers fall back to.
+ * Registers the application service API that the homeserver calls (spec, AS API, "Server → Application service"), with
+ * the unversioned paths that older homeservers fall back to.
  */
 export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void {
-  // Before a byte of the body is read: a stranger is not to fill our memory.
+  // Before a byte of the body is read, so that a stranger cannot fill our memory.
   server.addHook("onRequest", async (request) => checkToken(request, parts.hsToken));
 
   const transaction: Handler = async (request) => {
@@ -40,8 +40,8 @@ export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void 
     return {};
   };
 
-  // A user of our namespaces that the homeserver does not know: the pseudouser, before it is registered, or a tenant's user, which
-  // exists inside Emissary only.
+  // The homeserver asks for a user of our namespaces that it does not know: the pseudouser before it is registered, or
+  // a tenant's user, which exists only inside Emissary.
   const user: Handler = async (request) => {
     if (param(request, "userId") === parts.own) return {};
     throw new EmissaryError("not-found", "This user does not exist.");
@@ -51,7 +51,7 @@ export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void 
     throw new EmissaryError("not-found", "Emissary makes no rooms for aliases.");
   };
 
-  // fastify sets Content-Length, without which Synapse takes a ping's answer for a broken one (502 M_CONNECTION_FAILED).
+  // fastify sets Content-Length; without it, Synapse takes a ping's answer for a broken one (502 M_CONNECTION_FAILED).
   const ping: Handler = async (request) => {
     const transactionId = Buffer.isBuffer(request.body) ? stringAt(parsedObject(request.body), "transaction_id") : null;
     if (transactionId !== null && transactionId.length <= PING_ID_LIMIT) parts.pinged(transactionId);
@@ -67,7 +67,7 @@ export function intakeRoutes(server: FastifyInstance, parts: IntakeParts): void 
   server.setNotFoundHandler(refusePath);
 }
 
-/** Answers only after the commit: what the homeserver believes delivered is on disk. */
+/** Answers only after the commit, so that events the homeserver believes delivered are on disk. */
 async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId: string, body: Buffer): Promise<void> {
   const digest = hash("sha256", body, "base64url");
   if (recorder.isRepeated(txnId, digest)) {
@@ -80,7 +80,10 @@ async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId
   if (passing.length > 0 && !outcome.repeated) passed(passing);
 }
 
-/** The header counts; the older query parameter is accepted alone, and must agree where both are given (spec, "Authorization"). */
+/**
+ * The header counts. The older query parameter is accepted alone, and must agree if both are given (spec,
+ * "Authorization").
+ */
 function checkToken(request: FastifyRequest, hsToken: string): void {
   const { header, query } = tokensOf(request.raw);
   if (header === null && query === null) {

@@ -10,12 +10,12 @@ import { failureOf } from "../../homeserver/errors.ts";
 
 /** Synapse computes the whole state of a large room before the first byte. */
 const STATE_TIMEOUT_MS = 10 * 60_000;
-/** State events handed on at once, and bytes of the answer read for them: events are of any size up to 64 KiB. */
+/** State events passed on at once, and bytes of the answer read for them: an event may have up to 64 KiB. */
 const PART = 150;
 const PART_BYTES = 1024 * 1024;
 
 /**
- * A room's current state (`GET …/state`), read as a stream: the answer for a room of a hundred thousand members is hundreds of
+ * Streams a room's current state (`GET …/state`). The answer for a room of a hundred thousand members is hundreds of
  * megabytes, and is never in memory as a whole.
  */
 export class HomeserverStates implements RoomStates {
@@ -62,7 +62,7 @@ export class HomeserverStates implements RoomStates {
     if (entries.isFound && !entries.isOver) {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state ended in the middle.");
     }
-    // Every room has one; an answer without it is no room's state, and would empty the ledger's.
+    // Every room has one. An answer without it is no room's state, and would empty the ledger's.
     if (!seen.create) {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state has no m.room.create.");
     }
@@ -70,7 +70,10 @@ export class HomeserverStates implements RoomStates {
   }
 }
 
-/** A state event with its text; null for what is none. @throws EmissaryError `homeserver-error` where it is no JSON */
+/**
+ * Parses a state event with its text; null if it is none.
+ * @throws EmissaryError `homeserver-error` if it is no JSON
+ */
 function eventIn(text: string): StateEvent | null {
   let event: unknown;
   try {

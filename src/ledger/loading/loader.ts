@@ -13,21 +13,21 @@ import { NO_POWER, powerWith, type RoomPower } from "./power.ts";
 export interface LoaderParts {
   readonly loads: RoomLoads;
   readonly states: RoomStates;
-  /** Called once a stay, when the room is loaded. */
+  /** Called once per stay, when the room is loaded. */
   readonly entered: (roomId: RoomId, power: RoomPower, abort: AbortSignal) => Promise<void>;
   readonly own: UserId;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Told how many rows of a room had to be put right when it was loaded again. */
+  /** Called with the number of rows that a repeated load repaired. */
   readonly repaired: (differences: number) => void;
-  /** Is fired when a room was loaded. */
+  /** Fires when a room was loaded. */
   readonly loaded: Signal;
-  /** Fires when a room may have come to be wanted; is fired where a load found a difference. */
+  /** Fires when a room may need a load, and when a load found a difference. */
   readonly stirred: Signal;
 }
 
-/** Rooms loaded at once: the homeserver works hard at each, and an answer of hundreds of megabytes is possible. */
+/** Rooms loaded at once: each is hard work for the homeserver, and its answer may be hundreds of megabytes. */
 const AT_ONCE = 2;
 const DROP_BATCH = 500;
 const LARGE_PART = 100;
@@ -35,8 +35,8 @@ const BREATH_MS = 2;
 const LONGEST_SLEEP_MS = 5_000;
 
 /**
- * Brings the state and members of rooms that the pseudouser entered into the ledger, in the background, and drops those of
- * rooms it left. What is wanted stands in storage, so a crash in the middle means beginning that room again.
+ * Loads the state and members of rooms that the pseudouser entered into the ledger, in the background, and drops those
+ * of rooms it left. Storage holds the requests, so after a crash an interrupted load begins again.
  */
 export class RoomLoader {
   readonly #parts: LoaderParts;
@@ -99,7 +99,8 @@ export class RoomLoader {
       power = powerWith(power, part);
       const changes = part.flatMap((event) => foldEvent(event, own));
       differences += await loads.part(ticket, changes, clock.now());
-      // What has come of a large room lies ready, piece after piece: without a pause nobody else would have a turn until it is all taken.
+      // Parts of a large room are ready one after the other. Without a pause nobody else would have a turn until all
+      // are written.
       if (part.length >= LARGE_PART) await clock.sleep(BREATH_MS, this.#abort.signal);
     }
     differences += await loads.finish(ticket, clock.now());
@@ -107,7 +108,7 @@ export class RoomLoader {
       log.warn("room.repaired", { room: roomId, differences });
       this.#parts.repaired(differences);
     }
-    // What differed may have put us out, or ended leases: whoever waits looks again.
+    // The differences may have put us out, or ended leases: waiters must look again.
     if (differences > 0) this.#parts.stirred.notify();
     this.#parts.loaded.notify();
     log.debug("room.loaded", { room: roomId, events });

@@ -8,13 +8,13 @@ export const FUNCTIONAL_MEMBERS = "io.element.functional_members";
 /** The part of a room's state that says who may do what. */
 export interface RoomPower {
   readonly creation: Pick<StateEvent, "sender" | "content"> | null;
-  /** The content of `m.room.power_levels`; null where the room has none. */
+  /** The content of `m.room.power_levels`; null if the room has none. */
   readonly levels: JsonObject | null;
 }
 
 export const NO_POWER: RoomPower = { creation: null, levels: null };
 
-/** What is known of a room's power once this part of its state is, too. */
+/** Returns the known power, updated with this part of the room's state. */
 export function powerWith(known: RoomPower, events: readonly StateEvent[]): RoomPower {
   let { creation, levels } = known;
   for (const event of events) {
@@ -25,11 +25,14 @@ export function powerWith(known: RoomPower, events: readonly StateEvent[]): Room
   return { creation, levels };
 }
 
-/** Whether a user may send a state event of this type (spec, room versions, "Authorization rules"; CS API, `m.room.power_levels`). */
+/**
+ * Returns whether a user may send a state event of this type (spec, room versions, "Authorization rules"; CS API,
+ * `m.room.power_levels`).
+ */
 export function maySend(type: string, user: UserId, { creation, levels }: RoomPower): boolean {
   if (creation === null) return false;
   if (isCreatorIn({ sender: creation.sender, content: creation.content }, user)) return true;
-  // A room without the event is one being made: whatever holds there does not last.
+  // A room without the event is still being created: its present rules do not last.
   if (levels === null) return false;
   const users = isJsonObject(levels["users"]) ? levels["users"] : {};
   const types = isJsonObject(levels["events"]) ? levels["events"] : {};
@@ -37,7 +40,7 @@ export function maySend(type: string, user: UserId, { creation, levels }: RoomPo
   return has >= (levelOf(types[type]) ?? levelOf(levels["state_default"]) ?? 50);
 }
 
-/** Rooms before version 10 may have numbers as texts. */
+/** Rooms before version 10 may have numbers as strings. */
 function levelOf(value: JsonValue | undefined): number | null {
   const level = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
   return typeof level === "number" && Number.isFinite(level) ? level : null;
