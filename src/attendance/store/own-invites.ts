@@ -15,7 +15,7 @@ interface Row {
   is_of_upgrade: number;
 }
 
-/** Whether room `r` is named as the replacement of a room with leases that could follow. */
+/** Whether room `r` replaces a room with leases that could follow, according to that room or to the inviter. */
 const IS_OF_UPGRADE =
   "EXISTS (SELECT 1 FROM room_state o JOIN leases l ON l.room_nr = o.room_nr WHERE o.field = 'replacement' AND o.value = r.room_id " +
   `AND ${FOLLOWS}) OR EXISTS (SELECT 1 FROM rooms o JOIN leases l ON l.room_nr = o.nr WHERE o.room_id = r.claims AND ${FOLLOWS})`;

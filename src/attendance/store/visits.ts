@@ -5,7 +5,7 @@ import type { RoomId } from "../../model/ids.ts";
 /** A literal in SQL: a bound number would divide as a fraction. */
 const HOUR = "(l.taken_at / 3600000)";
 
-/** Counts visits of rooms by the leases taken for them. Ended leases are kept for as long as the journal. */
+/** Counts visits of rooms by their peek leases. Ended ones are kept for longer than visits count (leases.ts). */
 export class VisitStore implements Visits {
   readonly #hours: Statement<[string, number], number>;
   readonly #rooms: Statement<[], number>;

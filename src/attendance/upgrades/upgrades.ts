@@ -17,7 +17,7 @@ export interface UpgradeTicket {
   readonly from: RoomId;
   /** How often a look had been requested. A higher number at the end means that something changed meanwhile. */
   readonly asks: number;
-  /** Number of unsuccessful looks, and when the first was due. */
+  /** Number of unsuccessful looks, and when the first was requested. */
   readonly tries: number;
   readonly since: number;
 }
