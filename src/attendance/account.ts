@@ -4,10 +4,7 @@ import type { UserId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
 import { backoff } from "../concurrency/backoff.ts";
 
-/**
- * The homeserver calls that set up the pseudouser. Each throws EmissaryError if the homeserver cannot be asked or
- * refuses.
- */
+/** Homeserver calls that set up the pseudouser. Each throws EmissaryError if the homeserver fails or refuses. */
 export interface PseudouserAccount {
   /**
    * Returns the homeserver's name for us when we act as the pseudouser; null if it says that there is no such user.

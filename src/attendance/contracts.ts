@@ -5,7 +5,6 @@ import type { JsonObject } from "../model/json.ts";
 import type { Lease, LeaseEnd } from "../model/lease.ts";
 import type { Membership } from "../model/membership.ts";
 
-/** The homeserver's answer to a join or a leave. */
 export type MoveAnswer =
   | { readonly outcome: "done" }
   /** A refusal that another try will not change: `code` is the homeserver's errcode, `reason` its sentence. */
@@ -15,7 +14,6 @@ export type MoveAnswer =
 
 export type MoveFailure = Exclude<MoveAnswer, { readonly outcome: "done" }>;
 
-/** How the pseudouser joins. */
 export interface JoinWay {
   readonly via: readonly ServerName[];
   /** The reason in the membership event, which everybody in the room sees; null for none. */
@@ -56,13 +54,9 @@ export interface StandInStore {
   remove(roomId: RoomId, userId: UserId): Promise<void>;
 }
 
-/**
- * The moves of tenants' users at the homeserver: they come in to let the pseudouser in, and leave. Each may be
- * repeated.
- */
+/** Moves of tenants' users: they come in to let the pseudouser in, and leave. Each may be repeated. */
 export interface StandInMoves {
   join(userId: UserId, roomId: RoomId, tenant: TenantId, abort: AbortSignal): Promise<MoveAnswer>;
-  /** Invites the pseudouser. */
   invite(userId: UserId, roomId: RoomId, tenant: TenantId, abort: AbortSignal): Promise<MoveAnswer>;
   /** Leaves, or declines the invite. */
   leave(

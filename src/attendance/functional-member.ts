@@ -27,10 +27,7 @@ export class FunctionalMember {
     this.#parts = parts;
   }
 
-  /**
-   * Adds the pseudouser to the list if its power suffices and the operator wants it. Best effort: a failure is only
-   * logged.
-   */
+  /** Adds the pseudouser to the list if it may and the operator wants it. A failure is only logged. */
   async enlist(roomId: RoomId, power: RoomPower, abort: AbortSignal): Promise<void> {
     const { members, store, own, isWanted, clock, log } = this.#parts;
     if (!isWanted() || !maySend(FUNCTIONAL_MEMBERS, own, power)) return;

@@ -24,10 +24,7 @@ export type Step =
       readonly leaveAt: number | null;
     };
 
-/**
- * Largest random part that is added to the linger. Everybody sees when we leave; the random part hides who stopped
- * reading when.
- */
+/** Largest random part of the linger. Everybody sees us leave; this hides who stopped reading when. */
 const SPREAD = 0.5;
 
 /** Compares the leases with what the homeserver told us; the difference is the step. Pure. */

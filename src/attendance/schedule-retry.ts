@@ -3,10 +3,7 @@ import type { RoomId } from "../model/ids.ts";
 import { backoff } from "../concurrency/backoff.ts";
 import type { AttendanceStore, MoveFailure } from "./contracts.ts";
 
-/**
- * How often to repeat writing a failed try when the room changed in between. After that the next round sees the room
- * anyway.
- */
+/** How often to repeat the write when the room changed in between. The next round sees the room anyway. */
 const SAVE_ATTEMPTS = 5;
 
 export interface RetryParts {

@@ -120,10 +120,7 @@ export class ConcurrencyLimit {
   }
 }
 
-/**
- * Returns the task to give up: the oldest of the server with the most slow tasks. So a server blocks its own rooms
- * first.
- */
+/** Returns the oldest slow task of the server that has the most. So a server blocks its own rooms first. */
 function oldestOfMost(slow: readonly Task[]): Task | null {
   const groups = [...Map.groupBy(slow, ({ server }) => server).values()];
   const [most] = groups.sort((one, other) => other.length - one.length);

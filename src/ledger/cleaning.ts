@@ -22,10 +22,7 @@ export interface Pruned {
 }
 
 export interface PruneStore {
-  /**
-   * Removes redacted content from some rows of the journal, in one commit. Readers stopped getting it when its
-   * redaction arrived.
-   */
+  /** Removes redacted content from some rows, in one commit. Readers stopped getting it with its redaction. */
   pruneSome(): Promise<Pruned>;
 }
 
@@ -132,10 +129,7 @@ function redactedContent({ redactions, history, clock, log }: CleaningParts): Wo
   };
 }
 
-/**
- * Removes unused rooms. A user who invites the pseudouser into ten thousand rooms must not leave ten thousand rows
- * forever.
- */
+/** Removes unused rooms. Ten thousand invites of the pseudouser must not leave ten thousand rows forever. */
 function unwantedRooms({ strangers, forgot, clock, log }: CleaningParts): Work {
   return {
     longest: STRANGERS_MS,

@@ -39,10 +39,7 @@ export interface JournalState extends JournalEdges {
   readonly bytes: number;
 }
 
-/**
- * Returns the number above which the recorder needs every event. Numbers have no gaps, so the newest n events are
- * those above last - n.
- */
+/** Returns the number above which the recorder needs every event. Numbers have no gaps. */
 export function recorderSpares({ last, recentFrom }: JournalEdges, limits: RetentionLimits): number {
   return Math.min(last - limits.memory.events, recentFrom - 1);
 }

@@ -144,10 +144,7 @@ function foldMember(event: RoomEvent, userId: string, own: UserId): readonly Led
   ];
 }
 
-/**
- * Returns the predecessor in the m.room.create of an invite (spec, "Stripped state"). The event may be whole (MSC4311)
- * or stripped.
- */
+/** Returns the predecessor in an invite's m.room.create, whole (MSC4311) or stripped (spec, "Stripped state"). */
 function claimedBy({ unsigned }: RoomEvent): RoomId | null {
   const state = unsigned?.["invite_room_state"];
   const entries = Array.isArray(state) ? state.filter((entry) => isJsonObject(entry)) : [];

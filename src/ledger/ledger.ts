@@ -48,10 +48,7 @@ export interface TransactionRecord {
 export interface Recorded {
   /** The journal number of the first event. */
   readonly firstSeq: number;
-  /**
-   * Rooms whose events did not follow on what we hold: an event was missed, or the room forked. They will be loaded
-   * again.
-   */
+  /** Rooms with a gap: an event was missed, or the room forked. They will be loaded again. */
   readonly gaps: readonly RoomId[];
 }
 

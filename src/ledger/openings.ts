@@ -15,7 +15,6 @@ export interface EarlierOpening {
   readonly end: Extent;
 }
 
-/** What was found when the database was opened. */
 export interface Opened {
   /** A name that no other opening has, of this database or of any copy of it. */
   readonly name: string;

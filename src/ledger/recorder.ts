@@ -19,7 +19,6 @@ export const TRANSACTION_MEMORY = 64;
 const LATE_AT_ONCE = 100;
 const LATE = "late";
 
-/** A transaction as parsed by intake. */
 export interface IncomingTransaction {
   readonly txnId: string;
   readonly digest: string;

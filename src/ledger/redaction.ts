@@ -73,7 +73,6 @@ export function becauseOf(redaction: RoomEvent, target: EventId): JsonObject {
   return { type, event_id, room_id, sender, origin_server_ts, redacts: target, content: { redacts: target } };
 }
 
-/** Returns whether the homeserver has redacted the event already. */
 function isPruned({ unsigned = {} }: RoomEvent): boolean {
   return isJsonObject(unsigned["redacted_because"]) || typeof unsigned["redacted_by"] === "string";
 }
@@ -109,10 +108,7 @@ export function replacedBy({ unsigned }: RoomEvent): EventId | null {
   return typeof replaces === "string" ? (replaces as EventId) : null;
 }
 
-/**
- * Where the fields of a room that the ledger keeps come from. Those of m.room.create are missing: a redaction keeps it
- * whole.
- */
+/** Sources of the room fields that a redaction can change. It keeps all of m.room.create. */
 const FIELDS: Readonly<Record<string, readonly [type: string, key: string]>> = {
   name: ["m.room.name", "name"],
   alias: ["m.room.canonical_alias", "alias"],

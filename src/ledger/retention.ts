@@ -15,22 +15,17 @@ export interface HistoryExtent {
 /** The parts of the database that grow with time. Each call is one commit. */
 export interface HistoryStore extends AuditEnd {
   extent(): Promise<HistoryExtent>;
-  /** Returns the consumers with unread events. */
   readers(): Promise<readonly Reader[]>;
   /** Returns rows that begin after `after`, oldest first, at most `limit`. */
   rows(after: number, limit: number): Promise<readonly JournalRow[]>;
   edges(nthNewest: number): Promise<JournalEdges>;
-  /**
-   * Removes rows whose last number is at most `through`, but no row that a consumer has yet to read. Returns the
-   * removed rows.
-   */
+  /** Removes rows that end at or before `through`, except unread ones. Returns the removed rows. */
   trim(through: number): Promise<readonly JournalRow[]>;
 }
 
 /** Rows read at once to measure the journal. */
 const MEASURED = 1_000;
 
-/** What one small step removed. */
 export interface Removed {
   readonly journal: { readonly rows: number; readonly through: number } | null;
   readonly audit: number;

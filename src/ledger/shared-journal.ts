@@ -8,12 +8,10 @@ const KEPT = 4;
 const RECENT_EVENTS = 500;
 const RECENT_BYTES = 2 * 1024 * 1024;
 
-/** One row of the journal, as the recorder wrote it. */
 export interface WrittenRow {
   readonly firstSeq: number;
   readonly receivedAt: number;
   readonly events: readonly RoomEvent[];
-  /** Size of the row's body. */
   readonly bytes: number;
   /** Gives the events their texts (model/json-text.ts), for callers that pass them on. */
   readonly withTexts?: () => void;

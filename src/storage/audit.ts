@@ -17,10 +17,7 @@ interface Row {
   detail: string;
 }
 
-/**
- * The audit. Other stores write its rows inside their own transactions, so that an action and its trace are one
- * commit.
- */
+/** The audit. Other stores write its rows in their own transactions: action and trace are one commit. */
 export class AuditStore {
   readonly #db: Database;
   readonly #insert: Statement<[number, string, string, string, string | null, string]>;

@@ -1,9 +1,6 @@
 import type { Database } from "better-sqlite3";
 
-/**
- * Every time in the database that something waits for or that a pause counts from, by table. Times that are only
- * displayed are left out.
- */
+/** Every time that something waits for or that a pause counts from, by table; no times for display only. */
 export const DUE_TIMES: Readonly<Record<string, readonly string[]>> = {
   rooms: [
     "load_at",

@@ -11,7 +11,6 @@ import { isWorthRetrying } from "../../homeserver/errors.ts";
 /** No limit here: a join over federation may take minutes in a large room, and the keeper's own limit ends it. */
 const MOVE_TIMEOUT_MS = 0;
 
-/** The pseudouser's joins and leaves. */
 export class HomeserverMoves implements PseudouserMoves {
   readonly #client: HomeserverClient;
 
@@ -58,10 +57,7 @@ export class HomeserverMoves implements PseudouserMoves {
   }
 }
 
-/**
- * Synapse's message when a room's server ACL (m.room.server_acl) excludes our server; the specification has no code
- * for it.
- */
+/** Synapse's message when a room's m.room.server_acl excludes our server; the specification has no code for it. */
 const SHUT_OUT = /^server is banned from room$/i;
 
 /** Returns the result of a move from the homeserver's answer. */

@@ -6,7 +6,6 @@ import { isDenied, isRoomAllowed } from "../../policy/checks.ts";
 import type { RuleMatch } from "../../policy/rule.ts";
 import type { OwnInvite } from "./contracts.ts";
 
-/** What to do with an invite of the pseudouser. */
 export type InviteAnswer =
   | { readonly act: "decline"; readonly reason: string }
   /** Look at it again at that time. */
@@ -38,10 +37,7 @@ export const AWAITED_MS = 7 * 24 * HOUR_MS;
 export const UPGRADE_AWAITED_MS = 24 * HOUR_MS;
 /** How often to check whether a room with an open invite has a lease. */
 const HELD_MS = 10 * 60_000;
-/**
- * Local users may be invited together with us, or a moment later. Their lease needs our invite, so it is not declined
- * at once.
- */
+/** Local users may be invited with us or a moment later. Their lease needs our invite, so declining waits. */
 export const TOGETHER_MS = 15_000;
 
 /** The reason that the inviter sees. A denied inviter learns no more than this. */

@@ -5,10 +5,7 @@ import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { InvitePermission } from "./contracts.ts";
 
-/**
- * What happens to invites of the pseudouser that are for no tenant: the homeserver refuses them, we decline them, or
- * nobody answers them.
- */
+/** What happens to invites for no tenant: the homeserver refuses them, we decline them, or they stay open. */
 export type InviteTreatment = "blocked" | "declined" | "kept";
 
 const AGAIN_MS = 60_000;
@@ -35,7 +32,6 @@ export class InviteBlock {
     this.#parts = parts;
   }
 
-  /** The present treatment. */
   get holds(): InviteTreatment {
     if (this.#setting === "keep") return "kept";
     return this.#isBlocking ? "blocked" : "declined";

@@ -9,7 +9,6 @@ export interface OwnInvite {
   readonly reason: string | null;
   /** The room's alias, if we know one. */
   readonly canonicalAlias: string | null;
-  /** When it arrived. */
   readonly at: number;
   /** Whether the room has a lease: then the keeper handles the invite. */
   readonly isHeld: boolean;

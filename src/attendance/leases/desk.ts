@@ -10,10 +10,7 @@ import type { LeaseRefusals, RefusedWish } from "./refusals.ts";
 
 /** The desk's view of storage. Every call is one commit, with its audit row. */
 export interface LeaseStore {
-  /**
-   * Books the lease, or renews the holder's lease in the room, and adds its routes to the room's. Wakes the room's
-   * attendance.
-   */
+  /** Books or renews the holder's lease in the room, and adds its routes to the room's. Wakes the attendance. */
   book(wish: LeaseWish, now: number): Promise<Lease>;
   /** Ends one lease; false if there is none. */
   end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean>;
@@ -21,13 +18,10 @@ export interface LeaseStore {
   expire(now: number, limit: number): Promise<number>;
   /** Returns when the next lease expires; null if none does. */
   nextExpiry(): Promise<number | null>;
-  /** Returns a holder's live lease in a room. */
   find(roomId: RoomId, holder: Holder): Promise<Lease | null>;
   /** Returns why this holder's newest lease in the room ended; null if it never had one, or has one now. */
   lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null>;
-  /** Returns the live leases of a room. */
   ofRoom(roomId: RoomId): Promise<readonly Lease[]>;
-  /** Returns how many live leases a holder has. */
   countOf(holder: Holder): Promise<number>;
   /** Returns the rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
   presentRoomsOf(holder: Holder): Promise<readonly RoomId[]>;

@@ -17,8 +17,8 @@ export interface FloodOutcome {
 
 export interface FloodStore {
   /**
-   * In one commit: ends the room's leases except the operator's, starts the room's cool-down, and makes us leave at
-   * once if no lease is left. Returns null if we are not in the room.
+   * In one commit: ends the room's leases except the operator's for this very room, starts its cool-down, and makes us
+   * leave at once if no lease is left. Returns null if we are not in the room.
    */
   flood(roomId: RoomId, reason: string, now: number): Promise<FloodOutcome | null>;
 }
@@ -31,7 +31,6 @@ export interface FloodsParts {
   readonly ended: Signal;
   /** Called for leases that ended this way. */
   readonly refused: (code: string, holder: HolderKind, leases: number) => void;
-  /** Called for each flooded room. */
   readonly flooded: () => void;
   readonly clock: Clock;
   readonly log: Logger;

@@ -9,7 +9,6 @@ import type { Verdict } from "../../model/verdict.ts";
 /** Within a minute, refusals with one code are told apart by this many rooms and holders; all others are one row. */
 const KINDS = 5;
 
-/** A refused wish for a lease. */
 export interface RefusedWish {
   /** Null for a room that did not exist yet. */
   readonly roomId: RoomId | null;
@@ -26,10 +25,7 @@ export interface LeaseRefusalsParts {
   readonly abort: AbortSignal;
 }
 
-/**
- * Counts and audits the wishes that policy refuses. A holder whose wishes are refused all day costs a few rows a
- * minute.
- */
+/** Counts and audits refused wishes. A holder who is refused all day costs a few rows a minute. */
 export class LeaseRefusals {
   readonly #refused: LeaseRefusalsParts["refused"];
   readonly #entries: RepeatedEntries;

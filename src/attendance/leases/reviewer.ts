@@ -18,10 +18,7 @@ export interface ReviewTicket {
   readonly isLoaded: boolean;
 }
 
-/**
- * Leases of one room that policy treats alike: the leases of a tenant, or of a kind of other holders, with the same
- * alias.
- */
+/** Leases of one room that policy treats alike: with the same alias, and the same tenant or kind of holder. */
 export interface HolderClass {
   readonly kind: HolderKind;
   readonly tenant: string | null;
@@ -90,10 +87,7 @@ const LEFT_AT_ONCE: ReadonlySet<VerdictCode> = new Set(["denied", "listed", "ser
 /** Verdicts that do not depend on the room's state, so they also hold while the room is being loaded. */
 const BLIND: ReadonlySet<VerdictCode> = new Set([...LEFT_AT_ONCE, "not-allowed", "upgrade-chain"]);
 
-/**
- * Judges leases again after changes that matter to policy, and ends those refused now. The keeper then leaves the
- * rooms without leases.
- */
+/** Judges leases again when facts or rules change, and ends refused ones. The keeper leaves rooms without leases. */
 export class Reviewer {
   readonly #parts: ReviewerParts;
   /** Fires when this class requested reviews. */
@@ -105,10 +99,7 @@ export class Reviewer {
     this.#parts = parts;
   }
 
-  /**
-   * Runs until the signal aborts. It begins with a review of all rooms: configuration and rules may have changed while
-   * Emissary was not running.
-   */
+  /** Runs until the signal aborts. Begins with all rooms: configuration and rules may have changed. */
   async run(abort: AbortSignal): Promise<void> {
     const { rules, tenants } = this.#parts;
     await Promise.all([

@@ -212,10 +212,7 @@ export class LeaseBook {
     return this.#replaced.run({ nr, now }).changes > 0;
   }
 
-  /**
-   * Requests a look into the upgrades of rooms that name this one as their replacement: it changed, so the result may
-   * differ now.
-   */
+  /** Requests a look into upgrades to this room: it changed, so the result may differ now. */
   mayReplace(roomId: RoomId, now: number): void {
     this.#replacing.run({ roomId, now });
   }

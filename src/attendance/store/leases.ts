@@ -14,10 +14,7 @@ import { LEASE_COLUMNS, WAITING_KINDS, type LeaseBook, type LeaseRow } from "./l
 import type { Memo } from "../../storage/memo.ts";
 import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
 
-/**
- * How long ended leases are kept, to tell a holder why it lost one. They are kept longer until a tenant got the events
- * they cover.
- */
+/** How long ended leases tell a holder why it lost them. They stay until a tenant got the events they cover. */
 const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
 
 export class SqliteLeaseStore implements LeaseStore {

@@ -166,10 +166,7 @@ export class SqliteUpgradeStore implements UpgradeStore, FollowStore {
       .immediate();
   }
 
-  /**
-   * Writes further grants for the new room, from those that name the old one. The operator sees them, and where they
-   * are from.
-   */
+  /** Copies grants that name the old room to the new one. The operator sees them and their source. */
   #extendGrants(tenant: string, from: RoomId, to: RoomId, now: number): void {
     for (const { actions, types } of this.#naming.all({ tenant, from, to })) {
       this.#grant.run(tenant, JSON.stringify([to]), actions, types, now);

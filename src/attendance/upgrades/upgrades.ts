@@ -22,10 +22,7 @@ export interface UpgradeTicket {
   readonly since: number;
 }
 
-/**
- * The upgrades to look into. A look is requested in the commit of the change that calls for it. Each call is one
- * commit.
- */
+/** The upgrades to look into. Looks are requested in the commit of their cause. Each call is one commit. */
 export interface UpgradeStore {
   due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly UpgradeTicket[]>;
   /** Returns when the next look outside `except` is due; null if there is none. */

@@ -1,10 +1,7 @@
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 
-/**
- * Queries to the homeserver, beside what it sends by itself. Each call throws EmissaryError if the homeserver cannot
- * be asked now.
- */
+/** Queries to the homeserver. Each call throws EmissaryError if the homeserver cannot be asked now. */
 export interface HomeserverQueries {
   /** Returns the rooms that the pseudouser is in. */
   joinedRooms(abort: AbortSignal): Promise<readonly RoomId[]>;
@@ -15,10 +12,7 @@ export interface HomeserverQueries {
    * null if the homeserver does not show it.
    */
   timeline(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<TimelinePage | null>;
-  /**
-   * Makes the homeserver call us, which also makes it send queued transactions at once. Returns its error, or null if
-   * it got through.
-   */
+  /** Makes the homeserver call us, and so send queued transactions at once. Returns its error, if any. */
   ping(abort: AbortSignal): Promise<string | null>;
 }
 
@@ -55,9 +49,6 @@ export interface ReconcileStore extends TimelineStore {
   setAbsent(roomId: RoomId, now: number): Promise<void>;
   /** Returns the attended rooms of the newest journal entries, the newest first, at most `limit`. */
   liveliest(limit: number): Promise<readonly RoomId[]>;
-  /**
-   * Makes the loader compare a room whose newest comparison is from before `before`. Returns the room, or null if
-   * there is none.
-   */
+  /** Makes the loader compare a room last compared before `before`. Returns it, or null if there is none. */
   recheckOne(before: number, now: number): Promise<RoomId | null>;
 }

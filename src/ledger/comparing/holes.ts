@@ -37,20 +37,14 @@ export interface LinkPage {
 export interface HolesParts {
   readonly store: HoleStore;
   readonly queries: {
-    /**
-     * Like `timeline`, but returns the events' predecessors. Reading back makes the homeserver fetch missing events
-     * from other servers.
-     */
+    /** Like `timeline`, but returns predecessors. Reading back makes the homeserver fetch missing events. */
     links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null>;
   };
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/**
- * Synapse fetches at most a hundred events per page, and only if the page ends at a missing one: so the timeline is
- * read several times.
- */
+/** Synapse fetches at most a hundred events per page that ends at a missing one: so it takes several passes. */
 const PAGE = 100;
 const PAGES = 30;
 const PASSES = 40;

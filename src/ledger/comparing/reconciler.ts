@@ -20,10 +20,7 @@ const ROOM_EVERY_MS = 24 * 60 * 60_000;
 /** Pause between two rooms' comparisons: each costs the homeserver the room's whole state. */
 const ROOM_GAP_MS = 20_000;
 const FIRST_ROOM_MS = 2_000;
-/**
- * Every room's timeline is compared after each start, after each loss, and then once in this time; the oldest
- * comparison first.
- */
+/** Every room's timeline is compared after each start, after each loss, then once in this time, oldest first. */
 const TIMELINE_EVERY_MS = 15 * 60_000;
 const TIMELINE_GAP_MS = 500;
 /** How often to look for rooms that the pseudouser re-entered, whose missed events the homeserver should fetch. */

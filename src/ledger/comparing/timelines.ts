@@ -15,10 +15,7 @@ const MOST = { events: 1_000, bytes: 16 * 1024 * 1024 } as const;
 const PAGE = { first: 10, more: 50 } as const;
 /** Rooms that may be checked for lost events at once. */
 const SUSPECTS = 200;
-/**
- * Time for events to arrive by themselves; and for the last ones after the homeserver was asked to send what it has
- * queued. In milliseconds.
- */
+/** Time for events to arrive by themselves, and after a ping made the homeserver send its queue. Milliseconds. */
 const GRACE_MS = 5_000;
 const ASKED_MS = 15_000;
 /** Shortest time between two losses that each make every room compared. */

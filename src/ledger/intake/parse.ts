@@ -20,10 +20,7 @@ export interface ParsedTransaction {
   readonly withTexts: () => void;
 }
 
-/**
- * The parts of a transaction other than room events, under their stable and unstable names (spec v1.13, MSC2409,
- * MSC4203).
- */
+/** Other parts of a transaction, under their stable and unstable names (spec v1.13, MSC2409, MSC4203). */
 const EPHEMERAL_KEYS = ["ephemeral", "de.sorunome.msc2409.ephemeral", "to_device", "de.sorunome.msc2409.to_device"];
 
 /**

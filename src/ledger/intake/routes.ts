@@ -80,10 +80,7 @@ async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId
   if (passing.length > 0 && !outcome.repeated) passed(passing);
 }
 
-/**
- * The header counts. The older query parameter is accepted alone, and must agree if both are given (spec,
- * "Authorization").
- */
+/** The header counts. The query parameter is accepted alone, and must agree (spec, "Authorization"). */
 function checkToken(request: FastifyRequest, hsToken: string): void {
   const { header, query } = tokensOf(request.raw);
   if (header === null && query === null) {

@@ -42,7 +42,6 @@ export class RoomLoader {
   readonly #parts: LoaderParts;
   readonly #abort = new AbortController();
   readonly #running = new Map<RoomId, Promise<void>>();
-  /** Fires when a place is free. */
   readonly #freed = new Signal();
   readonly #failures = new Map<RoomId, number>();
   #loop: Promise<void> = Promise.resolve();

@@ -28,7 +28,6 @@ interface Held {
   generation: number;
 }
 
-/** Where changes come from. */
 interface Source {
   readonly seq: number;
   readonly now: number;
@@ -36,7 +35,6 @@ interface Source {
   readonly load: LoadTicket | null;
   /** True if they are answers of the homeserver, to a load or a query, and no transaction has brought them yet. */
   readonly isAnswer: boolean;
-  /** Rooms, by number, with news. */
   readonly heard: Set<number>;
   /** Rooms whose tombstone differs from the one in the ledger. */
   readonly replaced: Set<RoomId>;
@@ -279,10 +277,7 @@ export class ChangeWriter {
     source.gaps.add(roomId);
   }
 
-  /**
-   * Returns the room's row, and creates it if it is missing. A caller that changes one of these columns must remove
-   * the row from `#seen`.
-   */
+  /** Returns or creates the room's row. A caller that changes these columns must remove it from `#seen`. */
   #roomOf(roomId: RoomId): RoomRow {
     let row = this.#seen.get(roomId) ?? this.#room.get(roomId);
     if (row === undefined) {

@@ -78,10 +78,7 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFo
     this.#left = db.prepare("UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?");
   }
 
-  /**
-   * Notes each stay. Events sent while we are out of a room are fetched once we are back, and the room is compared
-   * from there on.
-   */
+  /** Notes each stay. Events sent in our absence are fetched, and the room is compared from the entry on. */
   own({ nr }: NumberedRoom, { was, membership, eventId }: OwnChange, { seq, now }: Moment): void {
     if (membership === "join" && was !== "join") this.#entered.run({ eventId, seq, now, nr });
     if (membership !== "join" && was === "join") this.#left.run(eventId, nr);

@@ -17,10 +17,7 @@ interface Bounds {
   readonly last: number;
 }
 
-/**
- * The number of the newest event, 0 if there is none. The newest row is never removed (retention.ts), so it always has
- * the number.
- */
+/** The newest event's number, 0 if there is none. The newest row is never removed (retention.ts). */
 export const LAST_SEQ = "coalesce((SELECT first_seq + events - 1 FROM journal ORDER BY first_seq DESC LIMIT 1), 0)";
 
 /**

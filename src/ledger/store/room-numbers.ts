@@ -5,10 +5,7 @@ import { mergeVia } from "../../model/room.ts";
 /** The time a room was last heard of is kept by the hour. It is not worth a write with every event. */
 const HEARD_MS = 60 * 60_000;
 
-/**
- * Maps rooms to the numbers that stand for them in the other tables: a tenth of the bytes of an ID in each of a
- * million rows.
- */
+/** Maps rooms to numbers for the other tables: a tenth of an ID's bytes in each of a million rows. */
 export class RoomNumbers {
   readonly #find: Statement<[string], number>;
   readonly #make: Statement<[string], number>;

@@ -4,10 +4,7 @@ import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../followe
 /** Fields that may have changed since we left. Fields that never change in a room are kept. */
 const HEARSAY = ["join_rule", "history_visibility", "server_acl", "alias"] as const;
 
-/**
- * Own membership events in one room that are remembered before their transactions arrive. Nobody moves more often
- * while these are late.
- */
+/** Own membership events remembered per room before their transactions arrive: more than we move meanwhile. */
 const SEEN = 32;
 
 /** Requests a load of a room; the time is to be bound. */
