@@ -25,7 +25,10 @@ export function powerWith(known: RoomPower, events: readonly StateEvent[]): Room
   return { creation, levels };
 }
 
-/** Whether a user may send a state event (spec, room versions, "Authorization rules"; CS API, `m.room.power_levels`). */
+/**
+ * Returns whether a user may send a state event of this type (spec, room versions, "Authorization rules"; CS API,
+ * `m.room.power_levels`).
+ */
 export function maySend(type: string, user: UserId, { creation, levels }: RoomPower): boolean {
   if (creation === null) return false;
   if (isCreatorIn({ sender: creation.sender, content: creation.content }, user)) return true;
