@@ -80,7 +80,7 @@ function described(what: string, schema: JsonSchema): string[] {
 }
 
 function keyTable(schema: JsonSchema, what = "key"): string {
-  const variants = (schema.oneOf ?? schema.anyOf ?? [schema]);
+  const variants = schema.oneOf ?? schema.anyOf ?? [schema];
   const tables = variants.map((variant) =>
     table(
       [what, "type", "meaning"],
@@ -133,7 +133,7 @@ function typeOf(schema: JsonSchema): string {
 }
 
 function withoutNull(schema: JsonSchema): readonly JsonSchema[] {
-  const variants = (schema.anyOf ?? [schema]);
+  const variants = schema.anyOf ?? [schema];
   return variants.filter(({ type }) => type !== "null");
 }
 

