@@ -8,10 +8,7 @@ import { failureOf, isWorthRetrying } from "../homeserver/errors.ts";
 
 const PAGE = 100;
 
-/**
- * Aliases and lists of rooms from the homeserver, as the pseudouser sees them, and as an administrator if we have a
- * token.
- */
+/** The homeserver's aliases and lists of rooms, as the pseudouser and (with a token) an administrator sees them. */
 export class HomeserverAliasDirectory implements AliasDirectory {
   readonly resolve: AliasDirectory["resolve"];
   readonly all: AliasDirectory["all"];

@@ -47,7 +47,7 @@ const MAX_CHANGED = 1_000;
 
 /**
  * Keeps alive the rooms that aliases of our server point to (matrix-doc#534): each of these aliases has a lease in its
- * room. Events name aliases early, and sweeps find the rest. Only the directory decides where an alias points.
+ * room. Events reveal aliases at once, and sweeps find the rest. Only the directory decides where an alias points.
  */
 export class AliasKeeping {
   readonly verifier: AliasVerifier;

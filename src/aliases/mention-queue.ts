@@ -33,10 +33,7 @@ export class MentionQueue {
     if (aliases.length > 0) this.added.notify();
   }
 
-  /**
-   * Removes and returns the next alias that may be checked now; else returns the wait in milliseconds, null if the
-   * queue is empty.
-   */
+  /** Dequeues an alias that may be checked now; else returns the wait in milliseconds, null if the queue is empty. */
   next(): { readonly alias: RoomAlias } | { readonly alias: null; readonly wait: number | null } {
     const now = this.#clock.now();
     for (const [alias, at] of this.#looked) if (at + REST_MS <= now || at > now) this.#looked.delete(alias);

@@ -71,7 +71,7 @@ export class AliasOperator {
   }
 
   /**
-   * Joins the new room first: the homeserver points an alias only to a room that the asking user is in. An alias
+   * Joins the new room first: the homeserver points an alias only to a room that we are in. An alias
    * cannot be moved atomically, so the intended room is stored before the alias is removed. The next check finishes
    * the move.
    */
@@ -124,10 +124,7 @@ export class AliasOperator {
   }
 }
 
-/**
- * Anybody who may write a tombstone can name any room in it. The alias moves only if the new room confirms the
- * upgrade.
- */
+/** Anybody who may write a tombstone can name any room in it. The alias moves only if the new room confirms it. */
 function notGenuine(alias: RoomAlias, from: RoomId, to: RoomId): EmissaryError {
   return new EmissaryError(
     "bad-state",

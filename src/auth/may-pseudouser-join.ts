@@ -32,10 +32,7 @@ export interface JoinVerdict {
   readonly reason: string;
 }
 
-/**
- * Join rules of today's versions that may let a pseudouser in without its own invite. All others, even unknown ones,
- * do not.
- */
+/** Join rules of today's versions that may let a pseudouser in without its own invite. No other rules do. */
 const OPEN: readonly (string | null)[] = ["public", "restricted", "knock_restricted"];
 
 /**

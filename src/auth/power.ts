@@ -10,10 +10,7 @@ export interface Power {
   toBan: number;
 }
 
-/**
- * Returns the room's creators, whose power is infinite since version 12 (MSC4289). Null if the create event is invalid
- * (1.4).
- */
+/** Returns the creators, with infinite power since version 12 (MSC4289). Null if the create event is invalid (1.4). */
 export function creatorsOf(create: StateEvent): ReadonlySet<string> | null {
   const additional = Object.hasOwn(create.content, "additional_creators") ? create.content["additional_creators"] : [];
   if (!Array.isArray(additional) || !additional.every(isUserId)) return null;

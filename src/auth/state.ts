@@ -43,10 +43,7 @@ export function isJoinedOrInvited(state: AuthState, userId: string): boolean {
   return membership === "join" || membership === "invite";
 }
 
-/**
- * Returns the room's join rule, or `invite` if it has none. A value that is no string is returned as is and matches no
- * rule.
- */
+/** Returns the room's join rule, or `invite` if it has none. A value that is no string matches no rule. */
 export function joinRuleOf(state: AuthState): unknown {
   const rules = state.get("m.room.join_rules", "");
   if (rules === undefined || !Object.hasOwn(rules.content, "join_rule")) return "invite";

@@ -11,10 +11,7 @@ export function isPseudouserId(value: unknown): value is string {
   return isUserId(value) && value.startsWith("@:");
 }
 
-/**
- * Returns a user ID's server: all after the first colon, since a localpart has none. Servers are compared byte for
- * byte.
- */
+/** Returns a user ID's server: all after the first colon, since a localpart has none. Compare it byte for byte. */
 export function serverNameOf(userId: string): string {
   return userId.slice(userId.indexOf(":") + 1);
 }

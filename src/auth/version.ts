@@ -12,9 +12,7 @@ export function isKnownVersion(version: unknown): version is "12" | typeof ROOM_
   return version === "12" || version === ROOM_VERSION;
 }
 
-/**
- * Whether a room version has the join rule `peekable`. In all others, it is an unknown rule, which lets nobody join.
- */
+/** Whether a room version has the join rule `peekable`. In all others, the rule is unknown and lets nobody join. */
 export function hasPeekableRule(version: unknown): boolean {
   return version === ROOM_VERSION;
 }

@@ -21,10 +21,7 @@ const SERVERS_AT_ONCE = 8;
 const INVITED_TOGETHER = 100;
 
 const HOUR_MS = 60 * 60_000;
-/**
- * Budgets for summaries of rooms with invites: each costs the homeserver a request over federation, whatever the
- * result.
- */
+/** Budgets for summaries of rooms with invites: each costs a request over federation, whatever the result. */
 const LOOKS = { "looks-server": { joins: 100, per: HOUR_MS }, "looks-all": { joins: 1_000, per: HOUR_MS } } as const;
 type InviteBudgetKind = "server" | "inviter" | keyof typeof LOOKS;
 

@@ -10,13 +10,10 @@ export type InviteNews =
       readonly of: "user";
       readonly roomId: RoomId;
       readonly user: UserId;
-      /**
-       * False if the invite says that the room is not public. The inviter may lie, so this can only count against the
-       * room.
-       */
+      /** False if the invite says that the room is not public. Inviters can lie, so only that answer counts. */
       readonly mayBeOpen: boolean;
       /**
-       * The invite's claims about a room whose version admits a server for its invited user and need not show it to
+       * The invite's claims, if the room's version admits a server for its invited user and may hide the room from
        * others.
        */
       readonly told: RoomSummary | null;
@@ -29,10 +26,7 @@ export interface Own {
   readonly isTenants: (user: UserId) => boolean;
 }
 
-/**
- * Returns the invite in an event. Null if the event is no membership, or is about a remote user or an account that
- * answers no invites.
- */
+/** Returns the invite in an event; null if it has none, or one of a remote user or of an account that answers none. */
 export function inviteNewsIn(event: RoomEvent, { own, isTenants }: Own): InviteNews | null {
   if (event.type !== "m.room.member" || !isStateEvent(event)) return null;
   const { room_id: roomId, state_key: user } = event;

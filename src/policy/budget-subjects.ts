@@ -3,10 +3,7 @@ import { peekingUser, type Holder } from "../model/lease.ts";
 import type { Budget, BudgetSubject } from "./budgets.ts";
 
 export const BUDGET_KINDS = ["room", "user", "tenant", "server", "all"] as const;
-/**
- * Who pays for a join: the room, the user or tenant that wants it, the remote server that gains by it, and all
- * together.
- */
+/** Who pays for a join: the room, the user or tenant that wants it, the remote server that gains, and all together. */
 export type BudgetKind = (typeof BUDGET_KINDS)[number];
 
 /** Most joins of one room, for whatever reason we leave it. No legitimate use needs more. */

@@ -82,9 +82,7 @@ export class Budgets<Kind extends string> {
     }
   }
 
-  /**
-   * Returns the buckets with the least left, at most `limit` of each kind, emptiest first. Full buckets are left out.
-   */
+  /** Returns the buckets with the least left, at most `limit` of each kind, emptiest first. Leaves full ones out. */
   levels(limit: number): readonly BudgetLevel<Kind>[] {
     return [...this.#buckets].flatMap(([kind, buckets]) =>
       [...buckets.keys()]

@@ -34,9 +34,7 @@ const unlessByRoute =
     routeDenial(question, whose) === null ? byOperatorOrAllowedRoom(question) : null;
 const byOperator = ({ kind, upgrades }: Question): string | null =>
   kind === "operator" && upgrades === 0 ? "the operator asks for it" : null;
-/**
- * The operator named the room that this one replaces. That opens this room as a grant would; other checks still count.
- */
+/** The operator named the room that this one replaces. That opens this room as a grant would, and no more. */
 const byOperatorBefore = ({ kind, upgrades }: Question): string | null =>
   kind === "operator" && upgrades > 0 ? "the operator asked for the room that this one replaces" : null;
 /** A check whether an upgrade is genuine shows the room to nobody. It goes where the room's own rules let it in. */
@@ -61,10 +59,7 @@ const byToldInvite = ({ kind, stage }: Question): string | null =>
 const byGrant = ({ word }: Question): string | null =>
   word === "named" ? "a grant of the operator's names this room" : null;
 
-/**
- * In order of precedence: the first objection decides. The operator's wish passes the checks that protect the
- * operator.
- */
+/** In order: the first objection decides. The operator's wish passes the checks that protect the operator. */
 export const CHECKS: readonly Check[] = [
   {
     code: "denied",
@@ -265,8 +260,7 @@ export function isDenied(matches: readonly RuleMatch[]): boolean {
 }
 
 /**
- * Applies MSC1777's rule in versions that have it. In all others, public rooms are entered, as by any bot (decision
- * 0008).
+ * Applies MSC1777's rule in versions that have it. In others, we enter public rooms, as any bot may (decision 0008).
  */
 function byJoinRule({ look, vouched }: Question): string | null {
   if (look === null) return null;

@@ -75,10 +75,7 @@ export class ExceptionWatch {
     }
   }
 
-  /**
-   * The configuration is the operator's word. The first successful look-up is the closest to the moment it was
-   * written.
-   */
+  /** The configuration is the operator's word. The first successful look-up is the closest to when it was written. */
   async #pin(alias: RoomAlias): Promise<void> {
     const { rules, pointers, clock, log } = this.#parts;
     const asked = this.#asked.get(alias);

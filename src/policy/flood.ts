@@ -6,8 +6,7 @@ export const FLOOD_WINDOW_MS = 10_000;
 /** Events that arrive this long after their timestamp were delayed: after an outage, many arrive at once. */
 const LATE_MS = 60_000;
 /**
- * Weight of an event, in tenths. A late event weighs one tenth, so a lie about the time allows at most ten times the
- * rate.
+ * Weight of an event, in tenths. A late one weighs one tenth: lying about the time allows ten times the rate at most.
  */
 const WHOLE = 10;
 const LATE = 1;

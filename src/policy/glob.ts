@@ -19,9 +19,7 @@ export function mostSteps(glob: string): number {
   return 2 * MAX_TEXT + 2 * longest * Math.max(1, MAX_TEXT + 1 - longest);
 }
 
-/**
- * Whether one of the globs matches the whole text: `*` is any text, `?` one character (spec, "Glob-style matching").
- */
+/** Whether a glob matches the whole text: `*` is any text, `?` is one character (spec, "Glob-style matching"). */
 export function matchesGlob(globs: readonly string[], text: string): boolean {
   return globs.some(
     (glob) => glob === "*" || glob === text || (/[*?]/.test(glob) && matches(Array.from(glob), Array.from(text))),

@@ -37,10 +37,7 @@ export function isSameGrant(one: Grant, other: Grant): boolean {
   return a === b;
 }
 
-/**
- * Whether the aliases of two grants stand for the same rooms, and none of the first grant's was found to point
- * elsewhere.
- */
+/** Whether the aliases of two grants stand for the same rooms, and none of the first's was found to be moved. */
 export function hasSamePins({ pins = [] }: Grant, { pins: others = [] }: Grant): boolean {
   const isSame = (pin: GrantPin): boolean =>
     pin.moved === null && others.some(({ alias, roomId }) => alias === pin.alias && roomId === pin.roomId);

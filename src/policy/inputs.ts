@@ -56,9 +56,7 @@ export interface Ask {
   readonly inviter?: UserId | null;
   /** Number of upgrades that the lease has followed. */
   readonly upgrades?: number;
-  /**
-   * The room that this one genuinely replaces and that has the lease. A grant that names it counts for this room, too.
-   */
+  /** The room that this one genuinely replaces and that has the lease. A grant that names it counts here, too. */
   readonly replaces?: RoomId | null;
   /** What an invite says of the room. Used if the homeserver can tell nothing. */
   readonly told?: RoomSummary | null;
@@ -216,9 +214,7 @@ export class PolicyInputs {
     return isRoomAllowed(matches);
   }
 
-  /**
-   * Returns the rules about an invite of the pseudouser. The names that it gives the room count only against the room.
-   */
+  /** Returns the rules about an invite of the pseudouser. The room names in it count only against the room. */
   async ofInvite(roomId: RoomId, names: readonly string[], inviter: UserId): Promise<readonly RuleMatch[]> {
     const ofInviter = this.#parts.rules.matches([
       { kind: "server", text: serverOf(inviter) },
@@ -234,10 +230,7 @@ export class PolicyInputs {
     return this.#health.passable(roomId, open);
   }
 
-  /**
-   * Returns the rules against all routes of a room, if we need a route. A homeserver with users in the room needs
-   * none.
-   */
+  /** Returns the rules against all routes of a room, if we need one: a homeserver with users in the room does not. */
   async #deniedRoutes(
     { roomId, holder, via }: Ask,
     room: Room | null,

@@ -2,10 +2,7 @@ import type { RoomId } from "../model/ids.ts";
 import type { Tenant } from "../model/tenant.ts";
 import { wordFor } from "./permit.ts";
 
-/**
- * Characters of a reason that are read: as many as the ledger keeps, so that the event and its stored copy give the
- * same.
- */
+/** Characters of a reason that are read: as many as the ledger keeps, so both copies give the same result. */
 const MAX_REASON = 500;
 
 /** Characters that separate words: those outside tenants' IDs and senders, but no letters of any script. */
@@ -24,10 +21,7 @@ export function addresseeOf(reason: string | null, roomId: RoomId, tenants: read
   return meant.length === 1 ? (meant[0] ?? null) : null;
 }
 
-/**
- * Splits a text into words in lower case, as IDs are. Each is included as written, and without punctuation or mention
- * signs.
- */
+/** Splits a text into lower-case words, each as written and without punctuation or mention signs around it. */
 function wordsOf(text: string): ReadonlySet<string> {
   const words = text.toLowerCase().split(BETWEEN_WORDS);
   const trimmed = words.map((word) => word.replace(/^[@:._\-[\]]+/, "").replace(/[@:._\-[\]]+$/, ""));

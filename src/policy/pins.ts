@@ -1,10 +1,7 @@
 import type { RoomAlias, RoomId } from "../model/ids.ts";
 
 export const PIN_SOURCES = ["config", "operator", "lists"] as const;
-/**
- * Where the alias is named: in an exception of the configuration, in one of the operator, or as the name of a policy
- * list.
- */
+/** Where the alias is named: in an exception of the configuration or the operator, or as a policy list's name. */
 export type PinSource = (typeof PIN_SOURCES)[number];
 
 /**

@@ -39,9 +39,7 @@ export interface PointersParts {
 
 /** How long an answer of the directory is valid. */
 const FRESH_MS = 5 * 60_000;
-/**
- * The same for a room that we are in, while the directory fails: a homeserver's short outage must not make us leave.
- */
+/** The same for a room that we are in, while the directory fails: a short outage must not make us leave. */
 const HELD_MS = 60 * 60_000;
 /** Pause after a failure, and the longest wait for an answer. */
 const FAILED_MS = 30_000;

@@ -32,9 +32,7 @@ export function concernsRules(type: string): boolean {
   return KIND_OF.has(type) || type === "m.room.redaction";
 }
 
-/**
- * Returns the rule of a state event of a list, or null if the event has another type, was removed, or is malformed.
- */
+/** Returns the rule of a list's state event, or null if the event has another type, was removed, or is malformed. */
 export function ruleIn({ type, content }: StateEvent, list: RoomId): PolicyRule | null {
   const kind = KIND_OF.get(type);
   const recommendation = stringAt(content, "recommendation");

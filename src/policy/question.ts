@@ -7,9 +7,7 @@ import type { Openness } from "./openness.ts";
 import type { MovedAlias, Word } from "./permit.ts";
 import type { RuleMatch } from "./rule.ts";
 
-/**
- * What is known of a room before the pseudouser joins: from the ledger, or from its summary over federation (MSC3266).
- */
+/** What is known of a room before the pseudouser joins: from the ledger, or a summary over federation (MSC3266). */
 export interface RoomSummary extends Openness {
   readonly joinedMembers: number | null;
   readonly encryption: string | null;
@@ -26,10 +24,7 @@ export interface Limits {
   readonly refuseVersions: readonly string[];
 }
 
-/**
- * When the question is asked: `take` before a lease, `join` before the join that it causes, `hold` while we are in the
- * room.
- */
+/** When the question is asked: `take` before a lease, `join` before its join, `hold` while we are in the room. */
 export type Stage = "take" | "join" | "hold";
 
 export interface Question {
@@ -57,10 +52,7 @@ export interface Question {
   readonly upgrades: number;
   readonly roomsAttended: number;
   readonly joinsUnderWay: number;
-  /**
-   * Rooms in which this holder has a lease, and how many of them are wanted and not yet joined. This room is not
-   * counted.
-   */
+  /** Rooms in which this holder has a lease, and how many of them are not yet joined. This room is not counted. */
   readonly held: { readonly rooms: number; readonly underWay: number };
   /** The exhausted budget; null if there is none, or if no join follows. */
   readonly shortage: Shortage<BudgetKind> | null;

@@ -74,10 +74,7 @@ export class RoomRules {
     return isRoomAlias(name) && (await this.#pointers.pointing(name, roomId, false)) === "there";
   }
 
-  /**
-   * Finds the rules about an invite. Names count only against the room, and the directory is not asked, since anybody
-   * can invite.
-   */
+  /** Finds the rules about an invite. Names only count against the room, unverified, since anybody can invite. */
   async ofInvite(roomId: RoomId, names: readonly string[]): Promise<readonly RuleMatch[]> {
     const { matches } = await this.of(roomId, [], false);
     const denied = names.flatMap((text): RuleMatch[] => {

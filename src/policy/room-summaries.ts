@@ -88,9 +88,7 @@ export class RoomSummaries {
     return this.#through(roomId, via);
   }
 
-  /**
-   * Finds out which of several routes leads to the room, if that is not known. Costs no budget, and ignores failures.
-   */
+  /** Finds out which of several routes leads to the room, if unknown. Costs no budget, and ignores failures. */
   async probe(roomId: RoomId, via: readonly ServerName[]): Promise<void> {
     if (via.length < 2 || this.#health.leading(roomId, via) !== null || this.#health.wasAsked(roomId)) return;
     await this.#through(roomId, via).catch(() => undefined);

@@ -24,10 +24,7 @@ export class Routes {
     );
   }
 
-  /**
-   * Returns the rules against denied routes, if no route is left. The homeserver would only say that it cannot find
-   * the room.
-   */
+  /** Returns the rules against denied routes, if no route is left. The homeserver would only say "not found". */
   allDenied(via: readonly ServerName[], acl: string | null): readonly RuleMatch[] {
     const denied = [...new Set(via)].map((server) => this.#against(server)).filter((match) => match !== null);
     return denied.length === 0 || this.open(via, acl).length > 0 ? [] : denied;

@@ -27,10 +27,7 @@ interface Chapter {
   readonly index: RuleIndex;
 }
 
-/**
- * All rules about rooms, servers, users and tenants, from all sources. An allowing rule is an exception and overrides
- * denying rules.
- */
+/** All rules about rooms, servers, users and tenants. An allowing rule is an exception: it overrides denying ones. */
 export class RuleBook {
   readonly #bySource = new Map<RuleSource, Chapter>();
   readonly #answers = Object.fromEntries(ENTITY_KINDS.map((kind) => [kind, new Map()])) as Readonly<
@@ -86,10 +83,7 @@ export class RuleBook {
     return null;
   }
 
-  /**
-   * Returns the exceptions by one alias that were made for a room. Only the directory knows where the alias points
-   * now.
-   */
+  /** Returns the exceptions by one alias made for a room. Only the directory knows where the alias points now. */
   pinnedTo(roomId: RoomId): readonly PolicyRule[] {
     return this.#pinned.get(roomId) ?? [];
   }

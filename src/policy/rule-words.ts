@@ -19,10 +19,7 @@ export function denial({ matches }: Question, whose: (rule: PolicyRule) => boole
   return found === undefined ? null : ruleClause(found);
 }
 
-/**
- * Returns why nobody may be asked for the room, if all its known routes are denied; else null. The first rule's source
- * decides the code.
- */
+/** Returns why all known routes to the room are denied; else null. The first rule's source decides the code. */
 export function routeDenial({ deniedRoutes }: Question, whose: (rule: PolicyRule) => boolean): string | null {
   const [first] = deniedRoutes;
   if (first === undefined || !whose(first.rule)) return null;

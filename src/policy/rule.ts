@@ -4,9 +4,7 @@ export const ENTITY_KINDS = ["room", "server", "user", "tenant"] as const;
 /** What a rule can be about. A room matches by ID and aliases, a user by ID: an inviter or a room's creator. */
 export type EntityKind = (typeof ENTITY_KINDS)[number];
 
-/**
- * The source of a rule: the configuration, the operator at run time, or a policy list, given by its room (MSC2313).
- */
+/** The source of a rule: the configuration, the operator at run time, or a policy list's room (MSC2313). */
 export type RuleSource = "config" | "operator" | RoomId;
 
 export interface PolicyRule {

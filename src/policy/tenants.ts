@@ -35,9 +35,7 @@ export interface TenantStore {
   set(id: TenantId, settings: TenantSettings, at: number): Promise<boolean>;
   /** Replaces the tokens. Returns false if the tenant does not exist. */
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
-  /**
-   * Adds a grant, with an audit row. `only` replaces all earlier grants. Returns false if the tenant does not exist.
-   */
+  /** Adds a grant, with an audit row. `only` replaces earlier grants. Returns false if the tenant does not exist. */
   allow(
     id: TenantId,
     grant: Grant,
@@ -86,10 +84,7 @@ export interface TenantPinger {
   ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome>;
 }
 
-/**
- * The tenants of this homeserver and their tokens. All are kept in memory: there are few, and every request needs
- * them.
- */
+/** The tenants of this homeserver and their tokens, all in memory: there are few, and every request needs them. */
 export class Tenants {
   /** Fires after each change of the tenants or of their permissions. */
   readonly changed = new Signal();

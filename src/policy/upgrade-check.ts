@@ -27,10 +27,7 @@ export interface UpgradeCheck {
   readonly today: readonly string[];
 }
 
-/**
- * Compares the room now and in MSC1777's room version with the join rule `peekable`, and lists the steps without a
- * move. Pure.
- */
+/** Compares the room now and after a move to MSC1777's room version; lists what to do instead of moving. Pure. */
 export function checkUpgrade(room: RoomToMove): UpgradeCheck {
   const isMoved = hasPeekableRule(room.version);
   const counts = isOpen(room) && isReadable(room);
