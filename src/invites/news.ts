@@ -12,10 +12,7 @@ export type InviteNews =
       readonly user: UserId;
       /** False if the invite says that the room is not public. Inviters can lie, so only that answer counts. */
       readonly mayBeOpen: boolean;
-      /**
-       * The invite's claims, if the room's version admits a server for its invited user and may hide the room from
-       * others.
-       */
+      /** The invite's claims, if the room's version admits a server for its invited user and may hide the room. */
       readonly told: RoomSummary | null;
     }
   | { readonly of: "us"; readonly roomId: RoomId };

@@ -259,9 +259,7 @@ export function isDenied(matches: readonly RuleMatch[]): boolean {
   return !isRoomAllowed(matches) && matches.some(({ rule }) => rule.verdict === "deny");
 }
 
-/**
- * Applies MSC1777's rule in versions that have it. In others, we enter public rooms, as any bot may (decision 0008).
- */
+/** Applies MSC1777's rule in versions that have it. In others, any public room may be entered (decision 0008). */
 function byJoinRule({ look, vouched }: Question): string | null {
   if (look === null) return null;
   if (hasPeekableRule(look.version)) {

@@ -5,9 +5,7 @@ import type { RoomId, UserId } from "../model/ids.ts";
 export const FLOOD_WINDOW_MS = 10_000;
 /** Events that arrive this long after their timestamp were delayed: after an outage, many arrive at once. */
 const LATE_MS = 60_000;
-/**
- * Weight of an event, in tenths. A late one weighs one tenth: lying about the time allows ten times the rate at most.
- */
+/** Weight of an event, in tenths. A late one weighs one tenth, so a lie about the time gains a factor of ten. */
 const WHOLE = 10;
 const LATE = 1;
 /** Rooms counted in one window; more are not attended. */

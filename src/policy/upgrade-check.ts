@@ -2,7 +2,7 @@ import { hasCreatorPower } from "../model/power-levels.ts";
 import { isOpen, isReadable, type Openness } from "./openness.ts";
 import { hasPeekableRule, PEEKABLE, ROOM_VERSION } from "../auth/version.ts";
 
-/** What is known of a room that its owners may move. */
+/** A room that somebody considers upgrading. */
 export interface RoomToMove extends Openness {
   readonly encryption: string | null;
   readonly canonicalAlias: string | null;
