@@ -1,7 +1,6 @@
 /**
  * `matrix-emissary/auth`: the membership rules of room version `org.matrix.msc1777.12`, which is version 12 with the
- * join rule `peekable` (MSC1777). docs/room-version.md describes the rules. Runs in browsers, too. Never throws,
- * whatever the JSON.
+ * join rule `peekable` (MSC1777). docs/room-version.md describes the rules. Runs in browsers, too. Never throws.
  */
 export { authTypesFor, type StateKey } from "./auth-types.ts";
 export { mayBecomeMember, type AuthQuestion, type Signatures } from "./may-become-member.ts";

@@ -277,10 +277,7 @@ function byJoinRule({ look, vouched }: Question): string | null {
     : `the room's join rule is ${look.joinRule ?? "not set"}: without the operator's word or an invite only public rooms are entered`;
 }
 
-/**
- * A holder that acts in a room stays when the room closes, as any member does. Readers leave: what is said from then
- * on is not for them.
- */
+/** Holders that act in a room stay when it closes, as members do. Readers leave: new events are not for them. */
 function byStaying({ stage, kind, look, ownMembership }: Question): string | null {
   if (hasPeekableRule(look?.version)) return null;
   const isReader = kind === "peek" || kind === "watch" || kind === "index";

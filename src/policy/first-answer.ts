@@ -13,8 +13,7 @@ export interface FirstAnswer<Found> {
 
 /**
  * Asks one after the other. The next question starts when the previous one got a useless answer, or none within
- * `patience` milliseconds, so a silent server costs no more than that. At the end, open questions are aborted by their
- * signal.
+ * `patience` milliseconds, so a silent server costs no more than that. Aborts open questions at the end.
  */
 export function firstAnswer<Found>(
   questions: readonly ((over: AbortSignal) => Promise<Found | null>)[],

@@ -330,10 +330,7 @@ function tenantEntity({ kind, name }: Holder): readonly Entity[] {
   return kind === "tenant" ? [{ kind, text: name }] : [];
 }
 
-/**
- * Returns the room's access list if we are in the room. Outside, our copy may be outdated, and a resident server
- * refuses a banned server at once.
- */
+/** Returns the room's access list if we are in the room. Outside, it may be outdated, and servers enforce it. */
 function aclOf(room: Room | null): string | null {
   return room?.ownMembership === "join" ? room.serverAcl : null;
 }

@@ -18,8 +18,7 @@ const ENDINGS: readonly string[] = ["1", "a", "x", "_", "bot", "user1", "1234567
 /**
  * Returns the overlap of two namespaces, or null if they certainly have none. Namespaces with different literal
  * prefixes are disjoint; most have their own (`@_telegram_.*`). If one prefix continues the other, users are tried:
- * one that both match proves an overlap. For other expressions, no exact test is made, and the overlap is reported as
- * possible.
+ * one that both match proves an overlap. Otherwise, the overlap is reported as possible.
  */
 export function overlapOf(one: Namespace, other: Namespace, names: Names): Overlap | null {
   if (one.users === null || other.users === null) return null;

@@ -36,8 +36,7 @@ function isOwnRoom({ id, grants }: Tenant, createdFor: TenantId | null): boolean
 
 /**
  * Returns why a tenant may not do something, as the end of a sentence, or null if it may. One grant must allow all of
- * it: the room, the action and the type. The power in another tenant's room is that tenant's, unless a grant names the
- * room.
+ * it: the room, the action and the type. The power in another tenant's room is that tenant's, unless a grant names it.
  */
 export function objectionTo(tenant: Tenant, deed: Deed): string | null {
   const { action, room, type, createdFor } = deed;
@@ -97,8 +96,7 @@ export function goesByAlias({ grants }: Tenant, alias: RoomAlias): boolean {
 
 /**
  * Returns how a grant covers a room. An alias without a wildcard stands for the room that it was granted for. A glob
- * of aliases leaves the choice of the room to the owner of a matching alias, so it covers what a grant for all rooms
- * would.
+ * of aliases leaves the choice of the room to the owner of a matching alias, so it covers what `*` would.
  */
 function reachOf(grant: Grant, { id, alias, isPublic }: GrantedRoom): Word {
   const { rooms } = grant;
