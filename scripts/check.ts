@@ -11,7 +11,7 @@ const CHECKS = [
     script: "dependency-cruiser/bin/dependency-cruiser.mjs",
     args: ["--config", ".dependency-cruiser.cjs", "src"],
   },
-  { name: "samples", script: "./sample.ts", args: ["--check"] },
+  { name: "samples", script: "../scripts/sample.ts", args: ["--check"] },
   { name: "format", script: "prettier/bin/prettier.cjs", args: ["--check", "."] },
 ] as const;
 
