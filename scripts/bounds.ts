@@ -65,11 +65,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Reading of one attempt", "src/ledger/comparing/holes.ts", "{PAGES} pages of {PAGE} events, {PASSES} passes"],
     ["Redactions in a sweep", "src/ledger/store/redactions.ts", "{TARGETS}"],
     ["Rows that a step of that sweep looks at", "src/ledger/store/redactions.ts", "{ROWS}"],
-    [
-      "Unused rooms kept; the oldest go first",
-      "src/ledger/cleaning.ts",
-      "{STRANGERS_KEPT}, for {STRANGERS_KEPT_MS ms}",
-    ],
+    ["Unused rooms kept; the oldest go first", "src/ledger/cleaning.ts", "{UNUSED_KEPT}, for {UNUSED_KEPT_MS ms}"],
     ["Forgotten with unused rooms in a commit", "src/ledger/store/unused-rooms.ts", "{ROOMS} rooms, {MEMBERS} members"],
     ["Openings of the database known by name", "src/ledger/store/openings.ts", "{KEPT}"],
     ["Pages that a backup copies at once", "src/storage/backup.ts", "{PAGES}"],

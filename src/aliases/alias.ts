@@ -28,7 +28,7 @@ export type AliasRepair =
   | {
       readonly act: "point";
       readonly roomId: RoomId;
-      /** `replaced`: the old room's tombstone names the room; `named`: the room claims the alias, as any can. */
+      /** `replaced`: the old room's tombstone names the room; `named`: the room calls itself so, as any room can. */
       readonly by: "replaced" | "named";
     }
   | { readonly act: "remove" };

@@ -82,7 +82,7 @@ export class Presence {
     this.#floods = new Floods({
       meter: new FloodMeter(config.policy.maxEventRate, own),
       store: storage.reviews,
-      weighing: policy.weighing,
+      inputs: policy.inputs,
       ended: desk.changed,
       refused,
       flooded: () => metrics.roomsFlooded.inc(),

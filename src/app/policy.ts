@@ -101,7 +101,7 @@ export class Guard {
   }
 
   configure(policy: Config["policy"]): void {
-    this.policy.weighing.setLimits(policy);
+    this.policy.inputs.setLimits(policy);
     this.#budgets.setBudgets(budgetsOf(policy));
     this.rules.configure(configuredRules(policy));
   }

@@ -91,7 +91,7 @@ export class Mover {
     if (stopping.aborted) return;
     task.waits();
     const { joinReason: reason, joinTimeout } = this.#parts.options();
-    const way = { via: await policy.weighing.routes(roomId, via), reason };
+    const way = { via: await policy.inputs.routes(roomId, via), reason };
     task.server = way.via[0] ?? "";
     const isStopping = (): boolean => stopping.aborted;
     const join = () => this.call((limit) => moves.join(roomId, way, limit), joinTimeout, task.givesUp, way.via);

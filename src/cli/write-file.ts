@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Random } from "../model/clock.ts";
+import { syncFolder } from "../storage/sync-folder.ts";
 import { CommandFailed, EXIT } from "./exit.ts";
 
 /** Readable by the owner only: all files written here contain secrets. */
@@ -56,16 +57,5 @@ async function fillAndClose(file: FileHandle, text: string): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-/** Makes new names in a folder durable. Windows cannot open a folder, and does not need this. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

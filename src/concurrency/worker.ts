@@ -1,4 +1,5 @@
 import type { Clock } from "../model/clock.ts";
+import { Span } from "./over.ts";
 import type { Signal } from "./signal.ts";
 
 export interface Work {
@@ -23,21 +24,21 @@ const FAILED_MS = 1_000;
 export async function workUntil(abort: AbortSignal, work: Work): Promise<void> {
   const { round, longest = Infinity, pause, failed, failedRest = FAILED_MS, clock } = work;
   while (!abort.aborted) {
-    const awake = new AbortController();
-    const over = AbortSignal.any([abort, awake.signal]);
+    const awake = new Span(abort);
+    const over = awake.signal;
     // Listen before the round reads, so that no signal during the round is missed.
     const woken = (work.signals ?? []).map((signal) => signal.next(over));
     try {
       const rest = Math.min((await round(abort)) ?? Infinity, longest);
       if (rest > 0) await Promise.race([...woken, rest === Infinity ? aborted(over) : clock.sleep(rest, over)]);
-      awake.abort();
+      awake.end();
       // The next round handles what arrives during this pause.
       if (pause !== undefined) await clock.sleep(pause(), abort);
     } catch (error) {
       failed(error);
       await clock.sleep(failedRest, abort);
     }
-    awake.abort();
+    awake.end();
   }
 }
 

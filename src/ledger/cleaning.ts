@@ -46,7 +46,7 @@ export interface CleaningParts extends Tools {
   readonly ended: Signal;
   readonly history: HistoryLimiter;
   readonly redactions: PruneStore;
-  readonly strangers: UnusedRoomStore;
+  readonly unusedRooms: UnusedRoomStore;
   /** Called with the number of removed rooms. */
   readonly forgot: (rooms: number) => void;
 }
@@ -58,15 +58,15 @@ const EXPIRED_MS = 10_000;
 const HISTORY_MS = 60_000;
 /** One sweep through the journal serves all redactions since the last sweep. */
 const REDACTED_MS = 10_000;
-const STRANGERS_MS = 60_000;
+const UNUSED_MS = 60_000;
 /** Leases ended in one commit. */
 const LEASES_AT_ONCE = 200;
 /** How long an unused room is remembered. An invite of the pseudouser that its tenant ignores is worth no more. */
-export const STRANGERS_KEPT_MS = 7 * 24 * 60 * 60_000;
+export const UNUSED_KEPT_MS = 7 * 24 * 60 * 60_000;
 /** Data kept by the hour is out of date by up to an hour. */
 const HOUR_MS = 60 * 60_000;
 /** Remembered rooms that we are not in, as long as unused rooms can be removed. */
-export const STRANGERS_KEPT = 10_000;
+export const UNUSED_KEPT = 10_000;
 
 /**
  * Removes what time has made useless, until the signal aborts. Each kind has its own worker, so that none waits for
@@ -74,7 +74,7 @@ export const STRANGERS_KEPT = 10_000;
  * to it (docs/architecture.md, "Cleaning up").
  */
 export async function cleanUp(parts: CleaningParts, abort: AbortSignal): Promise<void> {
-  const chores = [expiredLeases(parts), oldHistory(parts), redactedContent(parts), unwantedRooms(parts)];
+  const chores = [expiredLeases(parts), oldHistory(parts), redactedContent(parts), forgottenRooms(parts)];
   await Promise.all(chores.map((chore) => workUntil(abort, chore)));
 }
 
@@ -130,19 +130,19 @@ function redactedContent({ redactions, history, clock, log }: CleaningParts): Wo
 }
 
 /** Removes unused rooms. Ten thousand invites of the pseudouser must not leave ten thousand rows forever. */
-function unwantedRooms({ strangers, forgot, clock, log }: CleaningParts): Work {
+function forgottenRooms({ unusedRooms, forgot, clock, log }: CleaningParts): Work {
   return {
-    longest: STRANGERS_MS,
+    longest: UNUSED_MS,
     round: async () => {
       const now = clock.now();
-      const { rooms, isMore } = await strangers.forget(now, now - STRANGERS_KEPT_MS - HOUR_MS, STRANGERS_KEPT);
+      const { rooms, isMore } = await unusedRooms.forget(now, now - UNUSED_KEPT_MS - HOUR_MS, UNUSED_KEPT);
       if (rooms > 0) {
         forgot(rooms);
         log.debug("unused-rooms.forgotten", { rooms });
       }
       return isMore ? PAUSE_MS : null;
     },
-    failedRest: STRANGERS_MS,
+    failedRest: UNUSED_MS,
     failed: (error) => log.error("unused-rooms.round-failed", { error }),
     clock,
   };

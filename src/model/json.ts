@@ -23,6 +23,11 @@ export function objectAt(object: JsonObject, key: string): JsonObject {
   return isJsonObject(value) ? value : {};
 }
 
+/** Returns the objects of a list; none if the value is no list. */
+export function objectsOf(list: JsonValue | undefined): JsonObject[] {
+  return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
+}
+
 /** Parses a body as a JSON object; returns an empty one for anything else. */
 export function parsedObject(body: Uint8Array): JsonObject {
   try {

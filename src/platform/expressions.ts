@@ -22,7 +22,7 @@ export function compileExpression(text: string): Compiled {
     }
     return { expression: { matches: (given) => compiled.test(given) } };
   } catch (error) {
-    // Not only for its own error classes: any failure is the expression's fault, not ours.
+    // Catches every error, not only those of RE2: each means that the expression is unusable.
     return { fault: faultOf(error) };
   }
 }

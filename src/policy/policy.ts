@@ -17,7 +17,7 @@ const PAYMENTS = 10_000;
 
 /** Decides whether the pseudouser may be in a room for a holder, and who pays for the join. All callers ask here. */
 export class Policy {
-  readonly weighing: PolicyInputs;
+  readonly inputs: PolicyInputs;
   readonly #budgets: Budgets<BudgetKind>;
   /** Rooms that are paid for and whose lease is being booked. Further wishes for them cause no join of their own. */
   readonly #paid = new Map<RoomId, number>();
@@ -25,7 +25,7 @@ export class Policy {
   readonly #payments = new Map<RoomId, readonly BudgetSubject<BudgetKind>[]>();
 
   constructor(parts: PolicyParts) {
-    this.weighing = new PolicyInputs(parts);
+    this.inputs = new PolicyInputs(parts);
     this.#budgets = parts.budgets;
   }
 
@@ -34,7 +34,7 @@ export class Policy {
    * @throws EmissaryError if the homeserver cannot be asked
    */
   async judge(ask: Ask, stage: Exclude<Stage, "take">): Promise<Verdict> {
-    const { question } = await this.weighing.gather(ask, stage);
+    const { question } = await this.inputs.gather(ask, stage);
     return judge(question);
   }
 
@@ -47,7 +47,7 @@ export class Policy {
     ask: Ask,
     book: (via: readonly ServerName[]) => Promise<Booked>,
   ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Booked | null }> {
-    const { question, told, subjects, via } = await this.weighing.gather(ask, "take");
+    const { question, told, subjects, via } = await this.inputs.gather(ask, "take");
     // Payments made in the meantime count. Nothing can happen between this line and the payment.
     const isPaid = subjects.length === 0 || this.#paid.has(ask.roomId);
     const shortage = isPaid ? null : this.#budgets.shortage(subjects);
@@ -72,7 +72,7 @@ export class Policy {
    * @throws EmissaryError as judge does
    */
   async explain(ask: Ask): Promise<{ readonly verdict: Verdict; readonly findings: readonly RuleFinding[] }> {
-    const { question, subjects } = await this.weighing.gather(ask, "take", true);
+    const { question, subjects } = await this.inputs.gather(ask, "take", true);
     const asked = { ...question, shortage: this.#budgets.shortage(subjects) };
     return { verdict: judge(asked), findings: findings(asked) };
   }
@@ -82,7 +82,7 @@ export class Policy {
    * number of rooms can be judged.
    */
   async admitOneMore(holder: Holder): Promise<Verdict> {
-    const question = await this.weighing.oneMore(holder);
+    const question = await this.inputs.oneMore(holder);
     const subjects = makersOf(holder);
     const verdict = judge({ ...question, shortage: this.#budgets.shortage(subjects) });
     if (verdict.allowed) this.#budgets.spend(subjects);
@@ -101,7 +101,7 @@ export class Policy {
   refused(roomId: RoomId): void {
     const subjects = this.#payments.get(roomId) ?? [];
     this.#payments.delete(roomId);
-    this.weighing.misled(roomId);
+    this.inputs.misled(roomId);
     this.#budgets.giveBack(subjects.filter(({ kind }) => kind !== "room"));
   }
 }

@@ -5,6 +5,7 @@ import DatabaseConstructor, { type Database } from "better-sqlite3";
 import type { Random } from "../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import type { AuditStore } from "./audit.ts";
+import { syncFolder } from "./sync-folder.ts";
 
 /** Pages copied in one step. Everything else has its turn between two steps. */
 const PAGES = 100;
@@ -126,16 +127,5 @@ async function sync(path: string): Promise<number> {
     return (await file.stat()).size;
   } finally {
     await file.close();
-  }
-}
-
-/** Makes a new name in a folder durable. Windows cannot open a folder, and does not need this. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -219,7 +219,7 @@ export function costTable({ users, rooms, rate }: CostLoad, costs: Costs): strin
   return [
     `${users} users follow ${rooms} rooms with ${rate} messages a second in all; the daemon's CPU in ms`,
     `  a second in which nothing comes      ${idle.toFixed(1)}`,
-    `  a message that nobody follows        ${intake.toFixed(2)}`,
+    `  a message in a room without followers ${intake.toFixed(2)}`,
     `  a delivery to a legacy peeker        ${delivered(events)}`,
     `  a delivery to MSC2753's              ${delivered(sync)}`,
     `  an empty answer of fastify           ${empty.toFixed(3)}`,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { STRANGERS_KEPT_MS } from "../../src/ledger/cleaning.ts";
+import { UNUSED_KEPT_MS } from "../../src/ledger/cleaning.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId } from "../../src/model/ids.ts";
 import type { Holder } from "../../src/model/lease.ts";
@@ -41,11 +41,7 @@ class Scene {
   async forget(kept = MANY): Promise<number> {
     let gone = 0;
     for (;;) {
-      const { rooms, isMore } = await this.stores.unusedRooms.forget(
-        this.now,
-        this.now - STRANGERS_KEPT_MS - HOUR,
-        kept,
-      );
+      const { rooms, isMore } = await this.stores.unusedRooms.forget(this.now, this.now - UNUSED_KEPT_MS - HOUR, kept);
       gone += rooms;
       if (!isMore) return gone;
     }
@@ -240,7 +236,7 @@ describe.each(DATABASES)("rooms that nobody wants, on $name", ({ make }) => {
           if (what === "squeeze") await here.forget(0);
           for (const each of before) {
             const { isIn, leased, cooledUntil, restless, heardAt } = facts.get(each)!;
-            const isFresh = what === "forget" && here.now - heardAt < STRANGERS_KEPT_MS;
+            const isFresh = what === "forget" && here.now - heardAt < UNUSED_KEPT_MS;
             const isHeld = isIn || leased || restless || cooledUntil > here.now || isFresh;
             if (isHeld && (what === "forget" || what === "squeeze"))
               expect([each, await here.knows(each)]).toEqual([each, true]);

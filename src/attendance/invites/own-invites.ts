@@ -27,7 +27,7 @@ export interface OwnInvitesParts {
   readonly keeper: Pick<Keeper, "decline">;
   readonly recorder: Pick<Recorder, "ownChanged">;
   readonly tenants: Pick<Tenants, "all">;
-  readonly weighing: Pick<PolicyInputs, "ofInvite">;
+  readonly inputs: Pick<PolicyInputs, "ofInvite">;
   readonly setting: () => AnswerParts["setting"];
   readonly takesPart: boolean;
   readonly clock: Clock;
@@ -66,7 +66,7 @@ export class OwnInvites {
 
   /** Returns true if the round was full. */
   async #round(abort: AbortSignal): Promise<boolean> {
-    const { own, store, setting, takesPart, tenants, weighing, clock, count } = this.#parts;
+    const { own, store, setting, takesPart, tenants, inputs, clock, count } = this.#parts;
     const now = clock.now();
     const due = await store.due(own, now, BATCH);
     if (due.length === 0) return false;
@@ -74,7 +74,7 @@ export class OwnInvites {
     const answered = [];
     for (const invite of due) {
       const { roomId, canonicalAlias, inviter } = invite;
-      const matches = await weighing.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
+      const matches = await inputs.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
       answered.push({ invite, answer: answerTo(invite, now, { ...known, matches }) });
     }
     await store.settle(

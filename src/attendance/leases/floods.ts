@@ -26,7 +26,7 @@ export interface FloodStore {
 export interface FloodsParts {
   readonly meter: FloodMeter;
   readonly store: FloodStore;
-  readonly weighing: Pick<PolicyInputs, "isExcepted">;
+  readonly inputs: Pick<PolicyInputs, "isExcepted">;
   /** Fires when leases ended. */
   readonly ended: Signal;
   /** Called for leases that ended this way. */
@@ -64,8 +64,8 @@ export class Floods {
   }
 
   async #leave(roomId: RoomId): Promise<void> {
-    const { store, weighing, ended, refused, flooded, clock, log } = this.#parts;
-    if (await weighing.isExcepted(roomId)) return;
+    const { store, inputs, ended, refused, flooded, clock, log } = this.#parts;
+    if (await inputs.isExcepted(roomId)) return;
     const now = clock.now();
     const reason = "the room sent more events than policy.max_event_rate allows";
     const outcome = await store.flood(roomId, reason, now);

@@ -1,4 +1,5 @@
 import type { ServerName } from "../../model/ids.ts";
+import { CLIENT_EVERY } from "../client-paths.ts";
 
 /** What a request takes up, and for how long. Each kind has its own places. */
 export const REQUEST_KINDS = ["short", "wait", "media"] as const;
@@ -14,11 +15,14 @@ export function kindOf(url: string): RequestKind {
   return WAITS.test(path) ? "wait" : "short";
 }
 
-const ALIAS_LOOK_UP = /^\/_matrix\/client\/(?:v3|r0|unstable|api\/v1)\/directory\/room\/(?:%23|#)[^/?]+$/;
+const ALIAS = /^(?:%23|#)[^/?]+$/;
 
 /** Returns whether a request only asks which room an alias points to. With query parameters it needs a known token. */
 export function isAliasLookUp(url: string): boolean {
-  return ALIAS_LOOK_UP.test(url);
+  return CLIENT_EVERY.some((client) => {
+    const path = `${client}/directory/room/`;
+    return url.startsWith(path) && ALIAS.test(url.slice(path.length));
+  });
 }
 
 /** Path segments before the server of a media item. */

@@ -81,7 +81,7 @@ export class Redactions implements PruneStore {
   }
 
   /**
-   * Called with new events: any earlier redaction of them now has its target in the journal.
+   * Handles new events that were redacted before they arrived: their redactions now have a target in the journal.
    * @param ids their IDs, as JSON
    */
   came(ids: string): void {

@@ -2,7 +2,7 @@ import type { Dispatcher } from "undici";
 import type { RoomRest } from "../msc2753/contracts.ts";
 import type { Hold } from "../../concurrency/bytes-held.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { isJsonObject, type JsonObject, objectsOf, parsedObject, stringAt } from "../../model/json.ts";
 import { sourced } from "../../model/json-text.ts";
 import { tooLarge, unreachable } from "../../homeserver/client.ts";
 import { EntryRewriter } from "../../homeserver/entries.ts";
@@ -110,10 +110,6 @@ export class OpenRoom implements RoomRest {
     if (around.length > 0) this.#around.push(Buffer.from(around));
     return true;
   }
-}
-
-export function objectsOf(list: JsonValue | undefined): readonly JsonObject[] {
-  return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
 }
 
 function entriesOf(within: string, take: (entry: Buffer) => void): EntryRewriter {

@@ -1,11 +1,11 @@
 import type { EventsPage, PagePosition, PeekedRooms, RoomBeginning } from "../msc2753/contracts.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, type JsonObject, objectsOf, parsedObject, stringAt } from "../../model/json.ts";
 import type { BytesHeld } from "../../concurrency/bytes-held.ts";
 import { answerOf, AnswerTooLarge, readWhole, type Answer, type HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
-import { objectsOf, OpenRoom } from "./open-room.ts";
+import { OpenRoom } from "./open-room.ts";
 
 /** Bounds of a room's whole state with all members, and of a hundred events, which are held whole. */
 const BEGINNING_BYTES = 64 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { isJsonObject, objectAt, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { type JsonObject, type JsonValue, objectAt, objectsOf, stringAt } from "../../model/json.ts";
 import type { Subscription } from "./subscriptions.ts";
 
 const MEMBER = "m.room.member";
@@ -119,8 +119,4 @@ function wanted(
       return key === "*" || stateKey === (key === "$ME" ? userId : key);
     });
   };
-}
-
-export function objectsOf(list: JsonValue | undefined): JsonObject[] {
-  return Array.isArray(list) ? list.filter((entry) => isJsonObject(entry)) : [];
 }

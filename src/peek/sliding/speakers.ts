@@ -1,6 +1,5 @@
 import { isUserId, type UserId } from "../../model/ids.ts";
-import { objectAt, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
-import { objectsOf } from "./room.ts";
+import { type JsonObject, type JsonValue, objectAt, objectsOf, stringAt } from "../../model/json.ts";
 import type { Subscription } from "./subscriptions.ts";
 
 /** Members requested at once. The timeline's limit bounds their number. */

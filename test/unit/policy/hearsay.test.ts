@@ -117,7 +117,7 @@ test(
             other.verdict.reason,
             other.booked,
           ]);
-          expect(await told.weighing.routes(ROOM, [REMOTE])).toEqual(await untold.weighing.routes(ROOM, [REMOTE]));
+          expect(await told.inputs.routes(ROOM, [REMOTE])).toEqual(await untold.inputs.routes(ROOM, [REMOTE]));
           allowed.add(verdict.allowed);
         },
       ),

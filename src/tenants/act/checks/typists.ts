@@ -13,7 +13,7 @@ export interface Typing {
   readonly timeout: number;
 }
 
-/** Tracks typing users of all tenants: a room sees one user typing as long as any types. Lost at a restart. */
+/** Tracks typing users of all tenants: the pseudouser types in a room while any of them does. A restart loses this. */
 export class Typists {
   readonly #clock: Clock;
   readonly #rooms = new Map<RoomId, Map<TenantId, Map<UserId, number>>>();

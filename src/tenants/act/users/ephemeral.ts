@@ -76,7 +76,7 @@ function tellReceipt(
   receipts.offer(tenant.id, { type: "m.receipt", room_id: roomId, content: Object.fromEntries(content) });
 }
 
-/** Passes typing. A room sees a single user, who types as long as any tenant's user does. */
+/** Passes typing on. The pseudouser types in a room while any tenant's user does. */
 const typing: ActHandler = async (parts, caller, request, reply) => {
   const roomId = roomIdFrom(param(request, "roomId"));
   await requireDeed(parts, caller, roomId, { action: "send" });
