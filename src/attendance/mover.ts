@@ -99,7 +99,9 @@ export class Mover {
     if (answer?.outcome === "refused") {
       const { standIns } = this.#parts;
       const letIn = await withLimit(clock, LET_IN_MS, stopping, (limit) => standIns.letIn(roomId, leases, limit));
-      if (letIn !== null) answer = letIn.outcome === "done" ? await join() : letIn;
+      // The room's other servers learn of the invite a moment later, and Synapse joins through them for as long as it
+      // holds the room's state only in part.
+      if (letIn !== null) answer = letIn.outcome === "done" ? await joinedByInvite(join, clock, stopping) : letIn;
     }
     // An aborted wait says nothing about the room; the next start goes on with it.
     if (answer === null || (answer.outcome !== "done" && isStopping())) return;

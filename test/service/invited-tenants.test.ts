@@ -110,6 +110,17 @@ describe("a user of a tenant's that is invited by its own ID", () => {
     expect(joins).toHaveLength(3);
   });
 
+  test("and lets the pseudouser in before the room's other servers have that invite is in a moment later", async () => {
+    const all = await scene();
+    const room = closed(all);
+    await invite(all, room, all.one.sender);
+    const refusal = { status: 403, body: { errcode: "M_FORBIDDEN", error: "not invited" } };
+    // Without an invite it is refused, and twice while the invite is on its way.
+    all.homeserver.fault("POST", /^\/_matrix\/client\/v3\/join\//, refusal, 3);
+    expect((await all.one.join(room.id)).status).toBe(200);
+    expect(room.users("join")).toContain(PSEUDOUSER);
+  });
+
   test("to a public room has the pseudouser join, and its own invite is answered", async () => {
     const all = await scene();
     const room = all.homeserver.makeRoom({ creator: ALICE });
