@@ -5,6 +5,7 @@ users who join one after the other would take minutes.
 """
 
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from synapse.http.server import DirectServeJsonResource
 from synapse.http.servlet import parse_json_object_from_request
@@ -40,22 +41,26 @@ class CrowdResource(DirectServeJsonResource):
 
     @contextmanager
     def unchecked(self):
-        """Spares two look-ups of the room's state a join: whether it repeats one, and which servers to tell of it."""
-        create, deduplicate = self.handler.create_event, self.handler.deduplicate_state_event
+        """Spares each join three look-ups of the room's state: whether it repeats another, which servers to tell, whom to notify."""
+
+        async def is_new(event, context):
+            return None
 
         async def create_unsent(*args, **options):
             event, context = await create(*args, **options)
             event.internal_metadata.proactively_send = False
             return event, context
 
-        async def is_new(event, context):
+        async def notify_nobody(events_and_context):
             return None
 
-        self.handler.create_event, self.handler.deduplicate_state_event = create_unsent, is_new
-        try:
+        create = self.handler.create_event
+        with (
+            patch.object(self.handler, "deduplicate_state_event", is_new),
+            patch.object(self.handler, "create_event", create_unsent),
+            patch.object(self.handler._bulk_push_rule_evaluator, "action_for_events_by_user", notify_nobody),
+        ):
             yield
-        finally:
-            self.handler.create_event, self.handler.deduplicate_state_event = create, deduplicate
 
     def join_of(self, number, room_id):
         user_id = f"@crowd-{number}:{self.hs.hostname}"

@@ -24,6 +24,6 @@ export interface TokenOwners {
 }
 
 export interface History {
-  /** Makes the homeserver backfill (spec, server-server API, "Backfilling"). Best effort: never rejects. */
-  fetch(roomId: RoomId): Promise<void>;
+  /** Makes the homeserver backfill (spec, server-server API, "Backfilling"). Returns whether it has; never rejects. */
+  fetch(roomId: RoomId): Promise<boolean>;
 }

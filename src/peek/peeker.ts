@@ -55,7 +55,7 @@ export class Peeker {
   readonly #parts: PeekerParts;
   readonly #openings: Openings;
   /** History fetches by room, each with the pseudouser's membership event at that time. */
-  readonly #histories = new Map<RoomId, { readonly stay: EventId | null; readonly fetched: Promise<void> }>();
+  readonly #histories = new Map<RoomId, { readonly stay: EventId | null; readonly fetched: Promise<boolean> }>();
   /** Expiry of leases taken or renewed here, by holder and room. */
   readonly #until = new Map<string, number>();
   readonly #holders = new Map<string, Holder>();
@@ -260,14 +260,18 @@ export class Peeker {
     }
   }
 
-  /** Fetches the room's history, which is missing right after a join over federation, once for each stay. */
+  /**
+   * Fetches the room's history, which is missing right after a join over federation, once for each stay. A fetch that
+   * takes longer than the user waits continues; one that fails is made again for the next user.
+   */
   async #fetchHistory(roomId: RoomId, limit: AbortSignal): Promise<void> {
     const { ledger, history } = this.#parts;
     const stay = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
     const known = this.#histories.get(roomId);
-    const fetched = known?.stay === stay ? known.fetched : history.fetch(roomId);
-    remember(this.#histories, roomId, { stay, fetched }, REMEMBERED);
-    await before(limit, fetched, []).catch(() => undefined);
+    const fetching = known?.stay === stay ? known : { stay, fetched: history.fetch(roomId) };
+    remember(this.#histories, roomId, fetching, REMEMBERED);
+    const isFetched = await before(limit, fetching.fetched, []).catch(() => true);
+    if (!isFetched && this.#histories.get(roomId) === fetching) this.#histories.delete(roomId);
   }
 }
 

@@ -282,6 +282,19 @@ test("history that does not come in time is not waited for", async () => {
   expect(liveLeases(service)).toHaveLength(1);
 });
 
+test("history that failed to come is fetched again for the next device that peeks, and then no more", async () => {
+  const service = await start();
+  const room = openRoom(service);
+  service.homeserver.fault("GET", /\/messages$/, { status: 500, body: {} });
+  for (const name of ["alice", "carol", "dave"]) {
+    const path = `/_matrix/client/unstable/org.matrix.msc2753/peek/${encodeURIComponent(room.id)}`;
+    const answer = await service.gateway("POST", `${path}${VIA}`, { token: user(service, name), body: {} });
+    expect(answer.status).toBe(200);
+  }
+  const fetches = service.homeserver.seen("GET", /\/messages$/).filter(({ query }) => query.get("limit") === "50");
+  expect(fetches).toHaveLength(2);
+});
+
 test.each<readonly [string, Fault]>([
   ["breaks off", "close"],
   ["fails", { status: 500, body: {} }],

@@ -7,8 +7,11 @@ import { failureOf } from "../../homeserver/errors.ts";
 
 /** Events of history to ask for: somewhat more than a screenful. */
 const HISTORY_EVENTS = 50;
-/** How long to wait for history, in milliseconds. Fetching it asks other servers, which may be slow. */
-const HISTORY_TIMEOUT_MS = 10_000;
+/**
+ * How long the homeserver may backfill, in milliseconds. It asks other servers, and takes about ten seconds for a room
+ * of a thousand members.
+ */
+const HISTORY_TIMEOUT_MS = 60_000;
 
 export class HomeserverTokenOwners implements TokenOwners {
   readonly #client: HomeserverClient;
@@ -63,13 +66,14 @@ export class HomeserverHistory implements History {
     this.#client = client;
   }
 
-  async fetch(roomId: RoomId): Promise<void> {
+  async fetch(roomId: RoomId): Promise<boolean> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
     const query = { dir: "b", limit: String(HISTORY_EVENTS) };
     try {
-      await this.#client.call("GET", path, { query, timeout: HISTORY_TIMEOUT_MS });
+      return (await this.#client.call("GET", path, { query, timeout: HISTORY_TIMEOUT_MS })).status === 200;
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;
+      return false;
     }
   }
 }
