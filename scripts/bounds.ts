@@ -104,7 +104,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/attendance/linger.ts",
       "{LONGEST_MS ms}",
     ],
-    ["Length of declining one invite; one at once", "src/attendance/declining.ts", "{DECLINE_MS ms}"],
+    ["Length of declining one invite; one at once", "src/attendance/mover.ts", "{DECLINE_MS ms}"],
     [
       "Invites declined an hour",
       "src/attendance/invites/answer.ts",

@@ -1,6 +1,6 @@
 import type { RoomAlias, RoomId } from "../model/ids.ts";
 import type { Budget, Budgets } from "../policy/budgets.ts";
-import type { CoolDowns } from "../policy/cool-downs.ts";
+import type { CoolDownStore } from "../policy/store/cool-downs.ts";
 import type { Limits } from "../policy/question.ts";
 import { BUDGET_KINDS, budgetsOf, type BudgetKind, type JoinBudgets } from "../policy/budget-subjects.ts";
 import type { Pointers } from "../policy/pointers.ts";
@@ -24,7 +24,7 @@ export interface GuardParts {
   readonly rules: Rules;
   readonly budgets: Budgets<BudgetKind>;
   readonly attended: AttendedRooms;
-  readonly coolDowns: CoolDowns;
+  readonly coolDowns: CoolDownStore;
   /** Returns the policy lists with a known room, and when each was last read since the start. */
   readonly lists: () => readonly {
     readonly room: RoomId;

@@ -4,8 +4,7 @@ import type { Phase } from "../attendance/attendance.ts";
 import type { RoomId } from "../model/ids.ts";
 import { MEMBERSHIPS, type Membership } from "../model/membership.ts";
 import type { LoadState } from "../model/room.ts";
-import type { LeaseBook } from "../attendance/store/lease-book.ts";
-import { leaseOf } from "../attendance/store/leases.ts";
+import { leaseOf, type LeaseBook } from "../attendance/store/lease-book.ts";
 
 interface Row {
   nr: number;

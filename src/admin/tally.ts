@@ -6,7 +6,7 @@ import type { Metrics } from "../platform/metrics.ts";
 import type { Delivery } from "../ledger/comparing/delivery.ts";
 import type { IntakeTally } from "./admin.ts";
 import type { Tenants } from "../policy/tenants.ts";
-import { COOL_DOWN_CODES } from "../policy/cool-downs.ts";
+import { COOL_DOWN_CODES } from "../policy/cool-down.ts";
 import type { RoomOverview, TenantDeliveries } from "./contracts.ts";
 import { budgetsLeft, type GuardParts } from "./guard.ts";
 

@@ -4,7 +4,6 @@ import { keepSettingUp } from "../attendance/account.ts";
 import { CORS } from "../http/door/door.ts";
 import { adminRoutes } from "../admin/routes.ts";
 import { metricsText, Tally } from "../admin/tally.ts";
-import { HomeserverAccount } from "../attendance/homeserver/account.ts";
 import { HomeserverClient } from "../homeserver/client.ts";
 import { PseudouserDevice } from "../homeserver/device.ts";
 import { HomeserverDirectory } from "../policy/homeserver-directory.ts";
@@ -274,8 +273,8 @@ export class App {
     const { gateway, pseudouser, homeserver } = this.#config;
     const { own, client, device, clock, random, log, stopping } = this.#shared;
     const isSetUp = await keepSettingUp({
-      account: new HomeserverAccount(client, device, stopping),
-      own,
+      client,
+      device,
       displayname: pseudouser.displayname ?? homeserver.serverName,
       clock,
       random,

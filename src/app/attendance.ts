@@ -1,17 +1,15 @@
-import { FunctionalMember } from "../attendance/functional-member.ts";
+import { enlist } from "../attendance/functional-member.ts";
 import { Keeper } from "../attendance/keeper.ts";
 import { RoomLoader } from "../ledger/loading/loader.ts";
 import { StandIns } from "../attendance/stand-ins.ts";
-import { HomeserverMoves } from "../attendance/homeserver/moves.ts";
-import { HomeserverServiceMembers } from "../attendance/homeserver/service-members.ts";
-import { HomeserverStandIns } from "../attendance/homeserver/stand-ins.ts";
-import { HomeserverTombstones } from "../attendance/upgrades/homeserver-tombstones.ts";
+import { PseudouserMoves } from "../attendance/homeserver/moves.ts";
+import { StandInMoves } from "../attendance/homeserver/stand-ins.ts";
 import { HomeserverAnswers } from "../ledger/comparing/homeserver-queries.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import { Floods } from "../attendance/leases/floods.ts";
 import { Followers } from "../attendance/upgrades/followers.ts";
 import { Reviewer } from "../attendance/leases/reviewer.ts";
-import { Upgrades } from "../attendance/upgrades/upgrades.ts";
+import { replacementOf, Upgrades } from "../attendance/upgrades/upgrades.ts";
 import type { RoomEvent } from "../model/event.ts";
 import { Signal } from "../concurrency/signal.ts";
 import type { Config } from "../platform/config/config.ts";
@@ -41,11 +39,11 @@ export class Presence {
     const { config, own, storage, client, states, metrics, clock, random, log } = shared;
     const { policy, rules, tenants, desk, refusals, refused } = guard;
     this.#shared = shared;
-    const moves = new HomeserverMoves(client);
+    const moves = new PseudouserMoves(client);
     this.standIns = new StandIns({
       own,
       store: storage.standIns,
-      moves: new HomeserverStandIns(client),
+      moves: new StandInMoves(client),
       ledger: storage.ledger,
       leases: storage.leases,
       tenants,
@@ -93,7 +91,7 @@ export class Presence {
     this.#upgrades = new Upgrades({
       store: storage.upgrades,
       ledger: storage.ledger,
-      tombstones: new HomeserverTombstones(client),
+      replacementOf: (roomId, abort) => replacementOf(client, roomId, abort),
       followers: new Followers({
         store: storage.upgrades,
         policy,
@@ -109,18 +107,12 @@ export class Presence {
       clock,
       log,
     });
-    const functionalMember = new FunctionalMember({
-      members: new HomeserverServiceMembers(client),
-      store: storage.attendance,
-      own,
-      isWanted: () => attendance().functionalMember,
-      clock,
-      log,
-    });
+    const isWanted = (): boolean => attendance().functionalMember;
+    const members = { client, store: storage.attendance, isWanted, clock, log };
     this.#loader = new RoomLoader({
       loads: storage.loads,
       states,
-      entered: (roomId, power, abort) => functionalMember.enlist(roomId, power, abort),
+      entered: (roomId, power, abort) => enlist(members, roomId, power, abort),
       own,
       clock,
       random,

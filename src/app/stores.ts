@@ -2,11 +2,11 @@ import type { Database } from "better-sqlite3";
 import type { PruneStore } from "../ledger/cleaning.ts";
 import { SqliteAliasStore } from "../aliases/store.ts";
 import { SqliteAnnotationStore } from "../tenants/store/annotations.ts";
-import { SqliteAttendanceStore } from "../attendance/store/attendance.ts";
+import { AttendanceStore } from "../attendance/store/attendance.ts";
 import { AuditStore } from "../storage/audit.ts";
 import { SqliteBackups } from "../storage/backup.ts";
 import { ChangeWriter } from "../ledger/store/changes.ts";
-import { SqliteCoolDownStore } from "../policy/store/cool-downs.ts";
+import { CoolDownStore } from "../policy/store/cool-downs.ts";
 import { CoverageStore } from "../tenants/store/coverage.ts";
 import { SqliteDeliveryStore } from "../tenants/store/deliveries.ts";
 import { tellingFaults, type DiskFault } from "../storage/faults.ts";
@@ -14,7 +14,7 @@ import { JournalStore } from "../ledger/store/journal.ts";
 import { LeaseBook } from "../attendance/store/lease-book.ts";
 import { LeaseFollower } from "../attendance/store/lease-follower.ts";
 import { LeaseChangesStore } from "../tenants/store/lease-changes.ts";
-import { SqliteLeaseStore } from "../attendance/store/leases.ts";
+import { LeaseStore } from "../attendance/store/leases.ts";
 import { LedgerStore } from "../ledger/store/ledger.ts";
 import { LoadStore } from "../ledger/store/loads.ts";
 import { openDatabase, type Durability } from "../storage/open.ts";
@@ -26,20 +26,20 @@ import { OverviewStore } from "../admin/store.ts";
 import { SqlitePeekStore } from "../peek/store/peeks.ts";
 import { SqlitePersonaStore } from "../tenants/store/personas.ts";
 import { SqliteReconcileStore } from "../ledger/store/comparing.ts";
-import { SqliteOwnInviteStore } from "../attendance/store/own-invites.ts";
-import { SqlitePinStore } from "../policy/store/pins.ts";
+import { OwnInviteStore } from "../attendance/store/own-invites.ts";
+import { PinStore } from "../policy/store/pins.ts";
 import { PseudouserStore } from "../peek/store/pseudousers.ts";
 import { SqliteSentStore } from "../tenants/store/sent.ts";
-import { SqliteReviewStore } from "../attendance/store/reviews.ts";
+import { ReviewStore } from "../attendance/store/reviews.ts";
 import { Redactions } from "../ledger/store/redactions.ts";
 import { RetentionStore } from "../ledger/store/retention.ts";
 import { RoomNumbers } from "../ledger/store/room-numbers.ts";
-import { SqliteRuleStore } from "../policy/store/rules.ts";
-import { SqliteStandInStore } from "../attendance/store/stand-ins.ts";
+import { RuleStore } from "../policy/store/rules.ts";
+import { StandInStore } from "../attendance/store/stand-ins.ts";
 import { SqliteUnusedRoomStore } from "../ledger/store/unused-rooms.ts";
 import { SyncFactsStore } from "../tenants/store/sync-facts.ts";
 import { SqliteTenantStore } from "../tenants/store/tenants.ts";
-import { SqliteUpgradeStore } from "../attendance/store/upgrades.ts";
+import { UpgradeStore } from "../attendance/store/upgrades.ts";
 import { VisitStore } from "../attendance/store/visits.ts";
 
 /** All stores over one SQLite file and one connection. One process writes, and each call is one transaction. */
@@ -48,24 +48,24 @@ export class SqliteStorage {
   readonly journal: JournalStore;
   readonly loads: LoadStore;
   readonly redactions: PruneStore;
-  readonly leases: SqliteLeaseStore;
+  readonly leases: LeaseStore;
   readonly leaseChanges: LeaseChangesStore;
   readonly syncFacts: SyncFactsStore;
   readonly peeks: SqlitePeekStore;
   readonly coverage: CoverageStore;
-  readonly ownInvites: SqliteOwnInviteStore;
+  readonly ownInvites: OwnInviteStore;
   readonly unusedRooms: SqliteUnusedRoomStore;
-  readonly coolDowns: SqliteCoolDownStore;
+  readonly coolDowns: CoolDownStore;
   readonly aliases: SqliteAliasStore;
-  readonly reviews: SqliteReviewStore;
-  readonly upgrades: SqliteUpgradeStore;
-  readonly rules: SqliteRuleStore;
-  readonly pins: SqlitePinStore;
-  readonly attendance: SqliteAttendanceStore;
+  readonly reviews: ReviewStore;
+  readonly upgrades: UpgradeStore;
+  readonly rules: RuleStore;
+  readonly pins: PinStore;
+  readonly attendance: AttendanceStore;
   readonly tenants: SqliteTenantStore;
   readonly personas: SqlitePersonaStore;
   readonly media: SqliteMediaStore;
-  readonly standIns: SqliteStandInStore;
+  readonly standIns: StandInStore;
   readonly makings: SqliteMakingStore;
   readonly sent: SqliteSentStore;
   readonly annotations: SqliteAnnotationStore;
@@ -95,14 +95,14 @@ export class SqliteStorage {
     this.redactions = redactions;
     const book = new LeaseBook(db, rooms, this.audit);
     this.aliases = new SqliteAliasStore(db, rooms, this.audit);
-    this.coolDowns = new SqliteCoolDownStore(db, rooms, this.audit, new Memo(writes));
+    this.coolDowns = new CoolDownStore(db, rooms, this.audit, writes);
     const changes = new ChangeWriter(db, rooms, redactions);
     this.ledger = new LedgerStore(db, rooms, changes, redactions, new Memo(writes), new Memo(writes));
-    this.reviews = new SqliteReviewStore(db, rooms, book, this.coolDowns);
-    this.upgrades = new SqliteUpgradeStore(db, rooms, book, this.audit);
+    this.reviews = new ReviewStore(db, book, this.coolDowns);
+    this.upgrades = new UpgradeStore(db, book);
     this.journal = new JournalStore(db, redactions, new Memo(writes, 1));
     this.loads = new LoadStore(db, rooms, changes);
-    this.leases = new SqliteLeaseStore(db, rooms, book, this.audit, new Memo(writes));
+    this.leases = new LeaseStore(db, book, writes);
     this.leaseChanges = new LeaseChangesStore(db);
     this.syncFacts = new SyncFactsStore(db);
     this.peeks = new SqlitePeekStore(db, {
@@ -111,25 +111,17 @@ export class SqliteStorage {
       newest: new Memo(writes, 1),
     });
     this.coverage = new CoverageStore(db, new Memo(writes, 32));
-    this.ownInvites = new SqliteOwnInviteStore(db);
+    this.ownInvites = new OwnInviteStore(db);
     this.unusedRooms = new SqliteUnusedRoomStore(db);
-    this.attendance = new SqliteAttendanceStore(
-      db,
-      rooms,
-      book,
-      this.audit,
-      this.coolDowns,
-      new Memo(writes),
-      new Memo(writes),
-    );
-    const pins = new SqlitePinStore(db, this.audit);
+    this.attendance = new AttendanceStore(db, book, this.coolDowns, writes);
+    const pins = new PinStore(db, this.audit);
     this.pins = pins;
-    this.rules = new SqliteRuleStore(db, this.audit, pins);
+    this.rules = new RuleStore(db, this.audit, pins);
     this.tenants = new SqliteTenantStore(db, book, this.audit);
     this.personas = new SqlitePersonaStore(db, rooms, book);
     this.annotations = new SqliteAnnotationStore(db);
     this.media = new SqliteMediaStore(db);
-    this.standIns = new SqliteStandInStore(db);
+    this.standIns = new StandInStore(db);
     this.makings = new SqliteMakingStore(db);
     this.deliveries = new SqliteDeliveryStore(db, this.audit);
     this.overview = new OverviewStore(db, book);
@@ -140,7 +132,7 @@ export class SqliteStorage {
     this.reconcile = new SqliteReconcileStore(db, changes);
     this.openings = new OpeningStore(db, this.audit, path);
     // These share the commit of a fact; the ledger knows none of them.
-    changes.follow(new LeaseFollower(db, rooms, book, this.coolDowns));
+    changes.follow(new LeaseFollower(db, book, this.coolDowns));
     changes.follow(this.ownInvites);
     changes.follow(this.reconcile);
     // Only for outside calls: among themselves the stores are unwrapped.

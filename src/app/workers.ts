@@ -5,7 +5,7 @@ import { Couriers } from "../tenants/delivery/couriers.ts";
 import { Invites } from "../invites/invites.ts";
 import { PolicyLists } from "../lists/reader.ts";
 import { HomeserverAliasDirectory } from "../aliases/homeserver-directory.ts";
-import { HomeserverInvitePermission } from "../attendance/invites/invite-permission.ts";
+import { InvitePermission } from "../attendance/invites/invite-permission.ts";
 import type { Keeper } from "../attendance/keeper.ts";
 import { EVENT_MEMORY, TRANSACTION_MEMORY, type Recorder } from "../ledger/recorder.ts";
 import { cleanUp } from "../ledger/cleaning.ts";
@@ -106,7 +106,7 @@ export class Readers {
       recorder,
       tenants,
       inputs: policy.inputs,
-      permission: new HomeserverInvitePermission(client, stopping),
+      permission: new InvitePermission(client, stopping),
       ownSetting: config.policy.ownInvites,
       options: config.invites,
       clock,

@@ -1,39 +1,24 @@
-import type { Clock, Random } from "../model/clock.ts";
 import type { RoomId } from "../model/ids.ts";
-import type { HolderKind, Lease } from "../model/lease.ts";
-import type { Logger } from "../model/logger.ts";
-import { Signal } from "../concurrency/signal.ts";
-import type { Recorder } from "../ledger/recorder.ts";
-import type { LeaseDesk } from "./leases/desk.ts";
-import type { Policy } from "../policy/policy.ts";
-import type { Attendance } from "./attendance.ts";
-import { restUntil, workUntil } from "../concurrency/worker.ts";
-import type { AttendanceStore, PseudouserMoves } from "./contracts.ts";
-import { Declining, type DeclineOutcome } from "./declining.ts";
-import { LATELY_MS, lingerOf, type Visits } from "./linger.ts";
-import { Mover, type KeeperOptions } from "./mover.ts";
-import { Throttle } from "../concurrency/throttle.ts";
-import { isOverRefused, plan } from "./plan.ts";
-import { Presence } from "./membership-waits.ts";
-import { scheduleRetry, type Failure } from "./schedule-retry.ts";
+import type { Lease } from "../model/lease.ts";
 import { ConcurrencyLimit, type Task } from "../concurrency/concurrency-limit.ts";
-import type { StandIns } from "./stand-ins.ts";
+import { Signal } from "../concurrency/signal.ts";
+import { Throttle } from "../concurrency/throttle.ts";
+import { restUntil, workUntil } from "../concurrency/worker.ts";
+import type { Recorder } from "../ledger/recorder.ts";
+import type { Attendance } from "./attendance.ts";
+import type { LeaseDesk } from "./leases/desk.ts";
+import { LATELY_MS, lingerOf } from "./linger.ts";
+import { untilPresent } from "./membership-waits.ts";
+import { Mover, type DeclineOutcome, type KeeperOptions, type MoverParts } from "./mover.ts";
+import { isOverRefused, plan } from "./plan.ts";
+import type { VisitStore } from "./store/visits.ts";
 
 export type { KeeperOptions };
 
-export interface KeeperParts {
-  readonly store: AttendanceStore;
-  readonly visits: Visits;
-  readonly moves: PseudouserMoves;
-  readonly policy: Policy;
-  readonly standIns: Pick<StandIns, "letIn">;
+export interface KeeperParts extends Omit<MoverParts, "limit" | "rate" | "options" | "stopping"> {
+  readonly visits: VisitStore;
   readonly desk: LeaseDesk;
   readonly recorder: Recorder;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  /** Called for every lease that policy ends by refusing the join. Counts them. */
-  readonly refused: (code: string, holder: HolderKind) => void;
   readonly options: KeeperOptions;
 }
 
@@ -63,28 +48,22 @@ export class Keeper {
   readonly #rate: Throttle;
   readonly #limit: ConcurrencyLimit;
   readonly #mover: Mover;
-  readonly #presence: Presence;
-  readonly #declining: Declining;
   /** When each room creation under way began. */
   readonly #makings = new Map<symbol, number>();
   readonly #abort = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
   constructor(parts: KeeperParts) {
-    const { clock, options, recorder } = parts;
-    const stopping = this.#abort.signal;
     this.#parts = parts;
-    this.#options = options;
-    this.#rate = new Throttle(options.joinsPerSecond, clock);
-    this.#limit = new ConcurrencyLimit(clock, () => this.stepped.notify());
-    this.#mover = new Mover({ ...parts, rate: this.#rate, options: () => this.#options, stopping });
-    this.#presence = new Presence({ ...parts, changes: [this.stepped, recorder.ownChanged], stopping });
-    this.#declining = new Declining({
+    this.#options = parts.options;
+    this.#rate = new Throttle(parts.options.joinsPerSecond, parts.clock);
+    this.#limit = new ConcurrencyLimit(parts.clock, () => this.stepped.notify());
+    this.#mover = new Mover({
       ...parts,
-      mover: this.#mover,
       limit: this.#limit,
       rate: this.#rate,
-      stopping,
+      options: () => this.#options,
+      stopping: this.#abort.signal,
     });
   }
 
@@ -121,12 +100,13 @@ export class Keeper {
    * failed at the room's servers.
    */
   untilPresent(lease: Lease, within: number, abort: AbortSignal, isOnce = false): Promise<void> {
-    return this.#presence.until(lease, within, abort, isOnce);
+    const changes = [this.stepped, this.#parts.recorder.ownChanged];
+    return untilPresent({ ...this.#parts, changes, stopping: this.#abort.signal }, lease, within, abort, isOnce);
   }
 
   /** Declines an invite of the pseudouser if no lease wants it there; `retry` if that failed for now. */
   decline(roomId: RoomId, reason: string): Promise<DeclineOutcome> {
-    return this.#declining.decline(roomId, reason);
+    return this.#mover.decline(roomId, reason);
   }
 
   /**
@@ -166,7 +146,7 @@ export class Keeper {
         if (this.#abort.signal.aborted) return;
         this.#parts.log.error("keeper.step-failed", { room: roomId, error });
         const failure = { code: "internal", reason: "the step failed inside Emissary, see its log", retryAfter: null };
-        await this.#scheduleRetry(roomId, failure).catch(() => undefined);
+        await this.#mover.scheduleRetry(roomId, failure).catch(() => undefined);
         // If even that could not be written, the room is still due. The pause prevents a busy loop.
         await this.#parts.clock.sleep(FAILED_STEP_MS, this.#abort.signal);
       }
@@ -214,9 +194,5 @@ export class Keeper {
     const { visits } = this.#parts;
     const [hours, rooms] = await Promise.all([visits.hours(roomId, now - LATELY_MS), visits.rooms()]);
     return lingerOf({ linger, hours, rooms, maxRooms });
-  }
-
-  #scheduleRetry(roomId: RoomId, failure: Failure): Promise<void> {
-    return scheduleRetry(this.#parts, roomId, failure);
   }
 }

@@ -1,13 +1,3 @@
-import type { RoomId } from "../model/ids.ts";
-
-/** How often rooms are visited. */
-export interface Visits {
-  /** Returns in how many hours since a time a visit of the room began. */
-  hours(roomId: RoomId, since: number): Promise<number>;
-  /** Returns how many rooms the pseudouser is in. */
-  rooms(): Promise<number>;
-}
-
 export interface Popularity {
   /** How long we stay in a room after one visit, in milliseconds. */
   readonly linger: number;

@@ -4,18 +4,19 @@ import type { RoomId, TenantId, UserId } from "../model/ids.ts";
 import type { Lease } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import { Signal } from "../concurrency/signal.ts";
-import type { Tenant } from "../model/tenant.ts";
 import { restUntil, workUntil } from "../concurrency/worker.ts";
 import type { Tenants } from "../policy/tenants.ts";
-import { joinedByInvite } from "./early-joins.ts";
-import type { MoveAnswer, StandIn, StandInMoves, StandInStore } from "./contracts.ts";
+import { joinedByInvite, type MoveAnswer } from "./homeserver/moves.ts";
+import type { StandInMoves } from "./homeserver/stand-ins.ts";
+import type { LeaseStore } from "./store/leases.ts";
+import type { StandIn, StandInStore } from "./store/stand-ins.ts";
 
 export interface StandInsParts {
   readonly own: UserId;
   readonly store: StandInStore;
   readonly moves: StandInMoves;
   readonly ledger: Pick<Ledger, "members" | "room">;
-  readonly leases: { ofRoom(roomId: RoomId): Promise<readonly Lease[]> };
+  readonly leases: Pick<LeaseStore, "ofRoom">;
   readonly tenants: Pick<Tenants, "byId" | "isPersona">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -36,12 +37,12 @@ const MAX_TRIES = 33;
 const LONGEST_SLEEP_MS = 60_000;
 
 /** Returns what an invited user tells the room: it is there, like everybody of its server. */
-export function hereAs(own: UserId): string {
+function hereAs(own: UserId): string {
   return `Accepted: it takes part as ${own}, which represents the users of its server here.`;
 }
 
 /** Returns what it tells the room if it could not come in: what to do instead. */
-export function inviteInstead(own: UserId, tenant: TenantId): string {
+function inviteInstead(own: UserId, tenant: TenantId): string {
   return `It takes part in rooms as ${own} only. Invite ${own} to this room, with the word "${tenant}" as the reason.`;
 }
 
@@ -64,14 +65,15 @@ export class StandIns {
    */
   async letIn(roomId: RoomId, leases: readonly Lease[], abort: AbortSignal): Promise<MoveAnswer | null> {
     const { store, moves, clock, log } = this.#parts;
-    for (const { userId, tenant, isIn } of await this.#candidates(roomId, leases)) {
-      await store.add({ roomId, userId, tenant: tenant.id, reason: null }, clock.now() + WAIT_MS);
+    for (const { isIn, ...user } of await this.#candidates(roomId, leases)) {
+      await store.add({ ...user, reason: null }, clock.now() + WAIT_MS);
       const came = isIn
         ? { outcome: "done" as const }
-        : await joinedByInvite(() => moves.join(userId, roomId, tenant.id, abort), clock, abort);
-      const invited = came.outcome === "done" ? await moves.invite(userId, roomId, tenant.id, abort) : came;
+        : await joinedByInvite(() => moves.join(user, abort), clock, abort);
+      const invited = came.outcome === "done" ? await moves.invite(user, abort) : came;
       if (invited.outcome !== "refused") return invited;
-      log.info("stand-in.not-let-in", { room: roomId, tenant: tenant.id, code: invited.code, reason: invited.reason });
+      const { code, reason } = invited;
+      log.info("stand-in.not-let-in", { room: roomId, tenant: user.tenant, code, reason });
     }
     return null;
   }
@@ -86,23 +88,20 @@ export class StandIns {
   }
 
   run(abort: AbortSignal): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { store, clock, log } = this.#parts;
     return workUntil(abort, {
-      round: () => this.#round(abort),
+      round: async () => {
+        for (const one of await store.due(clock.now(), BATCH)) {
+          if (abort.aborted) return null;
+          await this.#look(one, abort);
+        }
+        return restUntil(await store.nextDue(), clock);
+      },
       signals: [this.#added],
       longest: LONGEST_SLEEP_MS,
       failed: (error) => log.error("stand-ins.round-failed", { error }),
       clock,
     });
-  }
-
-  async #round(abort: AbortSignal): Promise<number | null> {
-    const { store, clock } = this.#parts;
-    for (const one of await store.due(clock.now(), BATCH)) {
-      if (abort.aborted) return null;
-      await this.#look(one, abort);
-    }
-    return restUntil(await store.nextDue(), clock);
   }
 
   /** A user that lets us in stays until we are in, or until no lease of its tenant wants that. */
@@ -116,30 +115,23 @@ export class StandIns {
     const reason = isIn ? hereAs(own) : (one.reason ?? inviteInstead(own, tenant));
     // Written before the call, so that a homeserver that gives no answer is not asked in a tight loop.
     const tries = one.tries + 1;
-    await store.scheduleRetry(
-      { ...one, tries },
-      clock.now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** one.tries),
-    );
-    const answer = await withLimit(clock, MOVE_MS, abort, (limit) =>
-      moves.leave(userId, roomId, tenant, reason, limit),
-    );
+    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** one.tries);
+    await store.scheduleRetry({ ...one, tries }, clock.now() + pause);
+    const answer = await withLimit(clock, MOVE_MS, abort, (limit) => moves.leave(one, reason, limit));
     if (answer.outcome === "retry" && tries < MAX_TRIES) return;
     // A refusal mostly means that it is already out: the invite was taken back.
     if (answer.outcome !== "done") log.info("stand-in.not-retired", { room: roomId, tenant, code: answer.code });
     await store.remove(roomId, userId);
   }
 
-  async #candidates(
-    roomId: RoomId,
-    leases: readonly Lease[],
-  ): Promise<readonly { readonly userId: UserId; readonly tenant: Tenant; readonly isIn: boolean }[]> {
+  async #candidates(roomId: RoomId, leases: readonly Lease[]) {
     const { ledger, tenants } = this.#parts;
-    const held = leases.flatMap(({ holder }) => (holder.kind === "tenant" ? [tenants.byId(holder.name)] : []));
+    const held = leases.flatMap(({ holder }) => (holder.kind === "tenant" ? (tenants.byId(holder.name) ?? []) : []));
     const found = [];
     for (const membership of ["invite", "join"] as const) {
       for (const { userId } of await ledger.members(roomId, { membership, after: null, limit: LOOKED_AT })) {
-        const tenant = held.find((one) => one !== null && tenants.isPersona(one, userId));
-        if (tenant != null) found.push({ userId, tenant, isIn: membership === "join" });
+        const tenant = held.find((one) => tenants.isPersona(one, userId))?.id;
+        if (tenant !== undefined) found.push({ roomId, userId, tenant, isIn: membership === "join" });
       }
     }
     return found.slice(0, ASKED);

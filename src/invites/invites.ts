@@ -1,5 +1,5 @@
 import { InviteBlock, type InviteTreatment } from "../attendance/invites/block.ts";
-import type { InvitePermission } from "../attendance/invites/contracts.ts";
+import type { InvitePermission } from "../attendance/invites/invite-permission.ts";
 import { InvitedUsers, type InvitedUsersParts, type InviteOptions } from "./invited-users.ts";
 import { OwnInvites, type OwnInvitesParts } from "../attendance/invites/own-invites.ts";
 
@@ -12,7 +12,7 @@ export interface InvitesParts
   readonly tenants: OwnInvitesParts["tenants"] & InvitedUsersParts["tenants"];
   readonly recorder: OwnInvitesParts["recorder"] & InvitedUsersParts["recorder"];
   readonly ownInvites: OwnInvitesParts["store"];
-  readonly permission: InvitePermission;
+  readonly permission: Pick<InvitePermission, "isKnown" | "read" | "write">;
   readonly ownSetting: Setting;
   readonly options: InviteOptions & { readonly takePart: boolean };
 }

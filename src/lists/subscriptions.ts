@@ -7,7 +7,7 @@ import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../model/ids
 import type { Holder, Lease } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import { MAX_UPGRADES } from "../model/room.ts";
-import type { PinStore } from "../policy/pins.ts";
+import type { PinStore } from "../policy/store/pins.ts";
 import type { Rules } from "../policy/rules.ts";
 import type { ListLeases, ListName } from "./contracts.ts";
 

@@ -1,7 +1,7 @@
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomId } from "../model/ids.ts";
 import { peekingUser, type Holder } from "../model/lease.ts";
-import type { LeaseStore } from "../attendance/leases/desk.ts";
+import type { LeaseStore } from "../attendance/store/leases.ts";
 
 /** A request in progress that opens a room. Ends with `succeeded` or `failed`. */
 export interface Opening {

@@ -6,7 +6,8 @@ import { isRoomAlias, type EventId, type RoomAlias, type RoomId, type ServerName
 import type { Holder, Lease } from "../model/lease.ts";
 import { mergeVia, type Room } from "../model/room.ts";
 import type { Keeper } from "../attendance/keeper.ts";
-import type { LeaseDesk, LeaseStore } from "../attendance/leases/desk.ts";
+import type { LeaseDesk } from "../attendance/leases/desk.ts";
+import type { LeaseStore } from "../attendance/store/leases.ts";
 import { resolveRoom, type RoomTarget } from "../attendance/leases/target.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { matchesGlob } from "../policy/glob.ts";

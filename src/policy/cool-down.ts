@@ -5,6 +5,16 @@ export const COOL_DOWN_CODES = ["flooded", "too-complex", "put-out"] as const;
  */
 export type CoolDownCode = (typeof COOL_DOWN_CODES)[number];
 
+export interface CoolDown {
+  readonly code: CoolDownCode;
+  /** One sentence for people. */
+  readonly reason: string;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+  /** Number of consecutive strikes. Each doubles the cool-down. */
+  readonly strikes: number;
+}
+
 /** A room's strikes with one code. */
 export interface Strikes {
   readonly strikes: number;

@@ -5,7 +5,6 @@ import type { VerdictCode } from "../model/verdict.ts";
 import { mergeVia, type Room } from "../model/room.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { BudgetSubject } from "./budgets.ts";
-import type { CoolDowns } from "./cool-downs.ts";
 import { namesRoom } from "./grants.ts";
 import { RoomSummaries, type SummarySource } from "./room-summaries.ts";
 import { isDenied, isRoomAllowed } from "./checks.ts";
@@ -21,6 +20,7 @@ import { Routes } from "./routes.ts";
 import type { Entity, RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 import { ServerAcls } from "./server-acl.ts";
+import type { CoolDownStore } from "./store/cool-downs.ts";
 import type { Tenants } from "./tenants.ts";
 
 export interface AttendedRooms {
@@ -72,7 +72,7 @@ export interface PolicyInputParts {
   readonly tenants: Pick<Tenants, "byId">;
   readonly rules: RuleBook;
   readonly pointers: Pick<Pointers, "pointing">;
-  readonly coolDowns: CoolDowns;
+  readonly coolDowns: Pick<CoolDownStore, "of">;
   readonly limits: Limits;
   readonly clock: Clock;
   /** Shared with other users of routes. Default: a new one. */

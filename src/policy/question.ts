@@ -2,7 +2,7 @@ import type { HolderKind } from "../model/lease.ts";
 import type { Membership } from "../model/membership.ts";
 import type { BudgetKind } from "./budget-subjects.ts";
 import type { Shortage } from "./budgets.ts";
-import type { CoolDown } from "./cool-downs.ts";
+import type { CoolDown } from "./cool-down.ts";
 import type { Openness } from "./openness.ts";
 import type { MovedAlias, Word } from "./permit.ts";
 import type { RuleMatch } from "./rule.ts";

@@ -4,28 +4,14 @@ import type { RoomAlias, RoomId } from "../model/ids.ts";
 import { KeyedMutex } from "../concurrency/keyed-mutex.ts";
 import { Signal } from "../concurrency/signal.ts";
 import { faultInEntity } from "./entities.ts";
-import type { PinStore } from "./pins.ts";
 import type { EntityKind, PolicyRule } from "./rule.ts";
 import { isByAlias, RuleBook } from "./rule-book.ts";
+import type { PinStore } from "./store/pins.ts";
+import type { OperatorRule, RuleChange, RuleStore } from "./store/rules.ts";
 
 /** Most rules that the operator may make at run time. */
 export const MAX_OPERATOR_RULES = 10_000;
 const MAX_REASON = 1_000;
-
-/** A rule of the operator. An exception by one alias has the room that the alias stands for (`pin`). */
-export type OperatorRule = Pick<PolicyRule, "kind" | "entity" | "verdict" | "reason" | "pin">;
-export type RuleChange = "added" | "changed" | "unchanged";
-
-/** Stores the operator's rules, and those of policy lists as last read. Each call is one commit. */
-export interface RuleStore {
-  all(): Promise<readonly PolicyRule[]>;
-  /** Sets the operator's only rule about this entity, with an audit row if that changes something. */
-  set(rule: OperatorRule, at: number): Promise<RuleChange>;
-  /** Removes the operator's rule, with an audit row. Returns false if there was none. */
-  remove(kind: EntityKind, entity: string, at: number): Promise<boolean>;
-  /** Sets and removes some rules of a policy list. */
-  amendList(room: RoomId, set: readonly PolicyRule[], removed: readonly PolicyRule[], at: number): Promise<void>;
-}
 
 /** All rules in force, from all sources. Changes at run time are stored before they take effect. */
 export class Rules {

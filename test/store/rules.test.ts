@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RoomId } from "../../src/model/ids.ts";
-import { MAX_OPERATOR_RULES, Rules, type OperatorRule } from "../../src/policy/rules.ts";
+import { MAX_OPERATOR_RULES, Rules } from "../../src/policy/rules.ts";
+import type { OperatorRule } from "../../src/policy/store/rules.ts";
 import type { PolicyRule } from "../../src/policy/rule.ts";
 import { ManualClock } from "../support/clock.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";

@@ -1,4 +1,4 @@
-import type { JoinWay, MoveAnswer, PseudouserMoves } from "../../src/attendance/contracts.ts";
+import type { JoinWay, MoveAnswer, PseudouserMoves } from "../../src/attendance/homeserver/moves.ts";
 import { Keeper, type KeeperOptions } from "../../src/attendance/keeper.ts";
 import { LeaseDesk } from "../../src/attendance/leases/desk.ts";
 import { expiredLeases } from "../../src/ledger/cleaning.ts";
@@ -31,6 +31,9 @@ export const PUBLIC: RoomSummary = {
   encryption: null,
 };
 
+/** The pseudouser's moves, as the keeper makes them. */
+type HeldMoves = Pick<PseudouserMoves, "join" | "leave" | "ownMembership">;
+
 /** How a room answers a join or a leave: after `takes` milliseconds, and `lost` where it was done and the answer did not arrive. */
 export interface Manner {
   readonly takes: number;
@@ -54,7 +57,7 @@ export interface Move {
  * A homeserver as attendance sees it: rooms, the pseudouser's membership in each, and events that wait to be sent. It outlives
  * the program: a join that was under way when that died may still be carried out.
  */
-export class FakeRooms implements PseudouserMoves {
+export class FakeRooms implements HeldMoves {
   /** How rooms behave; a test may change it at any time. */
   manner: (kind: "join" | "leave", roomId: RoomId) => Manner = () => PROMPT;
   /** Whether it tells our membership when asked. */
@@ -121,7 +124,7 @@ export class FakeRooms implements PseudouserMoves {
   }
 
   /** What a program has of this homeserver: once `isDead` is true, no answer reaches it and nothing it asks arrives. */
-  seenBy(isDead: () => boolean): PseudouserMoves {
+  seenBy(isDead: () => boolean): HeldMoves {
     const alive = <Value>(ask: () => Promise<Value>): Promise<Value> =>
       isDead()
         ? new Promise(() => {})

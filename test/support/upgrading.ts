@@ -133,7 +133,7 @@ export class TownProgram {
     this.#upgrades = new Upgrades({
       store: stores.upgrades,
       ledger: stores.ledger,
-      tombstones: { replacementOf: (roomId) => alive(async () => town.replacementOf(roomId)) },
+      replacementOf: (roomId) => alive(async () => town.replacementOf(roomId)),
       followers: new Followers({
         store: stores.upgrades,
         policy: program.policy,

@@ -4,7 +4,7 @@ import type { Budgets, BudgetSubject } from "../../policy/budgets.ts";
 import { addresseeOf } from "../../policy/invites.ts";
 import { isDenied, isRoomAllowed } from "../../policy/checks.ts";
 import type { RuleMatch } from "../../policy/rule.ts";
-import type { OwnInvite } from "./contracts.ts";
+import type { OwnInvite } from "../store/own-invites.ts";
 
 export type InviteAnswer =
   | { readonly act: "decline"; readonly reason: string }

@@ -3,7 +3,7 @@ import { sentenceOf } from "../../model/errors.ts";
 import { without } from "../../model/json.ts";
 import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { InvitePermission } from "./contracts.ts";
+import type { InvitePermission } from "./invite-permission.ts";
 
 /** What happens to invites for no tenant: the homeserver refuses them, we decline them, or they stay open. */
 export type InviteTreatment = "blocked" | "declined" | "kept";
@@ -11,7 +11,7 @@ export type InviteTreatment = "blocked" | "declined" | "kept";
 const AGAIN_MS = 60_000;
 
 export interface BlockParts {
-  readonly permission: InvitePermission;
+  readonly permission: Pick<InvitePermission, "isKnown" | "read" | "write">;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -73,7 +73,7 @@ const REMEDY =
   "The homeserver does not know m.invite_permission_config (spec v1.18), so invites are declined as they come.";
 
 /** Returns whether the homeserver blocks invites now. Others' content of the account data is kept. */
-async function tell(permission: InvitePermission, isWanted: boolean): Promise<boolean> {
+async function tell(permission: BlockParts["permission"], isWanted: boolean): Promise<boolean> {
   const content = await permission.read();
   const isSet = content?.["default_action"] === "block";
   if (isWanted && !(await permission.isKnown())) return false;

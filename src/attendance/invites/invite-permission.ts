@@ -1,14 +1,17 @@
-import type { InvitePermission } from "./contracts.ts";
 import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import type { HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
+import { contentAt, putContent } from "../homeserver/content.ts";
 
 /** The version of the specification that has it (MSC4380), and the flag of homeservers that had it earlier. */
 const SINCE = { major: 1, minor: 18 } as const;
 const FLAG = "org.matrix.msc4380.stable";
 
-/** The account data that tells the homeserver whether others may invite the pseudouser. */
-export class HomeserverInvitePermission implements InvitePermission {
+/**
+ * The pseudouser's `m.invite_permission_config` (spec v1.18, "Invite permission"; MSC4380), which tells the homeserver
+ * whether others may invite the pseudouser. Throws EmissaryError if the homeserver cannot be asked.
+ */
+export class InvitePermission {
   readonly #client: HomeserverClient;
   readonly #abort: AbortSignal;
   readonly #path: string;
@@ -20,22 +23,20 @@ export class HomeserverInvitePermission implements InvitePermission {
     this.#path = `/_matrix/client/v3/user/${encodeURIComponent(client.own)}/account_data/m.invite_permission_config`;
   }
 
+  /** Returns whether this homeserver supports it. */
   async isKnown(): Promise<boolean> {
     const answer = await this.#client.call("GET", "/_matrix/client/versions", { abort: this.#abort });
     if (answer.status !== 200) throw failureOf(answer, "tell its versions");
     return knowsInvitePermission(answer.body);
   }
 
-  async read(): Promise<JsonObject | null> {
-    const answer = await this.#client.call("GET", this.#path, { abort: this.#abort });
-    if (answer.status === 404) return null;
-    if (answer.status !== 200) throw failureOf(answer, "tell the pseudouser's account data");
-    return answer.body;
+  /** Returns null if it was never set. */
+  read(): Promise<JsonObject | null> {
+    return contentAt(this.#client, this.#path, "tell the pseudouser's account data", this.#abort);
   }
 
-  async write(content: JsonObject): Promise<void> {
-    const answer = await this.#client.call("PUT", this.#path, { body: content, abort: this.#abort });
-    if (answer.status !== 200) throw failureOf(answer, "keep the pseudouser's account data");
+  write(content: JsonObject): Promise<void> {
+    return putContent(this.#client, this.#path, content, "keep the pseudouser's account data", this.#abort);
   }
 }
 

@@ -8,7 +8,7 @@ import { Budgets } from "../../policy/budgets.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { PolicyInputs } from "../../policy/inputs.ts";
 import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
-import type { OwnInvite, OwnInviteStore } from "./contracts.ts";
+import type { OwnInvite, OwnInviteStore } from "../store/own-invites.ts";
 
 /** Invites in one round; their answers are one commit. */
 const BATCH = 200;

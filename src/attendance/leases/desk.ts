@@ -6,28 +6,8 @@ import { Signal } from "../../concurrency/signal.ts";
 import type { Policy } from "../../policy/policy.ts";
 import type { Ask } from "../../policy/inputs.ts";
 import { isVerdictCode, type Verdict, type VerdictCode } from "../../model/verdict.ts";
+import type { LeaseStore } from "../store/leases.ts";
 import type { LeaseRefusals, RefusedWish } from "./refusals.ts";
-
-/** The desk's view of storage. Every call is one commit, with its audit row. */
-export interface LeaseStore {
-  /** Books or renews the holder's lease in the room, and adds its routes to the room's. Wakes the attendance. */
-  book(wish: LeaseWish, now: number): Promise<Lease>;
-  /** Ends one lease; false if there is none. */
-  end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean>;
-  /** Ends at most `limit` expired leases. Returns the number ended. */
-  expire(now: number, limit: number): Promise<number>;
-  /** Returns when the next lease expires; null if none does. */
-  nextExpiry(): Promise<number | null>;
-  find(roomId: RoomId, holder: Holder): Promise<Lease | null>;
-  /** Returns why this holder's newest lease in the room ended; null if it never had one, or has one now. */
-  lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null>;
-  ofRoom(roomId: RoomId): Promise<readonly Lease[]>;
-  countOf(holder: Holder): Promise<number>;
-  /** Returns the rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
-  presentRoomsOf(holder: Holder): Promise<readonly RoomId[]>;
-  /** Moves the beginning of a live lease back to this journal number, if it begins later. */
-  reachBack(roomId: RoomId, holder: Holder, from: number): Promise<void>;
-}
 
 /** Grants leases. It is the only way to get one: it asks policy first, then books the lease. */
 export class LeaseDesk {

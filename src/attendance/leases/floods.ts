@@ -7,25 +7,11 @@ import { remember } from "../../concurrency/remember.ts";
 import type { Signal } from "../../concurrency/signal.ts";
 import type { FloodMeter } from "../../policy/flood.ts";
 import type { PolicyInputs } from "../../policy/inputs.ts";
-
-export interface FloodOutcome {
-  /** Holders of the ended leases. */
-  readonly ended: readonly HolderKind[];
-  /** Whether the operator's lease keeps us in the room. */
-  readonly isKept: boolean;
-}
-
-export interface FloodStore {
-  /**
-   * In one commit: ends the room's leases except the operator's for this very room, starts its cool-down, and makes us
-   * leave at once if no lease is left. Returns null if we are not in the room.
-   */
-  flood(roomId: RoomId, reason: string, now: number): Promise<FloodOutcome | null>;
-}
+import type { ReviewStore } from "../store/reviews.ts";
 
 export interface FloodsParts {
   readonly meter: FloodMeter;
-  readonly store: FloodStore;
+  readonly store: Pick<ReviewStore, "flood">;
   readonly inputs: Pick<PolicyInputs, "isExcepted">;
   /** Fires when leases ended. */
   readonly ended: Signal;

@@ -1,6 +1,6 @@
 import type { Clock } from "../../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
-import type { RoomAlias, RoomId } from "../../model/ids.ts";
+import type { RoomId } from "../../model/ids.ts";
 import type { HolderKind, Lease } from "../../model/lease.ts";
 import type { Logger } from "../../model/logger.ts";
 import { remember } from "../../concurrency/remember.ts";
@@ -8,47 +8,7 @@ import { Signal } from "../../concurrency/signal.ts";
 import type { Verdict, VerdictCode } from "../../model/verdict.ts";
 import { restUntil, workUntil, type Work } from "../../concurrency/worker.ts";
 import type { Policy } from "../../policy/policy.ts";
-
-/** A room whose leases must be judged again. */
-export interface ReviewTicket {
-  readonly roomId: RoomId;
-  /** How often a review had been requested. A higher number at the end means that something changed meanwhile. */
-  readonly asks: number;
-  /** Whether the ledger holds the room, so that policy can use it. */
-  readonly isLoaded: boolean;
-}
-
-/** Leases of one room that policy treats alike: with the same alias, and the same tenant or kind of holder. */
-export interface HolderClass {
-  readonly kind: HolderKind;
-  readonly tenant: string | null;
-  readonly alias: RoomAlias | null;
-}
-
-export interface ReviewRefusal {
-  readonly code: string;
-  readonly reason: string;
-  /** Whether we leave without lingering if no lease is left. */
-  readonly atOnce: boolean;
-}
-
-/**
- * The rooms to review. A review is requested in the commit of the change that calls for it. Each call is one commit.
- */
-export interface ReviewStore {
-  /** Requests a review of all rooms that we are in, or of those with tenants. */
-  askAll(whose: "all" | "tenants", now: number): Promise<void>;
-  due(now: number, limit: number): Promise<readonly ReviewTicket[]>;
-  /** Returns when the next review is due; null if there is none. */
-  nextDue(): Promise<number | null>;
-  /** Returns one live lease of each class in the room. */
-  classes(roomId: RoomId): Promise<readonly Lease[]>;
-  /** Ends at most `limit` leases of a class, with audit rows and the room's attendance. Returns the number ended. */
-  refuse(roomId: RoomId, whose: HolderClass, why: ReviewRefusal, now: number, limit: number): Promise<number>;
-  /** Ends the review. If something changed meanwhile, the room is due again. */
-  done(ticket: ReviewTicket, now: number): Promise<void>;
-  postpone(roomId: RoomId, at: number): Promise<void>;
-}
+import type { ReviewStore, ReviewTicket } from "../store/reviews.ts";
 
 export interface ReviewerParts {
   readonly store: ReviewStore;

@@ -1,8 +1,9 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { RoomId } from "../../model/ids.ts";
+import type { Database } from "better-sqlite3";
+import type { RoomAlias, RoomId } from "../../model/ids.ts";
 import type { JsonObject } from "../../model/json.ts";
-import { holderText, type LeaseEnd, type HolderKind } from "../../model/lease.ts";
+import { holderText, type HolderKind, type Lease, type LeaseEnd } from "../../model/lease.ts";
 import type { AuditStore } from "../../storage/audit.ts";
+import { Store } from "../../storage/store.ts";
 import { LAST_SEQ } from "../../ledger/store/journal.ts";
 import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
 
@@ -20,17 +21,24 @@ export const LEASE_COLUMNS = "id, room_nr, kind, holder, alias, taken_at, upgrad
 export interface LeaseRow {
   id: number;
   room_nr: number;
-  kind: string;
+  kind: HolderKind;
   holder: string;
-  alias: string | null;
+  alias: RoomAlias | null;
   taken_at: number;
   upgrades: number;
   expires_at: number | null;
 }
 
+export function leaseOf(roomId: RoomId, row: LeaseRow): Lease {
+  const { id, kind, holder, alias, taken_at: takenAt, upgrades, expires_at: expiresAt } = row;
+  return { id, roomId, holder: { kind, name: holder }, alias, takenAt, upgrades, expiresAt };
+}
+
+/** Why policy ends leases of a room that we are in. */
 export interface Refusal {
   readonly code: string;
   readonly reason: string;
+  /** Whether we leave without lingering if no lease is left. */
   readonly atOnce: boolean;
 }
 
@@ -47,10 +55,12 @@ export const REVIEW_ALL = `UPDATE rooms SET ${REVIEW}, weighed_at = @now WHERE o
 /** Shortest time between two looks into a room's upgrade, however many tombstones arrive. */
 export const UPGRADE_GAP_MS = 500;
 const UPGRADE_NEXT = `min(@now + ${UPGRADE_GAP_MS}, max(@now, upgraded_at + ${UPGRADE_GAP_MS}))`;
-const ASK_UPGRADE = `UPDATE rooms SET upgrade_at = coalesce(min(upgrade_at, ${UPGRADE_NEXT}), ${UPGRADE_NEXT}), upgrade_asks = upgrade_asks + 1`;
-const HAS_FOLLOWERS = `EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = nr AND ${FOLLOWS})`;
+export const ASK_UPGRADE =
+  `UPDATE rooms SET upgrade_at = coalesce(min(upgrade_at, ${UPGRADE_NEXT}), ${UPGRADE_NEXT}), ` +
+  "upgrade_asks = upgrade_asks + 1";
+export const HAS_FOLLOWERS = `EXISTS (SELECT 1 FROM leases l WHERE l.room_nr = nr AND ${FOLLOWS})`;
 
-const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
+export const NEXT_CHANGE = "(SELECT coalesce(max(change), 0) + 1 FROM leases)";
 /** Bind room, kind, holder, alias, time, upgrades, where it begins in the journal (null for its end), and expiry. */
 export const INSERT_LEASE =
   "INSERT INTO leases (room_nr, kind, holder, alias, taken_at, upgrades, from_seq, change, expires_at) " +
@@ -60,64 +70,41 @@ export const INSERT_LEASE =
  * Changes that several stores make to leases inside their own transactions: ending a room's leases, requesting a
  * review or a look into an upgrade, and waking the room's attendance. So a fact and its consequences are one commit.
  */
-export class LeaseBook {
-  readonly #rooms: RoomNumbers;
-  readonly #audit: AuditStore;
-  readonly #live: Statement<[number], LeaseRow>;
-  readonly #end: Statement<[number, string, number]>;
-  readonly #put: Statement<[number, string, string, string | null, number, number, number | null, number | null]>;
-  readonly #entered: Statement<[number]>;
-  readonly #putOut: Statement<[string, number]>;
-  readonly #wake: Statement<[number, number, number, number]>;
-  readonly #wakeKnown: Statement<[number, number, number]>;
-  readonly #mark: Statement<{ code: string; reason: string; now: number; leaveAt: number | null; nr: number }>;
-  readonly #review: Statement<{ now: number; nr: number }>;
-  readonly #reviewLate: Statement<{ now: number; nr: number }>;
-  readonly #replaced: Statement<{ now: number; nr: number }>;
-  readonly #replacing: Statement<{ now: number; roomId: string }>;
-  readonly #version: Statement<[number], string | null>;
-  readonly #roomId: Statement<[number], string>;
+export class LeaseBook extends Store {
+  readonly rooms: RoomNumbers;
+  readonly audit: AuditStore;
+  readonly #live = this.sql<[number], LeaseRow>(
+    `SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id`,
+  );
+  readonly #end = this.sql<[number, string, number]>(
+    `UPDATE leases SET ended_at = ?, end_reason = ?, to_seq = ${LAST_SEQ}, change = ${NEXT_CHANGE} WHERE id = ?`,
+  );
+  readonly #put = this.sql<[number, string, string, string | null, number, number, number | null, number | null]>(
+    `${INSERT_LEASE} ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET ` +
+      "expires_at = excluded.expires_at, upgrades = excluded.upgrades, alias = coalesce(excluded.alias, alias)",
+  );
+  readonly #putOut = this.sql<[string, number]>("DELETE FROM persona_rooms WHERE tenant = ? AND room_nr = ?");
+  readonly #wake = this.sql<[number, number, number, number]>(`
+    INSERT INTO attendance (room_nr, phase, since, next_at, hurry) VALUES (?, 'absent', ?, ?, ?)
+    ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, revision = revision + 1,
+      hurry = max(hurry, excluded.hurry)`);
+  readonly #mark = this.sql<[{ code: string; reason: string; now: number; leaveAt: number | null; nr: number }]>(
+    "UPDATE attendance SET phase = 'refused', code = @code, reason = @reason, since = @now, retry_at = NULL, " +
+      "tries = 0, leave_at = coalesce(@leaveAt, leave_at) WHERE room_nr = @nr",
+  );
+  readonly #review = this.sql<[{ now: number; nr: number }]>(`${REVIEW_ALL} AND nr = @nr`);
+  readonly #reviewLate = this.sql<[{ now: number; nr: number }]>(
+    `UPDATE rooms SET ${REVIEW} WHERE own_membership = 'join' AND nr = @nr AND weighed_at > @now - ${BOOKING_MS}`,
+  );
+  readonly #replaced = this.sql<[{ now: number; nr: number }]>(
+    `${ASK_UPGRADE}, upgrade_since = @now, upgrade_tries = 0 WHERE nr = @nr AND ${HAS_FOLLOWERS}`,
+  );
+  readonly #roomId = this.value<[number], RoomId>("SELECT room_id FROM rooms WHERE nr = ?");
 
   constructor(db: Database, rooms: RoomNumbers, audit: AuditStore) {
-    this.#rooms = rooms;
-    this.#audit = audit;
-    this.#live = db.prepare(`SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = ? AND ended_at IS NULL ORDER BY id`);
-    this.#end = db.prepare(
-      `UPDATE leases SET ended_at = ?, end_reason = ?, to_seq = ${LAST_SEQ}, change = ${NEXT_CHANGE} WHERE id = ?`,
-    );
-    this.#put = db.prepare(
-      `${INSERT_LEASE} ON CONFLICT (room_nr, kind, holder) WHERE ended_at IS NULL DO UPDATE SET ` +
-        "expires_at = excluded.expires_at, upgrades = excluded.upgrades, alias = coalesce(excluded.alias, alias)",
-    );
-    this.#entered = db.prepare(`UPDATE leases SET change = ${NEXT_CHANGE} WHERE room_nr = ? AND ended_at IS NULL`);
-    this.#putOut = db.prepare("DELETE FROM persona_rooms WHERE tenant = ? AND room_nr = ?");
-    this.#wake = db.prepare(
-      "INSERT INTO attendance (room_nr, phase, since, next_at, hurry) VALUES (?, 'absent', ?, ?, ?) " +
-        "ON CONFLICT (room_nr) DO UPDATE SET next_at = excluded.next_at, revision = revision + 1, hurry = max(hurry, excluded.hurry)",
-    );
-    this.#wakeKnown = db.prepare(
-      "INSERT INTO attendance (room_nr, phase, since, next_at) VALUES (?, 'absent', ?, NULL) " +
-        "ON CONFLICT (room_nr) DO UPDATE SET next_at = ?, revision = revision + 1",
-    );
-    this.#mark = db.prepare(
-      "UPDATE attendance SET phase = 'refused', code = @code, reason = @reason, since = @now, retry_at = NULL, tries = 0, " +
-        "leave_at = coalesce(@leaveAt, leave_at) WHERE room_nr = @nr",
-    );
-    this.#review = db.prepare(`${REVIEW_ALL} AND nr = @nr`);
-    this.#reviewLate = db.prepare(
-      `UPDATE rooms SET ${REVIEW} WHERE own_membership = 'join' AND nr = @nr AND weighed_at > @now - ${BOOKING_MS}`,
-    );
-    this.#replaced = db.prepare(
-      `${ASK_UPGRADE}, upgrade_since = @now, upgrade_tries = 0 WHERE nr = @nr AND ${HAS_FOLLOWERS}`,
-    );
-    this.#replacing = db.prepare(
-      `${ASK_UPGRADE}, upgrade_since = coalesce(upgrade_since, @now) WHERE nr IN ` +
-        `(SELECT room_nr FROM room_state WHERE field = 'replacement' AND value = @roomId) AND ${HAS_FOLLOWERS}`,
-    );
-    this.#version = db
-      .prepare<[number], string | null>("SELECT value FROM room_state WHERE room_nr = ? AND field = 'version'")
-      .pluck();
-    this.#roomId = db.prepare<[number], string>("SELECT room_id FROM rooms WHERE nr = ?").pluck();
+    super(db);
+    this.rooms = rooms;
+    this.audit = audit;
   }
 
   /** Returns the live leases of a room, in the order in which they were taken. */
@@ -125,21 +112,10 @@ export class LeaseBook {
     return this.#live.all(nr);
   }
 
-  /** Called when the pseudouser enters the room: this is a change for the holders of its leases. */
-  entered(nr: number): void {
-    this.#entered.run(nr);
-  }
-
   /** Makes the keeper look at the room now, and before others if a caller waits for it. */
   wake(nr: number, now: number, isWaitedFor = false): void {
     this.#wake.run(nr, now, now, Number(isWaitedFor));
-    this.#rooms.hear(nr, now);
-  }
-
-  /** Does the same, but only if the room ever had work. A room that we are only invited to has none. */
-  wakeKnown(nr: number, now: number): void {
-    this.#wakeKnown.run(nr, now, now);
-    this.#rooms.hear(nr, now);
+    this.rooms.hear(nr, now);
   }
 
   /** Requests a review of the room's leases: something changed that matters to policy. */
@@ -147,40 +123,24 @@ export class LeaseBook {
     this.#review.run({ nr, now });
   }
 
-  /**
-   * Does the same after a change of members, if members matter in this room: in its version a user vouches for the
-   * pseudouser of its server (MSC1777).
-   */
-  reviewVouchers(nr: number, now: number): void {
-    if (this.#version.get(nr)?.startsWith("org.matrix.msc1777.") === true) this.review(nr, now);
-  }
-
   /** @param from where a new lease begins in the journal; null for its end */
   put(
-    lease: Pick<LeaseRow, "room_nr" | "kind" | "holder" | "alias" | "upgrades" | "expires_at">,
+    { room_nr, kind, holder, alias, upgrades, expires_at }: Omit<LeaseRow, "id" | "taken_at">,
     from: number | null,
     now: number,
   ): void {
-    const { room_nr, kind, holder, alias, upgrades, expires_at } = lease;
     this.#put.run(room_nr, kind, holder, alias, now, upgrades, from, expires_at);
     // The lease was judged earlier, and the facts behind the verdict may have changed meanwhile.
-    this.#reviewLate.run({ nr: lease.room_nr, now });
+    this.#reviewLate.run({ nr: room_nr, now });
   }
 
   /** Ends a lease. A tenant's users are in a room while its lease lives, so they leave with it. */
   endOne(lease: LeaseRow, end: LeaseEnd, now: number, detail: JsonObject = {}): void {
     this.#end.run(now, end, lease.id);
     if (lease.kind === "tenant") this.#putOut.run(lease.holder, lease.room_nr);
-    this.#audit.write(
-      {
-        actor: holderText({ kind: lease.kind as HolderKind, name: lease.holder }),
-        action: "lease.end",
-        outcome: end,
-        roomId: this.#roomIdOf(lease.room_nr),
-        detail,
-      },
-      now,
-    );
+    const actor = holderText({ kind: lease.kind, name: lease.holder });
+    const roomId = this.#roomId.get(lease.room_nr) ?? null;
+    this.audit.write({ actor, action: "lease.end", outcome: end, roomId, detail }, now);
   }
 
   /** Ends a room's leases, up to the ID `upTo` if given, and notes the reason in its attendance. */
@@ -210,14 +170,5 @@ export class LeaseBook {
    */
   replaced(nr: number, now: number): boolean {
     return this.#replaced.run({ nr, now }).changes > 0;
-  }
-
-  /** Requests a look into upgrades to this room: it changed, so the result may differ now. */
-  mayReplace(roomId: RoomId, now: number): void {
-    this.#replacing.run({ roomId, now });
-  }
-
-  #roomIdOf(nr: number): RoomId | null {
-    return (this.#roomId.get(nr) ?? null) as RoomId | null;
   }
 }

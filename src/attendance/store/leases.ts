@@ -1,196 +1,145 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { LeaseStore } from "../leases/desk.ts";
-import type { RoomAlias, RoomId } from "../../model/ids.ts";
-import {
-  holderText,
-  type Holder,
-  type HolderKind,
-  type Lease,
-  type LeaseEnd,
-  type LeaseWish,
-} from "../../model/lease.ts";
-import type { AuditStore } from "../../storage/audit.ts";
-import { LEASE_COLUMNS, WAITING_KINDS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
-import type { Memo } from "../../storage/memo.ts";
-import type { RoomNumbers } from "../../ledger/store/room-numbers.ts";
+import type { Database } from "better-sqlite3";
+import type { RoomId } from "../../model/ids.ts";
+import { holderText, type Holder, type Lease, type LeaseEnd, type LeaseWish } from "../../model/lease.ts";
+import { LEASE_COLUMNS, leaseOf, WAITING_KINDS, type LeaseBook, type LeaseRow } from "./lease-book.ts";
+import { Memo, type WriteCount } from "../../storage/memo.ts";
+import { Store } from "../../storage/store.ts";
 
 /** How long ended leases tell a holder why it lost them. They stay until a tenant got the events they cover. */
 const ENDED_KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+const LIVE = "ended_at IS NULL";
+const IN_ROOM = "room_nr = (SELECT nr FROM rooms WHERE room_id = ?)";
+const OF_HOLDER = `leases l JOIN rooms r ON r.nr = l.room_nr WHERE l.kind = ? AND l.holder = ? AND l.${LIVE}`;
 
-export class SqliteLeaseStore implements LeaseStore {
-  readonly #db: Database;
-  readonly #rooms: RoomNumbers;
+/** The desk's view of storage. Every call is one commit, with its audit row. */
+export class LeaseStore extends Store {
   readonly #book: LeaseBook;
-  readonly #audit: AuditStore;
-  readonly #find: Statement<[number, string, string], LeaseRow>;
-  readonly #findIn: Statement<[string, string, string], LeaseRow>;
-  readonly #lastEnd: Statement<[number, string, string], string | null>;
-  readonly #expired: Statement<[number, number], LeaseRow>;
-  readonly #nextExpiry: Statement<[], number | null>;
-  readonly #forget: Statement<[number, number]>;
-  readonly #count: Statement<[string, string], number>;
-  readonly #ofHolder: Statement<[string, string], LeaseRow & { room_id: string }>;
   readonly #found: Memo<Lease | null>;
-  readonly #presentRooms: Statement<[string, string], string>;
-  readonly #reachBack: Statement<[number, string, string, string, number]>;
+  readonly #find = this.sql<[string, string, string], LeaseRow>(
+    `SELECT ${LEASE_COLUMNS} FROM leases WHERE ${IN_ROOM} AND kind = ? AND holder = ? AND ${LIVE}`,
+  );
+  readonly #lastEnd = this.value<[string, string, string], LeaseEnd | null>(
+    `SELECT end_reason FROM leases WHERE ${IN_ROOM} AND kind = ? AND holder = ? ORDER BY id DESC LIMIT 1`,
+  );
+  readonly #expired = this.sql<[number, number], LeaseRow>(
+    `SELECT ${LEASE_COLUMNS} FROM leases WHERE ${LIVE} AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
+  );
+  readonly #nextExpiry = this.value<[], number | null>(
+    `SELECT min(expires_at) FROM leases WHERE ${LIVE} AND expires_at IS NOT NULL`,
+  );
+  readonly #forget = this.sql<[number, number]>(`
+    DELETE FROM leases WHERE id IN (SELECT id FROM leases l WHERE ended_at IS NOT NULL AND ended_at < ?
+      AND NOT EXISTS (SELECT 1 FROM cursors c
+        WHERE l.kind = 'tenant' AND c.consumer = 'tenant:' || l.holder AND c.seq < l.to_seq)
+      AND change < (SELECT max(change) FROM leases) LIMIT ?)`);
+  readonly #count = this.value<[string, string], number>(
+    `SELECT count(*) FROM leases WHERE kind = ? AND holder = ? AND ${LIVE}`,
+  );
+  readonly #ofHolder = this.sql<[string, string], LeaseRow & { readonly room_id: RoomId }>(
+    `SELECT r.room_id, l.* FROM ${OF_HOLDER} ORDER BY l.id`,
+  );
+  readonly #presentRooms = this.value<[string, string], RoomId>(
+    `SELECT r.room_id FROM ${OF_HOLDER} AND r.own_membership = 'join' ORDER BY r.room_id`,
+  );
+  readonly #reachBack = this.sql<[number, string, string, string, number]>(
+    `UPDATE leases SET from_seq = ? WHERE ${IN_ROOM} AND kind = ? AND holder = ? AND ${LIVE} AND from_seq > ?`,
+  );
 
-  constructor(db: Database, rooms: RoomNumbers, book: LeaseBook, audit: AuditStore, found: Memo<Lease | null>) {
-    this.#db = db;
-    this.#rooms = rooms;
+  constructor(db: Database, book: LeaseBook, writes: WriteCount) {
+    super(db);
     this.#book = book;
-    this.#audit = audit;
-    this.#found = found;
-    this.#find = db.prepare(
-      `SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? AND ended_at IS NULL`,
-    );
-    this.#findIn = db.prepare(
-      `SELECT ${LEASE_COLUMNS} FROM leases WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?) ` +
-        "AND kind = ? AND holder = ? AND ended_at IS NULL",
-    );
-    this.#lastEnd = db
-      .prepare<[number, string, string], string | null>(
-        "SELECT end_reason FROM leases WHERE room_nr = ? AND kind = ? AND holder = ? ORDER BY id DESC LIMIT 1",
-      )
-      .pluck();
-    this.#expired = db.prepare(
-      `SELECT ${LEASE_COLUMNS} FROM leases WHERE ended_at IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
-    );
-    this.#nextExpiry = db
-      .prepare<[], number | null>(
-        "SELECT min(expires_at) FROM leases WHERE ended_at IS NULL AND expires_at IS NOT NULL",
-      )
-      .pluck();
-    this.#forget = db.prepare(
-      "DELETE FROM leases WHERE id IN (SELECT id FROM leases l WHERE ended_at IS NOT NULL AND ended_at < ? " +
-        "AND NOT EXISTS (SELECT 1 FROM cursors c WHERE l.kind = 'tenant' AND c.consumer = 'tenant:' || l.holder AND c.seq < l.to_seq) " +
-        "AND change < (SELECT max(change) FROM leases) LIMIT ?)",
-    );
-    this.#count = db
-      .prepare<[string, string], number>(
-        "SELECT count(*) FROM leases WHERE kind = ? AND holder = ? AND ended_at IS NULL",
-      )
-      .pluck();
-    this.#ofHolder = db.prepare(
-      "SELECT r.room_id, l.* FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
-        "WHERE l.kind = ? AND l.holder = ? AND l.ended_at IS NULL ORDER BY l.id",
-    );
-    this.#reachBack = db.prepare(
-      "UPDATE leases SET from_seq = ? WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?) AND kind = ? AND holder = ? " +
-        "AND ended_at IS NULL AND from_seq > ?",
-    );
-    this.#presentRooms = db
-      .prepare<[string, string], string>(
-        "SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
-          "WHERE l.kind = ? AND l.holder = ? AND l.ended_at IS NULL AND r.own_membership = 'join' ORDER BY r.room_id",
-      )
-      .pluck();
+    this.#found = new Memo(writes);
   }
 
+  /** Books or renews the holder's lease in the room, and adds its routes to the room's. Wakes the attendance. */
   async book(wish: LeaseWish, now: number): Promise<Lease> {
     const { roomId, holder, alias = null, via, upgrades = 0, ttl, from = null } = wish;
-    return this.#db
-      .transaction(() => {
-        const nr = this.#rooms.take(roomId);
-        this.#rooms.learnVia(nr, via);
-        const before = this.#find.get(nr, holder.kind, holder.name);
-        const expires_at = ttl === null ? null : now + ttl;
-        const { kind, name } = holder;
-        this.#book.put({ room_nr: nr, kind, holder: name, alias, upgrades, expires_at }, from, now);
-        const row = this.#find.get(nr, holder.kind, holder.name);
-        if (row === undefined) throw new Error("a lease that was just booked is not there");
-        // Holders renew as often as they read or ask again. A row for each renewal would repeat the first.
-        if (before === undefined || isOtherwise(before, row)) {
-          const action = before === undefined ? "lease.take" : "lease.renew";
-          this.#audit.write(
-            { actor: holderText(holder), action, outcome: "done", roomId, detail: { via: [...via], ttl } },
-            now,
-          );
-        }
-        this.#book.wake(nr, now, WAITING_KINDS.includes(holder.kind));
-        return leaseOf(roomId, row);
-      })
-      .immediate();
+    const { kind, name } = holder;
+    return this.commit(() => {
+      const nr = this.#book.rooms.take(roomId);
+      this.#book.rooms.learnVia(nr, via);
+      const before = this.#find.get(roomId, kind, name);
+      const expires_at = ttl === null ? null : now + ttl;
+      this.#book.put({ room_nr: nr, kind, holder: name, alias, upgrades, expires_at }, from, now);
+      const row = this.#find.get(roomId, kind, name);
+      if (row === undefined) throw new Error("a lease that was just booked is not there");
+      // Holders renew as often as they read or ask again. A row for each renewal would repeat the first.
+      if (before === undefined || isOtherwise(before, row)) {
+        const action = before === undefined ? "lease.take" : "lease.renew";
+        const what = { action, outcome: "done", roomId, detail: { via: [...via], ttl } };
+        this.#book.audit.write({ actor: holderText(holder), ...what }, now);
+      }
+      this.#book.wake(nr, now, WAITING_KINDS.includes(kind));
+      return leaseOf(roomId, row);
+    });
   }
 
-  async end(roomId: RoomId, holder: Holder, end: LeaseEnd, now: number): Promise<boolean> {
-    return this.#db
-      .transaction(() => {
-        const nr = this.#rooms.find(roomId);
-        const row = nr === null ? undefined : this.#find.get(nr, holder.kind, holder.name);
-        if (row === undefined) return false;
-        this.#book.endOne(row, end, now);
-        this.#book.wake(row.room_nr, now);
-        return true;
-      })
-      .immediate();
+  /** Ends one lease; false if there is none. */
+  async end(roomId: RoomId, { kind, name }: Holder, end: LeaseEnd, now: number): Promise<boolean> {
+    return this.commit(() => {
+      const row = this.#find.get(roomId, kind, name);
+      if (row !== undefined) this.#end(row, end, now);
+      return row !== undefined;
+    });
   }
 
+  /** Ends at most `limit` expired leases. Returns the number ended. */
   async expire(now: number, limit: number): Promise<number> {
     const rows = this.#expired.all(now, limit);
-    this.#db
-      .transaction(() => {
-        for (const row of rows) {
-          this.#book.endOne(row, "expired", now);
-          this.#book.wake(row.room_nr, now);
-        }
-        this.#forget.run(now - ENDED_KEPT_MS, limit);
-      })
-      .immediate();
+    this.commit(() => {
+      for (const row of rows) this.#end(row, "expired", now);
+      this.#forget.run(now - ENDED_KEPT_MS, limit);
+    });
     return rows.length;
   }
 
+  #end(row: LeaseRow, end: LeaseEnd, now: number): void {
+    this.#book.endOne(row, end, now);
+    this.#book.wake(row.room_nr, now);
+  }
+
+  /** Returns when the next lease expires; null if none does. */
   async nextExpiry(): Promise<number | null> {
     return this.#nextExpiry.get() ?? null;
   }
 
-  async find(roomId: RoomId, holder: Holder): Promise<Lease | null> {
-    const { kind, name } = holder;
+  async find(roomId: RoomId, { kind, name }: Holder): Promise<Lease | null> {
     return this.#found.get(`${roomId}\n${kind}\n${name}`, () => {
-      const row = this.#findIn.get(roomId, kind, name);
+      const row = this.#find.get(roomId, kind, name);
       return row === undefined ? null : leaseOf(roomId, row);
     });
   }
 
-  async lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null> {
-    const nr = this.#rooms.find(roomId);
-    return nr === null ? null : ((this.#lastEnd.get(nr, holder.kind, holder.name) ?? null) as LeaseEnd | null);
+  /** Returns why this holder's newest lease in the room ended; null if it never had one, or has one now. */
+  async lastEnd(roomId: RoomId, { kind, name }: Holder): Promise<LeaseEnd | null> {
+    return this.#lastEnd.get(roomId, kind, name) ?? null;
   }
 
   async ofRoom(roomId: RoomId): Promise<readonly Lease[]> {
-    const nr = this.#rooms.find(roomId);
+    const nr = this.#book.rooms.find(roomId);
     return nr === null ? [] : this.#book.liveOf(nr).map((row) => leaseOf(roomId, row));
   }
 
-  async countOf(holder: Holder): Promise<number> {
-    return this.#count.get(holder.kind, holder.name) ?? 0;
+  async countOf({ kind, name }: Holder): Promise<number> {
+    return this.#count.get(kind, name) ?? 0;
   }
 
   async ofHolder({ kind, name }: Holder): Promise<readonly Lease[]> {
-    return this.#ofHolder.all(kind, name).map((row) => leaseOf(row.room_id as RoomId, row));
+    return this.#ofHolder.all(kind, name).map((row) => leaseOf(row.room_id, row));
   }
 
+  /** Returns the rooms in which a holder has a live lease and the pseudouser is present, in the order of their IDs. */
+  async presentRoomsOf({ kind, name }: Holder): Promise<readonly RoomId[]> {
+    return this.#presentRooms.all(kind, name);
+  }
+
+  /** Moves the beginning of a live lease back to this journal number, if it begins later. */
   async reachBack(roomId: RoomId, { kind, name }: Holder, from: number): Promise<void> {
     this.#reachBack.run(from, roomId, kind, name, from);
-  }
-
-  async presentRoomsOf(holder: Holder): Promise<readonly RoomId[]> {
-    return this.#presentRooms.all(holder.kind, holder.name) as RoomId[];
   }
 }
 
 /** Returns whether a renewal changed more of a lease than its expiry. */
 function isOtherwise(before: LeaseRow, after: LeaseRow): boolean {
   return before.alias !== after.alias || (before.expires_at === null) !== (after.expires_at === null);
-}
-
-export function leaseOf(roomId: RoomId, row: LeaseRow): Lease {
-  return {
-    id: row.id,
-    roomId,
-    holder: { kind: row.kind as HolderKind, name: row.holder },
-    alias: row.alias as RoomAlias | null,
-    takenAt: row.taken_at,
-    upgrades: row.upgrades,
-    expiresAt: row.expires_at,
-  };
 }

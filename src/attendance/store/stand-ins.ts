@@ -1,54 +1,48 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { StandIn, StandInStore } from "../contracts.ts";
 import type { RoomId, TenantId, UserId } from "../../model/ids.ts";
+import { Store } from "../../storage/store.ts";
 
-interface Row {
-  room_id: string;
-  user_id: string;
-  tenant: string;
-  reason: string | null;
-  tries: number;
+/** A tenant's user that was invited by its own ID and must leave the room again. */
+export interface StandIn {
+  readonly roomId: RoomId;
+  readonly userId: UserId;
+  readonly tenant: TenantId;
+  /** What the room is told; null for a reason chosen at that time. */
+  readonly reason: string | null;
+  readonly tries: number;
 }
 
-export class SqliteStandInStore implements StandInStore {
-  readonly #add: Statement<[string, string, string, string | null, number]>;
-  readonly #due: Statement<[number, number], Row>;
-  readonly #nextDue: Statement<[], number | null>;
-  readonly #scheduleRetry: Statement<[number, number, string, string]>;
-  readonly #remove: Statement<[string, string]>;
+/** Stand-ins that must leave. Each call is one commit. */
+export class StandInStore extends Store {
+  readonly #add = this.sql<[Omit<StandIn, "tries"> & { readonly lookAt: number }]>(`
+    INSERT INTO stand_ins (room_id, user_id, tenant, reason, tries, look_at)
+    VALUES (@roomId, @userId, @tenant, @reason, 0, @lookAt) ON CONFLICT (room_id, user_id)
+    DO UPDATE SET tenant = excluded.tenant, reason = excluded.reason, tries = 0, look_at = excluded.look_at`);
+  readonly #due = this.sql<[number, number], StandIn>(
+    "SELECT room_id AS roomId, user_id AS userId, tenant, reason, tries FROM stand_ins WHERE look_at <= ? " +
+      "ORDER BY look_at LIMIT ?",
+  );
+  readonly #nextDue = this.value<[], number | null>("SELECT min(look_at) FROM stand_ins");
+  readonly #scheduleRetry = this.sql<[number, number, string, string]>(
+    "UPDATE stand_ins SET tries = ?, look_at = ? WHERE room_id = ? AND user_id = ?",
+  );
+  readonly #remove = this.sql<[string, string]>("DELETE FROM stand_ins WHERE room_id = ? AND user_id = ?");
 
-  constructor(db: Database) {
-    this.#add = db.prepare(
-      "INSERT INTO stand_ins (room_id, user_id, tenant, reason, tries, look_at) VALUES (?, ?, ?, ?, 0, ?) " +
-        "ON CONFLICT (room_id, user_id) DO UPDATE SET tenant = excluded.tenant, reason = excluded.reason, tries = 0, " +
-        "look_at = excluded.look_at",
-    );
-    this.#due = db.prepare(
-      "SELECT room_id, user_id, tenant, reason, tries FROM stand_ins WHERE look_at <= ? ORDER BY look_at LIMIT ?",
-    );
-    this.#nextDue = db.prepare<[], number | null>("SELECT min(look_at) FROM stand_ins").pluck();
-    this.#scheduleRetry = db.prepare("UPDATE stand_ins SET tries = ?, look_at = ? WHERE room_id = ? AND user_id = ?");
-    this.#remove = db.prepare("DELETE FROM stand_ins WHERE room_id = ? AND user_id = ?");
+  /** Replaces any entry of the same user in the room. */
+  async add(standIn: Omit<StandIn, "tries">, lookAt: number): Promise<void> {
+    this.#add.run({ ...standIn, lookAt });
   }
 
-  async add({ roomId, userId, tenant, reason }: Omit<StandIn, "tries">, lookAt: number): Promise<void> {
-    this.#add.run(roomId, userId, tenant, reason, lookAt);
-  }
-
+  /** Returns due stand-ins, the longest waiting first, at most `limit`. */
   async due(now: number, limit: number): Promise<readonly StandIn[]> {
-    return this.#due.all(now, limit).map((row) => ({
-      roomId: row.room_id as RoomId,
-      userId: row.user_id as UserId,
-      tenant: row.tenant as TenantId,
-      reason: row.reason,
-      tries: row.tries,
-    }));
+    return this.#due.all(now, limit);
   }
 
+  /** Returns when the next one is due; null if there is none. */
   async nextDue(): Promise<number | null> {
     return this.#nextDue.get() ?? null;
   }
 
+  /** Also writes its number of tries. */
   async scheduleRetry({ roomId, userId, tries }: StandIn, lookAt: number): Promise<void> {
     this.#scheduleRetry.run(tries, lookAt, roomId, userId);
   }

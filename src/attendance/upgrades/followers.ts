@@ -7,19 +7,11 @@ import type { Signal } from "../../concurrency/signal.ts";
 import { haveSpaceFor } from "../../policy/grants.ts";
 import type { Policy } from "../../policy/policy.ts";
 import type { Tenants } from "../../policy/tenants.ts";
+import type { UpgradeStore } from "../store/upgrades.ts";
 import type { LeaseRefusals } from "../leases/refusals.ts";
 
-export interface FollowStore {
-  /**
-   * Moves at most `limit` leases of the class of `whose` to the room that replaces theirs, in one commit: the old
-   * leases end, new ones begin, tenants' users move along, and grants for the old room get the new one too. Returns
-   * the number moved; null if the two rooms no longer name each other, or we are not in the new one.
-   */
-  move(to: RoomId, whose: Lease, now: number, limit: number): Promise<number | null>;
-}
-
 export interface FollowersParts {
-  readonly store: FollowStore;
+  readonly store: Pick<UpgradeStore, "move">;
   readonly policy: Pick<Policy, "admit">;
   readonly tenants: Pick<Tenants, "byId" | "assume" | "start">;
   readonly refusals: Pick<LeaseRefusals, "note">;

@@ -3,54 +3,27 @@ import type { Clock } from "../../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isRoomId, serverOf, type RoomId, type ServerName } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
+import { stringAt } from "../../model/json.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Room } from "../../model/room.ts";
 import { Signal } from "../../concurrency/signal.ts";
 import { restUntil, workUntil } from "../../concurrency/worker.ts";
 import { Budgets, type BudgetSubject } from "../../policy/budgets.ts";
+import type { HomeserverClient } from "../../homeserver/client.ts";
+import { contentAt } from "../homeserver/content.ts";
+import type { UpgradeStore, UpgradeTicket } from "../store/upgrades.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
 import type { Followers } from "./followers.ts";
 import type { LeaseRefusals } from "../leases/refusals.ts";
 
-/** A room that names another that replaces it, with leases that may follow. */
-export interface UpgradeTicket {
-  readonly from: RoomId;
-  /** How often a look had been requested. A higher number at the end means that something changed meanwhile. */
-  readonly asks: number;
-  /** Number of unsuccessful looks, and when the first was requested. */
-  readonly tries: number;
-  readonly since: number;
-}
-
-/** The upgrades to look into. Looks are requested in the commit of their cause. Each call is one commit. */
-export interface UpgradeStore {
-  due(now: number, limit: number, except: ReadonlySet<RoomId>): Promise<readonly UpgradeTicket[]>;
-  /** Returns when the next look outside `except` is due; null if there is none. */
-  nextDue(except: ReadonlySet<RoomId>): Promise<number | null>;
-  /** Returns one live lease of each class that may follow. */
-  followers(from: RoomId): Promise<readonly Lease[]>;
-  /** Returns the rooms that we are in, or joining, to find out whether they replace this one. */
-  probations(from: RoomId): Promise<readonly RoomId[]>;
-  /**
-   * Ends the look; `at` is the time of the next, null for none. If something changed meanwhile, the next is due soon.
-   */
-  settle(ticket: UpgradeTicket, at: number | null, now: number): Promise<void>;
-  /** Does the same after too long without a result, with an audit row. */
-  giveUp(ticket: UpgradeTicket, to: RoomId | null, now: number): Promise<void>;
-}
-
-export interface Tombstones {
+export interface UpgradesParts {
+  readonly store: UpgradeStore;
+  readonly ledger: Pick<Ledger, "room">;
   /**
    * Returns the room that the tombstone names now; null if there is no tombstone, or it names none.
    * @throws EmissaryError if the homeserver cannot be asked
    */
-  replacementOf(roomId: RoomId, abort: AbortSignal): Promise<string | null>;
-}
-
-export interface UpgradesParts {
-  readonly store: UpgradeStore;
-  readonly ledger: Pick<Ledger, "room">;
-  readonly tombstones: Tombstones;
+  readonly replacementOf: (roomId: RoomId, abort: AbortSignal) => Promise<string | null>;
   readonly followers: Pick<Followers, "bring">;
   readonly desk: Pick<LeaseDesk, "take" | "release">;
   readonly refusals: Pick<LeaseRefusals, "note">;
@@ -182,7 +155,7 @@ export class Upgrades {
   }
 
   async #look({ from }: UpgradeTicket, abort: AbortSignal): Promise<Outcome> {
-    const { store, ledger, tombstones, followers } = this.#parts;
+    const { store, ledger, replacementOf, followers } = this.#parts;
     const leases = await store.followers(from);
     const old = await ledger.room(from);
     const to = replacementIn(old);
@@ -196,7 +169,7 @@ export class Upgrades {
     const shortage = this.#pay(from, old);
     if (shortage !== null) return { isOver: false, pause: shortage };
     // The ledger may have missed a redaction, which removes the tombstone's content.
-    const named = await tombstones.replacementOf(from, abort);
+    const named = await replacementOf(from, abort);
     if (named !== to) return named !== null && isRoomId(named) && named !== from ? AGAIN : OVER;
     if (!isKnown) return this.#findOut(from, to, old, leases);
     return (await followers.bring(from, to, leases)) ? OVER : AGAIN;
@@ -249,6 +222,17 @@ export class Upgrades {
 
 function holderOf(from: RoomId): Holder {
   return { kind: "upgrade", name: from };
+}
+
+/** Reads the replacement from a room's tombstone, as UpgradesParts.replacementOf says. */
+export async function replacementOf(
+  client: HomeserverClient,
+  roomId: RoomId,
+  abort: AbortSignal,
+): Promise<string | null> {
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.tombstone/`;
+  const content = await contentAt(client, path, "tell a room's tombstone", abort);
+  return content === null ? null : stringAt(content, "replacement_room");
 }
 
 function replacementIn(room: Room | null): RoomId | null {

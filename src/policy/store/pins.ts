@@ -1,45 +1,37 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { RoomAlias, RoomId } from "../../model/ids.ts";
-import type { Pin, PinSource, PinStore } from "../pins.ts";
+import type { Database } from "better-sqlite3";
+import type { RoomAlias } from "../../model/ids.ts";
+import type { Pin, PinSource } from "../pins.ts";
 import type { AuditStore } from "../../storage/audit.ts";
-
-interface Row {
-  alias: string;
-  room_id: string;
-  at: number;
-}
+import { Store } from "../../storage/store.ts";
 
 /** Stores the rooms that aliases stand for. `put` and `drop` are for stores that write more in the same commit. */
-export class SqlitePinStore implements PinStore {
-  readonly #db: Database;
+export class PinStore extends Store {
   readonly #audit: AuditStore;
-  readonly #of: Statement<[string], Row>;
-  readonly #put: Statement<[string, string, string, number]>;
-  readonly #drop: Statement<[string, string]>;
+  readonly #of = this.sql<[string], Pin>(
+    "SELECT alias, room_id AS roomId, at FROM alias_pins WHERE source = ? ORDER BY alias",
+  );
+  readonly #put = this.sql<[string, string, string, number]>(
+    "INSERT OR REPLACE INTO alias_pins (source, alias, room_id, at) VALUES (?, ?, ?, ?)",
+  );
+  readonly #drop = this.sql<[string, string]>("DELETE FROM alias_pins WHERE source = ? AND alias = ?");
 
   constructor(db: Database, audit: AuditStore) {
-    this.#db = db;
+    super(db);
     this.#audit = audit;
-    this.#of = db.prepare("SELECT alias, room_id, at FROM alias_pins WHERE source = ? ORDER BY alias");
-    this.#put = db.prepare("INSERT OR REPLACE INTO alias_pins (source, alias, room_id, at) VALUES (?, ?, ?, ?)");
-    this.#drop = db.prepare("DELETE FROM alias_pins WHERE source = ? AND alias = ?");
   }
 
   async of(source: PinSource): Promise<readonly Pin[]> {
-    return this.#of
-      .all(source)
-      .map(({ alias, room_id, at }) => ({ alias: alias as RoomAlias, roomId: room_id as RoomId, at }));
+    return this.#of.all(source);
   }
 
+  /** Pins an alias to a room, replacing an earlier pin, with an audit row. */
   async pin(source: PinSource, pin: Pin): Promise<void> {
-    this.#db
-      .transaction(() => {
-        this.put(source, pin);
-        const detail = { alias: pin.alias, of: source };
-        const what = { action: "alias.pin", outcome: "done", roomId: pin.roomId, detail };
-        this.#audit.write({ actor: "emissary", ...what }, pin.at);
-      })
-      .immediate();
+    this.commit(() => {
+      this.put(source, pin);
+      const detail = { alias: pin.alias, of: source };
+      const what = { action: "alias.pin", outcome: "done", roomId: pin.roomId, detail };
+      this.#audit.write({ actor: "emissary", ...what }, pin.at);
+    });
   }
 
   async unpin(source: PinSource, alias: RoomAlias): Promise<void> {

@@ -4,7 +4,7 @@ import type { Lease } from "../../model/lease.ts";
 import type { Room } from "../../model/room.ts";
 import type { Tenant, TenantAction } from "../../model/tenant.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
-import type { LeaseStore } from "../../attendance/leases/desk.ts";
+import type { LeaseStore } from "../../attendance/store/leases.ts";
 import { isOpen, opennessOf } from "../../policy/openness.ts";
 import { goesByAlias, objectionTo } from "../../policy/permit.ts";
 import type { Pointers } from "../../policy/pointers.ts";

@@ -1,4 +1,4 @@
-import type { LeaseStore } from "../../attendance/leases/desk.ts";
+import type { LeaseStore } from "../../attendance/store/leases.ts";
 import type { Feed } from "../feed/feed.ts";
 import type { Clock, Random } from "../../model/clock.ts";
 import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "./delivery.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { AttendanceStore } from "../../../src/attendance/contracts.ts";
+import type { AttendanceStore } from "../../../src/attendance/store/attendance.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomId, ServerName } from "../../../src/model/ids.ts";
 import type { Holder } from "../../../src/model/lease.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { objectionToAll } from "../../../src/attendance/stand-in-checks.ts";
+import { refusalOfAll } from "../../../src/attendance/mover.ts";
 import type { RoomAlias } from "../../../src/model/ids.ts";
 import type { HolderKind, Lease } from "../../../src/model/lease.ts";
 import type { Verdict } from "../../../src/model/verdict.ts";
@@ -25,12 +25,12 @@ function denying(...aliases: readonly string[]) {
 describe("a join is made if it is allowed to one of those who want it", () => {
   test("whoever came by a name that is denied does not keep out who came by another", async () => {
     const leases = [lease(1, "alias", "#a", "#a:ours.example"), lease(2, "alias", "#b", "#b:ours.example")];
-    expect(await objectionToAll(denying("#a:ours.example"), ROOM, leases, [])).toBeNull();
+    expect(await refusalOfAll(denying("#a:ours.example"), ROOM, leases, [])).toBeNull();
   });
 
   test("and is refused where none may", async () => {
     const leases = [lease(1, "peek", "one", "#a:b"), lease(2, "alias", "#a", "#a:b")];
-    expect(await objectionToAll(denying("#a:b"), ROOM, leases, [])).toMatchObject({
+    expect(await refusalOfAll(denying("#a:b"), ROOM, leases, [])).toMatchObject({
       outcome: "refused",
       code: "denied",
     });
@@ -39,7 +39,7 @@ describe("a join is made if it is allowed to one of those who want it", () => {
   test("those whom policy does not tell apart are asked for once", async () => {
     const policy = denying("#a:b");
     const leases = Array.from({ length: 100 }, (_, nr) => lease(nr, "peek", `user${nr}`, "#a:b"));
-    await objectionToAll(policy, ROOM, [...leases, lease(100, "tenant", "irc", "#a:b")], []);
+    await refusalOfAll(policy, ROOM, [...leases, lease(100, "tenant", "irc", "#a:b")], []);
     expect(policy.asked).toEqual([
       ["user0", "#a:b"],
       ["irc", "#a:b"],

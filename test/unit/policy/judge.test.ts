@@ -5,7 +5,7 @@ import { HOLDER_KINDS, type HolderKind } from "../../../src/model/lease.ts";
 import { MEMBERSHIPS } from "../../../src/model/membership.ts";
 import type { VerdictCode } from "../../../src/model/verdict.ts";
 import type { Shortage } from "../../../src/policy/budgets.ts";
-import { COOL_DOWN_CODES, type CoolDown, type CoolDownCode } from "../../../src/policy/cool-downs.ts";
+import { COOL_DOWN_CODES, type CoolDown, type CoolDownCode } from "../../../src/policy/cool-down.ts";
 import { findings, judge } from "../../../src/policy/judge.ts";
 import type { Question, RoomSummary } from "../../../src/policy/question.ts";
 import { CHECKS } from "../../../src/policy/checks.ts";

@@ -10,7 +10,7 @@ import {
   UPGRADE_AWAITED_MS,
   type AnswerParts,
 } from "../../../../src/attendance/invites/answer.ts";
-import type { OwnInvite } from "../../../../src/attendance/invites/contracts.ts";
+import type { OwnInvite } from "../../../../src/attendance/store/own-invites.ts";
 import { serverOf, type EventId, type RoomId, type UserId } from "../../../../src/model/ids.ts";
 import { Budgets } from "../../../../src/policy/budgets.ts";
 import { RuleBook } from "../../../../src/policy/rule-book.ts";

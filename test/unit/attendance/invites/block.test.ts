@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InviteBlock } from "../../../../src/attendance/invites/block.ts";
-import type { InvitePermission } from "../../../../src/attendance/invites/contracts.ts";
-import { knowsInvitePermission } from "../../../../src/attendance/invites/invite-permission.ts";
+import { knowsInvitePermission, type InvitePermission } from "../../../../src/attendance/invites/invite-permission.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
 import type { JsonObject } from "../../../../src/model/json.ts";
 import { silent } from "../../../support/attending.ts";
@@ -10,7 +9,7 @@ import { ManualClock } from "../../../support/clock.ts";
 const NEVER = new AbortController().signal;
 
 /** A homeserver's account data. */
-class Account implements InvitePermission {
+class Account implements Pick<InvitePermission, "isKnown" | "read" | "write"> {
   content: JsonObject | null = null;
   isThere = true;
   writes = 0;

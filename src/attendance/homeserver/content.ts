@@ -1,0 +1,32 @@
+import type { JsonObject } from "../../model/json.ts";
+import type { HomeserverClient } from "../../homeserver/client.ts";
+import { failureOf } from "../../homeserver/errors.ts";
+
+/**
+ * Reads a content at the homeserver: state, account data, a profile. Returns null if there is none.
+ * @param doing completes "The homeserver refuses to …"
+ * @throws EmissaryError if the homeserver does not answer with it
+ */
+export async function contentAt(
+  client: HomeserverClient,
+  path: string,
+  doing: string,
+  abort: AbortSignal,
+): Promise<JsonObject | null> {
+  const answer = await client.call("GET", path, { abort });
+  if (answer.status === 404) return null;
+  if (answer.status !== 200) throw failureOf(answer, doing);
+  return answer.body;
+}
+
+/** Writes it. @throws EmissaryError if the homeserver does not accept it */
+export async function putContent(
+  client: HomeserverClient,
+  path: string,
+  body: JsonObject,
+  doing: string,
+  abort: AbortSignal,
+): Promise<void> {
+  const answer = await client.call("PUT", path, { abort, body });
+  if (answer.status !== 200) throw failureOf(answer, doing);
+}
