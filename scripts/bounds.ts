@@ -278,7 +278,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Body of a tenant's event", "src/tenants/act/events/writes.ts", "{EVENT_BODY_LIMIT bytes}"],
     ["Body of `/createRoom`", "src/tenants/act/rooms/rooms.ts", "{CREATE_BODY_LIMIT bytes}"],
     ["Body of account data", "src/tenants/act/users/account-data.ts", "{BODY_LIMIT bytes}"],
-    ["Body of another request", "src/tenants/act/users/personas.ts", "{SMALL_BODY_LIMIT bytes}"],
+    ["Body of another request", "src/tenants/act/pass.ts", "{SMALL_BODY_LIMIT bytes}"],
     ["Wait of a join request", "src/tenants/act/users/attendance.ts", "{JOIN_WAIT_MS ms}"],
     [
       "Writes of a tenant that wait for the homeserver",
@@ -298,7 +298,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Relations of an event", "src/tenants/act/outgoing.ts", "{MAX_RELATIONS}"],
     ["Events of a tenant known by transaction ID", "src/tenants/store/sent.ts", "{KEPT}"],
     ["Time that they are known", "src/tenants/act/checks/repeats.ts", "{REMEMBERED_MS ms}"],
-    ["Media addresses that wait for their upload", "src/tenants/act/services/later-uploads.ts", "{MAX_WAITING}"],
+    ["Media addresses that wait for their upload", "src/tenants/act/services/media.ts", "{MAX_WAITING}"],
     ["Reactions that tenants share", "src/tenants/act/events/annotations.ts", "{MAX_SHARED}"],
     [
       "Annotations looked at for the first reaction",
@@ -316,9 +316,6 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/tenants/act/events/page-tokens.ts",
       "{MAX_LOOKED_AT}",
     ],
-    ["Body of a join request", "src/tenants/act/users/attendance.ts", "{BODY_LIMIT bytes}"],
-    ["Body of a request about an alias", "src/tenants/act/rooms/aliases.ts", "{BODY_LIMIT bytes}"],
-    ["Body of an upgrade request", "src/tenants/act/rooms/rooms.ts", "{UPGRADE_BODY_LIMIT bytes}"],
     ["Body of a ping request", "src/tenants/act/services/misc.ts", "{PING_BODY_LIMIT bytes}"],
     ["Nesting of what a tenant sends", "src/tenants/act/outgoing.ts", "{MAX_NESTING}"],
     ["Characters of a name in a message's profile", "src/model/message-profile.ts", "{MAX_NAME}"],

@@ -1,98 +1,84 @@
+import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import type { RoomAlias, RoomId } from "../../model/ids.ts";
-import type { Lease } from "../../model/lease.ts";
+import { isUserId, type RoomId, type UserId } from "../../model/ids.ts";
+import type { Holder } from "../../model/lease.ts";
 import type { Room } from "../../model/room.ts";
 import type { Tenant, TenantAction } from "../../model/tenant.ts";
-import type { Ledger } from "../../ledger/ledger.ts";
-import type { LeaseStore } from "../../attendance/store/leases.ts";
+import { roomIdFrom } from "../../attendance/leases/target.ts";
 import { isOpen, opennessOf } from "../../policy/openness.ts";
-import { goesByAlias, objectionTo } from "../../policy/permit.ts";
-import type { Pointers } from "../../policy/pointers.ts";
-import { holderOf, type Caller } from "./caller.ts";
-
-/** What a tenant's right to a room depends on. */
-export interface AccessParts {
-  readonly leases: Pick<LeaseStore, "find" | "lastEnd">;
-  readonly ledger: Pick<Ledger, "room">;
-  readonly aliases: Pick<Pointers, "pointing">;
-}
-
-/** What a caller wants to do in a room. */
-export interface RoomDeed {
-  readonly action: TenantAction;
-  /** The event type, for `send`, `state` and `room-state`. */
-  readonly type?: string;
-}
+import { goesByAlias, objectionTo, type Deed } from "../../policy/permit.ts";
+import type { Tenants } from "../../policy/tenants.ts";
+import { tokenOf } from "../../http/bearer.ts";
+import { param, queryAll } from "../../http/server.ts";
+import type { Call, Caller } from "./act.ts";
 
 /**
- * Returns the room if the tenant has a lease there, the pseudouser is in it, and the operator allows the deed. The
- * pseudouser may be there for others: without a lease a tenant sees nothing of the room.
- * @throws EmissaryError `no-lease`, `forbidden`
+ * @param tenant the owner of the request's token
+ * @throws EmissaryError `missing-token`; `unrecognized` for an unknown token; `forbidden` if the user is not the
+ * tenant's; `bad-parameter` for several users
  */
-export async function requireDeed(
-  parts: AccessParts,
-  { tenant }: Caller,
-  roomId: RoomId,
-  deed: RoomDeed,
-): Promise<Room> {
-  const { room, lease } = await requireRoom(parts, tenant, roomId);
-  const objection = objectionTo(tenant, {
-    action: deed.action,
-    room: { id: roomId, alias: await askedBy(parts, tenant, lease), isPublic: isOpen(opennessOf(room)) },
-    type: deed.type ?? null,
-    createdFor: room.createdFor,
-  });
-  if (objection !== null) throw notAllowed(tenant, deed.action, `in ${roomId}`, objection);
-  return room;
-}
-
-/** The same if any one of several actions is enough. @throws EmissaryError why the first is not allowed */
-export async function requireAnyDeed(
-  parts: AccessParts,
-  caller: Caller,
-  roomId: RoomId,
-  [first, ...others]: readonly [TenantAction, ...TenantAction[]],
-): Promise<Room> {
-  try {
-    return await requireDeed(parts, caller, roomId, { action: first });
-  } catch (error) {
-    const [next, ...more] = others;
-    if (next === undefined || !(error instanceof EmissaryError) || error.reason !== "not-allowed") throw error;
-    return requireAnyDeed(parts, caller, roomId, [next, ...more]).catch((other: unknown) => {
-      throw other instanceof EmissaryError && other.reason === "not-allowed" ? error : other;
-    });
+export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant: Tenant | null): Caller {
+  if (tenant === null) {
+    if (tokenOf(request) === null) {
+      throw new EmissaryError("missing-token", "The request has no token: the as_token of a tenant is expected.");
+    }
+    // It may be a user's valid token: a proxy that sends too much here must not log the user out.
+    throw new EmissaryError("unrecognized", "This is for tenants here, and the token is not one of theirs.");
   }
+  const [asked, ...more] = queryAll(request, "user_id");
+  if (asked === undefined) return { tenant, user: tenant.sender };
+  if (more.length > 0) throw new EmissaryError("bad-parameter", "The request names more than one user_id.");
+  return { tenant, user: requirePersona(tenants, tenant, asked) };
 }
 
-/** For deeds outside existing rooms: making rooms and their aliases. @throws EmissaryError `forbidden` */
-export function requireAction({ tenant }: Caller, action: TenantAction): void {
-  const objection = objectionTo(tenant, { action, room: null, type: null, createdFor: null });
-  if (objection !== null) throw notAllowed(tenant, action, "", objection);
-}
-
-/** Returns the alias that the tenant asked by, if its right depends on one and the alias still points there. */
-async function askedBy({ aliases }: AccessParts, tenant: Tenant, { roomId, alias }: Lease): Promise<RoomAlias | null> {
-  if (alias === null || !goesByAlias(tenant, alias)) return null;
-  return (await aliases.pointing(alias, roomId, true)) === "there" ? alias : null;
-}
-
-function notAllowed(tenant: Tenant, action: TenantAction, where: string, objection: string): EmissaryError {
-  return new EmissaryError(
-    "forbidden",
-    `Tenant ${tenant.id} may not ${[action, where].join(" ").trim()}: ${objection}. The operator can allow it (emissary tenant allow).`,
-    { reason: "not-allowed" },
+/** Returns the user if it is the tenant's. @throws EmissaryError `forbidden`, or another code */
+export function requirePersona(
+  tenants: Tenants,
+  tenant: Tenant,
+  userId: string,
+  code: "forbidden" | "not-in-namespace" = "forbidden",
+): UserId {
+  if (isUserId(userId) && tenants.isPersona(tenant, userId)) return userId;
+  throw new EmissaryError(
+    code,
+    `${JSON.stringify(userId)} is neither ${tenant.sender} nor of the namespace of tenant ${tenant.id} (${tenant.users ?? "it has none"}).`,
   );
 }
 
-async function requireRoom(
-  parts: AccessParts,
-  tenant: Tenant,
+/** Returns a check for the tenant's own users. */
+export function personasOf({ parts, tenant }: Call): (userId: UserId) => boolean {
+  return (userId) => parts.tenants.isPersona(tenant, userId);
+}
+
+/** The error for another tenant's user in all calls. It does not reveal that the user exists. */
+export function nobody(userId: UserId): EmissaryError {
+  return new EmissaryError("forbidden", `There is no user ${userId} for tenants to invite, remove or give power to.`);
+}
+
+export function holderOf(tenant: Tenant): Holder {
+  return { kind: "tenant", name: tenant.id };
+}
+
+/** Returns the room of the request's path, as requireDeed does. */
+export async function requireRoom(call: Call, action: TenantAction, type?: string): Promise<Room> {
+  return requireDeed(call, roomIdFrom(param(call.request, "roomId")), action, type);
+}
+
+/**
+ * Returns the room if the tenant has a lease there, the pseudouser is in it, and the operator allows the action. The
+ * pseudouser may be there for others: without a lease a tenant sees nothing of the room.
+ * @param type the event type, for `send`, `state` and `room-state`
+ * @throws EmissaryError `no-lease`, `forbidden`
+ */
+export async function requireDeed(
+  { parts: { leases, ledger, aliases }, tenant }: Call,
   roomId: RoomId,
-): Promise<{ readonly room: Room; readonly lease: Lease }> {
-  const holder = holderOf(tenant);
-  const lease = await parts.leases.find(roomId, holder);
+  action: TenantAction,
+  type: string | null = null,
+): Promise<Room> {
+  const lease = await leases.find(roomId, holderOf(tenant));
   if (lease === null) {
-    const end = await parts.leases.lastEnd(roomId, holder);
+    const end = await leases.lastEnd(roomId, holderOf(tenant));
     throw new EmissaryError(
       "no-lease",
       end === null || end === "released"
@@ -101,11 +87,46 @@ async function requireRoom(
       end === null ? {} : { reason: end },
     );
   }
-  const room = await parts.ledger.room(roomId);
+  const room = await ledger.room(roomId);
   if (room?.ownMembership !== "join") {
     throw new EmissaryError("no-lease", `The pseudouser is not yet in ${roomId}; the join is under way.`, {
       reason: "joining",
     });
   }
-  return { room, lease };
+  const asked = lease.alias !== null && goesByAlias(tenant, lease.alias) ? lease.alias : null;
+  const alias = asked !== null && (await aliases.pointing(asked, roomId, true)) === "there" ? asked : null;
+  const granted = { id: roomId, alias, isPublic: isOpen(opennessOf(room)) };
+  requirePermission(tenant, { action, room: granted, type, createdFor: room.createdFor });
+  return room;
+}
+
+/** The same if any one of several actions is enough. @throws EmissaryError why the first is not allowed */
+export async function requireAnyDeed(call: Call, roomId: RoomId, actions: readonly TenantAction[]): Promise<void> {
+  let first: unknown = null;
+  for (const action of actions) {
+    try {
+      await requireDeed(call, roomId, action);
+      return;
+    } catch (error) {
+      if (!(error instanceof EmissaryError) || error.reason !== "not-allowed") throw error;
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+/** For actions outside existing rooms: making rooms and their aliases. @throws EmissaryError `forbidden` */
+export function requireAction({ tenant }: Caller, action: TenantAction): void {
+  requirePermission(tenant, { action, room: null, type: null, createdFor: null });
+}
+
+function requirePermission(tenant: Tenant, deed: Deed): void {
+  const refusal = objectionTo(tenant, deed);
+  if (refusal === null) return;
+  const what = deed.room === null ? deed.action : `${deed.action} in ${deed.room.id}`;
+  throw new EmissaryError(
+    "forbidden",
+    `Tenant ${tenant.id} may not ${what}: ${refusal}. The operator can allow it (emissary tenant allow).`,
+    { reason: "not-allowed" },
+  );
 }

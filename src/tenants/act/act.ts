@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { BytesHeld } from "../../concurrency/bytes-held.ts";
 import type { Clock } from "../../model/clock.ts";
+import { EmissaryError } from "../../model/errors.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { JournalFeed } from "../feed/feed.ts";
@@ -15,10 +16,11 @@ import type { Openings } from "../../ledger/openings.ts";
 import type { Recorder } from "../../ledger/recorder.ts";
 import type { Pointers } from "../../policy/pointers.ts";
 import type { Routes } from "../../policy/routes.ts";
+import type { Tenant } from "../../model/tenant.ts";
 import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
+import { pathForLog } from "../../http/bearer.ts";
 import type { Upstream } from "../../http/upstream.ts";
 import type { AuditQueue } from "./checks/audit-queue.ts";
-import type { Caller } from "./caller.ts";
 import type { EphemeralOffers, MediaReservations, PersonaStore } from "./contracts.ts";
 import type { WriteLanes } from "./checks/lane.ts";
 import type { TenantRates } from "./checks/rate.ts";
@@ -71,14 +73,21 @@ export interface ActParts {
   readonly count: (outcome: "answered" | "passed" | "refused") => void;
 }
 
-/** One endpoint of the client-server API, called by a tenant as one of its users. */
-export type ActHandler = (
-  parts: ActParts,
-  caller: Caller,
-  request: FastifyRequest,
-  reply: FastifyReply,
-) => Promise<unknown>;
+/** One request of a tenant, which acts as one of its users. */
+export interface Call {
+  readonly parts: ActParts;
+  readonly tenant: Tenant;
+  /** The tenant's sender, or the persona that it masquerades as (spec, AS API, "Identity assertion"). */
+  readonly user: UserId;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
 
+export type Caller = Pick<Call, "tenant" | "user">;
+
+export type ActHandler = (call: Call) => Promise<unknown>;
+
+/** One endpoint of the client-server API. */
 export interface Endpoint {
   readonly method: "GET" | "PUT" | "POST" | "DELETE";
   /** Below each of `under`. */
@@ -90,4 +99,29 @@ export interface Endpoint {
   /** For the reference: what it does here, in a few words. */
   readonly note: string;
   readonly handler: ActHandler;
+}
+
+/** An endpoint's method and path. */
+type Route = `${Endpoint["method"]} /${string}`;
+
+function endpointOf(how: Endpoint["how"]) {
+  return (route: Route, note: string, handler: ActHandler, under?: readonly string[]): Endpoint => {
+    const [method, path] = route.split(" ") as [Endpoint["method"], string];
+    return { method, path, ...(under && { under }), how, note, handler };
+  };
+}
+
+export const answered = endpointOf("answered");
+export const passed = endpointOf("passed");
+
+/**
+ * Makes endpoints that refuse. SDKs see a feature that a homeserver may lack.
+ * @param why the reason and the alternative, in a sentence for the tenant's developer and the reference
+ */
+export function refused(why: string, routes: readonly Route[]): readonly Endpoint[] {
+  const refuse: ActHandler = async ({ tenant, request: { method, url } }) => {
+    const asked = `${method} ${pathForLog(url)}`;
+    throw new EmissaryError("unrecognized", `${asked} is not available to tenants (${tenant.id}): ${why}.`);
+  };
+  return routes.map((route) => endpointOf("refused")(route, why, refuse));
 }

@@ -9,6 +9,7 @@ import { revisionOf } from "../../model/json-text.ts";
 import { MESSAGE_PROFILE } from "../../model/message-profile.ts";
 import { toWire, type Costume } from "../../model/persona.ts";
 import { POWER_LEVELS } from "../../model/power-levels.ts";
+import type { Caller } from "./act.ts";
 
 /**
  * How an event is made: sent, redacted, set as state; as a `membership`, whose caller checks it; or with a new room:
@@ -75,6 +76,12 @@ const MAX_RELATIONS = 4;
 
 /** Deeper content cannot be serialized safely, and no event is that deep. */
 const MAX_NESTING = 500;
+
+/** Returns how a tenant's user appears without a profile. */
+export function costumeOf({ tenant, user }: Caller, type: string, isPersona: Costume["isPersona"]): Costume {
+  const profile = { displayname: null, avatarUrl: null };
+  return { type, tenant: tenant.id, user, isSender: user === tenant.sender, isPersona, profile, fallback: false };
+}
 
 /**
  * Returns the content to send for a tenant's user, with our marks only, and what must hold for events that it names.

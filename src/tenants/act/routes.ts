@@ -2,14 +2,14 @@ import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomId } from "../../model/ids.ts";
 import type { Tenant } from "../../model/tenant.ts";
-import { pathForLog } from "../../http/bearer.ts";
+import { pathForLog, tokenOf } from "../../http/bearer.ts";
 import { refuseMethod, type Handler } from "../../http/server.ts";
 import { CLIENT_V3 } from "../../http/client-paths.ts";
 import type { ActParts, Endpoint } from "./act.ts";
 import { accountDataEndpoints } from "./users/account-data.ts";
 import { aliasEndpoints } from "./rooms/aliases.ts";
 import { attendanceEndpoints } from "./users/attendance.ts";
-import { requireCaller, tenantOf } from "./caller.ts";
+import { requireCaller } from "./access.ts";
 import { READ_COST, WRITE_COST } from "./checks/rate.ts";
 import { encryptionEndpoints } from "./services/encryption.ts";
 import { ephemeralEndpoints } from "./users/ephemeral.ts";
@@ -18,7 +18,6 @@ import { memberEndpoints } from "./users/members.ts";
 import { membershipEndpoints } from "./users/membership.ts";
 import { miscEndpoints } from "./services/misc.ts";
 import { personaEndpoints } from "./users/personas.ts";
-import { profileEndpoints } from "./users/profiles.ts";
 import { readEndpoints } from "./events/reads.ts";
 import { roomEndpoints } from "./rooms/rooms.ts";
 import { syncEndpoints } from "../sync/endpoints.ts";
@@ -27,7 +26,6 @@ import { writeEndpoints } from "./events/writes.ts";
 /** All endpoints for tenants. Others are refused by name. */
 export const ENDPOINTS: readonly Endpoint[] = [
   ...personaEndpoints,
-  ...profileEndpoints,
   ...attendanceEndpoints,
   ...membershipEndpoints,
   ...memberEndpoints,
@@ -92,7 +90,8 @@ function whoseTokens({ tenants }: ActParts): Whose {
   return (request) => {
     let tenant = known.get(request);
     if (tenant === undefined) {
-      tenant = tenantOf(request, tenants);
+      const token = tokenOf(request);
+      tenant = token === null ? null : tenants.byToken(token);
       known.set(request, tenant);
     }
     return tenant;
@@ -105,7 +104,7 @@ function handle(endpoint: Endpoint, parts: ActParts, whose: Whose): Handler {
     try {
       const caller = requireCaller(request, parts.tenants, whose(request));
       parts.rates.spend(caller.tenant.id, cost);
-      const answer = await endpoint.handler(parts, caller, request, reply);
+      const answer = await endpoint.handler({ parts, ...caller, request, reply });
       parts.count(endpoint.how);
       return answer;
     } catch (error) {

@@ -1,20 +1,21 @@
 import { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import { isJsonObject, shallow, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, shallow } from "../../model/json.ts";
 import { askerOf } from "../../http/callers.ts";
 import { readJson } from "../../http/body.ts";
 import { param, queryAll } from "../../http/server.ts";
 import { requireAction } from "../act/access.ts";
-import type { ActHandler, Endpoint } from "../act/act.ts";
+import { answered, type ActHandler, type Endpoint } from "../act/act.ts";
 import { NO_FILTER, syncFilter, type SyncFilter } from "./filter.ts";
 import { filterIdOf, filterIn } from "./filter-id.ts";
 import { following } from "./packed.ts";
 
 const FILTER_BODY_LIMIT = 64 * 1024;
 
-const sync: ActHandler = async (parts, caller, request, reply) => {
-  requireAction(caller, "read");
+const sync: ActHandler = async (call) => {
+  requireAction(call, "read");
+  const { parts, tenant, request, reply } = call;
   const { name, abort } = askerOf(reply);
   const [since = null] = queryAll(request, "since");
   const [timeout = "0"] = queryAll(request, "timeout");
@@ -24,7 +25,7 @@ const sync: ActHandler = async (parts, caller, request, reply) => {
   const [isFull = "false"] = queryAll(request, "full_state");
   const ask = { since, wait: Number(timeout), isFull: isFull === "true", filter: filterOf(request) };
   const hold = parts.held.open(name, abort, () => reply.raw.destroy());
-  const pieces = await parts.sync.sync(caller.tenant, ask, abort, hold);
+  const pieces = await parts.sync.sync(tenant, ask, abort, hold);
   // The status goes out once the first piece is ready.
   const { value, done } = await pieces.next();
   const body = done === true ? value : Readable.from(following(value, pieces), { objectMode: false });
@@ -47,31 +48,13 @@ function filterOf(request: FastifyRequest): SyncFilter {
 }
 
 export const syncEndpoints: readonly Endpoint[] = [
-  {
-    method: "GET",
-    path: "/sync",
-    how: "answered",
-    note: "the tenant's rooms, events and invites; waits for news up to `timeout` (60 s at most)",
-    handler: sync,
-  },
-  {
-    method: "POST",
-    path: "/user/:userId/filter",
-    how: "answered",
-    note: "an ID for the filter, which holds for ever",
-    handler: async (_parts, _caller, request) => ({
-      filter_id: filterIdOf(await readJson(request, FILTER_BODY_LIMIT)),
-    }),
-  },
-  {
-    method: "GET",
-    path: "/user/:userId/filter/:filterId",
-    how: "answered",
-    note: "the filter",
-    handler: async (_parts, _caller, request): Promise<JsonObject> => {
-      const filter = filterIn(param(request, "filterId"));
-      if (filter === null) throw new EmissaryError("not-found", "There is no such filter.");
-      return filter;
-    },
-  },
+  answered("GET /sync", "the tenant's rooms, events and invites; waits for news up to `timeout` (60 s at most)", sync),
+  answered("POST /user/:userId/filter", "an ID for the filter, which holds for ever", async ({ request }) => ({
+    filter_id: filterIdOf(await readJson(request, FILTER_BODY_LIMIT)),
+  })),
+  answered("GET /user/:userId/filter/:filterId", "the filter", async ({ request }) => {
+    const filter = filterIn(param(request, "filterId"));
+    if (filter === null) throw new EmissaryError("not-found", "There is no such filter.");
+    return filter;
+  }),
 ];

@@ -1,10 +1,11 @@
 import { ON_BEHALF_OF, ownerIn } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
-import type { Target } from "../outgoing.ts";
+import { isJsonObject, objectAt, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import type { Tenant } from "../../../model/tenant.ts";
-import type { Upstream } from "../../../http/upstream.ts";
+import type { Call } from "../act.ts";
+import { objectFrom, roomPath, undetermined } from "../homeserver.ts";
+import type { Target } from "../outgoing.ts";
 
 /**
  * Checks a target's owner. The pseudouser is shared, and the homeserver lets it redact and edit everything that it
@@ -15,29 +16,22 @@ import type { Upstream } from "../../../http/upstream.ts";
  * @throws EmissaryError `forbidden` if the event is another's, `not-found` if we can see no such event
  */
 export async function requireTarget(
-  upstream: Upstream,
-  own: UserId,
-  tenant: Tenant,
+  { parts: { upstream, own }, tenant }: Call,
   roomId: RoomId,
   { eventId, mustBe, doing }: Target,
 ): Promise<JsonObject> {
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
-  const { status, body } = await upstream.answer("GET", path, null);
-  if (status !== 200 && status !== 403 && status !== 404) {
-    throw new EmissaryError("homeserver-error", `Whose the event ${eventId} is cannot be told now; try again.`);
-  }
-  if (status !== 200) {
+  const { status, body } = await upstream.answer("GET", roomPath(roomId, "event", eventId), null);
+  if (status === 403 || status === 404) {
     throw new EmissaryError("not-found", `There is no event ${eventId} in ${roomId} that could be ${doing}.`);
   }
+  if (status !== 200) throw undetermined(`who sent the event ${eventId}`);
   const event = parsedObject(body);
   // It says whose the room is, and a redaction would remove that.
   if (mustBe !== "not-anothers" && event["type"] === "m.room.create") {
     throw new EmissaryError("forbidden", `The event ${eventId} made the room ${roomId}, and cannot be ${doing}.`);
   }
   if (mustBe !== "own" && event["sender"] !== own) return event;
-  if (ownerIdOf(event, own) !== tenant.id) {
-    throw notSentBy(tenant, eventId, doing);
-  }
+  if (ownerIdOf(event, own) !== tenant.id) throw notSentBy(tenant, eventId, doing);
   return event;
 }
 
@@ -50,10 +44,8 @@ export function notSentBy(tenant: Tenant, eventId: string, doing: string): Emiss
 
 /** Returns the tenant of an event that the pseudouser sent, or null. The tenant's own redaction tells it too. */
 function ownerIdOf(event: JsonObject, own: UserId): TenantId | null {
-  if (event["sender"] !== own) return null;
-  const unsigned = event["unsigned"];
-  const redaction = isJsonObject(unsigned) ? unsigned["redacted_because"] : undefined;
-  return markOf(event, own) ?? (isJsonObject(redaction) ? markOf(redaction, own) : null);
+  const redaction = objectAt(objectAt(event, "unsigned"), "redacted_because");
+  return event["sender"] === own ? (markOf(event, own) ?? markOf(redaction, own)) : null;
 }
 
 function markOf({ sender, content }: JsonObject, own: UserId): TenantId | null {
@@ -61,23 +53,14 @@ function markOf({ sender, content }: JsonObject, own: UserId): TenantId | null {
 }
 
 /** @throws EmissaryError `forbidden` if the state exists and was set for another tenant */
-export async function requireFreeState(
-  upstream: Upstream,
-  own: UserId,
-  tenant: Tenant,
-  statePath: string,
-): Promise<void> {
-  const { status, body } = await upstream.answer("GET", `${statePath}?format=event`, null);
-  if (status !== 200 && status !== 404) {
-    throw new EmissaryError("homeserver-error", "Whose this state is cannot be told now; try again.");
-  }
-  const owner = status === 200 ? ownerOfState(parsedObject(body), own) : null;
-  if (owner !== null && owner !== tenant.id) {
-    throw new EmissaryError(
-      "forbidden",
-      `This state was set for another tenant, so tenant ${tenant.id} cannot replace it.`,
-    );
-  }
+export async function requireFreeState({ parts: { upstream, own }, tenant }: Call, statePath: string): Promise<void> {
+  const state = await objectFrom(upstream, `${statePath}?format=event`, "who set this state");
+  const owner = state === null ? null : ownerOfState(state, own);
+  if (owner === null || owner === tenant.id) return;
+  throw new EmissaryError(
+    "forbidden",
+    `This state was set for another tenant, so tenant ${tenant.id} cannot replace it.`,
+  );
 }
 
 /** Others can write the mark, so the sender counts (spec, CS API, "GET …/state/{eventType}/{stateKey}", `format`). */
@@ -85,6 +68,5 @@ function ownerOfState(answer: JsonObject, own: UserId): string | null {
   const { event_id, sender, content } = answer;
   const isEvent = typeof event_id === "string" && typeof sender === "string" && isJsonObject(content);
   // A homeserver without that format returns the content. Then the mark counts, whoever wrote it.
-  if (!isEvent) return stringAt(answer, ON_BEHALF_OF);
-  return ownerIdOf(answer, own);
+  return isEvent ? ownerIdOf(answer, own) : stringAt(answer, ON_BEHALF_OF);
 }

@@ -1,10 +1,6 @@
-import type { FastifyRequest } from "fastify";
-import { hash } from "node:crypto";
-import { txnIdAt, type Owner } from "../../../model/attribution.ts";
+import type { Owner } from "../../../model/attribution.ts";
 import type { Clock } from "../../../model/clock.ts";
 import type { WholeAnswer } from "../../../http/upstream.ts";
-import { param } from "../../../http/server.ts";
-import { ownerOfCaller, type Caller } from "../caller.ts";
 import type { SentEvents } from "../contracts.ts";
 
 /** How long Synapse remembers a device's transaction IDs, milliseconds. */
@@ -15,13 +11,6 @@ export interface Sending {
   /** As sent to the homeserver. */
   readonly txnId: string;
   readonly owner: Owner;
-}
-
-/** @param call what identifies the endpoint among one caller's calls: its way, room, and type or event */
-export function sendingOf(caller: Caller, request: FastifyRequest, ...call: readonly string[]): Sending {
-  const owner = ownerOfCaller(caller);
-  const endpoint = hash("sha256", call.join("\n"), "base64url").slice(0, 8);
-  return { owner, txnId: txnIdAt(owner, endpoint, param(request, "txnId")) };
 }
 
 /**

@@ -3,7 +3,7 @@ import { isSameOwner, ownerIn, type Owner } from "../../../model/attribution.ts"
 import type { Clock } from "../../../model/clock.ts";
 import type { RoomEvent } from "../../../model/event.ts";
 import { isEventId, type EventId, type RoomId, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import { isJsonObject, objectAt, objectsOf, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { REDACTION } from "../outgoing.ts";
 import { redactedBy } from "../../../ledger/redaction.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
@@ -62,7 +62,7 @@ export class SharedAnnotations {
    * homeserver's event is not a tenant's.
    */
   async double({ roomId, type, content, owner, txnId }: Doubled): Promise<EventId | null> {
-    const { store, own, clock } = this.#parts;
+    const { store } = this.#parts;
     const real = await this.#real(roomId, type, content);
     if (real === null) return null;
     const known = await store.group(real.realId);
@@ -73,15 +73,7 @@ export class SharedAnnotations {
     if (mine === undefined && (await store.countOf(owner.tenant)) >= MAX_SHARED) return null;
     await store.add([...group, { eventId, realId: real.realId, roomId, owner }]);
     // After the row, so that a repeated request finds it. The journal ignores events that it already has.
-    await this.#record({
-      event_id: eventId,
-      room_id: roomId,
-      type,
-      sender: own,
-      origin_server_ts: clock.now(),
-      content,
-      unsigned: {},
-    });
+    await this.#record(eventId, roomId, type, content);
     return eventId;
   }
 
@@ -124,47 +116,34 @@ export class SharedAnnotations {
 
   /** Records our redaction. The last user of the homeserver's event needs none: the real one tells its end. */
   async #redacted(roomId: RoomId, eventId: EventId, content: JsonObject, realId: EventId): Promise<EventId> {
-    const { own, clock, store } = this.#parts;
     const redactionId = `${OURS}${hash("sha256", `redacts ${eventId}`, "base64url")}` as EventId;
-    if (eventId === realId && (await store.group(realId)).length <= 1) return redactionId;
-    await this.#record({
-      event_id: redactionId,
-      room_id: roomId,
-      type: REDACTION,
-      sender: own,
-      origin_server_ts: clock.now(),
-      redacts: eventId,
-      content: { ...content, redacts: eventId },
-      unsigned: {},
-    });
+    if (eventId === realId && (await this.#parts.store.group(realId)).length <= 1) return redactionId;
+    await this.#record(redactionId, roomId, REDACTION, { ...content, redacts: eventId }, { redacts: eventId });
     return redactionId;
   }
 
-  /** Writes to the journal, which feeds all tenants. */
-  async #record(event: RoomEvent): Promise<void> {
-    const txnId = event.event_id;
-    await this.#parts.recorder.record({ txnId, digest: txnId, events: [event], setAside: [], verbatim: null });
+  /** Writes an event of ours to the journal, which feeds all tenants. */
+  async #record(eventId: EventId, roomId: RoomId, type: string, content: JsonObject, more: Partial<RoomEvent> = {}) {
+    const { own, clock, recorder } = this.#parts;
+    const event = { event_id: eventId, room_id: roomId, type, sender: own, content, unsigned: {}, ...more };
+    const events = [{ ...event, origin_server_ts: clock.now() }];
+    await recorder.record({ txnId: eventId, digest: eventId, events, setAside: [], verbatim: null });
   }
 
   /** Returns the homeserver's event with the same annotation, and its owner. */
   async #real(roomId: RoomId, type: string, content: JsonObject): Promise<Annotation | null> {
-    const relation = content["m.relates_to"];
-    const target = isJsonObject(relation) ? stringAt(relation, "event_id") : null;
-    if (!isJsonObject(relation) || target === null) return null;
+    const relation = objectAt(content, "m.relates_to");
+    const target = stringAt(relation, "event_id");
+    if (target === null) return null;
     const path = [roomId, "relations", target, "m.annotation", type].map(encodeURIComponent).join("/");
     let from: string | null = null;
     for (let page = 0; page < MAX_PAGES; page += 1) {
       const query: string = from === null ? "" : `&from=${encodeURIComponent(from)}`;
-      const answer: WholeAnswer = await this.#parts.upstream.answer(
-        "GET",
-        `/_matrix/client/v1/rooms/${path}?limit=${PAGE}${query}`,
-        null,
-        PAGE * 128 * 1024,
-      );
+      const url = `/_matrix/client/v1/rooms/${path}?limit=${PAGE}${query}`;
+      const answer: WholeAnswer = await this.#parts.upstream.answer("GET", url, null, PAGE * 128 * 1024);
       const body = parsedObject(answer.body);
-      const chunk = Array.isArray(body["chunk"]) ? body["chunk"] : [];
-      for (const event of chunk) {
-        const found = isJsonObject(event) ? this.#ours(roomId, event, relation["key"]) : null;
+      for (const event of objectsOf(body["chunk"])) {
+        const found = this.#ours(roomId, event, relation["key"]);
         if (found !== null) return found;
       }
       from = stringAt(body, "next_batch");
@@ -174,11 +153,11 @@ export class SharedAnnotations {
   }
 
   #ours(roomId: RoomId, event: JsonObject, key: unknown): Annotation | null {
-    const { sender, content, event_id: eventId } = event;
-    if (sender !== this.#parts.own || !isJsonObject(content) || typeof eventId !== "string") return null;
-    const relation = content["m.relates_to"];
-    const owner = ownerIn(content);
-    if (owner === null || !isEventId(eventId) || !isJsonObject(relation) || relation["key"] !== key) return null;
+    const { sender, event_id: eventId } = event;
+    if (sender !== this.#parts.own || typeof eventId !== "string" || !isEventId(eventId)) return null;
+    const content = objectAt(event, "content");
+    const [owner, relation] = [ownerIn(content), content["m.relates_to"]];
+    if (owner === null || !isJsonObject(relation) || relation["key"] !== key) return null;
     return { eventId, realId: eventId, roomId, owner };
   }
 }

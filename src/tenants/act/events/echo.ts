@@ -55,13 +55,9 @@ export async function echoedAnswer(body: Buffer, viewer: Viewer, owners: EventOw
 
 /** The same for an answer that is only the content of a state event of this type. */
 export function echoedContent(type: string, body: Buffer, viewer: Viewer): Buffer | null {
-  return revised(body, (answer) => (isJsonObject(answer) ? stateFromWire(type, answer, viewer) : answer));
-}
-
-function revised(body: Buffer, change: (answer: JsonValue) => JsonValue): Buffer | null {
   const text = body.toString("utf8");
   const answer = parsedText(text);
-  return answer === null ? null : textIfOther(answer, text, change(answer));
+  return isJsonObject(answer) ? textIfOther(answer, text, stateFromWire(type, answer, viewer)) : null;
 }
 
 /** Two steps: after events are left out, the text is sourced again before anything in it changes. */
@@ -104,25 +100,26 @@ function answersOf(event: JsonObject): readonly string[] {
 /** Returns the value without hidden events in its lists; the same value if there are none. */
 function shownOf(value: JsonValue, viewer: Viewer, depth: number): JsonValue {
   if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return value;
-  if (Array.isArray(value)) {
-    const next = value.filter((one) => !isHidden(one, viewer)).map((one) => shownOf(one, viewer, depth + 1));
-    return next.length < value.length || next.some((one, index) => one !== value[index]) ? next : value;
-  }
-  if (isEvent(value)) return value;
-  const next = Object.entries(value).map(([key, inner]) => [key, shownOf(inner, viewer, depth + 1)] as const);
-  return next.some(([key, inner]) => inner !== value[key]) ? Object.fromEntries(next) : value;
+  if (isJsonObject(value) && isEvent(value)) return value;
+  const shown = Array.isArray(value) ? value.filter((one) => !isHidden(one, viewer)) : [];
+  const isLess = Array.isArray(value) && shown.length < value.length;
+  return changedIn(isLess ? shown : value, (inner) => shownOf(inner, viewer, depth + 1));
 }
 
 /** Returns the same value if nothing in it changes. */
 function echoed(value: JsonValue, viewer: Viewer, depth: number): JsonValue {
-  if (depth > MAX_DEPTH) return value;
+  if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return value;
+  if (isJsonObject(value) && isEvent(value)) return jsonFromWire(value, viewer);
+  return changedIn(value, (inner) => echoed(inner, viewer, depth + 1));
+}
+
+/** Returns the list or object with changed values; the same one if none changes. */
+function changedIn(value: JsonValue[] | JsonObject, change: (inner: JsonValue) => JsonValue): JsonValue {
   if (Array.isArray(value)) {
-    const next = value.map((one) => echoed(one, viewer, depth + 1));
+    const next = value.map(change);
     return next.some((one, index) => one !== value[index]) ? next : value;
   }
-  if (!isJsonObject(value)) return value;
-  if (isEvent(value)) return jsonFromWire(value, viewer);
-  const next = Object.entries(value).map(([key, inner]) => [key, echoed(inner, viewer, depth + 1)] as const);
+  const next = Object.entries(value).map(([key, inner]) => [key, change(inner)] as const);
   return next.some(([key, inner]) => inner !== value[key]) ? Object.fromEntries(next) : value;
 }
 

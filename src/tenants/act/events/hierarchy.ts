@@ -1,23 +1,13 @@
 import { EmissaryError } from "../../../model/errors.ts";
-import { roomIdFrom } from "../../../attendance/leases/target.ts";
-import {
-  isJsonObject,
-  parsedObject,
-  stringAt,
-  without,
-  written,
-  type JsonObject,
-  type JsonValue,
-} from "../../../model/json.ts";
+import { objectsOf, parsedObject, stringAt, without, written } from "../../../model/json.ts";
+import type { JsonObject, JsonValue } from "../../../model/json.ts";
 import { revisionOf, sourcedList } from "../../../model/json-text.ts";
-import { param } from "../../../http/server.ts";
 import { sendWhole } from "../../../http/upstream.ts";
-import { requireDeed } from "../access.ts";
+import { holderOf, requireRoom } from "../access.ts";
 import type { ActHandler } from "../act.ts";
-import { holderOf } from "../caller.ts";
 import { withCount } from "../users/members.ts";
 import { echoedEvents, MAX_ECHO_BYTES } from "./echo.ts";
-import { pathOf } from "../path.ts";
+import { pathOf } from "../pass.ts";
 
 const PARAMETERS: ReadonlySet<string> = new Set(["from", "limit", "max_depth", "suggested_only"]);
 
@@ -34,10 +24,9 @@ const OPEN: ReadonlySet<JsonValue | undefined> = new Set([undefined, "public", "
  * Lists the rooms of a space. The homeserver shows the pseudouser every room that it is in for any tenant. This
  * tenant sees rooms where it has a lease, rooms that anyone may see, and rooms that one of its rooms opens.
  */
-export const readHierarchy: ActHandler = async (parts, caller, request, reply) => {
-  const roomId = roomIdFrom(param(request, "roomId"));
-  await requireDeed(parts, caller, roomId, { action: "read" });
-  const { tenant } = caller;
+export const readHierarchy: ActHandler = async (call) => {
+  await requireRoom(call, "read");
+  const { parts, tenant, request, reply } = call;
   const ask = (path: string) => parts.upstream.answer("GET", path, null, MAX_ECHO_BYTES);
   const path = pathOf(request, PARAMETERS);
   const begun = await ask(path);
@@ -59,7 +48,7 @@ export const readHierarchy: ActHandler = async (parts, caller, request, reply) =
   }
   const counted = await Promise.all(
     rooms.map(async (room) =>
-      own.has(room["room_id"] ?? null) ? revisionOf(room, await withCount(parts, caller, room)) : room,
+      own.has(room["room_id"] ?? null) ? revisionOf(room, await withCount(call, room)) : room,
     ),
   );
   const whole = { ...without(first, "next_batch"), rooms: counted, ...(next === null ? {} : { next_batch: next }) };
@@ -77,10 +66,10 @@ function pageIn(body: Buffer): JsonObject {
 }
 
 function visible(answer: JsonObject, own: ReadonlySet<JsonValue>): JsonObject[] {
-  return listOf(answer).filter((room) => isJsonObject(room) && isVisible(room, own)) as JsonObject[];
+  return objectsOf(listOf(answer)).filter((room) => isVisible(room, own));
 }
 
-function listOf({ rooms }: JsonObject): readonly JsonValue[] {
+function listOf({ rooms }: JsonObject): JsonValue[] {
   if (Array.isArray(rooms)) return rooms;
   throw new EmissaryError("homeserver-error", "The homeserver's answer is no list of a space's rooms.");
 }

@@ -1,29 +1,16 @@
-import type { FastifyRequest } from "fastify";
 import type { RoomId } from "../../../model/ids.ts";
 import { parsedObject, stringAt } from "../../../model/json.ts";
-import type { Journal } from "../../../ledger/journal.ts";
-import type { Openings } from "../../../ledger/openings.ts";
-import type { Upstream } from "../../../http/upstream.ts";
 import { queryAll } from "../../../http/server.ts";
 import { positionOf } from "../../sync/token.ts";
-
-export interface PageTokenParts {
-  readonly journal: Pick<Journal, "bounds" | "read">;
-  readonly openings: Pick<Openings, "has">;
-  readonly upstream: Pick<Upstream, "answer">;
-}
+import type { ActParts, Call } from "../act.ts";
+import { roomPath } from "../homeserver.ts";
 
 /** Journal entries searched for one token, and per read. */
 const MAX_LOOKED_AT = 20_000;
 const AT_ONCE = 200;
 
 /** Replaces `/sync` tokens, which are places in the journal, in a request for history by the homeserver's. */
-export async function withPageTokens(
-  parts: PageTokenParts,
-  roomId: RoomId,
-  request: FastifyRequest,
-  path: string,
-): Promise<string> {
+export async function withPageTokens({ parts, request }: Call, roomId: RoomId, path: string): Promise<string> {
   const [target = "", query = ""] = path.split("?");
   const parameters = new URLSearchParams(query);
   let isChanged = false;
@@ -47,7 +34,7 @@ export async function withPageTokens(
  * side. Null if nothing follows or the position is unknown.
  */
 async function tokenAt(
-  parts: PageTokenParts,
+  parts: ActParts,
   roomId: RoomId,
   position: NonNullable<ReturnType<typeof positionOf>>,
 ): Promise<string | null> {
@@ -78,19 +65,15 @@ async function tokenAt(
 }
 
 /** Returns the token before (`start`) or after (`end`) an event. */
-async function tokenOf(
-  { upstream }: PageTokenParts,
-  roomId: RoomId,
-  eventId: string,
-  side: "start" | "end",
-): Promise<string | null> {
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/context/${encodeURIComponent(eventId)}?limit=0`;
-  const { status, body } = await upstream.answer("GET", path, null);
-  return status === 200 ? stringAt(parsedObject(body), side) : null;
+function tokenOf(parts: ActParts, roomId: RoomId, eventId: string, side: "start" | "end"): Promise<string | null> {
+  return tokenIn(parts, `${roomPath(roomId, "context", eventId)}?limit=0`, side);
 }
 
-async function newestToken({ upstream }: PageTokenParts, roomId: RoomId): Promise<string | null> {
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=1`;
+function newestToken(parts: ActParts, roomId: RoomId): Promise<string | null> {
+  return tokenIn(parts, `${roomPath(roomId, "messages")}?dir=b&limit=1`, "start");
+}
+
+async function tokenIn({ upstream }: ActParts, path: string, key: "start" | "end"): Promise<string | null> {
   const { status, body } = await upstream.answer("GET", path, null);
-  return status === 200 ? stringAt(parsedObject(body), "start") : null;
+  return status === 200 ? stringAt(parsedObject(body), key) : null;
 }

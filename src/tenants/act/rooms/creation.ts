@@ -1,10 +1,19 @@
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type RoomAlias, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, only, stringAt, without, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import {
+  isJsonObject,
+  objectAt,
+  only,
+  stringAt,
+  without,
+  type JsonObject,
+  type JsonValue,
+} from "../../../model/json.ts";
 import { revisionOf, sourcedParts } from "../../../model/json-text.ts";
-import { outgoing, type Way } from "../outgoing.ts";
 import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS } from "../../../model/power-levels.ts";
-import { nobody, type Caller } from "../caller.ts";
+import { nobody } from "../access.ts";
+import type { Caller } from "../act.ts";
+import { costumeOf, outgoing, type Way } from "../outgoing.ts";
 import { usualState, type FirstState } from "./usual-state.ts";
 
 export interface Creation {
@@ -62,7 +71,7 @@ function refuseAddresses(invites: JsonValue | undefined): void {
   if (invites === undefined || invites === null || (Array.isArray(invites) && invites.length === 0)) return;
   throw new EmissaryError(
     "forbidden",
-    "invite_3pid is not for tenants to use: it has the homeserver call a server of the asker's choice. Invite users by their ID.",
+    "Tenants cannot use invite_3pid: it makes the homeserver call a server that the caller chooses. Invite users by their ID.",
   );
 }
 
@@ -79,7 +88,7 @@ function creatorsOf(content: JsonObject, creation: Pick<Creation, "isPersona" | 
  */
 function isInvited(user: JsonValue, creation: Pick<Creation, "isPersona" | "isHidden">): boolean {
   if (typeof user !== "string" || !isUserId(user)) {
-    throw new EmissaryError("bad-request", `${JSON.stringify(user)} is no user ID.`);
+    throw new EmissaryError("bad-request", `${JSON.stringify(user)} is not a user ID.`);
   }
   if (isOurs(user, creation)) return false;
   if (creation.isHidden(user)) throw nobody(user);
@@ -124,7 +133,7 @@ function listIn(body: JsonObject, key: string): readonly JsonValue[] | null {
 }
 
 function misshapen(key: string, shape: string): EmissaryError {
-  return new EmissaryError("bad-request", `${key} is to be ${shape}.`);
+  return new EmissaryError("bad-request", `${key} must be ${shape}.`);
 }
 
 /** Adds the power that the preset gives, unless the tenant lists users itself. */
@@ -156,18 +165,13 @@ type Makers = Readonly<Record<string, number>>;
  */
 function makersOf(body: JsonObject, creation: Creation): Makers {
   const { caller, creatorHasLevel } = creation;
-  const invited = body["preset"] === TRUSTING && Array.isArray(body["invite"]) ? body["invite"] : [];
-  const makers = [...invited, caller.user, ...(creatorHasLevel ? [] : additionalIn(body))];
+  const invited = body["preset"] === TRUSTING ? body["invite"] : [];
+  const additional = creatorHasLevel ? [] : objectAt(body, "creation_content")["additional_creators"];
+  const makers = [invited, caller.user, additional].flatMap((one) => one ?? []);
   const level = creatorHasLevel ? MAKER_LEVEL : CREATOR_LEVEL;
   const hasOwn = (user: JsonValue): boolean => creatorHasLevel && user === caller.tenant.sender;
   const given = makers.filter((user) => isOurs(user, creation) && !hasOwn(user)).map((user) => [user, level]);
   return Object.fromEntries(given) as Makers;
-}
-
-function additionalIn(body: JsonObject): readonly JsonValue[] {
-  const content = body["creation_content"] ?? null;
-  const creators = isJsonObject(content) ? (content["additional_creators"] ?? null) : null;
-  return Array.isArray(creators) ? creators : [];
 }
 
 function isOurs(user: JsonValue, { isPersona }: Pick<Creation, "isPersona">): boolean {
@@ -179,11 +183,9 @@ function sent(
   way: Way,
   type: string,
   content: JsonObject,
-  { caller: { tenant, user }, isPersona }: Creation,
+  { caller, isPersona }: Creation,
   levels?: (content: JsonObject) => JsonObject,
 ): JsonObject {
-  const profile = { displayname: null, avatarUrl: null };
-  const isSender = user === tenant.sender;
-  const costume = { type, tenant: tenant.id, user, isSender, isPersona, profile, fallback: false };
-  return outgoing(way, content, { ...costume, ...(levels === undefined ? {} : { levels }) }).content;
+  const costume = costumeOf(caller, type, isPersona);
+  return outgoing(way, content, levels === undefined ? costume : { ...costume, levels }).content;
 }

@@ -2,7 +2,6 @@ import type { LeaseDesk } from "../../../attendance/leases/desk.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
 import type { Recorder } from "../../../ledger/recorder.ts";
 import type { Clock } from "../../../model/clock.ts";
-import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, type RoomAlias, type RoomId, type TenantId, type UserId } from "../../../model/ids.ts";
 import { parsedObject, stringAt } from "../../../model/json.ts";
 import type { Logger } from "../../../model/logger.ts";
@@ -10,7 +9,7 @@ import { Signal } from "../../../concurrency/signal.ts";
 import { workUntil } from "../../../concurrency/worker.ts";
 import type { Upstream } from "../../../http/upstream.ts";
 import type { PersonaStore, RoomMaking, RoomMakings } from "../contracts.ts";
-import { stateEvent } from "../events/state-event.ts";
+import { stateEvent, undetermined } from "../homeserver.ts";
 
 export interface HalfMadeParts {
   readonly own: UserId;
@@ -103,7 +102,7 @@ export class HalfMade {
     const room = roomId ?? (pointed !== null && (await this.#isMadeFor(pointed, tenant)) ? pointed : null);
     if (alias !== null && room !== null && pointed === room) {
       const { status } = await upstream.answer("DELETE", pathOf(alias), null);
-      if (status !== 200 && status !== 404) throw notTold(alias);
+      if (status !== 200 && status !== 404) throw undetermined(`whether the alias ${alias} is removed`);
     }
     if (room !== null) {
       await this.#release(room, tenant);
@@ -122,10 +121,8 @@ export class HalfMade {
   }
 
   async #isMadeFor(roomId: RoomId, tenant: TenantId): Promise<boolean> {
-    const { own, upstream, recorder, ledger } = this.#parts;
-    await recorder.observe(() => stateEvent(upstream, roomId, "m.room.create", ""));
-    await recorder.observe(() => stateEvent(upstream, roomId, "m.room.member", own));
-    return (await ledger.room(roomId))?.createdFor === tenant;
+    await learnRoom(this.#parts, roomId);
+    return (await this.#parts.ledger.room(roomId))?.createdFor === tenant;
   }
 
   /**
@@ -137,16 +134,21 @@ export class HalfMade {
     // An invalid alias points nowhere, and the homeserver refuses to make a room with it.
     if (status === 404 || status === 400) return null;
     const roomId = status === 200 ? stringAt(parsedObject(body), "room_id") : null;
-    if (roomId === null || !isRoomId(roomId)) throw notTold(alias);
+    if (roomId === null || !isRoomId(roomId)) throw undetermined(`where the alias ${alias} points`);
     return roomId;
   }
 }
 
-function notTold(alias: RoomAlias): EmissaryError {
-  return new EmissaryError(
-    "homeserver-error",
-    `Where the alias ${alias} points cannot be told or changed now; try again.`,
-  );
+/**
+ * Records the room's tenant and the pseudouser's membership without waiting for the homeserver's transaction. The
+ * former gives the tenant its right to a private room.
+ */
+export async function learnRoom(
+  { recorder, upstream, own }: Pick<HalfMadeParts, "recorder" | "upstream" | "own">,
+  roomId: RoomId,
+): Promise<void> {
+  await recorder.observe(() => stateEvent(upstream, roomId, "m.room.create", ""));
+  await recorder.observe(() => stateEvent(upstream, roomId, "m.room.member", own));
 }
 
 function pathOf(alias: RoomAlias): string {

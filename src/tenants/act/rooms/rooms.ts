@@ -1,63 +1,54 @@
-import type { FastifyReply } from "fastify";
 import { withLimit } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId, type UserId } from "../../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject, written } from "../../../model/json.ts";
-import type { LeaseWish } from "../../../model/lease.ts";
+import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
+import { objectAt, parsedObject, stringAt, type JsonObject, written } from "../../../model/json.ts";
 import { hasCreatorPower } from "../../../model/power-levels.ts";
 import { roomIdFrom } from "../../../attendance/leases/target.ts";
 import { readJson } from "../../../http/body.ts";
+import { goneOf } from "../../../http/callers.ts";
 import { param } from "../../../http/server.ts";
 import { type WholeAnswer, sendWhole } from "../../../http/upstream.ts";
-import { requireAction, requireDeed } from "../access.ts";
-import type { ActHandler, ActParts, Endpoint } from "../act.ts";
+import { holderOf, personasOf, requireAction, requireDeed } from "../access.ts";
+import { passed, type ActHandler, type ActParts, type Call, type Endpoint } from "../act.ts";
+import { failureOf } from "../checks/audited.ts";
+import { stateEvent, undetermined } from "../homeserver.ts";
+import { pathOf, SMALL_BODY_LIMIT } from "../pass.ts";
+import { enter, JOIN_WAIT_MS } from "../users/attendance.ts";
 import { EXCLUSIVE, isExclusive, notReserved } from "./aliases.ts";
-import { holderOf, type Caller } from "../caller.ts";
-import { creationOf, upgradeOf } from "./creation.ts";
-import { NONE, pathOf } from "../path.ts";
-import { stateEvent } from "../events/state-event.ts";
+import { learnRoom } from "./half-made.ts";
+import { creationOf, upgradeOf, type Creation } from "./creation.ts";
 
 /** A room's first state may be several events of 64 KiB. */
 const CREATE_BODY_LIMIT = 512 * 1024;
-const UPGRADE_BODY_LIMIT = 16 * 1024;
-/** How long the room's creator waits until the pseudouser is known to be in it, milliseconds. */
-const PRESENT_WAIT_MS = 60_000;
 
-const createRoom: ActHandler = async (parts, caller, request, reply) => {
-  requireAction(caller, "create");
+const createRoom: ActHandler = async (call) => {
+  requireAction(call, "create");
+  const { parts, tenant, user, request, reply } = call;
   const body = await readJson(request, CREATE_BODY_LIMIT);
   const name = stringAt(body, "room_alias_name");
   const alias = name === null ? null : aliasFrom(`#${name}:${serverOf(parts.own)}`);
-  const holder = holderOf(caller.tenant);
-  await requireSpace(parts, caller, "room.create", null);
+  await requireSpace(call, "room.create", null);
   const creation = creationOf(body, {
     own: parts.own,
-    caller,
+    caller: { tenant, user },
     alias,
-    isPersona: personaOf(parts, caller),
-    isHidden: hiddenOf(parts, caller),
+    ...usersOf(call),
     creatorHasLevel: !hasCreatorPower(stringAt(body, "room_version") ?? (await defaultVersion(parts))),
   });
-  const path = pathOf(request, NONE);
+  const making = { path: pathOf(request), body: creation, action: "room.create", field: "room_id" } as const;
   if (alias !== null && !parts.isReservedAlias(alias)) {
-    const refusal = { path, body: creation, action: "room.create", field: "room_id", refusal: EXCLUSIVE } as const;
-    await make(parts, caller, refusal);
+    await make(call, making, EXCLUSIVE);
     throw notReserved(alias);
   }
   const work = (from: number) => async (note: (roomId: RoomId) => Promise<void>) => {
-    const { roomId, answer } = await make(parts, caller, {
-      path,
-      body: creation,
-      action: "room.create",
-      field: "room_id",
-    });
+    const { roomId, answer } = await make(call, making);
     if (roomId === null) return { isWhole: false, answer };
     await note(roomId);
-    await learn(parts, roomId);
-    await hold(parts, caller, { roomId, holder, via: [], ttl: null, from }, reply);
+    await learnRoom(parts, roomId);
+    await enter(call, { roomId, holder: holderOf(tenant), via: [], ttl: null, from });
     return { isWhole: true, answer };
   };
-  const answer = await whileMaking(parts, caller, (from) => parts.halfMade.making(caller.tenant.id, alias, work(from)));
+  const answer = await whileMaking(call, (from) => parts.halfMade.making(tenant.id, alias, work(from)));
   if (alias !== null && isExclusive(answer)) throw notReserved(alias);
   return sendWhole(reply, answer);
 };
@@ -68,34 +59,33 @@ function aliasFrom(text: string): RoomAlias | null {
 }
 
 /** All tenants' leases and users follow once the new room is known. The request waits for the caller's lease. */
-const upgrade: ActHandler = async (parts, caller, request, reply) => {
-  const roomId = roomIdFrom(param(request, "roomId"));
-  requireAction(caller, "create");
-  await requireDeed(parts, caller, roomId, { action: "room-state", type: "m.room.tombstone" });
-  const body = upgradeOf(await readJson(request, UPGRADE_BODY_LIMIT), {
-    isPersona: personaOf(parts, caller),
-    isHidden: hiddenOf(parts, caller),
-  });
-  await requireSpace(parts, caller, "room.upgrade", roomId);
-  return whileMaking(parts, caller, async (from) => {
-    const made = await make(parts, caller, {
-      path: pathOf(request, NONE),
+const upgrade: ActHandler = async (call) => {
+  const { parts, tenant, request, reply } = call;
+  const from = roomIdFrom(param(request, "roomId"));
+  requireAction(call, "create");
+  await requireDeed(call, from, "room-state", "m.room.tombstone");
+  const body = upgradeOf(await readJson(request, SMALL_BODY_LIMIT), usersOf(call));
+  await requireSpace(call, "room.upgrade", from);
+  const path = pathOf(request);
+  return whileMaking(call, async (begin) => {
+    const { roomId, answer } = await make(call, {
+      path,
       body,
       action: "room.upgrade",
       field: "replacement_room",
-      from: roomId,
+      from,
     });
-    if (made.roomId === null) return sendWhole(reply, made.answer);
+    if (roomId === null) return sendWhole(reply, answer);
     try {
-      await learn(parts, made.roomId);
-      await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.tombstone", ""));
+      await learnRoom(parts, roomId);
+      await parts.recorder.observe(() => stateEvent(parts.upstream, from, "m.room.tombstone", ""));
     } catch (error) {
-      // The room is replaced, and the homeserver's transactions repeat this until they are taken.
-      if (!isOurFault(error)) throw error;
+      // Emissary failed to write. The room is replaced, and the homeserver's transactions repeat this until taken.
+      if (!(error instanceof EmissaryError) || error.code !== "internal") throw error;
     }
-    await untilFollowed(parts, caller, made.roomId, reply);
-    await parts.leases.reachBack(made.roomId, holderOf(caller.tenant), from);
-    return sendWhole(reply, made.answer);
+    await untilFollowed(call, roomId);
+    await parts.leases.reachBack(roomId, holderOf(tenant), begin);
+    return sendWhole(reply, answer);
   });
 };
 
@@ -103,31 +93,22 @@ const upgrade: ActHandler = async (parts, caller, request, reply) => {
  * While a room is made, the keeper does not leave it as unused, and the tenant's feed does not pass its first events.
  * @param deed called with the journal's number before the room's first event
  */
-async function whileMaking<T>(
-  { keeper, feed }: ActParts,
-  { tenant }: Caller,
-  deed: (from: number) => Promise<T>,
-): Promise<T> {
-  const making = await feed.making(tenant.id);
+async function whileMaking<T>({ parts, tenant }: Call, deed: (from: number) => Promise<T>): Promise<T> {
+  const making = await parts.feed.making(tenant.id);
   try {
-    return await keeper.whileMaking(() => deed(making.from));
+    return await parts.keeper.whileMaking(() => deed(making.from));
   } finally {
     making.done();
   }
 }
 
 /** Checks the tenant's limit before the room is made, which would have to be left again. Audits a refusal. */
-async function requireSpace(
-  { desk, audit }: ActParts,
-  { tenant }: Caller,
-  action: Making["action"],
-  roomId: RoomId | null,
-): Promise<void> {
+async function requireSpace({ parts, tenant }: Call, action: Making["action"], roomId: RoomId | null): Promise<void> {
   try {
-    await desk.requireSpace(holderOf(tenant));
+    await parts.desk.requireSpace(holderOf(tenant));
   } catch (error) {
     if (error instanceof EmissaryError && error.reason !== null) {
-      await audit.note({ actor: `tenant:${tenant.id}`, action, outcome: error.reason, roomId, detail: {} });
+      await parts.audit.note({ actor: `tenant:${tenant.id}`, action, outcome: error.reason, roomId, detail: {} });
     }
     throw error;
   }
@@ -141,59 +122,35 @@ interface Making {
   readonly field: "room_id" | "replacement_room";
   /** The room that is replaced. */
   readonly from?: RoomId;
-  /** A ready answer, if the homeserver need not be asked. */
-  readonly refusal?: WholeAnswer;
 }
 
-/** Asks the homeserver for the room and audits the outcome. The room is null if none was made. */
+/**
+ * Asks the homeserver for the room and audits the outcome. The room is null if none was made.
+ * @param refusal a ready answer, if the homeserver need not be asked
+ */
 async function make(
-  parts: ActParts,
-  { tenant }: Caller,
-  { path, body, action, field, from, refusal }: Making,
+  { parts, tenant }: Call,
+  { path, body, action, field, from }: Making,
+  refusal: WholeAnswer | null = null,
 ): Promise<{ readonly answer: WholeAnswer; readonly roomId: RoomId | null }> {
   const answer = refusal ?? (await parts.upstream.answer("POST", path, Buffer.from(written(body))));
-  const said = parsedObject(answer.body);
-  const named = stringAt(said, field);
+  const named = stringAt(parsedObject(answer.body), field);
   const roomId = answer.status === 200 && named !== null && isRoomId(named) ? named : null;
   await parts.audit.noteDone({
     actor: `tenant:${tenant.id}`,
     action,
-    outcome: roomId !== null ? "done" : (stringAt(said, "errcode") ?? String(answer.status)),
+    outcome: roomId !== null ? "done" : failureOf(answer),
     roomId: from ?? roomId,
     detail: from === undefined ? {} : { replacement_room: roomId },
   });
   return { answer, roomId };
 }
 
-/**
- * Records the room's tenant and the pseudouser's membership without waiting for the homeserver's transaction. The
- * former gives the tenant its right to a private room.
- */
-async function learn(parts: ActParts, roomId: RoomId): Promise<void> {
-  await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.create", ""));
-  await parts.recorder.observe(() => stateEvent(parts.upstream, roomId, "m.room.member", parts.own));
-}
-
-/** Takes the tenant's lease, enters its user, and waits until the keeper sees both. */
-async function hold(parts: ActParts, { tenant, user }: Caller, wish: LeaseWish, reply: FastifyReply): Promise<void> {
-  let lease = await parts.desk.take(wish);
-  while (!(await parts.personas.enter(tenant.id, wish.roomId, user))) lease = await parts.desk.take(wish);
-  const gone = new AbortController();
-  reply.raw.once("close", () => gone.abort());
-  await parts.keeper.untilPresent(lease, PRESENT_WAIT_MS, gone.signal);
-}
-
 /** Waits until the tenant's lease is in the new room. The room exists anyway, so the wait is limited. */
-async function untilFollowed(
-  { desk, leases, clock }: ActParts,
-  { tenant }: Caller,
-  roomId: RoomId,
-  reply: FastifyReply,
-): Promise<void> {
-  const gone = new AbortController();
-  reply.raw.once("close", () => gone.abort());
-  await withLimit(clock, PRESENT_WAIT_MS, gone.signal, async (limit) => {
-    const over = AbortSignal.any([limit, gone.signal]);
+async function untilFollowed({ parts, tenant, reply }: Call, roomId: RoomId): Promise<void> {
+  const { desk, leases, clock } = parts;
+  await withLimit(clock, JOIN_WAIT_MS, goneOf(reply), async (limit) => {
+    const over = AbortSignal.any([limit, goneOf(reply)]);
     while (!over.aborted) {
       const changed = desk.changed.next(over);
       if ((await leases.find(roomId, holderOf(tenant))) !== null) return;
@@ -202,47 +159,29 @@ async function untilFollowed(
   });
 }
 
-/** Whether not the homeserver refused, but Emissary failed to write. */
-function isOurFault(error: unknown): error is EmissaryError {
-  return error instanceof EmissaryError && error.code === "internal";
-}
-
-function personaOf(parts: ActParts, { tenant }: Caller): (userId: UserId) => boolean {
-  return (userId) => parts.tenants.isPersona(tenant, userId);
-}
-
-function hiddenOf({ tenants }: ActParts, { tenant }: Caller): (userId: UserId) => boolean {
-  return (userId) => tenants.isOthers(tenant, userId);
+/** Tells the tenant's own users, and the users of other tenants, whom the homeserver does not know either. */
+function usersOf(call: Call): Pick<Creation, "isPersona" | "isHidden"> {
+  const { parts, tenant } = call;
+  return { isPersona: personasOf(call), isHidden: (userId) => parts.tenants.isOthers(tenant, userId) };
 }
 
 /** Returns the default room version; 1 if the homeserver does not say (spec, "m.room_versions capability"). */
-async function defaultVersion(parts: ActParts): Promise<string> {
-  const { status, body } = await parts.upstream.answer("GET", "/_matrix/client/v3/capabilities", null);
-  const capabilities = parsedObject(body)["capabilities"] ?? null;
-  const versions = isJsonObject(capabilities) ? (capabilities["m.room_versions"] ?? null) : null;
-  if (status !== 200) {
-    throw new EmissaryError(
-      "homeserver-error",
-      "Which version a new room has cannot be told now: name it as room_version, or try again.",
-    );
-  }
-  return (isJsonObject(versions) ? stringAt(versions, "default") : null) ?? "1";
+async function defaultVersion({ upstream }: ActParts): Promise<string> {
+  const { status, body } = await upstream.answer("GET", "/_matrix/client/v3/capabilities", null);
+  if (status !== 200) throw undetermined("the version of the new room, which room_version can name");
+  return stringAt(objectAt(objectAt(parsedObject(body), "capabilities"), "m.room_versions"), "default") ?? "1";
 }
 
 /** Makes rooms. In a room made for it, a tenant may do what the room's creator may (policy/permit.ts). */
 export const roomEndpoints: readonly Endpoint[] = [
-  {
-    method: "POST",
-    path: "/createRoom",
-    how: "passed",
-    note: "as the pseudouser, marked as the tenant's; takes the tenant's lease; its own users are taken out of the invites",
-    handler: createRoom,
-  },
-  {
-    method: "POST",
-    path: "/rooms/:roomId/upgrade",
-    how: "passed",
-    note: "with the create and room-state actions; the leases of all tenants follow to the new room, as policy allows them there",
-    handler: upgrade,
-  },
+  passed(
+    "POST /createRoom",
+    "as the pseudouser, marked as the tenant's; takes the tenant's lease; its own users are taken out of the invites",
+    createRoom,
+  ),
+  passed(
+    "POST /rooms/:roomId/upgrade",
+    "with the create and room-state actions; the leases of all tenants follow to the new room, as policy allows them there",
+    upgrade,
+  ),
 ];

@@ -3,10 +3,8 @@ import { localpartOf } from "../../../model/ids.ts";
 import { roomIdFrom } from "../../../attendance/leases/target.ts";
 import { readBody } from "../../../http/body.ts";
 import { param } from "../../../http/server.ts";
-import type { ActHandler, ActParts, Endpoint } from "../act.ts";
-import type { Caller } from "../caller.ts";
-import { refused } from "../refused.ts";
-import { NONE, pathOf } from "../path.ts";
+import { answered, passed, refused, type ActHandler, type Caller, type Endpoint } from "../act.ts";
+import { JSON_HEADERS, NONE, pathOf } from "../pass.ts";
 
 const BODY_LIMIT = 64 * 1024;
 
@@ -20,54 +18,44 @@ export function typeAt({ tenant, user }: Caller, type: string): string {
 }
 
 function accountData(method: "GET" | "PUT"): ActHandler {
-  return async (parts, caller, request, reply) => {
-    requireSelf(caller, param(request, "userId"));
+  return async ({ parts, tenant, user, request, reply }) => {
+    const userId = param(request, "userId");
+    if (userId !== user) {
+      throw new EmissaryError(
+        "forbidden",
+        `Account data belong to one user: the request is made as ${user}, but names ${JSON.stringify(userId)}. Give that as user_id.`,
+      );
+    }
     const { roomId } = request.params as { readonly roomId?: string };
     if (roomId !== undefined) roomIdFrom(roomId);
-    const path = pathAtHomeserver(parts, caller, param(request, "type"), request);
+    const type = typeAt({ tenant, user }, param(request, "type"));
+    const path = pathOf(request, NONE, { userId: parts.own, type });
     const body = method === "GET" ? null : await readBody(request, BODY_LIMIT);
-    const headers = body === null ? {} : { "content-type": "application/json" };
-    return parts.upstream.asPseudouser({ method, path, headers, body }, reply);
+    return parts.upstream.asPseudouser({ method, path, headers: body === null ? {} : JSON_HEADERS, body }, reply);
   };
 }
 
-function pathAtHomeserver({ own }: ActParts, caller: Caller, type: string, request: Parameters<ActHandler>[2]): string {
-  return pathOf(request, NONE, { userId: own, type: typeAt(caller, type) });
-}
-
-function requireSelf({ user }: Caller, userId: string): void {
-  if (userId === user) return;
-  throw new EmissaryError(
-    "forbidden",
-    `Account data are one's own: the request is made as ${user}, and names ${JSON.stringify(userId)}. Give that as user_id.`,
-  );
-}
+const METHODS = ["GET", "PUT"] as const;
 
 /** What a user stores for itself. */
 export const accountDataEndpoints: readonly Endpoint[] = [
-  ...(["GET", "PUT"] as const).map((method): Endpoint => ({
-    method,
-    path: "/user/:userId/account_data/:type",
-    how: "passed",
-    note: "the user's own, kept apart from other tenants'",
-    handler: accountData(method),
-  })),
-  ...(["GET", "PUT"] as const).map((method): Endpoint => ({
-    method,
-    path: "/user/:userId/rooms/:roomId/account_data/:type",
-    how: "passed",
-    note: "the same, for a room, in it or not",
-    handler: accountData(method),
-  })),
-  {
-    method: "GET",
-    path: "/user/:userId/rooms/:roomId/tags",
-    how: "answered",
-    note: "none",
-    handler: async () => ({ tags: {} }),
-  },
-  ...refused({
-    endpoints: ["PUT /user/:userId/rooms/:roomId/tags/:tag", "DELETE /user/:userId/rooms/:roomId/tags/:tag"],
-    why: "a tenant's users sort no rooms",
-  }),
+  ...METHODS.map((method) =>
+    passed(
+      `${method} /user/:userId/account_data/:type`,
+      "the user's own, kept apart from other tenants'",
+      accountData(method),
+    ),
+  ),
+  ...METHODS.map((method) =>
+    passed(
+      `${method} /user/:userId/rooms/:roomId/account_data/:type`,
+      "the same, for a room, in it or not",
+      accountData(method),
+    ),
+  ),
+  answered("GET /user/:userId/rooms/:roomId/tags", "none", async () => ({ tags: {} })),
+  ...refused("a tenant's users sort no rooms", [
+    "PUT /user/:userId/rooms/:roomId/tags/:tag",
+    "DELETE /user/:userId/rooms/:roomId/tags/:tag",
+  ]),
 ];

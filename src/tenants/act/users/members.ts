@@ -1,23 +1,20 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomId, isUserId, type RoomId } from "../../../model/ids.ts";
 import { parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
-import { noMembership } from "../outgoing.ts";
 import { roomIdFrom } from "../../../attendance/leases/target.ts";
 import { readJson } from "../../../http/body.ts";
 import { param, queryAll } from "../../../http/server.ts";
 import type { Rewriting } from "../../../http/upstream.ts";
-import { requireDeed } from "../access.ts";
-import type { ActHandler, ActParts, Endpoint } from "../act.ts";
-import { joinRoom, leaveRoom } from "./attendance.ts";
-import { holderOf, type Caller } from "../caller.ts";
+import { holderOf, requireRoom } from "../access.ts";
+import { passed, type ActHandler, type Call, type Endpoint } from "../act.ts";
 import { echoedContent, echoedEntry, echoedEvents, MAX_ECHO_BYTES } from "../events/echo.ts";
-import { NONE, pathOf } from "../path.ts";
-import { changeMembership } from "./others.ts";
+import { noMembership } from "../outgoing.ts";
+import { NONE, pathOf, readOf, SMALL_BODY_LIMIT } from "../pass.ts";
 import { positionOf } from "../../sync/token.ts";
-import { SMALL_BODY_LIMIT } from "./personas.ts";
+import { joinRoom, leaveRoom } from "./attendance.ts";
+import { changeMembership } from "./membership.ts";
 import { personaMember, personaMemberId } from "./persona-member.ts";
-import { profileIn } from "./profiles.ts";
+import { profileIn } from "./personas.ts";
 
 const MEMBER_PARAMETERS: ReadonlySet<string> = new Set(["at", "membership", "not_membership"]);
 const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
@@ -27,15 +24,12 @@ const STATE_PARAMETERS: ReadonlySet<string> = new Set(["format"]);
  * and make a puppet of it. A room may have a hundred thousand members.
  */
 function listed(
-  parts: ActParts,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  { parts, request, reply }: Call,
   allowed: ReadonlySet<string>,
   rewriting: Pick<Rewriting, "within" | "change" | "more">,
-): Promise<FastifyReply> {
+): Promise<unknown> {
   const path = withoutSyncToken(pathOf(request, allowed));
-  const asked = { method: "GET", path, headers: request.headers, body: null } as const;
-  return parts.upstream.rewritten(asked, reply, { ...rewriting, unreadable });
+  return parts.upstream.rewritten(readOf(request, path), reply, { ...rewriting, unreadable });
 }
 
 /** Drops our own sync token. The list of current members is at least as new; the next sync has later changes. */
@@ -52,34 +46,34 @@ function unreadable(): EmissaryError {
   return new EmissaryError("homeserver-error", "The homeserver's list of members cannot be read; try again.");
 }
 
-const joinedMembers: ActHandler = async (parts, caller, request, reply) => {
-  const roomId = roomIdFrom(param(request, "roomId"));
-  await requireDeed(parts, caller, roomId, { action: "read" });
-  const personas = await parts.personas.inRoom(caller.tenant.id, roomId);
+const joinedMembers: ActHandler = async (call) => {
+  const { roomId } = await requireRoom(call, "read");
+  const { parts, tenant } = call;
+  const personas = await parts.personas.inRoom(tenant.id, roomId);
   const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
-  return listed(parts, request, reply, NONE, {
+  return listed(call, NONE, {
     within: "joined",
     change: (entry) => (hidden.has(keyOf(entry)) ? null : entry),
     more: () =>
       personas.map(({ userId, displayname, avatarUrl }) => {
         const shown = {
-          ...(displayname === null ? {} : { display_name: displayname }),
-          ...(avatarUrl === null ? {} : { avatar_url: avatarUrl }),
+          ...(displayname !== null && { display_name: displayname }),
+          ...(avatarUrl !== null && { avatar_url: avatarUrl }),
         };
         return Buffer.from(`${JSON.stringify(userId)}:${JSON.stringify(shown)}`);
       }),
   });
 };
 
-const members: ActHandler = async (parts, caller, request, reply) => {
-  const roomId = roomIdFrom(param(request, "roomId"));
-  await requireDeed(parts, caller, roomId, { action: "read" });
+const members: ActHandler = async (call) => {
+  const { roomId } = await requireRoom(call, "read");
+  const { parts, tenant, request } = call;
   const wanted = queryAll(request, "membership");
   const isAsked =
     (wanted.length === 0 || wanted.includes("join")) && !queryAll(request, "not_membership").includes("join");
-  const viewer = parts.tenants.viewerOf(caller.tenant);
-  const shown = await membersShown(parts, caller, roomId);
-  return listed(parts, request, reply, MEMBER_PARAMETERS, {
+  const viewer = parts.tenants.viewerOf(tenant);
+  const shown = await membersShown(call, roomId);
+  return listed(call, MEMBER_PARAMETERS, {
     within: "chunk",
     change: (entry) => (shown.replaces(entry) ? null : echoedEntry(entry, viewer)),
     more: () => (isAsked ? shown.events : []),
@@ -88,12 +82,12 @@ const members: ActHandler = async (parts, caller, request, reply) => {
 
 /** Returns the members that replace the homeserver's: the tenant's users in the room, and no pseudouser. */
 export async function membersShown(
-  parts: ActParts,
-  caller: Caller,
+  call: Call,
   roomId: RoomId,
 ): Promise<{ readonly events: readonly Buffer[]; readonly replaces: (entry: Buffer) => boolean }> {
-  const personas = await parts.personas.inRoom(caller.tenant.id, roomId);
-  const since = await takenAt(parts, caller, roomId);
+  const { parts, tenant } = call;
+  const personas = await parts.personas.inRoom(tenant.id, roomId);
+  const since = await takenAt(call, roomId);
   const hidden = new Set<unknown>([parts.own, ...personas.map(({ userId }) => userId)]);
   const names = [...hidden].map((userId) => JSON.stringify(userId));
   return {
@@ -107,11 +101,11 @@ export async function membersShown(
 }
 
 /** Corrects the member count of a room that the tenant is in to what the tenant sees. */
-export async function withCount<T extends JsonObject>(parts: ActParts, { tenant }: Caller, told: T): Promise<T> {
-  const { num_joined_members: counted, room_id: roomId } = told;
-  if (typeof counted !== "number" || typeof roomId !== "string" || !isRoomId(roomId)) return told;
+export async function withCount<T extends JsonObject>({ parts, tenant }: Call, summary: T): Promise<T> {
+  const { num_joined_members: counted, room_id: roomId } = summary;
+  if (typeof counted !== "number" || typeof roomId !== "string" || !isRoomId(roomId)) return summary;
   const personas = await parts.personas.inRoom(tenant.id, roomId);
-  return { ...told, num_joined_members: Math.max(0, counted - 1) + personas.length };
+  return { ...summary, num_joined_members: Math.max(0, counted - 1) + personas.length };
 }
 
 /** Returns the key of an object's entry. */
@@ -121,94 +115,80 @@ function keyOf(entry: Buffer): unknown {
   return key === undefined ? null : (JSON.parse(key) as unknown);
 }
 
-async function takenAt(parts: ActParts, { tenant }: Caller, roomId: RoomId): Promise<number> {
+async function takenAt({ parts, tenant }: Call, roomId: RoomId): Promise<number> {
   return (await parts.leases.find(roomId, holderOf(tenant)))?.takenAt ?? 0;
 }
 
-const memberState: ActHandler = async (parts, caller, request, reply) => {
-  const { tenant } = caller;
-  const roomId = roomIdFrom(param(request, "roomId"));
-  await requireDeed(parts, caller, roomId, { action: "read" });
+const memberState: ActHandler = async (call) => {
+  const { roomId } = await requireRoom(call, "read");
+  const { parts, tenant, request, reply } = call;
+  const isEvent = queryAll(request, "format").includes("event");
   const userId = param(request, "userId");
-  if (userId === parts.own) throw new EmissaryError("not-found", `${userId} is no member that a tenant sees.`);
+  if (userId === parts.own) throw new EmissaryError("not-found", `${userId} is not a member that a tenant sees.`);
   if (!isUserId(userId) || !parts.tenants.isPersona(tenant, userId)) {
     const viewer = parts.tenants.viewerOf(tenant);
-    const isEvent = queryAll(request, "format").includes("event");
-    return parts.upstream.revised(
-      { method: "GET", path: pathOf(request, STATE_PARAMETERS), headers: request.headers, body: null },
-      reply,
-      {
-        limit: MAX_ECHO_BYTES,
-        revise: (body) => (isEvent ? echoedEvents(body, viewer) : echoedContent("m.room.member", body, viewer)),
-      },
-    );
+    return parts.upstream.revised(readOf(request, pathOf(request, STATE_PARAMETERS)), reply, {
+      limit: MAX_ECHO_BYTES,
+      revise: (body) => (isEvent ? echoedEvents(body, viewer) : echoedContent("m.room.member", body, viewer)),
+    });
   }
   if (!(await parts.personas.isIn(tenant.id, roomId, userId))) {
     throw new EmissaryError("not-found", `${userId} is not in ${roomId}.`);
   }
   const persona = { userId, ...(await parts.personas.profile(tenant.id, userId)) };
-  const event = personaMember(roomId, persona, await takenAt(parts, caller, roomId));
-  return queryAll(request, "format").includes("event") ? event : event.content;
+  const event = personaMember(roomId, persona, await takenAt(call, roomId));
+  return isEvent ? event : event.content;
 };
 
 /** Some libraries join, leave and set a profile by sending the membership. A persona has one profile. */
-const setMemberState: ActHandler = async (parts, caller, request, reply) => {
-  const { tenant } = caller;
+const setMemberState: ActHandler = async (call) => {
+  const { parts, tenant, request } = call;
   const roomId = roomIdFrom(param(request, "roomId"));
   const user = param(request, "userId");
   if (!isUserId(user)) throw noMembership();
   const content = await readJson(request, SMALL_BODY_LIMIT);
   if (!parts.tenants.isPersona(tenant, user)) {
-    pathOf(request, NONE);
-    return changeMembership(parts, caller, reply, { roomId, target: user, doing: null, content, isState: true });
+    pathOf(request);
+    return changeMembership(call, { roomId, target: user, doing: null, content, isState: true });
   }
   const profile = profileIn(content);
   const membership = stringAt(content, "membership");
   switch (membership) {
     case "join":
-      await joinRoom(parts, { tenant, user }, roomId, request, reply);
+      await joinRoom({ ...call, user }, roomId);
       if (Object.keys(profile).length > 0) await parts.personas.setProfile(tenant.id, user, profile);
       break;
     case "leave":
     case "ban":
-      await leaveRoom(parts, { tenant, user }, roomId);
+      await leaveRoom({ ...call, user }, roomId);
       break;
     case "invite":
       break;
     default:
-      throw new EmissaryError("bad-request", `${JSON.stringify(membership)} is no membership of a tenant's user.`);
+      throw new EmissaryError(
+        "bad-request",
+        `${JSON.stringify(membership)} is not a membership that a tenant's user can have.`,
+      );
   }
   return { event_id: personaMemberId(roomId, user) };
 };
 
 /** The members of a room, as a tenant sees them. */
 export const memberEndpoints: readonly Endpoint[] = [
-  {
-    method: "GET",
-    path: "/rooms/:roomId/joined_members",
-    how: "passed",
-    note: "joined members, with the tenant's users that are in, and without the pseudouser",
-    handler: joinedMembers,
-  },
-  {
-    method: "GET",
-    path: "/rooms/:roomId/members",
-    how: "passed",
-    note: "membership events, likewise",
-    handler: members,
-  },
-  {
-    method: "GET",
-    path: "/rooms/:roomId/state/m.room.member/:userId",
-    how: "passed",
-    note: "a membership; of the tenant's users, by their being in",
-    handler: memberState,
-  },
-  {
-    method: "PUT",
-    path: "/rooms/:roomId/state/m.room.member/:userId",
-    how: "passed",
-    note: "of the tenant's users: joins, leaves, sets the profile; of others: an invite, leave (kick, unban) or ban with that action, its content kept",
-    handler: setMemberState,
-  },
+  passed(
+    "GET /rooms/:roomId/joined_members",
+    "joined members, with the tenant's users that are in, and without the pseudouser",
+    joinedMembers,
+  ),
+  passed("GET /rooms/:roomId/members", "membership events, likewise", members),
+  passed(
+    "GET /rooms/:roomId/state/m.room.member/:userId",
+    "a membership; of the tenant's users, by their being in",
+    memberState,
+  ),
+  passed(
+    "PUT /rooms/:roomId/state/m.room.member/:userId",
+    "of the tenant's users: joins, leaves, sets the profile; of others: an invite, leave (kick, unban) or ban with that action, its content kept",
+    setMemberState,
+  ),
 ];
