@@ -4,7 +4,7 @@ import type { HomeserverDirectory } from "../policy/homeserver-directory.ts";
 import type { Openings } from "../ledger/openings.ts";
 import type { SharedJournal } from "../ledger/shared-journal.ts";
 import type { Aliases } from "../attendance/leases/target.ts";
-import type { RoomStates } from "../ledger/loading/room-states.ts";
+import type { RoomStates } from "../ledger/loading/homeserver-states.ts";
 import type { Clock, Random } from "../model/clock.ts";
 import type { UserId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";

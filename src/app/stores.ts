@@ -1,5 +1,4 @@
 import type { Database } from "better-sqlite3";
-import type { PruneStore } from "../ledger/cleaning.ts";
 import { SqliteAliasStore } from "../aliases/store.ts";
 import { SqliteAnnotationStore } from "../tenants/store/annotations.ts";
 import { AttendanceStore } from "../attendance/store/attendance.ts";
@@ -47,7 +46,7 @@ export class SqliteStorage {
   readonly ledger: LedgerStore;
   readonly journal: JournalStore;
   readonly loads: LoadStore;
-  readonly redactions: PruneStore;
+  readonly redactions: Redactions;
   readonly leases: LeaseStore;
   readonly leaseChanges: LeaseChangesStore;
   readonly syncFacts: SyncFactsStore;

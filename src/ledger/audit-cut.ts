@@ -1,22 +1,7 @@
 import type { RetentionLimits } from "./cut.ts";
+import type { AuditKind, AuditSize, RetentionStore } from "./store/retention.ts";
 
-/** An audit row and its size. */
-export interface AuditSize {
-  readonly id: number;
-  readonly bytes: number;
-  /** True for the operator's own actions. Tenants and strangers can cause all others. */
-  readonly isOperators: boolean;
-}
-
-/** The old end of the audit. Each call is one commit. */
-export interface AuditEnd {
-  /** Returns rows with IDs above `after`, in order, at most `limit`; of one kind only if `isOperators` is given. */
-  auditRows(after: number, limit: number, isOperators?: boolean): Promise<readonly AuditSize[]>;
-  /** Removes the oldest rows written before `before`, at most `limit`. Returns the removed rows. */
-  trimAudit(before: number, limit: number): Promise<readonly AuditSize[]>;
-  /** Removes the rows of one kind with IDs above `after`, up to `through`. */
-  trimAuditOf(isOperators: boolean, after: number, through: number): Promise<void>;
-}
+type AuditEnd = Pick<RetentionStore, "auditRows" | "trimAudit" | "trimAuditOf">;
 
 const MEASURED = 1_000;
 export const AUDIT_BATCH = 500;
@@ -24,19 +9,18 @@ export const AUDIT_BATCH = 500;
 /**
  * Keeps the audit within its age and size limits. The operator's rows get half of the size, all others the other half;
  * each kind may use what the other leaves free. So a user who fills the audit removes no row of the operator's. The
- * size is measured piece by piece, like the journal's (retention.ts). Until all rows are measured, the size is too low
- * and less is removed.
+ * size is measured like the journal's (retention.ts).
  */
 export class AuditLimiter {
   readonly #store: AuditEnd;
-  readonly #limits: Pick<RetentionLimits, "auditKeep" | "auditMaxSize">;
+  readonly #limits: RetentionLimits;
   readonly #bytes = { operators: 0, others: 0 };
   #rows = 0;
   #measured = 0;
   /** All rows of this kind up to this ID are gone. */
   readonly #passed = { operators: 0, others: 0 };
 
-  constructor(store: AuditEnd, limits: Pick<RetentionLimits, "auditKeep" | "auditMaxSize">) {
+  constructor(store: AuditEnd, limits: RetentionLimits) {
     this.#store = store;
     this.#limits = limits;
   }
@@ -46,9 +30,7 @@ export class AuditLimiter {
     return this.#bytes.operators + this.#bytes.others;
   }
 
-  /**
-   * Returns the number of rows, from the IDs of the first and the last. Rows removed in between are counted correctly.
-   */
+  /** Returns the number of rows, from the IDs of the first and the last. */
   entries(first: number, last: number): number {
     return this.#rows + Math.max(0, last - Math.max(this.#measured, first - 1));
   }
@@ -72,20 +54,19 @@ export class AuditLimiter {
   async #cutSize(): Promise<number> {
     const most = this.#limits.auditMaxSize;
     if (this.bytes <= most) return 0;
-    const isOperators = this.#bytes.others <= most / 2;
-    const kind = kindOf({ isOperators });
+    const kind: AuditKind = this.#bytes.others <= most / 2 ? "operators" : "others";
     const after = this.#passed[kind];
     // Others' rows shrink to their half first; the operator's rows give up the rest of the excess.
-    let excess = Math.min(this.bytes - most, isOperators ? Infinity : this.#bytes.others - most / 2);
+    let excess = Math.min(this.bytes - most, kind === "operators" ? Infinity : this.#bytes.others - most / 2);
     const gone: AuditSize[] = [];
-    for (const row of await this.#store.auditRows(after, AUDIT_BATCH, isOperators)) {
+    for (const row of await this.#store.auditRows(after, AUDIT_BATCH, kind)) {
       if (excess <= 0 || row.id > this.#measured) break;
       gone.push(row);
       excess -= row.bytes;
     }
     const through = gone.at(-1)?.id;
     if (through === undefined) return 0;
-    await this.#store.trimAuditOf(isOperators, after, through);
+    await this.#store.trimAuditOf(kind, after, through);
     for (const row of gone) this.#forget(row);
     this.#passed[kind] = through;
     return gone.length;
@@ -96,11 +77,7 @@ export class AuditLimiter {
   }
 
   #add(row: AuditSize, times: 1 | -1): void {
-    this.#bytes[kindOf(row)] += times * row.bytes;
+    this.#bytes[row.kind] += times * row.bytes;
     this.#rows += times;
   }
-}
-
-function kindOf({ isOperators }: Pick<AuditSize, "isOperators">): "operators" | "others" {
-  return isOperators ? "operators" : "others";
 }

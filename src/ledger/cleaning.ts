@@ -2,38 +2,10 @@ import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
 import type { Signal } from "../concurrency/signal.ts";
 import { restUntil, workUntil, type Work } from "../concurrency/worker.ts";
-import { tellLaggingConsumers, type LaggingConsumer } from "./lagging-consumers.ts";
+import type { LaggingConsumer } from "./cut.ts";
 import type { HistoryLimiter } from "./retention.ts";
-
-/** Leases that expire. Each call is one commit. */
-export interface ExpiryStore {
-  /** Ends at most `limit` expired leases. Returns the number ended. */
-  expire(now: number, limit: number): Promise<number>;
-  /** Returns when the next lease expires; null if none does. */
-  nextExpiry(): Promise<number | null>;
-}
-
-/** What one small step removed from the journal. */
-export interface Pruned {
-  /** The rewritten rows, and by how many bytes each shrank. */
-  readonly rows: readonly { readonly firstSeq: number; readonly by: number }[];
-  /** True if the next step should follow soon. */
-  readonly isMore: boolean;
-}
-
-export interface PruneStore {
-  /** Removes redacted content from some rows, in one commit. Readers stopped getting it with its redaction. */
-  pruneSome(): Promise<Pruned>;
-}
-
-/** Unused rooms: we are not in them, they have no lease, and nothing is under way. */
-export interface UnusedRoomStore {
-  /**
-   * Removes some unused rooms and everything known of them, in one commit: rooms not heard of since `before`, and the
-   * oldest others while we know more than `kept` rooms that we are not in.
-   */
-  forget(now: number, before: number, kept: number): Promise<{ readonly rooms: number; readonly isMore: boolean }>;
-}
+import type { Redactions } from "./store/redactions.ts";
+import type { SqliteUnusedRoomStore } from "./store/unused-rooms.ts";
 
 interface Tools {
   readonly clock: Clock;
@@ -41,12 +13,17 @@ interface Tools {
 }
 
 export interface CleaningParts extends Tools {
-  readonly leases: ExpiryStore;
+  readonly leases: {
+    /** Ends at most `limit` expired leases, in one commit. Returns the number ended. */
+    expire(now: number, limit: number): Promise<number>;
+    /** Returns when the next lease expires; null if none does. */
+    nextExpiry(): Promise<number | null>;
+  };
   /** Fires when leases ended. */
   readonly ended: Signal;
   readonly history: HistoryLimiter;
-  readonly redactions: PruneStore;
-  readonly unusedRooms: UnusedRoomStore;
+  readonly redactions: Pick<Redactions, "pruneSome">;
+  readonly unusedRooms: Pick<SqliteUnusedRoomStore, "forget">;
   /** Called with the number of removed rooms. */
   readonly forgot: (rooms: number) => void;
 }
@@ -94,7 +71,14 @@ export function expiredLeases({ leases, ended, clock, log }: Tools & Pick<Cleani
   };
 }
 
-/** Trims the journal and the audit to their limits. */
+const REMEDY = "Get it to read again, or remove it. Until then the journal outgrows its limits.";
+
+/** Returns the consumers in `these` that are not among `others`. */
+function lackingIn(others: readonly LaggingConsumer[], these: readonly LaggingConsumer[]): readonly LaggingConsumer[] {
+  return these.filter((one) => !others.some(({ consumer }) => consumer === one.consumer));
+}
+
+/** Trims the journal and the audit to their limits. Logs the consumers that have fallen behind or caught up since. */
 export function oldHistory({ history, clock, log }: Tools & Pick<CleaningParts, "history">): Work {
   let told: readonly LaggingConsumer[] = [];
   return {
@@ -103,8 +87,12 @@ export function oldHistory({ history, clock, log }: Tools & Pick<CleaningParts, 
       const { journal, audit, isMore } = await history.step(clock.now());
       if (journal !== null) log.debug("retention.journal-cut", { ...journal });
       if (audit > 0) log.debug("retention.audit-cut", { rows: audit });
-      tellLaggingConsumers(told, history.laggingConsumers, log);
-      told = history.laggingConsumers;
+      const now = history.laggingConsumers;
+      for (const { consumer, behind, since } of lackingIn(told, now)) {
+        log.warn("retention.held", { consumer, events_behind: behind, unread_since: since, remedy: REMEDY });
+      }
+      for (const { consumer } of lackingIn(now, told)) log.info("retention.released", { consumer });
+      told = now;
       return isMore ? PAUSE_MS : null;
     },
     failedRest: HISTORY_MS,

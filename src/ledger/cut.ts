@@ -65,3 +65,45 @@ export function cutOf(oldest: readonly JournalRow[], state: JournalState, limits
   }
   return cut;
 }
+
+/** A consumer with unread events. */
+export interface Reader {
+  readonly consumer: string;
+  /** Number up to which it has read. */
+  readonly seq: number;
+  /** When its first unread event arrived. */
+  readonly unreadAt: number;
+  /** Last number of the row of that event. */
+  readonly unreadRowEnd: number;
+}
+
+/** A consumer that keeps more of the journal than the limits allow. */
+export interface LaggingConsumer {
+  readonly consumer: string;
+  readonly seq: number;
+  /** Number of its unread events. */
+  readonly behind: number;
+  /** When the first of them arrived. */
+  readonly since: number;
+}
+
+/**
+ * Returns the consumers that hold back the cut. It finds every consumer whose next event is too old, and those in the
+ * way of the next cut for size. Finding those in the way of later cuts would mean adding up the journal.
+ * @param oldest the journal's oldest rows, in order
+ */
+export function laggingConsumersOf(
+  readers: readonly Reader[],
+  oldest: readonly JournalRow[],
+  state: JournalState,
+  limits: RetentionLimits,
+): readonly LaggingConsumer[] {
+  const free = cutOf(oldest, { ...state, lowestCursor: null }, limits);
+  const spares = recorderSpares(state, limits);
+  return readers
+    .filter(
+      ({ seq, unreadAt, unreadRowEnd }) =>
+        seq < free || (unreadRowEnd <= spares && state.now - unreadAt > limits.journalKeep),
+    )
+    .map(({ consumer, seq, unreadAt }) => ({ consumer, seq, behind: state.last - seq, since: unreadAt }));
+}

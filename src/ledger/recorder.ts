@@ -5,10 +5,11 @@ import type { EventId, RoomId, UserId } from "../model/ids.ts";
 import { written } from "../model/json.ts";
 import { Signal } from "../concurrency/signal.ts";
 import { foldEvent, type LedgerChange } from "./fold.ts";
-import type { LedgerWriter, Recorded, SetAside } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import { RecentEventIds } from "./recent-event-ids.ts";
 import { RecentIds } from "./recent-ids.ts";
 import type { WrittenRow } from "./shared-journal.ts";
+import type { LedgerStore, Recorded, SetAside } from "./store/ledger.ts";
 
 /** How many events back a repeat is detected: several times what a homeserver queues and sends again. */
 export const EVENT_MEMORY = 50_000;
@@ -18,6 +19,9 @@ export const TRANSACTION_MEMORY = 64;
 /** Late events in one row, and the ID of such a row. No transaction can have this ID together with a body's digest. */
 const LATE_AT_ONCE = 100;
 const LATE = "late";
+
+/** Writes facts. */
+export type LedgerWriter = Omit<LedgerStore, keyof Ledger>;
 
 export interface IncomingTransaction {
   readonly txnId: string;

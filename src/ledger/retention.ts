@@ -1,27 +1,6 @@
-import { AuditLimiter, type AuditEnd } from "./audit-cut.ts";
-import { BATCH, cutOf, type JournalEdges, type JournalRow, type RetentionLimits } from "./cut.ts";
-import { laggingConsumersOf, type LaggingConsumer, type Reader } from "./lagging-consumers.ts";
-
-/** What journal and audit hold. It is read from the ends of both, so asking costs the same however long they are. */
-export interface HistoryExtent {
-  /** When the journal's oldest row arrived; null if there is none. */
-  readonly journalOldestAt: number | null;
-  /** The IDs of the audit's first and last entry; 0 if there is none. */
-  readonly auditFirst: number;
-  readonly auditLast: number;
-  readonly auditOldestAt: number | null;
-}
-
-/** The parts of the database that grow with time. Each call is one commit. */
-export interface HistoryStore extends AuditEnd {
-  extent(): Promise<HistoryExtent>;
-  readers(): Promise<readonly Reader[]>;
-  /** Returns rows that begin after `after`, oldest first, at most `limit`. */
-  rows(after: number, limit: number): Promise<readonly JournalRow[]>;
-  edges(nthNewest: number): Promise<JournalEdges>;
-  /** Removes rows that end at or before `through`, except unread ones. Returns the removed rows. */
-  trim(through: number): Promise<readonly JournalRow[]>;
-}
+import { AuditLimiter } from "./audit-cut.ts";
+import { BATCH, cutOf, laggingConsumersOf, type LaggingConsumer, type RetentionLimits } from "./cut.ts";
+import type { HistoryExtent, RetentionStore } from "./store/retention.ts";
 
 /** Rows read at once to measure the journal. */
 const MEASURED = 1_000;
@@ -33,24 +12,17 @@ export interface Removed {
   readonly isMore: boolean;
 }
 
+export type HistoryStore = Pick<RetentionStore, keyof RetentionStore>;
+
 /** What the operator sees of journal and audit. */
-export interface History {
-  extent(): Promise<HistoryExtent>;
-  /** Size of the journal as measured so far, in bytes. */
-  readonly bytes: number;
-  /** The same for the audit. */
-  readonly auditBytes: number;
-  /** Returns the number of audit entries between these ends. */
-  auditEntries(extent: HistoryExtent): number;
-  readonly laggingConsumers: readonly LaggingConsumer[];
-}
+export type History = Pick<HistoryLimiter, "extent" | "bytes" | "auditBytes" | "auditEntries" | "laggingConsumers">;
 
 /**
  * Applies the limits, step by step. It measures the journal piece by piece, from the oldest row on, and then keeps the
  * size up to date: adding it up at once would read the whole journal while a transaction waits. Until all rows are
  * measured, the size is too low and less is removed.
  */
-export class HistoryLimiter implements History {
+export class HistoryLimiter {
   readonly #store: HistoryStore;
   readonly #limits: RetentionLimits;
   readonly #audit: AuditLimiter;
@@ -65,14 +37,17 @@ export class HistoryLimiter implements History {
     this.#audit = new AuditLimiter(store, limits);
   }
 
+  /** Size of the journal as measured so far, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
+  /** The same for the audit. */
   get auditBytes(): number {
     return this.#audit.bytes;
   }
 
+  /** Returns the number of audit entries between these ends. */
   auditEntries({ auditFirst, auditLast }: HistoryExtent): number {
     return this.#audit.entries(auditFirst, auditLast);
   }

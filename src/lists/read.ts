@@ -1,4 +1,4 @@
-import type { RoomStates } from "../ledger/loading/room-states.ts";
+import type { RoomStates } from "../ledger/loading/homeserver-states.ts";
 import type { RoomId } from "../model/ids.ts";
 import { ruleIn } from "../policy/policy-list.ts";
 import type { PolicyRule } from "../policy/rule.ts";

@@ -1,4 +1,4 @@
-import type { RoomStates } from "../ledger/loading/room-states.ts";
+import type { RoomStates } from "../ledger/loading/homeserver-states.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import type { SharedJournal } from "../ledger/shared-journal.ts";
 import { sentenceOf } from "../model/errors.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId, ServerName, UserId } from "../../src/model/ids.ts";
-import type { MemberPage } from "../../src/ledger/ledger.ts";
+import type { MemberPage } from "../../src/ledger/store/ledger.ts";
 import { ALICE, BOB, CAROL, member, message, OTHER_ROOM, OWN, recordOf, ROOM, state } from "../support/events.ts";
 import { DATABASES, type Stores } from "../support/storage.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { foldEvent } from "../../src/ledger/fold.ts";
-import type { LoadTicket } from "../../src/ledger/ledger.ts";
+import type { LoadTicket } from "../../src/ledger/store/changes.ts";
 import type { StateEvent } from "../../src/model/event.ts";
 import type { UserId } from "../../src/model/ids.ts";
 import { MEMBERSHIPS, type Membership } from "../../src/model/membership.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { foldEvent } from "../../src/ledger/fold.ts";
-import type { LoadTicket } from "../../src/ledger/ledger.ts";
+import type { LoadTicket } from "../../src/ledger/store/changes.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { UserId } from "../../src/model/ids.ts";
 import { START } from "../support/clock.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { LedgerWriter, TransactionRecord } from "../../src/ledger/ledger.ts";
-import { Recorder, type IncomingTransaction } from "../../src/ledger/recorder.ts";
+import { Recorder, type IncomingTransaction, type LedgerWriter } from "../../src/ledger/recorder.ts";
+import type { TransactionRecord } from "../../src/ledger/store/ledger.ts";
 import type { RoomEvent } from "../../src/model/event.ts";
 import type { RoomId, UserId } from "../../src/model/ids.ts";
 import { MEMBERSHIPS } from "../../src/model/membership.ts";

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { foldEvent } from "../../src/ledger/fold.ts";
-import type { TransactionRecord } from "../../src/ledger/ledger.ts";
+import type { TransactionRecord } from "../../src/ledger/store/ledger.ts";
 import type { IncomingTransaction } from "../../src/ledger/recorder.ts";
 import type { RoomEvent, StateEvent } from "../../src/model/event.ts";
 import type { EventId, RoomId, ServerName, UserId } from "../../src/model/ids.ts";

@@ -1,6 +1,7 @@
 import type { Clock } from "../../model/clock.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
-import type { HomeserverQueries, ReconcileStore } from "./contracts.ts";
+import type { SqliteReconcileStore } from "../store/comparing.ts";
+import type { HomeserverAnswers } from "./homeserver-queries.ts";
 
 /** Whether the homeserver delivers new events. */
 export type Delivery =
@@ -19,8 +20,8 @@ const MOMENTS_MS = 5_000;
 const ROOMS = 5;
 
 export interface DeliveryParts {
-  readonly queries: Pick<HomeserverQueries, "newestEvent" | "ping">;
-  readonly store: Pick<ReconcileStore, "liveliest">;
+  readonly queries: Pick<HomeserverAnswers, "newestEvent" | "ping">;
+  readonly store: Pick<SqliteReconcileStore, "liveliest">;
   readonly clock: Clock;
   /** Returns whether an event has reached us; reliable for recent events. */
   readonly knows: (eventId: EventId) => boolean;
@@ -55,17 +56,13 @@ export class StallDetector {
     const unknown = await this.#unknownEvents(abort);
     if (unknown.length > 0) await clock.sleep(GRACE_MS, abort);
     if (abort.aborted) return this.#delivery;
-    if (unknown.every((eventId) => knows(eventId))) {
-      this.#delivery = { state: "flowing" };
-    } else {
-      const cause = await queries.ping(abort);
-      const before = this.#delivery;
-      this.#delivery =
-        before.state === "flowing"
-          ? { state: "silent", since: seenAt, cause }
-          : { state: "stalled", since: before.since, cause };
-    }
-    return this.#delivery;
+    if (unknown.every((eventId) => knows(eventId))) return (this.#delivery = { state: "flowing" });
+    const cause = await queries.ping(abort);
+    const before = this.#delivery;
+    return (this.#delivery =
+      before.state === "flowing"
+        ? { state: "silent", since: seenAt, cause }
+        : { state: "stalled", since: before.since, cause });
   }
 
   /**

@@ -2,44 +2,12 @@ import { withLimit, type Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
-
-/** A room that was entered again: our homeserver may lack the events between the two stays. */
-export interface Hole {
-  readonly roomId: RoomId;
-  /** The last known event of the earlier stay. */
-  readonly left: EventId;
-  /** When it was due. It tells stays apart. */
-  readonly due: number;
-  /** Number of unsuccessful tries. */
-  readonly tries: number;
-}
-
-export interface HoleStore {
-  /** Returns due holes, at most `limit`. */
-  holes(now: number, limit: number): Promise<readonly Hole[]>;
-  /** Ends the hole: nothing is missing any more. */
-  closed(hole: Hole): Promise<void>;
-  /** Schedules another try; null for none, which marks the room. Changes nothing of a later stay. */
-  openStill(hole: Hole, at: number | null): Promise<void>;
-}
-
-/** An event with the events right before it, if the homeserver names them. */
-export interface Link {
-  readonly id: EventId;
-  readonly previous: readonly EventId[] | null;
-}
-
-export interface LinkPage {
-  readonly links: readonly Link[];
-  readonly end: string | null;
-}
+import type { Hole, SqliteReconcileStore } from "../store/comparing.ts";
+import type { HomeserverAnswers, LinkPage } from "./homeserver-queries.ts";
 
 export interface HolesParts {
-  readonly store: HoleStore;
-  readonly queries: {
-    /** Like `timeline`, but returns predecessors. Reading back makes the homeserver fetch missing events. */
-    links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null>;
-  };
+  readonly store: Pick<SqliteReconcileStore, "holes" | "closed" | "openStill">;
+  readonly queries: Pick<HomeserverAnswers, "links">;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -72,10 +40,8 @@ export class Holes {
     for (const hole of await store.holes(clock.now(), AT_ONCE + this.#running.size)) {
       if (this.#running.size >= AT_ONCE) return;
       if (this.#running.has(hole.roomId)) continue;
-      this.#running.set(
-        hole.roomId,
-        this.#fill(hole, abort).finally(() => this.#running.delete(hole.roomId)),
-      );
+      const filled = this.#fill(hole, abort).finally(() => this.#running.delete(hole.roomId));
+      this.#running.set(hole.roomId, filled);
     }
   }
 
@@ -109,13 +75,10 @@ export class Holes {
   async #isClosed(hole: Hole, abort: AbortSignal): Promise<boolean> {
     let before = -1;
     for (let pass = 0; pass < PASSES && !abort.aborted; pass += 1) {
-      let found: { readonly isWhole: boolean; readonly events: number } | null;
-      try {
-        found = await this.#read(hole, abort);
-      } catch (error) {
-        if (error instanceof EmissaryError) return false;
+      const found = await this.#read(hole, abort).catch((error: unknown) => {
+        if (error instanceof EmissaryError) return null;
         throw error;
-      }
+      });
       if (found === null) return false;
       if (found.isWhole) return true;
       if (found.events === before) return false;

@@ -1,9 +1,7 @@
 import { isEventId, isRoomId, type EventId, type RoomId } from "../../model/ids.ts";
 import { previousOf } from "../../model/event-links.ts";
 import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
-import { isJsonObject, parsedObject, shallow, stringAt, without, type JsonValue } from "../../model/json.ts";
-import type { HomeserverQueries, TimelinePage } from "./contracts.ts";
-import type { Link, LinkPage } from "./holes.ts";
+import { objectsOf, parsedObject, shallow, stringAt, without, type JsonObject } from "../../model/json.ts";
 import { readWhole, type HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
 
@@ -13,9 +11,26 @@ const TIMELINE_TIMEOUT_MS = 60_000;
 /** A hundred events of the largest size. */
 const LINKS_BYTES = 16 * 1024 * 1024;
 
-function linkOf(event: JsonValue): readonly Link[] {
-  const id = isJsonObject(event) ? stringAt(event, "event_id") : null;
-  if (!isJsonObject(event) || id === null || !isEventId(id)) return [];
+export interface TimelinePage {
+  readonly events: readonly RoomEvent[];
+  /** Where the next page begins; null at the room's beginning. */
+  readonly end: string | null;
+}
+
+/** An event with the events right before it, if the homeserver names them. */
+export interface Link {
+  readonly id: EventId;
+  readonly previous: readonly EventId[] | null;
+}
+
+export interface LinkPage {
+  readonly links: readonly Link[];
+  readonly end: string | null;
+}
+
+function linkOf(event: JsonObject): readonly Link[] {
+  const id = stringAt(event, "event_id");
+  if (id === null || !isEventId(id)) return [];
   return [{ id, previous: previousOf(event)?.filter((one) => isEventId(one)) ?? null }];
 }
 
@@ -25,8 +40,18 @@ function delivered(event: RoomEvent): RoomEvent {
   return { ...event, unsigned: without(event.unsigned, "transaction_id") };
 }
 
-/** Queries to the homeserver, to compare its answers with what it sent. */
-export class HomeserverAnswers implements HomeserverQueries {
+function messagesIn(roomId: RoomId): string {
+  return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
+}
+
+/** Returns the options for a page of a timeline, read backwards. */
+function pageOf(from: string | null, limit: number, abort: AbortSignal, filter: { readonly filter?: string } = {}) {
+  const query = { dir: "b", limit: String(limit), ...filter, ...(from === null ? {} : { from }) };
+  return { abort, query, timeout: TIMELINE_TIMEOUT_MS };
+}
+
+/** Queries to the homeserver, to compare its answers with what it sent. All throw EmissaryError if it cannot be asked. */
+export class HomeserverAnswers {
   readonly #client: HomeserverClient;
   readonly #registrationId: string;
 
@@ -35,6 +60,7 @@ export class HomeserverAnswers implements HomeserverQueries {
     this.#registrationId = registrationId;
   }
 
+  /** Returns the rooms that the pseudouser is in. */
   async joinedRooms(abort: AbortSignal): Promise<readonly RoomId[]> {
     const answer = await this.#client.call("GET", "/_matrix/client/v3/joined_rooms", { abort });
     const rooms = answer.body["joined_rooms"];
@@ -42,37 +68,37 @@ export class HomeserverAnswers implements HomeserverQueries {
     return rooms.filter((room) => typeof room === "string").filter((room) => isRoomId(room));
   }
 
+  /** Returns the newest event of a room; null if the homeserver does not say. */
   async newestEvent(roomId: RoomId, abort: AbortSignal): Promise<EventId | null> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
-    const answer = await this.#client.call("GET", path, { abort, query: { dir: "b", limit: "1" } });
-    const chunk = answer.status === 200 ? answer.body["chunk"] : [];
-    const event = Array.isArray(chunk) ? chunk[0] : undefined;
-    const id = isJsonObject(event) ? stringAt(event, "event_id") : null;
+    const query = { dir: "b", limit: "1" };
+    const { status, body } = await this.#client.call("GET", messagesIn(roomId), { abort, query });
+    const id = status === 200 ? stringAt(objectsOf(body["chunk"])[0] ?? {}, "event_id") : null;
     return id !== null && isEventId(id) ? id : null;
   }
 
+  /**
+   * Returns a page of a room's timeline, the newest event first, from the end or from where an earlier page ended;
+   * null if the homeserver does not show it.
+   */
   async timeline(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<TimelinePage | null> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
-    const query = { dir: "b", limit: String(limit), ...(from === null ? {} : { from }) };
-    const answer = await this.#client.call("GET", path, { abort, query, timeout: TIMELINE_TIMEOUT_MS });
-    const chunk: unknown = answer.body["chunk"];
-    if (answer.status !== 200 || !Array.isArray(chunk)) return null;
+    const { status, body } = await this.#client.call("GET", messagesIn(roomId), pageOf(from, limit, abort));
+    const chunk: unknown = body["chunk"];
+    if (status !== 200 || !Array.isArray(chunk)) return null;
     const events = (chunk as unknown[]).filter((event) => isRoomEvent(event)).map((event) => shallow(delivered(event)));
-    return { events, end: stringAt(answer.body, "end") };
+    return { events, end: stringAt(body, "end") };
   }
 
+  /** Like `timeline`, but returns predecessors. Reading back makes the homeserver fetch missing events. */
   async links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
     // Events in the federation format (spec, "Filtering") name their predecessors.
     const filter = JSON.stringify({ event_format: "federation" });
-    const query = { dir: "b", limit: String(limit), filter, ...(from === null ? {} : { from }) };
-    const response = await this.#client.open("GET", path, { abort, query, timeout: TIMELINE_TIMEOUT_MS });
+    const response = await this.#client.open("GET", messagesIn(roomId), pageOf(from, limit, abort, { filter }));
     const body = parsedObject(await readWhole(response, LINKS_BYTES));
-    const chunk = body["chunk"];
-    if (response.statusCode !== 200 || !Array.isArray(chunk)) return null;
-    return { links: chunk.flatMap((event) => linkOf(event)), end: stringAt(body, "end") };
+    if (response.statusCode !== 200 || !Array.isArray(body["chunk"])) return null;
+    return { links: objectsOf(body["chunk"]).flatMap(linkOf), end: stringAt(body, "end") };
   }
 
+  /** Makes the homeserver call us, and so send queued transactions at once. Returns its error, if any. */
   async ping(abort: AbortSignal): Promise<string | null> {
     const path = `/_matrix/client/v1/appservice/${encodeURIComponent(this.#registrationId)}/ping`;
     const answer = await this.#client.call("POST", path, { abort, asPseudouser: false, body: {} });

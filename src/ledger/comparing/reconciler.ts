@@ -3,18 +3,21 @@ import { EmissaryError } from "../../model/errors.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../concurrency/signal.ts";
 import { workUntil } from "../../concurrency/worker.ts";
-import type { ReconcileStore } from "./contracts.ts";
-import type { Delivery, StallDetector } from "./delivery.ts";
+import type { RoomEvent } from "../../model/event.ts";
+import type { RoomId } from "../../model/ids.ts";
+import type { Recorder } from "../recorder.ts";
+import type { SqliteReconcileStore } from "../store/comparing.ts";
+import type { StallDetector } from "./delivery.ts";
 import type { Holes } from "./holes.ts";
+import type { HomeserverAnswers } from "./homeserver-queries.ts";
 import type { Timelines } from "./timelines.ts";
-import { reconcilePresence, type PresenceParts } from "./presence.ts";
 
 /** How often to check whether the homeserver delivers. */
 const DELIVERY_EVERY_MS = 60_000;
 /** Lively rooms whose timelines are compared each time. */
 const LIVELY = 5;
 /** How often to compare the list of rooms. */
-const PRESENCE_EVERY_MS = 60 * 60_000;
+const ROOMS_EVERY_MS = 60 * 60_000;
 /** Every room's state is compared after each start, and then once in this time, one room after the other. */
 const ROOM_EVERY_MS = 24 * 60 * 60_000;
 /** Pause between two rooms' comparisons: each costs the homeserver the room's whole state. */
@@ -26,8 +29,14 @@ const TIMELINE_GAP_MS = 500;
 /** How often to look for rooms that the pseudouser re-entered, whose missed events the homeserver should fetch. */
 const HOLES_EVERY_MS = 1_000;
 
-export interface ReconcilerParts extends PresenceParts {
-  readonly store: ReconcileStore;
+export interface ReconcilerParts {
+  readonly queries: Pick<HomeserverAnswers, "joinedRooms">;
+  readonly store: SqliteReconcileStore;
+  readonly moves: {
+    /** Returns the pseudouser's own membership event as the homeserver has it; null if it has none or does not say. */
+    ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null>;
+  };
+  readonly recorder: Recorder;
   readonly watch: StallDetector;
   readonly timelines: Timelines;
   readonly holes: Holes;
@@ -44,7 +53,7 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
   const { clock } = parts;
   const startedAt = clock.now();
   await Promise.all([
-    every(parts, abort, PRESENCE_EVERY_MS, 0, () => comparePresence(parts, abort)),
+    every(parts, abort, ROOMS_EVERY_MS, 0, () => compareRooms(parts, abort)),
     every(parts, abort, DELIVERY_EVERY_MS, DELIVERY_EVERY_MS, () => lookAtDelivery(parts, abort)),
     every(parts, abort, HOLES_EVERY_MS, HOLES_EVERY_MS, () => parts.holes.look(abort)),
     every(parts, abort, TIMELINE_GAP_MS, TIMELINE_GAP_MS, () => {
@@ -60,11 +69,30 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
   await Promise.all([parts.timelines.idle(), parts.holes.idle()]);
 }
 
-async function comparePresence(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {
-  const { unknown, gone } = await reconcilePresence(parts, abort);
-  parts.found({ unknown: unknown.length, gone: gone.length });
-  for (const room of unknown) parts.log.warn("reconcile.room-unknown", { room });
-  for (const room of gone) parts.log.warn("reconcile.room-gone", { room });
+/**
+ * Compares the rooms that we are in according to the homeserver with the ledger's, and repairs the ledger. A
+ * homeserver can lose an event on its way to us (element-hq/synapse#11637), and a database can be restored from a
+ * backup. What follows (a load, a join, a leave) is up to the keeper, as always.
+ */
+async function compareRooms(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {
+  const { queries, store, moves, recorder, clock, log, found } = parts;
+  const held = new Set(await store.attended());
+  const said = new Set(await queries.joinedRooms(abort));
+  // A join or leave under way changes between the two queries, so only a difference in both counts.
+  const heldAfter = new Set(await store.attended());
+  const unknown = [...said].filter((roomId) => !held.has(roomId) && !heldAfter.has(roomId));
+  const gone = [...held].filter((roomId) => heldAfter.has(roomId) && !said.has(roomId));
+  for (const roomId of [...unknown, ...gone]) {
+    if (abort.aborted) break;
+    await recorder.observe(() => moves.ownMembership(roomId, abort));
+  }
+  // The homeserver keeps the state of a room that was left, and so tells of the leave. It tells nothing of a forgotten
+  // room.
+  const still = new Set(await store.attended());
+  for (const roomId of gone) if (still.has(roomId) && !abort.aborted) await store.setAbsent(roomId, clock.now());
+  found({ unknown: unknown.length, gone: gone.length });
+  for (const room of unknown) log.warn("reconcile.room-unknown", { room });
+  for (const room of gone) log.warn("reconcile.room-gone", { room });
 }
 
 async function lookAtDelivery({ watch, timelines, store, log }: ReconcilerParts, abort: AbortSignal): Promise<void> {
@@ -72,22 +100,14 @@ async function lookAtDelivery({ watch, timelines, store, log }: ReconcilerParts,
   const delivery = await watch.look(abort);
   for (const roomId of await store.liveliest(LIVELY)) if (!abort.aborted) await timelines.look(roomId, abort);
   if (delivery.state === before) return;
-  if (delivery.state === "flowing") timelines.noteGap();
-  tell(delivery, log);
-}
-
-function tell(delivery: Delivery, log: Logger): void {
-  switch (delivery.state) {
-    case "flowing":
-      log.info("delivery.flowing", {});
-      break;
-    case "silent":
-      log.warn("delivery.silent", { since: delivery.since, cause: delivery.cause });
-      break;
-    case "stalled":
-      log.error("delivery.stalled", { since: delivery.since, cause: delivery.cause });
-      break;
+  if (delivery.state === "flowing") {
+    timelines.noteGap();
+    log.info("delivery.flowing", {});
+    return;
   }
+  const { since, cause } = delivery;
+  if (delivery.state === "silent") log.warn("delivery.silent", { since, cause });
+  else log.error("delivery.stalled", { since, cause });
 }
 
 /** Repeats an action. It goes on if the homeserver cannot be asked for the moment. */

@@ -1,13 +1,13 @@
-import type { Recorder } from "../recorder.ts";
-import { EVENT_MEMORY } from "../recorder.ts";
+import { EVENT_MEMORY, type Recorder } from "../recorder.ts";
 import type { Clock } from "../../model/clock.ts";
 import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { HomeserverQueries, TimelinePoint, TimelineStore } from "./contracts.ts";
+import type { SqliteReconcileStore, TimelinePoint } from "../store/comparing.ts";
 import type { StallDetector } from "./delivery.ts";
+import type { HomeserverAnswers } from "./homeserver-queries.ts";
 
 /** Most events and bytes read back in one room. Events further back are not looked for. */
 const MOST = { events: 1_000, bytes: 16 * 1024 * 1024 } as const;
@@ -24,8 +24,8 @@ const ALL_MS = 60_000;
 const REMEMBERED = EVENT_MEMORY - 5_000;
 
 export interface TimelinesParts {
-  readonly queries: Pick<HomeserverQueries, "timeline" | "ping">;
-  readonly store: TimelineStore;
+  readonly queries: Pick<HomeserverAnswers, "timeline" | "ping">;
+  readonly store: Pick<SqliteReconcileStore, "toCompare" | "comparedUpTo" | "compared">;
   readonly recorder: Pick<Recorder, "knows" | "recordLate" | "received">;
   readonly watch: Pick<StallDetector, "isBeyond">;
   readonly clock: Clock;

@@ -2,7 +2,7 @@ import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { eventFault, isRoomEvent, type RoomEvent } from "../../model/event.ts";
 import { sourcedList } from "../../model/json-text.ts";
 import { isJsonObject, isTextDeeperThan, MAX_NESTING, shallow, type JsonValue } from "../../model/json.ts";
-import type { SetAside } from "../ledger.ts";
+import type { SetAside } from "../store/ledger.ts";
 
 /** Bytes kept of a faulty event. */
 const ASIDE_BYTES = 4_096;

@@ -1,4 +1,3 @@
-import type { RoomStates } from "./room-states.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isRoomEvent, isStateEvent, type StateEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";
@@ -18,13 +17,14 @@ const PART_BYTES = 1024 * 1024;
  * Streams a room's current state (`GET …/state`). The answer for a room of a hundred thousand members is hundreds of
  * megabytes, and is never in memory as a whole.
  */
-export class HomeserverStates implements RoomStates {
+export class HomeserverStates {
   readonly #client: HomeserverClient;
 
   constructor(client: HomeserverClient) {
     this.#client = client;
   }
 
+  /** @throws EmissaryError if the homeserver does not return it */
   async *stream(roomId: RoomId, abort: AbortSignal): AsyncIterable<readonly StateEvent[]> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
     const response = await this.#client.open("GET", path, { abort, timeout: STATE_TIMEOUT_MS });
@@ -69,6 +69,8 @@ export class HomeserverStates implements RoomStates {
     if (part.length > 0) yield part;
   }
 }
+
+export type RoomStates = Pick<HomeserverStates, "stream">;
 
 /**
  * Parses a state event with its text; null if it is none.

@@ -5,13 +5,13 @@ import type { Logger } from "../../model/logger.ts";
 import { Signal } from "../../concurrency/signal.ts";
 import { restUntil, workUntil } from "../../concurrency/worker.ts";
 import { foldEvent } from "../fold.ts";
-import type { RoomLoads } from "../ledger.ts";
+import type { LoadStore } from "../store/loads.ts";
 import { backoff } from "../../concurrency/backoff.ts";
-import type { RoomStates } from "./room-states.ts";
+import type { RoomStates } from "./homeserver-states.ts";
 import { NO_POWER, powerWith, type RoomPower } from "./power.ts";
 
 export interface LoaderParts {
-  readonly loads: RoomLoads;
+  readonly loads: Pick<LoadStore, keyof LoadStore>;
   readonly states: RoomStates;
   /** Called once per stay, when the room is loaded. */
   readonly entered: (roomId: RoomId, power: RoomPower, abort: AbortSignal) => Promise<void>;

@@ -1,18 +1,26 @@
-import type { Database, Statement } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
 import type { LedgerChange, RoomField } from "../fold.ts";
 import type { LedgerFollower } from "../follower.ts";
-import type { LoadTicket } from "../ledger.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Membership } from "../../model/membership.ts";
+import { Store } from "../../storage/store.ts";
 import { becauseOf, redactedField } from "../redaction.ts";
 import type { Redactions } from "./redactions.ts";
 import type { RoomNumbers } from "./room-numbers.ts";
 import { Stays } from "./stays.ts";
 
-type MemberChange = Extract<LedgerChange, { kind: "member" }>;
-type UpgradeChange = Extract<LedgerChange, { kind: "upgrade" }>;
-type RedactionChange = Extract<LedgerChange, { kind: "redaction" }>;
-type StateChange = Extract<LedgerChange, { kind: "state" }>;
+type Change<Kind> = Extract<LedgerChange, { kind: Kind }>;
+
+export interface LoadTicket {
+  readonly roomId: RoomId;
+  readonly generation: number;
+  /** The newest journal number when the load began. */
+  readonly fromSeq: number;
+  /** How often the load had been requested. A higher number at the end means that a gap was found meanwhile. */
+  readonly asks: number;
+  /** True if the room had been loaded before. Any difference is then one between us and the homeserver. */
+  readonly again: boolean;
+}
 
 interface RoomRow {
   nr: number;
@@ -49,63 +57,55 @@ const GAP_DELAY_MS = 2_000;
  * Writes all changes of the ledger and calls the followers, the same way for changes from events and from a load. Call
  * its methods inside a transaction.
  */
-export class ChangeWriter {
+export class ChangeWriter extends Store {
   readonly #rooms: RoomNumbers;
-  readonly #followers: LedgerFollower[] = [];
-  readonly #stays: Stays;
   readonly #redactions: Redactions;
-  readonly #stateOf: Statement<[number, string], { field: RoomField; value: string | null }>;
-  readonly #setValue: Statement<[string | null, number, number, string]>;
-  readonly #unname: Statement<[number, number, string]>;
-  readonly #unreason: Statement<[number, string]>;
-  readonly #room: Statement<[string], RoomRow>;
-  readonly #member: Statement<[number, string], Held & { membership: string }>;
-  readonly #addMember: Statement;
-  readonly #setMember: Statement;
-  readonly #state: Statement<[number, string], Held & { value: string | null }>;
-  readonly #putState: Statement;
-  readonly #count: Statement<[number, number]>;
-  readonly #absent: Statement<[number, string | null]>;
-  /**
-   * Rooms as they are in the transaction under way: a batch often has many events of one room. Cleared by each call.
-   */
+  readonly #followers: LedgerFollower[] = [];
+  readonly #stays = new Stays(this.db, this.#followers);
+  readonly #stateOf = this.sql<[number, string], { field: RoomField; value: string | null }>(
+    "SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?",
+  );
+  // With a new number, so that a load that began earlier does not bring the old value back.
+  readonly #setValue = this.sql<[string | null, number, number, string]>(
+    "UPDATE room_state SET value = ?, seq = ? WHERE room_nr = ? AND field = ?",
+  );
+  readonly #unname = this.sql<[number, number, string]>(`
+    UPDATE members SET displayname = NULL, avatar_url = NULL, seq = ?
+    WHERE room_nr = ? AND event_id IN (SELECT value FROM json_each(?))`);
+  readonly #unreason = this.sql<[number, string]>("UPDATE rooms SET own_reason = NULL WHERE nr = ? AND own_event = ?");
+  readonly #room = this.sql<[string], RoomRow>(
+    "SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?",
+  );
+  readonly #member = this.sql<[number, string], Held & { membership: string }>(
+    "SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?",
+  );
+  // Two statements rather than one upsert: most writes are updates, and an update does not check again whether the
+  // room exists.
+  readonly #addMember = this.sql<unknown[]>(`
+    INSERT INTO members
+      (membership, event_id, sender, displayname, avatar_url, seq, generation, room_nr, user_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  readonly #setMember = this.sql<unknown[]>(`
+    UPDATE members
+    SET membership = ?, event_id = ?, sender = ?, displayname = ?, avatar_url = ?, seq = ?, generation = ?
+    WHERE room_nr = ? AND user_id = ?`);
+  readonly #state = this.sql<[number, string], Held & { value: string | null }>(
+    "SELECT event_id, value, seq, generation FROM room_state WHERE room_nr = ? AND field = ?",
+  );
+  readonly #putState = this.sql<unknown[]>(
+    "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
+  );
+  readonly #count = this.sql<[number, number]>("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
+  readonly #absent = this.sql<[number, string | null]>(`
+    UPDATE members SET membership = 'leave', generation = (SELECT load_generation FROM rooms WHERE nr = room_nr)
+    WHERE room_nr = ? AND event_id = ? AND membership = 'join'`);
+  /** Rooms as they are in the transaction under way: a batch often has many events of one room. Cleared by each call. */
   readonly #seen = new Map<RoomId, RoomRow>();
 
   constructor(db: Database, rooms: RoomNumbers, redactions: Redactions) {
+    super(db);
     this.#rooms = rooms;
-    this.#stays = new Stays(db, this.#followers);
     this.#redactions = redactions;
-    this.#stateOf = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?");
-    // With a new number, so that a load that began earlier does not bring the old value back.
-    this.#setValue = db.prepare("UPDATE room_state SET value = ?, seq = ? WHERE room_nr = ? AND field = ?");
-    this.#unname = db.prepare(
-      "UPDATE members SET displayname = NULL, avatar_url = NULL, seq = ? " +
-        "WHERE room_nr = ? AND event_id IN (SELECT value FROM json_each(?))",
-    );
-    this.#unreason = db.prepare("UPDATE rooms SET own_reason = NULL WHERE nr = ? AND own_event = ?");
-    this.#room = db.prepare("SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?");
-    this.#member = db.prepare(
-      "SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?",
-    );
-    // Two statements rather than one upsert: most writes are updates, and an update does not check again whether the
-    // room exists.
-    this.#addMember = db.prepare(
-      "INSERT INTO members (membership, event_id, sender, displayname, avatar_url, seq, generation, room_nr, user_id) " +
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    );
-    this.#setMember = db.prepare(
-      "UPDATE members SET membership = ?, event_id = ?, sender = ?, displayname = ?, avatar_url = ?, seq = ?, generation = ? " +
-        "WHERE room_nr = ? AND user_id = ?",
-    );
-    this.#state = db.prepare("SELECT event_id, value, seq, generation FROM room_state WHERE room_nr = ? AND field = ?");
-    this.#putState = db.prepare(
-      "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
-    );
-    this.#count = db.prepare("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
-    this.#absent = db.prepare(
-      "UPDATE members SET membership = 'leave', generation = (SELECT load_generation FROM rooms WHERE nr = room_nr) " +
-        "WHERE room_nr = ? AND event_id = ? AND membership = 'join'",
-    );
   }
 
   /** Registers a follower, which acts on facts in the commits that write them. */
@@ -159,20 +159,10 @@ export class ChangeWriter {
     const redacted = new Map<number, EventId[]>();
     for (const given of changes) {
       const change = this.#redactions.applied(given);
-      switch (change.kind) {
-        case "member":
-          news += Number(this.#applyMember(change, source));
-          break;
-        case "state":
-          news += Number(this.#applyState(change, source));
-          break;
-        case "upgrade":
-          if (source.replaced.has(change.roomId)) this.#replaced(change, source.now);
-          break;
-        case "redaction":
-          this.#redact(change, redacted, source);
-          break;
-      }
+      if (change.kind === "member") news += Number(this.#applyMember(change, source));
+      else if (change.kind === "state") news += Number(this.#applyState(change, source));
+      else if (change.kind === "redaction") this.#redact(change, redacted, source);
+      else if (source.replaced.has(change.roomId)) this.#replaced(change, source.now);
     }
     // Finding a member by its event's ID means going through the room's members: once for all redactions of a
     // transaction.
@@ -183,7 +173,7 @@ export class ChangeWriter {
   }
 
   /** @param found the redacted events, by their rooms */
-  #redact({ roomId, redaction }: RedactionChange, found: Map<number, EventId[]>, { seq, now }: Source): void {
+  #redact({ roomId, redaction }: Change<"redaction">, found: Map<number, EventId[]>, { seq, now }: Source): void {
     const target = this.#redactions.targetOf(redaction);
     if (target === null) return;
     this.#redactions.add(roomId, target, seq, becauseOf(redaction, target));
@@ -208,14 +198,14 @@ export class ChangeWriter {
     for (const follower of this.#followers) follower.state?.({ nr, roomId }, field, now);
   }
 
-  #replaced({ roomId, replacement, via }: UpgradeChange, now: number): void {
+  #replaced({ roomId, replacement, via }: Change<"upgrade">, now: number): void {
     const nr = this.#rooms.find(roomId);
     if (nr === null) return;
     for (const follower of this.#followers) follower.replaced?.({ nr, roomId }, replacement, via, now);
   }
 
   /** Returns true if it differed before. */
-  #applyMember(change: MemberChange, source: Source): boolean {
+  #applyMember(change: Change<"member">, source: Source): boolean {
     const { member, replaces, own, ends, reason, claims } = change;
     const { roomId, userId, membership, eventId, sender, displayname, avatarUrl } = member;
     const { seq, now, load } = source;
@@ -246,7 +236,7 @@ export class ChangeWriter {
   }
 
   /** Returns true if it differed before. */
-  #applyState({ roomId, field, value, eventId, replaces }: StateChange, source: Source): boolean {
+  #applyState({ roomId, field, value, eventId, replaces }: Change<"state">, source: Source): boolean {
     const { seq, now, load } = source;
     const room = this.#roomOf(roomId);
     const { nr } = room;

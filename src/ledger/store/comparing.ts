@@ -1,9 +1,8 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../follower.ts";
+import type { Database } from "better-sqlite3";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
-import type { Hole, HoleStore } from "../comparing/holes.ts";
-import type { ReconcileStore, TimelinePoint } from "../comparing/contracts.ts";
+import { Store } from "../../storage/store.ts";
+import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../follower.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal.ts";
 import { ASK_LOAD } from "./stays.ts";
@@ -11,71 +10,70 @@ import { ASK_LOAD } from "./stays.ts";
 /** Newest journal rows searched for lively rooms. */
 const JOURNAL_ROWS = 50;
 
-interface PointRow {
-  room_id: string;
-  compared_event: string | null;
-  compared_seq: number;
-  last: number;
+/** Up to where a room's timeline was found complete. */
+export interface TimelinePoint {
+  readonly roomId: RoomId;
+  /** Null if it was never compared. */
+  readonly upTo: EventId | null;
+  /** The journal's newest number at that comparison, and now. */
+  readonly seq: number;
+  readonly last: number;
 }
 
-function pointOf(row: PointRow | undefined): TimelinePoint | null {
-  if (row === undefined) return null;
-  const { room_id, compared_event, compared_seq: seq, last } = row;
-  return { roomId: room_id as RoomId, upTo: compared_event as EventId | null, seq, last };
+/** A room that was entered again: our homeserver may lack the events between the two stays. */
+export interface Hole {
+  readonly roomId: RoomId;
+  /** The last known event of the earlier stay. */
+  readonly left: EventId;
+  /** When it was due. It tells stays apart. */
+  readonly due: number;
+  /** Number of unsuccessful tries. */
+  readonly tries: number;
 }
 
-export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFollower {
-  readonly #db: Database;
+const POINT = `SELECT room_id AS roomId, compared_event AS upTo, compared_seq AS seq, ${LAST_SEQ} AS last
+  FROM rooms WHERE own_membership = 'join'`;
+// If the room was left again meanwhile, it has another hole, which reaches back to the same event. It is filled after
+// the next join.
+const SAME_HOLE = "room_id = @roomId AND left_event = @left AND fill_at = @due";
+
+/** The ledger's side of comparisons with the homeserver, and the repair of differences. */
+export class SqliteReconcileStore extends Store implements LedgerFollower {
   readonly #changes: ChangeWriter;
-  readonly #attended: Statement<[], string>;
-  readonly #newest: Statement<[number], Buffer>;
-  readonly #isAttended: Statement<[string], number>;
-  readonly #toCompare: Statement<[number], PointRow>;
-  readonly #comparedUpTo: Statement<[string], PointRow>;
-  readonly #compared: Statement<[{ roomId: string; upTo: string | null; seq: number; now: number }]>;
-  readonly #holes: Statement<[number, number], { room_id: string; left_event: string; due: number; tries: number }>;
-  readonly #closed: Statement<[{ roomId: string; left: string; due: number }]>;
-  readonly #openStill: Statement<[{ roomId: string; left: string; due: number; at: number | null }]>;
-  readonly #recheck: Statement<[number, number], string>;
-  readonly #entered: Statement<[{ eventId: string | null; seq: number; now: number; nr: number }]>;
-  readonly #left: Statement<[string | null, number]>;
+  readonly #attended = this.value<[], RoomId>("SELECT room_id FROM rooms WHERE own_membership = 'join'");
+  readonly #newest = this.value<[number], Buffer>("SELECT body FROM journal ORDER BY first_seq DESC LIMIT ?");
+  readonly #isAttended = this.value<[string], number>(
+    "SELECT 1 FROM rooms WHERE room_id = ? AND own_membership = 'join'",
+  );
+  readonly #toCompare = this.sql<[number], TimelinePoint>(`${POINT} AND compared_at < ? ORDER BY compared_at LIMIT 1`);
+  readonly #comparedUpTo = this.sql<[string], TimelinePoint>(`${POINT} AND room_id = ?`);
+  // If the pseudouser entered the room meanwhile, its comparison starts there: that number is higher.
+  readonly #compared = this.sql<[{ roomId: string; upTo: string | null; seq: number; now: number }]>(`
+    UPDATE rooms SET compared_event = @upTo, compared_seq = @seq, compared_at = @now
+    WHERE room_id = @roomId AND own_membership = 'join' AND compared_seq <= @seq`);
+  readonly #holes = this.sql<[number, number], Hole>(`
+    SELECT room_id AS roomId, left_event AS left, fill_at AS due, fill_tries AS tries FROM rooms
+    WHERE fill_at <= ? AND left_event IS NOT NULL ORDER BY fill_at LIMIT ?`);
+  readonly #closed = this.sql<[Hole]>(
+    `UPDATE rooms SET left_event = NULL, fill_at = NULL, fill_tries = 0 WHERE ${SAME_HOLE}`,
+  );
+  readonly #openStill = this.sql<[Hole & { at: number | null }]>(
+    `UPDATE rooms SET fill_at = @at, fill_tries = fill_tries + 1 WHERE ${SAME_HOLE}`,
+  );
+  readonly #recheck = this.value<[number, number], RoomId>(`
+    UPDATE rooms SET ${ASK_LOAD} WHERE nr =
+      (SELECT nr FROM rooms WHERE load = 'loaded' AND checked_at < ? ORDER BY checked_at LIMIT 1) RETURNING room_id`);
+  readonly #entered = this.sql<[{ eventId: string | null; seq: number; now: number; nr: number }]>(`
+    UPDATE rooms SET compared_event = @eventId, compared_seq = @seq, compared_at = @now,
+      fill_at = CASE WHEN left_event IS NOT NULL THEN @now END, fill_tries = 0 WHERE nr = @nr`);
+  // The first of several stays counts: what was said since is fetched back to there.
+  readonly #left = this.sql<[string | null, number]>(
+    "UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?",
+  );
 
   constructor(db: Database, changes: ChangeWriter) {
-    this.#db = db;
+    super(db);
     this.#changes = changes;
-    this.#attended = db.prepare<[], string>("SELECT room_id FROM rooms WHERE own_membership = 'join'").pluck();
-    this.#newest = db.prepare<[number], Buffer>("SELECT body FROM journal ORDER BY first_seq DESC LIMIT ?").pluck();
-    this.#isAttended = db
-      .prepare<[string], number>("SELECT 1 FROM rooms WHERE room_id = ? AND own_membership = 'join'")
-      .pluck();
-    const point = `SELECT room_id, compared_event, compared_seq, ${LAST_SEQ} AS last FROM rooms WHERE own_membership = 'join'`;
-    this.#toCompare = db.prepare(`${point} AND compared_at < ? ORDER BY compared_at LIMIT 1`);
-    this.#comparedUpTo = db.prepare(`${point} AND room_id = ?`);
-    // If the pseudouser entered the room meanwhile, its comparison starts there: that number is higher.
-    this.#compared = db.prepare(
-      "UPDATE rooms SET compared_event = @upTo, compared_seq = @seq, compared_at = @now " +
-        "WHERE room_id = @roomId AND own_membership = 'join' AND compared_seq <= @seq",
-    );
-    this.#holes = db.prepare(
-      "SELECT room_id, left_event, fill_at AS due, fill_tries AS tries FROM rooms WHERE fill_at <= ? AND left_event IS NOT NULL ORDER BY fill_at LIMIT ?",
-    );
-    // If the room was left again meanwhile, it has another hole, which reaches back to the same event. It is filled
-    // after the next join.
-    const same = "room_id = @roomId AND left_event = @left AND fill_at = @due";
-    this.#closed = db.prepare(`UPDATE rooms SET left_event = NULL, fill_at = NULL, fill_tries = 0 WHERE ${same}`);
-    this.#openStill = db.prepare(`UPDATE rooms SET fill_at = @at, fill_tries = fill_tries + 1 WHERE ${same}`);
-    this.#recheck = db
-      .prepare<[number, number], string>(
-        `UPDATE rooms SET ${ASK_LOAD} WHERE nr = ` +
-          "(SELECT nr FROM rooms WHERE load = 'loaded' AND checked_at < ? ORDER BY checked_at LIMIT 1) RETURNING room_id",
-      )
-      .pluck();
-    this.#entered = db.prepare(
-      "UPDATE rooms SET compared_event = @eventId, compared_seq = @seq, compared_at = @now, " +
-        "fill_at = CASE WHEN left_event IS NOT NULL THEN @now END, fill_tries = 0 WHERE nr = @nr",
-    );
-    // The first of several stays counts: what was said since is fetched back to there.
-    this.#left = db.prepare("UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?");
   }
 
   /** Notes each stay. Events sent in our absence are fetched, and the room is compared from the entry on. */
@@ -84,14 +82,17 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFo
     if (membership !== "join" && was === "join") this.#left.run(eventId, nr);
   }
 
+  /** Returns the rooms that the pseudouser is in according to the ledger. */
   async attended(): Promise<readonly RoomId[]> {
-    return this.#attended.all() as RoomId[];
+    return this.#attended.all();
   }
 
+  /** Writes that we are not in this room, according to the homeserver, which gives no event that tells why. */
   async setAbsent(roomId: RoomId, now: number): Promise<void> {
-    this.#db.transaction(() => this.#changes.applyAbsence(roomId, now)).immediate();
+    this.commit(() => this.#changes.applyAbsence(roomId, now));
   }
 
+  /** Returns the attended rooms of the newest journal entries, the newest first, at most `limit`. */
   async liveliest(limit: number): Promise<readonly RoomId[]> {
     const rooms = new Set<RoomId>();
     const looked = new Set<string>();
@@ -109,36 +110,38 @@ export class SqliteReconcileStore implements ReconcileStore, HoleStore, LedgerFo
     return [...rooms];
   }
 
+  /** Returns the attended room whose comparison is oldest, if from before `before`. */
   async toCompare(before: number): Promise<TimelinePoint | null> {
-    return pointOf(this.#toCompare.get(before));
+    return this.#toCompare.get(before) ?? null;
   }
 
+  /** Returns null if we are not in the room. */
   async comparedUpTo(roomId: RoomId): Promise<TimelinePoint | null> {
-    return pointOf(this.#comparedUpTo.get(roomId));
+    return this.#comparedUpTo.get(roomId) ?? null;
   }
 
+  /** Notes up to where a room was compared, unless it was entered again since. */
   async compared(roomId: RoomId, upTo: EventId | null, seq: number, now: number): Promise<void> {
     this.#compared.run({ roomId, upTo, seq, now });
   }
 
+  /** Returns due holes, at most `limit`. */
   async holes(now: number, limit: number): Promise<readonly Hole[]> {
-    return this.#holes.all(now, limit).map(({ room_id, left_event, due, tries }) => ({
-      roomId: room_id as RoomId,
-      left: left_event as EventId,
-      due,
-      tries,
-    }));
+    return this.#holes.all(now, limit);
   }
 
-  async closed({ roomId, left, due }: Hole): Promise<void> {
-    this.#closed.run({ roomId, left, due });
+  /** Ends the hole: nothing is missing any more. */
+  async closed(hole: Hole): Promise<void> {
+    this.#closed.run(hole);
   }
 
-  async openStill({ roomId, left, due }: Hole, at: number | null): Promise<void> {
-    this.#openStill.run({ roomId, left, due, at });
+  /** Schedules another try; null for none, which marks the room. Changes nothing of a later stay. */
+  async openStill(hole: Hole, at: number | null): Promise<void> {
+    this.#openStill.run({ ...hole, at });
   }
 
+  /** Makes the loader compare a room last compared before `before`. Returns it, or null if there is none. */
   async recheckOne(before: number, now: number): Promise<RoomId | null> {
-    return (this.#recheck.get(now, before) ?? null) as RoomId | null;
+    return this.#recheck.get(now, before) ?? null;
   }
 }

@@ -1,26 +1,17 @@
-import type { Database, Statement, Transaction } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
 import type { LedgerChange, RoomField } from "../fold.ts";
-import type { Ledger, LedgerWriter, MemberPage, Recorded, TransactionRecord } from "../ledger.ts";
 import type { EventId, RoomId, ServerName, TenantId, UserId } from "../../model/ids.ts";
 import type { Member, Membership } from "../../model/membership.ts";
 import { MAX_UPGRADES, type LoadState, type Room } from "../../model/room.ts";
 import type { ChangeWriter } from "./changes.ts";
 import { LAST_SEQ } from "./journal.ts";
 import type { Memo } from "../../storage/memo.ts";
+import { Store } from "../../storage/store.ts";
 import type { Redactions } from "./redactions.ts";
 import { parseVia, type RoomNumbers } from "./room-numbers.ts";
 
 /** Faulty events kept for the operator; the oldest are removed. */
 const SET_ASIDE_KEPT = 1_000;
-
-interface MemberRow {
-  user_id: string;
-  membership: string;
-  event_id: string;
-  sender: string;
-  displayname: string | null;
-  avatar_url: string | null;
-}
 
 interface RoomRow {
   load: string;
@@ -36,31 +27,91 @@ interface ReceivedRow {
   at: number;
 }
 
-const MEMBER_COLUMNS = "user_id, membership, event_id, sender, displayname, avatar_url";
+type MemberRow = Omit<Member, "roomId">;
 
-/** The ledger and the journal's writing end: one transaction of the homeserver is one transaction here. */
-export class LedgerStore implements Ledger, LedgerWriter {
+const MEMBERS = `SELECT user_id AS userId, membership, event_id AS eventId, sender, displayname, avatar_url AS avatarUrl
+  FROM members WHERE room_nr = ?`;
+
+export interface MemberPage {
+  readonly membership: Membership | null;
+  readonly after: UserId | null;
+  readonly limit: number;
+}
+
+/** An entry of a transaction that is no room event. It is set aside for the operator, and delays no other entry. */
+export interface SetAside {
+  readonly fault: string;
+  /** The entry's JSON, cut to a bound. */
+  readonly json: string;
+}
+
+/** All changes of one transaction of the homeserver, written in one commit or not at all. */
+export interface TransactionRecord {
+  readonly txnId: string;
+  /** Digest of the body as received. A repeated transaction has the same digest. */
+  readonly digest: string;
+  readonly receivedAt: number;
+  /** A JSON object whose `events` are exactly the new events, in order. */
+  readonly body: Uint8Array;
+  readonly eventIds: readonly EventId[];
+  readonly changes: readonly LedgerChange[];
+  readonly setAside: readonly SetAside[];
+  /** A room to load again from the homeserver. */
+  readonly reload?: RoomId;
+}
+
+export interface Recorded {
+  /** The journal number of the first event. */
+  readonly firstSeq: number;
+  /** Rooms with a gap: an event was missed, or the room forked. They will be loaded again. */
+  readonly gaps: readonly RoomId[];
+}
+
+/**
+ * The ledger and the journal's writing end: one transaction of the homeserver is one transaction here. Only the
+ * recorder and the loader write facts.
+ */
+export class LedgerStore extends Store {
   readonly #rooms: RoomNumbers;
   readonly #changes: ChangeWriter;
   readonly #redactions: Redactions;
-  readonly #room: Statement<[string], RoomRow & { field: string | null; value: string | null }>;
   readonly #known: Memo<Room | null>;
   readonly #knownMembers: Memo<Member | null>;
-  readonly #state: Statement<[number], { field: string; value: string | null }>;
-  readonly #member: Statement<[number, string], MemberRow>;
-  readonly #memberSeq: Statement<[number, string], number>;
-  readonly #hasMemberOf: Statement<[number, string], number>;
-  readonly #members: Statement<[number, string, number], MemberRow>;
-  readonly #membersIn: Statement<[number, string, string, number], MemberRow>;
-  readonly #lastSeq: Statement<[], number>;
-  readonly #append: Statement<[number, number, number, string, string, string, Uint8Array]>;
-  readonly #setAside: Statement<[number, string, string, string, string]>;
-  readonly #trimAside: Statement<[number]>;
-  readonly #recent: Statement<[number], { event_ids: string }>;
-  readonly #recentTransactions: Statement<[number], ReceivedRow>;
-  readonly #recentFaulty: Statement<[number], ReceivedRow>;
-  readonly #record: Transaction<(transaction: TransactionRecord) => Recorded>;
-  readonly #observe: Transaction<(changes: readonly LedgerChange[], asOf: number, now: number) => void>;
+  // One query, because each request of a tenant asks for this. A room without state is one row.
+  readonly #room = this.sql<[string], RoomRow & { field: string | null; value: string | null }>(`
+    SELECT load, own_membership, own_event, own_reason, via, field, value
+    FROM rooms LEFT JOIN room_state ON room_nr = nr WHERE room_id = ?`);
+  readonly #state = this.sql<[number], { field: string; value: string | null }>(
+    "SELECT field, value FROM room_state WHERE room_nr = ?",
+  );
+  readonly #member = this.sql<[number, string], MemberRow>(`${MEMBERS} AND user_id = ?`);
+  readonly #memberSeq = this.value<[number, string], number>(
+    "SELECT seq FROM members WHERE room_nr = ? AND user_id = ?",
+  );
+  readonly #hasMemberOf = this.value<[number, string], number>(
+    "SELECT 1 FROM room_servers WHERE room_nr = ? AND server = ?",
+  );
+  readonly #members = this.sql<[number, string, number], MemberRow>(
+    `${MEMBERS} AND user_id > ? ORDER BY user_id LIMIT ?`,
+  );
+  readonly #membersIn = this.sql<[number, string, string, number], MemberRow>(
+    `${MEMBERS} AND membership = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
+  );
+  readonly #lastSeq = this.value<[], number>(`SELECT ${LAST_SEQ}`);
+  readonly #append = this.sql<[number, number, number, string, string, string, Uint8Array]>(`
+    INSERT INTO journal (first_seq, events, received_at, txn_id, digest, event_ids, body) VALUES (?, ?, ?, ?, ?, ?, ?)`);
+  readonly #setAside = this.sql<[number, string, string, string, string]>(
+    "INSERT INTO set_aside (received_at, txn_id, digest, fault, json) VALUES (?, ?, ?, ?, ?)",
+  );
+  readonly #trimAside = this.sql<[number]>("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
+  readonly #recent = this.value<[number], string>("SELECT event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
+  readonly #recentTransactions = this.sql<[number], ReceivedRow>(
+    "SELECT txn_id AS txnId, digest, received_at AS at FROM journal ORDER BY first_seq DESC LIMIT ?",
+  );
+  readonly #recentFaulty = this.sql<[number], ReceivedRow>(`
+    SELECT txn_id AS txnId, digest, max(received_at) AS at
+    FROM set_aside GROUP BY txn_id, digest ORDER BY max(id) DESC LIMIT ?`);
+  readonly #record = this.db.transaction((transaction: TransactionRecord) => this.#recordNow(transaction));
 
   constructor(
     db: Database,
@@ -70,68 +121,40 @@ export class LedgerStore implements Ledger, LedgerWriter {
     known: Memo<Room | null>,
     knownMembers: Memo<Member | null>,
   ) {
+    super(db);
     this.#redactions = redactions;
     this.#rooms = rooms;
     this.#changes = changes;
     this.#known = known;
     this.#knownMembers = knownMembers;
-    // One query, because each request of a tenant asks for this. A room without state is one row.
-    this.#room = db.prepare(
-      "SELECT load, own_membership, own_event, own_reason, via, field, value FROM rooms LEFT JOIN room_state ON room_nr = nr WHERE room_id = ?",
-    );
-    this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
-    this.#member = db.prepare(`SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id = ?`);
-    this.#memberSeq = db
-      .prepare<[number, string], number>("SELECT seq FROM members WHERE room_nr = ? AND user_id = ?")
-      .pluck();
-    this.#hasMemberOf = db
-      .prepare<[number, string], number>("SELECT 1 FROM room_servers WHERE room_nr = ? AND server = ?")
-      .pluck();
-    this.#members = db.prepare(
-      `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
-    );
-    this.#membersIn = db.prepare(
-      `SELECT ${MEMBER_COLUMNS} FROM members WHERE room_nr = ? AND membership = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
-    );
-    this.#lastSeq = db.prepare<[], number>(`SELECT ${LAST_SEQ}`).pluck();
-    this.#append = db.prepare(
-      "INSERT INTO journal (first_seq, events, received_at, txn_id, digest, event_ids, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    );
-    this.#setAside = db.prepare(
-      "INSERT INTO set_aside (received_at, txn_id, digest, fault, json) VALUES (?, ?, ?, ?, ?)",
-    );
-    this.#trimAside = db.prepare("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
-    this.#recent = db.prepare("SELECT event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
-    this.#recentTransactions = db.prepare(
-      "SELECT txn_id AS txnId, digest, received_at AS at FROM journal ORDER BY first_seq DESC LIMIT ?",
-    );
-    this.#recentFaulty = db.prepare(
-      "SELECT txn_id AS txnId, digest, max(received_at) AS at FROM set_aside GROUP BY txn_id, digest ORDER BY max(id) DESC LIMIT ?",
-    );
-    this.#record = db.transaction((transaction: TransactionRecord) => this.#recordNow(transaction));
-    this.#observe = db.transaction((observed: readonly LedgerChange[], asOf: number, now: number) => {
-      const current = observed.filter((change) => change.kind !== "member" || this.#isCurrent(change.member, asOf));
-      this.#changes.apply(current, asOf, now, true);
-    });
   }
 
   async record(transaction: TransactionRecord): Promise<Recorded> {
     return this.#record.immediate(transaction);
   }
 
+  /** Returns the number of the newest event in the journal; 0 if there is none. */
   async lastSeq(): Promise<number> {
     return this.#last();
   }
 
+  /**
+   * Writes the homeserver's answer to a query. It gets no place in the journal.
+   * @param asOf the newest event recorded at the time of the query; values set by later events stay
+   */
   async observe(changes: readonly LedgerChange[], asOf: number, now: number): Promise<void> {
-    this.#observe.immediate(changes, asOf, now);
+    this.commit(() => {
+      const current = changes.filter((change) => change.kind !== "member" || this.#isCurrent(change.member, asOf));
+      this.#changes.apply(current, asOf, now, true);
+    });
   }
 
+  /** Returns the event IDs of the newest journal entries, oldest first. They seed the duplicate detection. */
   async recentEventIds(limit: number): Promise<readonly EventId[]> {
     const newestFirst: EventId[][] = [];
     let found = 0;
-    for (const row of this.#recent.iterate(limit)) {
-      const ids = JSON.parse(row.event_ids) as EventId[];
+    for (const json of this.#recent.iterate(limit)) {
+      const ids = JSON.parse(json) as EventId[];
       newestFirst.push(ids);
       found += ids.length;
       if (found >= limit) break;
@@ -139,6 +162,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
     return newestFirst.reverse().flat().slice(-limit);
   }
 
+  /** Returns the newest transactions that brought something, oldest first. */
   async recentTransactions(limit: number): Promise<readonly { readonly txnId: string; readonly digest: string }[]> {
     // A transaction with nothing but faults has no row in the journal, but its repeat must be detected too.
     const received = [...this.#recentFaulty.all(limit).reverse(), ...this.#recentTransactions.all(limit).reverse()];
@@ -207,14 +231,16 @@ export class LedgerStore implements Ledger, LedgerWriter {
   #readMember(roomId: RoomId, userId: UserId): Member | null {
     const nr = this.#rooms.find(roomId);
     const row = nr === null ? undefined : this.#member.get(nr, userId);
-    return row === undefined ? null : memberOf(roomId, row);
+    return row === undefined ? null : { roomId, ...row };
   }
 
+  /** Returns whether a user of this server, other than a pseudouser, is known to have joined the room or to be invited. */
   async hasMemberOf(roomId: RoomId, server: ServerName): Promise<boolean> {
     const nr = this.#rooms.find(roomId);
     return nr !== null && this.#hasMemberOf.get(nr, server) !== undefined;
   }
 
+  /** Returns members in the order of their IDs, those after `after`, at most `limit`. */
   async members(roomId: RoomId, { membership, after, limit }: MemberPage): Promise<readonly Member[]> {
     const nr = this.#rooms.find(roomId);
     if (nr === null) return [];
@@ -222,7 +248,7 @@ export class LedgerStore implements Ledger, LedgerWriter {
       membership === null
         ? this.#members.all(nr, after ?? "", limit)
         : this.#membersIn.all(nr, membership, after ?? "", limit);
-    return rows.map((row) => memberOf(roomId, row));
+    return rows.map((row) => ({ roomId, ...row }));
   }
 
   #recordNow(transaction: TransactionRecord): Recorded {
@@ -249,16 +275,4 @@ export class LedgerStore implements Ledger, LedgerWriter {
   #last(): number {
     return this.#lastSeq.get() ?? 0;
   }
-}
-
-function memberOf(roomId: RoomId, row: MemberRow): Member {
-  return {
-    roomId,
-    userId: row.user_id as UserId,
-    membership: row.membership as Membership,
-    eventId: row.event_id as EventId,
-    sender: row.sender as UserId,
-    displayname: row.displayname,
-    avatarUrl: row.avatar_url,
-  };
 }

@@ -4,18 +4,15 @@ import type { EarlierOpening, Extent, Opened, Restored } from "../openings.ts";
 import type { Random } from "../../model/clock.ts";
 import type { AuditStore } from "../../storage/audit.ts";
 import { bringBack } from "../../storage/due-times.ts";
+import { Store } from "../../storage/store.ts";
 import { LAST_SEQ } from "./journal.ts";
 import { LastSeen, type Seen } from "./last-seen.ts";
+import { ASK_LOAD } from "./stays.ts";
 
 /** Number of openings kept. A position of an older one counts as lost. */
 const KEPT = 1_000;
 /** Length of an opening's random name. No other opening has the same name, not even of a copy that runs elsewhere. */
 const NAME_BYTES = 9;
-
-const HELD = `SELECT ${LAST_SEQ} AS seq, (SELECT coalesce(max(change), 0) FROM leases) AS change`;
-
-const BEAT =
-  "INSERT INTO heartbeat (one, at, beats) VALUES (1, ?, 1) ON CONFLICT (one) DO UPDATE SET at = excluded.at, beats = beats + 1";
 
 interface Beat {
   at: number;
@@ -23,16 +20,32 @@ interface Beat {
 }
 
 /** Records the openings of the database, and detects whether it continues what ran here last. */
-export class OpeningStore {
-  readonly #db: Database;
+export class OpeningStore extends Store {
   readonly #audit: AuditStore;
   readonly #lastSeen: LastSeen | null;
+  readonly #held = this.sql<[], Extent>(
+    `SELECT ${LAST_SEQ} AS seq, (SELECT coalesce(max(change), 0) FROM leases) AS change`,
+  );
+  readonly #beat = this.sql<[], Beat>("SELECT at, beats FROM heartbeat");
+  readonly #setBeat = this.sql<[number]>(`
+    INSERT INTO heartbeat (one, at, beats) VALUES (1, ?, 1)
+    ON CONFLICT (one) DO UPDATE SET at = excluded.at, beats = beats + 1`);
+  readonly #openings = this.sql<[], { name: string } & Extent>("SELECT name, seq, change FROM openings ORDER BY nr");
+  readonly #open = this.sql<[string, number, number, number]>(
+    "INSERT INTO openings (name, at, seq, change) VALUES (?, ?, ?, ?)",
+  );
+  readonly #trim = this.sql<[number]>(
+    "DELETE FROM openings WHERE nr <= (SELECT nr FROM openings ORDER BY nr DESC LIMIT 1 OFFSET ?)",
+  );
+  readonly #reload = this.sql<[number]>(
+    `UPDATE rooms SET ${ASK_LOAD} WHERE load = 'loaded' AND own_membership = 'join'`,
+  );
   #name: string | null = null;
   #noted: Extent | null = null;
 
   /** @param path path of the database; one in memory has no file beside it */
   constructor(db: Database, audit: AuditStore, path: string) {
-    this.#db = db;
+    super(db);
     this.#audit = audit;
     this.#lastSeen = path === ":memory:" ? null : new LastSeen(realpathSync(path));
   }
@@ -43,7 +56,7 @@ export class OpeningStore {
    * due times move back with it.
    */
   begin(now: number, random: Random): Opened {
-    const opened = this.#db.transaction(() => this.#begin(now, random)).immediate();
+    const opened = this.commit(() => this.#begin(now, random));
     this.#name = opened.name;
     this.#note(now);
     return opened;
@@ -51,7 +64,7 @@ export class OpeningStore {
 
   /** Writes a row, to show that writing works and how far the database has come. */
   async beat(now: number): Promise<void> {
-    this.#db.prepare(BEAT).run(now);
+    this.#setBeat.run(now);
     this.#note(now);
   }
 
@@ -59,33 +72,27 @@ export class OpeningStore {
    * Writes beside the database how far it has come, if that is further than before. Writes nothing to the database.
    */
   async note(now: number): Promise<void> {
-    const { seq, change } = this.#held();
+    const { seq, change } = this.#extent();
     if (seq !== this.#noted?.seq || change !== this.#noted.change) this.#note(now);
   }
 
   #begin(now: number, random: Random): Opened {
-    const held = this.#held();
-    const rows = this.#db
-      .prepare<[], { name: string } & Extent>("SELECT name, seq, change FROM openings ORDER BY nr")
-      .all();
+    const held = this.#extent();
+    const rows = this.#openings.all();
     const earlier = rows.map(({ name }, index): EarlierOpening => ({ name, end: rows[index + 1] ?? held }));
-    const beat = this.#beat();
+    const beat = this.#beat.get();
     const setBack = Math.max(0, (beat?.at ?? now) - now);
-    if (setBack > 0) bringBack(this.#db, now, setBack);
+    if (setBack > 0) bringBack(this.db, now, setBack);
     const restored = earlier.length === 0 ? null : this.#restored(earlier, beat);
     if (restored !== null) this.#takeForCopy(restored, now);
     const name = random.token(NAME_BYTES);
-    this.#db
-      .prepare("INSERT INTO openings (name, at, seq, change) VALUES (?, ?, ?, ?)")
-      .run(name, now, held.seq, held.change);
-    this.#db
-      .prepare("DELETE FROM openings WHERE nr <= (SELECT nr FROM openings ORDER BY nr DESC LIMIT 1 OFFSET ?)")
-      .run(KEPT);
-    this.#db.prepare(BEAT).run(now);
+    this.#open.run(name, now, held.seq, held.change);
+    this.#trim.run(KEPT);
+    this.#setBeat.run(now);
     return { name, earlier, restored, setBack };
   }
 
-  #restored(earlier: readonly EarlierOpening[], beat: Beat | null): Restored | null {
+  #restored(earlier: readonly EarlierOpening[], beat: Beat | undefined): Restored | null {
     if (this.#lastSeen === null) return null;
     const seen = this.#lastSeen.read();
     if (seen !== null && isHeld(seen, earlier, beat)) return null;
@@ -93,32 +100,24 @@ export class OpeningStore {
   }
 
   #takeForCopy({ from, lostUntil }: Restored, now: number): void {
-    this.#db
-      .prepare(
-        "UPDATE rooms SET load = 'wanted', load_at = ?, load_asks = load_asks + 1 WHERE load = 'loaded' AND own_membership = 'join'",
-      )
-      .run(now);
+    this.#reload.run(now);
     const detail = { written_until: from, lost_until: lostUntil };
     this.#audit.write({ actor: "emissary", action: "database.restore", outcome: "done", roomId: null, detail }, now);
   }
 
-  #held(): Extent {
-    return this.#db.prepare<[], Extent>(HELD).get() ?? { seq: 0, change: 0 };
-  }
-
-  #beat(): Beat | null {
-    return this.#db.prepare<[], Beat>("SELECT at, beats FROM heartbeat").get() ?? null;
+  #extent(): Extent {
+    return this.#held.get() ?? { seq: 0, change: 0 };
   }
 
   #note(at: number): void {
     if (this.#name === null) return;
-    this.#noted = this.#held();
-    this.#lastSeen?.write({ opening: this.#name, ...this.#noted, beats: this.#beat()?.beats ?? 0, at });
+    this.#noted = this.#extent();
+    this.#lastSeen?.write({ opening: this.#name, ...this.#noted, beats: this.#beat.get()?.beats ?? 0, at });
   }
 }
 
 /** Returns whether the database holds what was last seen here. */
-function isHeld(seen: Seen, earlier: readonly EarlierOpening[], beat: Beat | null): boolean {
+function isHeld(seen: Seen, earlier: readonly EarlierOpening[], beat: Beat | undefined): boolean {
   const opening = earlier.find(({ name }) => name === seen.opening);
   return (
     opening !== undefined &&

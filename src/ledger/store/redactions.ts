@@ -1,15 +1,22 @@
-import type { Database, Statement } from "better-sqlite3";
 import type { LedgerChange } from "../fold.ts";
-import type { Pruned, PruneStore } from "../cleaning.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import { parsedObject, written, type JsonObject } from "../../model/json.ts";
 import { revisionOf, sourcedList } from "../../model/json-text.ts";
+import { Store } from "../../storage/store.ts";
 import { pruned, redactedBy, redactedField, replacedBy, withoutPrevious } from "../redaction.ts";
 
 /** Redactions that one sweep through the journal serves; rows that one of its commits looks at. */
 const TARGETS = 500;
 const ROWS = 200;
+
+/** What one small step removed from the journal. */
+export interface Pruned {
+  /** The rewritten rows, and by how many bytes each shrank. */
+  readonly rows: readonly { readonly firstSeq: number; readonly by: number }[];
+  /** True if the next step should follow soon. */
+  readonly isMore: boolean;
+}
 
 interface Open {
   readonly target: EventId;
@@ -28,48 +35,33 @@ interface Sweep {
  * content is removed from everything that is read. A sweep from the journal's newest row to its oldest removes it from
  * storage.
  */
-export class Redactions implements PruneStore {
-  readonly #db: Database;
-  readonly #add: Statement<[string, string, number, string]>;
-  readonly #any: Statement<[], number>;
-  readonly #because: Statement<[string, string], string>;
-  readonly #of: Statement<[string], { target: string; room_id: string; because: string }>;
-  readonly #version: Statement<[string], string | null>;
-  readonly #open: Statement<[number], Open>;
-  readonly #rows: Statement<[number, number], { firstSeq: number; event_ids: string; tellsPrevious: number }>;
-  readonly #body: Statement<[number], Buffer>;
-  readonly #rewrite: Statement<[string, number]>;
-  readonly #done: Statement<[string, string]>;
-  readonly #reopen: Statement<[string]>;
+export class Redactions extends Store {
+  readonly #add = this.sql<[string, string, number, string]>(
+    "INSERT OR IGNORE INTO redactions (target, room_id, seq, because) VALUES (?, ?, ?, ?)",
+  );
+  readonly #any = this.value<[], number>("SELECT 1 FROM redactions LIMIT 1");
+  readonly #isRedacted = this.value<[string, string], number>(
+    "SELECT 1 FROM redactions WHERE target = ? AND room_id = ?",
+  );
+  readonly #of = this.sql<[string], Open & { because: string }>(
+    "SELECT target, room_id, because FROM redactions WHERE target IN (SELECT value FROM json_each(?))",
+  );
+  readonly #version = this.value<[string], string | null>(
+    "SELECT s.value FROM rooms r JOIN room_state s ON s.room_nr = r.nr AND s.field = 'version' WHERE r.room_id = ?",
+  );
+  readonly #open = this.sql<[number], Open>(
+    "SELECT target, room_id FROM redactions WHERE is_done = 0 ORDER BY seq LIMIT ?",
+  );
+  readonly #rows = this.sql<[number, number], { firstSeq: number; event_ids: string; tellsPrevious: number }>(`
+    SELECT first_seq AS firstSeq, event_ids, instr(body, CAST('"prev_content"' AS BLOB)) > 0 AS tellsPrevious
+    FROM journal WHERE first_seq < ? ORDER BY first_seq DESC LIMIT ?`);
+  readonly #body = this.value<[number], Buffer>("SELECT body FROM journal WHERE first_seq = ?");
+  readonly #rewrite = this.sql<[string, number]>("UPDATE journal SET body = CAST(? AS BLOB) WHERE first_seq = ?");
+  readonly #reopen = this.sql<[string]>(
+    "UPDATE redactions SET is_done = 0 WHERE is_done = 1 AND target IN (SELECT value FROM json_each(?))",
+  );
+  readonly #done = this.sql<[string, string]>("UPDATE redactions SET is_done = 1 WHERE target = ? AND room_id = ?");
   #sweep: Sweep | null = null;
-
-  constructor(db: Database) {
-    this.#db = db;
-    this.#add = db.prepare("INSERT OR IGNORE INTO redactions (target, room_id, seq, because) VALUES (?, ?, ?, ?)");
-    this.#any = db.prepare<[], number>("SELECT 1 FROM redactions LIMIT 1").pluck();
-    this.#because = db
-      .prepare<[string, string], string>("SELECT because FROM redactions WHERE target = ? AND room_id = ?")
-      .pluck();
-    this.#of = db.prepare(
-      "SELECT target, room_id, because FROM redactions WHERE target IN (SELECT value FROM json_each(?))",
-    );
-    this.#version = db
-      .prepare<[string], string | null>(
-        "SELECT s.value FROM rooms r JOIN room_state s ON s.room_nr = r.nr AND s.field = 'version' WHERE r.room_id = ?",
-      )
-      .pluck();
-    this.#open = db.prepare("SELECT target, room_id FROM redactions WHERE is_done = 0 ORDER BY seq LIMIT ?");
-    this.#rows = db.prepare(
-      "SELECT first_seq AS firstSeq, event_ids, instr(body, CAST('\"prev_content\"' AS BLOB)) > 0 AS tellsPrevious " +
-        "FROM journal WHERE first_seq < ? ORDER BY first_seq DESC LIMIT ?",
-    );
-    this.#body = db.prepare<[number], Buffer>("SELECT body FROM journal WHERE first_seq = ?").pluck();
-    this.#rewrite = db.prepare("UPDATE journal SET body = CAST(? AS BLOB) WHERE first_seq = ?");
-    this.#reopen = db.prepare(
-      "UPDATE redactions SET is_done = 0 WHERE is_done = 1 AND target IN (SELECT value FROM json_each(?))",
-    );
-    this.#done = db.prepare("UPDATE redactions SET is_done = 1 WHERE target = ? AND room_id = ?");
-  }
 
   /** Returns the ID of a redaction's target, by the rules of its room. */
   targetOf(redaction: RoomEvent): EventId | null {
@@ -92,10 +84,11 @@ export class Redactions implements PruneStore {
   applied<Change extends LedgerChange>(change: Change): Change {
     if (change.kind === "member") {
       const { roomId, eventId } = change.member;
-      if (!this.#isRedacted(roomId, eventId)) return change;
+      if (this.#isRedacted.get(eventId, roomId) === undefined) return change;
       return { ...change, member: { ...change.member, displayname: null, avatarUrl: null }, reason: null };
     }
-    if (change.kind !== "state" || !this.#isRedacted(change.roomId, change.eventId)) return change;
+    if (change.kind !== "state") return change;
+    if (this.#isRedacted.get(change.eventId, change.roomId) === undefined) return change;
     return { ...change, value: redactedField(change.field, change.value, this.versionOf(change.roomId)) };
   }
 
@@ -112,11 +105,8 @@ export class Redactions implements PruneStore {
       const replaced = replacedBy(event);
       if (replaced !== null) asked.add(replaced);
     }
-    const found = new Map(
-      this.#of
-        .all(JSON.stringify([...asked]))
-        .map(({ target, room_id, because }) => [`${target} ${room_id}`, because] as const),
-    );
+    const redactions = this.#of.all(JSON.stringify([...asked]));
+    const found = new Map(redactions.map(({ target, room_id, because }) => [`${target} ${room_id}`, because]));
     if (found.size === 0) return events;
     return events.map((event) => {
       const of = (id: string | null): string | undefined => found.get(`${id} ${event.room_id}`);
@@ -129,8 +119,9 @@ export class Redactions implements PruneStore {
     });
   }
 
+  /** Removes redacted content from some rows, in one commit. Readers stopped getting it with its redaction. */
   async pruneSome(): Promise<Pruned> {
-    return this.#db.transaction(() => this.#pruneNow()).immediate();
+    return this.commit(() => this.#pruneNow());
   }
 
   #pruneNow(): Pruned {
@@ -170,9 +161,5 @@ export class Redactions implements PruneStore {
     const text = written({ events: left });
     this.#rewrite.run(text, firstSeq);
     return body.length - Buffer.byteLength(text);
-  }
-
-  #isRedacted(roomId: RoomId, eventId: EventId): boolean {
-    return this.#because.get(eventId, roomId) !== undefined;
   }
 }

@@ -1,25 +1,19 @@
-import type { Database, Statement } from "better-sqlite3";
 import type { RoomId, ServerName } from "../../model/ids.ts";
 import { mergeVia } from "../../model/room.ts";
+import { Store } from "../../storage/store.ts";
 
 /** The time a room was last heard of is kept by the hour. It is not worth a write with every event. */
 const HEARD_MS = 60 * 60_000;
 
 /** Maps rooms to numbers for the other tables: a tenth of an ID's bytes in each of a million rows. */
-export class RoomNumbers {
-  readonly #find: Statement<[string], number>;
-  readonly #make: Statement<[string], number>;
-  readonly #via: Statement<[number], string>;
-  readonly #setVia: Statement<[string, number]>;
-  readonly #heard: Statement<[number, number, number, number]>;
-
-  constructor(db: Database) {
-    this.#find = db.prepare<[string], number>("SELECT nr FROM rooms WHERE room_id = ?").pluck();
-    this.#make = db.prepare<[string], number>("INSERT INTO rooms (room_id) VALUES (?) RETURNING nr").pluck();
-    this.#via = db.prepare<[number], string>("SELECT via FROM rooms WHERE nr = ?").pluck();
-    this.#setVia = db.prepare("UPDATE rooms SET via = ? WHERE nr = ?");
-    this.#heard = db.prepare("UPDATE rooms SET changed_at = ? WHERE nr = ? AND abs(? - changed_at) >= ?");
-  }
+export class RoomNumbers extends Store {
+  readonly #find = this.value<[string], number>("SELECT nr FROM rooms WHERE room_id = ?");
+  readonly #make = this.value<[string], number>("INSERT INTO rooms (room_id) VALUES (?) RETURNING nr");
+  readonly #via = this.value<[number], string>("SELECT via FROM rooms WHERE nr = ?");
+  readonly #setVia = this.sql<[string, number]>("UPDATE rooms SET via = ? WHERE nr = ?");
+  readonly #heard = this.sql<[number, number, number, number]>(
+    "UPDATE rooms SET changed_at = ? WHERE nr = ? AND abs(? - changed_at) >= ?",
+  );
 
   find(roomId: RoomId): number | null {
     return this.#find.get(roomId) ?? null;

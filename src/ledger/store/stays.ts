@@ -1,8 +1,6 @@
-import type { Database, Statement } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
+import { Store } from "../../storage/store.ts";
 import type { LedgerFollower, Moment, NumberedRoom, OwnChange } from "../follower.ts";
-
-/** Fields that may have changed since we left. Fields that never change in a room are kept. */
-const HEARSAY = ["join_rule", "history_visibility", "server_acl", "alias"] as const;
 
 /** Own membership events remembered per room before their transactions arrive: more than we move meanwhile. */
 const SEEN = 32;
@@ -10,31 +8,24 @@ const SEEN = 32;
 /** Requests a load of a room; the time is to be bound. */
 export const ASK_LOAD = "load = 'wanted', load_at = ?, load_asks = load_asks + 1";
 
-/**
- * The pseudouser's own membership, whether a change comes from an event, a load, or a query to the homeserver. Call
- * its methods inside a transaction.
- */
-export class Stays {
+/** The pseudouser's own membership, whatever a change comes from. Call its methods inside a transaction. */
+export class Stays extends Store {
   readonly #followers: readonly LedgerFollower[];
-  readonly #own: Statement<[string, string | null, string | null, number, number]>;
-  readonly #stale: Statement<[number, number]>;
-  readonly #ask: Statement<[number, number]>;
-  readonly #forget: Statement<[number]>;
-  readonly #seen: Statement<[number], string>;
-  readonly #setSeen: Statement<[string, number]>;
+  readonly #own = this.sql<[string, string | null, string | null, number, number]>(
+    "UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ?, changed_at = ? WHERE nr = ?",
+  );
+  readonly #stale = this.sql<[number, number]>("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
+  readonly #ask = this.sql<[number, number]>(`UPDATE rooms SET ${ASK_LOAD} WHERE nr = ?`);
+  readonly #seen = this.value<[number], string>("SELECT own_seen FROM rooms WHERE nr = ?");
+  readonly #setSeen = this.sql<[string, number]>("UPDATE rooms SET own_seen = ? WHERE nr = ?");
+  /** Fields that may have changed since we left. Fields that never change in a room are kept. */
+  readonly #forget = this.sql<[number]>(`
+    DELETE FROM room_state
+    WHERE room_nr = ? AND field IN ('join_rule', 'history_visibility', 'server_acl', 'alias')`);
 
   constructor(db: Database, followers: readonly LedgerFollower[]) {
+    super(db);
     this.#followers = followers;
-    this.#own = db.prepare(
-      "UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ?, changed_at = ? WHERE nr = ?",
-    );
-    this.#stale = db.prepare("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
-    this.#ask = db.prepare(`UPDATE rooms SET ${ASK_LOAD} WHERE nr = ?`);
-    this.#seen = db.prepare<[number], string>("SELECT own_seen FROM rooms WHERE nr = ?").pluck();
-    this.#setSeen = db.prepare("UPDATE rooms SET own_seen = ? WHERE nr = ?");
-    this.#forget = db.prepare(
-      `DELETE FROM room_state WHERE room_nr = ? AND field IN (${HEARSAY.map((field) => `'${field}'`).join(", ")})`,
-    );
   }
 
   /** Requests a load of the room, at a time. */

@@ -1,5 +1,4 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { UnusedRoomStore } from "../cleaning.ts";
+import { Store } from "../../storage/store.ts";
 
 /** Rooms and member rows removed in one commit, so that no transaction of the homeserver waits long for its own. */
 const ROOMS = 200;
@@ -31,50 +30,40 @@ interface Bounds {
   readonly limit: number;
 }
 
-/** Removes unused rooms, with everything known of them. */
-export class SqliteUnusedRoomStore implements UnusedRoomStore {
-  readonly #db: Database;
-  readonly #count: Statement<[], number>;
-  readonly #old: Statement<[Bounds], number>;
-  readonly #oldest: Statement<[Bounds], number>;
-  readonly #members: Statement<[number, number, number]>;
-  readonly #parts: readonly Statement<[number]>[];
-  readonly #room: Statement<[number]>;
+const OUTSIDE = "FROM rooms r WHERE r.own_membership IS NOT 'join'";
 
-  constructor(db: Database) {
-    this.#db = db;
-    const outside = "FROM rooms r WHERE r.own_membership IS NOT 'join'";
-    this.#count = db.prepare<[], number>(`SELECT count(*) ${outside}`).pluck();
-    this.#old = db
-      .prepare<[Bounds], number>(
-        `SELECT r.nr ${outside} AND r.changed_at < @before AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`,
-      )
-      .pluck();
-    this.#oldest = db
-      .prepare<[Bounds], number>(`SELECT r.nr ${outside} AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`)
-      .pluck();
-    this.#members = db.prepare(
-      "DELETE FROM members WHERE room_nr = ? AND user_id IN (SELECT user_id FROM members WHERE room_nr = ? LIMIT ?)",
-    );
-    this.#parts = PARTS.map((table) => db.prepare<[number]>(`DELETE FROM ${table} WHERE room_nr = ?`));
-    this.#room = db.prepare("DELETE FROM rooms WHERE nr = ?");
-  }
+/** Removes unused rooms: we are not in them, they have no lease, and nothing is under way. */
+export class SqliteUnusedRoomStore extends Store {
+  readonly #count = this.value<[], number>(`SELECT count(*) ${OUTSIDE}`);
+  readonly #old = this.value<[Bounds], number>(
+    `SELECT r.nr ${OUTSIDE} AND r.changed_at < @before AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`,
+  );
+  readonly #oldest = this.value<[Bounds], number>(
+    `SELECT r.nr ${OUTSIDE} AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`,
+  );
+  readonly #members = this.sql<[number, number, number]>(
+    "DELETE FROM members WHERE room_nr = ? AND user_id IN (SELECT user_id FROM members WHERE room_nr = ? LIMIT ?)",
+  );
+  readonly #parts = PARTS.map((table) => this.sql<[number]>(`DELETE FROM ${table} WHERE room_nr = ?`));
+  readonly #room = this.sql<[number]>("DELETE FROM rooms WHERE nr = ?");
 
+  /**
+   * Removes some unused rooms and everything known of them, in one commit: rooms not heard of since `before`, and the
+   * oldest others while we know more than `kept` rooms that we are not in.
+   */
   async forget(
     now: number,
     before: number,
     kept: number,
   ): Promise<{ readonly rooms: number; readonly isMore: boolean }> {
-    return this.#db
-      .transaction(() => {
-        const tooMany = (this.#count.get() ?? 0) - kept;
-        const old = this.#old.all({ now, before, limit: ROOMS });
-        const limit = Math.min(ROOMS, tooMany);
-        const going = old.length > 0 || limit <= 0 ? old : this.#oldest.all({ now, before, limit });
-        const rooms = this.#remove(going);
-        return { rooms, isMore: rooms < going.length || going.length === ROOMS };
-      })
-      .immediate();
+    return this.commit(() => {
+      const tooMany = (this.#count.get() ?? 0) - kept;
+      const old = this.#old.all({ now, before, limit: ROOMS });
+      const limit = Math.min(ROOMS, tooMany);
+      const going = old.length > 0 || limit <= 0 ? old : this.#oldest.all({ now, before, limit });
+      const rooms = this.#remove(going);
+      return { rooms, isMore: rooms < going.length || going.length === ROOMS };
+    });
   }
 
   /** Returns the number removed. The rooms' members are also bounded per commit. */

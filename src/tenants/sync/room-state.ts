@@ -4,7 +4,7 @@ import type { RoomId, UserId } from "../../model/ids.ts";
 import { isAttendance, fromWire, type PersonaInRoom } from "../../model/persona.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import type { JsonObject } from "../../model/json.ts";
-import type { RoomStates } from "../../ledger/loading/room-states.ts";
+import type { RoomStates } from "../../ledger/loading/homeserver-states.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { PersonaStore } from "../act/contracts.ts";
 import { personaMember } from "../act/users/persona-member.ts";

@@ -1,7 +1,14 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { BATCH, cutOf, type JournalRow, type JournalState, type RetentionLimits } from "../../../src/ledger/cut.ts";
+import {
+  BATCH,
+  cutOf,
+  laggingConsumersOf,
+  type JournalRow,
+  type JournalState,
+  type Reader,
+  type RetentionLimits,
+} from "../../../src/ledger/cut.ts";
 import { oldHistory } from "../../../src/ledger/cleaning.ts";
-import { laggingConsumersOf, type Reader } from "../../../src/ledger/lagging-consumers.ts";
 import { HistoryLimiter, type HistoryStore } from "../../../src/ledger/retention.ts";
 import type { LogFields, Logger } from "../../../src/model/logger.ts";
 import { workUntil } from "../../../src/concurrency/worker.ts";
@@ -159,7 +166,7 @@ describe("limiting what grows", () => {
       trimAudit: async (_before, limit) => {
         const gone = Math.min(limit, audit.left);
         audit.left -= gone;
-        return Array.from({ length: gone }, (_, index) => ({ id: index + 1, bytes: 1, isOperators: false }));
+        return Array.from({ length: gone }, (_, index) => ({ id: index + 1, bytes: 1, kind: "others" }));
       },
       trimAuditOf: async () => {},
     };

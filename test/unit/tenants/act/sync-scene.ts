@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest";
-import type { RoomStates } from "../../../../src/ledger/loading/room-states.ts";
+import type { RoomStates } from "../../../../src/ledger/loading/homeserver-states.ts";
 import type { Feed } from "../../../../src/tenants/feed/feed.ts";
 import type { LeaseChange, LeaseChanges, OpenInvite, SyncFacts } from "../../../../src/tenants/sync/contracts.ts";
 import { syncFilter } from "../../../../src/tenants/sync/filter.ts";
