@@ -190,7 +190,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Patterns of a grant", "src/policy/grants.ts", "{MAX_PATTERNS}"],
     ["Characters of a glob", "src/policy/glob.ts", "{MAX_GLOB}"],
     ["Rules of the operator", "src/policy/rules.ts", "{MAX_OPERATOR_RULES}"],
-    ["Rules of a policy list", "src/lists/read.ts", "{MAX_LIST_RULES}"],
+    ["Rules of a policy list", "src/lists/reader.ts", "{MAX_LIST_RULES}"],
     [
       "Pause until a policy list is read again",
       "src/lists/reader.ts",
@@ -465,7 +465,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
       "src/invites/invited-users.ts",
       "{LOOKS.looks-server.joins} of one server, {LOOKS.looks-all.joins} in all",
     ],
-    ["Aliases of ours that one event may name", "src/aliases/mentions.ts", "{MAX_MENTIONED}"],
+    ["Aliases of ours that one event may name", "src/aliases/mention-queue.ts", "{MAX_MENTIONED}"],
     ["Aliases checked when a room changes", "src/aliases/keeping.ts", "{MAX_OF_ROOM}"],
     ["Changed rooms that wait for that", "src/aliases/keeping.ts", "{MAX_CHANGED}"],
   ],

@@ -1,4 +1,5 @@
-import type { RoomAlias, RoomId } from "../model/ids.ts";
+import type { RoomAlias, RoomId, ServerName } from "../model/ids.ts";
+import type { LeaseEnd } from "../model/lease.ts";
 
 /**
  * State of an alias of our server. `kept`: the pseudouser is in its room; `refused`: policy or the homeserver keeps it
@@ -21,6 +22,34 @@ export interface KnownAlias {
   readonly emptySince: number | null;
   /** The room to which a repair in progress is moving the alias. */
   readonly movingTo: RoomId | null;
+}
+
+/** An alias, and the state of the lease that was taken for it. */
+export interface AliasLine {
+  readonly known: KnownAlias;
+  /** Whether its lease in its room is live. */
+  readonly isHeld: boolean;
+  readonly isPresent: boolean;
+  /** How the newest ended lease ended; null if none did. */
+  readonly ended: LeaseEnd | null;
+  readonly endedAt: number | null;
+  /** The keeper's state of the room. */
+  readonly attendance: { readonly code: string | null; readonly reason: string | null };
+  /** The room that replaced this one, through all known upgrades. */
+  readonly replacement: RoomId | null;
+  /** Other rooms with the pseudouser in them whose canonical alias is this one; at most two. */
+  readonly named: readonly RoomId[];
+}
+
+/** What is known of the room that an alias points to, and of our leases there. */
+export interface AliasFacts {
+  readonly known: KnownAlias | null;
+  readonly held: readonly RoomId[];
+  /** How the alias's newest lease in this room ended; null if none did. */
+  readonly ended: LeaseEnd | null;
+  /** Whether a user other than pseudousers is in the room. Null if not known. */
+  readonly hasOrdinary: boolean | null;
+  readonly via: readonly ServerName[];
 }
 
 /** A repair for an alias that lets nobody in. */

@@ -1,7 +1,6 @@
-import type { AliasRepair, AliasState, KnownAlias } from "./alias.ts";
+import type { AliasFacts, AliasLine, AliasRepair, AliasState, KnownAlias } from "./alias.ts";
 import { clauseOf, type EmissaryError } from "../model/errors.ts";
 import type { RoomAlias, RoomId, ServerName } from "../model/ids.ts";
-import type { AliasFacts, AliasLine } from "./contracts.ts";
 
 /** Why an alias is checked. Only sweeps and the operator retry a refused alias; events in a room do not. */
 export type Occasion = "event" | "sweep";

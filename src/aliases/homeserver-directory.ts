@@ -1,31 +1,34 @@
-import type { AliasDirectory, RoomPage } from "./contracts.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../model/ids.ts";
-import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
-import type { Aliases } from "../attendance/leases/target.ts";
-import type { CallOptions, HomeserverClient } from "../homeserver/client.ts";
+import { objectAt, objectsOf, stringAt, type JsonValue } from "../model/json.ts";
+import type { Aliases, RoomTarget } from "../attendance/leases/target.ts";
+import type { Answer, CallOptions, HomeserverClient } from "../homeserver/client.ts";
 import { failureOf, isWorthRetrying } from "../homeserver/errors.ts";
 
 const PAGE = 100;
 
-/** The homeserver's aliases and lists of rooms, as the pseudouser and (with a token) an administrator sees them. */
-export class HomeserverAliasDirectory implements AliasDirectory {
-  readonly resolve: AliasDirectory["resolve"];
-  readonly all: AliasDirectory["all"];
+/** A page of a list of rooms, with the aliases in it. */
+export interface RoomPage {
+  readonly rooms: readonly { readonly roomId: RoomId; readonly alias: RoomAlias | null }[];
+  /** The token of the next page; null on the last. */
+  readonly next: string | null;
+}
+
+/**
+ * The homeserver's aliases and lists of rooms, as the pseudouser and (with a token) an administrator sees them. Each call
+ * throws EmissaryError if the homeserver cannot answer now.
+ */
+export class HomeserverAliasDirectory {
+  /** Returns null if the alias is unknown. */
+  readonly resolve: (alias: RoomAlias) => Promise<RoomTarget | null>;
   readonly #client: HomeserverClient;
+  /** For the calls that need an administrator's token; null if we have none. */
+  readonly #asAdmin: CallOptions | null;
 
   constructor(client: HomeserverClient, aliases: Aliases, adminToken: string | null) {
     this.#client = client;
     this.resolve = (alias) => aliases.resolve(alias);
-    if (adminToken === null) {
-      this.all = null;
-      return;
-    }
-    const asAdmin = { token: adminToken, asPseudouser: false };
-    this.all = {
-      rooms: (from) => this.#adminRooms(from, asAdmin),
-      aliasesOf: (roomId) => this.#aliasesOf(roomId, asAdmin),
-    };
+    this.#asAdmin = adminToken === null ? null : { token: adminToken, asPseudouser: false };
   }
 
   /**
@@ -43,15 +46,19 @@ export class HomeserverAliasDirectory implements AliasDirectory {
     throw failureOf(answer, "describe a room");
   }
 
+  /**
+   * Returns the room that an attended room says it replaces (`m.room.create`), or null.
+   * @throws EmissaryError if that cannot be found out
+   */
   async predecessorOf(roomId: RoomId): Promise<RoomId | null> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.create/`;
     const answer = await this.#client.call("GET", path);
     if (answer.status !== 200) throw failureOf(answer, "tell which room another one replaces");
-    const predecessor = answer.body["predecessor"];
-    const replaced = isJsonObject(predecessor) ? stringAt(predecessor, "room_id") : null;
+    const replaced = stringAt(objectAt(answer.body, "predecessor"), "room_id");
     return replaced !== null && isRoomId(replaced) ? replaced : null;
   }
 
+  /** Returns a page of our server's room directory. */
   async listed(from: string | null): Promise<RoomPage> {
     const query = { limit: String(PAGE), ...(from === null ? {} : { since: from }) };
     const answer = await this.#client.call("GET", "/_matrix/client/v3/publicRooms", { query });
@@ -59,25 +66,25 @@ export class HomeserverAliasDirectory implements AliasDirectory {
     return { rooms: roomsIn(answer.body["chunk"]), next: stringAt(answer.body, "next_batch") };
   }
 
-  aliasesOf(roomId: RoomId): Promise<readonly RoomAlias[]> {
-    return this.#aliasesOf(roomId, {});
-  }
-
+  /** Creates the alias. @throws EmissaryError `refused-by-homeserver` if we may not */
   async point(alias: RoomAlias, roomId: RoomId): Promise<void> {
     const answer = await this.#client.call("PUT", pathOf(alias), { body: { room_id: roomId } });
-    if (answer.status !== 200)
-      throw isWorthRetrying(answer) ? failureOf(answer, POINT) : notOurs(alias, failureOf(answer, POINT));
+    if (answer.status !== 200) throw refusalOf(answer, alias, "point an alias elsewhere");
   }
 
+  /** Removes the alias. Succeeds if the alias does not exist. @throws EmissaryError as point does */
   async remove(alias: RoomAlias): Promise<void> {
     const answer = await this.#client.call("DELETE", pathOf(alias));
-    if (answer.status === 200 || answer.errcode === "M_NOT_FOUND") return;
-    throw isWorthRetrying(answer) ? failureOf(answer, REMOVE) : notOurs(alias, failureOf(answer, REMOVE));
+    if (answer.status !== 200 && answer.errcode !== "M_NOT_FOUND") throw refusalOf(answer, alias, "remove an alias");
   }
 
-  async #aliasesOf(roomId: RoomId, asker: CallOptions): Promise<readonly RoomAlias[]> {
+  /**
+   * Returns the aliases of our server that point to a room; none if the asker may not read the room.
+   * @param asAdmin true to ask as the administrator, if we have a token
+   */
+  async aliasesOf(roomId: RoomId, asAdmin = false): Promise<readonly RoomAlias[]> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/aliases`;
-    const answer = await this.#client.call("GET", path, asker);
+    const answer = await this.#client.call("GET", path, (asAdmin ? this.#asAdmin : null) ?? {});
     if (answer.status === 403 || answer.status === 404) return [];
     if (answer.status !== 200) throw failureOf(answer, "tell a room's aliases");
     const aliases = answer.body["aliases"];
@@ -86,10 +93,14 @@ export class HomeserverAliasDirectory implements AliasDirectory {
       : [];
   }
 
-  /** Calls Synapse's "List Room API". */
-  async #adminRooms(from: string | null, asker: CallOptions): Promise<RoomPage> {
+  get hasAdmin(): boolean {
+    return this.#asAdmin !== null;
+  }
+
+  /** Returns a page of the administrator's list of all rooms (Synapse's "List Room API"). */
+  async allRooms(from: string | null): Promise<RoomPage> {
     const query = { limit: String(PAGE), ...(from === null ? {} : { from }) };
-    const answer = await this.#client.call("GET", "/_synapse/admin/v1/rooms", { ...asker, query });
+    const answer = await this.#client.call("GET", "/_synapse/admin/v1/rooms", { ...this.#asAdmin, query });
     if (answer.status !== 200) throw notAdmin(failureOf(answer, "list its rooms to an administrator"));
     const next = answer.body["next_batch"];
     return {
@@ -99,16 +110,12 @@ export class HomeserverAliasDirectory implements AliasDirectory {
   }
 }
 
-const POINT = "point an alias elsewhere";
-const REMOVE = "remove an alias";
-
 function pathOf(alias: RoomAlias): string {
   return `/_matrix/client/v3/directory/room/${encodeURIComponent(alias)}`;
 }
 
 function roomsIn(list: JsonValue | undefined): RoomPage["rooms"] {
-  const rooms = Array.isArray(list) ? list.filter((room): room is JsonObject => isJsonObject(room)) : [];
-  return rooms.flatMap((room) => {
+  return objectsOf(list).flatMap((room) => {
     const roomId = stringAt(room, "room_id");
     const alias = stringAt(room, "canonical_alias");
     if (roomId === null || !isRoomId(roomId)) return [];
@@ -116,7 +123,10 @@ function roomsIn(list: JsonValue | undefined): RoomPage["rooms"] {
   });
 }
 
-function notOurs(alias: RoomAlias, { message, reason }: EmissaryError): EmissaryError {
+function refusalOf(answer: Answer, alias: RoomAlias, doing: string): EmissaryError {
+  const failure = failureOf(answer, doing);
+  if (isWorthRetrying(answer)) return failure;
+  const { message, reason } = failure;
   return new EmissaryError(
     "refused-by-homeserver",
     `${message} Has it loaded a registration with the server's aliases (emissary register --force --aliases, and its restart)? By hand, ` +

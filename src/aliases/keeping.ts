@@ -1,34 +1,13 @@
 import type { Throttle } from "../concurrency/throttle.ts";
-import type { Keeper } from "../attendance/keeper.ts";
-import type { LeaseDesk } from "../attendance/leases/desk.ts";
 import type { SweepProgress } from "./alias.ts";
-import type { Clock, Random } from "../model/clock.ts";
 import type { RoomEvent } from "../model/event.ts";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
-import { serverOf, type RoomAlias, type RoomId, type UserId } from "../model/ids.ts";
-import type { Logger } from "../model/logger.ts";
+import { serverOf, type RoomAlias, type RoomId } from "../model/ids.ts";
 import { Signal } from "../concurrency/signal.ts";
 import { workUntil } from "../concurrency/worker.ts";
-import type { AliasDirectory, AliasStore } from "./contracts.ts";
-import type { AliasOptions } from "./decide.ts";
-import { mentionIn } from "./mentions.ts";
-import { MentionQueue } from "./mention-queue.ts";
-import { RetryingThrottle } from "../concurrency/retrying-throttle.ts";
-import { again, sweep } from "./sweep.ts";
-import { AliasVerifier, holderOf } from "./verifier.ts";
-
-export interface AliasParts {
-  readonly own: UserId;
-  readonly store: AliasStore;
-  readonly directory: AliasDirectory;
-  readonly desk: LeaseDesk;
-  readonly keeper: Pick<Keeper, "untilPresent">;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  readonly options: AliasOptions;
-  readonly stopping: AbortSignal;
-}
+import { mentionIn, MentionQueue } from "./mention-queue.ts";
+import { again, leasesOf, sweep } from "./sweep.ts";
+import { AliasVerifier, holderOf, type AliasParts } from "./verifier.ts";
 
 /** Requests a second: for aliases in events, and in a sweep. */
 const MENTIONED_PER_SECOND = 2;
@@ -39,8 +18,6 @@ const BROKEN_OFF_MS = 10 * 60_000;
 const SOONEST_AGAIN_MS = 60_000;
 /** Longest sleep: the clock may jump while we sleep. */
 const LONGEST_SLEEP_MS = 60_000;
-/** Rows read at once. */
-const PAGE = 200;
 /** Aliases of one changed room that are checked; and changed rooms that may be queued. */
 const MAX_OF_ROOM = 100;
 const MAX_CHANGED = 1_000;
@@ -51,11 +28,11 @@ const MAX_CHANGED = 1_000;
  */
 export class AliasKeeping {
   readonly verifier: AliasVerifier;
-  readonly throttle: RetryingThrottle;
+  /** The rate limit of sweeps and of the operator's requests. */
+  readonly rate: Throttle;
   readonly #parts: AliasParts;
   readonly #queue: MentionQueue;
   readonly #mentioned: Throttle;
-  readonly #swept: Throttle;
   readonly #asked = new Signal();
   #isAsked = true;
   #progress: SweepProgress = { running: false, finishedAt: null, failure: null, nextAt: null };
@@ -65,10 +42,9 @@ export class AliasKeeping {
   constructor(parts: AliasParts) {
     this.#parts = parts;
     this.#queue = new MentionQueue(parts.clock);
-    this.throttle = new RetryingThrottle(parts.clock, parts.random, parts.stopping);
-    this.#mentioned = this.throttle.atMost(MENTIONED_PER_SECOND);
-    this.#swept = this.throttle.atMost(SWEPT_PER_SECOND);
-    this.verifier = new AliasVerifier({ ...parts, throttle: this.throttle });
+    this.verifier = new AliasVerifier(parts);
+    this.#mentioned = this.verifier.throttle.atMost(MENTIONED_PER_SECOND);
+    this.rate = this.verifier.throttle.atMost(SWEPT_PER_SECOND);
   }
 
   get isOn(): boolean {
@@ -77,11 +53,6 @@ export class AliasKeeping {
 
   get progress(): SweepProgress {
     return this.#progress;
-  }
-
-  /** The rate limit for the operator's requests. */
-  get rate(): Throttle {
-    return this.#swept;
   }
 
   /** Queues the aliases in new events. Never blocks. If the queue is full, it drops them. */
@@ -112,10 +83,9 @@ export class AliasKeeping {
   async #giveUp(): Promise<void> {
     const { store, desk, log, stopping } = this.#parts;
     try {
-      for (let after: number | null = 0; after !== null && !stopping.aborted;) {
-        const leases = await store.leases(after, PAGE);
-        for (const { roomId, alias } of leases) await desk.release(roomId, holderOf(alias));
-        after = leases.at(-1)?.id ?? null;
+      for await (const { roomId, alias } of leasesOf(store)) {
+        if (stopping.aborted) return;
+        await desk.release(roomId, holderOf(alias));
       }
     } catch (error) {
       log.error("aliases.failed", { error });
@@ -176,15 +146,14 @@ export class AliasKeeping {
   /** Runs a sweep, or retries temporary refusals. Returns false if it was interrupted. */
   async #round(isWhole: boolean): Promise<boolean> {
     const { clock, log, stopping } = this.#parts;
-    const parts = { ...this.#parts, verifier: this.verifier, throttle: this.throttle };
     this.#progress = { ...this.#progress, running: isWhole };
     this.verifier.begin();
     try {
       if (!isWhole) {
-        await again(parts, this.#swept);
+        await again(this.#parts, this.verifier, this.rate);
         return true;
       }
-      const aliases = await sweep(parts, this.#swept);
+      const aliases = await sweep(this.#parts, this.verifier, this.rate);
       this.#progress = { ...this.#progress, finishedAt: clock.now(), failure: null };
       log.info("aliases.swept", { aliases });
       return true;

@@ -2,8 +2,8 @@ import type { AliasRepair, AliasView, SweepProgress } from "./alias.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomAlias, RoomId } from "../model/ids.ts";
 import { adviceFor, isSameRepair, repairFor, statusOf } from "./decide.ts";
-import type { AliasKeeping, AliasParts } from "./keeping.ts";
-import { holderOf, MAX_ALIASES } from "./verifier.ts";
+import type { AliasKeeping } from "./keeping.ts";
+import { holderOf, MAX_ALIASES, type AliasParts } from "./verifier.ts";
 
 /** How long a repair waits for the pseudouser to join the alias's new room, milliseconds. */
 const PRESENT_WAIT_MS = 60_000;

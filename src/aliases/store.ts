@@ -1,26 +1,14 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { AliasFacts, AliasLine, AliasStore } from "./contracts.ts";
-import type { AliasState, KnownAlias } from "./alias.ts";
+import type { Database } from "better-sqlite3";
+import type { RoomNumbers } from "../ledger/store/room-numbers.ts";
 import type { AuditEntry } from "../model/audit.ts";
 import type { RoomAlias, RoomId, UserId } from "../model/ids.ts";
 import type { LeaseEnd } from "../model/lease.ts";
 import { MAX_UPGRADES } from "../model/room.ts";
 import type { AuditStore } from "../storage/audit.ts";
-import type { RoomNumbers } from "../ledger/store/room-numbers.ts";
+import { Store } from "../storage/store.ts";
+import type { AliasFacts, AliasLine, KnownAlias } from "./alias.ts";
 
-interface Row {
-  alias: string;
-  room_id: string;
-  state: string;
-  code: string | null;
-  reason: string | null;
-  since: number;
-  checked_at: number;
-  empty_since: number | null;
-  moving_to: string | null;
-}
-
-interface LineRow extends Row {
+interface LineRow extends KnownAlias {
   nr: number | null;
   own_membership: string | null;
   attendance_code: string | null;
@@ -29,90 +17,68 @@ interface LineRow extends Row {
 
 interface LeaseRow {
   ended_at: number | null;
-  end_reason: string | null;
+  end_reason: LeaseEnd | null;
 }
 
-const LINE =
-  "SELECT x.*, r.nr, r.own_membership, a.code AS attendance_code, a.reason AS attendance_reason FROM aliases x " +
-  "LEFT JOIN rooms r ON r.room_id = x.room_id LEFT JOIN attendance a ON a.room_nr = r.nr";
+/** A live lease for an alias. */
+export interface AliasLease {
+  readonly id: number;
+  readonly roomId: RoomId;
+  readonly alias: RoomAlias;
+}
+
+const KNOWN = `x.alias, x.room_id AS roomId, x.state, x.code, x.reason, x.since, x.checked_at AS checkedAt,
+  x.empty_since AS emptySince, x.moving_to AS movingTo`;
+const LINE = `SELECT ${KNOWN}, r.nr, r.own_membership, a.code AS attendance_code, a.reason AS attendance_reason
+  FROM aliases x LEFT JOIN rooms r ON r.room_id = x.room_id LEFT JOIN attendance a ON a.room_nr = r.nr`;
 const OF = "kind = 'alias' AND holder = ?";
 
-export class SqliteAliasStore implements AliasStore {
-  readonly #db: Database;
+/** Stores aliases of our server and where they point. Each call is one commit. */
+export class SqliteAliasStore extends Store {
   readonly #rooms: RoomNumbers;
   readonly #audit: AuditStore;
-  readonly #page: Statement<[string, number], LineRow>;
-  readonly #line: Statement<[string], LineRow>;
-  readonly #row: Statement<[string], Row>;
-  readonly #held: Statement<[string], string>;
-  readonly #lease: Statement<[string, number], LeaseRow>;
-  readonly #isLoaded: Statement<[number], number>;
-  readonly #hasOrdinary: Statement<[number, string], number>;
-  readonly #replacement: Statement<[string], string | null>;
-  readonly #named: Statement<[string, string], string>;
-  readonly #count: Statement<[], number>;
-  readonly #put: Statement;
-  readonly #forget: Statement<[string]>;
-  readonly #ofRoom: Statement<[string, number], string>;
-  readonly #leases: Statement<[number, number], { id: number; room_id: string; holder: string }>;
-  readonly #attended: Statement<[string, number], string>;
+  readonly #page = this.sql<[string, number], LineRow>(`${LINE} WHERE x.alias > ? ORDER BY x.alias LIMIT ?`);
+  readonly #line = this.sql<[string], LineRow>(`${LINE} WHERE x.alias = ?`);
+  readonly #row = this.sql<[string], KnownAlias>(`SELECT ${KNOWN} FROM aliases x WHERE x.alias = ?`);
+  readonly #held = this.value<[string], RoomId>(`
+    SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr WHERE l.${OF} AND l.ended_at IS NULL ORDER BY l.id`);
+  readonly #lease = this.sql<[string, number], LeaseRow>(
+    `SELECT ended_at, end_reason FROM leases WHERE ${OF} AND room_nr = ? ORDER BY id DESC LIMIT 1`,
+  );
+  readonly #isLoaded = this.value<[number], number>(
+    "SELECT own_membership = 'join' AND load = 'loaded' FROM rooms WHERE nr = ?",
+  );
+  // `@:` and `@;` bound all IDs with an empty localpart, which are pseudousers' (MSC1777).
+  readonly #hasOrdinary = this.value<[number, string], number>(`
+    SELECT EXISTS (SELECT 1 FROM members WHERE room_nr = ? AND membership = 'join' AND user_id <> ?
+      AND NOT (user_id >= '@:' AND user_id < '@;'))`);
+  readonly #replacement = this.value<[string], RoomId | null>(`
+    SELECT s.value FROM room_state s JOIN rooms r ON r.nr = s.room_nr WHERE r.room_id = ? AND s.field = 'replacement'`);
+  readonly #named = this.value<[string, string], RoomId>(`
+    SELECT r.room_id FROM room_state s JOIN rooms r ON r.nr = s.room_nr
+    WHERE s.field = 'alias' AND s.value = ? AND r.own_membership = 'join' AND r.room_id <> ? LIMIT 2`);
+  readonly #count = this.value<[], number>("SELECT count(*) FROM aliases");
+  readonly #put = this.sql<[KnownAlias]>(`
+    INSERT OR REPLACE INTO aliases (alias, room_id, state, code, reason, since, checked_at, empty_since, moving_to)
+    VALUES (@alias, @roomId, @state, @code, @reason, @since, @checkedAt, @emptySince, @movingTo)`);
+  readonly #forget = this.sql<[string]>("DELETE FROM aliases WHERE alias = ?");
+  readonly #ofRoom = this.value<[string, number], RoomAlias>(
+    "SELECT alias FROM aliases WHERE room_id = ? ORDER BY alias LIMIT ?",
+  );
+  readonly #leases = this.sql<[number, number], AliasLease>(`
+    SELECT l.id, r.room_id AS roomId, l.holder AS alias FROM leases l JOIN rooms r ON r.nr = l.room_nr
+    WHERE l.kind = 'alias' AND l.ended_at IS NULL AND l.id > ? ORDER BY l.id LIMIT ?`);
+  readonly #attended = this.value<[string, number], RoomId>(
+    "SELECT room_id FROM rooms WHERE own_membership = 'join' AND room_id > ? ORDER BY room_id LIMIT ?",
+  );
 
   constructor(db: Database, rooms: RoomNumbers, audit: AuditStore) {
-    this.#db = db;
+    super(db);
     this.#rooms = rooms;
     this.#audit = audit;
-    this.#page = db.prepare(`${LINE} WHERE x.alias > ? ORDER BY x.alias LIMIT ?`);
-    this.#line = db.prepare(`${LINE} WHERE x.alias = ?`);
-    this.#row = db.prepare("SELECT * FROM aliases WHERE alias = ?");
-    this.#held = db
-      .prepare<[string], string>(
-        `SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr WHERE l.${OF} AND l.ended_at IS NULL ORDER BY l.id`,
-      )
-      .pluck();
-    this.#lease = db.prepare(
-      `SELECT ended_at, end_reason FROM leases WHERE ${OF} AND room_nr = ? ORDER BY id DESC LIMIT 1`,
-    );
-    this.#isLoaded = db
-      .prepare<[number], number>("SELECT own_membership = 'join' AND load = 'loaded' FROM rooms WHERE nr = ?")
-      .pluck();
-    // `@:` and `@;` bound all IDs with an empty localpart, which are pseudousers' (MSC1777).
-    this.#hasOrdinary = db
-      .prepare<[number, string], number>(
-        "SELECT EXISTS (SELECT 1 FROM members WHERE room_nr = ? AND membership = 'join' AND user_id <> ? " +
-          "AND NOT (user_id >= '@:' AND user_id < '@;'))",
-      )
-      .pluck();
-    this.#replacement = db
-      .prepare<[string], string | null>(
-        "SELECT s.value FROM room_state s JOIN rooms r ON r.nr = s.room_nr WHERE r.room_id = ? AND s.field = 'replacement'",
-      )
-      .pluck();
-    this.#named = db
-      .prepare<[string, string], string>(
-        "SELECT r.room_id FROM room_state s JOIN rooms r ON r.nr = s.room_nr " +
-          "WHERE s.field = 'alias' AND s.value = ? AND r.own_membership = 'join' AND r.room_id <> ? LIMIT 2",
-      )
-      .pluck();
-    this.#count = db.prepare<[], number>("SELECT count(*) FROM aliases").pluck();
-    this.#put = db.prepare(
-      "INSERT OR REPLACE INTO aliases (alias, room_id, state, code, reason, since, checked_at, empty_since, moving_to) " +
-        "VALUES (@alias, @roomId, @state, @code, @reason, @since, @checkedAt, @emptySince, @movingTo)",
-    );
-    this.#forget = db.prepare("DELETE FROM aliases WHERE alias = ?");
-    this.#ofRoom = db
-      .prepare<[string, number], string>("SELECT alias FROM aliases WHERE room_id = ? ORDER BY alias LIMIT ?")
-      .pluck();
-    this.#leases = db.prepare(
-      "SELECT l.id, r.room_id, l.holder FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
-        "WHERE l.kind = 'alias' AND l.ended_at IS NULL AND l.id > ? ORDER BY l.id LIMIT ?",
-    );
-    this.#attended = db
-      .prepare<[string, number], string>(
-        "SELECT room_id FROM rooms WHERE own_membership = 'join' AND room_id > ? ORDER BY room_id LIMIT ?",
-      )
-      .pluck();
   }
 
+  /** Returns the next aliases, ordered by alias. */
   async page(after: RoomAlias | null, limit: number): Promise<readonly AliasLine[]> {
     return this.#page.all(after ?? "", limit).map((row) => this.#lineOf(row));
   }
@@ -122,92 +88,76 @@ export class SqliteAliasStore implements AliasStore {
     return row === undefined ? null : this.#lineOf(row);
   }
 
+  /** @param own the pseudouser, which is no ordinary user */
   async facts(alias: RoomAlias, roomId: RoomId | null, own: UserId): Promise<AliasFacts> {
-    const row = this.#row.get(alias);
     const nr = roomId === null ? null : this.#rooms.find(roomId);
-    const isLoaded = nr !== null && this.#isLoaded.get(nr) === 1;
     const hasOrdinary = nr !== null && this.#hasOrdinary.get(nr, own) === 1;
+    // Outside the room, only some of its members are known.
+    const isKnown = hasOrdinary || (nr !== null && this.#isLoaded.get(nr) === 1);
     return {
-      known: row === undefined ? null : knownOf(row),
-      held: this.#held.all(alias) as RoomId[],
-      ended: nr === null ? null : ((this.#lease.get(alias, nr)?.end_reason ?? null) as LeaseEnd | null),
-      // Outside the room, only some of its members are known.
-      hasOrdinary: isLoaded ? hasOrdinary : hasOrdinary ? true : null,
+      known: this.#row.get(alias) ?? null,
+      held: this.#held.all(alias),
+      ended: nr === null ? null : (this.#lease.get(alias, nr)?.end_reason ?? null),
+      hasOrdinary: isKnown ? hasOrdinary : null,
       via: nr === null ? [] : this.#rooms.via(nr),
     };
   }
 
+  /** Stores an alias. Returns false, and writes nothing, if the alias is new and there are `most` already. */
   async put(alias: KnownAlias, most: number): Promise<boolean> {
-    return this.#db
-      .transaction(() => {
-        if (this.#row.get(alias.alias) === undefined && (this.#count.get() ?? 0) >= most) return false;
-        this.#put.run({ ...alias });
-        return true;
-      })
-      .immediate();
+    return this.commit(() => {
+      if (this.#row.get(alias.alias) === undefined && (this.#count.get() ?? 0) >= most) return false;
+      this.#put.run(alias);
+      return true;
+    });
   }
 
   async forget(alias: RoomAlias): Promise<void> {
     this.#forget.run(alias);
   }
 
+  /** Returns the aliases that point to the room. */
   async ofRoom(roomId: RoomId, limit: number): Promise<readonly RoomAlias[]> {
-    return this.#ofRoom.all(roomId, limit) as RoomAlias[];
+    return this.#ofRoom.all(roomId, limit);
   }
 
-  async leases(
-    after: number,
-    limit: number,
-  ): Promise<readonly { readonly id: number; readonly roomId: RoomId; readonly alias: RoomAlias }[]> {
-    return this.#leases
-      .all(after, limit)
-      .map(({ id, room_id, holder }) => ({ id, roomId: room_id as RoomId, alias: holder as RoomAlias }));
+  /** Returns live leases of aliases with numbers above `after`, in order. */
+  async leases(after: number, limit: number): Promise<readonly AliasLease[]> {
+    return this.#leases.all(after, limit);
   }
 
+  /** Returns rooms that the pseudouser is in, ordered by ID. */
   async attended(after: RoomId | null, limit: number): Promise<readonly RoomId[]> {
-    return this.#attended.all(after ?? "", limit) as RoomId[];
+    return this.#attended.all(after ?? "", limit);
   }
 
+  /** Writes an audit row for an action of the operator. */
   async note(entry: AuditEntry, at: number): Promise<void> {
     this.#audit.write(entry, at);
   }
 
-  #lineOf(row: LineRow): AliasLine {
-    const lease = row.nr === null ? undefined : this.#lease.get(row.alias, row.nr);
+  #lineOf({ nr, own_membership, attendance_code, attendance_reason, ...known }: LineRow): AliasLine {
+    const lease = nr === null ? undefined : this.#lease.get(known.alias, nr);
     return {
-      known: knownOf(row),
+      known,
       isHeld: lease !== undefined && lease.ended_at === null,
-      isPresent: row.own_membership === "join",
-      ended: (lease?.end_reason ?? null) as LeaseEnd | null,
+      isPresent: own_membership === "join",
+      ended: lease?.end_reason ?? null,
       endedAt: lease?.ended_at ?? null,
-      attendance: { code: row.attendance_code, reason: row.attendance_reason },
-      replacement: this.#lastReplacement(row.room_id),
-      named: this.#named.all(row.alias, row.room_id) as RoomId[],
+      attendance: { code: attendance_code, reason: attendance_reason },
+      replacement: this.#lastReplacement(known.roomId),
+      named: this.#named.all(known.alias, known.roomId),
     };
   }
 
-  #lastReplacement(roomId: string): RoomId | null {
+  #lastReplacement(roomId: RoomId): RoomId | null {
     const passed = new Set([roomId]);
-    let last: string | null = null;
+    let last: RoomId | null = null;
     for (let next = this.#replacement.get(roomId) ?? null; next !== null; next = this.#replacement.get(next) ?? null) {
       if (passed.has(next) || passed.size > MAX_UPGRADES) break;
       passed.add(next);
       last = next;
     }
-    return last as RoomId | null;
+    return last;
   }
-}
-
-function knownOf(row: Row): KnownAlias {
-  return {
-    alias: row.alias as RoomAlias,
-    roomId: row.room_id as RoomId,
-    state: row.state as AliasState,
-    code: row.code,
-    reason: row.reason,
-    since: row.since,
-    checkedAt: row.checked_at,
-    emptySince: row.empty_since,
-    movingTo: row.moving_to as RoomId | null,
-  };
 }

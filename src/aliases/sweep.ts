@@ -1,30 +1,24 @@
 import type { Throttle } from "../concurrency/throttle.ts";
 import { EmissaryError } from "../model/errors.ts";
-import { serverOf, type RoomAlias, type RoomId, type UserId } from "../model/ids.ts";
-import type { AliasDirectory, AliasStore, RoomPage } from "./contracts.ts";
-import { AT_ONCE, type RetryingThrottle } from "../concurrency/retrying-throttle.ts";
-import { MAX_ALIASES, type AliasVerifier } from "./verifier.ts";
+import { serverOf, type RoomAlias, type RoomId } from "../model/ids.ts";
+import { AT_ONCE } from "../concurrency/retrying-throttle.ts";
+import type { AliasLine } from "./alias.ts";
+import type { RoomPage } from "./homeserver-directory.ts";
+import type { AliasLease, SqliteAliasStore } from "./store.ts";
+import { MAX_ALIASES, type AliasParts, type AliasVerifier } from "./verifier.ts";
 
 const PAGE = 200;
 /** Most rooms read from one list. */
 const MAX_ROOMS = 100_000;
-
-export interface SweepParts {
-  readonly own: UserId;
-  readonly store: AliasStore;
-  readonly directory: AliasDirectory;
-  readonly verifier: AliasVerifier;
-  readonly throttle: RetryingThrottle;
-}
 
 /**
  * Checks all known aliases: stored ones, those with a lease, and those in the lists of rooms.
  * @returns how many aliases were checked
  * @throws EmissaryError if the homeserver fails for longer than a moment; unchecked aliases keep their state
  */
-export async function sweep(parts: SweepParts, rate: Throttle): Promise<number> {
+export async function sweep(parts: AliasParts, verifier: AliasVerifier, rate: Throttle): Promise<number> {
   const seen = new Set<RoomAlias>();
-  const aliases = aliasesOf(parts, rate);
+  const aliases = aliasesOf(parts, verifier, rate);
   let isBroken = false;
   const work = async (): Promise<void> => {
     while (!isBroken) {
@@ -32,7 +26,7 @@ export async function sweep(parts: SweepParts, rate: Throttle): Promise<number> 
       if (next.done === true) return;
       if (seen.has(next.value) || seen.size >= 2 * MAX_ALIASES) continue;
       seen.add(next.value);
-      await verified(parts, next.value, rate);
+      await verified(verifier, next.value, rate);
     }
   };
   const workers = Array.from({ length: AT_ONCE }, () =>
@@ -47,21 +41,16 @@ export async function sweep(parts: SweepParts, rate: Throttle): Promise<number> 
 }
 
 /** Checks aliases with a temporary refusal again. @throws EmissaryError as sweep does */
-export async function again(parts: SweepParts, rate: Throttle): Promise<void> {
-  for (let after: RoomAlias | null = null; ;) {
-    const lines = await parts.store.page(after, PAGE);
-    for (const { known, isHeld } of lines) {
-      const { alias, state, code } = known;
-      const isPassing = state === "unknown" && (code === "busy" || code?.startsWith("budget-") === true);
-      if (isPassing && !isHeld) await verified(parts, alias, rate);
-    }
-    after = lines.at(-1)?.known.alias ?? null;
-    if (after === null) return;
+export async function again({ store }: AliasParts, verifier: AliasVerifier, rate: Throttle): Promise<void> {
+  for await (const { known, isHeld } of linesOf(store)) {
+    const { alias, state, code } = known;
+    const isPassing = state === "unknown" && (code === "busy" || code?.startsWith("budget-") === true);
+    if (isPassing && !isHeld) await verified(verifier, alias, rate);
   }
 }
 
 /** An error about one alias must not stop the sweep. */
-async function verified({ verifier }: SweepParts, alias: RoomAlias, rate: Throttle): Promise<void> {
+async function verified(verifier: AliasVerifier, alias: RoomAlias, rate: Throttle): Promise<void> {
   try {
     await verifier.verify(alias, "sweep", rate);
   } catch (error) {
@@ -69,37 +58,61 @@ async function verified({ verifier }: SweepParts, alias: RoomAlias, rate: Thrott
   }
 }
 
-async function* aliasesOf(parts: SweepParts, rate: Throttle): AsyncGenerator<RoomAlias, void> {
-  for await (const alias of allOf(parts, rate)) if (serverOf(alias) === serverOf(parts.own)) yield alias;
+type Found = AsyncGenerator<RoomAlias, void>;
+
+async function* aliasesOf(parts: AliasParts, verifier: AliasVerifier, rate: Throttle): Found {
+  for await (const alias of allOf(parts, verifier, rate)) if (serverOf(alias) === serverOf(parts.own)) yield alias;
 }
 
-async function* allOf({ store, directory, throttle }: SweepParts, rate: Throttle): AsyncGenerator<RoomAlias, void> {
-  for (let after: RoomAlias | null = null; ;) {
-    const lines = await store.page(after, PAGE);
-    for (const { known } of lines) yield known.alias;
-    after = lines.at(-1)?.known.alias ?? null;
-    if (after === null) break;
-  }
+async function* allOf({ store, directory }: AliasParts, { throttle }: AliasVerifier, rate: Throttle): Found {
+  for await (const { known } of linesOf(store)) yield known.alias;
   // A crash between the two writes leaves a lease without a row.
-  for (let after: number | null = 0; after !== null;) {
-    const leases = await store.leases(after, PAGE);
-    for (const { alias } of leases) yield alias;
-    after = leases.at(-1)?.id ?? null;
-  }
+  for await (const { alias } of leasesOf(store)) yield alias;
   for await (const { alias } of roomsOf((from) => throttle.ask(rate, () => directory.listed(from)))) {
     if (alias !== null) yield alias;
   }
-  for (let after: RoomId | null = null; ;) {
-    const rooms = await store.attended(after, PAGE);
-    for (const roomId of rooms) yield* await throttle.ask(rate, () => directory.aliasesOf(roomId));
-    after = rooms.at(-1) ?? null;
-    if (after === null) break;
-  }
-  const { all } = directory;
-  if (all === null) return;
-  for await (const { roomId, alias } of roomsOf((from) => throttle.ask(rate, () => all.rooms(from)))) {
+  const attended = paged<RoomId, RoomId | null>(
+    null,
+    (after) => store.attended(after, PAGE),
+    (roomId) => roomId,
+  );
+  for await (const roomId of attended) yield* await throttle.ask(rate, () => directory.aliasesOf(roomId));
+  if (!directory.hasAdmin) return;
+  for await (const { roomId, alias } of roomsOf((from) => throttle.ask(rate, () => directory.allRooms(from)))) {
     if (alias !== null) yield alias;
-    yield* await throttle.ask(rate, () => all.aliasesOf(roomId));
+    yield* await throttle.ask(rate, () => directory.aliasesOf(roomId, true));
+  }
+}
+
+function linesOf(store: SqliteAliasStore): AsyncGenerator<AliasLine, void> {
+  return paged<AliasLine, RoomAlias | null>(
+    null,
+    (after) => store.page(after, PAGE),
+    ({ known }) => known.alias,
+  );
+}
+
+/** Returns the live leases of aliases. */
+export function leasesOf(store: SqliteAliasStore): AsyncGenerator<AliasLease, void> {
+  return paged(
+    0,
+    (after) => store.leases(after, PAGE),
+    ({ id }) => id,
+  );
+}
+
+/** Reads a list page by page. */
+async function* paged<Entry, Key>(
+  first: Key,
+  read: (after: Key) => Promise<readonly Entry[]>,
+  keyOf: (entry: Entry) => Key,
+): AsyncGenerator<Entry, void> {
+  for (let after = first; ;) {
+    const page = await read(after);
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    after = keyOf(last);
   }
 }
 

@@ -1,29 +1,34 @@
 import type { Throttle } from "../concurrency/throttle.ts";
+import type { Keeper } from "../attendance/keeper.ts";
 import type { LeaseDesk } from "../attendance/leases/desk.ts";
+import type { RoomTarget } from "../attendance/leases/target.ts";
 import type { AliasState } from "./alias.ts";
-import type { Clock } from "../model/clock.ts";
+import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomAlias, type UserId } from "../model/ids.ts";
 import { KeyedMutex } from "../concurrency/keyed-mutex.ts";
 import type { Holder, LeaseWish } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import { mergeVia } from "../model/room.ts";
-import type { AliasDirectory, AliasStore } from "./contracts.ts";
 import { decide, isPassing, refused, type AliasOptions, type Occasion } from "./decide.ts";
-import type { RetryingThrottle } from "../concurrency/retrying-throttle.ts";
+import type { HomeserverAliasDirectory } from "./homeserver-directory.ts";
+import type { SqliteAliasStore } from "./store.ts";
+import { RetryingThrottle } from "../concurrency/retrying-throttle.ts";
 
 /** Most aliases that are kept. */
 export const MAX_ALIASES = 10_000;
 
-export interface VerifierParts {
+export interface AliasParts {
   readonly own: UserId;
-  readonly store: AliasStore;
-  readonly directory: AliasDirectory;
+  readonly store: SqliteAliasStore;
+  readonly directory: HomeserverAliasDirectory;
   readonly desk: LeaseDesk;
-  readonly throttle: RetryingThrottle;
+  readonly keeper: Pick<Keeper, "untilPresent">;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
   readonly options: AliasOptions;
+  readonly stopping: AbortSignal;
 }
 
 /** Refusals for lack of a shared resource: for the rest of the sweep, asking for other rooms is useless. */
@@ -38,15 +43,17 @@ export function holderOf(alias: RoomAlias): Holder {
  * before the next, and the next sweep completes what a crash interrupted.
  */
 export class AliasVerifier {
-  readonly #parts: VerifierParts;
+  readonly throttle: RetryingThrottle;
+  readonly #parts: AliasParts;
   readonly #mutex = new KeyedMutex<RoomAlias>();
   /** During a sweep: why no more rooms are taken. */
   #shortage: EmissaryError | null = null;
   #retryAfter: number | null = null;
   #isFull = false;
 
-  constructor(parts: VerifierParts) {
+  constructor(parts: AliasParts) {
     this.#parts = parts;
+    this.throttle = new RetryingThrottle(parts.clock, parts.random, parts.stopping);
   }
 
   /** Resets the memory of temporary refusals. */
@@ -87,7 +94,8 @@ export class AliasVerifier {
     }
     if (record === null) return facts.known?.state ?? null;
     if (!(await store.put(record, MAX_ALIASES))) {
-      this.#tellFull();
+      if (!this.#isFull) this.#parts.log.warn("aliases.too-many", { most: MAX_ALIASES });
+      this.#isFull = true;
       return null;
     }
     if (decision.then === "rest") return record.state;
@@ -97,9 +105,10 @@ export class AliasVerifier {
       (occasion === "sweep" ? this.#shortage : null) ??
       (await this.#take({ roomId: record.roomId, holder: holderOf(alias), alias, via: others, ttl: null }, rate));
     if (refusal === null) return record.state;
-    const { directory, throttle } = this.#parts;
-    const isResident =
-      refusal.reason === "not-visible" ? await throttle.ask(rate, () => directory.isResident(record.roomId)) : null;
+    const isHidden = refusal.reason === "not-visible";
+    const isResident = isHidden
+      ? await this.throttle.ask(rate, () => this.#parts.directory.isResident(record.roomId))
+      : null;
     const outcome = refused(refusal, isResident, others);
     const before = facts.known;
     const isSame = before?.roomId === record.roomId && before.state === outcome.state;
@@ -109,42 +118,31 @@ export class AliasVerifier {
 
   /** Takes the lease. Returns null, or policy's refusal. */
   async #take(wish: LeaseWish, rate: Throttle): Promise<EmissaryError | null> {
-    const { desk, throttle } = this.#parts;
-    return throttle.ask(rate, async () => {
+    return this.throttle.ask(rate, async () => {
       try {
-        await desk.take(wish);
+        await this.#parts.desk.take(wish);
         return null;
       } catch (error) {
         // The homeserver's own rate limit throws, too, but without a reason.
         if (!(error instanceof EmissaryError) || error.reason === null) throw error;
         if (error.code !== "refused-by-policy" && !isPassing(error.code)) throw error;
-        this.#note(error);
+        if (isPassing(error.code)) {
+          this.#retryAfter = Math.min(this.#retryAfter ?? Infinity, error.retryAfter ?? Infinity);
+        }
+        if (SHARED.has(error.reason)) this.#shortage ??= error;
         return error;
       }
     });
   }
 
   /** Resolves the alias, after completing an interrupted repair. */
-  async #resolve(alias: RoomAlias, rate: Throttle): ReturnType<AliasDirectory["resolve"]> {
-    const { store, directory, throttle } = this.#parts;
-    const found = await throttle.ask(rate, () => directory.resolve(alias));
+  async #resolve(alias: RoomAlias, rate: Throttle): Promise<RoomTarget | null> {
+    const { store, directory } = this.#parts;
+    const found = await this.throttle.ask(rate, () => directory.resolve(alias));
     if (found !== null) return found;
     const moving = (await store.line(alias))?.known.movingTo ?? null;
     if (moving === null) return null;
-    await throttle.ask(rate, () => directory.point(alias, moving));
-    return throttle.ask(rate, () => directory.resolve(alias));
-  }
-
-  #note(refusal: EmissaryError): void {
-    if (isPassing(refusal.code)) {
-      this.#retryAfter = Math.min(this.#retryAfter ?? Infinity, refusal.retryAfter ?? Infinity);
-    }
-    if (SHARED.has(refusal.reason ?? "")) this.#shortage ??= refusal;
-  }
-
-  #tellFull(): void {
-    if (this.#isFull) return;
-    this.#isFull = true;
-    this.#parts.log.warn("aliases.too-many", { most: MAX_ALIASES });
+    await this.throttle.ask(rate, () => directory.point(alias, moving));
+    return this.throttle.ask(rate, () => directory.resolve(alias));
   }
 }

@@ -1,6 +1,7 @@
 import { JournalFeed } from "../tenants/feed/feed.ts";
-import { AliasKeeping, type AliasParts } from "../aliases/keeping.ts";
+import { AliasKeeping } from "../aliases/keeping.ts";
 import { AliasOperator } from "../aliases/operator.ts";
+import type { AliasParts } from "../aliases/verifier.ts";
 import { Couriers } from "../tenants/delivery/couriers.ts";
 import { Invites } from "../invites/invites.ts";
 import { PolicyLists } from "../lists/reader.ts";

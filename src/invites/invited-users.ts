@@ -1,4 +1,4 @@
-import type { Journal } from "../ledger/journal.ts";
+import type { Journal, JournalEntry } from "../ledger/journal.ts";
 import type { SharedJournal } from "../ledger/shared-journal.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Recorder } from "../ledger/recorder.ts";
@@ -6,14 +6,16 @@ import type { LeaseDesk } from "../attendance/leases/desk.ts";
 import type { LeaseStore } from "../attendance/store/leases.ts";
 import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
-import { serverOf, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
+import { isUserId, localpartOf, serverOf, type RoomId, type UserId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
 import { readerOf } from "../model/reader.ts";
 import { workUntil } from "../concurrency/worker.ts";
 import { Budgets, type Budget, type BudgetSubject } from "../policy/budgets.ts";
 import type { RoomSummary } from "../policy/question.ts";
 import type { Tenants } from "../policy/tenants.ts";
-import { inviteNewsIn, type InviteNews } from "./news.ts";
+import { hasPeekableRule } from "../auth/version.ts";
+import { isStateEvent, type RoomEvent } from "../model/event.ts";
+import { objectsOf, stringAt } from "../model/json.ts";
 
 /** Events read at once, and inviting servers handled concurrently: a slow one must not delay the others. */
 const BATCH = 100;
@@ -88,7 +90,7 @@ export class InvitedUsers {
         const entries = await journal.read(place, BATCH);
         const last = entries.at(-1)?.seq;
         if (last === undefined) return null;
-        await this.#seeTo(entries.flatMap(({ event, receivedAt }) => this.#newsIn(event, receivedAt)));
+        await this.#seeTo(entries);
         await cursors.advance(CONSUMER, last);
         place = last;
         return 0;
@@ -105,33 +107,22 @@ export class InvitedUsers {
     return tenants.all().some((tenant) => tenants.isPersona(tenant, user));
   };
 
-  #newsIn(
-    event: Parameters<typeof inviteNewsIn>[0],
-    receivedAt: number,
-  ): readonly (InviteNews & { receivedAt: number })[] {
-    const news = inviteNewsIn(event, { own: this.#parts.own, isTenants: this.#isTenants });
-    return news === null ? [] : [{ ...news, receivedAt }];
-  }
-
-  async #seeTo(news: readonly (InviteNews & { readonly receivedAt: number })[]): Promise<void> {
+  async #seeTo(entries: readonly JournalEntry[]): Promise<void> {
     const invited = new Map<string, Invited>();
-    for (const one of news) {
-      for (const each of one.of === "user" ? [one] : await this.#invitedWithUs(one)) {
-        invited.set(`${each.roomId}\n${each.user}`, each);
+    for (const { event, receivedAt } of entries) {
+      const news = inviteNewsIn(event, { own: this.#parts.own, isTenants: this.#isTenants });
+      if (news === null) continue;
+      for (const each of news.of === "user" ? [news] : await this.#invitedWithUs(news.roomId)) {
+        invited.set(`${each.roomId}\n${each.user}`, { ...each, receivedAt });
       }
     }
-    const byServer = new Map<ServerName, { readonly invited: Invited; readonly inviter: UserId }[]>();
+    const open: { readonly invited: Invited; readonly inviter: UserId }[] = [];
     for (const each of invited.values()) {
       const inviter = await this.#inviterOf(each);
-      if (inviter === null) {
-        await this.#release(each);
-        continue;
-      }
-      const ofServer = byServer.get(serverOf(inviter)) ?? [];
-      ofServer.push({ invited: each, inviter });
-      byServer.set(serverOf(inviter), ofServer);
+      if (inviter === null) await this.#release(each);
+      else open.push({ invited: each, inviter });
     }
-    await this.#inLanes([...byServer.values()]);
+    await this.#inLanes([...Map.groupBy(open, ({ inviter }) => serverOf(inviter)).values()]);
   }
 
   /** Handles one server's invites in sequence, so that each payment counts for the next invite. */
@@ -152,20 +143,14 @@ export class InvitedUsers {
   }
 
   /** Returns local users invited to a room that we are now invited to. */
-  async #invitedWithUs({
-    roomId,
-    receivedAt,
-  }: {
-    readonly roomId: RoomId;
-    readonly receivedAt: number;
-  }): Promise<readonly Invited[]> {
+  async #invitedWithUs(roomId: RoomId): Promise<readonly Omit<Invited, "receivedAt">[]> {
     const { ledger, own } = this.#parts;
     const members = await ledger.members(roomId, { membership: "invite", after: null, limit: INVITED_TOGETHER });
     return members
       .map(({ userId: user }) => user)
       .filter((user) => user !== own && serverOf(user) === serverOf(own))
       .filter((user) => !this.#isTenants(user))
-      .map((user) => ({ roomId, user, mayBeOpen: true, told: null, receivedAt }));
+      .map((user) => ({ roomId, user, mayBeOpen: true, told: null }));
   }
 
   async #release({ roomId, user }: Invited): Promise<void> {
@@ -209,4 +194,54 @@ export class InvitedUsers {
       log.debug("invite.not-taken", { room: roomId, reason: error.reason ?? error.code });
     }
   }
+}
+
+/** An invite found in an event. `us`: the pseudouser itself is invited, which may open the room for others' leases. */
+type InviteNews =
+  | {
+      readonly of: "user";
+      readonly roomId: RoomId;
+      readonly user: UserId;
+      /** False if the invite says that the room is not public. Inviters can lie, so only that answer counts. */
+      readonly mayBeOpen: boolean;
+      /** The invite's claims, if the room's version admits a server for its invited user and may hide the room. */
+      readonly told: RoomSummary | null;
+    }
+  | { readonly of: "us"; readonly roomId: RoomId };
+
+/**
+ * Returns the invite in an event; null if it has none, or one of a remote user or of an account that answers none.
+ * @param isTenants whether a user is the reader, or a tenant's sender or persona. Nobody uses these from a client.
+ */
+export function inviteNewsIn(
+  event: RoomEvent,
+  { own, isTenants }: { readonly own: UserId; readonly isTenants: (user: UserId) => boolean },
+): InviteNews | null {
+  if (event.type !== "m.room.member" || !isStateEvent(event)) return null;
+  const { room_id: roomId, state_key: user } = event;
+  if (!isUserId(user) || serverOf(user) !== serverOf(own)) return null;
+  if (user === own) return event.content["membership"] === "invite" ? { of: "us", roomId } : null;
+  if (localpartOf(user) === "" || isTenants(user)) return null;
+  const { version, joinRule, encryption } = toldBy(event);
+  // A liar could create such a room as well: the join that follows is no worse than a join to that room.
+  const told: RoomSummary | null = hasPeekableRule(version)
+    ? { version, joinRule, encryption, worldReadable: false, joinedMembers: null }
+    : null;
+  return { of: "user", roomId, user, mayBeOpen: told !== null || joinRule === null || joinRule === "public", told };
+}
+
+/** Reads the invite's stripped state (spec, "Stripped state"). An entry may be a whole event (MSC4311). */
+function toldBy({ unsigned }: RoomEvent): Pick<RoomSummary, "version" | "joinRule" | "encryption"> {
+  const state = objectsOf(unsigned?.["invite_room_state"]);
+  const text = (type: string, key: string): string | null => {
+    const [content] = objectsOf(
+      state.filter((entry) => entry["type"] === type).map((entry) => entry["content"] ?? null),
+    );
+    return content === undefined ? null : stringAt(content, key);
+  };
+  return {
+    version: text("m.room.create", "room_version"),
+    joinRule: text("m.room.join_rules", "join_rule"),
+    encryption: text("m.room.encryption", "algorithm"),
+  };
 }

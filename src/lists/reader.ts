@@ -5,10 +5,15 @@ import { sentenceOf } from "../model/errors.ts";
 import type { RoomId } from "../model/ids.ts";
 import { Signal } from "../concurrency/signal.ts";
 import { workUntil } from "../concurrency/worker.ts";
-import { concernsRules } from "../policy/policy-list.ts";
-import type { ListName } from "./contracts.ts";
-import { readList } from "./read.ts";
-import { Subscriptions, type Followed, type MovedList, type SubscriptionParts } from "./subscriptions.ts";
+import { concernsRules, ruleIn } from "../policy/policy-list.ts";
+import type { PolicyRule } from "../policy/rule.ts";
+import {
+  Subscriptions,
+  type Followed,
+  type ListName,
+  type MovedList,
+  type SubscriptionParts,
+} from "./subscriptions.ts";
 
 export interface PolicyListsParts extends SubscriptionParts {
   readonly lists: readonly ListName[];
@@ -115,8 +120,8 @@ export class PolicyLists {
     this.#followed = await this.#subscriptions.settle(names);
     for (const room of this.#readings.keys()) if (!this.#followed.has(room)) this.#readings.delete(room);
     for (const room of this.#followed.keys()) {
-      if (!this.#readings.has(room))
-        this.#readings.set(room, { readAt: null, dueAt: 0, notBefore: 0, changes: 0, failures: 0 });
+      const reading = this.#readings.get(room) ?? { readAt: null, dueAt: 0, notBefore: 0, changes: 0, failures: 0 };
+      this.#readings.set(room, reading);
     }
     await this.#noteChanges();
     for (const [room, reading] of this.#readings) {
@@ -193,4 +198,32 @@ export class PolicyLists {
     const later = [...this.#readings.values()].map(({ dueAt }) => dueAt - now).filter((wait) => wait > 0);
     return Math.min(...later);
   }
+}
+
+/** Most rules kept of one list. The largest lists in use have a few thousand. */
+export const MAX_LIST_RULES = 100_000;
+
+/**
+ * Reads a list's rules from its room's full state. Events with the same rule are merged.
+ * @returns also the number of rules beyond `most`, which are not kept
+ * @throws EmissaryError if the homeserver does not return the state
+ */
+export async function readList(
+  states: RoomStates,
+  room: RoomId,
+  abort: AbortSignal,
+  most = MAX_LIST_RULES,
+): Promise<{ readonly rules: readonly PolicyRule[]; readonly leftOut: number }> {
+  const rules = new Map<string, PolicyRule>();
+  let leftOut = 0;
+  for await (const part of states.stream(room, abort)) {
+    for (const event of part) {
+      const rule = ruleIn(event, room);
+      const key = rule === null ? null : `${rule.kind}\n${Number(rule.hashed)}\n${rule.entity}`;
+      if (rule === null || key === null || rules.has(key)) continue;
+      if (rules.size >= most) leftOut += 1;
+      else rules.set(key, rule);
+    }
+  }
+  return { rules: [...rules.values()], leftOut };
 }

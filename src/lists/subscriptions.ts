@@ -4,12 +4,14 @@ import { resolveRoom, type Aliases, type RoomTarget } from "../attendance/leases
 import type { Clock } from "../model/clock.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../model/ids.ts";
-import type { Holder, Lease } from "../model/lease.ts";
+import type { Holder, Lease, LeaseEnd } from "../model/lease.ts";
 import type { Logger } from "../model/logger.ts";
 import { MAX_UPGRADES } from "../model/room.ts";
 import type { PinStore } from "../policy/store/pins.ts";
 import type { Rules } from "../policy/rules.ts";
-import type { ListLeases, ListName } from "./contracts.ts";
+
+/** A policy list's name in the configuration. */
+export type ListName = RoomId | RoomAlias;
 
 /** The holder of the leases in policy lists' rooms. It is separate from the operator's own holders. */
 const HOLDER: Holder = { kind: "operator", name: "policy-list" };
@@ -23,7 +25,11 @@ export interface SubscriptionParts {
   readonly aliases: Aliases;
   readonly pins: PinStore;
   readonly desk: LeaseDesk;
-  readonly leases: ListLeases;
+  readonly leases: {
+    /** Returns a holder's live leases, in the order in which they were taken. */
+    ofHolder(holder: Holder): Promise<readonly Lease[]>;
+    lastEnd(roomId: RoomId, holder: Holder): Promise<LeaseEnd | null>;
+  };
   readonly ledger: Pick<Ledger, "room">;
   readonly clock: Clock;
   readonly log: Logger;

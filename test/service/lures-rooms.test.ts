@@ -3,7 +3,7 @@
  * `npm run build` makes.
  */
 import { expect, test } from "vitest";
-import { MAX_LIST_RULES } from "../../src/lists/read.ts";
+import { MAX_LIST_RULES } from "../../src/lists/reader.ts";
 import { eventually, gate } from "../support/service-app.ts";
 import { numbers, pause, Target } from "../support/lures.ts";
 import { sizeOf } from "../support/soak.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { AliasFacts, AliasLine } from "../../src/aliases/contracts.ts";
+import type { AliasFacts, AliasLine } from "../../src/aliases/alias.ts";
 import { foldEvent } from "../../src/ledger/fold.ts";
 import type { KnownAlias } from "../../src/aliases/alias.ts";
 import type { RoomAlias, RoomId, UserId } from "../../src/model/ids.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { AliasFacts, AliasLine } from "../../../src/aliases/contracts.ts";
+import type { AliasFacts, AliasLine } from "../../../src/aliases/alias.ts";
 import {
   adviceFor,
   decide,

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MAX_QUEUED, MentionQueue, REST_MS } from "../../../src/aliases/mention-queue.ts";
-import { mentionIn } from "../../../src/aliases/mentions.ts";
+import { MAX_QUEUED, mentionIn, MentionQueue, REST_MS } from "../../../src/aliases/mention-queue.ts";
 import { AT_ONCE, RetryingThrottle } from "../../../src/concurrency/retrying-throttle.ts";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { inviteNewsIn } from "../../../src/invites/news.ts";
+import { inviteNewsIn } from "../../../src/invites/invited-users.ts";
 import type { RoomEvent } from "../../../src/model/event.ts";
 import type { UserId } from "../../../src/model/ids.ts";
 import type { JsonValue } from "../../../src/model/json.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { RoomStates } from "../../../src/ledger/loading/homeserver-states.ts";
-import { readList } from "../../../src/lists/read.ts";
+import { readList } from "../../../src/lists/reader.ts";
 import type { StateEvent } from "../../../src/model/event.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 
