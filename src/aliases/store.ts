@@ -42,12 +42,10 @@ export class SqliteAliasStore extends Store {
   readonly #row = this.sql<[string], KnownAlias>(`SELECT ${KNOWN} FROM aliases x WHERE x.alias = ?`);
   readonly #held = this.value<[string], RoomId>(`
     SELECT r.room_id FROM leases l JOIN rooms r ON r.nr = l.room_nr WHERE l.${OF} AND l.ended_at IS NULL ORDER BY l.id`);
-  readonly #lease = this.sql<[string, number], LeaseRow>(
-    `SELECT ended_at, end_reason FROM leases WHERE ${OF} AND room_nr = ? ORDER BY id DESC LIMIT 1`,
-  );
-  readonly #isLoaded = this.value<[number], number>(
-    "SELECT own_membership = 'join' AND load = 'loaded' FROM rooms WHERE nr = ?",
-  );
+  readonly #lease = this.sql<[string, number], LeaseRow>(`
+    SELECT ended_at, end_reason FROM leases WHERE ${OF} AND room_nr = ? ORDER BY id DESC LIMIT 1`);
+  readonly #isLoaded = this.value<[number], number>(`
+    SELECT own_membership = 'join' AND load = 'loaded' FROM rooms WHERE nr = ?`);
   // `@:` and `@;` bound all IDs with an empty localpart, which are pseudousers' (MSC1777).
   readonly #hasOrdinary = this.value<[number, string], number>(`
     SELECT EXISTS (SELECT 1 FROM members WHERE room_nr = ? AND membership = 'join' AND user_id <> ?
@@ -62,15 +60,13 @@ export class SqliteAliasStore extends Store {
     INSERT OR REPLACE INTO aliases (alias, room_id, state, code, reason, since, checked_at, empty_since, moving_to)
     VALUES (@alias, @roomId, @state, @code, @reason, @since, @checkedAt, @emptySince, @movingTo)`);
   readonly #forget = this.sql<[string]>("DELETE FROM aliases WHERE alias = ?");
-  readonly #ofRoom = this.value<[string, number], RoomAlias>(
-    "SELECT alias FROM aliases WHERE room_id = ? ORDER BY alias LIMIT ?",
-  );
+  readonly #ofRoom = this.value<[string, number], RoomAlias>(`
+    SELECT alias FROM aliases WHERE room_id = ? ORDER BY alias LIMIT ?`);
   readonly #leases = this.sql<[number, number], AliasLease>(`
     SELECT l.id, r.room_id AS roomId, l.holder AS alias FROM leases l JOIN rooms r ON r.nr = l.room_nr
     WHERE l.kind = 'alias' AND l.ended_at IS NULL AND l.id > ? ORDER BY l.id LIMIT ?`);
-  readonly #attended = this.value<[string, number], RoomId>(
-    "SELECT room_id FROM rooms WHERE own_membership = 'join' AND room_id > ? ORDER BY room_id LIMIT ?",
-  );
+  readonly #attended = this.value<[string, number], RoomId>(`
+    SELECT room_id FROM rooms WHERE own_membership = 'join' AND room_id > ? ORDER BY room_id LIMIT ?`);
 
   constructor(db: Database, rooms: RoomNumbers, audit: AuditStore) {
     super(db);

@@ -55,20 +55,20 @@ export async function cleanUp(parts: CleaningParts, abort: AbortSignal): Promise
   await Promise.all(chores.map((chore) => workUntil(abort, chore)));
 }
 
+/** Describes work that is done at least this often, also after a failure. */
+function chore(every: number, clock: Clock, failed: Work["failed"], round: Work["round"]): Work {
+  return { longest: every, failedRest: every, clock, failed, round };
+}
+
 /** Ends expired leases. */
 export function expiredLeases({ leases, ended, clock, log }: Tools & Pick<CleaningParts, "leases" | "ended">): Work {
-  return {
-    // A lease booked meanwhile may expire sooner than the awaited one.
-    longest: EXPIRED_MS,
-    round: async () => {
-      const number = await leases.expire(clock.now(), LEASES_AT_ONCE);
-      if (number > 0) ended.notify();
-      return number === LEASES_AT_ONCE ? 0 : restUntil(await leases.nextExpiry(), clock);
-    },
-    failedRest: EXPIRED_MS,
-    failed: (error) => log.error("sweeper.round-failed", { error }),
-    clock,
-  };
+  const failed = (error: unknown): void => log.error("sweeper.round-failed", { error });
+  // A lease booked meanwhile may expire sooner than the awaited one.
+  return chore(EXPIRED_MS, clock, failed, async () => {
+    const number = await leases.expire(clock.now(), LEASES_AT_ONCE);
+    if (number > 0) ended.notify();
+    return number === LEASES_AT_ONCE ? 0 : restUntil(await leases.nextExpiry(), clock);
+  });
 }
 
 const REMEDY = "Get it to read again, or remove it. Until then the journal outgrows its limits.";
@@ -81,57 +81,42 @@ function lackingIn(others: readonly LaggingConsumer[], these: readonly LaggingCo
 /** Trims the journal and the audit to their limits. Logs the consumers that have fallen behind or caught up since. */
 export function oldHistory({ history, clock, log }: Tools & Pick<CleaningParts, "history">): Work {
   let told: readonly LaggingConsumer[] = [];
-  return {
-    longest: HISTORY_MS,
-    round: async () => {
-      const { journal, audit, isMore } = await history.step(clock.now());
-      if (journal !== null) log.debug("retention.journal-cut", { ...journal });
-      if (audit > 0) log.debug("retention.audit-cut", { rows: audit });
-      const now = history.laggingConsumers;
-      for (const { consumer, behind, since } of lackingIn(told, now)) {
-        log.warn("retention.held", { consumer, events_behind: behind, unread_since: since, remedy: REMEDY });
-      }
-      for (const { consumer } of lackingIn(now, told)) log.info("retention.released", { consumer });
-      told = now;
-      return isMore ? PAUSE_MS : null;
-    },
-    failedRest: HISTORY_MS,
-    failed: (error) => log.error("retention.round-failed", { error }),
-    clock,
-  };
+  const failed = (error: unknown): void => log.error("retention.round-failed", { error });
+  return chore(HISTORY_MS, clock, failed, async () => {
+    const { journal, audit, isMore } = await history.step(clock.now());
+    if (journal !== null) log.debug("retention.journal-cut", { ...journal });
+    if (audit > 0) log.debug("retention.audit-cut", { rows: audit });
+    const now = history.laggingConsumers;
+    for (const { consumer, behind, since } of lackingIn(told, now)) {
+      log.warn("retention.held", { consumer, events_behind: behind, unread_since: since, remedy: REMEDY });
+    }
+    for (const { consumer } of lackingIn(now, told)) log.info("retention.released", { consumer });
+    told = now;
+    return isMore ? PAUSE_MS : null;
+  });
 }
 
 /** Removes redacted content that is still in the journal. */
 function redactedContent({ redactions, history, clock, log }: CleaningParts): Work {
-  return {
-    longest: REDACTED_MS,
-    round: async () => {
-      const { rows, isMore } = await redactions.pruneSome();
-      history.shrank(rows);
-      if (rows.length > 0) log.debug("journal.pruned", { rows: rows.length });
-      return isMore ? PAUSE_MS : null;
-    },
-    failedRest: REDACTED_MS,
-    failed: (error) => log.error("journal.pruning-failed", { error }),
-    clock,
-  };
+  const failed = (error: unknown): void => log.error("journal.pruning-failed", { error });
+  return chore(REDACTED_MS, clock, failed, async () => {
+    const { rows, isMore } = await redactions.pruneSome();
+    history.shrank(rows);
+    if (rows.length > 0) log.debug("journal.pruned", { rows: rows.length });
+    return isMore ? PAUSE_MS : null;
+  });
 }
 
 /** Removes unused rooms. Ten thousand invites of the pseudouser must not leave ten thousand rows forever. */
 function forgottenRooms({ unusedRooms, forgot, clock, log }: CleaningParts): Work {
-  return {
-    longest: UNUSED_MS,
-    round: async () => {
-      const now = clock.now();
-      const { rooms, isMore } = await unusedRooms.forget(now, now - UNUSED_KEPT_MS - HOUR_MS, UNUSED_KEPT);
-      if (rooms > 0) {
-        forgot(rooms);
-        log.debug("unused-rooms.forgotten", { rooms });
-      }
-      return isMore ? PAUSE_MS : null;
-    },
-    failedRest: UNUSED_MS,
-    failed: (error) => log.error("unused-rooms.round-failed", { error }),
-    clock,
-  };
+  const failed = (error: unknown): void => log.error("unused-rooms.round-failed", { error });
+  return chore(UNUSED_MS, clock, failed, async () => {
+    const now = clock.now();
+    const { rooms, isMore } = await unusedRooms.forget(now, now - UNUSED_KEPT_MS - HOUR_MS, UNUSED_KEPT);
+    if (rooms > 0) {
+      forgot(rooms);
+      log.debug("unused-rooms.forgotten", { rooms });
+    }
+    return isMore ? PAUSE_MS : null;
+  });
 }

@@ -9,7 +9,7 @@ import type { Ledger } from "./ledger.ts";
 import { RecentEventIds } from "./recent-event-ids.ts";
 import { RecentIds } from "./recent-ids.ts";
 import type { WrittenRow } from "./shared-journal.ts";
-import type { LedgerStore, Recorded, SetAside } from "./store/ledger.ts";
+import type { LedgerStore, SetAside, TransactionRecord } from "./store/ledger.ts";
 
 /** How many events back a repeat is detected: several times what a homeserver queues and sends again. */
 export const EVENT_MEMORY = 50_000;
@@ -141,67 +141,49 @@ export class Recorder {
     for (let at = 0; at < missing.length; at += LATE_AT_ONCE) {
       const fresh = missing.slice(at, at + LATE_AT_ONCE);
       const changes = fresh.flatMap((event) => foldEvent(event, this.#own)).filter(({ kind }) => kind === "redaction");
+      const reload = fresh.some(isStateEvent) ? { reload: roomId } : {};
       const body = Buffer.from(written({ events: fresh }));
-      const receivedAt = this.#clock.now();
-      const { firstSeq } = await this.#writer.record({
-        txnId: LATE,
-        digest: "",
-        receivedAt,
-        body,
-        eventIds: fresh.map((event) => event.event_id),
-        changes,
-        setAside: [],
-        ...(fresh.some(isStateEvent) ? { reload: roomId } : {}),
-      });
-      for (const event of fresh) this.#events.add(event.event_id);
-      this.#brought({ firstSeq, receivedAt, events: fresh, bytes: body.length }, true);
-      this.committed.notify();
+      await this.#write({ txnId: LATE, digest: "", body, changes, setAside: [], ...reload }, fresh, {}, true);
     }
     return missing.length;
   }
 
   async #record(incoming: IncomingTransaction): Promise<RecordOutcome> {
-    const key = transactionKey(incoming.txnId, incoming.digest);
+    const { txnId, digest, events, setAside, verbatim, withTexts } = incoming;
+    const key = transactionKey(txnId, digest);
     if (this.#transactions.has(key)) return { repeated: true, fresh: 0, duplicates: 0, setAside: 0, gaps: 0 };
 
-    const fresh = this.#freshOf(incoming.events);
-    const isWhole = fresh.length === incoming.events.length;
-    const body = isWhole && incoming.verbatim !== null ? incoming.verbatim : rewritten(incoming, fresh);
-    const { setAside } = incoming;
+    const fresh = this.#freshOf(events);
+    const isWhole = fresh.length === events.length;
+    const body = isWhole && verbatim !== null ? verbatim : rewritten(incoming, fresh);
     const changes: LedgerChange[] = [];
     for (const event of fresh) changes.push(...foldEvent(event, this.#own));
 
-    const receivedAt = this.#clock.now();
-    let recorded: Recorded | null = null;
-    if (fresh.length > 0 || setAside.length > 0) {
-      recorded = await this.#writer.record({
-        txnId: incoming.txnId,
-        digest: incoming.digest,
-        receivedAt,
-        body,
-        eventIds: fresh.map((event) => event.event_id),
-        changes,
-        setAside,
-      });
-    }
+    const isNews = fresh.length > 0 || setAside.length > 0;
+    const texts = withTexts === undefined ? {} : { withTexts };
+    const gaps = isNews ? await this.#write({ txnId, digest, body, changes, setAside }, fresh, texts) : 0;
     this.#transactions.add(key);
-    for (const event of fresh) this.#events.add(event.event_id);
-    if (fresh.length > 0 && recorded !== null) {
-      const { firstSeq } = recorded;
-      const { withTexts } = incoming;
-      const row = { firstSeq, receivedAt, events: fresh, bytes: body.length };
-      this.#received += fresh.length;
-      this.#brought(withTexts === undefined ? row : { ...row, withTexts }, false);
-      this.committed.notify();
-    }
+    this.#received += fresh.length;
     if (changes.some(concernsUs)) this.ownChanged.notify();
-    return {
-      repeated: false,
-      fresh: fresh.length,
-      duplicates: incoming.events.length - fresh.length,
-      setAside: setAside.length,
-      gaps: recorded?.gaps.length ?? 0,
-    };
+    const duplicates = events.length - fresh.length;
+    return { repeated: false, fresh: fresh.length, duplicates, setAside: setAside.length, gaps };
+  }
+
+  /** Writes a row with these events, and then tells of it. Returns the number of gaps found. */
+  async #write(
+    row: Omit<TransactionRecord, "receivedAt" | "eventIds">,
+    events: readonly RoomEvent[],
+    texts: Pick<WrittenRow, "withTexts">,
+    isLate = false,
+  ): Promise<number> {
+    const receivedAt = this.#clock.now();
+    const eventIds = events.map((event) => event.event_id);
+    const { firstSeq, gaps } = await this.#writer.record({ ...row, receivedAt, eventIds });
+    for (const id of eventIds) this.#events.add(id);
+    if (events.length === 0) return gaps.length;
+    this.#brought({ firstSeq, receivedAt, events, bytes: row.body.length, ...texts }, isLate);
+    this.committed.notify();
+    return gaps.length;
   }
 
   #freshOf(events: readonly RoomEvent[]): readonly RoomEvent[] {

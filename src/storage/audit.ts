@@ -9,9 +9,8 @@ const FULL = 2;
 
 /** The audit. Other stores write its rows in their own transactions: action and trace are one commit. */
 export class AuditStore extends Store {
-  readonly #insert = this.sql<[number, string, string, string, string | null, string]>(
-    "INSERT INTO audit (at, actor, action, outcome, room_id, detail) VALUES (?, ?, ?, ?, ?, ?)",
-  );
+  readonly #insert = this.sql<[number, string, string, string, string | null, string]>(`
+    INSERT INTO audit (at, actor, action, outcome, room_id, detail) VALUES (?, ?, ?, ?, ?, ?)`);
   readonly #page = this.sql<[number, number], Omit<AuditRow, "detail"> & { detail: string }>(`
     SELECT id, at, actor, action, outcome, room_id AS roomId, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?`);
   readonly #notes = this.db.transaction((entries: readonly AuditEntry[], at: number, beside: () => number) => {

@@ -62,23 +62,19 @@ export class ChangeWriter extends Store {
   readonly #redactions: Redactions;
   readonly #followers: LedgerFollower[] = [];
   readonly #stays = new Stays(this.db, this.#followers);
-  readonly #stateOf = this.sql<[number, string], { field: RoomField; value: string | null }>(
-    "SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?",
-  );
+  readonly #stateOf = this.sql<[number, string], { field: RoomField; value: string | null }>(`
+    SELECT field, value FROM room_state WHERE room_nr = ? AND event_id = ?`);
   // With a new number, so that a load that began earlier does not bring the old value back.
-  readonly #setValue = this.sql<[string | null, number, number, string]>(
-    "UPDATE room_state SET value = ?, seq = ? WHERE room_nr = ? AND field = ?",
-  );
+  readonly #setValue = this.sql<[string | null, number, number, string]>(`
+    UPDATE room_state SET value = ?, seq = ? WHERE room_nr = ? AND field = ?`);
   readonly #unname = this.sql<[number, number, string]>(`
     UPDATE members SET displayname = NULL, avatar_url = NULL, seq = ?
     WHERE room_nr = ? AND event_id IN (SELECT value FROM json_each(?))`);
   readonly #unreason = this.sql<[number, string]>("UPDATE rooms SET own_reason = NULL WHERE nr = ? AND own_event = ?");
-  readonly #room = this.sql<[string], RoomRow>(
-    "SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?",
-  );
-  readonly #member = this.sql<[number, string], Held & { membership: string }>(
-    "SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?",
-  );
+  readonly #room = this.sql<[string], RoomRow>(`
+    SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?`);
+  readonly #member = this.sql<[number, string], Held & { membership: string }>(`
+    SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?`);
   // Two statements rather than one upsert: most writes are updates, and an update does not check again whether the
   // room exists.
   readonly #addMember = this.sql<unknown[]>(`
@@ -89,12 +85,10 @@ export class ChangeWriter extends Store {
     UPDATE members
     SET membership = ?, event_id = ?, sender = ?, displayname = ?, avatar_url = ?, seq = ?, generation = ?
     WHERE room_nr = ? AND user_id = ?`);
-  readonly #state = this.sql<[number, string], Held & { value: string | null }>(
-    "SELECT event_id, value, seq, generation FROM room_state WHERE room_nr = ? AND field = ?",
-  );
-  readonly #putState = this.sql<unknown[]>(
-    "INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)",
-  );
+  readonly #state = this.sql<[number, string], Held & { value: string | null }>(`
+    SELECT event_id, value, seq, generation FROM room_state WHERE room_nr = ? AND field = ?`);
+  readonly #putState = this.sql<unknown[]>(`
+    INSERT OR REPLACE INTO room_state (room_nr, field, value, event_id, seq, generation) VALUES (?, ?, ?, ?, ?, ?)`);
   readonly #count = this.sql<[number, number]>("UPDATE rooms SET joined_members = joined_members + ? WHERE nr = ?");
   readonly #absent = this.sql<[number, string | null]>(`
     UPDATE members SET membership = 'leave', generation = (SELECT load_generation FROM rooms WHERE nr = room_nr)

@@ -42,9 +42,8 @@ export class SqliteReconcileStore extends Store implements LedgerFollower {
   readonly #changes: ChangeWriter;
   readonly #attended = this.value<[], RoomId>("SELECT room_id FROM rooms WHERE own_membership = 'join'");
   readonly #newest = this.value<[number], Buffer>("SELECT body FROM journal ORDER BY first_seq DESC LIMIT ?");
-  readonly #isAttended = this.value<[string], number>(
-    "SELECT 1 FROM rooms WHERE room_id = ? AND own_membership = 'join'",
-  );
+  readonly #isAttended = this.value<[string], number>(`
+    SELECT 1 FROM rooms WHERE room_id = ? AND own_membership = 'join'`);
   readonly #toCompare = this.sql<[number], TimelinePoint>(`${POINT} AND compared_at < ? ORDER BY compared_at LIMIT 1`);
   readonly #comparedUpTo = this.sql<[string], TimelinePoint>(`${POINT} AND room_id = ?`);
   // If the pseudouser entered the room meanwhile, its comparison starts there: that number is higher.
@@ -54,12 +53,10 @@ export class SqliteReconcileStore extends Store implements LedgerFollower {
   readonly #holes = this.sql<[number, number], Hole>(`
     SELECT room_id AS roomId, left_event AS left, fill_at AS due, fill_tries AS tries FROM rooms
     WHERE fill_at <= ? AND left_event IS NOT NULL ORDER BY fill_at LIMIT ?`);
-  readonly #closed = this.sql<[Hole]>(
-    `UPDATE rooms SET left_event = NULL, fill_at = NULL, fill_tries = 0 WHERE ${SAME_HOLE}`,
-  );
-  readonly #openStill = this.sql<[Hole & { at: number | null }]>(
-    `UPDATE rooms SET fill_at = @at, fill_tries = fill_tries + 1 WHERE ${SAME_HOLE}`,
-  );
+  readonly #closed = this.sql<[Hole]>(`
+    UPDATE rooms SET left_event = NULL, fill_at = NULL, fill_tries = 0 WHERE ${SAME_HOLE}`);
+  readonly #openStill = this.sql<[Hole & { at: number | null }]>(`
+    UPDATE rooms SET fill_at = @at, fill_tries = fill_tries + 1 WHERE ${SAME_HOLE}`);
   readonly #recheck = this.value<[number, number], RoomId>(`
     UPDATE rooms SET ${ASK_LOAD} WHERE nr =
       (SELECT nr FROM rooms WHERE load = 'loaded' AND checked_at < ? ORDER BY checked_at LIMIT 1) RETURNING room_id`);
@@ -67,9 +64,8 @@ export class SqliteReconcileStore extends Store implements LedgerFollower {
     UPDATE rooms SET compared_event = @eventId, compared_seq = @seq, compared_at = @now,
       fill_at = CASE WHEN left_event IS NOT NULL THEN @now END, fill_tries = 0 WHERE nr = @nr`);
   // The first of several stays counts: what was said since is fetched back to there.
-  readonly #left = this.sql<[string | null, number]>(
-    "UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?",
-  );
+  readonly #left = this.sql<[string | null, number]>(`
+    UPDATE rooms SET left_event = coalesce(left_event, ?), fill_at = NULL WHERE nr = ?`);
 
   constructor(db: Database, changes: ChangeWriter) {
     super(db);

@@ -40,13 +40,11 @@ export class JournalStore extends Store {
     SELECT first_seq, events, received_at, body FROM journal
     WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= ?), 0)
     ORDER BY first_seq LIMIT ?`);
-  readonly #bounds = this.sql<[], Bounds>(
-    `SELECT coalesce((SELECT min(first_seq) FROM journal), 0) AS first, ${LAST_SEQ} AS last`,
-  );
+  readonly #bounds = this.sql<[], Bounds>(`
+    SELECT coalesce((SELECT min(first_seq) FROM journal), 0) AS first, ${LAST_SEQ} AS last`);
   readonly #cursor = this.value<[string], number>("SELECT seq FROM cursors WHERE consumer = ?");
-  readonly #open = this.sql<[string]>(
-    `INSERT INTO cursors (consumer, seq) VALUES (?, ${LAST_SEQ}) ON CONFLICT DO NOTHING`,
-  );
+  readonly #open = this.sql<[string]>(`
+    INSERT INTO cursors (consumer, seq) VALUES (?, ${LAST_SEQ}) ON CONFLICT DO NOTHING`);
   readonly #advance = this.sql<[string, number]>(`
     INSERT INTO cursors (consumer, seq) VALUES (?, ?)
     ON CONFLICT (consumer) DO UPDATE SET seq = max(seq, excluded.seq)`);

@@ -81,33 +81,26 @@ export class LedgerStore extends Store {
   readonly #room = this.sql<[string], RoomRow & { field: string | null; value: string | null }>(`
     SELECT load, own_membership, own_event, own_reason, via, field, value
     FROM rooms LEFT JOIN room_state ON room_nr = nr WHERE room_id = ?`);
-  readonly #state = this.sql<[number], { field: string; value: string | null }>(
-    "SELECT field, value FROM room_state WHERE room_nr = ?",
-  );
+  readonly #state = this.sql<[number], { field: string; value: string | null }>(`
+    SELECT field, value FROM room_state WHERE room_nr = ?`);
   readonly #member = this.sql<[number, string], MemberRow>(`${MEMBERS} AND user_id = ?`);
-  readonly #memberSeq = this.value<[number, string], number>(
-    "SELECT seq FROM members WHERE room_nr = ? AND user_id = ?",
-  );
-  readonly #hasMemberOf = this.value<[number, string], number>(
-    "SELECT 1 FROM room_servers WHERE room_nr = ? AND server = ?",
-  );
-  readonly #members = this.sql<[number, string, number], MemberRow>(
-    `${MEMBERS} AND user_id > ? ORDER BY user_id LIMIT ?`,
-  );
-  readonly #membersIn = this.sql<[number, string, string, number], MemberRow>(
-    `${MEMBERS} AND membership = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
-  );
+  readonly #memberSeq = this.value<[number, string], number>(`
+    SELECT seq FROM members WHERE room_nr = ? AND user_id = ?`);
+  readonly #hasMemberOf = this.value<[number, string], number>(`
+    SELECT 1 FROM room_servers WHERE room_nr = ? AND server = ?`);
+  readonly #members = this.sql<[number, string, number], MemberRow>(`
+    ${MEMBERS} AND user_id > ? ORDER BY user_id LIMIT ?`);
+  readonly #membersIn = this.sql<[number, string, string, number], MemberRow>(`
+    ${MEMBERS} AND membership = ? AND user_id > ? ORDER BY user_id LIMIT ?`);
   readonly #lastSeq = this.value<[], number>(`SELECT ${LAST_SEQ}`);
   readonly #append = this.sql<[number, number, number, string, string, string, Uint8Array]>(`
     INSERT INTO journal (first_seq, events, received_at, txn_id, digest, event_ids, body) VALUES (?, ?, ?, ?, ?, ?, ?)`);
-  readonly #setAside = this.sql<[number, string, string, string, string]>(
-    "INSERT INTO set_aside (received_at, txn_id, digest, fault, json) VALUES (?, ?, ?, ?, ?)",
-  );
+  readonly #setAside = this.sql<[number, string, string, string, string]>(`
+    INSERT INTO set_aside (received_at, txn_id, digest, fault, json) VALUES (?, ?, ?, ?, ?)`);
   readonly #trimAside = this.sql<[number]>("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
   readonly #recent = this.value<[number], string>("SELECT event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
-  readonly #recentTransactions = this.sql<[number], ReceivedRow>(
-    "SELECT txn_id AS txnId, digest, received_at AS at FROM journal ORDER BY first_seq DESC LIMIT ?",
-  );
+  readonly #recentTransactions = this.sql<[number], ReceivedRow>(`
+    SELECT txn_id AS txnId, digest, received_at AS at FROM journal ORDER BY first_seq DESC LIMIT ?`);
   readonly #recentFaulty = this.sql<[number], ReceivedRow>(`
     SELECT txn_id AS txnId, digest, max(received_at) AS at
     FROM set_aside GROUP BY txn_id, digest ORDER BY max(id) DESC LIMIT ?`);

@@ -22,12 +22,10 @@ export class LoadStore extends Store {
     UPDATE rooms SET load_generation = load_generation + 1 WHERE nr = ?
     RETURNING load_generation AS generation, load_asks AS asks, checked_at`);
   readonly #lastSeq = this.value<[], number>(`SELECT ${LAST_SEQ}`);
-  readonly #dropMembers = this.sql<[number, number, number]>(
-    "DELETE FROM members WHERE room_nr = ? AND generation <> ? AND seq <= ?",
-  );
-  readonly #dropState = this.sql<[number, number, number]>(
-    "DELETE FROM room_state WHERE room_nr = ? AND generation <> ? AND seq <= ?",
-  );
+  readonly #dropMembers = this.sql<[number, number, number]>(`
+    DELETE FROM members WHERE room_nr = ? AND generation <> ? AND seq <= ?`);
+  readonly #dropState = this.sql<[number, number, number]>(`
+    DELETE FROM room_state WHERE room_nr = ? AND generation <> ? AND seq <= ?`);
   readonly #close = this.sql<[number, number, number]>(`
     UPDATE rooms SET
       load = CASE WHEN own_membership IS NOT 'join' THEN 'stale' WHEN load_asks > ? THEN 'wanted' ELSE 'loaded' END,
@@ -39,9 +37,8 @@ export class LoadStore extends Store {
     DELETE FROM members WHERE (room_nr, user_id) IN (
       SELECT m.room_nr, m.user_id FROM members m JOIN rooms r ON r.nr = m.room_nr
       WHERE m.room_nr = ? AND r.load = 'stale' AND m.event_id <> coalesce(r.own_event, '') LIMIT ?)`);
-  readonly #dropped = this.sql<[number]>(
-    "UPDATE rooms SET load = 'none', checked_at = NULL, joined_members = 0 WHERE nr = ? AND load = 'stale'",
-  );
+  readonly #dropped = this.sql<[number]>(`
+    UPDATE rooms SET load = 'none', checked_at = NULL, joined_members = 0 WHERE nr = ? AND load = 'stale'`);
 
   constructor(db: Database, rooms: RoomNumbers, changes: ChangeWriter) {
     super(db);

@@ -1,12 +1,11 @@
-import { realpathSync } from "node:fs";
+import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import type { Database } from "better-sqlite3";
-import type { EarlierOpening, Extent, Opened, Restored } from "../openings.ts";
+import type { EarlierOpening, Extent, Opened, Position, Restored } from "../openings.ts";
 import type { Random } from "../../model/clock.ts";
 import type { AuditStore } from "../../storage/audit.ts";
 import { bringBack } from "../../storage/due-times.ts";
 import { Store } from "../../storage/store.ts";
 import { LAST_SEQ } from "./journal.ts";
-import { LastSeen, type Seen } from "./last-seen.ts";
 import { ASK_LOAD } from "./stays.ts";
 
 /** Number of openings kept. A position of an older one counts as lost. */
@@ -15,31 +14,34 @@ const KEPT = 1_000;
 const NAME_BYTES = 9;
 
 interface Beat {
-  at: number;
-  beats: number;
+  readonly at: number;
+  readonly beats: number;
 }
+/** How far the database had come, as written beside it. */
+type Seen = Position & Beat;
 
 /** Records the openings of the database, and detects whether it continues what ran here last. */
 export class OpeningStore extends Store {
   readonly #audit: AuditStore;
-  readonly #lastSeen: LastSeen | null;
-  readonly #held = this.sql<[], Extent>(
-    `SELECT ${LAST_SEQ} AS seq, (SELECT coalesce(max(change), 0) FROM leases) AS change`,
-  );
+  /**
+   * A small file beside the database (`emissary.db.seen`) that says how far it had come. A copy that replaces the
+   * database does not bring this file along, and is so detected. Only the message to the operator and the reload of
+   * rooms depend on it.
+   */
+  readonly #seenFile: string | null;
+  readonly #held = this.sql<[], Extent>(`
+    SELECT ${LAST_SEQ} AS seq, (SELECT coalesce(max(change), 0) FROM leases) AS change`);
   readonly #beat = this.sql<[], Beat>("SELECT at, beats FROM heartbeat");
   readonly #setBeat = this.sql<[number]>(`
     INSERT INTO heartbeat (one, at, beats) VALUES (1, ?, 1)
     ON CONFLICT (one) DO UPDATE SET at = excluded.at, beats = beats + 1`);
   readonly #openings = this.sql<[], { name: string } & Extent>("SELECT name, seq, change FROM openings ORDER BY nr");
-  readonly #open = this.sql<[string, number, number, number]>(
-    "INSERT INTO openings (name, at, seq, change) VALUES (?, ?, ?, ?)",
-  );
-  readonly #trim = this.sql<[number]>(
-    "DELETE FROM openings WHERE nr <= (SELECT nr FROM openings ORDER BY nr DESC LIMIT 1 OFFSET ?)",
-  );
-  readonly #reload = this.sql<[number]>(
-    `UPDATE rooms SET ${ASK_LOAD} WHERE load = 'loaded' AND own_membership = 'join'`,
-  );
+  readonly #open = this.sql<[string, number, number, number]>(`
+    INSERT INTO openings (name, at, seq, change) VALUES (?, ?, ?, ?)`);
+  readonly #trim = this.sql<[number]>(`
+    DELETE FROM openings WHERE nr <= (SELECT nr FROM openings ORDER BY nr DESC LIMIT 1 OFFSET ?)`);
+  readonly #reload = this.sql<[number]>(`
+    UPDATE rooms SET ${ASK_LOAD} WHERE load = 'loaded' AND own_membership = 'join'`);
   #name: string | null = null;
   #noted: Extent | null = null;
 
@@ -47,7 +49,7 @@ export class OpeningStore extends Store {
   constructor(db: Database, audit: AuditStore, path: string) {
     super(db);
     this.#audit = audit;
-    this.#lastSeen = path === ":memory:" ? null : new LastSeen(realpathSync(path));
+    this.#seenFile = path === ":memory:" ? null : `${realpathSync(path)}.seen`;
   }
 
   /**
@@ -93,8 +95,8 @@ export class OpeningStore extends Store {
   }
 
   #restored(earlier: readonly EarlierOpening[], beat: Beat | undefined): Restored | null {
-    if (this.#lastSeen === null) return null;
-    const seen = this.#lastSeen.read();
+    if (this.#seenFile === null) return null;
+    const seen = readSeen(this.#seenFile);
     if (seen !== null && isHeld(seen, earlier, beat)) return null;
     return { from: beat?.at ?? null, lostUntil: seen?.at ?? null };
   }
@@ -112,7 +114,8 @@ export class OpeningStore extends Store {
   #note(at: number): void {
     if (this.#name === null) return;
     this.#noted = this.#extent();
-    this.#lastSeen?.write({ opening: this.#name, ...this.#noted, beats: this.#beat.get()?.beats ?? 0, at });
+    const seen: Seen = { opening: this.#name, ...this.#noted, beats: this.#beat.get()?.beats ?? 0, at };
+    if (this.#seenFile !== null) writeSeen(this.#seenFile, seen);
   }
 }
 
@@ -125,4 +128,27 @@ function isHeld(seen: Seen, earlier: readonly EarlierOpening[], beat: Beat | und
     seen.change <= opening.end.change &&
     seen.beats <= (beat?.beats ?? 0)
   );
+}
+
+/** Returns null if there is no readable file. */
+function readSeen(file: string): Seen | null {
+  try {
+    const value = JSON.parse(readFileSync(file, "utf8")) as Partial<Record<keyof Seen, unknown>> | null;
+    const { opening, seq, change, beats, at } = value ?? {};
+    const numbers = [seq, change, beats, at];
+    if (typeof opening !== "string" || !numbers.every((one) => Number.isSafeInteger(one))) return null;
+    return { opening, seq, change, beats, at } as Seen;
+  } catch {
+    return null;
+  }
+}
+
+/** Writes the file after the commit it describes, so that it is never ahead of the database. On failure it stays old. */
+function writeSeen(file: string, seen: Seen): void {
+  try {
+    writeFileSync(`${file}.tmp`, JSON.stringify(seen), { mode: 0o600 });
+    renameSync(`${file}.tmp`, file);
+  } catch {
+    // The database, which is written more often, reports a full disk itself.
+  }
 }

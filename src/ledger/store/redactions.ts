@@ -36,30 +36,24 @@ interface Sweep {
  * storage.
  */
 export class Redactions extends Store {
-  readonly #add = this.sql<[string, string, number, string]>(
-    "INSERT OR IGNORE INTO redactions (target, room_id, seq, because) VALUES (?, ?, ?, ?)",
-  );
+  readonly #add = this.sql<[string, string, number, string]>(`
+    INSERT OR IGNORE INTO redactions (target, room_id, seq, because) VALUES (?, ?, ?, ?)`);
   readonly #any = this.value<[], number>("SELECT 1 FROM redactions LIMIT 1");
-  readonly #isRedacted = this.value<[string, string], number>(
-    "SELECT 1 FROM redactions WHERE target = ? AND room_id = ?",
-  );
-  readonly #of = this.sql<[string], Open & { because: string }>(
-    "SELECT target, room_id, because FROM redactions WHERE target IN (SELECT value FROM json_each(?))",
-  );
-  readonly #version = this.value<[string], string | null>(
-    "SELECT s.value FROM rooms r JOIN room_state s ON s.room_nr = r.nr AND s.field = 'version' WHERE r.room_id = ?",
-  );
-  readonly #open = this.sql<[number], Open>(
-    "SELECT target, room_id FROM redactions WHERE is_done = 0 ORDER BY seq LIMIT ?",
-  );
+  readonly #isRedacted = this.value<[string, string], number>(`
+    SELECT 1 FROM redactions WHERE target = ? AND room_id = ?`);
+  readonly #of = this.sql<[string], Open & { because: string }>(`
+    SELECT target, room_id, because FROM redactions WHERE target IN (SELECT value FROM json_each(?))`);
+  readonly #version = this.value<[string], string | null>(`
+    SELECT s.value FROM rooms r JOIN room_state s ON s.room_nr = r.nr AND s.field = 'version' WHERE r.room_id = ?`);
+  readonly #open = this.sql<[number], Open>(`
+    SELECT target, room_id FROM redactions WHERE is_done = 0 ORDER BY seq LIMIT ?`);
   readonly #rows = this.sql<[number, number], { firstSeq: number; event_ids: string; tellsPrevious: number }>(`
     SELECT first_seq AS firstSeq, event_ids, instr(body, CAST('"prev_content"' AS BLOB)) > 0 AS tellsPrevious
     FROM journal WHERE first_seq < ? ORDER BY first_seq DESC LIMIT ?`);
   readonly #body = this.value<[number], Buffer>("SELECT body FROM journal WHERE first_seq = ?");
   readonly #rewrite = this.sql<[string, number]>("UPDATE journal SET body = CAST(? AS BLOB) WHERE first_seq = ?");
-  readonly #reopen = this.sql<[string]>(
-    "UPDATE redactions SET is_done = 0 WHERE is_done = 1 AND target IN (SELECT value FROM json_each(?))",
-  );
+  readonly #reopen = this.sql<[string]>(`
+    UPDATE redactions SET is_done = 0 WHERE is_done = 1 AND target IN (SELECT value FROM json_each(?))`);
   readonly #done = this.sql<[string, string]>("UPDATE redactions SET is_done = 1 WHERE target = ? AND room_id = ?");
   #sweep: Sweep | null = null;
 

@@ -33,9 +33,8 @@ const AUDIT_SIZE = `id, ${KIND} AS kind,
 
 /** The old ends of the journal and the audit, where they are cut. Each call is one commit. */
 export class RetentionStore extends Store {
-  readonly #rows = this.sql<[number, number], JournalRow>(
-    `SELECT ${ROW} FROM journal WHERE first_seq > ? ORDER BY first_seq LIMIT ?`,
-  );
+  readonly #rows = this.sql<[number, number], JournalRow>(`
+    SELECT ${ROW} FROM journal WHERE first_seq > ? ORDER BY first_seq LIMIT ?`);
   readonly #edges = this.sql<[number], JournalEdges>(`
     SELECT ${LAST_SEQ} AS last,
       coalesce((SELECT first_seq FROM journal ORDER BY first_seq DESC LIMIT 1 OFFSET ?), 0) AS recentFrom,
@@ -65,15 +64,12 @@ export class RetentionStore extends Store {
     DELETE FROM audit WHERE id IN
       (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT @limit) WHERE at < @before)
     RETURNING ${AUDIT_SIZE}`);
-  readonly #auditRows = this.sql<[number, number], AuditSize>(
-    `SELECT ${AUDIT_SIZE} FROM audit WHERE id > ? ORDER BY id LIMIT ?`,
-  );
-  readonly #auditRowsOf = this.sql<[number, AuditKind, number], AuditSize>(
-    `SELECT ${AUDIT_SIZE} FROM audit WHERE id > ? AND ${KIND} = ? ORDER BY id LIMIT ?`,
-  );
-  readonly #trimAuditOf = this.sql<[number, number, AuditKind]>(
-    `DELETE FROM audit WHERE id > ? AND id <= ? AND ${KIND} = ?`,
-  );
+  readonly #auditRows = this.sql<[number, number], AuditSize>(`
+    SELECT ${AUDIT_SIZE} FROM audit WHERE id > ? ORDER BY id LIMIT ?`);
+  readonly #auditRowsOf = this.sql<[number, AuditKind, number], AuditSize>(`
+    SELECT ${AUDIT_SIZE} FROM audit WHERE id > ? AND ${KIND} = ? ORDER BY id LIMIT ?`);
+  readonly #trimAuditOf = this.sql<[number, number, AuditKind]>(`
+    DELETE FROM audit WHERE id > ? AND id <= ? AND ${KIND} = ?`);
 
   /** Returns rows that begin after `after`, oldest first, at most `limit`. */
   async rows(after: number, limit: number): Promise<readonly JournalRow[]> {

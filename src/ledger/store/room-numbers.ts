@@ -11,9 +11,8 @@ export class RoomNumbers extends Store {
   readonly #make = this.value<[string], number>("INSERT INTO rooms (room_id) VALUES (?) RETURNING nr");
   readonly #via = this.value<[number], string>("SELECT via FROM rooms WHERE nr = ?");
   readonly #setVia = this.sql<[string, number]>("UPDATE rooms SET via = ? WHERE nr = ?");
-  readonly #heard = this.sql<[number, number, number, number]>(
-    "UPDATE rooms SET changed_at = ? WHERE nr = ? AND abs(? - changed_at) >= ?",
-  );
+  readonly #heard = this.sql<[number, number, number, number]>(`
+    UPDATE rooms SET changed_at = ? WHERE nr = ? AND abs(? - changed_at) >= ?`);
 
   find(roomId: RoomId): number | null {
     return this.#find.get(roomId) ?? null;

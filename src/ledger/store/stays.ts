@@ -11,9 +11,8 @@ export const ASK_LOAD = "load = 'wanted', load_at = ?, load_asks = load_asks + 1
 /** The pseudouser's own membership, whatever a change comes from. Call its methods inside a transaction. */
 export class Stays extends Store {
   readonly #followers: readonly LedgerFollower[];
-  readonly #own = this.sql<[string, string | null, string | null, number, number]>(
-    "UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ?, changed_at = ? WHERE nr = ?",
-  );
+  readonly #own = this.sql<[string, string | null, string | null, number, number]>(`
+    UPDATE rooms SET own_membership = ?, own_event = ?, own_reason = ?, changed_at = ? WHERE nr = ?`);
   readonly #stale = this.sql<[number, number]>("UPDATE rooms SET load = 'stale', load_at = ? WHERE nr = ?");
   readonly #ask = this.sql<[number, number]>(`UPDATE rooms SET ${ASK_LOAD} WHERE nr = ?`);
   readonly #seen = this.value<[number], string>("SELECT own_seen FROM rooms WHERE nr = ?");

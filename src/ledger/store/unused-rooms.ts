@@ -35,15 +35,12 @@ const OUTSIDE = "FROM rooms r WHERE r.own_membership IS NOT 'join'";
 /** Removes unused rooms: we are not in them, they have no lease, and nothing is under way. */
 export class SqliteUnusedRoomStore extends Store {
   readonly #count = this.value<[], number>(`SELECT count(*) ${OUTSIDE}`);
-  readonly #old = this.value<[Bounds], number>(
-    `SELECT r.nr ${OUTSIDE} AND r.changed_at < @before AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`,
-  );
-  readonly #oldest = this.value<[Bounds], number>(
-    `SELECT r.nr ${OUTSIDE} AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`,
-  );
-  readonly #members = this.sql<[number, number, number]>(
-    "DELETE FROM members WHERE room_nr = ? AND user_id IN (SELECT user_id FROM members WHERE room_nr = ? LIMIT ?)",
-  );
+  readonly #old = this.value<[Bounds], number>(`
+    SELECT r.nr ${OUTSIDE} AND r.changed_at < @before AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`);
+  readonly #oldest = this.value<[Bounds], number>(`
+    SELECT r.nr ${OUTSIDE} AND NOT (${IS_HELD}) ORDER BY r.changed_at LIMIT @limit`);
+  readonly #members = this.sql<[number, number, number]>(`
+    DELETE FROM members WHERE room_nr = ? AND user_id IN (SELECT user_id FROM members WHERE room_nr = ? LIMIT ?)`);
   readonly #parts = PARTS.map((table) => this.sql<[number]>(`DELETE FROM ${table} WHERE room_nr = ?`));
   readonly #room = this.sql<[number]>("DELETE FROM rooms WHERE nr = ?");
 
