@@ -1,5 +1,5 @@
 /** What the demo shows, at most a hundred columns wide; and the count of its checks. */
-import { table } from "../src/cli/table.ts";
+import { table } from "../src/cli/text.ts";
 import { jsonLines, shortenIds } from "./json.ts";
 
 const WIDEST = 100;

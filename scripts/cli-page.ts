@@ -1,7 +1,6 @@
 /** The generated blocks of docs/reference/cli.md, one a command, each with what `--help` says. The prose around them is ours. */
 import type { Argument, Command, Option } from "commander";
-import { EXIT, EXIT_MEANINGS } from "../src/cli/exit.ts";
-import { processIo } from "../src/cli/io.ts";
+import { EXIT, EXIT_MEANINGS, processIo } from "../src/cli/io.ts";
 import { buildProgram } from "../src/cli/program.ts";
 
 const BLOCK = /<!-- generated: (.+?) -->[^]*?<!-- end -->/g;

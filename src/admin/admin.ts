@@ -14,20 +14,11 @@ import type { SummarySource } from "../policy/room-summaries.ts";
 import type { Registration } from "../platform/registration.ts";
 import type { TenantPinger, Tenants, TenantTokens } from "../policy/tenants.ts";
 import type { AuditStore } from "../storage/audit.ts";
-import type { KeptAliases, RoomOverview, TenantDeliveries } from "./contracts.ts";
+import type { AliasOperator } from "../aliases/operator.ts";
+import type { Couriers } from "../tenants/delivery/couriers.ts";
+import type { OverviewStore } from "./store.ts";
+import type { Tally } from "./tally.ts";
 import type { GuardParts } from "./guard.ts";
-
-/** Counts since the start, for the status. */
-export interface IntakeTally {
-  readonly transactions: number;
-  readonly events: number;
-  readonly duplicates: number;
-  readonly setAside: number;
-  /** When the newest transaction came; null if there is none yet. */
-  readonly lastAt: number | null;
-  /** The newest ping with an ID. A caller that makes the homeserver ping us can check that it came here. */
-  readonly lastPing: { readonly transactionId: string; readonly at: number } | null;
-}
 
 export interface AdminParts {
   readonly token: string;
@@ -44,7 +35,7 @@ export interface AdminParts {
   readonly restored: Restored | null;
   /** Returns when a tenant's sync last began anew, and why; null if it has not since the start. */
   readonly missedBy: (tenant: TenantId) => { readonly at: number; readonly why: string } | null;
-  readonly intake: () => IntakeTally;
+  readonly tally: Pick<Tally, "intake" | "lastPing">;
   /** Number of events that were read back because the homeserver lost them. */
   readonly lateEvents: () => number;
   readonly delivery: () => Delivery;
@@ -54,15 +45,15 @@ export interface AdminParts {
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly history: History;
-  readonly overview: RoomOverview;
+  readonly overview: OverviewStore;
   readonly leases: LeaseStore;
   readonly desk: LeaseDesk;
   readonly keeper: Pick<Keeper, "untilPresent">;
   readonly aliases: Aliases;
-  readonly keptAliases: KeptAliases;
+  readonly keptAliases: Pick<AliasOperator, "isOn" | "progress" | "page" | "sweepNow" | "repair">;
   readonly looker: SummarySource;
   readonly tenants: Tenants;
-  readonly deliveries: TenantDeliveries;
+  readonly deliveries: Pick<Couriers, "report" | "replay" | "skip">;
   readonly pinger: TenantPinger;
   readonly guard: GuardParts;
   readonly audit: Pick<AuditStore, "newest">;

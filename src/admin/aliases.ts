@@ -3,8 +3,7 @@ import { EmissaryError } from "../model/errors.ts";
 import { isRoomAlias } from "../model/ids.ts";
 import type { AdminParts } from "./admin.ts";
 import type { AliasAnswer } from "./api/aliases.ts";
-import type { Handlers } from "./handlers.ts";
-import { nextOf } from "./page.ts";
+import { type Handlers, nextOf } from "./handlers.ts";
 
 export function aliasHandlers({ keptAliases }: AdminParts): Handlers<"aliases" | "aliasSweep" | "aliasRepair"> {
   return {

@@ -8,7 +8,7 @@ import type { AnswerOf, Body, Endpoint, ParamsOf } from "./api/endpoint.ts";
 
 const MAX_BODY = 64 * 1024;
 
-export interface Asked<One extends Endpoint> {
+interface Asked<One extends Endpoint> {
   readonly params: Readonly<Record<ParamsOf<One["path"]>, string>>;
   readonly query: One extends { readonly query: infer Query extends z.ZodType } ? z.output<Query> : null;
   readonly body: One extends { readonly body: { readonly schema: infer Schema extends z.ZodType } }
@@ -64,4 +64,10 @@ async function bodyIn(request: FastifyRequest, { schema, fault }: Body): Promise
   if (body.success) return body.data;
   const issues = body.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`.trim());
   throw new EmissaryError("bad-request", fault(issues.join("; ")));
+}
+
+/** Returns the next page's start; null if this page is not full and so the last. */
+export function nextOf<Item, Next>(items: readonly Item[], limit: number, next: (last: Item) => Next): Next | null {
+  const last = items.at(-1);
+  return items.length < limit || last === undefined ? null : next(last);
 }

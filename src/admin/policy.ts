@@ -1,7 +1,7 @@
-import { EmissaryError } from "../model/errors.ts";
-import { isRoomAlias, isTenantId } from "../model/ids.ts";
+import { EmissaryError, clauseOf, sentenceOf } from "../model/errors.ts";
+import { isRoomAlias, isTenantId, type RoomAlias, type RoomId } from "../model/ids.ts";
 import type { Holder } from "../model/lease.ts";
-import { resolveRoom } from "../attendance/leases/target.ts";
+import { resolveRoom, type Aliases } from "../attendance/leases/target.ts";
 import { faultInEntity } from "../policy/entities.ts";
 import { isByAlias } from "../policy/rule-book.ts";
 import { ENTITY_KINDS, type EntityKind, type PolicyRule } from "../policy/rule.ts";
@@ -9,7 +9,6 @@ import type { AdminParts } from "./admin.ts";
 import type { AdminAnswer } from "./api/endpoints.ts";
 import { guardJson, type GuardParts } from "./guard.ts";
 import type { Handlers } from "./handlers.ts";
-import { roomToStandFor } from "./pins.ts";
 
 /** Most rules of one source that are listed one by one. */
 const SHOWN_RULES = 500;
@@ -139,4 +138,33 @@ function ruleJson(rule: PolicyRule, pointers: GuardParts["pointers"]): RulesOfSo
   const seen = pointers.seen(entity);
   const isElsewhere = pin !== undefined && seen !== null && seen.roomId !== pin;
   return { ...shown, stands_for: pin ?? null, moved: isElsewhere, moved_to: isElsewhere ? seen.roomId : null };
+}
+
+/**
+ * Returns the room that an alias points to now, to pin it in a grant or an exception. Throws if it is unknown: a grant
+ * without a pin would benefit whoever points the alias somewhere first.
+ * @throws EmissaryError `bad-request`, `not-found`, or why the homeserver cannot be asked
+ */
+export async function roomToStandFor(aliases: Aliases, alias: string): Promise<RoomId> {
+  if (!isRoomAlias(alias)) throw new EmissaryError("bad-request", `${JSON.stringify(alias)} is not a room alias.`);
+  const found = await asked(aliases, alias);
+  if (found !== null) return found.roomId;
+  throw new EmissaryError("not-found", `The alias ${alias} points to no room: ${INSTEAD}, once there is one.`);
+}
+
+const INSTEAD = "name the room by its ID (!…)";
+
+async function asked(aliases: Aliases, alias: RoomAlias): ReturnType<Aliases["resolve"]> {
+  try {
+    return await aliases.resolve(alias);
+  } catch (error) {
+    if (!(error instanceof EmissaryError)) throw error;
+    const { code, reason, retryAfter } = error;
+    const details = { ...(reason === null ? {} : { reason }), ...(retryAfter === null ? {} : { retryAfter }) };
+    throw new EmissaryError(
+      code,
+      `Which room ${alias} stands for cannot be told: ${clauseOf(sentenceOf(error))}. Or ${INSTEAD}.`,
+      { ...details, cause: error },
+    );
+  }
 }

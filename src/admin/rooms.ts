@@ -1,39 +1,43 @@
 import { EmissaryError } from "../model/errors.ts";
-import { isRoomAlias, isRoomId, type RoomId } from "../model/ids.ts";
+import { isRoomAlias, isRoomId, type RoomId, serverOf, type ServerName } from "../model/ids.ts";
 import { holderText, type Holder } from "../model/lease.ts";
 import { isPseudouser } from "../masking/masking.ts";
 import { resolveRoom, resolveWish } from "../attendance/leases/target.ts";
 import type { AdminParts } from "./admin.ts";
-import type { AdminAnswer } from "./api/endpoints.ts";
-import type { RoomLine } from "./contracts.ts";
-import type { Handlers } from "./handlers.ts";
-import { nextOf } from "./page.ts";
+import { type Handlers, nextOf } from "./handlers.ts";
+import { opennessOf } from "../policy/openness.ts";
+import { checkUpgrade, type RoomToMove } from "../policy/upgrade-check.ts";
 
 /** The operator's lease: there is one operator. */
 const OPERATOR: Holder = { kind: "operator", name: "operator" };
 /** Longest wait of `rooms join` for the outcome, in milliseconds. */
 const JOIN_WAIT_MS = 60_000;
 
-export function roomHandlers(parts: AdminParts): Handlers<"rooms" | "room" | "roomJoin" | "roomLeave" | "members"> {
+export function roomHandlers(
+  parts: AdminParts,
+): Handlers<"rooms" | "room" | "roomJoin" | "roomLeave" | "members" | "upgradeCheck"> {
   return {
     async rooms({ query: { after, limit } }) {
-      const lines = await parts.overview.lines(after, limit);
-      return { rooms: lines.map(roomJson), next: nextOf(lines, limit, ({ roomId }) => roomId) };
+      const rooms = await parts.overview.lines(after, limit);
+      return { rooms, next: nextOf(rooms, limit, ({ room_id: roomId }) => roomId) };
     },
     async room({ params }) {
       const roomId = await knownRoom(parts, params.room);
       const line = await parts.overview.line(roomId);
       const room = await parts.ledger.room(roomId);
       if (line === null || room === null) throw unknownRoom(roomId);
+      const { roomType, replacement, predecessor, via } = room;
+      const coolDown = await parts.guard.coolDowns.of(roomId, parts.clock.now());
+      const inviter = line.own_membership === "invite" ? await parts.ledger.member(roomId, parts.own) : null;
       return {
-        ...roomJson(line),
-        room_type: room.roomType,
-        replacement: room.replacement,
-        predecessor: room.predecessor,
-        via: room.via,
+        ...line,
+        room_type: roomType,
+        replacement,
+        predecessor,
+        via,
         members: await parts.overview.memberCounts(roomId),
-        cool_down: await coolDownJson(parts, roomId),
-        invited_by: line.ownMembership === "invite" ? await inviter(parts, roomId) : null,
+        cool_down: coolDown,
+        invited_by: inviter?.sender ?? null,
       };
     },
     async roomJoin({ params, body, gone }) {
@@ -62,10 +66,12 @@ export function roomHandlers(parts: AdminParts): Handlers<"rooms" | "room" | "ro
         next: nextOf(members, limit, ({ userId }) => userId),
       };
     },
+    async upgradeCheck({ params, query }) {
+      const { roomId, via } = await resolveRoom(params.room, query.via, parts.aliases);
+      return { room_id: roomId, ...checkUpgrade(await roomToMove(parts, roomId, via)) };
+    },
   };
 }
-
-type RoomInFull = AdminAnswer<"room">;
 
 /** Returns the room that the path names by ID or alias. It must be in the ledger. */
 async function knownRoom(parts: AdminParts, text: string): Promise<RoomId> {
@@ -81,38 +87,21 @@ function unknownRoom(roomId: RoomId): EmissaryError {
   return new EmissaryError("not-found", `Nothing is known here of ${roomId}: the pseudouser never was in it.`);
 }
 
-async function coolDownJson({ guard, clock }: AdminParts, roomId: RoomId): Promise<RoomInFull["cool_down"]> {
-  const coolDown = await guard.coolDowns.of(roomId, clock.now());
-  if (coolDown === null) return null;
-  const { code, reason, until, strikes } = coolDown;
-  return { code, reason, until, strikes };
-}
-
-async function inviter({ ledger, own }: AdminParts, roomId: RoomId): Promise<string | null> {
-  return (await ledger.member(roomId, own))?.sender ?? null;
-}
-
-function roomJson(line: RoomLine): AdminAnswer<"rooms">["rooms"][number] {
-  return {
-    room_id: line.roomId,
-    name: line.name,
-    canonical_alias: line.canonicalAlias,
-    phase: line.phase,
-    since: line.since,
-    own_membership: line.ownMembership,
-    joined_members: line.joinedMembers,
-    join_rule: line.joinRule,
-    history_visibility: line.historyVisibility,
-    encryption: line.encryption,
-    version: line.version,
-    load: line.load,
-    gap: line.gap,
-    code: line.code,
-    reason: line.reason,
-    leases: line.leases.map(({ holder, takenAt, expiresAt }) => ({
-      holder: holderText(holder),
-      taken_at: takenAt,
-      expires_at: expiresAt,
-    })),
-  };
+/** Reads the room from the ledger if we are in it, else from the homeserver. */
+async function roomToMove(parts: AdminParts, roomId: RoomId, via: readonly ServerName[]): Promise<RoomToMove> {
+  const room = await parts.ledger.room(roomId);
+  const vouched = await parts.ledger.hasMemberOf(roomId, serverOf(parts.own));
+  if (room?.ownMembership === "join" && room.load === "loaded") {
+    const { encryption, canonicalAlias } = room;
+    const servers = await parts.overview.servers(roomId);
+    return { ...opennessOf(room), encryption, canonicalAlias, servers, vouched };
+  }
+  const look = await parts.looker.look(roomId, via.length > 0 ? via : (room?.via ?? []));
+  if (look === null) {
+    throw new EmissaryError(
+      "not-found",
+      `The homeserver can tell nothing of ${roomId}: it is private, or a server that is in it has to be named (--via).`,
+    );
+  }
+  return { ...look, canonicalAlias: room?.canonicalAlias ?? null, servers: null, vouched };
 }

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { EmissaryError } from "../model/errors.ts";
 import { isSameSecret, tokensOf } from "../http/bearer.ts";
 import { refusePath, serve } from "../http/server.ts";
@@ -7,14 +7,11 @@ import { aliasHandlers } from "./aliases.ts";
 import type { StatusAnswer } from "./api/daemon.ts";
 import { openApi } from "./api/openapi.ts";
 import { guardJson } from "./guard.ts";
-import { serveHandlers } from "./handlers.ts";
-import { requireOwnHost } from "./hosts.ts";
-import { nextOf } from "./page.ts";
+import { serveHandlers, nextOf } from "./handlers.ts";
 import { policyHandlers } from "./policy.ts";
 import { roomHandlers } from "./rooms.ts";
-import { allDeliveriesJson, tenantDeliveryHandlers } from "./tenant-delivery.ts";
-import { tenantHandlers } from "./tenants.ts";
-import { upgradeCheckHandlers } from "./upgrade-check.ts";
+import { allDeliveriesJson, tenantHandlers } from "./tenants.ts";
+import { isIP } from "node:net";
 
 /** Paths that need no token. */
 const OPEN: ReadonlySet<string> = new Set(["/health", "/ready", "/metrics"]);
@@ -58,11 +55,9 @@ export function adminRoutes(server: FastifyInstance, parts: AdminParts): void {
     backup: async ({ body: { path } }) => ({ path, ...(await parts.backup(path)) }),
     openapi: async () => openApi(parts.version),
     ...roomHandlers(parts),
-    ...upgradeCheckHandlers(parts),
     ...aliasHandlers(parts),
     ...policyHandlers(parts),
     ...tenantHandlers(parts),
-    ...tenantDeliveryHandlers(parts),
   });
   server.setNotFoundHandler(refusePath);
 }
@@ -71,7 +66,6 @@ async function status(parts: AdminParts): Promise<StatusAnswer> {
   const { phases, leases, loading } = await parts.overview.totals();
   const { first, last } = await parts.journal.bounds();
   const extent = await parts.history.extent();
-  const intake = parts.intake();
   const reason = parts.notReadyBecause();
   const delivery = parts.delivery();
   return {
@@ -107,20 +101,37 @@ async function status(parts: AdminParts): Promise<StatusAnswer> {
       bytes: parts.history.auditBytes,
       oldest_at: extent.auditOldestAt,
     },
-    intake: {
-      transactions: intake.transactions,
-      events: intake.events,
-      duplicates: intake.duplicates,
-      set_aside: intake.setAside,
-      late: parts.lateEvents(),
-      last_at: intake.lastAt,
-    },
-    last_ping:
-      intake.lastPing === null ? null : { transaction_id: intake.lastPing.transactionId, at: intake.lastPing.at },
+    intake: { ...parts.tally.intake, late: parts.lateEvents() },
+    last_ping: parts.tally.lastPing,
     delivery: delivery.state === "flowing" ? { state: "flowing", since: null, cause: null } : delivery,
     own_invites: parts.ownInvites(),
     tenants: parts.tenants.all().length,
     tenant_deliveries: await allDeliveriesJson(parts),
     policy: await guardJson(parts.guard, parts.clock.now()),
   };
+}
+
+/** Nobody owns these in the public DNS (RFC 6761, 6762, 8375, ICANN's `internal`): no web page has such a name. */
+const PRIVATE = /(?:^|\.)(?:localhost|local|internal|home\.arpa|test)$/;
+
+/**
+ * Refuses requests with another owner's name in `Host`. A web page in the operator's browser may point its own name
+ * here (DNS rebinding) to read the answers. Addresses, and names without a dot such as a container's, pass.
+ * @param own names of this machine and of the listener
+ * @throws EmissaryError `forbidden`
+ */
+export function requireOwnHost({ headers }: Pick<FastifyRequest, "headers">, own: readonly string[]): void {
+  const name = nameIn(headers.host ?? "");
+  if (!name.includes(".") || isIP(name) !== 0 || PRIVATE.test(name)) return;
+  if (own.some((other) => other.toLowerCase() === name)) return;
+  throw new EmissaryError(
+    "forbidden",
+    `${JSON.stringify(name)} is not a name of this listener: ask it by its address, or send admin.token, with which every name is good.`,
+  );
+}
+
+/** Removes the port, brackets and a final dot. */
+function nameIn(host: string): string {
+  const bracketed = /^\[([^\]]*)\]/.exec(host)?.[1];
+  return (bracketed ?? host.replace(/:\d*$/, "")).toLowerCase().replace(/\.$/, "");
 }

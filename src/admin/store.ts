@@ -1,39 +1,29 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { RoomLine, RoomOverview, Totals } from "./contracts.ts";
-import type { Phase } from "../attendance/attendance.ts";
 import type { RoomId } from "../model/ids.ts";
+import { holderText } from "../model/lease.ts";
 import { MEMBERSHIPS, type Membership } from "../model/membership.ts";
-import type { LoadState } from "../model/room.ts";
+import type { AdminAnswer } from "./api/endpoints.ts";
 import { leaseOf, type LeaseBook } from "../attendance/store/lease-book.ts";
 
-interface Row {
-  nr: number;
-  room_id: string;
-  load: string;
-  left_event: string | null;
-  fill_at: number | null;
-  own_membership: string | null;
-  joined_members: number;
-  phase: string | null;
-  since: number | null;
-  code: string | null;
-  reason: string | null;
+type RoomAnswer = AdminAnswer<"rooms">["rooms"][number];
+type Row = Omit<RoomAnswer, "leases"> & { readonly nr: number };
+
+function stateAt(field: string, name = field): string {
+  return `(SELECT value FROM room_state WHERE room_nr = r.nr AND field = '${field}') AS ${name}`;
 }
 
-const COLUMNS =
-  "r.nr, r.room_id, r.load, r.left_event, r.fill_at, r.own_membership, r.joined_members, a.phase, a.since, a.code, a.reason " +
-  "FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr";
+/** A room's row in the form of the admin API. Nobody reads back events of a room that we are not in. */
+const ROWS = `SELECT r.nr, r.room_id, ${stateAt("name")}, ${stateAt("alias", "canonical_alias")},
+  coalesce(a.phase, 'absent') AS phase, coalesce(a.since, 0) AS since, r.own_membership, r.joined_members,
+  ${["join_rule", "history_visibility", "encryption", "version"].map((field) => stateAt(field)).join(", ")}, r.load,
+  CASE WHEN r.left_event IS NULL OR r.own_membership IS NOT 'join' THEN 'none'
+    WHEN r.fill_at IS NULL THEN 'open' ELSE 'filling' END AS gap,
+  a.code, a.reason
+  FROM rooms r LEFT JOIN attendance a ON a.room_nr = r.nr`;
 
-/** Nobody reads back events of a room that we are not in. */
-function gapOf({ left_event, fill_at, own_membership }: Row): RoomLine["gap"] {
-  if (left_event === null || own_membership !== "join") return "none";
-  return fill_at === null ? "open" : "filling";
-}
-
-export class OverviewStore implements RoomOverview {
+export class OverviewStore {
   readonly #page: Statement<[string, number], Row>;
   readonly #one: Statement<[string], Row>;
-  readonly #state: Statement<[number], { field: string; value: string | null }>;
   readonly #book: LeaseBook;
   readonly #counts: Statement<[string], { membership: string; members: number }>;
   readonly #servers: Statement<[string], number>;
@@ -44,10 +34,9 @@ export class OverviewStore implements RoomOverview {
   constructor(db: Database, book: LeaseBook) {
     this.#book = book;
     this.#page = db.prepare(
-      `SELECT ${COLUMNS} WHERE r.room_id > ? AND (a.room_nr IS NOT NULL OR r.own_membership IS NOT NULL) ORDER BY r.room_id LIMIT ?`,
+      `${ROWS} WHERE r.room_id > ? AND (a.room_nr IS NOT NULL OR r.own_membership IS NOT NULL) ORDER BY r.room_id LIMIT ?`,
     );
-    this.#one = db.prepare(`SELECT ${COLUMNS} WHERE r.room_id = ?`);
-    this.#state = db.prepare("SELECT field, value FROM room_state WHERE room_nr = ?");
+    this.#one = db.prepare(`${ROWS} WHERE r.room_id = ?`);
     this.#counts = db.prepare(
       "SELECT m.membership, count(*) AS members FROM members m JOIN rooms r ON r.nr = m.room_nr WHERE r.room_id = ? GROUP BY m.membership",
     );
@@ -62,15 +51,17 @@ export class OverviewStore implements RoomOverview {
     this.#loading = db.prepare<[], number>("SELECT count(*) FROM rooms WHERE load = 'wanted'").pluck();
   }
 
-  async lines(after: RoomId | null, limit: number): Promise<readonly RoomLine[]> {
-    return this.#page.all(after ?? "", limit).map((row) => this.#lineOf(row));
+  /** Returns rooms with present or past attendance, in the order of their IDs, after `after`. */
+  async lines(after: RoomId | null, limit: number): Promise<readonly RoomAnswer[]> {
+    return this.#page.all(after ?? "", limit).map((row) => this.#answer(row));
   }
 
-  async line(roomId: RoomId): Promise<RoomLine | null> {
+  async line(roomId: RoomId): Promise<RoomAnswer | null> {
     const row = this.#one.get(roomId);
-    return row === undefined ? null : this.#lineOf(row);
+    return row === undefined ? null : this.#answer(row);
   }
 
+  /** Returns the number of servers of the room's joined members. */
   async servers(roomId: RoomId): Promise<number> {
     return this.#servers.get(roomId) ?? 0;
   }
@@ -81,7 +72,7 @@ export class OverviewStore implements RoomOverview {
     return Object.fromEntries(counts) as Record<Membership, number>;
   }
 
-  async totals(): Promise<Totals> {
+  async totals() {
     return {
       phases: Object.fromEntries(this.#phases.all().map(({ phase, rooms }) => [phase, rooms])),
       leases: Object.fromEntries(this.#kinds.all().map(({ kind, leases }) => [kind, leases])),
@@ -89,26 +80,15 @@ export class OverviewStore implements RoomOverview {
     };
   }
 
-  #lineOf(row: Row): RoomLine {
-    const roomId = row.room_id as RoomId;
-    const state = new Map(this.#state.all(row.nr).map(({ field, value }) => [field, value]));
+  #answer({ nr, ...row }: Row): RoomAnswer {
+    const leases = this.#book.liveOf(nr).map((lease) => leaseOf(row.room_id as RoomId, lease));
     return {
-      roomId,
-      name: state.get("name") ?? null,
-      canonicalAlias: state.get("alias") ?? null,
-      joinRule: state.get("join_rule") ?? null,
-      historyVisibility: state.get("history_visibility") ?? null,
-      encryption: state.get("encryption") ?? null,
-      version: state.get("version") ?? null,
-      ownMembership: row.own_membership as Membership | null,
-      joinedMembers: row.joined_members,
-      load: row.load as LoadState,
-      gap: gapOf(row),
-      phase: (row.phase ?? "absent") as Phase,
-      since: row.since ?? 0,
-      code: row.code,
-      reason: row.reason,
-      leases: this.#book.liveOf(row.nr).map((lease) => leaseOf(roomId, lease)),
+      ...row,
+      leases: leases.map(({ holder, takenAt, expiresAt }) => ({
+        holder: holderText(holder),
+        taken_at: takenAt,
+        expires_at: expiresAt,
+      })),
     };
   }
 }

@@ -4,25 +4,30 @@ import type { History } from "../ledger/retention.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { Delivery } from "../ledger/comparing/delivery.ts";
-import type { IntakeTally } from "./admin.ts";
+import type { OverviewStore } from "./store.ts";
+import type { Couriers } from "../tenants/delivery/couriers.ts";
+import type { StatusAnswer } from "./api/daemon.ts";
 import type { Tenants } from "../policy/tenants.ts";
 import { COOL_DOWN_CODES } from "../policy/cool-down.ts";
-import type { RoomOverview, TenantDeliveries } from "./contracts.ts";
 import { budgetsLeft, type GuardParts } from "./guard.ts";
 
 /** Counts what the homeserver sends, for the status and the metrics. */
 export class Tally {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
-  #intake: IntakeTally = { transactions: 0, events: 0, duplicates: 0, setAside: 0, lastAt: null, lastPing: null };
+  /** Counts since the start, in the form of the status. */
+  intake: Omit<StatusAnswer["intake"], "late"> = {
+    transactions: 0,
+    events: 0,
+    duplicates: 0,
+    set_aside: 0,
+    last_at: null,
+  };
+  lastPing: StatusAnswer["last_ping"] = null;
 
   constructor(metrics: Metrics, clock: Clock) {
     this.#metrics = metrics;
     this.#clock = clock;
-  }
-
-  get intake(): IntakeTally {
-    return this.#intake;
   }
 
   count(seen: RecordOutcome & { readonly ephemeral: number }): void {
@@ -33,29 +38,30 @@ export class Tally {
     events.inc({ outcome: "set-aside" }, seen.setAside);
     ephemeral.inc(seen.ephemeral);
     roomsDoubted.inc(seen.gaps);
-    this.#intake = {
-      transactions: this.#intake.transactions + 1,
-      events: this.#intake.events + seen.fresh,
-      duplicates: this.#intake.duplicates + seen.duplicates,
-      setAside: this.#intake.setAside + seen.setAside,
-      lastAt: this.#clock.now(),
-      lastPing: this.#intake.lastPing,
+    const before = this.intake;
+    this.intake = {
+      transactions: before.transactions + 1,
+      events: before.events + seen.fresh,
+      duplicates: before.duplicates + seen.duplicates,
+      set_aside: before.set_aside + seen.setAside,
+      last_at: this.#clock.now(),
     };
   }
 
+  /** Notes a ping with an ID. A caller that makes the homeserver ping us can check that it came here. */
   pinged(transactionId: string): void {
-    this.#intake = { ...this.#intake, lastPing: { transactionId, at: this.#clock.now() } };
+    this.lastPing = { transaction_id: transactionId, at: this.#clock.now() };
   }
 }
 
 export interface GaugeSources {
-  readonly overview: RoomOverview;
+  readonly overview: Pick<OverviewStore, "totals">;
   readonly journal: Journal;
   readonly history: History;
   readonly clock: Clock;
   readonly delivery: () => Delivery;
   readonly tenants: Pick<Tenants, "all">;
-  readonly deliveries: Pick<TenantDeliveries, "report">;
+  readonly deliveries: Pick<Couriers, "report">;
   readonly guard: Pick<GuardParts, "rules" | "budgets" | "coolDowns">;
 }
 

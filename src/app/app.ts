@@ -182,7 +182,7 @@ export class App {
       notReadyBecause: () => this.#notReadyBecause ?? this.#watch.fault,
       restored: this.#opened.restored,
       missedBy: this.#misses.of,
-      intake: () => tally.intake,
+      tally,
       lateEvents: () => this.#presence.lateEvents,
       delivery,
       ownInvites: () => invites.treatment,

@@ -36,120 +36,67 @@ export class Presence {
 
   /** @param attendance returns the current section of the configuration */
   constructor(shared: Shared, guard: Guard, recorder: Recorder, attendance: () => Config["attendance"]) {
-    const { config, own, storage, client, states, metrics, clock, random, log } = shared;
-    const { policy, rules, tenants, desk, refusals, refused } = guard;
-    this.#shared = shared;
+    const { config, own, storage, client, metrics } = shared;
+    const { ledger, leases, standIns, reconcile: store } = storage;
+    const parts = { ...shared, ...guard, recorder, ledger, leases };
     const moves = new PseudouserMoves(client);
-    this.standIns = new StandIns({
-      own,
-      store: storage.standIns,
-      moves: new StandInMoves(client),
-      ledger: storage.ledger,
-      leases: storage.leases,
-      tenants,
-      clock,
-      log,
-    });
+    this.#shared = shared;
+    this.standIns = new StandIns({ ...parts, store: standIns, moves: new StandInMoves(client) });
     this.keeper = new Keeper({
+      ...parts,
       standIns: this.standIns,
       store: storage.attendance,
       moves,
-      policy,
-      desk,
-      recorder,
-      clock,
-      random,
-      log,
-      refused,
       visits: storage.visits,
       options: { ...config.attendance, maxRooms: config.policy.maxRooms },
     });
     const { stepped } = this.keeper;
+    const reviews = { ...parts, store: storage.reviews, ended: guard.desk.changed };
     this.#reviewer = new Reviewer({
-      store: storage.reviews,
-      policy,
+      ...reviews,
       committed: recorder.committed,
       stepped,
-      rules: rules.changed,
-      tenants: tenants.changed,
-      ended: desk.changed,
-      refused,
-      clock,
-      log,
+      rules: guard.rules.changed,
+      tenants: guard.tenants.changed,
     });
     this.#floods = new Floods({
+      ...reviews,
       meter: new FloodMeter(config.policy.maxEventRate, own),
-      store: storage.reviews,
-      inputs: policy.inputs,
-      ended: desk.changed,
-      refused,
+      inputs: guard.policy.inputs,
       flooded: () => metrics.roomsFlooded.inc(),
-      clock,
-      log,
     });
     const loaded = new Signal();
+    const upgrades = { ...parts, store: storage.upgrades };
     this.#upgrades = new Upgrades({
-      store: storage.upgrades,
-      ledger: storage.ledger,
+      ...upgrades,
       replacementOf: (roomId, abort) => replacementOf(client, roomId, abort),
-      followers: new Followers({
-        store: storage.upgrades,
-        policy,
-        tenants,
-        refusals,
-        moved: desk.changed,
-        clock,
-        log,
-      }),
-      desk,
-      refusals,
+      followers: new Followers({ ...upgrades, moved: guard.desk.changed }),
       signals: [recorder.ownChanged, loaded],
-      clock,
-      log,
     });
     const isWanted = (): boolean => attendance().functionalMember;
-    const members = { client, store: storage.attendance, isWanted, clock, log };
+    const members = { ...parts, store: storage.attendance, isWanted };
     this.#loader = new RoomLoader({
+      ...parts,
       loads: storage.loads,
-      states,
       entered: (roomId, power, abort) => enlist(members, roomId, power, abort),
-      own,
-      clock,
-      random,
-      log,
       repaired: (differences) => metrics.repaired.inc({ what: "rows" }, differences),
       loaded,
       stirred: stepped,
     });
-    const queries = new HomeserverAnswers(client, config.registration.id);
-    this.#watch = new StallDetector({
-      queries,
-      store: storage.reconcile,
-      clock,
-      knows: (eventId) => recorder.knows(eventId),
-    });
-    const timelines = new Timelines({
-      queries,
-      store: storage.reconcile,
-      recorder,
-      watch: this.#watch,
-      clock,
-      log,
-      late: (events) => {
-        this.#lateEvents += events;
-        metrics.lateEvents.inc(events);
-      },
-    });
+    const comparing = { ...parts, store, queries: new HomeserverAnswers(client, config.registration.id) };
+    this.#watch = new StallDetector({ ...comparing, knows: (eventId) => recorder.knows(eventId) });
+    const watched = { ...comparing, watch: this.#watch };
     this.#reconciler = {
-      timelines,
-      holes: new Holes({ store: storage.reconcile, queries, clock, log }),
-      queries,
-      store: storage.reconcile,
+      ...watched,
+      timelines: new Timelines({
+        ...watched,
+        late: (events) => {
+          this.#lateEvents += events;
+          metrics.lateEvents.inc(events);
+        },
+      }),
+      holes: new Holes(comparing),
       moves,
-      recorder,
-      watch: this.#watch,
-      clock,
-      log,
       stirred: stepped,
       found: ({ unknown, gone }) => {
         metrics.repaired.inc({ what: "room-unknown" }, unknown);

@@ -84,13 +84,11 @@ export interface Gateway {
 }
 
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gateway {
-  const { config, own, storage, openings, client, feed, missed } = parts;
-  const { recorder, tenants, desk, pointers, keeper, couriers, metrics, clock, log, stopping } = parts;
-  // As homeservers match: from the beginning, and to the end only if the expression says so.
+  const { config, own, storage, client, recorder, desk, pointers, couriers, metrics, clock, log, stopping } = parts;
+  const { ledger, personas, sent } = storage;
   const audit = new AuditQueue({
-    writer: storage.sent,
-    clock,
-    log,
+    ...parts,
+    writer: sent,
     late: (entries) => metrics.auditLate.set(entries),
     abort: stopping,
   });
@@ -104,76 +102,41 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const forTenants = client.of("tenants");
   const tenantsHeld = new BytesHeld(HELD.tenants, clock, noPlace("tenant", "memory"));
   const upstream = new HomeserverUpstream(forTenants, tenantsHeld, { device: parts.device });
-  const annotations = new SharedAnnotations({
-    store: storage.annotations,
-    recorder,
-    ledger: storage.ledger,
-    upstream,
-    own,
-    clock,
-  });
-  const halfMade = new HalfMade({
-    own,
-    store: storage.makings,
-    upstream,
-    recorder,
-    ledger: storage.ledger,
-    desk,
-    personas: storage.personas,
-    clock,
-    log,
-  });
+  const shared = { ...parts, ledger, personas, upstream };
+  const annotations = new SharedAnnotations({ ...shared, store: storage.annotations });
+  const halfMade = new HalfMade({ ...shared, store: storage.makings });
   const act = actSurface({
+    ...shared,
     halfMade,
-    own,
-    tenants,
-    desk,
     leases: storage.leases,
-    keeper,
-    standIns: parts.standIns,
-    ledger: storage.ledger,
     journal: storage.journal,
-    openings,
     aliases: pointers,
-    routes: parts.routes,
     isReservedAlias: (alias) => reserved.some(({ matches }) => matches(alias)),
-    upstream,
     audit,
     refusals: new Refusals(audit, clock, log, stopping),
     rates: new TenantRates(config.gateway, clock),
     lanes: new WriteLanes(clock, stopping),
-    owners: storage.sent,
+    owners: sent,
     annotations,
     typists: new Typists(clock),
     receipts: couriers,
-    repeats: new Repeats(storage.sent, clock),
+    repeats: new Repeats(sent, clock),
     mutex: new KeyedMutex<string>(),
     count: (outcome) => metrics.actRequests.inc({ outcome }),
-    personas: storage.personas,
     media: storage.media,
     personaFallback: config.gateway.personaFallback,
     pinger: couriers,
     sync: new TenantSync({
-      own,
-      tenants,
-      personas: storage.personas,
+      ...shared,
       facts: storage.syncFacts,
-      lazyMembers: new LazyMembers(storage.ledger, upstream),
-      sent: storage.sent,
-      feed,
+      lazyMembers: new LazyMembers(ledger, upstream),
+      sent,
       journal: storage.journal,
       changes: storage.leaseChanges,
-      openings,
-      missed,
       states: new HomeserverStates(forTenants),
       news: [recorder.committed, recorder.ownChanged, desk.changed],
-      clock,
-      stopping,
     }),
     held: tenantsHeld,
-    recorder,
-    feed,
-    clock,
   });
   const routes = new RoutesMemory(config.homeserver.serverName);
   const forUsers = client.of("users");
@@ -189,48 +152,38 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const reader = readerOf(config.homeserver.serverName);
   const isClaimed = config.registration.claimsReader;
   const news = new RoomNews(parts.journal);
-  const changes = new PeekChanges({
-    store: storage.peeks,
-    signals: [recorder.ownChanged, desk.changed],
-    clock,
-    log,
-  });
+  const signals = [recorder.ownChanged, desk.changed];
+  const changes = new PeekChanges({ store: storage.peeks, signals, clock, log });
   const lookAs = (isRaw: boolean): SharedLook => {
     const rooms = new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, isRaw, clock });
     return new SharedLook({ rooms, news, clock, stopping });
   };
-  const strangers = new Strangers({ reader, ledger: storage.ledger, identify: (token) => users.identify(token) });
+  const strangers = new Strangers({ reader, ledger, identify: (token) => users.identify(token) });
   const alone = new HomeserverPeekedRooms(forUsers, usersHeld);
   const sharedRooms = { alone, look: lookAs(true), strangers };
   const peekedRooms = new SharedRooms({ ...sharedRooms, askers });
   const peeker = new Peeker({
-    desk,
+    ...shared,
     leases: {
       find: (roomId, holder) => storage.leases.find(roomId, holder),
       countOf: (holder) => storage.peeks.countOf(holder),
       longestUnread: (holder, limit) => storage.peeks.longestUnread(holder, limit),
     },
-    keeper,
-    ledger: storage.ledger,
     aliases: pointers,
     history: new HomeserverHistory(forUsers),
     routes,
     options: config.peek,
     secret: config.registration.asToken,
-    clock,
   });
   const deviceOf = (identity: Identity | null): Device | null =>
     identity === null ? null : { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
   const views = {
+    ...parts,
     store: storage.peeks,
     rooms: peekedRooms,
     links: new HomeserverRoomLinks(forUsers, usersHeld),
-    openings,
     news,
-    desk,
     signals: [changes.changed],
-    clock,
-    stopping,
   };
   const peek = peekSurface({
     own,
@@ -252,7 +205,7 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     peekedRooms,
     routes,
     health: parts.health,
-    ledger: storage.ledger,
+    ledger,
     count: (outcome) => metrics.peekRequests.inc({ outcome }),
   });
   doorRoutes(server, {

@@ -1,6 +1,7 @@
 import type { GuardParts } from "../admin/guard.ts";
 import { LeaseDesk } from "../attendance/leases/desk.ts";
 import { LeaseRefusals } from "../attendance/leases/refusals.ts";
+import type { AuditEntry } from "../model/audit.ts";
 import type { HolderKind } from "../model/lease.ts";
 import type { Config } from "../platform/config/config.ts";
 import { compileExpression } from "../platform/expressions.ts";
@@ -31,49 +32,33 @@ export class Guard {
   readonly #budgets: Budgets<BudgetKind>;
 
   constructor(shared: Shared) {
-    const { config, own, storage, directory, aliases, clock, random, log, stopping } = shared;
+    const { config, storage, directory, clock, stopping: abort } = shared;
     this.#shared = shared;
-    this.tenants = new Tenants({
-      store: storage.tenants,
-      own,
-      server: config.homeserver.serverName,
-      compile: compileExpression,
-      secret: config.registration.asToken,
-      clock,
-      random,
-    });
+    const server = config.homeserver.serverName;
+    const secret = config.registration.asToken;
+    this.tenants = new Tenants({ ...shared, store: storage.tenants, server, compile: compileExpression, secret });
     this.rules = new Rules(storage.rules, storage.pins, clock);
     this.rules.configure(configuredRules(config.policy));
-    this.routes = new Routes(this.rules.book, new ServerAcls());
-    this.pointers = new Pointers({
-      directory: aliases,
-      rules: this.rules.book,
-      server: config.homeserver.serverName,
-      clock,
-    });
+    const rules = this.rules.book;
+    this.routes = new Routes(rules, new ServerAcls());
+    this.pointers = new Pointers({ directory: shared.aliases, rules, server, clock });
     this.#budgets = new Budgets(budgetsOf(config.policy), clock);
     this.health = new RouteHealth(clock);
     this.policy = new Policy({
-      own,
+      ...shared,
       ledger: storage.ledger,
       looker: directory,
       attended: storage.attendance,
       tenants: this.tenants,
-      rules: this.rules.book,
+      rules,
       pointers: this.pointers,
       coolDowns: storage.coolDowns,
       budgets: this.#budgets,
       limits: config.policy,
       health: this.health,
-      clock,
     });
-    this.refusals = new LeaseRefusals({
-      write: (entry) => storage.audit.noteAll([entry], clock.now()),
-      refused: this.refused,
-      clock,
-      log,
-      abort: stopping,
-    });
+    const write = (entry: AuditEntry): Promise<void> => storage.audit.noteAll([entry], clock.now());
+    this.refusals = new LeaseRefusals({ ...shared, write, refused: this.refused, abort });
     this.desk = new LeaseDesk(storage.leases, this.policy, clock, this.refusals);
   }
 

@@ -32,32 +32,24 @@ export class Readers {
   readonly #pusher: Pusher;
 
   constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
-    const { config, own, storage, journal, openings, client, aliases, states, metrics, clock, random, log, stopping } =
-      shared;
-    const { desk, rules, tenants, policy } = guard;
+    const { config, storage, client, metrics, clock, stopping } = shared;
+    const parts = { ...shared, ...guard, keeper, recorder, ledger: storage.ledger, leases: storage.leases };
     this.#shared = shared;
     this.#guard = guard;
     this.feed = new JournalFeed({
-      journal,
+      ...parts,
       coverage: storage.coverage,
       owners: storage.sent,
-      tenants,
-      own,
       news: recorder.committed,
     });
     this.#pusher = new Pusher(clock);
     this.couriers = new Couriers({
-      tenants,
+      ...parts,
       feed: this.feed,
       store: storage.deliveries,
-      opening: openings.name,
-      leases: storage.leases,
+      opening: shared.openings.name,
       pusher: this.#pusher,
       committed: recorder.committed,
-      own,
-      clock,
-      random,
-      log,
       count: (tenant, what, by) => {
         if (what === "ephemeral-dropped") metrics.tenantEphemeralDropped.inc({ tenant }, by);
         else metrics.tenantTransactions.inc({ tenant, outcome: what }, by);
@@ -68,50 +60,27 @@ export class Readers {
       },
     });
     this.lists = new PolicyLists({
+      ...parts,
       lists: config.policy.lists,
-      rules,
       aliases: guard.pointers,
       pins: storage.pins,
-      desk,
-      leases: storage.leases,
-      ledger: storage.ledger,
-      journal,
-      recorder,
-      states,
-      clock,
-      log,
     });
     const aliasParts: AliasParts = {
-      own,
+      ...parts,
       store: storage.aliases,
-      directory: new HomeserverAliasDirectory(client, aliases, config.homeserver.adminToken ?? null),
-      desk,
-      keeper,
-      clock,
-      random,
-      log,
+      directory: new HomeserverAliasDirectory(client, shared.aliases, config.homeserver.adminToken ?? null),
       options: config.aliases,
-      stopping,
     };
     this.#aliases = new AliasKeeping(aliasParts);
     this.aliasOperator = new AliasOperator(aliasParts, this.#aliases);
     this.invites = new Invites({
-      own,
+      ...parts,
       ownInvites: storage.ownInvites,
       cursors: storage.journal,
-      ledger: storage.ledger,
-      journal,
-      leases: storage.leases,
-      keeper,
-      desk,
-      recorder,
-      tenants,
-      inputs: policy.inputs,
+      inputs: guard.policy.inputs,
       permission: new InvitePermission(client, stopping),
       ownSetting: config.policy.ownInvites,
       options: config.invites,
-      clock,
-      log,
       count: (outcome) => metrics.ownInvites.inc({ outcome }),
     });
     this.history = new HistoryLimiter(storage.history, {
@@ -132,26 +101,16 @@ export class Readers {
 
   /** Starts the background work. Each promise settles some time after the stop. */
   start(): readonly Promise<unknown>[] {
-    const { storage, metrics, clock, log, stopping: abort } = this.#shared;
+    const { storage, metrics, stopping: abort } = this.#shared;
+    const { leases, redactions, unusedRooms } = storage;
+    const ended = this.#guard.desk.changed;
     const forgot = (rooms: number): void => metrics.roomsForgotten.inc(rooms);
     this.couriers.start();
     return [
       this.lists.run(abort),
       this.invites.run(abort),
       this.#aliases.run(),
-      cleanUp(
-        {
-          leases: storage.leases,
-          ended: this.#guard.desk.changed,
-          history: this.history,
-          redactions: storage.redactions,
-          unusedRooms: storage.unusedRooms,
-          forgot,
-          clock,
-          log,
-        },
-        abort,
-      ),
+      cleanUp({ ...this.#shared, leases, redactions, unusedRooms, ended, history: this.history, forgot }, abort),
     ];
   }
 

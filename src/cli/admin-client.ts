@@ -6,8 +6,7 @@ import { isJsonObject } from "../model/json.ts";
 import type { AdminAccess } from "../platform/config/config.ts";
 import { loadAdminAccess } from "../platform/config/load.ts";
 import { formatListen } from "../platform/config/values.ts";
-import { CommandFailed, EXIT } from "./exit.ts";
-import type { Io } from "./io.ts";
+import { CommandFailed, EXIT, type Io } from "./io.ts";
 import { neutral } from "./text.ts";
 
 /**

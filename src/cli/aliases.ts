@@ -2,10 +2,8 @@ import type { Command } from "commander";
 import type { AliasAnswer as Alias } from "../admin/api/aliases.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, allPages, type AdminClient } from "./admin-client.ts";
-import { CommandFailed, EXIT, isForeseen, wrongUsage } from "./exit.ts";
-import { outJson, type Io } from "./io.ts";
-import { table, type Column } from "./table.ts";
-import { moment, neutral } from "./text.ts";
+import { CommandFailed, EXIT, isForeseen, wrongUsage, outJson, type Io } from "./io.ts";
+import { table, type Column, moment, neutral } from "./text.ts";
 
 const PAGE = 100;
 

@@ -1,8 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { configPath } from "./admin-client.ts";
-import { CommandFailed, EXIT } from "./exit.ts";
-import { outJson, type Io } from "./io.ts";
+import { CommandFailed, EXIT, outJson, type Io } from "./io.ts";
 
 export function addDoctor(program: Command, io: Io): void {
   program
@@ -17,8 +16,8 @@ export function addDoctor(program: Command, io: Io): void {
     .action(async (options: { json?: true; publicUrl?: string }, command: Command) => {
       // Imported here, since the checks need the homeserver's client: other commands do not wait for it.
       const { examine } = await import("./doctor/examine.ts");
-      const { thisMachine } = await import("./doctor/machine.ts");
-      const { report, summary } = await import("./doctor/report.ts");
+      const { thisMachine } = await import("./doctor/context.ts");
+      const { report, summary } = await import("./doctor/examine.ts");
       const source = { path: configPath(command), env: io.env };
       const findings = await examine(source, thisMachine, options.publicUrl ?? null);
       if (options.json) outJson(io, findings);

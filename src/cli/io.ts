@@ -2,8 +2,8 @@ import { createInterface } from "node:readline";
 import type { Random } from "../model/clock.ts";
 import { systemRandom } from "../platform/clock.ts";
 import type { Environment } from "../platform/config/secrets.ts";
-import { CommandFailed, EXIT } from "./exit.ts";
 import { escapeJson } from "./text.ts";
+import { EmissaryError } from "../model/errors.ts";
 
 export type Ask = (question: string) => Promise<string>;
 
@@ -54,4 +54,41 @@ async function converse<T>(talk: (ask: Ask) => Promise<T>): Promise<T> {
   } finally {
     lines.close();
   }
+}
+
+/** The program's exit codes, for scripts. They are part of the manual: never change a number. */
+export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, unreachable: 4 } as const;
+/** The exit codes for people, in `--help` and the manual. */
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  done: "done",
+  failed: "failed",
+  usage: "wrong usage",
+  refused: "refused by policy",
+  unreachable: "daemon not reachable",
+};
+
+/** Ends a command with another exit code than done, and a sentence for the operator. */
+export class CommandFailed extends Error {
+  override readonly name = "CommandFailed";
+  readonly exitCode: number;
+
+  constructor(exitCode: number, sentence: string) {
+    super(sentence);
+    this.exitCode = exitCode;
+  }
+}
+
+export function wrongUsage(sentence: string): CommandFailed {
+  return new CommandFailed(EXIT.usage, sentence);
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommandFailed) return error.exitCode;
+  return error instanceof EmissaryError && error.code === "refused-by-policy" ? EXIT.refused : EXIT.failed;
+}
+
+/** Distinguishes foreseen failures, and those that the system reports, from faults of the program. */
+export function isForeseen(error: unknown): error is Error {
+  if (error instanceof CommandFailed || error instanceof EmissaryError) return true;
+  return error instanceof Error && "syscall" in error;
 }

@@ -4,7 +4,7 @@ import { MEMBERSHIPS } from "../model/membership.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { outJson, type Io } from "./io.ts";
 import { checkedRoom, ROOM } from "./room-words.ts";
-import { table } from "./table.ts";
+import { table } from "./text.ts";
 
 const PAGE = 1000;
 

@@ -1,11 +1,9 @@
 import type { Command } from "commander";
 import type { AdminAnswer } from "../admin/api/endpoints.ts";
 import { adminClient } from "./admin-client.ts";
-import { CommandFailed, EXIT } from "./exit.ts";
-import { outJson, type Io } from "./io.ts";
+import { CommandFailed, EXIT, outJson, type Io } from "./io.ts";
 import { checkedRoom, gather, ROOM } from "./room-words.ts";
-import { facts } from "./table.ts";
-import { neutral, spoken } from "./text.ts";
+import { facts, neutral, spoken } from "./text.ts";
 
 type Explanation = AdminAnswer<"explain">;
 

@@ -2,7 +2,7 @@
 import type { StatusAnswer } from "../admin/api/daemon.ts";
 import { faultInEntity } from "../policy/entities.ts";
 import { ENTITY_KINDS, type EntityKind } from "../policy/rule.ts";
-import { wrongUsage } from "./exit.ts";
+import { wrongUsage } from "./io.ts";
 import { neutral } from "./text.ts";
 
 export const RULE_ARGUMENT =

@@ -5,8 +5,7 @@ import { outJson, type Io } from "./io.ts";
 import { addPolicyExplain } from "./policy-explain.ts";
 import { addPolicyRules } from "./policy-rules.ts";
 import { coolDownText, payerText } from "./policy-words.ts";
-import { facts, table, type Cell } from "./table.ts";
-import { moment, spoken } from "./text.ts";
+import { facts, table, type Cell, moment, spoken } from "./text.ts";
 
 type PolicyAnswer = AdminAnswer<"policy">;
 type Rule = PolicyAnswer["rules"][number]["rules"][number];

@@ -2,17 +2,14 @@ import { Command, CommanderError } from "commander";
 import { sentenceOf } from "../model/errors.ts";
 import { programVersion } from "../platform/version.ts";
 import { addAliases } from "./aliases.ts";
-import { addAudit } from "./audit.ts";
-import { addBackup } from "./backup.ts";
+import { addAudit, addStatus } from "./status.ts";
+import { addBackup, addRun } from "./run.ts";
 import { addDoctor } from "./doctor.ts";
-import { EXIT, EXIT_MEANINGS, exitCodeOf, isForeseen } from "./exit.ts";
-import type { Io } from "./io.ts";
+import { EXIT, EXIT_MEANINGS, exitCodeOf, isForeseen, type Io } from "./io.ts";
 import { addMembers } from "./members.ts";
 import { addPolicy } from "./policy.ts";
 import { addRegister } from "./register.ts";
 import { addRooms } from "./rooms.ts";
-import { addRun } from "./run.ts";
-import { addStatus } from "./status.ts";
 import { addTenant } from "./tenant.ts";
 
 /** Runs the command line (without the program's name) and returns the exit code. Never throws. */

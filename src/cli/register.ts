@@ -7,11 +7,9 @@ import { pseudouserOf } from "../model/pseudouser.ts";
 import { isLocalpart } from "../platform/config/pseudouser.ts";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { freshTokens, makeRegistration, renderRegistration } from "../platform/registration.ts";
-import { CommandFailed, EXIT, wrongUsage } from "./exit.ts";
-import type { Ask, Io } from "./io.ts";
+import { CommandFailed, EXIT, wrongUsage, type Ask, type Io } from "./io.ts";
 import { faultInReserved, warnOfReserved } from "./reserved.ts";
-import { formerFiles, type Former } from "./register-former.ts";
-import { DEFAULT_LISTEN, listenFor, writtenConfig } from "./register-config.ts";
+import { formerFiles, type Former, DEFAULT_LISTEN, listenFor, writtenConfig } from "./register-files.ts";
 import { writeTogether } from "./write-file.ts";
 
 interface Flags {

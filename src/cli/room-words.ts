@@ -1,5 +1,5 @@
 import { isRoomAlias, isRoomId, isServerName } from "../model/ids.ts";
-import { wrongUsage } from "./exit.ts";
+import { wrongUsage } from "./io.ts";
 
 export const ROOM = "room ID (!…) or alias (#…:server)";
 

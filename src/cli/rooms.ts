@@ -3,8 +3,7 @@ import type { AdminAnswer } from "../admin/api/endpoints.ts";
 import { adminClient, allPages } from "./admin-client.ts";
 import { outJson, type Io } from "./io.ts";
 import { checkedRoom, gather, ROOM } from "./room-words.ts";
-import { facts, table, type Column } from "./table.ts";
-import { moment, neutral } from "./text.ts";
+import { facts, table, type Column, moment, neutral } from "./text.ts";
 import { addUpgradeCheck } from "./upgrade-check.ts";
 
 const PAGE = 500;

@@ -2,8 +2,7 @@ import type { Command } from "commander";
 import { ANY_ROOM, DEFAULT_ACTIONS, TENANT_ACTIONS } from "../model/tenant.ts";
 import { faultsInRooms, faultsInTypes } from "../policy/grants.ts";
 import { adminClient } from "./admin-client.ts";
-import { wrongUsage } from "./exit.ts";
-import type { Io } from "./io.ts";
+import { wrongUsage, type Io } from "./io.ts";
 import { actionsIn, checkedId, grantTexts, pinTexts } from "./tenant-words.ts";
 import { neutral } from "./text.ts";
 

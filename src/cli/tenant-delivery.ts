@@ -2,8 +2,7 @@ import type { Command } from "commander";
 import type { TenantAnswer } from "../admin/api/tenants.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, type AdminClient } from "./admin-client.ts";
-import { isForeseen, wrongUsage } from "./exit.ts";
-import type { Io } from "./io.ts";
+import { isForeseen, wrongUsage, type Io } from "./io.ts";
 import { moment, neutral } from "./text.ts";
 import { checkedId } from "./tenant-words.ts";
 

@@ -2,7 +2,7 @@
 import type { TenantAnswer } from "../admin/api/tenants.ts";
 import { isTenantId } from "../model/ids.ts";
 import { ANY_ROOM, TENANT_ACTIONS } from "../model/tenant.ts";
-import { wrongUsage } from "./exit.ts";
+import { wrongUsage } from "./io.ts";
 import { moment } from "./text.ts";
 
 type GrantAnswer = TenantAnswer["grants"][number];

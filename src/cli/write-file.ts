@@ -3,7 +3,7 @@ import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Random } from "../model/clock.ts";
 import { syncFolder } from "../storage/sync-folder.ts";
-import { CommandFailed, EXIT } from "./exit.ts";
+import { CommandFailed, EXIT } from "./io.ts";
 
 /** Readable by the owner only: all files written here contain secrets. */
 const MODE = 0o600;

@@ -8,7 +8,7 @@ import { parse, stringify } from "yaml";
 import { ensureSynapse } from "../../homeservers/synapse/environment.ts";
 import { freePorts } from "../../homeservers/synapse/ports.ts";
 import { Synapse } from "../../homeservers/synapse/synapse.ts";
-import type { Finding } from "../../src/cli/doctor/finding.ts";
+import type { Finding } from "../../src/cli/doctor/context.ts";
 import { Emissary } from "../support/emissary.ts";
 
 /**

@@ -4,8 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MatrixUser } from "../../homeservers/synapse/client.ts";
-import { filled } from "../../src/cli/doctor/public-probe.ts";
-import type { Finding } from "../../src/cli/doctor/finding.ts";
+import { filled } from "../../src/cli/doctor/public.ts";
+import type { Finding } from "../../src/cli/doctor/context.ts";
 import { MARK } from "../../src/http/door/door.ts";
 import { proxiedRoutes } from "../../src/peek/proxied.ts";
 import { peekScenario } from "../support/peek-scenario.ts";

@@ -117,7 +117,7 @@ class World {
       new Map(expected.map(([user, { event_id }]) => [user, event_id])),
     );
     const joined = expected.filter(([, { content }]) => content["membership"] === "join").length;
-    expect((await this.#stores.overview.line(ROOM))?.joinedMembers).toBe(joined);
+    expect((await this.#stores.overview.line(ROOM))?.joined_members).toBe(joined);
   }
 
   #isIn(): boolean {

@@ -2,8 +2,10 @@ import { existsSync, statSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { sentenceOf } from "../../model/errors.ts";
-import { isForeseen } from "../exit.ts";
+import { isForeseen } from "../io.ts";
 import type { Check, Context } from "./context.ts";
+import { isJsonObject } from "../../model/json.ts";
+import { isOpenToOthers } from "../../platform/config/yaml-file.ts";
 
 const MEGABYTE = 1024 * 1024;
 /** Below either bound the disk counts as nearly full. */
@@ -15,7 +17,7 @@ const NOTHING = 32 * MEGABYTE;
 const HEADER = "SQLite format 3\0";
 
 /** Returns the paths of the database, of SQLite's files beside it, and of the lock against a second daemon. */
-export function databaseFiles(path: string): string[] {
+function databaseFiles(path: string): string[] {
   return [path, `${path}-wal`, `${path}-shm`, `${path}.lock`];
 }
 
@@ -105,4 +107,26 @@ export const disk: Check = async ({ config, machine }, found) => {
 function sizeOf(bytes: number): string {
   const megabytes = bytes / MEGABYTE;
   return megabytes < 1024 ? `${Math.floor(megabytes)} MiB` : `${(megabytes / 1024).toFixed(1)} GiB`;
+}
+
+/** Readers of these files have the tokens and, with the database, every received event. */
+export const fileModes: Check = async ({ source, config, configFile }, found) => {
+  const admin = configFile["admin"];
+  const holdsToken = isJsonObject(admin) && typeof admin["token"] === "string";
+  const files = [
+    ...(holdsToken ? [source.path] : []),
+    config.appservice.registration,
+    ...databaseFiles(config.storage.sqlite),
+  ].filter((path) => existsSync(path));
+  const open = files.filter(isOpenToOthers);
+  if (open.length === 0) return found.ok(`${files.length} files, open to their owner only`);
+  return found.warning({
+    what: `Other users of this machine may read or change ${open.join(", ")}.`,
+    why: "The files were copied, restored or edited in a way that does not keep their mode.",
+    do: `chmod 600 ${open.map(inShell).join(" ")}`,
+  });
+};
+
+function inShell(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

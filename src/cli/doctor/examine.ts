@@ -1,12 +1,50 @@
+import { namespace, pseudouser, clock, homeserver, homeserverVersion, roomSummary } from "./homeserver.ts";
+import { address, daemon, delivery, instances, tenants } from "./daemon.ts";
+import {
+  type Check,
+  openContext,
+  type Context,
+  findingsOf,
+  type Finding,
+  type Machine,
+  type Level,
+} from "./context.ts";
+import { database, disk, fileModes } from "./database.ts";
+import { rateLimits, registration, watchedNamespaces, reservedNamespaces } from "./registration.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import type { Config } from "../../platform/config/config.ts";
 import type { Source } from "../../platform/config/load.ts";
-import { isForeseen } from "../exit.ts";
-import { CHECKS, CONFIGURATION, PUBLIC } from "./checks.ts";
-import { openContext, type Check, type Context } from "./context.ts";
-import { findingsOf, type Finding } from "./finding.ts";
-import type { Machine } from "./machine.ts";
+import { isForeseen } from "../io.ts";
 import { publicUrlCheck } from "./public.ts";
+import { neutral } from "../text.ts";
+
+/** The first check: all others need what it reads. */
+export const CONFIGURATION = "configuration";
+
+/** The check that runs only if an address is given. */
+export const PUBLIC = "public-url";
+
+/** All other checks, from local ones to those that need both sides. Output and manual have this order. */
+export const CHECKS: Readonly<Record<string, Check>> = {
+  "file-modes": fileModes,
+  database,
+  disk,
+  homeserver,
+  "homeserver-version": homeserverVersion,
+  clock,
+  registration,
+  "rate-limits": rateLimits,
+  "watched-namespaces": watchedNamespaces,
+  "reserved-namespaces": reservedNamespaces,
+  namespace,
+  pseudouser,
+  "room-summary": roomSummary,
+  daemon,
+  instances,
+  address,
+  delivery,
+  tenants,
+};
 
 const aboutConfiguration = findingsOf(CONFIGURATION);
 
@@ -68,4 +106,44 @@ function withoutSecrets(finding: Finding, config: Config): Finding {
     why: finding.why === null ? null : clean(finding.why),
     do: finding.do === null ? null : clean(finding.do),
   };
+}
+
+const LEVELS: readonly Level[] = ["failure", "warning", "skipped", "ok"];
+const MARKS: Readonly<Record<Level, string>> = { ok: "ok", warning: "WARNING", failure: "FAILURE", skipped: "skipped" };
+const MARK_WIDTH = 9;
+
+/** Formats findings: one line for `ok` and `skipped`, a paragraph for a problem. */
+export function report(findings: readonly Finding[]): string {
+  const widest = Math.max(...findings.map(({ check }) => check.length));
+  return findings.map((finding) => paragraph(finding, widest)).join("\n");
+}
+
+function paragraph(finding: Finding, widest: number): string {
+  const { level, check, what, why, do: remedy, read } = finding;
+  const head = `${MARKS[level].padEnd(MARK_WIDTH)}${check.padEnd(widest)}  `;
+  if (level === "ok") return `${head}${lines(what)}`;
+  if (level === "skipped") return `${head}${lines(why ?? what)}`;
+  const rest = [
+    ["Probably why", why],
+    ["Do", remedy],
+    ["Read", read],
+  ].map(([name, text]) => `${" ".repeat(MARK_WIDTH)}${name ?? ""}: ${lines(text ?? "")}`);
+  return [`${head}${lines(what)}`, ...rest].join("\n");
+}
+
+/** Keeps the lines of a list of mistakes in the configuration; escapes everything else that acts on a terminal. */
+function lines(text: string): string {
+  return text
+    .split("\n")
+    .map(neutral)
+    .join(`\n${" ".repeat(MARK_WIDTH)}`);
+}
+
+/** `2 failures, 1 skipped, 13 ok`. */
+export function summary(findings: readonly Finding[]): string {
+  const counts = LEVELS.map((level) => ({ level, count: findings.filter((one) => one.level === level).length }));
+  return counts
+    .filter(({ count }) => count > 0)
+    .map(({ level, count }) => `${count} ${level === "ok" || level === "skipped" || count === 1 ? level : `${level}s`}`)
+    .join(", ");
 }

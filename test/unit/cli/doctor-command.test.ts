@@ -1,10 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { CHECKS, CONFIGURATION, PUBLIC } from "../../../src/cli/doctor/checks.ts";
-import { findingsOf, quoted } from "../../../src/cli/doctor/finding.ts";
-import { thisMachine } from "../../../src/cli/doctor/machine.ts";
-import { report, summary } from "../../../src/cli/doctor/report.ts";
+import { CHECKS, CONFIGURATION, PUBLIC, report, summary } from "../../../src/cli/doctor/examine.ts";
+import { findingsOf, quoted, thisMachine } from "../../../src/cli/doctor/context.ts";
 import { takeInstanceLock } from "../../../src/storage/instance-lock.ts";
 import { temporaryFolder } from "../config/folder.ts";
 import { emissary } from "./terminal.ts";

@@ -1,9 +1,8 @@
 import { createServer } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { Asker } from "../../../src/cli/doctor/asker.ts";
-import { PUBLIC } from "../../../src/cli/doctor/checks.ts";
-import type { Context } from "../../../src/cli/doctor/context.ts";
-import { findingsOf, type Level } from "../../../src/cli/doctor/finding.ts";
+import { PUBLIC } from "../../../src/cli/doctor/examine.ts";
+import { type Context, findingsOf, type Level } from "../../../src/cli/doctor/context.ts";
 import { publicUrlCheck } from "../../../src/cli/doctor/public.ts";
 import { MARK } from "../../../src/http/door/door.ts";
 import { systemClock } from "../../../src/platform/clock.ts";

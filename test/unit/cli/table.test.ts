@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { facts, table } from "../../../src/cli/table.ts";
-import { escapeJson, neutral, shorten, spoken, widthOf } from "../../../src/cli/text.ts";
+import { facts, table, escapeJson, neutral, shorten, spoken, widthOf } from "../../../src/cli/text.ts";
 
 describe("a table", () => {
   const columns = [{ title: "ROOM", whole: true }, { title: "NAME" }, { title: "MEMBERS", right: true }];

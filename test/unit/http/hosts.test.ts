@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { requireOwnHost } from "../../../src/admin/hosts.ts";
+import { requireOwnHost } from "../../../src/admin/routes.ts";
 
 const OWN = ["0.0.0.0", "Monitor.example.org"];
 const ask = (host: string | undefined) => () => requireOwnHost({ headers: host === undefined ? {} : { host } }, OWN);
