@@ -14,7 +14,7 @@ function listed(entity: string, more: Partial<PolicyRule> = {}): PolicyRule {
   return { kind: "user", entity, verdict: "deny", hashed: false, reason: null, source: LIST, ...more };
 }
 
-async function rulesOver({ rules, pins }: Stores): Promise<Rules> {
+async function rulesOver({ rules, pins }: Pick<Stores, "rules" | "pins">): Promise<Rules> {
   const made = new Rules(rules, pins, new ManualClock());
   await made.start();
   return made;
