@@ -334,13 +334,13 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Room state in memory; it streams and has no bound", "src/tenants/sync/sync.ts", "{STATE_BYTES bytes}"],
     ["Events looked at for a first sync", "src/tenants/sync/sync.ts", "{FIRST_LOOK}"],
     ["Open invites in a first sync", "src/tenants/sync/sync.ts", "{MAX_INVITES}"],
-    ["Characters of a filter's ID; its JSON", "src/tenants/sync/filter-id.ts", "{MAX_ID}; {MAX_JSON bytes}"],
+    ["Characters of a filter's ID; its JSON", "src/tenants/sync/filter.ts", "{MAX_ID}; {MAX_JSON bytes}"],
     ["Memberships kept for lazy loading", "src/tenants/sync/lazy-members.ts", "{KEPT} of {MAX_KEPT_SIZE bytes}"],
     ["Memberships fetched for a room's events", "src/tenants/sync/lazy-members.ts", "{MAX_SENDERS}, {AT_ONCE} at once"],
     ["Body of a filter", "src/tenants/sync/endpoints.ts", "{FILTER_BODY_LIMIT bytes}"],
     ["Events that a filter's limit may request", "src/tenants/sync/filter.ts", "{MAX_LIMIT}"],
     ["Events of a room in a first sync without a filter", "src/tenants/sync/sync.ts", "{FIRST_LIMIT}"],
-    ["`event_fields` of a filter, and their depth", "src/tenants/sync/fields.ts", "{MAX_FIELDS}, and {MAX_DEPTH}"],
+    ["`event_fields` of a filter, and their depth", "src/tenants/sync/filter.ts", "{MAX_FIELDS}, and {MAX_DEPTH}"],
   ],
   "Tenants: delivery": [
     [

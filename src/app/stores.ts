@@ -7,7 +7,7 @@ import { SqliteBackups } from "../storage/backup.ts";
 import { ChangeWriter } from "../ledger/store/changes.ts";
 import { CoolDownStore } from "../policy/store/cool-downs.ts";
 import { CoverageStore } from "../tenants/store/coverage.ts";
-import { SqliteDeliveryStore } from "../tenants/store/deliveries.ts";
+import { DeliveryStore } from "../tenants/store/deliveries.ts";
 import { tellingFaults, type DiskFault } from "../storage/faults.ts";
 import { JournalStore } from "../ledger/store/journal.ts";
 import { LeaseBook } from "../attendance/store/lease-book.ts";
@@ -68,7 +68,7 @@ export class SqliteStorage {
   readonly makings: SqliteMakingStore;
   readonly sent: SqliteSentStore;
   readonly annotations: SqliteAnnotationStore;
-  readonly deliveries: SqliteDeliveryStore;
+  readonly deliveries: DeliveryStore;
   readonly audit: AuditStore;
   readonly overview: OverviewStore;
   readonly reconcile: SqliteReconcileStore;
@@ -122,7 +122,7 @@ export class SqliteStorage {
     this.media = new SqliteMediaStore(db);
     this.standIns = new StandInStore(db);
     this.makings = new SqliteMakingStore(db);
-    this.deliveries = new SqliteDeliveryStore(db, this.audit);
+    this.deliveries = new DeliveryStore(db, this.audit);
     this.overview = new OverviewStore(db, book);
     this.pseudousers = new PseudouserStore(db);
     this.visits = new VisitStore(db);

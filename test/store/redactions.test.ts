@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { JournalFeed } from "../../src/tenants/feed/feed.ts";
-import { transactionOf } from "../../src/tenants/delivery/transaction.ts";
+import { transactionOf } from "../../src/tenants/delivery/piece.ts";
 import { foldEvent } from "../../src/ledger/fold.ts";
 import { SharedJournal } from "../../src/ledger/shared-journal.ts";
 import type { RoomEvent } from "../../src/model/event.ts";

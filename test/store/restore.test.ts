@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import type { Feed } from "../../src/tenants/feed/feed.ts";
 import { NO_FILTER } from "../../src/tenants/sync/filter.ts";
 import { TenantSync } from "../../src/tenants/sync/sync.ts";
-import { transactionOf } from "../../src/tenants/delivery/transaction.ts";
+import { transactionOf } from "../../src/tenants/delivery/piece.ts";
 import { Openings, type Opened } from "../../src/ledger/openings.ts";
 import type { Random } from "../../src/model/clock.ts";
 import type { RoomEvent } from "../../src/model/event.ts";

@@ -7,7 +7,7 @@ import type { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { JournalFeed } from "../feed/feed.ts";
 import type { StandIns } from "../../attendance/stand-ins.ts";
 import type { Keeper } from "../../attendance/keeper.ts";
-import type { EventOwners } from "../feed/contracts.ts";
+import type { EventOwners } from "../feed/feed.ts";
 import type { Journal } from "../../ledger/journal.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import type { LeaseDesk } from "../../attendance/leases/desk.ts";

@@ -1,8 +1,9 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../model/clock.ts";
 import type { TenantId } from "../../model/ids.ts";
 import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { DeliveryStore, Step } from "./contracts.ts";
+import type { DeliveryStore, Step } from "../store/deliveries.ts";
 
 /** Longest delay until the end of a transaction is on disk. A crash before that repeats the transaction. */
 const DONE_MS = 50;
@@ -21,10 +22,10 @@ export class CommitQueue {
   readonly #abort = new AbortController();
   #steps = new Map<TenantId, Step>();
   /** Kept apart, so that an event for one tenant does not write rows for all others. */
-  #idle = new Map<TenantId, Step>();
+  readonly #idle = new Map<TenantId, Step>();
   #soon: Promise<void> | null = null;
   readonly #mutex = new KeyedMutex();
-  #isTimed = { done: false, idle: false };
+  readonly #timed = new Set<"done" | "idle">();
 
   constructor(store: Pick<DeliveryStore, "write">, clock: Clock, log: Logger) {
     this.#store = store;
@@ -34,28 +35,25 @@ export class CommitQueue {
 
   /** Resolves when the step is on disk. Shares the commit with others of this turn of the event loop. */
   soon(step: Step): Promise<void> {
-    this.#put(this.#steps, step);
-    this.#soon ??= new Promise((resolve, reject) => {
-      setImmediate(() => {
-        this.#soon = null;
-        this.#write().then(resolve, reject);
-      });
+    this.#put(step);
+    this.#soon ??= setImmediate().then(() => {
+      this.#soon = null;
+      return this.#write();
     });
     return this.#soon;
   }
 
   /** Queues the end of a transaction: written with the next commit, or shortly. */
   done(step: Step): void {
-    this.#put(this.#steps, step);
-    this.#later("done", DONE_MS);
+    this.#put(step);
+    void this.#later("done", DONE_MS);
   }
 
   /** Queues a cursor that passed over events which do not concern the tenant; not urgent. */
   idle(step: Step): void {
     // Merges it with a step that is written sooner.
-    if (this.#steps.has(step.tenant)) this.#steps.set(step.tenant, step);
-    else this.#idle.set(step.tenant, step);
-    this.#later("idle", IDLE_MS);
+    (this.#steps.has(step.tenant) ? this.#steps : this.#idle).set(step.tenant, step);
+    void this.#later("idle", IDLE_MS);
   }
 
   async flush(): Promise<void> {
@@ -66,16 +64,12 @@ export class CommitQueue {
   /** Writes everything and ends the timers. */
   async close(): Promise<void> {
     this.#abort.abort();
-    try {
-      await this.flush();
-    } catch (error) {
-      this.#log.error("tenant.place-not-written", { error });
-    }
+    await this.flush().catch((error: unknown) => this.#log.error("tenant.place-not-written", { error }));
   }
 
-  #put(steps: Map<TenantId, Step>, step: Step): void {
+  #put(step: Step): void {
     this.#idle.delete(step.tenant);
-    steps.set(step.tenant, step);
+    this.#steps.set(step.tenant, step);
   }
 
   #takeIdle(): void {
@@ -83,40 +77,34 @@ export class CommitQueue {
     this.#idle.clear();
   }
 
-  #later(what: "done" | "idle", ms: number): void {
-    if (this.#isTimed[what]) return;
-    this.#isTimed[what] = true;
-    void this.#writeAfter(what, ms);
-  }
-
-  async #writeAfter(what: "done" | "idle", ms: number): Promise<void> {
+  async #later(what: "done" | "idle", ms: number): Promise<void> {
+    if (this.#timed.has(what)) return;
+    this.#timed.add(what);
     await this.#clock.sleep(ms, this.#abort.signal);
-    this.#isTimed[what] = false;
+    this.#timed.delete(what);
     if (this.#abort.signal.aborted) return;
     if (what === "idle") this.#takeIdle();
     try {
       await this.#write();
     } catch (error) {
       this.#log.error("tenant.place-not-written", { error });
-      this.#later(what, RETRY_MS);
+      void this.#later(what, RETRY_MS);
     }
   }
 
   /** One at a time: when this ends, the steps of an earlier write are on disk or queued again. */
   #write(): Promise<void> {
-    return this.#mutex.run(null, () => this.#writeNow());
-  }
-
-  async #writeNow(): Promise<void> {
-    const steps = this.#steps;
-    if (steps.size === 0) return;
-    this.#steps = new Map();
-    try {
-      await this.#store.write([...steps.values()]);
-    } catch (error) {
-      // Newer steps win.
-      for (const [tenant, step] of steps) if (!this.#steps.has(tenant)) this.#steps.set(tenant, step);
-      throw error;
-    }
+    return this.#mutex.run(null, async () => {
+      const steps = this.#steps;
+      if (steps.size === 0) return;
+      this.#steps = new Map();
+      try {
+        await this.#store.write([...steps.values()]);
+      } catch (error) {
+        // Newer steps win.
+        this.#steps = new Map([...steps, ...this.#steps]);
+        throw error;
+      }
+    });
   }
 }

@@ -1,17 +1,20 @@
 import { backoff } from "../../concurrency/backoff.ts";
+import { Signal } from "../../concurrency/signal.ts";
+import { workUntil } from "../../concurrency/worker.ts";
 import type { Feed, FeedPiece } from "../feed/feed.ts";
 import type { Clock, Random } from "../../model/clock.ts";
-import type { JsonObject } from "../../model/json.ts";
+import { written, type JsonObject } from "../../model/json.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Tenant } from "../../model/tenant.ts";
-import { Bell } from "./bell.ts";
 import type { CommitQueue } from "./commit-queue.ts";
-import type { DeliveryStore, Place } from "./contracts.ts";
-import type { Outcome } from "./outcome.ts";
+import type { DeliveryStore, Place } from "../store/deliveries.ts";
+import type { Failure } from "./outcome.ts";
 import type { AppserviceClient } from "./appservice-client.ts";
 import type { DeliveryState } from "./delivery-state.ts";
-import { LARGEST, PieceSize } from "./piece.ts";
-import { ephemeralBody, type Transaction } from "./transaction.ts";
+import { LARGEST, PieceSize, type Transaction } from "./piece.ts";
+
+/** What is counted of one tenant's deliveries. */
+export type DeliveryCount = "delivered" | "failed" | "ephemeral-dropped";
 
 export interface CourierParts {
   /** The tenant's current row; null once it is removed. */
@@ -26,7 +29,7 @@ export interface CourierParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly count: (what: "delivered" | "failed" | "ephemeral-dropped", by: number) => void;
+  readonly count: (what: DeliveryCount, by: number) => void;
 }
 
 /** Timeouts for the whole answer to a transaction, and to one of ephemeral events, which matter less. */
@@ -40,9 +43,6 @@ const SEARCH_PAUSE_MS = 1_000;
 /** How long ephemeral events are dropped after the tenant failed to take some, milliseconds. */
 const EPHEMERAL_PAUSE_MS = 10_000;
 
-/** Until there is news, or milliseconds. */
-type Wait = "for-news" | number;
-
 /**
  * Delivers one tenant's events in order, one transaction at a time. Its end is stored before it is sent, so a retry
  * sends the same one, and new events wait for the next. Between tries only numbers are held in memory.
@@ -50,7 +50,7 @@ type Wait = "for-news" | number;
 export class Courier {
   readonly #parts: CourierParts;
   readonly #abort = new AbortController();
-  readonly #bell = new Bell();
+  readonly #news = new Signal();
   #size = new PieceSize(false);
   #place: Place | null = null;
   #ephemeral: JsonObject[] = [];
@@ -58,6 +58,7 @@ export class Courier {
   #ephemeralSent = 0;
   readonly #name: string;
   #pause = new AbortController();
+  #faults = 0;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(parts: CourierParts) {
@@ -66,7 +67,10 @@ export class Courier {
   }
 
   start(): void {
-    this.#loop = this.#run();
+    const { clock, log, tenant } = this.#parts;
+    const failed = (error: unknown): void => log.error("tenant.delivery-broken", { tenant: tenant()?.id, error });
+    const round = (): Promise<number | null> => this.#round(failed);
+    this.#loop = workUntil(this.#abort.signal, { round, signals: [this.#news], failed, clock });
   }
 
   /** Resolves when nothing is under way. The next courier sends unanswered transactions again. */
@@ -78,7 +82,7 @@ export class Courier {
 
   /** Called when there may be something new. */
   stir(): void {
-    this.#bell.ring();
+    this.#news.notify();
   }
 
   /** Ends the pause: the tenant is reachable again. */
@@ -98,38 +102,32 @@ export class Courier {
       this.#ephemeral.shift();
       this.#dropped(1);
     }
-    this.#bell.ring();
+    this.#news.notify();
   }
 
-  async #run(): Promise<void> {
-    const { clock, random, log, tenant } = this.#parts;
+  /** Takes a step, and pauses after a failure: news do not end this pause, `hurry` does. */
+  async #round(failed: (error: unknown) => void): Promise<number | null> {
+    const { clock, random } = this.#parts;
     const abort = this.#abort.signal;
-    let faults = 0;
-    while (!abort.aborted) {
-      try {
-        const wait = await this.#step();
-        faults = 0;
-        if (wait === "for-news") await this.#bell.heard(abort);
-        else if (wait > 0) await this.#rest(wait);
-      } catch (error) {
-        faults += 1;
-        log.error("tenant.delivery-broken", { tenant: tenant()?.id, error });
-        await clock.sleep(backoff(faults, random, 1_000, LONGEST_PAUSE_MS), abort);
-      }
+    try {
+      const wait = await this.#step();
+      this.#faults = 0;
+      if (wait === null) return null;
+      this.#pause = new AbortController();
+      if (wait > 0) await clock.sleep(wait, AbortSignal.any([abort, this.#pause.signal]));
+    } catch (error) {
+      failed(error);
+      this.#faults += 1;
+      await clock.sleep(backoff(this.#faults, random, 1_000, LONGEST_PAUSE_MS), abort);
     }
+    return 0;
   }
 
-  /** Ends early when the tenant is reachable again. */
-  async #rest(ms: number): Promise<void> {
-    this.#pause = new AbortController();
-    await this.#parts.clock.sleep(ms, AbortSignal.any([this.#abort.signal, this.#pause.signal]));
-  }
-
-  /** Takes the next step and returns how long to wait then. The events are not held during the wait. */
-  async #step(): Promise<Wait> {
-    const { tenant: current, store, state, feed } = this.#parts;
+  /** Takes the next step and returns how long to wait then; null for news. Events are not held during the wait. */
+  async #step(): Promise<number | null> {
+    const { tenant: current, store, state, feed, commits } = this.#parts;
     const tenant = current();
-    if (tenant === null) return "for-news";
+    if (tenant === null) return null;
     if (this.#place === null) {
       this.#place = await store.place(tenant.id);
       this.#size = new PieceSize(this.#place?.pendingTo != null);
@@ -149,19 +147,18 @@ export class Courier {
     if (cut.made !== null && last !== undefined) {
       const pendingTo = cut.events.length < events.length ? last.seq : upTo;
       const begun = { ...place, pendingTo, opening };
-      if (pendingTo !== place.pendingTo) await this.#parts.commits.soon({ tenant: tenant.id, ...begun });
+      if (pendingTo !== place.pendingTo) await commits.soon({ tenant: tenant.id, ...begun });
       this.#place = begun;
-      return this.#deliver(tenant, begun, pendingTo, cut.events, cut.made);
+      return this.#deliver(tenant, begun, cut.events, cut.made);
     }
-    if (place.pendingTo !== null) return this.#passed(tenant, place, place.pendingTo);
+    if (place.pendingTo !== null) return this.#passed(tenant, place);
     if (upTo > place.cursor) {
-      const next = { ...place, cursor: upTo };
-      this.#parts.commits.idle({ tenant: tenant.id, ...next });
-      this.#place = next;
+      this.#place = { ...place, cursor: upTo };
+      commits.idle({ tenant: tenant.id, ...this.#place });
       state.cursor = upTo;
     }
     if (isMore) return 0;
-    return this.#ephemeral.length > 0 && (await this.#deliverEphemeral()) ? 0 : "for-news";
+    return this.#ephemeral.length > 0 && (await this.#deliverEphemeral()) ? 0 : null;
   }
 
   /** Reads the events of a transaction that was begun: all up to its end, whatever the limits are now. */
@@ -181,10 +178,9 @@ export class Courier {
   async #deliver(
     tenant: Tenant,
     place: Place,
-    pendingTo: number,
     events: FeedPiece["events"],
     { txnId, body, first }: Transaction,
-  ): Promise<Wait> {
+  ): Promise<number> {
     const { appservice, state, clock, count } = this.#parts;
     const abort = this.#abort.signal;
     state.underWay = first;
@@ -193,24 +189,23 @@ export class Courier {
     this.#size.taken();
     count("delivered", 1);
     state.succeeded(clock.now());
-    return this.#passed(tenant, place, pendingTo);
+    return this.#passed(tenant, place);
   }
 
-  /** Moves the cursor: everything up to `pendingTo` is done with. */
-  #passed(tenant: Tenant, place: Place, pendingTo: number): Wait {
+  /** Moves the cursor to the end of the transaction that was begun. */
+  #passed({ id }: Tenant, place: Place): number {
     const { state, commits } = this.#parts;
     state.underWay = null;
-    const next = { ...place, cursor: pendingTo, pendingTo: null };
-    this.#place = next;
-    state.cursor = pendingTo;
-    commits.done({ tenant: tenant.id, ...next });
+    this.#place = { ...place, cursor: place.pendingTo ?? place.cursor, pendingTo: null };
+    state.cursor = this.#place.cursor;
+    commits.done({ tenant: id, ...this.#place });
     return 0;
   }
 
-  #failed(outcome: Extract<Outcome, { kind: "not-taken" }>, events: FeedPiece["events"], body: string): number {
+  #failed(outcome: Failure, events: FeedPiece["events"], body: string): number {
     const { state, clock, random, count } = this.#parts;
     const bytes = Buffer.byteLength(body);
-    const next = this.#size.failed(outcome, { events: events.length, bytes });
+    const next = this.#size.failed(outcome, events.length, bytes);
     state.tries += 1;
     count("failed", 1);
     this.#clear();
@@ -219,7 +214,7 @@ export class Courier {
     const [one] = events;
     if (next === "stuck" && one !== undefined) {
       const { event_id: eventId, room_id: roomId, type } = one.event;
-      state.stops({ seq: one.seq, eventId, roomId, type, bytes }, clock.now(), outcome.sentence);
+      state.stops({ seq: one.seq, eventId, roomId, type, bytes, since: clock.now() }, outcome.sentence);
     }
     return wait;
   }
@@ -231,7 +226,8 @@ export class Courier {
     this.#ephemeral = [];
     this.#ephemeralSent += 1;
     const txnId = `e.${this.#name}-${this.#ephemeralSent}`;
-    const body = ephemeralBody(events);
+    // Under the stable name (spec v1.13), and the one that today's SDKs read (MSC2409).
+    const body = written({ events: [], ephemeral: events, "de.sorunome.msc2409.ephemeral": events });
     const outcome = await appservice.put(txnId, body, EPHEMERAL_TIMEOUT_MS, this.#abort.signal);
     if (outcome.kind === "taken") return true;
     this.#dropped(events.length);

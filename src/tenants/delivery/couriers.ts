@@ -1,40 +1,28 @@
 import type { LeaseStore } from "../../attendance/store/leases.ts";
-import type { Feed } from "../feed/feed.ts";
-import type { Clock, Random } from "../../model/clock.ts";
-import type { DeliveryReport, Replayed, ReplayFrom, Stuck } from "./delivery.ts";
+import type { DeliveryStore, Replayed, ReplayFrom, Stuck } from "../store/deliveries.ts";
 import { isUserId, type EventId, type RoomId, type TenantId, type UserId } from "../../model/ids.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
 import { KeyedMutex } from "../../concurrency/keyed-mutex.ts";
-import type { Logger } from "../../model/logger.ts";
 import type { Signal } from "../../concurrency/signal.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { workUntil } from "../../concurrency/worker.ts";
 import type { Pusher } from "../../http/push.ts";
 import type { PingOutcome, TenantPinger, Tenants } from "../../policy/tenants.ts";
 import { CommitQueue } from "./commit-queue.ts";
-import type { DeliveryStore } from "./contracts.ts";
-import { Courier } from "./courier.ts";
+import { Courier, type CourierParts, type DeliveryCount } from "./courier.ts";
 import { EPHEMERAL_AT_ONCE, forTenant } from "./ephemeral.ts";
 import { AppserviceClient, pingTenant } from "./appservice-client.ts";
-import { DeliveryState } from "./delivery-state.ts";
+import { DeliveryState, type DeliveryReport } from "./delivery-state.ts";
 
-export type Outcome = "delivered" | "failed" | "ephemeral-dropped";
-
-export interface CouriersParts {
+export interface CouriersParts extends Pick<CourierParts, "feed" | "opening" | "clock" | "random" | "log"> {
   readonly tenants: Pick<Tenants, "all" | "byId" | "hsTokenOf" | "changed" | "isPersona">;
-  readonly feed: Feed;
-  readonly store: DeliveryStore;
-  /** The name of this opening of the database. */
-  readonly opening: string;
+  readonly store: Pick<DeliveryStore, "place" | "write" | "replay" | "skip" | "lag">;
   readonly leases: Pick<LeaseStore, "find">;
   readonly pusher: Pick<Pusher, "push">;
   /** Fires when the journal has grown. */
   readonly committed: Signal;
   readonly own: UserId;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  readonly count: (tenant: TenantId, what: Outcome, by: number) => void;
+  readonly count: (tenant: TenantId, what: DeliveryCount, by: number) => void;
   /** Drops a removed tenant's counters. */
   readonly forget: (tenant: TenantId) => void;
 }
@@ -61,21 +49,20 @@ export class Couriers implements TenantPinger {
     this.#commits = new CommitQueue(parts.store, parts.clock, parts.log);
   }
 
+  /** Keeps the couriers in step with the tenants, and wakes them when the journal grows. */
   start(): void {
     const { tenants, committed, clock, log } = this.#parts;
     const failed = (error: unknown): void => log.error("tenant.delivery-broken", { error });
-    // Keeps the couriers in step with the tenants, and wakes them when the journal grows.
-    const follow = async (): Promise<null> => {
-      await this.#mutex.run(null, () => this.#adjust());
-      return null;
-    };
-    const relay = async (): Promise<null> => {
-      for (const { courier } of this.#working.values()) courier.stir();
-      return null;
+    const follow = (signal: Signal, deed: () => Promise<void> | void): Promise<void> => {
+      const round = async (): Promise<null> => {
+        await deed();
+        return null;
+      };
+      return workUntil(this.#abort.signal, { round, signals: [signal], failed, clock });
     };
     this.#loops = [
-      workUntil(this.#abort.signal, { round: follow, signals: [tenants.changed], failed, clock }),
-      workUntil(this.#abort.signal, { round: relay, signals: [committed], failed, clock }),
+      follow(tenants.changed, () => this.#mutex.run(null, () => this.#adjust())),
+      follow(committed, () => this.#working.forEach(({ courier }) => courier.stir())),
     ];
   }
 
@@ -89,51 +76,50 @@ export class Couriers implements TenantPinger {
   }
 
   /** Null for a tenant without a URL. */
-  async report(tenant: Tenant): Promise<DeliveryReport | null> {
-    if (tenant.url === null) return null;
-    const { store } = this.#parts;
-    const state = this.#states.get(tenant.id);
-    const cursor = state?.cursor ?? (await store.place(tenant.id))?.cursor;
+  async report({ id, url }: Tenant): Promise<DeliveryReport | null> {
+    if (url === null) return null;
+    const { store, log } = this.#parts;
+    const { underWay, lastSuccessAt, lastFailure, tries, stuck, ...state } =
+      this.#states.get(id) ?? new DeliveryState(id, log);
+    const cursor = state.cursor ?? (await store.place(id))?.cursor;
     if (cursor === undefined) return null;
-    const { events, oldestAt } = await store.lag(cursor);
-    const underWay = state?.underWay ?? null;
-    return {
-      lag: events,
-      oldestAt: underWay === null ? oldestAt : (await store.lag(underWay - 1)).oldestAt,
-      lastSuccessAt: state?.lastSuccessAt ?? null,
-      lastFailure: state?.lastFailure ?? null,
-      isFailing: (state?.tries ?? 0) > 0,
-      stuck: state?.stuck ?? null,
-    };
+    const { events: lag, oldestAt: oldestUnread } = await store.lag(cursor);
+    const oldestAt = underWay === null ? oldestUnread : (await store.lag(underWay - 1)).oldestAt;
+    return { lag, oldestAt, lastSuccessAt, lastFailure, isFailing: tries > 0, stuck };
   }
 
   /** Delivers everything since `from` to the tenant again; null if nothing is delivered to it. */
-  replay(tenant: Tenant, from: ReplayFrom): Promise<Replayed | null> {
-    return this.#mutex.run(null, async () => {
-      await this.#dismiss(tenant.id);
-      // The replay is measured from the stored cursor, so pending steps go first.
-      await this.#commits.flush();
-      const replayed = await this.#parts.store.replay(tenant.id, from, this.#parts.clock.now());
-      const state = this.#states.get(tenant.id);
-      if (state !== undefined) state.replayed();
-      if (!this.#abort.signal.aborted) await this.#adjust();
-      return replayed;
-    });
+  replay({ id }: Tenant, from: ReplayFrom): Promise<Replayed | null> {
+    return this.#mutex.run(null, () =>
+      this.#whileResting(id, async () => {
+        const replayed = await this.#parts.store.replay(id, from, this.#parts.clock.now());
+        this.#states.get(id)?.replayed();
+        return replayed;
+      }),
+    );
   }
 
   /** Skips the event that the tenant is stuck at, for good; null if it is not stuck at that event. */
-  skip(tenant: Tenant, eventId: EventId): Promise<Stuck | null> {
+  skip({ id }: Tenant, eventId: EventId): Promise<Stuck | null> {
     return this.#mutex.run(null, async () => {
-      const state = this.#states.get(tenant.id);
+      const state = this.#states.get(id);
       const stuck = state?.stuck ?? null;
-      if (state === undefined || stuck?.eventId !== eventId) return null;
-      await this.#dismiss(tenant.id);
-      await this.#commits.flush();
-      const isSkipped = await this.#parts.store.skip(tenant.id, stuck, this.#parts.clock.now());
-      if (isSkipped) state.skipped();
-      if (!this.#abort.signal.aborted) await this.#adjust();
-      return isSkipped ? stuck : null;
+      if (stuck?.eventId !== eventId) return null;
+      return this.#whileResting(id, async () => {
+        const isSkipped = await this.#parts.store.skip(id, stuck, this.#parts.clock.now());
+        if (isSkipped) state?.skipped();
+        return isSkipped ? stuck : null;
+      });
     });
+  }
+
+  /** Changes a tenant's stored position. Its courier is stopped, and pending steps are written first. */
+  async #whileResting<T>(id: TenantId, change: () => Promise<T>): Promise<T> {
+    await this.#dismiss(id);
+    await this.#commits.flush();
+    const result = await change();
+    await this.#adjust();
+    return result;
   }
 
   async ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome> {
@@ -174,25 +160,22 @@ export class Couriers implements TenantPinger {
 
   async #adjust(): Promise<void> {
     if (this.#abort.signal.aborted) return;
-    const { tenants } = this.#parts;
-    const wanted = new Map<TenantId, { readonly tenant: Tenant; readonly key: string }>();
-    for (const tenant of tenants.all()) {
-      const key = JSON.stringify([tenant.url, tenant.ca, tenants.hsTokenOf(tenant.id), tenant.createdAt]);
-      if (tenant.url !== null && tenant.pausedAt === null) wanted.set(tenant.id, { tenant, key });
-    }
-    for (const [id, { key }] of [...this.#working]) {
-      if (wanted.get(id)?.key !== key) await this.#dismiss(id);
-    }
+    const { tenants, forget } = this.#parts;
+    const wanted = tenants.all().filter(({ url, pausedAt }) => url !== null && pausedAt === null);
+    const keys = new Map(
+      wanted.map(({ id, url, ca, createdAt }) => [id, JSON.stringify([url, ca, tenants.hsTokenOf(id), createdAt])]),
+    );
+    for (const [id, { key }] of [...this.#working]) if (keys.get(id) !== key) await this.#dismiss(id);
     for (const id of this.#states.keys()) {
       if (tenants.byId(id) !== null) continue;
       this.#states.delete(id);
-      this.#parts.forget(id);
+      forget(id);
     }
-    const idle = [...wanted].filter(([id]) => !this.#working.has(id));
+    const idle = wanted.filter(({ id }) => !this.#working.has(id));
     // A courier begins at its predecessor's stored position.
     if (idle.length > 0) await this.#commits.flush();
-    for (const [id, { tenant, key }] of idle) {
-      this.#working.set(id, { key, courier: this.#engage(tenant) });
+    for (const tenant of idle) {
+      this.#working.set(tenant.id, { key: keys.get(tenant.id) ?? "", courier: this.#engage(tenant) });
     }
   }
 
@@ -204,20 +187,15 @@ export class Couriers implements TenantPinger {
 
   #engage(tenant: Tenant): Courier {
     const { id } = tenant;
-    const { tenants, pusher, feed, store, opening, clock, random, log, count } = this.#parts;
+    const { tenants, pusher, log, count } = this.#parts;
     const state = this.#states.get(id) ?? new DeliveryState(id, log);
     this.#states.set(id, state);
     const courier = new Courier({
+      ...this.#parts,
       tenant: () => tenants.byId(id),
       state,
       appservice: new AppserviceClient(pusher, tenant, tenants.hsTokenOf(id)),
-      feed,
-      store,
-      opening,
       commits: this.#commits,
-      clock,
-      random,
-      log,
       count: (what, by) => count(id, what, by),
     });
     courier.start();

@@ -1,7 +1,17 @@
-import type { Stuck } from "./delivery.ts";
+import type { Stuck } from "../store/deliveries.ts";
 import type { TenantId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { Outcome } from "./outcome.ts";
+import type { Failure } from "./outcome.ts";
+
+/** The state of deliveries to a tenant's own server. */
+export interface DeliveryReport extends Pick<DeliveryState, "lastSuccessAt" | "lastFailure" | "stuck"> {
+  /** Journal entries that deliveries have yet to pass, whether they concern the tenant or not. */
+  readonly lag: number;
+  /** Arrival of the oldest event that is under way or not yet read; null if there is none. */
+  readonly oldestAt: number | null;
+  /** True while the newest try failed. */
+  readonly isFailing: boolean;
+}
 
 /** The state of one tenant's deliveries since the start, and its log messages. Outlives a pause and new tokens. */
 export class DeliveryState {
@@ -13,7 +23,7 @@ export class DeliveryState {
   lastFailure: { readonly at: number; readonly sentence: string } | null = null;
   /** Failures since the newest success. */
   tries = 0;
-  /** The event that the tenant does not take even alone. */
+  /** The event that the tenant does not take even alone; null if none is known. */
   stuck: Stuck | null = null;
   readonly #tenant: TenantId;
   readonly #log: Logger;
@@ -33,30 +43,31 @@ export class DeliveryState {
   }
 
   /** Notes that a transaction with only this event fails. */
-  stops(stuck: Omit<Stuck, "since">, at: number, cause: string): void {
+  stops(stuck: Stuck, cause: string): void {
     if (this.stuck?.seq === stuck.seq) return;
-    this.stuck = { ...stuck, since: at };
+    this.stuck = stuck;
     const { seq, eventId: event, type, bytes } = stuck;
     this.#log.warn("tenant.delivery-stuck", { tenant: this.#tenant, seq, event, type, bytes, cause });
   }
 
   skipped(): void {
-    Object.assign(this, { cursor: null, underWay: null, stuck: null, tries: 0 });
+    this.replayed();
+    this.tries = 0;
   }
 
   /** Resets the position: deliveries begin elsewhere. */
   replayed(): void {
-    Object.assign(this, { cursor: null, underWay: null, stuck: null });
+    this.cursor = null;
+    this.underWay = null;
+    this.stuck = null;
   }
 
   /** @param wait time until the next try, milliseconds */
-  failed({ sentence, isToken }: Extract<Outcome, { kind: "not-taken" }>, at: number, wait: number): void {
+  failed({ sentence, isToken }: Failure, at: number, wait: number): void {
     const tenant = this.#tenant;
     this.lastFailure = { at, sentence };
-    if (isToken && !this.#isTokenTold) {
-      this.#isTokenTold = true;
-      this.#log.warn("tenant.token-refused", { tenant, cause: sentence });
-    }
+    if (isToken && !this.#isTokenTold) this.#log.warn("tenant.token-refused", { tenant, cause: sentence });
+    this.#isTokenTold ||= isToken;
     const fields = { tenant, tries: this.tries, retry_in_ms: wait, cause: sentence };
     // Warns once for each outage, not for each try of a night.
     if (this.tries > 1) this.#log.debug("tenant.delivery-failed", fields);

@@ -15,6 +15,8 @@ export type Outcome =
       readonly sentence: string;
     };
 
+export type Failure = Extract<Outcome, { kind: "not-taken" }>;
+
 /** `silence`: the tenant may have hung or died at an event, or may have taken everything and its answer was lost. */
 export type Blame = "size" | "events" | "silence" | "nothing";
 

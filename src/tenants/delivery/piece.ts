@@ -1,7 +1,7 @@
 import type { FeedLimits, FeedPiece } from "../feed/feed.ts";
-import type { Place } from "./contracts.ts";
-import type { Outcome } from "./outcome.ts";
-import { transactionOf, type Transaction } from "./transaction.ts";
+import { written } from "../../model/json.ts";
+import type { Place } from "../store/deliveries.ts";
+import type { Failure } from "./outcome.ts";
 
 /** Limits of a transaction: events, and approximate bytes. */
 export const LARGEST = { events: 100, bytes: 4 * 1024 * 1024 } as const;
@@ -12,7 +12,13 @@ export const LARGEST = { events: 100, bytes: 4 * 1024 * 1024 } as const;
 const FAILURES = { refused: 3, unclear: 10 } as const;
 
 type Events = FeedPiece["events"];
-type Failure = Extract<Outcome, { kind: "not-taken" }>;
+
+export interface Transaction {
+  readonly txnId: string;
+  readonly body: string;
+  /** The number of its first event. */
+  readonly first: number;
+}
 
 /** What to do after a failure: send fewer events, or the same again; `stuck` if one event blocks the rest. */
 export type Next = "smaller" | "again" | "stuck";
@@ -63,7 +69,7 @@ export class PieceSize {
     if (this.#events === LARGEST.events) this.#isSearching = false;
   }
 
-  failed({ blames }: Failure, { events, bytes }: { readonly events: number; readonly bytes: number }): Next {
+  failed({ blames }: Failure, events: number, bytes: number): Next {
     if (blames === "nothing") return "again";
     this.#failures += 1;
     if (blames === "silence") this.#isUnclear = true;
@@ -81,4 +87,21 @@ export class PieceSize {
     this.#events = Math.floor(events / 2);
     return "smaller";
   }
+}
+
+/**
+ * Makes the transaction of these events; null for none. The same events always make the same one. Numbers repeat after
+ * a restore and pieces may differ after a replay: the opening and the epoch tell them apart.
+ */
+export function transactionOf(
+  { opening, epoch }: Pick<Place, "opening" | "epoch">,
+  events: Events,
+): Transaction | null {
+  const [first] = events;
+  if (first === undefined) return null;
+  return {
+    txnId: `${opening}.${epoch}.${first.seq}-${events.at(-1)?.seq}`,
+    body: written({ events: events.map(({ event }) => event) }),
+    first: first.seq,
+  };
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { JournalEntry } from "../../ledger/journal.ts";
 import type { SharedJournal } from "../../ledger/shared-journal.ts";
 import type { Signal } from "../../concurrency/signal.ts";
@@ -10,8 +11,8 @@ import { answeredIn } from "../../model/references.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { addresseeOf } from "../../policy/invites.ts";
 import type { Tenants } from "../../policy/tenants.ts";
-import type { Coverage, EventOwners, Span } from "./contracts.ts";
-import { Makers, type Making } from "./makers.ts";
+import type { CoverageStore, Span } from "../store/coverage.ts";
+import type { SqliteSentStore } from "../store/sent.ts";
 
 export interface FeedLimits {
   readonly events: number;
@@ -32,24 +33,25 @@ export interface FeedPiece {
   readonly isMore: boolean;
 }
 
-/** The part of the journal that concerns a tenant: events of its leased rooms, and invites to it or its users. */
-export interface Feed {
-  /**
-   * Returns the next events after a number of the journal. The same numbers give the same events, also after a
-   * restart. One exception: grants decide who an invite without a name is for, and the operator may change them.
-   * @param until last number of the journal to read; null for its end
-   */
-  read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece>;
-}
+export type Feed = Pick<JournalFeed, "read">;
+export type EventOwners = Pick<SqliteSentStore, "ownersOf">;
 
 export interface FeedParts {
   readonly journal: Pick<SharedJournal, "read" | "bounds">;
-  readonly coverage: Coverage;
+  readonly coverage: Pick<CoverageStore, "spansOf">;
   /** Fired when there may be more to read although the journal has not grown. */
   readonly news: Signal;
   readonly owners: EventOwners;
   readonly tenants: Pick<Tenants, "all" | "isPersona" | "isTenants" | "viewerOf">;
   readonly own: UserId;
+}
+
+/** A room that is being made for a tenant. */
+interface Making {
+  /** The journal's newest number before the homeserver was asked. All events of the room come after it. */
+  readonly from: number;
+  /** Called when the tenant has its lease, or will not get one. */
+  done(): void;
 }
 
 /** Entries per read. */
@@ -58,17 +60,23 @@ const BATCH = 100;
 const MAX_LOOKED_AT = 5_000;
 const MAX_AT_ONCE = 200;
 
-export class JournalFeed implements Feed {
+/** The part of the journal that concerns a tenant: events of its leased rooms, and invites to it or its users. */
+export class JournalFeed {
   readonly #parts: FeedParts;
-  readonly #makers: Makers;
+  /** Tenants with rooms being made. Kept in memory only: after a crash the room has no owner. */
+  readonly #making = new Map<Making, TenantId>();
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
-    this.#makers = new Makers(parts.own, parts.news);
   }
 
-  async read(tenant: Tenant, after: number, limits: FeedLimits, until: number | null = null): Promise<FeedPiece> {
-    const end = until ?? Number.MAX_SAFE_INTEGER;
+  /**
+   * Returns the next events after a number of the journal. The same numbers give the same events, also after a
+   * restart. One exception: grants decide who an invite without a name is for, and the operator may change them.
+   * @param until last number of the journal to read; null for its end
+   */
+  async read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece> {
+    const end = until ?? Infinity;
     const events: { seq: number; event: RoomEvent }[] = [];
     let bytes = 0;
     let upTo = after;
@@ -79,7 +87,7 @@ export class JournalFeed implements Feed {
       const viewer = await this.#viewerOf(tenant, entries);
       for (const { seq, event } of entries) {
         const seen = this.#asSeen(viewer, tenant, seq, event, spans.get(event.room_id));
-        if (seen === null && until === null && this.#makers.isToWait(tenant.id, seq, event)) {
+        if (seen === null && end === Infinity && this.#isToWait(tenant.id, seq, event)) {
           return { events, upTo, isMore: false };
         }
         if (seen !== null) {
@@ -96,7 +104,7 @@ export class JournalFeed implements Feed {
       lookedAt += entries.length;
       if (lookedAt >= MAX_LOOKED_AT && upTo < end) return { events, upTo, isMore: true };
       // SQLite answers synchronously: without this, a long search would block all other work.
-      if (lookedAt >= MAX_AT_ONCE) await new Promise((resolve) => setImmediate(resolve));
+      if (lookedAt >= MAX_AT_ONCE) await setImmediate();
     }
     return { events, upTo, isMore: false };
   }
@@ -106,7 +114,19 @@ export class JournalFeed implements Feed {
    * and the feed must not pass them: until `done`, it stops before any room that the pseudouser made.
    */
   async making(tenant: TenantId): Promise<Making> {
-    return this.#makers.begin(tenant, (await this.#parts.journal.bounds()).last);
+    const from = (await this.#parts.journal.bounds()).last;
+    const done = (): void => {
+      if (this.#making.delete(making)) this.#parts.news.notify();
+    };
+    const making: Making = { from, done };
+    this.#making.set(making, tenant);
+    return making;
+  }
+
+  /** Whether an event that is not known to be the tenant's may be the first of a room that is being made for it. */
+  #isToWait(tenant: TenantId, seq: number, { type, sender }: RoomEvent): boolean {
+    if (type !== "m.room.create" || sender !== this.#parts.own) return false;
+    return [...this.#making].some(([{ from }, maker]) => maker === tenant && seq > from);
   }
 
   async #spansOf(tenant: Tenant, entries: readonly JournalEntry[]): Promise<ReadonlyMap<RoomId, readonly Span[]>> {

@@ -1,33 +1,21 @@
-import type { Database, Statement } from "better-sqlite3";
 import type { AnnotationStore, Annotation } from "../act/contracts.ts";
-import type { EventId, RoomId, TenantId, UserId } from "../../model/ids.ts";
+import type { Owner } from "../../model/attribution.ts";
+import type { TenantId } from "../../model/ids.ts";
+import { Store } from "../../storage/store.ts";
 
-interface Row {
-  event_id: string;
-  real_id: string;
-  room_id: string;
-  tenant: string;
-  persona: string | null;
-}
+type Row = Omit<Annotation, "owner"> & Owner;
 
-export class SqliteAnnotationStore implements AnnotationStore {
-  readonly #db: Database;
-  readonly #find: Statement<[string], Row>;
-  readonly #group: Statement<[string], Row>;
-  readonly #count: Statement<[string], number>;
-  readonly #add: Statement<[string, string, string, string, string | null]>;
-  readonly #remove: Statement<[string]>;
+const SELECT =
+  "SELECT event_id AS eventId, real_id AS realId, room_id AS roomId, tenant, persona FROM shared_annotations";
 
-  constructor(db: Database) {
-    this.#db = db;
-    this.#find = db.prepare("SELECT * FROM shared_annotations WHERE event_id = ?");
-    this.#group = db.prepare("SELECT * FROM shared_annotations WHERE real_id = ? ORDER BY event_id");
-    this.#count = db.prepare<[string], number>("SELECT count(*) FROM shared_annotations WHERE tenant = ?").pluck();
-    this.#add = db.prepare(
-      "INSERT INTO shared_annotations (event_id, real_id, room_id, tenant, persona) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    );
-    this.#remove = db.prepare("DELETE FROM shared_annotations WHERE event_id = ?");
-  }
+export class SqliteAnnotationStore extends Store implements AnnotationStore {
+  readonly #find = this.sql<[string], Row>(`${SELECT} WHERE event_id = ?`);
+  readonly #group = this.sql<[string], Row>(`${SELECT} WHERE real_id = ? ORDER BY event_id`);
+  readonly #count = this.value<[string], number>("SELECT count(*) FROM shared_annotations WHERE tenant = ?");
+  readonly #add = this.sql<[Row]>(`
+    INSERT INTO shared_annotations (event_id, real_id, room_id, tenant, persona)
+    VALUES (@eventId, @realId, @roomId, @tenant, @persona) ON CONFLICT DO NOTHING`);
+  readonly #remove = this.sql<[string]>("DELETE FROM shared_annotations WHERE event_id = ?");
 
   async find(eventId: string): Promise<Annotation | null> {
     const row = this.#find.get(eventId);
@@ -43,13 +31,9 @@ export class SqliteAnnotationStore implements AnnotationStore {
   }
 
   async add(annotations: readonly Annotation[]): Promise<void> {
-    this.#db
-      .transaction(() => {
-        for (const { eventId, realId, roomId, owner } of annotations) {
-          this.#add.run(eventId, realId, roomId, owner.tenant, owner.persona);
-        }
-      })
-      .immediate();
+    this.commit(() => {
+      for (const { owner, ...rest } of annotations) this.#add.run({ ...rest, ...owner });
+    });
   }
 
   async remove(eventId: string): Promise<void> {
@@ -57,11 +41,6 @@ export class SqliteAnnotationStore implements AnnotationStore {
   }
 }
 
-function annotationOf(row: Row): Annotation {
-  return {
-    eventId: row.event_id as EventId,
-    realId: row.real_id as EventId,
-    roomId: row.room_id as RoomId,
-    owner: { tenant: row.tenant as TenantId, persona: row.persona as UserId | null },
-  };
+function annotationOf({ tenant, persona, ...rest }: Row): Annotation {
+  return { ...rest, owner: { tenant, persona } };
 }

@@ -1,70 +1,59 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { Coverage, Span } from "../feed/contracts.ts";
+import type { Database } from "better-sqlite3";
 import type { RoomId, TenantId } from "../../model/ids.ts";
 import type { Memo } from "../../storage/memo.ts";
+import { Store } from "../../storage/store.ts";
 
-interface Row {
-  room_id: string;
-  from_seq: number;
-  to_seq: number | null;
+/** What a tenant's lease covers of a room: journal entries above `after`, up to and including `upTo`. */
+export interface Span {
+  readonly after: number;
+  /** Null while the lease lives. */
+  readonly upTo: number | null;
 }
 
 /** All tenants read new events of a room or two at once. A tenant far behind asks for many rooms alone. */
 const FEW_ROOMS = 4;
 
-type SpansByTenant = ReadonlyMap<string, readonly Span[]>;
+type SpansByTenant = ReadonlyMap<TenantId, readonly Span[]>;
 
 /** The parts of the journal that tenants' leases cover. */
-export class CoverageStore implements Coverage {
-  readonly #spans: Statement<[string, string, number], Row>;
-  readonly #inRoom: Statement<[string, number], Omit<Row, "room_id"> & { holder: string }>;
+export class CoverageStore extends Store {
+  // CROSS JOIN keeps the order: from the rooms asked for to their leases, never through all leases of a tenant.
+  readonly #spans = this.sql<[string, string, number], Span & { roomId: RoomId }>(`
+    SELECT r.room_id AS roomId, l.from_seq AS after, l.to_seq AS upTo
+    FROM json_each(?) AS asked CROSS JOIN rooms r ON r.room_id = asked.value
+    CROSS JOIN leases l ON l.room_nr = r.nr AND l.kind = 'tenant' AND l.holder = ?
+    WHERE l.to_seq IS NULL OR l.to_seq > ? ORDER BY l.id`);
+  readonly #inRoom = this.sql<[string, number], Span & { holder: TenantId }>(`
+    SELECT holder, from_seq AS after, to_seq AS upTo FROM leases
+    WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?) AND kind = 'tenant'
+      AND (to_seq IS NULL OR to_seq > ?) ORDER BY id`);
   readonly #known: Memo<SpansByTenant>;
 
   constructor(db: Database, known: Memo<SpansByTenant>) {
+    super(db);
     this.#known = known;
-    // CROSS JOIN keeps the order: from the rooms asked for to their leases, never through all leases of a tenant.
-    this.#spans = db.prepare(
-      "SELECT r.room_id, l.from_seq, l.to_seq FROM json_each(?) AS asked CROSS JOIN rooms r ON r.room_id = asked.value " +
-        "CROSS JOIN leases l ON l.room_nr = r.nr AND l.kind = 'tenant' AND l.holder = ? " +
-        "WHERE l.to_seq IS NULL OR l.to_seq > ? ORDER BY l.id",
-    );
-    this.#inRoom = db.prepare(
-      "SELECT holder, from_seq, to_seq FROM leases WHERE room_nr = (SELECT nr FROM rooms WHERE room_id = ?) AND kind = 'tenant' " +
-        "AND (to_seq IS NULL OR to_seq > ?) ORDER BY id",
-    );
   }
 
+  /** Returns the spans of a tenant's leases, live and ended, by room; without spans that end at or before `after`. */
   async spansOf(
     tenant: TenantId,
     rooms: readonly RoomId[],
     after: number,
   ): Promise<ReadonlyMap<RoomId, readonly Span[]>> {
-    if (rooms.length <= FEW_ROOMS) {
-      const few = rooms.map((room) => [room, this.#ofAll(room, after).get(tenant)] as const);
-      return new Map(few.filter((one): one is [RoomId, readonly Span[]] => one[1] !== undefined));
+    if (rooms.length > FEW_ROOMS) {
+      return spansBy(this.#spans.all(JSON.stringify(rooms), tenant, after), ({ roomId }) => roomId);
     }
-    const spans = new Map<RoomId, Span[]>();
-    for (const row of this.#spans.all(JSON.stringify(rooms), tenant, after)) {
-      const roomId = row.room_id as RoomId;
-      const span = { after: row.from_seq, upTo: row.to_seq };
-      const known = spans.get(roomId);
-      if (known === undefined) spans.set(roomId, [span]);
-      else known.push(span);
-    }
-    return spans;
+    const few = rooms.map((room) => [room, this.#ofAll(room, after).get(tenant) ?? []] as const);
+    return new Map(few.filter(([, spans]) => spans.length > 0));
   }
 
   /** Read once for all tenants, since an event wakes every one of them. */
   #ofAll(room: RoomId, after: number): SpansByTenant {
-    return this.#known.get(`${after}\n${room}`, () => {
-      const spans = new Map<string, Span[]>();
-      for (const { holder, from_seq, to_seq } of this.#inRoom.all(room, after)) {
-        const span = { after: from_seq, upTo: to_seq };
-        const known = spans.get(holder);
-        if (known === undefined) spans.set(holder, [span]);
-        else known.push(span);
-      }
-      return spans;
-    });
+    return this.#known.get(`${after}\n${room}`, () => spansBy(this.#inRoom.all(room, after), ({ holder }) => holder));
   }
+}
+
+function spansBy<Row extends Span, Key>(rows: readonly Row[], keyOf: (row: Row) => Key): Map<Key, Span[]> {
+  const groups = Map.groupBy(rows, keyOf);
+  return new Map([...groups].map(([key, group]) => [key, group.map(({ after, upTo }) => ({ after, upTo }))]));
 }

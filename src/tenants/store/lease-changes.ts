@@ -1,49 +1,41 @@
-import type { Database, Statement } from "better-sqlite3";
-import type { LeaseChange, LeaseChanges } from "../sync/contracts.ts";
 import type { RoomId, TenantId } from "../../model/ids.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
+import { Store } from "../../storage/store.ts";
 
-interface Row {
-  change: number;
-  room_id: string;
-  at: number;
-  end_reason: string | null;
+/** A lease that was taken or ended, or whose room the pseudouser joined. */
+export interface LeaseChange {
+  /** Rises with every change of any lease. */
+  readonly change: number;
+  readonly roomId: RoomId;
+  readonly at: number;
+  /** Why it ended; null if it lives and the pseudouser is in the room. */
+  readonly ended: LeaseEnd | null;
 }
 
-const COLUMNS =
-  "l.change, r.room_id, coalesce(l.ended_at, l.taken_at) AS at, l.end_reason FROM leases l JOIN rooms r ON r.nr = l.room_nr " +
-  "WHERE l.kind = 'tenant' AND l.holder = ?";
+const SELECT = `
+  SELECT l.change, r.room_id AS roomId, coalesce(l.ended_at, l.taken_at) AS at, l.end_reason AS ended
+  FROM leases l JOIN rooms r ON r.nr = l.room_nr WHERE l.kind = 'tenant' AND l.holder = ?`;
 
 /** Changes of tenants' leases, for polling. */
-export class LeaseChangesStore implements LeaseChanges {
-  readonly #present: Statement<[string], Row>;
-  readonly #since: Statement<[string, number], Row>;
-  readonly #newest: Statement<[], number>;
+export class LeaseChangesStore extends Store {
+  readonly #present = this.sql<[string], LeaseChange>(
+    `${SELECT} AND l.ended_at IS NULL AND r.own_membership = 'join' ORDER BY l.change`,
+  );
+  readonly #since = this.sql<[string, number], LeaseChange>(
+    `${SELECT} AND l.change > ? AND (l.ended_at IS NOT NULL OR r.own_membership = 'join') ORDER BY l.change`,
+  );
+  readonly #newest = this.value<[], number>("SELECT coalesce(max(change), 0) FROM leases");
 
-  constructor(db: Database) {
-    this.#present = db.prepare(
-      `SELECT ${COLUMNS} AND l.ended_at IS NULL AND r.own_membership = 'join' ORDER BY l.change`,
-    );
-    this.#since = db.prepare(
-      `SELECT ${COLUMNS} AND l.change > ? AND (l.ended_at IS NOT NULL OR r.own_membership = 'join') ORDER BY l.change`,
-    );
-    this.#newest = db.prepare<[], number>("SELECT coalesce(max(change), 0) FROM leases").pluck();
-  }
-
+  /**
+   * Returns the newest change for each room of the tenant after a change, in order. Omits leases whose room the
+   * pseudouser is not in yet. With `after` null: the rooms that the tenant is in.
+   */
   async since(tenant: TenantId, after: number | null): Promise<readonly LeaseChange[]> {
-    const rows = after === null ? this.#present.all(tenant) : this.#since.all(tenant, after);
-    const newest = new Map<string, LeaseChange>();
-    for (const row of rows) {
-      newest.set(row.room_id, {
-        change: row.change,
-        roomId: row.room_id as RoomId,
-        at: row.at,
-        ended: row.end_reason as LeaseEnd | null,
-      });
-    }
-    return [...newest.values()];
+    const changes = after === null ? this.#present.all(tenant) : this.#since.all(tenant, after);
+    return [...new Map(changes.map((change) => [change.roomId, change])).values()];
   }
 
+  /** Returns the newest change of all leases; 0 for none. */
   async newest(): Promise<number> {
     return this.#newest.get() ?? 0;
   }

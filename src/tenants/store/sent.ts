@@ -1,71 +1,62 @@
-import type { Database, Statement } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
 import type { AuditStore } from "../../storage/audit.ts";
 import type { AuditWriter, Deed, SentEvents } from "../act/contracts.ts";
-import type { SentTransactions } from "../sync/contracts.ts";
-import type { EventOwners } from "../feed/contracts.ts";
 import { ownTxnId, type Owner } from "../../model/attribution.ts";
-import type { EventId, TenantId, UserId } from "../../model/ids.ts";
+import type { EventId, TenantId } from "../../model/ids.ts";
 import type { SentEvent } from "../act/sent.ts";
+import { Store } from "../../storage/store.ts";
 
 /** Events kept of each tenant. */
 const KEPT = 20_000;
 /** Excess events of a tenant are removed after this many new ones. */
 const LOOK_EVERY = 64;
 
-interface OwnerRow {
-  tenant: string;
-  persona: string | null;
-}
-
-export class SqliteSentStore implements AuditWriter, SentEvents, SentTransactions, EventOwners {
+/** The events that tenants sent, and their owners and transaction IDs. */
+export class SqliteSentStore extends Store implements AuditWriter, SentEvents {
   readonly #audit: Pick<AuditStore, "noteAll">;
-  readonly #find: Statement<[string, number], string>;
-  readonly #owner: Statement<[string], OwnerRow>;
-  readonly #txns: Statement<[string, string], OwnerRow & { event_id: string; txn_id: string }>;
-  readonly #add: Statement<[string, string, string, string | null, number]>;
-  readonly #trim: Statement<[string, string]>;
+  readonly #kept: number;
+  readonly #find = this.value<[string, number], EventId>(
+    "SELECT event_id FROM sent_events WHERE txn_id = ? AND at > ?",
+  );
+  readonly #owner = this.sql<[string], Owner>("SELECT tenant, persona FROM sent_events WHERE event_id = ?");
+  readonly #txns = this.sql<[string, string], Owner & { event_id: EventId; txn_id: string }>(`
+    SELECT event_id, txn_id, tenant, persona FROM sent_events
+    WHERE tenant = ? AND event_id IN (SELECT value FROM json_each(?))`);
+  readonly #add = this.sql<[string, string, string, string | null, number]>(`
+    INSERT INTO sent_events (txn_id, event_id, tenant, persona, at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (txn_id) DO UPDATE SET event_id = excluded.event_id, at = excluded.at`);
+  readonly #trim = this.sql<[{ tenant: string; kept: number }]>(`
+    DELETE FROM sent_events WHERE tenant = @tenant
+      AND nr <= (SELECT nr FROM sent_events WHERE tenant = @tenant ORDER BY nr DESC LIMIT 1 OFFSET @kept)`);
 
   /** @param kept for tests: events kept of a tenant */
   constructor(db: Database, audit: Pick<AuditStore, "noteAll">, kept = KEPT) {
+    super(db);
     this.#audit = audit;
-    this.#find = db
-      .prepare<[string, number], string>("SELECT event_id FROM sent_events WHERE txn_id = ? AND at > ?")
-      .pluck();
-    this.#owner = db.prepare("SELECT tenant, persona FROM sent_events WHERE event_id = ?");
-    this.#txns = db.prepare(
-      "SELECT event_id, txn_id, tenant, persona FROM sent_events WHERE tenant = ? " +
-        "AND event_id IN (SELECT value FROM json_each(?))",
-    );
-    this.#add = db.prepare(
-      "INSERT INTO sent_events (txn_id, event_id, tenant, persona, at) VALUES (?, ?, ?, ?, ?) " +
-        "ON CONFLICT (txn_id) DO UPDATE SET event_id = excluded.event_id, at = excluded.at",
-    );
-    this.#trim = db.prepare(
-      "DELETE FROM sent_events WHERE tenant = ? AND nr <= " +
-        `(SELECT nr FROM sent_events WHERE tenant = ? ORDER BY nr DESC LIMIT 1 OFFSET ${kept})`,
-    );
+    this.#kept = kept;
   }
 
   async find(txnId: string, since: number): Promise<EventId | null> {
-    return (this.#find.get(txnId, since) ?? null) as EventId | null;
+    return this.#find.get(txnId, since) ?? null;
   }
 
+  /** Returns the known owners of events. Answers do not change while the owners are known. */
   async ownersOf(eventIds: readonly string[]): Promise<ReadonlyMap<string, Owner>> {
     const owners = new Map<string, Owner>();
     for (const eventId of eventIds) {
-      const row = this.#owner.get(eventId);
-      if (row === undefined) continue;
-      owners.set(eventId, { tenant: row.tenant as TenantId, persona: row.persona as UserId | null });
+      const owner = this.#owner.get(eventId);
+      if (owner !== undefined) owners.set(eventId, owner);
     }
     return owners;
   }
 
+  /** Returns the transaction IDs with which a tenant's events were sent, for known events of the tenant. */
   async txnIdsOf(tenant: TenantId, eventIds: readonly EventId[]): Promise<ReadonlyMap<EventId, string>> {
     const found = new Map<EventId, string>();
     if (eventIds.length === 0) return found;
-    for (const row of this.#txns.all(tenant, JSON.stringify(eventIds))) {
-      const own = ownTxnId({ tenant, persona: row.persona as UserId | null }, row.txn_id);
-      if (own !== null) found.set(row.event_id as EventId, own);
+    for (const { event_id: eventId, txn_id: txnId, ...owner } of this.#txns.all(tenant, JSON.stringify(eventIds))) {
+      const own = ownTxnId(owner, txnId);
+      if (own !== null) found.set(eventId, own);
     }
     return found;
   }
@@ -80,6 +71,6 @@ export class SqliteSentStore implements AuditWriter, SentEvents, SentTransaction
   #write({ txnId, eventId, owner }: SentEvent, at: number): number {
     const added = this.#add.run(txnId, eventId, owner.tenant, owner.persona, at);
     if (Number(added.lastInsertRowid) % LOOK_EVERY !== 0) return added.changes;
-    return added.changes + this.#trim.run(owner.tenant, owner.tenant).changes;
+    return added.changes + this.#trim.run({ tenant: owner.tenant, kept: this.#kept }).changes;
   }
 }

@@ -1,36 +1,31 @@
 import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { revisionOf } from "../../model/json-text.ts";
-import { written, type JsonObject } from "../../model/json.ts";
+import { without, written, type JsonObject, type JsonValue } from "../../model/json.ts";
+import type { Clock } from "../../model/clock.ts";
 import { isAttendance, fromWire } from "../../model/persona.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { personaMember } from "../act/users/persona-member.ts";
-import { clientEvent, inviteState } from "./client-event.ts";
-import type { LeaseChange, SentTransactions, SyncFacts } from "./contracts.ts";
-import type { SyncFilter } from "./filter.ts";
+import type { SqliteSentStore } from "../store/sent.ts";
+import type { SyncFactsStore } from "../store/sync-facts.ts";
 import type { LazyMembers } from "./lazy-members.ts";
-import { ownMembership, type Self } from "./own-membership.ts";
 import { ahead } from "./packed.ts";
-import type { RoomStep, SyncPlan } from "./plan.ts";
-import { wholeState, type RoomStateParts, type StatePart } from "./room-state.ts";
+import type { RoomStep, SyncPlan, SyncStep } from "./plan.ts";
+import { wholeState, type RoomStateParts } from "./room-state.ts";
 import { summaryOf } from "./summary.ts";
+import { tokenOf } from "./token.ts";
 
 export interface AnswerParts extends RoomStateParts {
-  readonly facts: Pick<SyncFacts, "headsIn">;
+  readonly facts: Pick<SyncFactsStore, "headsIn">;
   readonly lazyMembers: Pick<LazyMembers, "of">;
-  readonly sent: SentTransactions;
+  readonly sent: Pick<SqliteSentStore, "txnIdsOf">;
+  readonly clock: Clock;
 }
 
 /** An answer that is ready to be written. */
 export interface Answer {
-  readonly tenant: Tenant;
-  readonly self: Self;
-  readonly filter: SyncFilter;
+  readonly step: SyncStep;
   readonly plan: SyncPlan;
-  readonly next: string;
-  /** The tenant's leases in the rooms whose whole state is included. */
-  readonly leases: ReadonlyMap<RoomId, LeaseChange>;
-  readonly now: number;
 }
 
 type Show = (event: RoomEvent) => JsonObject;
@@ -49,73 +44,81 @@ const NOTHING = {
 };
 const NO_NOTIFICATIONS = { notification_count: 0, highlight_count: 0 };
 
+/** Keys that homeservers send to appservices both here and in `unsigned`; and the room, which the answer names. */
+const NOT_SHOWN = [
+  "room_id",
+  "user_id",
+  "age",
+  "prev_content",
+  "replaces_state",
+  "redacted_because",
+  "invite_room_state",
+];
+
 /**
  * Streams the answer to `GET /sync` (spec, CS API, "Syncing"). Rooms' state passes through and is never held whole.
  * @throws EmissaryError if the homeserver does not give a room's state
  */
-export async function* answerTexts(parts: AnswerParts, answer: Answer, gone: AbortSignal): AsyncGenerator<string> {
-  const { tenant, self, filter, plan, leases, now } = answer;
-  const { join, leave, invite } = plan;
+export async function* answerTexts(
+  parts: AnswerParts,
+  { step, plan: { join, leave, invite } }: Answer,
+  gone: AbortSignal,
+): AsyncGenerator<string> {
+  const { tenant, self, filter, at } = step;
+  const now = parts.clock.now();
   const said = [...join, ...leave].flatMap(({ timeline }) => timeline.map(({ event_id }) => event_id));
   const txnIds = await parts.sent.txnIdsOf(tenant.id, said);
   const show: Show = (event) =>
     revisionOf(event, filter.shown(clientEvent(event, txnIds.get(event.event_id) ?? null, now)));
-  yield `{"next_batch":${JSON.stringify(answer.next)},${written(NOTHING).slice(1, -1)},"rooms":{"invite":{`;
+  yield `{"next_batch":${JSON.stringify(tokenOf(at))},${written(NOTHING).slice(1, -1)},"rooms":{"invite":{`;
   for (const [index, event] of invite.entries()) {
-    yield `${index === 0 ? "" : ","}${JSON.stringify(event.room_id)}:${written({ invite_state: { events: inviteState(event) } })}`;
+    yield `${nameOf(event.room_id, index === 0)}${written({ invite_state: { events: inviteState(event) } })}`;
   }
   yield `},"leave":{`;
-  for (const [index, step] of leave.entries()) {
-    const room = {
-      state: { events: step.changed.map(show) },
-      ...timelineOf(step, self.user, show),
-      account_data: { events: [] },
-    };
-    yield `${index === 0 ? "" : ","}${JSON.stringify(step.roomId)}:${written(room)}`;
+  for (const [index, room] of leave.entries()) {
+    const state = { events: room.changed.map(show) };
+    const shown = { state, ...timelineOf(room, self.user, show), account_data: { events: [] } };
+    yield `${nameOf(room.roomId, index === 0)}${written(shown)}`;
   }
   yield `},"join":{`;
   let isFirst = true;
   const begin = ({ roomId }: RoomStep): string => {
-    const comma = isFirst ? "" : ",";
+    const name = nameOf(roomId, isFirst);
     isFirst = false;
-    return `${comma}${JSON.stringify(roomId)}:{"state":{"events":[`;
+    return `${name}{"state":{"events":[`;
   };
-  for (const step of join) {
-    if (step.isWhole) continue;
-    const state = [...step.changed, ...(await membersFor(parts, answer, step))];
-    yield `${begin(step)}${state.map((event) => written(show(event))).join(",")}]},`;
-    yield restOf(step, self.user, show, step.hasMembers ? await summaryFrom(parts, tenant, step.roomId) : {});
+  for (const room of join) {
+    if (room.isWhole) continue;
+    const state = [...room.changed, ...(await membersFor(parts, step, room, now))];
+    yield `${begin(room)}${state.map((event) => written(show(event))).join(",")}]},`;
+    yield restOf(room, self.user, show, room.hasMembers ? await summaryFrom(parts, tenant, room.roomId) : {});
   }
   const whole = join.filter(({ isWhole }) => isWhole);
-  const open = (step: RoomStep): AsyncGenerator<StatePart> => {
-    const { roomId, timeline } = step;
-    const lease = leases.get(roomId) ?? { change: 0, roomId, at: now, ended: null };
-    return wholeState(parts, tenant, { roomId, filter, ownMember: ownMembership(self, lease), timeline }, gone);
-  };
-  for await (const [step, state] of ahead(whole, AHEAD, open)) {
-    yield begin(step);
+  for await (const [room, state] of ahead(whole, AHEAD, (one) => wholeState(parts, step, one, now, gone))) {
+    yield begin(room);
     let summary: JsonObject = {};
     let comma = "";
     for await (const part of state) {
-      if (part.events === null) {
-        summary = part.summary;
-        continue;
-      }
+      summary = part.summary ?? summary;
       for (const event of part.events) {
         yield `${comma}${written(show(event))}`;
         comma = ",";
       }
     }
     yield "]},";
-    yield restOf(step, self.user, show, summary);
+    yield restOf(room, self.user, show, summary);
   }
   yield "}}}";
 }
 
+function nameOf(roomId: RoomId, isFirst: boolean): string {
+  return `${isFirst ? "" : ","}${JSON.stringify(roomId)}:`;
+}
+
 /** Returns the JSON after a joined room's state. */
-function restOf(step: RoomStep, user: UserId, show: Show, summary: JsonObject): string {
+function restOf(room: RoomStep, user: UserId, show: Show, summary: JsonObject): string {
   const rest = {
-    ...timelineOf(step, user, show),
+    ...timelineOf(room, user, show),
     ephemeral: { events: [] },
     account_data: { events: [] },
     unread_notifications: NO_NOTIFICATIONS,
@@ -124,8 +127,7 @@ function restOf(step: RoomStep, user: UserId, show: Show, summary: JsonObject): 
   return written(rest).slice(1);
 }
 
-function timelineOf(step: RoomStep, user: UserId, show: Show) {
-  const { timeline, isLimited, prevBatch } = step;
+function timelineOf({ timeline, isLimited, prevBatch }: RoomStep, user: UserId, show: Show) {
   const events = timeline.map((event) => show(withMembership(event, user)));
   return { timeline: { events, limited: isLimited, prev_batch: prevBatch } };
 }
@@ -140,28 +142,46 @@ function withMembership(event: RoomEvent, user: UserId): RoomEvent {
 /** Returns the memberships of the timeline's senders, if the client loads members lazily. */
 async function membersFor(
   { personas, tenants, lazyMembers }: AnswerParts,
-  { tenant, filter, self, leases, now }: Answer,
+  { tenant, filter, self, leases }: SyncStep,
   { roomId, timeline, changed }: RoomStep,
+  now: number,
 ): Promise<readonly RoomEvent[]> {
   if (!filter.isLazy || timeline.length === 0) return [];
-  const told = new Set<string | undefined>(
+  const shown = new Set<string | undefined>(
     [...timeline, ...changed].flatMap(({ type, state_key: key }) => (type === "m.room.member" ? [key] : [])),
   );
-  const senders = [...new Set(timeline.map(({ sender }) => sender))].filter((user) => !told.has(user));
+  const senders = new Set(timeline.flatMap(({ sender }) => (shown.has(sender) ? [] : [sender])));
   const viewer = tenants.viewerOf(tenant);
   const inRoom = await personas.inRoom(tenant.id, roomId);
   const at = leases.get(roomId)?.at ?? now;
-  const mine = inRoom.filter(({ userId }) => senders.includes(userId)).map((one) => personaMember(roomId, one, at));
-  const known = new Set<UserId>([...mine.map(({ sender }) => sender), self.user]);
-  const others = await lazyMembers.of(
+  const mine = inRoom.filter(({ userId }) => senders.has(userId)).map((one) => personaMember(roomId, one, at));
+  const known = new Set([...mine.map(({ sender }) => sender), self.user]);
+  const found = await lazyMembers.of(
     roomId,
-    senders.filter((user) => !known.has(user)),
+    [...senders].filter((user) => !known.has(user)),
   );
-  const shown = others.filter((event) => !isAttendance(event, viewer)).map((event) => fromWire(event, viewer));
-  return [...mine, ...shown].filter(filter.hasState);
+  const others = found.filter((event) => !isAttendance(event, viewer)).map((event) => fromWire(event, viewer));
+  return [...mine, ...others].filter(filter.hasState);
 }
 
 async function summaryFrom({ facts, own }: AnswerParts, tenant: Tenant, roomId: RoomId): Promise<JsonObject> {
   const heads = await facts.headsIn(roomId, { tenant: tenant.id, user: tenant.sender, own });
   return heads === null ? {} : summaryOf(heads);
+}
+
+/**
+ * Returns an event as `/sync` shows it (spec, CS API, "ClientEventWithoutRoomID").
+ * @param txnId the tenant's transaction ID with which it was sent; null if unknown
+ */
+function clientEvent(event: RoomEvent, txnId: string | null, now: number): JsonObject {
+  const { unsigned = {}, ...rest } = event;
+  const age = typeof unsigned["age"] === "number" ? { age: Math.max(0, now - event.origin_server_ts) } : {};
+  const sent = txnId === null ? {} : { transaction_id: txnId };
+  return { ...without({ ...rest }, ...NOT_SHOWN), unsigned: { ...unsigned, ...age, ...sent } };
+}
+
+/** Returns an invite's stripped state, with the invite itself last (spec, CS API, "Stripped state"). */
+function inviteState({ type, state_key: key = "", sender, content, unsigned }: RoomEvent): JsonValue[] {
+  const stripped = unsigned?.["invite_room_state"];
+  return [...(Array.isArray(stripped) ? stripped : []), { type, state_key: key, sender, content }];
 }

@@ -7,8 +7,7 @@ import { readJson } from "../../http/body.ts";
 import { param, queryAll } from "../../http/server.ts";
 import { requireAction } from "../act/access.ts";
 import { answered, type ActHandler, type Endpoint } from "../act/act.ts";
-import { NO_FILTER, syncFilter, type SyncFilter } from "./filter.ts";
-import { filterIdOf, filterIn } from "./filter-id.ts";
+import { filterIdOf, filterIn, NO_FILTER, syncFilter, type SyncFilter } from "./filter.ts";
 import { following } from "./packed.ts";
 
 const FILTER_BODY_LIMIT = 64 * 1024;
@@ -20,7 +19,10 @@ const sync: ActHandler = async (call) => {
   const [since = null] = queryAll(request, "since");
   const [timeout = "0"] = queryAll(request, "timeout");
   if (!/^\d{1,9}$/.test(timeout)) {
-    throw new EmissaryError("bad-parameter", `timeout is ${JSON.stringify(timeout)} and is to be milliseconds.`);
+    throw new EmissaryError(
+      "bad-parameter",
+      `timeout is ${JSON.stringify(timeout)} but must be a number of milliseconds.`,
+    );
   }
   const [isFull = "false"] = queryAll(request, "full_state");
   const ask = { since, wait: Number(timeout), isFull: isFull === "true", filter: filterOf(request) };

@@ -1,8 +1,9 @@
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { EmissaryError } from "../../model/errors.ts";
 import { eventRule, nameRule } from "../../model/event-filter.ts";
 import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";
-import { objectAt, type JsonObject } from "../../model/json.ts";
-import { fieldsOf, type Shown } from "./fields.ts";
+import { isJsonObject, MAX_NESTING, objectAt, shallow, type JsonObject, type JsonValue } from "../../model/json.ts";
 
 /** A filter (spec, CS API, "Filtering"), without `presence`, `account_data`, `ephemeral`: tenants get none. */
 export interface SyncFilter {
@@ -17,11 +18,17 @@ export interface SyncFilter {
   readonly isLazy: boolean;
   readonly includesLeft: boolean;
   /** Cuts an event to its `event_fields`. */
-  readonly shown: Shown;
+  readonly shown: (event: JsonObject) => JsonObject;
 }
 
 /** The most events of a room in one answer. */
 const MAX_LIMIT = 500;
+/** Maximum fields, and their depth. */
+const MAX_FIELDS = 100;
+const MAX_DEPTH = 20;
+/** An ID must fit into a request line, beside a token and the rest. */
+const MAX_ID = 6_000;
+const MAX_JSON = 64 * 1024;
 
 export function syncFilter(filter: JsonObject): SyncFilter {
   const room = objectAt(filter, "room");
@@ -42,3 +49,78 @@ export function syncFilter(filter: JsonObject): SyncFilter {
 }
 
 export const NO_FILTER = syncFilter({});
+
+/**
+ * Parses a filter's `event_fields`. Dots separate nested keys (`content.body`); a backslash escapes a key's own dot.
+ * If it is not a list, events stay whole.
+ */
+function fieldsOf(wanted: JsonValue | undefined): SyncFilter["shown"] {
+  if (!Array.isArray(wanted)) return (event) => event;
+  const texts = wanted.filter((field) => typeof field === "string").slice(0, MAX_FIELDS);
+  const paths = texts.map(pathOf).filter((path) => path.length <= MAX_DEPTH);
+  return (event) => {
+    const kept: JsonObject = {};
+    for (const path of paths) copy(path, event, kept);
+    return kept;
+  };
+}
+
+function pathOf(field: string): readonly string[] {
+  const path = [""];
+  for (let at = 0; at < field.length; at += 1) {
+    const char = field[at] ?? "";
+    const next = field[at + 1];
+    if (char === ".") path.push("");
+    else if (char === "\\" && (next === "." || next === "\\")) {
+      path.push(`${path.pop() ?? ""}${next}`);
+      at += 1;
+    } else path.push(`${path.pop() ?? ""}${char}`);
+  }
+  return path;
+}
+
+function copy(path: readonly string[], from: JsonObject, to: JsonObject): void {
+  const [key = "", ...rest] = path;
+  if (!Object.hasOwn(from, key)) return;
+  const value = from[key] ?? null;
+  if (rest.length === 0) {
+    define(to, key, value);
+    return;
+  }
+  if (!isJsonObject(value)) return;
+  const held = Object.hasOwn(to, key) ? to[key] : undefined;
+  // The whole value has the nested field already.
+  if (held === value) return;
+  const inner = isJsonObject(held) ? held : {};
+  copy(rest, value, inner);
+  if (Object.keys(inner).length > 0) define(to, key, inner);
+}
+
+/** Not by assignment: `__proto__` may be an ordinary key. */
+function define(object: JsonObject, key: string, value: JsonValue): void {
+  Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+/**
+ * Encodes a filter as its own ID. The ID stays valid after a restart, after a restore and at every listener, no
+ * tenant can name another's filter, and nothing is stored or evicted.
+ * @throws EmissaryError `too-large` if the filter is too long for an ID
+ */
+export function filterIdOf(filter: JsonObject): string {
+  const id = `f${deflateRawSync(JSON.stringify(filter)).toString("base64url")}`;
+  if (id.length <= MAX_ID) return id;
+  throw new EmissaryError("too-large", "The filter is too large to be kept: name fewer rooms, types or senders in it.");
+}
+
+/** Returns the filter of an ID; null if the ID is not ours. */
+export function filterIn(id: string): JsonObject | null {
+  const packed = /^f([\w-]+)$/.exec(id)?.[1];
+  if (packed === undefined || id.length > MAX_ID) return null;
+  try {
+    const text = inflateRawSync(Buffer.from(packed, "base64url"), { maxOutputLength: MAX_JSON }).toString("utf8");
+    const filter: unknown = JSON.parse(text);
+    return isJsonObject(filter) ? shallow(filter, MAX_NESTING) : null;
+  } catch {
+    return null;
+  }
+}

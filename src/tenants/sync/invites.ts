@@ -3,36 +3,29 @@ import type { RoomId, UserId } from "../../model/ids.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { addresseeOf } from "../../policy/invites.ts";
 import type { Tenants } from "../../policy/tenants.ts";
-import type { LeaseChange, OpenInvite } from "./contracts.ts";
+import type { OpenInvite } from "../store/sync-facts.ts";
 import type { Numbered } from "./plan.ts";
 
-interface InviteParts {
-  readonly own: UserId;
-  readonly tenants: Pick<Tenants, "isPersona" | "all">;
-}
-
-/** Known invites: the open ones, the tenant's rooms, and events that may have more details. */
-interface Known {
-  readonly open: readonly OpenInvite[];
-  readonly leases: ReadonlyMap<RoomId, LeaseChange>;
-  readonly recent: readonly Numbered[];
-}
-
-/** Returns the open invites of a tenant's users: the original events if available, else from the ledger. */
+/**
+ * Returns the open invites of a tenant's users: the original events if available, else from the ledger.
+ * @param rooms the tenant's rooms
+ * @param recent events that may have more details
+ */
 export function openInvitesOf(
-  { own, tenants }: InviteParts,
+  { own, tenants }: { readonly own: UserId; readonly tenants: Pick<Tenants, "isPersona" | "all"> },
   tenant: Tenant,
-  { open, leases, recent }: Known,
+  open: readonly OpenInvite[],
+  rooms: ReadonlyMap<RoomId, unknown>,
+  recent: readonly Numbered[],
 ): readonly RoomEvent[] {
   const events = new Map(recent.map(({ event }) => [event.event_id, event]));
   const invites = new Map<RoomId, RoomEvent>();
   for (const invite of open) {
-    const { roomId, user, reason } = invite;
+    const { roomId, user, reason, eventId } = invite;
     const isMeant =
       user === own ? addresseeOf(reason, roomId, tenants.all())?.id === tenant.id : tenants.isPersona(tenant, user);
-    if (!isMeant || leases.has(roomId) || invites.has(roomId)) continue;
-    const shown = user === own ? tenant.sender : user;
-    invites.set(roomId, events.get(invite.eventId) ?? inviteOf(invite, shown));
+    if (!isMeant || rooms.has(roomId) || invites.has(roomId)) continue;
+    invites.set(roomId, events.get(eventId) ?? inviteOf(invite, user === own ? tenant.sender : user));
   }
   return [...invites.values()];
 }

@@ -5,6 +5,7 @@ import { parsedObject, stringAt } from "../../model/json.ts";
 import { sourced } from "../../model/json-text.ts";
 import type { Member } from "../../model/membership.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
+import { remember } from "../../concurrency/remember.ts";
 import type { Upstream } from "../../http/upstream.ts";
 
 /** Memberships in the cache, their maximum characters, and the senders that are looked up in one room. */
@@ -45,32 +46,19 @@ export class LazyMembers {
   async #event({ roomId, eventId, displayname, avatarUrl }: Member): Promise<RoomEvent | null> {
     const known = this.#known.get(eventId);
     // A redaction removes the profile, in the ledger too.
-    const isSame =
-      known !== undefined && nameIn(known, "displayname") === displayname && nameIn(known, "avatar_url") === avatarUrl;
-    if (isSame) return known;
+    const { content = {} } = known ?? {};
+    const isSame = stringAt(content, "displayname") === displayname && stringAt(content, "avatar_url") === avatarUrl;
+    if (known !== undefined && isSame) return known;
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
     try {
       const { status, body } = await this.#upstream.answer("GET", path, null);
       const event: unknown = sourced(parsedObject(body), body.toString("utf8"));
       if (status !== 200 || !isRoomEvent(event)) return null;
-      if (body.length <= MAX_KEPT_SIZE) this.#keep(event);
+      if (body.length <= MAX_KEPT_SIZE) remember(this.#known, event.event_id, event, KEPT);
       return event;
     } catch (error) {
       if (error instanceof EmissaryError) return null;
       throw error;
     }
   }
-
-  /** Evicts the oldest. */
-  #keep(event: RoomEvent): void {
-    this.#known.set(event.event_id, event);
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= KEPT) break;
-      this.#known.delete(oldest);
-    }
-  }
-}
-
-function nameIn({ content }: RoomEvent, key: "displayname" | "avatar_url"): string | null {
-  return stringAt(content, key);
 }

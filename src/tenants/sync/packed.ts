@@ -4,19 +4,23 @@ const PIECE = 64 * 1024;
 /** Pieces of a text; the generator returns the last one. */
 export type Pieces = AsyncGenerator<Buffer, Buffer>;
 
-/** Joins many small texts into few pieces, each made on demand. */
-export async function* packed(texts: AsyncIterable<string>): Pieces {
+/** Joins many small texts into few pieces, each made on demand. Calls `over` at the end, also if it is early. */
+export async function* packed(texts: AsyncIterable<string>, over: () => void = () => {}): Pieces {
   let held: string[] = [];
   let size = 0;
-  for await (const text of texts) {
-    held.push(text);
-    size += text.length;
-    if (size < PIECE) continue;
-    yield Buffer.from(held.join(""));
-    held = [];
-    size = 0;
+  try {
+    for await (const text of texts) {
+      held.push(text);
+      size += text.length;
+      if (size < PIECE) continue;
+      yield Buffer.from(held.join(""));
+      held = [];
+      size = 0;
+    }
+    return Buffer.from(held.join(""));
+  } finally {
+    over();
   }
-  return Buffer.from(held.join(""));
 }
 
 /** Yields a piece that was made already, and the rest. */

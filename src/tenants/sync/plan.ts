@@ -1,8 +1,12 @@
 import { isStateEvent, type RoomEvent } from "../../model/event.ts";
-import type { RoomId, UserId } from "../../model/ids.ts";
-import type { LeaseChange } from "./contracts.ts";
+import type { EventId, RoomId, UserId } from "../../model/ids.ts";
+import type { Profile } from "../../model/persona.ts";
+import type { Tenant } from "../../model/tenant.ts";
+import type { Position } from "../../ledger/openings.ts";
+import { profileJson } from "../act/users/persona-member.ts";
+import type { LeaseChange } from "../store/lease-changes.ts";
 import type { SyncFilter } from "./filter.ts";
-import { ownMembership, type Self } from "./own-membership.ts";
+import { tokenOf } from "./token.ts";
 
 /** An event of the journal with its number. */
 export interface Numbered {
@@ -10,24 +14,31 @@ export interface Numbered {
   readonly event: RoomEvent;
 }
 
+/** The user that syncs. */
+export interface Self {
+  readonly user: UserId;
+  readonly profile: Profile;
+  /** The name of this opening of the database. */
+  readonly opening: string;
+}
+
 /** What happened between two positions, as the tenant sees it, and the state at the end. */
 export interface SyncStep {
+  readonly tenant: Tenant;
   readonly self: Self;
   readonly own: UserId;
   readonly isPersona: (user: UserId) => boolean;
   readonly filter: SyncFilter;
+  /** The position at the end. */
+  readonly at: Position;
   readonly events: readonly Numbered[];
   readonly changes: readonly LeaseChange[];
-  /** Rooms in which the tenant has a lease. */
-  readonly present: ReadonlySet<RoomId>;
-  /** The journal's number at the end of the step. */
-  readonly end: number;
+  /** The tenant's leases. */
+  readonly leases: ReadonlyMap<RoomId, LeaseChange>;
   /** Maximum events of a room's timeline; null for all. */
   readonly limit: number | null;
   /** Whether the whole state of all rooms is requested. */
   readonly isFull: boolean;
-  /** Returns the `prev_batch` for a number of the journal. */
-  readonly tokenAt: (seq: number) => string;
 }
 
 /** What the answer has of one room. */
@@ -55,76 +66,61 @@ export interface SyncPlan {
  * know the tenant's user, so membership events made here from the lease show SDKs its joins and leaves.
  */
 export function planOf(step: SyncStep): SyncPlan {
-  const { filter, changes, present, isFull } = step;
+  const { filter, changes, leases, isFull, self, at } = step;
   if (!filter.hasRooms) return { join: [], leave: [], invite: [] };
   const { rooms, invites } = sorted(step);
   const changed = new Map(changes.map((change) => [change.roomId, change]));
-  const all = new Set([...changed.keys(), ...rooms.keys(), ...(isFull ? present : [])]);
+  const all = new Set([...changed.keys(), ...rooms.keys(), ...(isFull ? leases.keys() : [])]);
   const join: RoomStep[] = [];
   const leave: RoomStep[] = [];
   for (const roomId of all) {
     if (!filter.hasRoom(roomId)) continue;
     const change = changed.get(roomId) ?? null;
+    const event = change === null ? null : ownMembership(self, change);
     const events = rooms.get(roomId) ?? [];
-    const isJoined = change === null ? present.has(roomId) : change.ended === null;
-    if (isJoined) {
-      const ownJoin = change === null ? null : ownMembership(step.self, change);
-      const told = roomStep(step, roomId, withJoin(step, ownJoin, events), change !== null, change !== null || isFull);
-      if (told.isWhole || told.timeline.length > 0 || told.changed.length > 0) join.push(told);
+    if (change === null ? leases.has(roomId) : change.ended === null) {
+      const room = roomStep(step, roomId, withJoin(step, event, events), event !== null, event !== null || isFull);
+      if (room.isWhole || room.timeline.length > 0 || room.changed.length > 0) join.push(room);
     } else {
-      const last = change === null || hasOwnEnd(events, step.self.user) ? null : ownMembership(step.self, change);
-      const told = roomStep(
-        step,
-        roomId,
-        last === null ? events : [...events, { seq: step.end, event: last }],
-        false,
-        false,
-      );
-      if (change !== null || told.timeline.length > 0) leave.push(told);
+      const last = event === null || hasOwnEnd(events, self.user) ? [] : [{ seq: at.seq, event }];
+      const room = roomStep(step, roomId, [...events, ...last], false, false);
+      if (change !== null || room.timeline.length > 0) leave.push(room);
     }
   }
   return { join, leave, invite: [...invites.values()] };
 }
 
 /** Invites of the tenant's users to rooms where it has no lease are kept apart: they belong to no joined room. */
-function sorted({ events, own, isPersona, present }: SyncStep) {
-  const rooms = new Map<RoomId, Numbered[]>();
+function sorted({ events, own, isPersona, leases }: SyncStep) {
   const invites = new Map<RoomId, RoomEvent>();
-  for (const numbered of events) {
-    const { event } = numbered;
+  const others = events.filter(({ event }) => {
     const member = event.type === "m.room.member" ? event.state_key : undefined;
-    if (member === own) continue;
+    if (member === own) return false;
     const isInvite = member !== undefined && event.content["membership"] === "invite" && isPersona(member as UserId);
-    if (isInvite && !present.has(event.room_id)) {
-      invites.set(event.room_id, event);
-      continue;
-    }
-    const known = rooms.get(event.room_id);
-    if (known === undefined) rooms.set(event.room_id, [numbered]);
-    else known.push(numbered);
-  }
-  return { rooms, invites };
+    if (!isInvite || leases.has(event.room_id)) return true;
+    invites.set(event.room_id, event);
+    return false;
+  });
+  return { rooms: Map.groupBy(others, ({ event }) => event.room_id), invites };
 }
 
 /** Puts the own join first; in a room that the user made, after `m.room.create`. */
-function withJoin({ end }: SyncStep, event: RoomEvent | null, events: readonly Numbered[]): readonly Numbered[] {
+function withJoin(step: SyncStep, event: RoomEvent | null, events: readonly Numbered[]): readonly Numbered[] {
   if (event === null) return events;
   const at = events[0]?.event.type === "m.room.create" ? 1 : 0;
-  return [...events.slice(0, at), { seq: events[at]?.seq ?? end + 1, event }, ...events.slice(at)];
+  return events.toSpliced(at, 0, { seq: events[at]?.seq ?? step.at.seq + 1, event });
 }
 
 /** Whether the events already show the user's removal, with its sender and reason. */
 function hasOwnEnd(events: readonly Numbered[], user: UserId): boolean {
-  return events.some(({ event }) => {
-    const { membership } = event.content;
-    return (
-      event.type === "m.room.member" && event.state_key === user && (membership === "leave" || membership === "ban")
-    );
+  return events.some(({ event: { type, state_key: key, content } }) => {
+    const isEnd = content["membership"] === "leave" || content["membership"] === "ban";
+    return type === "m.room.member" && key === user && isEnd;
   });
 }
 
 function roomStep(
-  { filter, limit, end, tokenAt }: SyncStep,
+  { filter, limit, at }: SyncStep,
   roomId: RoomId,
   events: readonly Numbered[],
   isNew: boolean,
@@ -142,7 +138,7 @@ function roomStep(
     // Clients apply the timeline after the state: its state events must not undo newer ones there.
     timeline: kept.map(({ event }) => event).filter((event) => !isStateEvent(event) || !replaced.has(keyOf(event))),
     isLimited: isNew || passing.length > kept.length,
-    prevBatch: tokenAt(kept[0] === undefined ? end : kept[0].seq - 1),
+    prevBatch: tokenOf({ ...at, seq: kept[0] === undefined ? at.seq : kept[0].seq - 1 }),
     changed,
     hasMembers: events.some(({ event }) => event.type === "m.room.member"),
     isWhole,
@@ -151,4 +147,22 @@ function roomStep(
 
 function keyOf({ type, state_key: key = "" }: RoomEvent): string {
   return `${type}\n${key}`;
+}
+
+/**
+ * Returns a lease change as the tenant's own membership event. Clients know events by their IDs, and change numbers
+ * may repeat after a restore, so the ID contains the opening.
+ */
+export function ownMembership({ user, profile, opening }: Self, { change, roomId, at, ended }: LeaseChange): RoomEvent {
+  const membership = ended === null ? "join" : ended === "banned" ? "ban" : "leave";
+  return {
+    type: "m.room.member",
+    state_key: user,
+    sender: user,
+    room_id: roomId,
+    event_id: `$emissary_lease_${opening}_${change}` as EventId,
+    origin_server_ts: at,
+    content: ended === null ? { membership, ...profileJson(profile) } : { membership, reason: ended },
+    unsigned: {},
+  };
 }

@@ -1,14 +1,13 @@
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomEvent } from "../../model/event.ts";
-import type { RoomId, UserId } from "../../model/ids.ts";
-import { isAttendance, fromWire, type PersonaInRoom } from "../../model/persona.ts";
-import type { Tenant } from "../../model/tenant.ts";
+import type { UserId } from "../../model/ids.ts";
+import { isAttendance, fromWire } from "../../model/persona.ts";
 import type { JsonObject } from "../../model/json.ts";
 import type { RoomStates } from "../../ledger/loading/homeserver-states.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { PersonaStore } from "../act/contracts.ts";
 import { personaMember } from "../act/users/persona-member.ts";
-import type { SyncFilter } from "./filter.ts";
+import { ownMembership, type RoomStep, type SyncStep } from "./plan.ts";
 import { HeadCount } from "./summary.ts";
 
 export interface RoomStateParts {
@@ -18,33 +17,25 @@ export interface RoomStateParts {
   readonly states: RoomStates;
 }
 
-/** A request for a room's state. */
-export interface StateWish {
-  readonly roomId: RoomId;
-  readonly filter: SyncFilter;
-  /** The tenant's own membership, for a room where only its personas are. */
-  readonly ownMember: RoomEvent;
-  /** Events that the timeline shows, which the state omits. */
-  readonly timeline: readonly RoomEvent[];
+/** A part of a room's state; the last one has its summary. */
+export interface StatePart {
+  readonly events: readonly RoomEvent[];
+  readonly summary?: JsonObject;
 }
 
-/** A part of a room's state, or, after the last part, its summary. */
-export type StatePart =
-  | { readonly events: readonly RoomEvent[]; readonly summary: null }
-  | { readonly events: null; readonly summary: JsonObject };
-
 /**
- * Streams a room's whole state as the tenant sees it: with its own users, and without the pseudouser. If the
- * homeserver refuses, the room is empty: the pseudouser may have been removed, which the next sync tells.
+ * Streams a room's whole state as the tenant sees it: with its own users, without the pseudouser, and without what the
+ * timeline shows. If the homeserver refuses, the room is empty: the pseudouser may have been removed, which the next
+ * sync tells.
  * @throws EmissaryError `homeserver-unreachable`; any error after the first part
  */
 export async function* wholeState(
   { own, tenants, personas, states }: RoomStateParts,
-  tenant: Tenant,
-  wish: StateWish,
+  { tenant, filter, self, leases }: SyncStep,
+  { roomId, timeline }: RoomStep,
+  now: number,
   gone: AbortSignal,
 ): AsyncGenerator<StatePart> {
-  const { roomId, filter, ownMember, timeline } = wish;
   const user = tenant.sender;
   const inRoom = await personas.inRoom(tenant.id, roomId);
   const viewer = tenants.viewerOf(tenant);
@@ -67,26 +58,23 @@ export async function* wholeState(
         const seen = fromWire(event, viewer);
         if (filter.hasState(seen)) events.push(seen);
       }
-      yield { events, summary: null };
+      yield { events };
     }
   } catch (error) {
     const isRefused = error instanceof EmissaryError && error.code !== "homeserver-unreachable" && !isBegun;
     if (!isRefused) throw error;
   }
+  // The tenant's own membership, for a room where only its personas are, and theirs.
+  const ownMember = ownMembership(self, leases.get(roomId) ?? { change: 0, roomId, at: now, ended: null });
+  const others = inRoom.filter(({ userId }) => userId !== user);
+  const mine = [ownMember, ...others.map((one) => personaMember(roomId, one, ownMember.origin_server_ts))];
   const isOwnShown = timeline.some(({ type, state_key: key }) => type === "m.room.member" && key === user);
-  const mine = ownMembers(roomId, inRoom, ownMember).filter(
+  const events = mine.filter(
     (event) =>
       isMeant(event.sender) &&
       !(isOwnShown && event.sender === user) &&
       !shown.has(event.event_id) &&
       filter.hasState(event),
   );
-  yield { events: mine, summary: null };
-  yield { events: null, summary: heads.summary };
-}
-
-function ownMembers(roomId: RoomId, inRoom: readonly PersonaInRoom[], ownMember: RoomEvent): readonly RoomEvent[] {
-  const at = ownMember.origin_server_ts;
-  const others = inRoom.filter(({ userId }) => userId !== ownMember.state_key);
-  return [ownMember, ...others.map((persona) => personaMember(roomId, persona, at))];
+  yield { events, summary: heads.summary };
 }

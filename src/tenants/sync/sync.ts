@@ -1,7 +1,7 @@
 import { EmissaryError } from "../../model/errors.ts";
-import type { RoomId, TenantId } from "../../model/ids.ts";
+import type { RoomId, TenantId, UserId } from "../../model/ids.ts";
 import type { Hold } from "../../concurrency/bytes-held.ts";
-import { withLimit, type Clock } from "../../model/clock.ts";
+import { withLimit } from "../../model/clock.ts";
 import { written } from "../../model/json.ts";
 import { Shares } from "../../concurrency/shares.ts";
 import type { Signal } from "../../concurrency/signal.ts";
@@ -11,29 +11,28 @@ import type { Journal } from "../../ledger/journal.ts";
 import type { Openings, Position } from "../../ledger/openings.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { PersonaStore } from "../act/contracts.ts";
+import type { LeaseChange, LeaseChangesStore } from "../store/lease-changes.ts";
+import type { SyncFactsStore } from "../store/sync-facts.ts";
 import { answerTexts, type Answer, type AnswerParts } from "./answer.ts";
-import type { LeaseChange, LeaseChanges, SyncFacts } from "./contracts.ts";
 import type { SyncFilter } from "./filter.ts";
 import { openInvitesOf } from "./invites.ts";
-import type { Self } from "./own-membership.ts";
 import { packed, type Pieces } from "./packed.ts";
-import { planOf, type Numbered, type SyncPlan } from "./plan.ts";
+import { planOf, type SyncStep } from "./plan.ts";
 import { recentIn } from "./recent.ts";
-import { positionOf, tokenOf } from "./token.ts";
+import { positionOf } from "./token.ts";
 
 export interface SyncParts extends AnswerParts {
   readonly tenants: Pick<Tenants, "viewerOf" | "isPersona" | "all">;
   readonly personas: Pick<PersonaStore, "inRoom" | "profile">;
-  readonly facts: SyncFacts;
+  readonly facts: Pick<SyncFactsStore, "openInvites" | "headsIn">;
   readonly feed: Feed;
   readonly journal: Pick<Journal, "bounds">;
-  readonly changes: LeaseChanges;
+  readonly changes: Pick<LeaseChangesStore, "since" | "newest">;
   readonly openings: Openings;
   /** Called when a tenant's token cannot be continued and the tenant starts anew. */
   readonly missed: (tenant: TenantId, why: Missed) => void;
   /** Signals that may bring news: events and leases. */
   readonly news: readonly Signal[];
-  readonly clock: Clock;
   /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
@@ -117,16 +116,12 @@ export class TenantSync {
   /** Composes an answer that keeps its turn until its last piece is made or its caller is gone. */
   async #inTurn(tenant: Tenant, gone: AbortSignal, make: () => Promise<Answer>): Promise<Pieces> {
     const place = await this.#making.take(tenant.id, gone);
+    const end = (): void => place.free();
     // A generator that nobody reads does not end by itself.
-    const end = (): void => {
-      gone.removeEventListener("abort", end);
-      place.free();
-    };
-    gone.addEventListener("abort", end);
+    gone.addEventListener("abort", end, { once: true });
     if (gone.aborted) end();
     try {
-      const texts = answerTexts(this.#parts, await make(), gone);
-      return packed(untilEnd(texts, end));
+      return packed(answerTexts(this.#parts, await make(), gone), end);
     } catch (error) {
       end();
       throw error;
@@ -143,28 +138,26 @@ export class TenantSync {
   }
 
   async #beginning(tenant: Tenant, ask: SyncAsk, hold: Hold): Promise<Answer> {
-    const { journal, changes, facts, own } = this.#parts;
+    const { journal, changes, facts, own, openings, feed } = this.#parts;
+    const { filter } = ask;
     // Read before the rooms are: the next sync tells what happens meanwhile, at worst twice.
     const { first, last } = await journal.bounds();
     const change = await changes.newest();
     const leases = await this.#leasesOf(tenant);
-    const left = ask.filter.includesLeft ? await changes.since(tenant.id, 0) : [];
-    const limit = ask.filter.limit ?? FIRST_LIMIT;
-    const wish = { after: Math.max(first - 1, last - FIRST_LOOK), last, limit, filter: ask.filter };
-    const recent = await recentIn(this.#parts.feed, tenant, wish);
+    const left = filter.includesLeft ? await changes.since(tenant.id, 0) : [];
+    const limit = filter.limit ?? FIRST_LIMIT;
+    const recent = await recentIn(feed, tenant, { after: Math.max(first - 1, last - FIRST_LOOK), last, limit, filter });
     const open = await facts.openInvites(own, MAX_INVITES);
-    const step: Step = {
-      at: { opening: this.#parts.openings.name, seq: last, change },
+    const step = await this.#stepOf(tenant, ask, {
+      at: { opening: openings.name, seq: last, change },
       // A tenant with an old token has had earlier events, and can still request them.
       events: ask.since === null ? recent.filter(({ event }) => leases.has(event.room_id)) : [],
       changes: [...leases.values(), ...left.filter(({ ended }) => ended !== null)],
       leases,
       limit,
-    };
-    const self = await this.#selfOf(tenant);
-    const plan = this.#planOf(tenant, ask, self, step);
-    const invites = ask.filter.hasRooms ? openInvitesOf(this.#parts, tenant, { open, leases, recent }) : [];
-    return this.#answer(tenant, ask, self, step, { ...plan, invite: invites }, hold);
+    });
+    const invite = filter.hasRooms ? openInvitesOf(this.#parts, tenant, open, leases, recent) : [];
+    return heldBy(hold, { step, plan: { ...planOf(step), invite } });
   }
 
   async #untilNews(tenant: Tenant, ask: SyncAsk, from: Position, until: AbortSignal, hold: Hold): Promise<Answer> {
@@ -181,12 +174,12 @@ export class TenantSync {
         if (events.length > 0 || changed.length > 0 || until.aborted) {
           const leases = await this.#leasesOf(tenant);
           const at = { opening: from.opening, seq, change };
-          const step = { at, events, changes: changed, leases, limit: ask.filter.limit };
-          const self = await this.#selfOf(tenant);
-          const plan = this.#planOf(tenant, ask, self, step);
+          const known = { at, events, changes: changed, leases, limit: ask.filter.limit };
+          const step = await this.#stepOf(tenant, ask, known);
+          const plan = planOf(step);
           // If the filter leaves nothing of a change, it is not news.
           const isNews = plan.join.length > 0 || plan.leave.length > 0 || plan.invite.length > 0;
-          if (isNews || until.aborted) return await this.#answer(tenant, ask, self, step, plan, hold);
+          if (isNews || until.aborted) return await heldBy(hold, { step, plan });
         }
         if (!isMore) await Promise.race(signals);
       } finally {
@@ -200,58 +193,24 @@ export class TenantSync {
     return new Map(leases.map((lease) => [lease.roomId, lease]));
   }
 
-  async #selfOf({ id, sender }: Tenant): Promise<Self> {
-    const profile = await this.#parts.personas.profile(id, sender);
-    return { user: sender, profile, opening: this.#parts.openings.name };
-  }
-
-  #planOf(tenant: Tenant, { filter, isFull, since }: SyncAsk, self: Self, step: Step): SyncPlan {
-    const { at, events, changes, leases, limit } = step;
-    return planOf({
-      self,
-      own: this.#parts.own,
-      isPersona: (user) => this.#parts.tenants.isPersona(tenant, user),
-      filter,
-      events,
-      changes,
-      present: new Set(leases.keys()),
-      end: at.seq,
-      limit,
-      isFull: isFull && since !== null,
-      tokenAt: (seq) => tokenOf({ ...at, seq }),
-    });
-  }
-
-  async #answer(
+  async #stepOf(
     tenant: Tenant,
-    { filter }: SyncAsk,
-    self: Self,
-    { at, leases }: Step,
-    plan: SyncPlan,
-    hold: Hold,
-  ): Promise<Answer> {
-    const rooms = [...plan.join, ...plan.leave];
-    const events = [...rooms.flatMap(({ timeline, changed }) => [...timeline, ...changed]), ...plan.invite];
-    const bytes = events.reduce((sum, event) => sum + written(event).length, 0);
-    await hold.add(bytes + (plan.join.some(({ isWhole }) => isWhole) ? STATE_BYTES : 0));
-    return { tenant, self, filter, plan, next: tokenOf(at), leases, now: this.#parts.clock.now() };
+    { filter, isFull, since }: SyncAsk,
+    known: Pick<SyncStep, "at" | "events" | "changes" | "leases" | "limit">,
+  ): Promise<SyncStep> {
+    const { own, tenants, personas, openings } = this.#parts;
+    const profile = await personas.profile(tenant.id, tenant.sender);
+    const self = { user: tenant.sender, profile, opening: openings.name };
+    const isPersona = (user: UserId): boolean => tenants.isPersona(tenant, user);
+    return { ...known, tenant, self, own, isPersona, filter, isFull: isFull && since !== null };
   }
 }
 
-/** The position that a sync has reached, and what happened on the way. */
-interface Step {
-  readonly at: Position;
-  readonly events: readonly Numbered[];
-  readonly changes: readonly LeaseChange[];
-  readonly leases: ReadonlyMap<RoomId, LeaseChange>;
-  /** Maximum events of a room's timeline; null for all. */
-  readonly limit: number | null;
-}
-
-async function* untilEnd(texts: AsyncGenerator<string>, over: () => void): AsyncGenerator<string> {
-  try {
-    yield* texts;
-  } finally {
-    over();
-  }
+/** Reserves the memory that an answer takes. */
+async function heldBy(hold: Hold, answer: Answer): Promise<Answer> {
+  const { join, leave, invite } = answer.plan;
+  const events = [...[...join, ...leave].flatMap(({ timeline, changed }) => [...timeline, ...changed]), ...invite];
+  const bytes = events.reduce((sum, event) => sum + written(event).length, 0);
+  await hold.add(bytes + (join.some(({ isWhole }) => isWhole) ? STATE_BYTES : 0));
+  return answer;
 }

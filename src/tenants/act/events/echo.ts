@@ -4,7 +4,7 @@ import { isJsonObject, written, type JsonObject, type JsonValue } from "../../..
 import { revisionOf, sourced } from "../../../model/json-text.ts";
 import { isAttendance, ownAmong, jsonFromWire, stateFromWire, type Viewer } from "../../../model/persona.ts";
 import { answeredIn } from "../../../model/references.ts";
-import type { EventOwners } from "../../feed/contracts.ts";
+import type { EventOwners } from "../../feed/feed.ts";
 
 /**
  * Bytes of an answer that is buffered for rewriting. A larger answer passes unchanged, with the pseudouser as sender

@@ -1,7 +1,6 @@
 /** What filters leave of a sync (spec, CS API, "Filtering" and "Lazy-loading room members"). */
 import { describe, expect, test } from "vitest";
-import { filterIdOf, filterIn } from "../../../../src/tenants/sync/filter-id.ts";
-import { syncFilter } from "../../../../src/tenants/sync/filter.ts";
+import { filterIdOf, filterIn, syncFilter } from "../../../../src/tenants/sync/filter.ts";
 import type { RoomEvent } from "../../../../src/model/event.ts";
 import type { UserId } from "../../../../src/model/ids.ts";
 import type { JsonObject } from "../../../../src/model/json.ts";

@@ -1,9 +1,10 @@
 import { onTestFinished } from "vitest";
 import type { RoomStates } from "../../../../src/ledger/loading/homeserver-states.ts";
 import type { Feed } from "../../../../src/tenants/feed/feed.ts";
-import type { LeaseChange, LeaseChanges, OpenInvite, SyncFacts } from "../../../../src/tenants/sync/contracts.ts";
+import type { LeaseChange } from "../../../../src/tenants/store/lease-changes.ts";
+import type { OpenInvite } from "../../../../src/tenants/store/sync-facts.ts";
 import { syncFilter } from "../../../../src/tenants/sync/filter.ts";
-import { TenantSync } from "../../../../src/tenants/sync/sync.ts";
+import { TenantSync, type SyncParts } from "../../../../src/tenants/sync/sync.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
 import type { RoomEvent, StateEvent } from "../../../../src/model/event.ts";
 import type { EventId, RoomId, UserId } from "../../../../src/model/ids.ts";
@@ -39,7 +40,7 @@ export function scene() {
       return { events, upTo, isMore: upTo < all.length };
     },
   };
-  const changes: LeaseChanges = {
+  const changes: SyncParts["changes"] = {
     since: async (_tenant, after) =>
       [...new Map(leases.map((lease) => [lease.roomId, lease])).values()].filter(({ change, ended }) =>
         after === null ? ended === null : change > after,
@@ -62,7 +63,7 @@ export function scene() {
   const personas: PersonaInRoom[] = [];
   const open: OpenInvite[] = [];
   const sent = new Map<EventId, string>();
-  const facts: SyncFacts = {
+  const facts: SyncParts["facts"] = {
     openInvites: async () => open,
     headsIn: async () => ({ joined: 2, invited: 0, heroes: [ALICE], isNamed: false }),
   };

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CommitQueue } from "../../../../src/tenants/delivery/commit-queue.ts";
-import type { Step } from "../../../../src/tenants/delivery/contracts.ts";
+import type { Step } from "../../../../src/tenants/store/deliveries.ts";
 import type { TenantId } from "../../../../src/model/ids.ts";
 import { ManualClock } from "../../../support/clock.ts";
 import { silent } from "../../../support/attending.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Step } from "../../../../src/tenants/delivery/contracts.ts";
+import type { Step } from "../../../../src/tenants/store/deliveries.ts";
 import { Couriers } from "../../../../src/tenants/delivery/couriers.ts";
 import type { TenantId } from "../../../../src/model/ids.ts";
 import { Signal } from "../../../../src/concurrency/signal.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Place, Step } from "../../../../src/tenants/delivery/contracts.ts";
+import type { Place, Step } from "../../../../src/tenants/store/deliveries.ts";
 import type { Outcome } from "../../../../src/tenants/delivery/outcome.ts";
 import { ManualClock } from "../../../support/clock.ts";
 import { calm, Disk, FakeFeed, FakeTenant, makeCourier, REFUSED, SILENT, TAKEN, type Put } from "./world.ts";

@@ -1,5 +1,5 @@
 import { CommitQueue } from "../../../../src/tenants/delivery/commit-queue.ts";
-import type { DeliveryStore, Place, Step } from "../../../../src/tenants/delivery/contracts.ts";
+import type { DeliveryStore, Place, Step } from "../../../../src/tenants/store/deliveries.ts";
 import { Courier } from "../../../../src/tenants/delivery/courier.ts";
 import type { Outcome } from "../../../../src/tenants/delivery/outcome.ts";
 import { DeliveryState } from "../../../../src/tenants/delivery/delivery-state.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Coverage, Span } from "../../../../src/tenants/feed/contracts.ts";
+import type { CoverageStore, Span } from "../../../../src/tenants/store/coverage.ts";
 import { JournalFeed, type FeedLimits } from "../../../../src/tenants/feed/feed.ts";
 import type { Journal, JournalEntry } from "../../../../src/ledger/journal.ts";
 import { SharedJournal } from "../../../../src/ledger/shared-journal.ts";
@@ -30,7 +30,7 @@ const sharing = (read: Journal["read"], bounds: Journal["bounds"]): SharedJourna
 function scene(events: readonly RoomEvent[], leases: readonly Lease[], first = 1) {
   const journal: JournalEntry[] = events.map((event, index) => ({ seq: first + index, receivedAt: 0, event }));
   const asked = { journal: 0, coverage: 0 };
-  const coverage: Coverage = {
+  const coverage: Pick<CoverageStore, "spansOf"> = {
     spansOf: async (id, rooms, after) => {
       asked.coverage += 1;
       const found = leases.filter(
@@ -233,7 +233,7 @@ describe("many tenants", () => {
       if (reads === 1) await new Promise<void>((resolve) => (answerFirst = resolve));
       return found;
     };
-    const coverage: Coverage = {
+    const coverage: Pick<CoverageStore, "spansOf"> = {
       spansOf: async (_tenant, rooms) => new Map(rooms.map((room) => [room, [{ after: 0, upTo: null }]])),
     };
     const tenants = {
