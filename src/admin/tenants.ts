@@ -6,7 +6,6 @@ import type { AdminParts } from "./admin.ts";
 import type { TenantAnswer } from "./api/tenants.ts";
 import type { Handlers, Handler } from "./handlers.ts";
 import { roomToStandFor } from "./policy.ts";
-import type { DeliveryReport } from "../tenants/delivery/delivery-state.ts";
 import type { Stuck } from "../tenants/store/deliveries.ts";
 import { isEventId } from "../model/ids.ts";
 import type { AdminEndpoints } from "./api/endpoints.ts";

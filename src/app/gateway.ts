@@ -26,27 +26,22 @@ import { LazyMembers } from "../tenants/sync/lazy-members.ts";
 import { TenantSync } from "../tenants/sync/sync.ts";
 import { Admission } from "../http/door/admission.ts";
 import { doorRoutes, passOnTo } from "../http/door/door.ts";
-import { hiddenOf } from "../peek/masked.ts";
-import type { Identity } from "../peek/contracts.ts";
+import { hiddenOf } from "../peek/screened.ts";
 import { SharedLook } from "../peek/shared/look.ts";
-import { SharedPolls } from "../peek/shared/polls.ts";
 import { SharedRooms } from "../peek/shared/rooms.ts";
-import { AskersWords } from "../peek/shared/words.ts";
+import { ignoredByOn, TokenChecks } from "../peek/shared/token-checks.ts";
 import { Strangers } from "../peek/shared/strangers.ts";
-import { PeekChanges } from "../peek/msc2753/changes.ts";
-import { RoomNews } from "../peek/msc2753/news.ts";
+import { PeekChanges, RoomNews } from "../peek/msc2753/news.ts";
 import { SlidingSync } from "../peek/sliding/sync.ts";
-import { DeviceSync, type Device } from "../peek/msc2753/sync.ts";
-import { deviceKey, Peeker } from "../peek/peeker.ts";
+import { DeviceSync } from "../peek/msc2753/sync.ts";
+import { Peeker } from "../peek/peeker.ts";
 import { RoutesMemory } from "../peek/routes-memory.ts";
 import { peekSurface } from "../peek/routes.ts";
 import { KnownUsers } from "../peek/users.ts";
-import { HomeserverPeekedRooms } from "../peek/homeserver/peeked-rooms.ts";
-import { HomeserverAskers, HomeserverReader } from "../peek/homeserver/reader.ts";
+import { ReaderRooms } from "../peek/homeserver/reader.ts";
 import { HomeserverRoomLinks } from "../peek/homeserver/room-links.ts";
 import { HomeserverStates } from "../ledger/loading/homeserver-states.ts";
 import { HomeserverUpstream } from "../homeserver/upstream.ts";
-import { HomeserverHistory, HomeserverTokenOwners } from "../peek/homeserver/users.ts";
 import { readerOf } from "../model/reader.ts";
 import { compileExpression } from "../platform/expressions.ts";
 import { disown } from "../http/disown.ts";
@@ -141,49 +136,46 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
   const routes = new RoutesMemory(config.homeserver.serverName);
   const forUsers = client.of("users");
   const usersHeld = new BytesHeld(HELD.users, clock, noPlace("user", "memory"));
-  const users = new KnownUsers(new HomeserverTokenOwners(forUsers), clock);
-  const askers = new HomeserverAskers(forUsers);
-  const words = new AskersWords(askers, clock);
+  const users = new KnownUsers(forUsers, clock);
+  const ignoredBy = ignoredByOn(forUsers);
+  const checks = new TokenChecks(ignoredBy, clock);
   const unknown = (token: string): void => {
     users.forget(token);
-    words.doubt(token);
+    checks.doubt(token);
   };
   const usersUpstream = new HomeserverUpstream(forUsers, usersHeld, { unknown });
   const reader = readerOf(config.homeserver.serverName);
   const isClaimed = config.registration.claimsReader;
   const news = new RoomNews(parts.journal);
-  const signals = [recorder.ownChanged, desk.changed];
-  const changes = new PeekChanges({ store: storage.peeks, signals, clock, log });
+  const changes = new PeekChanges();
+  const peekSignals = [recorder.ownChanged, desk.changed];
+  const reads = { client: forUsers, held: usersHeld };
   const lookAs = (isRaw: boolean): SharedLook => {
-    const rooms = new HomeserverReader({ client: forUsers, held: usersHeld, reader, isClaimed, isRaw, clock });
+    const rooms = new ReaderRooms({ ...reads, reader, isClaimed, isRaw, clock });
     return new SharedLook({ rooms, news, clock, stopping });
   };
-  const strangers = new Strangers({ reader, ledger, identify: (token) => users.identify(token) });
-  const alone = new HomeserverPeekedRooms(forUsers, usersHeld);
-  const sharedRooms = { alone, look: lookAs(true), strangers };
-  const peekedRooms = new SharedRooms({ ...sharedRooms, askers });
+  const strangers = new Strangers({ reader, ledger, users });
+  const sharedRooms = { ...reads, look: lookAs(true), strangers };
+  const peekedRooms = new SharedRooms({ ...sharedRooms, ignoredBy });
   const peeker = new Peeker({
     ...shared,
-    leases: {
-      find: (roomId, holder) => storage.leases.find(roomId, holder),
-      countOf: (holder) => storage.peeks.countOf(holder),
-      longestUnread: (holder, limit) => storage.peeks.longestUnread(holder, limit),
-    },
+    leases: storage.leases,
+    peeks: storage.peeks,
     aliases: pointers,
-    history: new HomeserverHistory(forUsers),
+    client: forUsers,
     routes,
     options: config.peek,
     secret: config.registration.asToken,
   });
-  const deviceOf = (identity: Identity | null): Device | null =>
-    identity === null ? null : { userId: identity.userId, name: peeker.holderOf(deviceKey(identity)).name };
   const views = {
     ...parts,
     store: storage.peeks,
     rooms: peekedRooms,
-    links: new HomeserverRoomLinks(forUsers, usersHeld),
+    links: new HomeserverRoomLinks(reads),
     news,
     signals: [changes.changed],
+    users,
+    peeker,
   };
   const peek = peekSurface({
     own,
@@ -193,15 +185,13 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     peeker,
     devices: new DeviceSync({
       ...views,
-      followed: new SharedRooms({ ...sharedRooms, askers: words }),
-      words,
-      identify: async (token) => deviceOf(await users.identify(token)),
-      identifyNow: async (token) => deviceOf(await users.identifyNow(token)),
+      followed: new SharedRooms({ ...sharedRooms, ignoredBy: checks.ignoredBy }),
+      checks,
     }),
-    polls: new SharedPolls({ look: lookAs(false), strangers, askers, words }),
-    sliding: new SlidingSync({ ...views, peeker, identify: (token) => users.identifyNow(token) }),
+    polls: { look: lookAs(false), strangers, ignoredBy, ignoredRecently: checks.ignoredBy },
+    sliding: new SlidingSync(views),
     peeks: storage.peeks,
-    words,
+    checks,
     peekedRooms,
     routes,
     health: parts.health,
@@ -221,7 +211,10 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     }),
   });
   return {
-    start: () => [news.follow(recorder.committed, clock, log, stopping), changes.follow(stopping)],
+    start: () => [
+      news.follow(recorder.committed, clock, log, stopping),
+      changes.follow({ store: storage.peeks, signals: peekSignals, clock, log }, stopping),
+    ],
     halfMade,
     heard: (events) => {
       annotations.heard(events).catch((error: unknown) => log.error("annotations.failed", { error }));

@@ -22,12 +22,11 @@ import { SqliteMediaStore } from "../tenants/store/media.ts";
 import { OpeningStore } from "../ledger/store/openings.ts";
 import { Memo, WriteCount } from "../storage/memo.ts";
 import { OverviewStore } from "../admin/store.ts";
-import { SqlitePeekStore } from "../peek/store/peeks.ts";
+import { PeekStore, PseudouserStore } from "../peek/store.ts";
 import { SqlitePersonaStore } from "../tenants/store/personas.ts";
 import { SqliteReconcileStore } from "../ledger/store/comparing.ts";
 import { OwnInviteStore } from "../attendance/store/own-invites.ts";
 import { PinStore } from "../policy/store/pins.ts";
-import { PseudouserStore } from "../peek/store/pseudousers.ts";
 import { SqliteSentStore } from "../tenants/store/sent.ts";
 import { ReviewStore } from "../attendance/store/reviews.ts";
 import { Redactions } from "../ledger/store/redactions.ts";
@@ -50,7 +49,7 @@ export class SqliteStorage {
   readonly leases: LeaseStore;
   readonly leaseChanges: LeaseChangesStore;
   readonly syncFacts: SyncFactsStore;
-  readonly peeks: SqlitePeekStore;
+  readonly peeks: PeekStore;
   readonly coverage: CoverageStore;
   readonly ownInvites: OwnInviteStore;
   readonly unusedRooms: SqliteUnusedRoomStore;
@@ -104,7 +103,7 @@ export class SqliteStorage {
     this.leases = new LeaseStore(db, book, writes);
     this.leaseChanges = new LeaseChangesStore(db);
     this.syncFacts = new SyncFactsStore(db);
-    this.peeks = new SqlitePeekStore(db, {
+    this.peeks = new PeekStore(db, {
       device: new Memo(writes),
       peeks: new Memo(writes),
       newest: new Memo(writes, 1),

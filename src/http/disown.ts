@@ -10,7 +10,11 @@ const KNOWN: ReadonlySet<number> = new Set([200]);
  * the homeserver knows whether to keep them (`soft_logout`, spec, CS API, "Soft logout").
  * @returns false if the homeserver knows the token after all: then nothing was answered
  */
-export async function disown(upstream: Upstream, request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
+export async function disown(
+  upstream: Pick<Upstream, "asCallerUnless">,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<boolean> {
   const token = tokenOf(request);
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
   const known = await upstream.asCallerUnless(KNOWN, { method: "GET", path: WHOAMI, headers, body: null }, reply);

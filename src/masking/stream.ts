@@ -1,10 +1,8 @@
 import { maskValue, placeInList, placeOfElement } from "./answer.ts";
-import { newFrame, type Frame } from "./frame.ts";
-import { joined } from "./held.ts";
+import { Frame, HeldPart, joined } from "./held.ts";
 import { Finder, elementNeedles, pseudouserNeedles } from "./needles.ts";
 import { countedBy, MAX_DEPTH, namesHeroes, placeBelow, TOP, type Place } from "./places.ts";
 import { isPseudouser } from "./pseudouser.ts";
-import { Reader } from "./reader.ts";
 import { isFields, isHidden, less, lessLive, maskHeroes, type Hidden } from "./rules.ts";
 import { ValueEnd } from "./value-end.ts";
 
@@ -33,7 +31,7 @@ interface Passing {
 export class MaskingStream {
   readonly #hidden: Hidden;
   readonly #bound: number;
-  readonly #held = new Reader();
+  readonly #held = new HeldPart();
   readonly #names: readonly Finder[];
   readonly #all: readonly Finder[];
   readonly #frames: Frame[] = [];
@@ -238,7 +236,7 @@ export class MaskingStream {
     const around = this.#frames.at(-1);
     if (around !== undefined) around.hasKept = true;
     this.#passing = null;
-    this.#frames.push(newFrame(this.#held.byte(at) === OPEN_LIST, place, key, at + 1));
+    this.#frames.push(new Frame(this.#held.byte(at) === OPEN_LIST, place, key, at + 1));
     this.#at = at + 1;
     this.#state = "member";
   }

@@ -2,6 +2,7 @@ import { EmissaryError } from "../model/errors.ts";
 import type { RoomId } from "../model/ids.ts";
 import { peekingUser, type Holder } from "../model/lease.ts";
 import type { LeaseStore } from "../attendance/store/leases.ts";
+import type { PeekStore } from "./store.ts";
 
 /** A request in progress that opens a room. Ends with `succeeded` or `failed`. */
 export interface Opening {
@@ -19,12 +20,12 @@ interface UnderWay {
   isHeld: boolean;
 }
 
-export interface UserLooks {
-  find: LeaseStore["find"];
-  countOf: LeaseStore["countOf"];
-  /** Returns the holder's rooms, the least recently read first. */
-  longestUnread(holder: string, limit: number): Promise<readonly RoomId[]>;
-  release(roomId: RoomId, holder: Holder): Promise<boolean>;
+export interface OpeningsParts {
+  readonly leases: Pick<LeaseStore, "find">;
+  readonly peeks: Pick<PeekStore, "countOf" | "longestUnread">;
+  readonly release: (roomId: RoomId, holder: Holder) => Promise<boolean>;
+  readonly roomsPerUser: number;
+  readonly idle: number;
 }
 
 /** Most looks examined to find one that may end. */
@@ -36,26 +37,24 @@ const LOOKED_THROUGH = 1_000;
  * one. A device's peeks (MSC2753) do not: they are promised until they expire.
  */
 export class Openings {
-  readonly #looks: UserLooks;
-  readonly #limits: { readonly roomsPerUser: number; readonly idle: number };
+  readonly #parts: OpeningsParts;
   readonly #underWay = new Map<string, Map<RoomId, UnderWay>>();
   /** Numbers of waiting polls, by holder and room. */
   readonly #polls = new Map<string, number>();
   /** Rooms whose look ends once another is booked, by user. */
   readonly #leaving = new Map<string, Set<RoomId>>();
 
-  constructor(looks: UserLooks, limits: { readonly roomsPerUser: number; readonly idle: number }) {
-    this.#looks = looks;
-    this.#limits = limits;
+  constructor(parts: OpeningsParts) {
+    this.#parts = parts;
   }
 
   /** @throws EmissaryError `limited` if the user has reached the limit and all those rooms are in use */
   async begin(holder: Holder, roomId: RoomId): Promise<Opening> {
     const user: Holder = { kind: holder.kind, name: peekingUser(holder.name) };
-    const isHeld = (await this.#looks.find(roomId, holder)) !== null;
-    const leases = await this.#looks.countOf(holder);
-    const isFull = leases >= this.#limits.roomsPerUser;
-    const unread = isFull ? await this.#looks.longestUnread(user.name, LOOKED_THROUGH) : [];
+    const { leases, peeks, release, roomsPerUser, idle: retryAfter } = this.#parts;
+    const isHeld = (await leases.find(roomId, holder)) !== null;
+    const held = await peeks.countOf(holder);
+    const unread = held >= roomsPerUser ? await peeks.longestUnread(user.name, LOOKED_THROUGH) : [];
     // No await from here to the return.
     const rooms = this.#underWay.get(holder.name) ?? new Map<RoomId, UnderWay>();
     const opening = rooms.get(roomId) ?? { requests: 0, isBooked: false, isHeld };
@@ -63,9 +62,12 @@ export class Openings {
     const unwritten = [...rooms.values()].filter((one) => !one.isBooked && !one.isHeld).length;
     const isNew = !isHeld && opening.requests === 0;
     let idle: RoomId | undefined;
-    if (isNew && leases + unwritten - leaving.size >= this.#limits.roomsPerUser) {
+    if (isNew && held + unwritten - leaving.size >= roomsPerUser) {
       idle = unread.find((other) => other !== roomId && !leaving.has(other) && !this.#isInUse(user, other));
-      if (idle === undefined) throw this.#tooMany();
+      if (idle === undefined) {
+        const sentence = `You already look into ${roomsPerUser} rooms, the most for one user; leave some and try again.`;
+        throw new EmissaryError("limited", sentence, { reason: "peek-cap", retryAfter });
+      }
       this.#leaving.set(user.name, leaving.add(idle));
     }
     this.#underWay.set(holder.name, rooms);
@@ -86,7 +88,7 @@ export class Openings {
     return {
       booked: async () => {
         opening.isBooked = true;
-        if (idle !== undefined && !this.#isInUse(user, idle)) await this.#looks.release(idle, user);
+        if (idle !== undefined && !this.#isInUse(user, idle)) await release(idle, user);
         stay();
       },
       succeeded: () => {
@@ -112,14 +114,5 @@ export class Openings {
 
   #isInUse({ name }: Holder, roomId: RoomId): boolean {
     return this.#polls.has(`${name} ${roomId}`) || this.#underWay.get(name)?.has(roomId) === true;
-  }
-
-  #tooMany(): EmissaryError {
-    const { roomsPerUser, idle } = this.#limits;
-    return new EmissaryError(
-      "limited",
-      `You look into ${roomsPerUser} rooms at this moment, and one user may at once; try again when you have left some.`,
-      { reason: "peek-cap", retryAfter: idle },
-    );
   }
 }

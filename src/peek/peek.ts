@@ -3,30 +3,31 @@ import type { Hidden } from "../masking/masking.ts";
 import type { UserId } from "../model/ids.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { RouteHealth } from "../policy/route-health.ts";
-import type { Upstream } from "../http/upstream.ts";
-import type { SharedPolls } from "./shared/polls.ts";
-import type { AskersWords } from "./shared/words.ts";
-import type { PeekedRooms, PeekStore } from "./msc2753/contracts.ts";
+import type { PeekedRooms } from "./homeserver/peeked-rooms.ts";
 import type { DeviceSync } from "./msc2753/sync.ts";
 import type { Peeker } from "./peeker.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
+import type { PollsParts } from "./shared/rooms.ts";
+import type { TokenChecks } from "./shared/token-checks.ts";
 import type { SlidingSync } from "./sliding/sync.ts";
+import type { PeekStore } from "./store.ts";
+import type { PeekUpstream } from "./upstream.ts";
 import type { KnownUsers } from "./users.ts";
 
 export interface PeekParts {
   readonly own: UserId;
-  readonly upstream: Upstream;
+  readonly upstream: PeekUpstream;
   readonly users: KnownUsers;
   readonly peeker: Peeker;
   readonly routes: RoutesMemory;
-  readonly health: Pick<RouteHealth, "passable">;
+  readonly health: RouteHealth;
   readonly devices: DeviceSync;
-  readonly polls: SharedPolls;
-  readonly words: Pick<AskersWords, "doubtUser">;
+  readonly polls: PollsParts;
+  readonly checks: TokenChecks;
   readonly sliding: SlidingSync;
-  readonly peeks: Pick<PeekStore, "peeksOf">;
-  readonly peekedRooms: Pick<PeekedRooms, "membership">;
-  readonly ledger: Pick<Ledger, "room" | "member" | "members">;
+  readonly peeks: PeekStore;
+  readonly peekedRooms: PeekedRooms;
+  readonly ledger: Pick<Ledger, "room" | "member">;
   readonly hidden: Hidden;
   readonly count: (outcome: "passed" | "opened" | "refused") => void;
 }
@@ -44,13 +45,19 @@ export interface PeekEndpoint {
   readonly handler: PeekHandler;
 }
 
+/** An endpoint in a table. */
+export type PeekRow = readonly [
+  PeekEndpoint["method"],
+  path: string,
+  under: readonly string[],
+  note: string,
+  PeekHandler,
+];
+
 /** Returns the request's path and query with one path parameter replaced. The rest stays as the client wrote it. */
 export function pathWith(request: FastifyRequest, name: string, value: string): string {
-  const url = request.raw.url ?? "/";
-  const at = url.indexOf("?");
-  const [path, query] = at === -1 ? [url, ""] : [url.slice(0, at), url.slice(at)];
-  const pattern = (request.routeOptions.url ?? "").split("/");
+  const [path = "", ...query] = (request.raw.url ?? "/").split("?");
   const segments = path.split("/");
-  segments[pattern.indexOf(`:${name}`)] = encodeURIComponent(value);
-  return `${segments.join("/")}${query}`;
+  segments[(request.routeOptions.url ?? "").split("/").indexOf(`:${name}`)] = encodeURIComponent(value);
+  return [segments.join("/"), ...query].join("?");
 }

@@ -7,17 +7,17 @@ import type { Holder, Lease } from "../model/lease.ts";
 import { mergeVia, type Room } from "../model/room.ts";
 import type { Keeper } from "../attendance/keeper.ts";
 import type { LeaseDesk } from "../attendance/leases/desk.ts";
-import type { LeaseStore } from "../attendance/store/leases.ts";
 import { resolveRoom, type RoomTarget } from "../attendance/leases/target.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { matchesGlob } from "../policy/glob.ts";
 import type { Pointers } from "../policy/pointers.ts";
 import { isOpen, isReadable, isShown, opennessOf, shownRoutes } from "../policy/openness.ts";
-import type { History, Identity } from "./contracts.ts";
-import type { PeekStore } from "./msc2753/contracts.ts";
-import { Openings, type Opening } from "./openings.ts";
+import type { HomeserverClient } from "../homeserver/client.ts";
+import { roomPath } from "./homeserver/held-answer.ts";
+import { Openings, type OpeningsParts } from "./openings.ts";
 import { remember } from "../concurrency/remember.ts";
 import type { RoutesMemory } from "./routes-memory.ts";
+import type { Identity } from "./users.ts";
 import { before, isStillJoining, withRoutes } from "./waiting.ts";
 
 export interface PeekOptions {
@@ -31,13 +31,12 @@ export interface PeekOptions {
   readonly rooms: readonly string[];
 }
 
-export interface PeekerParts {
+export interface PeekerParts extends Pick<OpeningsParts, "leases" | "peeks"> {
   readonly desk: LeaseDesk;
-  readonly leases: Pick<LeaseStore, "find" | "countOf"> & Pick<PeekStore, "longestUnread">;
   readonly keeper: Pick<Keeper, "untilPresent">;
   readonly ledger: Pick<Ledger, "room">;
   readonly aliases: Pick<Pointers, "resolve" | "pointing">;
-  readonly history: History;
+  readonly client: HomeserverClient;
   readonly routes: RoutesMemory;
   readonly options: PeekOptions;
   /** Key of the hash that hides users' names in leases. */
@@ -46,6 +45,13 @@ export interface PeekerParts {
 }
 
 const REMEMBERED = 10_000;
+/** Events of history to ask for: somewhat more than a screenful. */
+const HISTORY_EVENTS = 50;
+/**
+ * How long the homeserver may backfill, in milliseconds. It asks other servers, and takes about ten seconds for a room
+ * of a thousand members.
+ */
+const HISTORY_TIMEOUT_MS = 60_000;
 
 export interface PeekTarget extends RoomTarget {
   readonly alias: RoomAlias | null;
@@ -63,14 +69,8 @@ export class Peeker {
 
   constructor(parts: PeekerParts) {
     this.#parts = parts;
-    const { leases, options } = parts;
-    const looks = {
-      find: (roomId: RoomId, holder: Holder) => leases.find(roomId, holder),
-      countOf: (holder: Holder) => leases.countOf(holder),
-      longestUnread: (holder: string, limit: number) => leases.longestUnread(holder, limit),
-      release: (roomId: RoomId, holder: Holder) => this.#release(roomId, holder),
-    };
-    this.#openings = new Openings(looks, options);
+    const release = (roomId: RoomId, holder: Holder): Promise<boolean> => this.#release(roomId, holder);
+    this.#openings = new Openings({ ...parts, ...parts.options, release });
   }
 
   /** Returns the room with all known routes to it. @throws EmissaryError as resolveRoom does */
@@ -95,63 +95,47 @@ export class Peeker {
    * @throws EmissaryError `refused-by-policy`, `limited`, `timeout`, the homeserver's reason, …
    */
   async open(who: string, target: PeekTarget, gone: AbortSignal): Promise<Lease> {
-    const { options, clock } = this.#parts;
-    const via = await this.#listed(target);
-    const opening = await this.#openings.begin(this.holderOf(who), target.roomId);
-    return withLimit(clock, options.wait, gone, (limit) => this.#opened(who, { ...target, via }, opening, limit, gone));
-  }
-
-  async #opened(
-    who: string,
-    target: PeekTarget,
-    opening: Opening,
-    limit: AbortSignal,
-    gone: AbortSignal,
-  ): Promise<Lease> {
     const { desk, keeper, options, clock, routes } = this.#parts;
-    const { roomId, alias, via } = target;
+    const { roomId, alias } = target;
+    const via = await this.#listed(target);
     const holder = this.holderOf(who);
-    const taken = desk.take({ roomId, holder, alias, via, ttl: options.idle });
-    const taking = { isSettled: false };
-    const settle = (): void => {
-      taking.isSettled = true;
-    };
-    const settled = taken.then(settle, settle);
-    try {
-      const lease = await before(limit, taken, via);
-      await opening.booked();
-      await keeper.untilPresent(lease, options.wait, limit, true);
-      opening.succeeded();
-      remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle, REMEMBERED);
-      routes.hint(roomId, via);
-      await this.#fetchHistory(roomId, limit);
-      return lease;
-    } catch (error) {
-      if (isStillJoining(error) && !gone.aborted) {
+    const opening = await this.#openings.begin(holder, roomId);
+    return withLimit(clock, options.wait, gone, async (limit) => {
+      const taken = desk.take({ roomId, holder, alias, via, ttl: options.idle });
+      const settled = Promise.allSettled([taken]);
+      try {
+        const lease = await before(limit, taken, via);
+        await opening.booked();
+        await keeper.untilPresent(lease, options.wait, limit, true);
         opening.succeeded();
-        throw error;
+        remember(this.#until, keyOf(holder, roomId), clock.now() + options.idle, REMEMBERED);
+        routes.hint(roomId, via);
+        await this.#fetchHistory(roomId, limit);
+        return lease;
+      } catch (error) {
+        if (isStillJoining(error) && !gone.aborted) {
+          opening.succeeded();
+          throw error;
+        }
+        const isSettled = await Promise.race([settled.then(() => true), Promise.resolve(false)]);
+        const released = settled.then(async () => {
+          if (opening.failed(isRefusal(error))) await this.close(who, roomId);
+        });
+        if (isSettled) await released;
+        // A lease booked after the user was answered is released then; if that write fails, it expires.
+        else released.catch(() => undefined);
+        throw withRoutes(error, via);
       }
-      const released = settled.then(async () => {
-        if (opening.failed(isRefusal(error))) await this.close(who, roomId);
-      });
-      if (taking.isSettled) await released;
-      // A lease booked after the user was answered is released then; if that write fails, it expires.
-      else released.catch(() => undefined);
-      throw withRoutes(error, via);
-    }
-  }
-
-  /** Renews the user's lease, if any, for a read of `during` ms. Ends it if policy no longer allows the look. */
-  async renew(who: string, roomId: RoomId, during = 0): Promise<void> {
-    await this.#lengthen(who, roomId, during);
+    });
   }
 
   /** Renews the user's lease. If the user has none and the pseudouser is in a readable room, takes one. */
   async keep(who: string, room: Room, during = 0): Promise<void> {
     const { desk, options } = this.#parts;
     const { roomId } = room;
-    if (await this.#lengthen(who, roomId, during)) return;
-    if (!isPeekable(room)) return;
+    if (await this.renew(who, roomId, during)) return;
+    const openness = opennessOf(room);
+    if (room.ownMembership !== "join" || room.load !== "loaded" || !isOpen(openness) || !isReadable(openness)) return;
     const via = await this.#listed({ roomId, via: room.via, alias: null });
     const holder = this.holderOf(who);
     const opening = await this.#openings.begin(holder, roomId);
@@ -204,8 +188,11 @@ export class Peeker {
     return known !== undefined && clock.now() + during + options.idle - known < options.idle / 4;
   }
 
-  /** Renews the lease if needed. Returns whether a lease exists that lasts long enough. */
-  async #lengthen(who: string, roomId: RoomId, during: number): Promise<boolean> {
+  /**
+   * Renews the user's lease, if any, for a read of `during` ms. Ends it if policy no longer allows the look.
+   * @returns whether there is one
+   */
+  async renew(who: string, roomId: RoomId, during = 0): Promise<boolean> {
     const { leases, desk, options, clock } = this.#parts;
     const holder = this.holderOf(who);
     const key = keyOf(holder, roomId);
@@ -227,22 +214,20 @@ export class Peeker {
   async #listed({ roomId, via, alias }: PeekTarget): Promise<readonly ServerName[]> {
     const { routes, options } = this.#parts;
     const { servers, rooms } = options;
-    const names = [...(alias === null ? [] : [alias]), ...routes.aliasesOf(roomId)];
+    const names = new Set([...(alias === null ? [] : [alias]), ...routes.aliasesOf(roomId)]);
     if (rooms.length > 0 && !matchesGlob(rooms, roomId) && !(await this.#isListedAs(names, roomId))) {
-      throw notListed("This room is not one that this server lets its users look into (peek.rooms).");
+      throw refusal("This server does not let its users look into this room (peek.rooms).");
     }
     if (servers.length === 0) return via;
     // A caller may name servers unrelated to the room. Only a listed server may lead into it.
     const listed = via.filter((server) => matchesGlob(servers, server));
     if (listed.length > 0) return listed;
-    throw notListed(
-      "None of the servers of this room is one through which this server lets its users look into rooms (peek.servers).",
-    );
+    throw refusal("This server does not let its users look into rooms through this room's servers (peek.servers).");
   }
 
   /** Whether a listed alias still points to the room. The routes memory may hold it from long ago. */
-  async #isListedAs(names: readonly RoomAlias[], roomId: RoomId): Promise<boolean> {
-    for (const name of new Set(names)) {
+  async #isListedAs(names: ReadonlySet<RoomAlias>, roomId: RoomId): Promise<boolean> {
+    for (const name of names) {
       if (!matchesGlob(this.#parts.options.rooms, name)) continue;
       if ((await this.#parts.aliases.pointing(name, roomId, true)) === "there") return true;
     }
@@ -255,24 +240,32 @@ export class Peeker {
       return await resolveRoom(idOrAlias, via, this.#parts.aliases, asker);
     } catch (error) {
       if (!(error instanceof EmissaryError) || error.code !== "refused-by-policy") throw error;
-      throw new EmissaryError("refused-by-policy", "Rooms of this server are not looked into from here.", {
-        reason: error.reason ?? "denied",
-      });
+      throw refusal("This server does not let its users look into rooms of that server.", error.reason ?? "denied");
     }
   }
 
   /**
-   * Fetches the room's history, which is missing right after a join over federation, once for each stay. A fetch that
+   * Fetches the room's history, which is missing right after a join over federation, once for each stay: Synapse
+   * backfills (spec, server-server API, "Backfilling") when a member reads back to the end of its history. A fetch that
    * takes longer than the user waits continues; one that fails is made again for the next user.
    */
   async #fetchHistory(roomId: RoomId, limit: AbortSignal): Promise<void> {
-    const { ledger, history } = this.#parts;
-    const stay = (await ledger.room(roomId))?.ownMembershipEvent ?? null;
+    const stay = (await this.#parts.ledger.room(roomId))?.ownMembershipEvent ?? null;
     const known = this.#histories.get(roomId);
-    const fetching = known?.stay === stay ? known : { stay, fetched: history.fetch(roomId) };
+    const fetching = known?.stay === stay ? known : { stay, fetched: this.#backfilled(roomId) };
     remember(this.#histories, roomId, fetching, REMEMBERED);
     const isFetched = await before(limit, fetching.fetched, []).catch(() => true);
     if (!isFetched && this.#histories.get(roomId) === fetching) this.#histories.delete(roomId);
+  }
+
+  async #backfilled(roomId: RoomId): Promise<boolean> {
+    const options = { query: { dir: "b", limit: String(HISTORY_EVENTS) }, timeout: HISTORY_TIMEOUT_MS };
+    try {
+      return (await this.#parts.client.call("GET", roomPath(roomId, "messages"), options)).status === 200;
+    } catch (error) {
+      if (!(error instanceof EmissaryError)) throw error;
+      return false;
+    }
   }
 }
 
@@ -280,17 +273,12 @@ export function deviceKey({ userId, deviceId }: Identity): string {
   return `${userId}\n${deviceId ?? ""}`;
 }
 
-function isPeekable(room: Room): boolean {
-  const openness = opennessOf(room);
-  return room.ownMembership === "join" && room.load === "loaded" && isOpen(openness) && isReadable(openness);
-}
-
 function isRefusal(error: unknown): boolean {
   return error instanceof EmissaryError && error.code.startsWith("refused-by");
 }
 
-function notListed(sentence: string): EmissaryError {
-  return new EmissaryError("refused-by-policy", sentence, { reason: "not-listed" });
+function refusal(sentence: string, reason = "not-listed"): EmissaryError {
+  return new EmissaryError("refused-by-policy", sentence, { reason });
 }
 
 function keyOf({ name }: Holder, roomId: RoomId): string {

@@ -1,19 +1,20 @@
 import { tokenOf } from "../http/bearer.ts";
-import { CLIENT_V1, CLIENT_V3 } from "../http/client-paths.ts";
+import { CLIENT_EVERY, CLIENT_V1_EVERY } from "../http/client-paths.ts";
 import { askerOf, goneOf } from "../http/callers.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomAlias, type RoomId, type ServerName, type UserId } from "../model/ids.ts";
 import { isReadable, isShown, opennessOf } from "../policy/openness.ts";
 import { roomIdFrom } from "../attendance/leases/target.ts";
+import { MATRIX_ERRORS, matrixErrorBody } from "../http/matrix-errors.ts";
 import { param, queryAll } from "../http/server.ts";
 import { sendWhole, upstreamRequest, type Revision, type UpstreamRequest, type WholeAnswer } from "../http/upstream.ts";
 import { viaOf } from "../http/via.ts";
-import type { Identity } from "./contracts.ts";
 import { withoutOurTokens } from "./msc2753/token.ts";
-import { pathWith, type PeekEndpoint, type PeekParts } from "./peek.ts";
+import { pathWith, type PeekHandler, type PeekParts, type PeekRow } from "./peek.ts";
 import type { PeekTarget } from "./peeker.ts";
-import { refuseLook } from "./refused-look.ts";
+import { answeredPoll } from "./shared/rooms.ts";
+import type { Identity } from "./users.ts";
 
 /** Statuses by which a homeserver refuses a reader a room that it is not in, or that the reader may not see. */
 const REFUSALS: ReadonlySet<number> = new Set([403, 404]);
@@ -85,7 +86,7 @@ async function open(parts: PeekParts, read: Read, refusal: WholeAnswer, reply: F
   try {
     // The homeserver refused the room and not the token, so a remembered owner is good enough.
     const identity = await parts.users.identify(token);
-    if (identity !== null && !(await isItsLastWord(parts, read, identity.userId, refusal.status))) {
+    if (identity !== null && !(await isFinal(parts, read, identity.userId, refusal.status))) {
       const target = read.target ?? (await parts.peeker.resolve(roomId, via));
       await parts.peeker.open(identity.userId, target, goneOf(reply));
       opened = identity;
@@ -109,19 +110,14 @@ function onceOpened(asked: UpstreamRequest): UpstreamRequest {
 }
 
 /** Whether the homeserver would refuse this even with the pseudouser in the room. */
-async function isItsLastWord(
-  { ledger, users }: PeekParts,
-  { token, roomId }: Read,
-  userId: UserId,
-  status: number,
-): Promise<boolean> {
+async function isFinal(parts: PeekParts, { token, roomId }: Read, userId: UserId, status: number): Promise<boolean> {
+  const { ledger, users } = parts;
   const room = await ledger.room(roomId);
   if (room?.ownMembership === "join") {
     if (room.load !== "loaded") return false;
     // If we are in the room, everybody who may look in can. But we may have come after the homeserver was asked.
-    const isMember = (await ledger.member(roomId, userId))?.membership === "join";
+    if ((await ledger.member(roomId, userId))?.membership === "join") return true;
     const openness = opennessOf(room);
-    if (isMember) return true;
     // A hidden room is treated like a room that we are not in: policy answers.
     if (isShown(openness)) return !isReadable(openness);
   }
@@ -148,7 +144,7 @@ async function keep(
   try {
     const room = await ledger.room(roomId);
     if (room?.ownMembership !== "join") {
-      if (isPeek && poll === undefined) await openStale(parts, read, owner);
+      if (isPeek && poll === undefined) await openStale(parts, read, await owner());
       return;
     }
     const known = await users.known(token);
@@ -168,80 +164,79 @@ async function keep(
  * Opens the room for a user who left it and reads an old snapshot. Homeservers show former members the room as they
  * left it, for ever (Synapse: `check_user_in_room_or_world_readable`), even if no local user remains.
  */
-async function openStale(
-  { users, peeker, peekedRooms }: PeekParts,
-  { token, roomId, via }: Read,
-  owner: () => Promise<Identity | null>,
-): Promise<void> {
-  const identity = await owner();
-  if (identity === null) return;
+async function openStale(parts: PeekParts, { token, roomId, via }: Read, owner: Identity | null): Promise<void> {
+  const { users, peeker, peekedRooms } = parts;
+  if (owner === null) return;
   const { signal } = new AbortController();
-  const membership = await peekedRooms.membership(token, roomId, identity.userId, signal);
+  const membership = await peekedRooms.membership(token, roomId, owner.userId, signal);
   if (membership !== "leave" || (await users.has(token, roomId))) return;
-  await peeker.open(identity.userId, await peeker.resolve(roomId, via), signal);
+  await peeker.open(owner.userId, await peeker.resolve(roomId, via), signal);
 }
 
 /** Query parameters of polls that can share an answer. A poll with any other goes to the homeserver. */
-const OF_POLLS: ReadonlySet<string> = new Set([
-  "room_id",
-  "from",
-  "timeout",
-  "access_token",
-  "via",
-  "include_pseudousers",
-]);
+const OF_POLLS = /^(?:room_id|from|timeout|access_token|via|include_pseudousers)$/;
 
-async function sharedPoll(
-  { polls }: PeekParts,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  wait: number,
-): Promise<Buffer | null> {
-  const names = Object.keys(request.query as object);
-  const token = tokenOf(request);
-  const [[roomId = ""], [from]] = [queryAll(request, "room_id"), queryAll(request, "from")];
-  if (token === null || from === undefined || names.some((name) => !OF_POLLS.has(name))) return null;
-  return polls.answer({ token, roomId: roomIdFrom(roomId), from, wait, gone: goneOf(reply) });
+/** This status and higher ones mean "not now". */
+const NOT_NOW = 429;
+
+/**
+ * Answers a failed look with 403. Clients know that answer and offer to join; on any other (429, 502, 504) Element
+ * shows "Loading…" for ever (element-web, RoomView: `M_FORBIDDEN`, `M_GUEST_ACCESS_FORBIDDEN`). The body has our own
+ * code, the reason in words and when to retry.
+ * @throws the error itself if clients understand its status, or if it is a fault and no refusal
+ */
+function refuseLook(error: unknown, reply: FastifyReply): FastifyReply {
+  if (!(error instanceof EmissaryError) || error.code === "internal" || error.code === "bad-config") throw error;
+  if (MATRIX_ERRORS[error.code][0] < NOT_NOW) throw error;
+  return reply.code(403).send({ ...matrixErrorBody(error, "strangers"), errcode: "M_FORBIDDEN" });
 }
 
+/** Reads that differ in nothing but their path. */
 const READS: readonly (readonly [path: string, under: readonly string[], note: string, manner?: ReadManner])[] = [
-  ["/rooms/:roomId/initialSync", CLIENT_V3, "legacy peeking: state and newest messages", { isPeek: true }],
-  ["/rooms/:roomId/messages", CLIENT_V3, "history"],
-  ["/rooms/:roomId/state", CLIENT_V3, "the whole state"],
-  ["/rooms/:roomId/state/:eventType", CLIENT_V3, "one state event's content"],
-  ["/rooms/:roomId/state/:eventType/:stateKey", CLIENT_V3, "one state event's content"],
-  ["/rooms/:roomId/members", CLIENT_V3, "membership events"],
-  ["/rooms/:roomId/joined_members", CLIENT_V3, "joined members"],
-  ["/rooms/:roomId/context/:eventId", CLIENT_V3, "an event and those around it"],
-  ["/rooms/:roomId/event/:eventId", CLIENT_V3, "one event"],
-  ["/rooms/:roomId/aliases", CLIENT_V3, "its aliases here"],
-  ["/rooms/:roomId/relations/:eventId", CLIENT_V1, "what refers to an event"],
-  ["/rooms/:roomId/relations/:eventId/:relType", CLIENT_V1, "what refers to an event"],
-  ["/rooms/:roomId/relations/:eventId/:relType/:eventType", CLIENT_V1, "what refers to an event"],
-  ["/rooms/:roomId/threads", CLIENT_V1, "its threads"],
-  ["/rooms/:roomId/timestamp_to_event", CLIENT_V1, "the event nearest to a time"],
+  ["/rooms/:roomId/initialSync", CLIENT_EVERY, "legacy peeking: state and newest messages", { isPeek: true }],
+  ["/rooms/:roomId/messages", CLIENT_EVERY, "history"],
+  ["/rooms/:roomId/state", CLIENT_EVERY, "the whole state"],
+  ["/rooms/:roomId/state/:eventType", CLIENT_EVERY, "one state event's content"],
+  ["/rooms/:roomId/state/:eventType/:stateKey", CLIENT_EVERY, "one state event's content"],
+  ["/rooms/:roomId/members", CLIENT_EVERY, "membership events"],
+  ["/rooms/:roomId/joined_members", CLIENT_EVERY, "joined members"],
+  ["/rooms/:roomId/context/:eventId", CLIENT_EVERY, "an event and those around it"],
+  ["/rooms/:roomId/event/:eventId", CLIENT_EVERY, "one event"],
+  ["/rooms/:roomId/aliases", CLIENT_EVERY, "its aliases here"],
+  ["/rooms/:roomId/relations/:eventId", CLIENT_V1_EVERY, "what refers to an event"],
+  ["/rooms/:roomId/relations/:eventId/:relType", CLIENT_V1_EVERY, "what refers to an event"],
+  ["/rooms/:roomId/relations/:eventId/:relType/:eventType", CLIENT_V1_EVERY, "what refers to an event"],
+  ["/rooms/:roomId/threads", CLIENT_V1_EVERY, "its threads"],
+  ["/rooms/:roomId/timestamp_to_event", CLIENT_V1_EVERY, "the event nearest to a time"],
 ];
 
-export const readEndpoints: readonly PeekEndpoint[] = [
-  ...READS.map(([path, under, note, manner]): PeekEndpoint => ({
-    method: "GET",
-    path,
-    under,
-    note,
-    handler: (parts, request, reply) => readRoom(parts, request, reply, param(request, "roomId"), manner),
-  })),
-  {
-    method: "GET",
-    path: "/events",
-    under: CLIENT_V3,
-    note: "legacy peeking: live events of one room (`room_id`); without it, the user's own",
-    handler: async (parts, request, reply) => {
-      const [roomId] = queryAll(request, "room_id");
-      if (roomId === undefined) return parts.upstream.asCaller(upstreamRequest(request), reply);
-      const timeout = Number(queryAll(request, "timeout")[0] ?? 0);
-      const poll = Math.min(Math.max(timeout, 0) || 0, LONGEST_POLL_MS);
-      const shared = (): Promise<Buffer | null> => sharedPoll(parts, request, reply, poll);
-      return readRoom(parts, request, reply, roomIdFrom(roomId), { isPeek: true, poll, shared });
-    },
-  },
+const liveEvents: PeekHandler = async (parts, request, reply) => {
+  const [named] = queryAll(request, "room_id");
+  if (named === undefined) return parts.upstream.asCaller(upstreamRequest(request), reply);
+  const roomId = roomIdFrom(named);
+  const timeout = Number(queryAll(request, "timeout")[0] ?? 0);
+  const poll = Math.min(Math.max(timeout, 0) || 0, LONGEST_POLL_MS);
+  const shared = async (): Promise<Buffer | null> => {
+    const token = tokenOf(request);
+    const [from] = queryAll(request, "from");
+    const isCommon = Object.keys(request.query as object).every((name) => OF_POLLS.test(name));
+    if (token === null || from === undefined || !isCommon) return null;
+    return answeredPoll(parts.polls, { token, roomId, from, wait: poll, gone: goneOf(reply) });
+  };
+  return readRoom(parts, request, reply, roomId, { isPeek: true, poll, shared });
+};
+
+export const readRows: readonly PeekRow[] = [
+  ...READS.map(([path, under, note, manner]): PeekRow => {
+    const read: PeekHandler = (parts, request, reply) =>
+      readRoom(parts, request, reply, param(request, "roomId"), manner);
+    return ["GET", path, under, note, read];
+  }),
+  [
+    "GET",
+    "/events",
+    CLIENT_EVERY,
+    "legacy peeking: live events of one room (`room_id`); without it, the user's own",
+    liveEvents,
+  ],
 ];

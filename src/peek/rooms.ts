@@ -1,16 +1,16 @@
-import { upstreamRequest, type Revision, type UpstreamRequest } from "../http/upstream.ts";
-import { tokenOf } from "../http/bearer.ts";
-import { CLIENT_V1, CLIENT_V3 } from "../http/client-paths.ts";
 import type { FastifyRequest } from "fastify";
+import { tokenOf } from "../http/bearer.ts";
+import { CLIENT_EVERY, CLIENT_V1_EVERY } from "../http/client-paths.ts";
+import { param, queryAll } from "../http/server.ts";
+import { upstreamRequest, type Revision, type UpstreamRequest } from "../http/upstream.ts";
+import { viaOf } from "../http/via.ts";
 import { isRoomAlias, isRoomId, isServerName, serverOf, type ServerName } from "../model/ids.ts";
 import { parsedObject, stringAt } from "../model/json.ts";
 import { mergeVia } from "../model/room.ts";
 import { shownRoutes } from "../policy/openness.ts";
-import { param, queryAll } from "../http/server.ts";
-import { viaOf } from "../http/via.ts";
-import { type PeekEndpoint, type PeekHandler, type PeekParts } from "./peek.ts";
+import type { PeekHandler, PeekParts, PeekRow } from "./peek.ts";
 import { readRoom } from "./reads.ts";
-import { routesOfDirectory, routesOfSpace } from "./told-routes.ts";
+import { routesOfDirectory, routesOfSpace, serversIn, type ToldRoute } from "./told-routes.ts";
 
 /** The answer for an alias names servers; a large room has thousands. */
 const DIRECTORY_BYTES = 1024 * 1024;
@@ -23,7 +23,7 @@ const lookUp: PeekHandler = (parts, request, reply) =>
       const { room_id: roomId, servers } = parsedObject(body);
       const alias = param(request, "alias");
       if (typeof roomId === "string" && isRoomId(roomId) && Array.isArray(servers) && isRoomAlias(alias)) {
-        const named = servers.filter((server) => typeof server === "string").filter((server) => isServerName(server));
+        const named = serversIn(servers);
         // A caller without an account may ask for an alias of a server that claims anything.
         if (tokenOf(request) === null) parts.routes.hint(roomId, named);
         else parts.routes.learn(roomId, named, alias);
@@ -75,16 +75,23 @@ const summary: PeekHandler = async (parts, request, reply) => {
   return parts.upstream.asCaller(asked, reply, remembering(parts, viaOf(request)));
 };
 
-/** Remembers the servers that the request named: the homeserver reached the room through one of them. */
-function remembering({ routes }: PeekParts, via: readonly ServerName[]): Revision {
+/** Remembers routes from the answer, which stays as it is. */
+function hinting({ routes }: PeekParts, routesOf: (body: Buffer) => readonly ToldRoute[]): Revision {
   return {
     limit: DIRECTORY_BYTES,
     revise: (body) => {
-      const roomId = stringAt(parsedObject(body), "room_id");
-      if (roomId !== null && isRoomId(roomId)) routes.hint(roomId, via);
+      for (const [roomId, via] of routesOf(body)) routes.hint(roomId, via);
       return null;
     },
   };
+}
+
+/** Remembers the servers that the request named: the homeserver reached the room through one of them. */
+function remembering(parts: PeekParts, via: readonly ServerName[]): Revision {
+  return hinting(parts, (body) => {
+    const roomId = stringAt(parsedObject(body), "room_id");
+    return roomId !== null && isRoomId(roomId) ? [[roomId, via]] : [];
+  });
 }
 
 /** Remembers the server that lists a room as its route: clients name none (MSC1777's looks begin here). */
@@ -92,83 +99,37 @@ const publicRooms: PeekHandler = (parts, request, reply) => {
   const [server] = queryAll(request, "server");
   const isOther = server !== undefined && isServerName(server) && server !== serverOf(parts.own);
   if (!isOther || tokenOf(request) === null) return parts.upstream.asCaller(upstreamRequest(request), reply);
-  return parts.upstream.asCaller(upstreamRequest(request), reply, {
-    limit: DIRECTORY_BYTES,
-    revise: (body) => {
-      for (const [roomId, via] of routesOfDirectory(body, server)) parts.routes.hint(roomId, via);
-      return null;
-    },
-  });
+  const revision = hinting(parts, (body) => routesOfDirectory(body, server));
+  return parts.upstream.asCaller(upstreamRequest(request), reply, revision);
 };
 
 /** Reads a space like a room. If the homeserver does not know it, Emissary opens it. */
 const hierarchy: PeekHandler = (parts, request, reply) =>
-  readRoom(parts, request, reply, param(request, "roomId"), {
-    revision: {
-      limit: DIRECTORY_BYTES,
-      revise: (body) => {
-        for (const [roomId, via] of routesOfSpace(body)) parts.routes.hint(roomId, via);
-        return null;
-      },
-    },
-  });
+  readRoom(parts, request, reply, param(request, "roomId"), { revision: hinting(parts, routesOfSpace) });
 
-export const roomEndpoints: readonly PeekEndpoint[] = [
-  {
-    method: "GET",
-    path: "/directory/room/:alias",
-    under: CLIENT_V3,
-    note: "passed; the servers that it names are remembered",
-    handler: lookUp,
-  },
-  {
-    method: "POST",
-    path: "/join/:roomIdOrAlias",
-    under: CLIENT_V3,
-    note: "passed, with the servers that are remembered where it names none; its `via` is remembered",
-    handler: join("roomIdOrAlias"),
-  },
-  {
-    method: "POST",
-    path: "/rooms/:roomId/join",
-    under: CLIENT_V3,
-    note: "the same, by ID",
-    handler: join("roomId"),
-  },
-  {
-    method: "GET",
-    path: "/room_summary/:roomIdOrAlias",
-    under: CLIENT_V1,
-    note: "passed, with the servers that are remembered where it names none; its `via` is remembered",
-    handler: summary,
-  },
-  {
-    method: "GET",
-    path: "/summary/:roomIdOrAlias",
-    under: ["/_matrix/client/unstable/im.nheko.summary"],
-    note: "the same, by its older name (MSC3266)",
-    handler: summary,
-  },
-  {
-    method: "GET",
-    path: "/rooms/:roomIdOrAlias/summary",
-    under: ["/_matrix/client/unstable/im.nheko.summary"],
-    note: "the same",
-    handler: summary,
-  },
-  {
-    method: "GET",
-    path: "/rooms/:roomId/hierarchy",
-    under: CLIENT_V1,
-    note: "a space's rooms, with their counts; their servers (`via`) are remembered",
-    handler: hierarchy,
-  },
-  {
-    method: "GET",
-    path: "/publicRooms",
-    under: CLIENT_V3,
-    note: "passed: the directory, with its counts; what another `server` lists is remembered as reached through it",
-    handler: publicRooms,
-  },
-  { method: "POST", path: "/publicRooms", under: CLIENT_V3, note: "the same, with a search", handler: publicRooms },
+const KNOWN_SERVERS = "passed, with the servers that are remembered where it names none; its `via` is remembered";
+const MSC3266: readonly string[] = ["/_matrix/client/unstable/im.nheko.summary"];
+
+export const roomRows: readonly PeekRow[] = [
+  ["GET", "/directory/room/:alias", CLIENT_EVERY, "passed; the servers that it names are remembered", lookUp],
+  ["POST", "/join/:roomIdOrAlias", CLIENT_EVERY, KNOWN_SERVERS, join("roomIdOrAlias")],
+  ["POST", "/rooms/:roomId/join", CLIENT_EVERY, "the same, by ID", join("roomId")],
+  ["GET", "/room_summary/:roomIdOrAlias", CLIENT_V1_EVERY, KNOWN_SERVERS, summary],
+  ["GET", "/summary/:roomIdOrAlias", MSC3266, "the same, by its older name (MSC3266)", summary],
+  ["GET", "/rooms/:roomIdOrAlias/summary", MSC3266, "the same", summary],
+  [
+    "GET",
+    "/rooms/:roomId/hierarchy",
+    CLIENT_V1_EVERY,
+    "a space's rooms, with their counts; their servers (`via`) are remembered",
+    hierarchy,
+  ],
+  [
+    "GET",
+    "/publicRooms",
+    CLIENT_EVERY,
+    "passed: the directory, with its counts; what another `server` lists is remembered as reached through it",
+    publicRooms,
+  ],
+  ["POST", "/publicRooms", CLIENT_EVERY, "the same, with a search", publicRooms],
 ];

@@ -1,10 +1,22 @@
 import { isRoomId, isServerName, type RoomId, type ServerName } from "../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
+import { objectAt, objectsOf, parsedObject, stringAt, type JsonObject, type JsonValue } from "../model/json.ts";
 import { mergeVia } from "../model/room.ts";
 
 /** Larger answers are not parsed: that would delay everybody. */
-const MOST_BYTES = 4 * 1024 * 1024;
+const MOST_PARSED = 4 * 1024 * 1024;
 const MOST_ROOMS = 500;
+/** Larger answers are not searched for links. */
+const MOST_SEARCHED = 1024 * 1024;
+/** Most links examined in one answer. Bounds the cost of other people's content. */
+const MOST_LINKS = 200;
+const ROUTES = "?via=";
+/** Longest text of a link before its routes, and longest routes, in bytes. */
+const BEFORE = 400;
+const AFTER = 1_000;
+/** A link to a room by ID, or to its event (spec, "Matrix URI scheme", "matrix.to navigation"). */
+const ROOM = /(matrix\.to\/#\/|matrix:roomid\/)([^\s"'<>()\\/?]{1,300})(?:\/[^\s"'<>()\\?]*)?$/;
+/** Ends a link in the JSON of a plain or formatted text. */
+const END = /[\s"'<>()\\[\]]/;
 
 /** A room in an answer, and the servers that the answer says are in it. */
 export type ToldRoute = readonly [roomId: RoomId, via: readonly ServerName[]];
@@ -21,10 +33,9 @@ export function routesOfDirectory(body: Buffer, server: ServerName): readonly To
 export function routesOfSpace(body: Buffer): readonly ToldRoute[] {
   const told: ToldRoute[] = [];
   for (const room of entriesOf(body, "rooms")) {
-    for (const child of objectsIn(room["children_state"])) {
+    for (const child of objectsOf(room["children_state"])) {
       const roomId = roomIdAt(child, "state_key");
-      const content = child["content"] ?? null;
-      const via = isJsonObject(content) ? serversIn(content["via"]) : [];
+      const via = serversIn(objectAt(child, "content")["via"]);
       if (roomId !== null && via.length > 0) told.push([roomId, via]);
       if (told.length === MOST_ROOMS) return told;
     }
@@ -32,12 +43,35 @@ export function routesOfSpace(body: Buffer): readonly ToldRoute[] {
   return told;
 }
 
-function entriesOf(body: Buffer, key: string): readonly JsonObject[] {
-  return body.length > MOST_BYTES ? [] : objectsIn(parsedObject(body)[key]).slice(0, MOST_ROOMS);
+/** Returns the rooms that links point to, with their servers (`via`): a client then asks by ID alone. */
+export function routesOfLinks(body: Buffer): readonly ToldRoute[] {
+  const told: ToldRoute[] = [];
+  if (body.length > MOST_SEARCHED) return told;
+  let looked = 0;
+  for (let at = body.indexOf(ROUTES); at !== -1 && looked < MOST_LINKS; at = body.indexOf(ROUTES, at + 1)) {
+    looked += 1;
+    const [, site, room] = ROOM.exec(body.toString("utf8", Math.max(0, at - BEFORE), at)) ?? [];
+    // `matrix:` links omit the sigil.
+    const roomId = room === undefined ? "" : `${site === "matrix:roomid/" ? "!" : ""}${decoded(room)}`;
+    const [query = ""] = body.toString("utf8", at + 1, at + AFTER).split(END, 1);
+    const via = query.split(/&(?:amp;)?/).flatMap((pair) => (pair.startsWith("via=") ? [decoded(pair.slice(4))] : []));
+    const servers = serversIn(via);
+    if (isRoomId(roomId) && servers.length > 0) told.push([roomId, servers]);
+  }
+  return told;
 }
 
-function objectsIn(value: JsonValue | undefined): readonly JsonObject[] {
-  return Array.isArray(value) ? value.filter((entry) => isJsonObject(entry)) : [];
+/** Returns the servers that a list names. */
+export function serversIn(value: JsonValue | readonly string[] | undefined): ServerName[] {
+  const names = Array.isArray(value) ? value.slice(0, 100) : [];
+  return mergeVia(
+    names.filter((name) => typeof name === "string").filter((name) => isServerName(name)),
+    [],
+  );
+}
+
+function entriesOf(body: Buffer, key: string): readonly JsonObject[] {
+  return body.length > MOST_PARSED ? [] : objectsOf(parsedObject(body)[key]).slice(0, MOST_ROOMS);
 }
 
 function roomIdAt(entry: JsonObject, key: string): RoomId | null {
@@ -45,11 +79,10 @@ function roomIdAt(entry: JsonObject, key: string): RoomId | null {
   return text !== null && isRoomId(text) ? text : null;
 }
 
-function serversIn(value: JsonValue | undefined): readonly ServerName[] {
-  if (!Array.isArray(value)) return [];
-  const names = value.slice(0, 100).filter((name) => typeof name === "string");
-  return mergeVia(
-    names.filter((name) => isServerName(name)),
-    [],
-  );
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

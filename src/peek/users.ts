@@ -1,30 +1,41 @@
 import type { Clock } from "../model/clock.ts";
-import type { RoomId, UserId } from "../model/ids.ts";
+import { isUserId, type RoomId, type UserId } from "../model/ids.ts";
+import { stringAt } from "../model/json.ts";
 import { remember } from "../concurrency/remember.ts";
 import { SharedAnswers } from "../concurrency/shared-answers.ts";
 import { Shares } from "../concurrency/shares.ts";
-import type { Identity, TokenOwners } from "./contracts.ts";
 import { tokenHash } from "../model/token-hash.ts";
+import type { Answer, HomeserverClient } from "../homeserver/client.ts";
+import { failureOf } from "../homeserver/errors.ts";
+import { memberPath, roomPath } from "./homeserver/held-answer.ts";
 
 const KEPT_MS = 60_000;
 const KEPT = 10_000;
 /** Concurrency of questions about tokens. A flood of invented tokens does not block tokens seen valid before. */
 const QUESTIONS = { common: 0, each: 32, own: 32, waitingEach: 1_000, waiting: 2_000, wait: 120_000 } as const;
 
+/** A token's owner, according to the homeserver. */
+export interface Identity {
+  readonly userId: UserId;
+  /** Null if the homeserver names none, as for appservices' users. */
+  readonly deviceId: string | null;
+  readonly isGuest?: boolean;
+}
+
 /**
  * Users by their tokens, which are kept as hashes. The cache serves requests that gain nothing new. A caller who
  * grants something (a lease, a place for a device) asks anew, so a logged-out token gets nothing from then on.
- * Methods throw as TokenOwners does.
+ * Methods throw EmissaryError if the homeserver cannot be asked.
  */
 export class KnownUsers {
-  readonly #owners: TokenOwners;
+  readonly #client: HomeserverClient;
   readonly #known: SharedAnswers<Identity>;
   /** Tokens that were valid when last asked about. */
   readonly #seen = new Map<string, true>();
   readonly #questions: Shares;
 
-  constructor(owners: TokenOwners, clock: Clock) {
-    this.#owners = owners;
+  constructor(client: HomeserverClient, clock: Clock) {
+    this.#client = client;
     this.#known = new SharedAnswers(clock, { ms: KEPT_MS, entries: KEPT });
     this.#questions = new Shares("questions about tokens", QUESTIONS, clock);
   }
@@ -35,12 +46,12 @@ export class KnownUsers {
    * @throws EmissaryError `limited` if too many tokens are being asked about
    */
   identify(token: string, as?: string): Promise<Identity | null> {
-    if (as !== undefined) return this.#owners.ownerOf(token, as);
+    if (as !== undefined) return this.#ownerOf(token, as);
     const key = tokenHash(token);
     return this.#known.get(key, async () => {
       const place = await this.#questions.take(this.#seen.has(key) ? "seen" : "new");
       try {
-        const identity = await this.#owners.ownerOf(token);
+        const identity = await this.#ownerOf(token);
         if (identity === null) this.#seen.delete(key);
         else remember(this.#seen, key, true, KEPT);
         return identity;
@@ -52,19 +63,7 @@ export class KnownUsers {
 
   /** Asks anew for the token's owner: an answer in progress may be from before a log-out. */
   identifyNow(token: string): Promise<Identity | null> {
-    return this.#known.renew(tokenHash(token), () => this.#owners.ownerOf(token));
-  }
-
-  sees(token: string, roomId: RoomId): Promise<boolean> {
-    return this.#owners.sees(token, roomId);
-  }
-
-  isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean> {
-    return this.#owners.isMember(token, room, userId, as);
-  }
-
-  has(token: string, roomId: RoomId): Promise<boolean> {
-    return this.#owners.has(token, roomId);
+    return this.#known.renew(tokenHash(token), () => this.#ownerOf(token));
   }
 
   /** Returns the token's owner if cached or already being asked for; else null. */
@@ -74,5 +73,41 @@ export class KnownUsers {
 
   forget(token: string): void {
     this.#known.forget(tokenHash(token));
+  }
+
+  /** Whether the homeserver shows the token's owner the room. It has an `m.room.create`, as every room. */
+  async sees(token: string, roomId: RoomId): Promise<boolean> {
+    return (await this.#ask(roomPath(roomId, "state", "m.room.create", ""), token)).status === 200;
+  }
+
+  /** Whether the user (the token's owner, or `as`) is in the room. */
+  async isMember(token: string, room: string, userId: UserId, as?: string): Promise<boolean> {
+    const answer = await this.#ask(memberPath(room, userId), token, as);
+    if (answer.status >= 500 || answer.status === 429) throw failureOf(answer, "return a membership");
+    return answer.status === 200 && stringAt(answer.body, "membership") === "join";
+  }
+
+  /**
+   * Whether the homeserver is in the room and may say so to the token's owner. Asked without a route, a homeserver
+   * answers only for rooms that it is in (spec, "GET room summary").
+   */
+  async has(token: string, roomId: RoomId): Promise<boolean> {
+    return (await this.#ask(`/_matrix/client/v1/room_summary/${encodeURIComponent(roomId)}`, token)).status === 200;
+  }
+
+  async #ownerOf(token: string, as?: string): Promise<Identity | null> {
+    const answer = await this.#ask("/_matrix/client/v3/account/whoami", token, as);
+    const userId = stringAt(answer.body, "user_id");
+    if (answer.status === 200 && userId !== null && isUserId(userId)) {
+      const identity = { userId, deviceId: stringAt(answer.body, "device_id") };
+      return answer.body["is_guest"] === true ? { ...identity, isGuest: true } : identity;
+    }
+    if (answer.status === 401 || answer.status === 403) return null;
+    throw failureOf(answer, "name a token's owner");
+  }
+
+  #ask(path: string, token: string, as?: string): Promise<Answer> {
+    const query = as === undefined ? {} : { query: { user_id: as } };
+    return this.#client.call("GET", path, { asPseudouser: false, token, ...query });
   }
 }

@@ -1,5 +1,4 @@
 import type { Dispatcher } from "undici";
-import type { RoomRest } from "../msc2753/contracts.ts";
 import type { Hold } from "../../concurrency/bytes-held.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isJsonObject, type JsonObject, objectsOf, parsedObject, stringAt } from "../../model/json.ts";
@@ -18,7 +17,7 @@ const LEFT_OUT = ["presence", "receipts"] as const;
  * The homeserver's answer to a room's `initialSync`. Synapse sends the newest messages, the state, then the user's
  * data. A large state is tens of megabytes: it stays with the homeserver until it is sent on in pieces.
  */
-export class OpenRoom implements RoomRest {
+export class OpenRoom {
   readonly #response: Dispatcher.ResponseData;
   readonly #pieces: AsyncIterator<Buffer>;
   readonly #limit: number;
@@ -62,6 +61,7 @@ export class OpenRoom implements RoomRest {
     return { told: parsedObject(Buffer.concat(this.#around)), state: this.#taken() };
   }
 
+  /** Streams the state; with `isKept`, all of it stays in memory. @throws EmissaryError if broken off or too large */
   async *state(isKept = false): AsyncGenerator<readonly JsonObject[]> {
     if (isKept) this.#isPassing = false;
     do {
@@ -75,6 +75,7 @@ export class OpenRoom implements RoomRest {
     }
   }
 
+  /** Returns what the homeserver sends after the state, which must be read to its end first. */
   after(): { readonly membership: string | null; readonly accountData: readonly JsonObject[] } {
     const told = this.#isOver ? parsedObject(Buffer.concat(this.#around)) : {};
     return { membership: stringAt(told, "membership"), accountData: objectsOf(told["account_data"]) };
@@ -111,6 +112,9 @@ export class OpenRoom implements RoomRest {
     return true;
   }
 }
+
+/** The part of a large room that the homeserver has not sent yet. */
+export type RoomRest = Pick<OpenRoom, "state" | "after" | "drop">;
 
 function entriesOf(within: string, take: (entry: Buffer) => void): EntryRewriter {
   const change = (entry: Buffer): null => {

@@ -1,45 +1,69 @@
-import type { EventsPage, PagePosition, PeekedRooms, RoomBeginning } from "../msc2753/contracts.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { isJsonObject, type JsonObject, objectsOf, parsedObject, stringAt } from "../../model/json.ts";
-import type { BytesHeld } from "../../concurrency/bytes-held.ts";
-import { answerOf, AnswerTooLarge, readWhole, type Answer, type HomeserverClient } from "../../homeserver/client.ts";
+import { isJsonObject, type JsonObject, objectsOf, stringAt } from "../../model/json.ts";
+import { answerOf, AnswerTooLarge, type Answer, type CallOptions } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
-import { OpenRoom } from "./open-room.ts";
+import { CLIENT, heldAnswer, memberPath, roomPath, type HeldReads } from "./held-answer.ts";
+import { OpenRoom, type RoomRest } from "./open-room.ts";
 
 /** Bounds of a room's whole state with all members, and of a hundred events, which are held whole. */
 const BEGINNING_BYTES = 64 * 1024 * 1024;
 const EVENTS_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 60_000;
 
-const CLIENT = "/_matrix/client/v3";
+/** A room as the homeserver first shows it to a user. */
+export interface RoomBeginning {
+  readonly membership: string | null;
+  /** Empty if it is in `rest`. */
+  readonly state: readonly JsonObject[];
+  /** Oldest first. */
+  readonly events: readonly JsonObject[];
+  /** Where the events begin, for reading backwards; null if the homeserver does not say. */
+  readonly start: string | null;
+  readonly end: string;
+  readonly accountData: readonly JsonObject[];
+  /** Null if `state` is whole. Read once or dropped; ends with the request. */
+  readonly rest: RoomRest | null;
+}
 
-/** Rooms as the homeserver shows them over its older API for peeking. */
-export class HomeserverPeekedRooms implements PeekedRooms {
-  readonly #client: HomeserverClient;
-  readonly #held: BytesHeld;
+/**
+ * Events after a position, oldest first: the room's, the user's account data, maybe other rooms'. In federation
+ * format they have `prev_events`.
+ */
+export interface EventsPage {
+  readonly chunk: readonly JsonObject[];
+  readonly start: string;
+  readonly end: string;
+}
 
-  constructor(client: HomeserverClient, held: BytesHeld) {
-    this.#client = client;
-    this.#held = held;
+export interface PagePosition {
+  readonly from: string;
+  readonly limit: number;
+}
+
+/**
+ * Rooms as the homeserver shows them to a user over its older API for peeking. It is asked with the user's token, so
+ * its access rules hold. Methods throw EmissaryError if it gives no such answer now.
+ */
+export class PeekedRooms {
+  readonly #reads: HeldReads;
+
+  constructor(reads: HeldReads) {
+    this.#reads = reads;
   }
 
+  /** `gone` if the user may not look in. @throws EmissaryError `refused-by-policy` if the state is too large */
   async beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone"> {
-    const path = `${CLIENT}/rooms/${encodeURIComponent(roomId)}/initialSync`;
+    const { client, held } = this.#reads;
     const query = { limit: String(limit) };
-    const response = await this.#client.open("GET", path, {
-      token,
-      asPseudouser: false,
-      query,
-      abort,
-      timeout: TIMEOUT_MS,
-    });
+    const options = { token, asPseudouser: false, query, abort, timeout: TIMEOUT_MS };
+    const response = await client.open("GET", roomPath(roomId, "initialSync"), options);
     if (response.statusCode !== 200) {
       const failure = await answerOf(response);
       if (isRefusal(failure)) return "gone";
-      throw failureOf(failure, "show a room that is peeked into");
+      throw failureOf(failure, "show a peeked room");
     }
-    const room = new OpenRoom(response, BEGINNING_BYTES, this.#held.open(token, abort, null));
+    const room = new OpenRoom(response, BEGINNING_BYTES, held.open(token, abort, null));
     abort.addEventListener("abort", () => room.drop(), { once: true });
     if (abort.aborted) room.drop();
     try {
@@ -50,6 +74,7 @@ export class HomeserverPeekedRooms implements PeekedRooms {
     }
   }
 
+  /** Returns `lost` if the homeserver does not know the position. */
   async events(
     token: string,
     roomId: RoomId,
@@ -58,55 +83,41 @@ export class HomeserverPeekedRooms implements PeekedRooms {
   ): Promise<EventsPage | "gone" | "lost"> {
     // Synapse's extension: events in federation format, in which gaps between them show.
     const query = { room_id: roomId, from, limit: String(limit), timeout: "0", raw: "true" };
-    const answer = await this.#ask(token, `${CLIENT}/events`, query, { bytes: EVENTS_BYTES, abort });
-    if (!("chunk" in answer)) {
-      if (isRefusal(answer.failure)) return "gone";
-      if (answer.failure.status === 400) return "lost";
-      throw failureOf(answer.failure, "show what came in a room that is peeked into");
-    }
-    const end = stringAt(answer.chunk, "end");
+    const asked = { token, asPseudouser: false, query, abort, timeout: TIMEOUT_MS };
+    // Held until the device has its answer, which is made of it and about as large.
+    const read = { ...asked, who: token, limit: EVENTS_BYTES, isKept: true };
+    const answer = await heldAnswer(this.#reads, `${CLIENT}/events`, read);
+    if (isRefusal(answer)) return "gone";
+    if (answer.status === 400) return "lost";
+    if (answer.status !== 200) throw failureOf(answer, "show new events of a peeked room");
+    const end = stringAt(answer.body, "end");
     if (end === null) throw unreadable("events");
-    return { chunk: objectsOf(answer.chunk["chunk"]), start: stringAt(answer.chunk, "start") ?? from, end };
+    return { chunk: objectsOf(answer.body["chunk"]), start: stringAt(answer.body, "start") ?? from, end };
   }
 
+  /** Null if the user can see none. */
   async membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null> {
-    const path = memberPath(roomId, userId);
-    const answer = await this.#client.call("GET", path, { token, asPseudouser: false, abort });
-    return answer.status === 200 ? stringAt(answer.body, "membership") : null;
+    const content = await this.#ask(token, memberPath(roomId, userId), { abort });
+    return content === null ? null : stringAt(content, "membership");
   }
 
-  async member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null> {
-    const options = { token, asPseudouser: false, query: { format: "event" }, abort };
-    const { status, body } = await this.#client.call("GET", memberPath(roomId, userId), options);
-    return status === 200 ? body : null;
+  /** Returns the membership's event; null if the user can see none. */
+  member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null> {
+    return this.#ask(token, memberPath(roomId, userId), { query: { format: "event" }, abort });
   }
 
+  /** Returns a stored filter of the user; null if the ID is unknown. */
   async filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null> {
     const path = `${CLIENT}/user/${encodeURIComponent(userId)}/filter/${encodeURIComponent(filterId)}`;
-    const answer = await this.#client.call("GET", path, { token, asPseudouser: false });
+    const answer = await this.#reads.client.call("GET", path, { token, asPseudouser: false });
     if (answer.status === 200) return answer.body;
     if (answer.status < 500 && answer.status !== 429) return null;
-    throw failureOf(answer, "tell a filter");
+    throw failureOf(answer, "return a filter");
   }
 
-  async #ask(
-    token: string,
-    path: string,
-    query: Readonly<Record<string, string>>,
-    { bytes, abort }: { readonly bytes: number; readonly abort: AbortSignal },
-  ): Promise<{ readonly chunk: JsonObject } | { readonly failure: Answer }> {
-    const options = { token, asPseudouser: false, query, abort, timeout: TIMEOUT_MS };
-    const response = await this.#client.open("GET", path, options);
-    if (response.statusCode !== 200) return { failure: await answerOf(response) };
-    // Held until the device has its answer, which is made of it and about as large.
-    const hold = this.#held.open(token, abort, null);
-    try {
-      const whole = await readWhole(response, bytes, hold);
-      return { chunk: parsedObject(whole) };
-    } catch (error) {
-      hold.free();
-      throw error;
-    }
+  async #ask(token: string, path: string, options: CallOptions): Promise<JsonObject | null> {
+    const { status, body } = await this.#reads.client.call("GET", path, { token, asPseudouser: false, ...options });
+    return status === 200 ? body : null;
   }
 }
 
@@ -125,10 +136,6 @@ function beginningOf(room: OpenRoom, { told, state }: Awaited<ReturnType<OpenRoo
   };
 }
 
-function memberPath(roomId: RoomId, userId: UserId): string {
-  return `${CLIENT}/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(userId)}`;
-}
-
 function isRefusal({ status }: Answer): boolean {
   return status === 403 || status === 404;
 }
@@ -136,11 +143,11 @@ function isRefusal({ status }: Answer): boolean {
 function stateTooLarge(cause: unknown): EmissaryError {
   return new EmissaryError(
     "refused-by-policy",
-    `The room's state and newest events are more than the ${BEGINNING_BYTES} bytes that a device is told at first.`,
+    `The room's state and newest events exceed the limit of ${BEGINNING_BYTES} bytes for a first answer.`,
     { reason: "state-cap", cause },
   );
 }
 
 function unreadable(what: string): EmissaryError {
-  return new EmissaryError("homeserver-error", `The homeserver's answer to ${what} says no position to go on from.`);
+  return new EmissaryError("homeserver-error", `The homeserver's answer to ${what} has no position to continue from.`);
 }

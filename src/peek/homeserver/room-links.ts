@@ -1,52 +1,57 @@
-import type { LinksPage, RoomLinks } from "../msc2753/contracts.ts";
-import type { BytesHeld } from "../../concurrency/bytes-held.ts";
-import { linksOf } from "../../model/event-links.ts";
+import { linksOf, type Link } from "../../model/event-links.ts";
 import type { RoomId } from "../../model/ids.ts";
-import { isJsonObject, parsedObject, stringAt } from "../../model/json.ts";
-import { answerOf, readWhole, type HomeserverClient } from "../../homeserver/client.ts";
+import { objectsOf, stringAt } from "../../model/json.ts";
 import { failureOf } from "../../homeserver/errors.ts";
+import { heldAnswer, roomPath, type HeldReads } from "./held-answer.ts";
 
 const PAGE_BYTES = 16 * 1024 * 1024;
 /** Fetching missing events from other servers takes part of it, and continues after it. */
 const TIMEOUT_MS = 5_000;
 
-/** Links of rooms' events from Synapse, which returns events in federation format on request (`raw`). */
-export class HomeserverRoomLinks implements RoomLinks {
-  readonly #client: HomeserverClient;
-  readonly #held: BytesHeld;
+/** Newest first. */
+export interface LinksPage {
+  readonly links: readonly Link[];
+  /** The position right before the last of them; null if there is nothing before. */
+  readonly end: string | null;
+}
 
-  constructor(client: HomeserverClient, held: BytesHeld) {
-    this.#client = client;
-    this.#held = held;
+/**
+ * How a room's events are linked. Synapse returns events in federation format on request (`raw`). Asks as the
+ * pseudouser, who sees all of them: this tells events that the homeserver lacks from those that it hides from a user.
+ * Users get only positions from this. Methods throw EmissaryError if the homeserver gives no such answer now.
+ */
+export class HomeserverRoomLinks {
+  readonly #reads: HeldReads;
+
+  constructor(reads: HeldReads) {
+    this.#reads = reads;
   }
 
+  /**
+   * Returns the events before a position, down to `to`; null if the homeserver does not say their links. Without
+   * `to`, the homeserver fetches missing events if it can in time.
+   */
   async before(
     roomId: RoomId,
     { from, to, limit }: { readonly from: string; readonly to?: string; readonly limit: number },
     abort: AbortSignal,
   ): Promise<LinksPage | null> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
     // The homeserver asks other servers only when it is read backwards.
     const span = to === undefined ? { dir: "b", from } : { dir: "f", from: to, to: from };
     const query = { ...span, raw: "true", limit: String(limit) };
-    const response = await this.#client.open("GET", path, { query, abort, timeout: TIMEOUT_MS });
-    if (response.statusCode !== 200) throw failureOf(await answerOf(response), "say how a room's events hang together");
-    const hold = this.#held.open(roomId, abort, null);
-    try {
-      const body = parsedObject(await readWhole(response, PAGE_BYTES, hold));
-      const chunk = Array.isArray(body["chunk"]) ? body["chunk"].filter((event) => isJsonObject(event)) : [];
-      const links = linksOf(chunk);
-      if (links === null) return null;
-      return to === undefined ? { links, end: stringAt(body, "end") } : { links: [...links].reverse(), end: to };
-    } finally {
-      hold.free();
-    }
+    const read = { query, abort, timeout: TIMEOUT_MS, who: roomId, limit: PAGE_BYTES };
+    const answer = await heldAnswer(this.#reads, roomPath(roomId, "messages"), read);
+    if (answer.status !== 200) throw failureOf(answer, "list the links between a room's events");
+    const links = linksOf(objectsOf(answer.body["chunk"]));
+    if (links === null) return null;
+    return to === undefined ? { links, end: stringAt(answer.body, "end") } : { links: links.toReversed(), end: to };
   }
 
   async has(roomId: RoomId, eventId: string, abort: AbortSignal): Promise<boolean> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
-    const answer = await this.#client.call("GET", path, { abort });
-    if (answer.status >= 500 || answer.status === 429) throw failureOf(answer, "say whether it has an event");
+    const answer = await this.#reads.client.call("GET", roomPath(roomId, "event", eventId), { abort });
+    if (answer.status >= 500 || answer.status === 429) throw failureOf(answer, "look up an event");
     return answer.status === 200;
   }
 }
+
+export type RoomLinks = Pick<HomeserverRoomLinks, "before" | "has">;

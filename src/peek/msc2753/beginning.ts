@@ -1,7 +1,8 @@
 import type { Link } from "../../model/event-links.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { stringAt } from "../../model/json.ts";
-import type { LinksPage, PeekedRooms, RoomBeginning, RoomLinks } from "./contracts.ts";
+import type { PeekedRooms, RoomBeginning } from "../homeserver/peeked-rooms.ts";
+import type { LinksPage, RoomLinks } from "../homeserver/room-links.ts";
 import { headsAfter, holeIn, orNull } from "./holes.ts";
 
 /** Events searched for holes: the most that a filter can ask for. */
@@ -30,24 +31,24 @@ export interface Beginning extends RoomBeginning {
  */
 export async function wholeBeginning(beginner: Beginner): Promise<Beginning | "gone"> {
   const { rooms, token, roomId, limit, abort } = beginner;
-  const ask = (): Promise<RoomBeginning | "gone"> => rooms.beginning(token, roomId, limit, abort);
-  let beginning = await ask();
-  try {
-    if (beginning === "gone" || beginning.membership === "join") return withHeads(beginning, []);
-    let page = await listOf(beginner, beginning);
-    if (page !== null && isFilled(beginning, page.links.slice(0, limit))) {
+  for (let isFirst = true; ; isFirst = false) {
+    const beginning = await rooms.beginning(token, roomId, limit, abort);
+    if (beginning === "gone") return "gone";
+    try {
+      const page = beginning.membership === "join" ? null : await listOf(beginner, beginning);
+      if (page === null) return { ...beginning, heads: [] };
+      const newest = page.links.slice(0, limit);
+      if (isFirst && isFilled(beginning, newest)) {
+        beginning.rest?.drop();
+        continue;
+      }
+      const heads = headsAfter([], page.links.toReversed());
+      const hole = await holeIn(newest, page.links, questions(beginner));
+      return hole === null ? { ...beginning, heads } : { ...(await above(beginner, beginning, page, hole)), heads };
+    } catch (error) {
       beginning.rest?.drop();
-      beginning = await ask();
-      if (beginning === "gone" || beginning.membership === "join") return withHeads(beginning, []);
-      page = await listOf(beginner, beginning);
+      throw error;
     }
-    if (page === null) return withHeads(beginning, []);
-    const heads = headsAfter([], [...page.links].reverse());
-    const hole = await holeIn(page.links.slice(0, limit), page.links, questions(beginner));
-    return hole === null ? { ...beginning, heads } : { ...(await above(beginner, beginning, page, hole)), heads };
-  } catch (error) {
-    if (beginning !== "gone") beginning.rest?.drop();
-    throw error;
   }
 }
 
@@ -56,10 +57,6 @@ async function listOf({ links, roomId, abort }: Beginner, { start, end }: RoomBe
   const page = await orNull(links.before(roomId, { from: end, limit: WINDOW }, abort));
   if (page !== null || start === null) return page;
   return links.before(roomId, { from: end, to: start, limit: WINDOW }, abort);
-}
-
-function withHeads(beginning: RoomBeginning | "gone", heads: readonly string[]): Beginning | "gone" {
-  return beginning === "gone" ? beginning : { ...beginning, heads };
 }
 
 /** Whether the list has events that were not told: they have just arrived, or are hidden from this user. */

@@ -1,18 +1,28 @@
 import type { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
-import type { Revision, Upstream, UpstreamRequest } from "../../http/upstream.ts";
+import type { Revision, UpstreamRequest } from "../../http/upstream.ts";
 import type { Clock } from "../../model/clock.ts";
-import { answeredApart, type Apart } from "./apart.ts";
-import type { PeekView } from "./view.ts";
+import { tokenHash } from "../../model/token-hash.ts";
 import { OVER, Span } from "../../concurrency/over.ts";
+import type { PeekUpstream } from "../upstream.ts";
+import type { PeekView } from "./view.ts";
+import type { Waits } from "./waits.ts";
+
+/** How long the token of a kept wait needs no check before there is an answer, in milliseconds. */
+const PROVEN_MS = 5_000;
+
+/** A client's poll of the homeserver. */
+export interface SyncRequest {
+  readonly upstream: PeekUpstream;
+  readonly token: string;
+  readonly request: UpstreamRequest;
+  readonly reply: FastifyReply;
+}
 
 /** A client's poll, answered with the homeserver's answer and a view's news. */
-export interface BesidePoll {
-  readonly upstream: Upstream;
-  readonly reply: FastifyReply;
-  /** The request to the homeserver, with and without waiting for news. */
-  readonly waiting: UpstreamRequest;
-  readonly atOnce: UpstreamRequest;
+export interface BesidePoll extends SyncRequest {
+  /** The query parameter with the client's position, and the homeserver's own position. */
+  readonly position: readonly [key: "since" | "pos", since: string | null];
   readonly revision: Revision;
   /** Null if every answer must have the homeserver's part. */
   readonly apart?: Apart | null;
@@ -21,9 +31,23 @@ export interface BesidePoll {
   readonly gone: AbortController;
 }
 
+/** How to answer a poll if only the view has news: without the homeserver's part, whose wait continues. */
+export interface Apart {
+  readonly waits: Waits;
+  /** Whether the homeserver accepted the token recently. */
+  readonly isProven: () => boolean;
+  /** Whether the homeserver accepts the token now. @throws EmissaryError if it cannot be asked */
+  readonly isKnown: () => Promise<boolean>;
+  /** Called when the homeserver has news for the device, before it is read. */
+  readonly heard: () => void;
+  /** Returns the answer; null if the homeserver's part is due. @param asked when the homeserver was asked for it */
+  readonly alone: (asked: number) => Promise<Buffer | null>;
+}
+
 /** Answers as soon as either has news. @throws EmissaryError if the homeserver gives no answer */
 export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<void> {
-  const { upstream, reply, waiting, atOnce, apart = null, clock, stopping, gone } = poll;
+  const { upstream, reply, request, position, apart = null, stopping, gone } = poll;
+  const waiting = toHomeserver(request, position);
   await view.look();
   const over = new Span(stopping);
   const heard = new AbortController();
@@ -42,10 +66,10 @@ export async function answerBeside(view: PeekView, poll: BesidePoll): Promise<vo
   try {
     if (apart !== null) {
       if (view.isNews) heard.abort(OVER);
-      if (await answeredApart({ upstream, reply, waiting, revision, clock }, apart, until.signal)) return;
+      if (await answeredApart({ ...poll, request: waiting, revision }, apart, until.signal)) return;
     } else if (!view.isNews && (await upstream.asCallerUntil(heard.signal, waiting, reply, revision))) return;
     // Asks the homeserver again, without waiting. Nothing is lost: its token was not used up.
-    await upstream.asCaller(atOnce, reply, revision);
+    await upstream.asCaller(toHomeserver(request, position, 0), reply, revision);
   } finally {
     over.end();
     until.end();
@@ -59,16 +83,60 @@ async function watch(view: PeekView, until: AbortSignal, heard: AbortController)
   if (view.isNews) heard.abort(OVER);
 }
 
+/**
+ * Answers with the homeserver's news as soon as there is some, or with the view's once the signal aborts. False if
+ * neither may be sent.
+ * @throws EmissaryError if the homeserver does not answer
+ */
+async function answeredApart(
+  { upstream, token, request, reply, revision, clock }: BesidePoll,
+  { waits, isProven, isKnown, heard, alone }: Apart,
+  until: AbortSignal,
+): Promise<boolean> {
+  const wait = waits.take(`${tokenHash(token)} ${request.path}`, async (abort) => {
+    const answer = await upstream.open(request, abort);
+    heard();
+    return answer;
+  });
+  let isOver = true;
+  try {
+    const isLate = wait.leftAt !== null && clock.now() - wait.leftAt >= PROVEN_MS && !isProven();
+    if (isLate && !(await isKnown())) return false;
+    const answer = await Promise.race([wait.answer, aborted(until)]);
+    if (answer === null) {
+      const told = await alone(wait.askedAt);
+      if (told === null) return false;
+      waits.leave(wait);
+      isOver = false;
+      await upstream.given(told, reply);
+      return true;
+    }
+    // An earlier request asked for it, and the token may have been logged out since.
+    if (wait.leftAt !== null && !isLate && !(await isKnown())) return false;
+    isOver = false;
+    await answer.give(reply, revision);
+    return true;
+  } finally {
+    if (isOver) waits.end(wait);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    else signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}
+
 export function queryOf(path: string): URLSearchParams {
-  const at = path.indexOf("?");
-  return new URLSearchParams(at === -1 ? "" : path.slice(at + 1));
+  return new URLSearchParams(path.split("?").slice(1).join("?"));
 }
 
 /** Returns the request with the homeserver's own position, and optionally another timeout. */
 export function toHomeserver(
   request: UpstreamRequest,
-  [key, since]: readonly [key: string, since: string | null],
-  timeout: number | null,
+  [key, since]: BesidePoll["position"],
+  timeout: number | null = null,
 ): UpstreamRequest {
   const query = queryOf(request.path);
   if (since === null) query.delete(key);

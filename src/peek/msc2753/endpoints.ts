@@ -1,10 +1,9 @@
 import { upstreamRequest } from "../../http/upstream.ts";
 import { tokenOf } from "../../http/bearer.ts";
 import { askerOf as callerOf, goneOf } from "../../http/callers.ts";
-import { CLIENT_V3 } from "../../http/client-paths.ts";
+import { CLIENT_EVERY } from "../../http/client-paths.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import { isServerName, type RoomId } from "../../model/ids.ts";
 import type { Lease } from "../../model/lease.ts";
 import { mergeVia } from "../../model/room.ts";
 import { roomIdFrom } from "../../attendance/leases/target.ts";
@@ -12,9 +11,10 @@ import { readJson } from "../../http/body.ts";
 import { disown } from "../../http/disown.ts";
 import { param } from "../../http/server.ts";
 import { viaOf } from "../../http/via.ts";
-import { type PeekEndpoint, type PeekHandler, type PeekParts } from "../peek.ts";
+import type { PeekHandler, PeekParts, PeekRow } from "../peek.ts";
 import { deviceKey } from "../peeker.ts";
-import type { Identity } from "../contracts.ts";
+import { serversIn } from "../told-routes.ts";
+import type { Identity } from "../users.ts";
 import { MAX_PLACES } from "./token.ts";
 
 const BODY_LIMIT = 16 * 1024;
@@ -33,7 +33,7 @@ async function askerOf(parts: PeekParts, request: FastifyRequest, reply: Fastify
   const identity = await parts.users.identifyNow(token);
   if (identity === null) {
     if (await disown(parts.upstream, request, reply)) return null;
-    throw new EmissaryError("homeserver-error", "The homeserver does not tell whose a token is that it knows.");
+    throw new EmissaryError("homeserver-error", "The homeserver knows the token but does not name its owner.");
   }
   return { ...identity, token, who: deviceKey(identity) };
 }
@@ -42,53 +42,36 @@ async function askerOf(parts: PeekParts, request: FastifyRequest, reply: Fastify
 const peek: PeekHandler = async (parts, request, reply) => {
   const asker = await askerOf(parts, request, reply);
   if (asker === null) return reply;
-  const { servers = [] } = await readJson(request, BODY_LIMIT);
-  const named = Array.isArray(servers) ? servers.filter((name) => typeof name === "string") : [];
-  const via = mergeVia(
-    viaOf(request),
-    named.filter((name) => isServerName(name)),
-  );
+  const { servers } = await readJson(request, BODY_LIMIT);
+  const via = mergeVia(viaOf(request), serversIn(servers));
   const target = await parts.peeker.resolve(param(request, "roomIdOrAlias"), via, callerOf(reply));
   const gone = goneOf(reply);
-  await requireNotJoined(parts, asker, target.roomId, gone);
-  await requirePlace(parts, asker, target.roomId);
-  requireTold(parts, target.roomId);
+  const { who, token, userId } = asker;
+  const { roomId } = target;
+  if ((await parts.peekedRooms.membership(token, roomId, userId, gone)) === "join") {
+    throw new EmissaryError("bad-state", "You are in this room: there is nothing to peek into.");
+  }
+  const held = await parts.peeks.peeksOf(parts.peeker.holderOf(who).name);
+  if (held.length >= MAX_PLACES && !held.some((other) => other.roomId === roomId)) {
+    const sentence = `This device already peeks into ${held.length} rooms. Unpeek some first.`;
+    throw new EmissaryError("limited", sentence, { reason: "peek-cap" });
+  }
+  const refusal = parts.devices.refusalOf(roomId);
+  if (refusal !== null) {
+    parts.count("refused");
+    throw refusal;
+  }
   let lease: Lease;
   try {
-    lease = await parts.peeker.open(asker.who, target, gone);
+    lease = await parts.peeker.open(who, target, gone);
   } catch (error) {
     if (error instanceof EmissaryError) parts.count("refused");
     throw error;
   }
   parts.count("opened");
-  await parts.devices.begun(lease.holder.name, asker.token);
-  return { room_id: target.roomId, peek_expiry_ts: lease.expiresAt };
+  await parts.devices.begun(lease.holder.name, token);
+  return { room_id: roomId, peek_expiry_ts: lease.expiresAt };
 };
-
-async function requireNotJoined(
-  { peekedRooms }: PeekParts,
-  { token, userId }: Asker,
-  roomId: RoomId,
-  abort: AbortSignal,
-): Promise<void> {
-  if ((await peekedRooms.membership(token, roomId, userId, abort)) !== "join") return;
-  throw new EmissaryError("bad-state", "You are in this room: there is nothing to peek into.");
-}
-
-async function requirePlace({ peeks, peeker }: PeekParts, { who }: Asker, roomId: RoomId): Promise<void> {
-  const held = await peeks.peeksOf(peeker.holderOf(who).name);
-  if (held.length < MAX_PLACES || held.some((other) => other.roomId === roomId)) return;
-  throw new EmissaryError("limited", `This device peeks into ${held.length} rooms already; leave some (unpeek).`, {
-    reason: "peek-cap",
-  });
-}
-
-function requireTold({ devices, count }: PeekParts, roomId: RoomId): void {
-  const refusal = devices.refusalOf(roomId);
-  if (refusal === null) return;
-  count("refused");
-  throw refusal;
-}
 
 const unpeek: PeekHandler = async (parts, request, reply) => {
   const asker = await askerOf(parts, request, reply);
@@ -106,26 +89,8 @@ const sync: PeekHandler = async ({ upstream, devices }, request, reply) => {
   return reply;
 };
 
-export const deviceEndpoints: readonly PeekEndpoint[] = [
-  {
-    method: "POST",
-    path: "/peek/:roomIdOrAlias",
-    under: UNSTABLE,
-    note: "MSC2753: begins a peek, or renews it",
-    handler: peek,
-  },
-  {
-    method: "POST",
-    path: "/rooms/:roomId/unpeek",
-    under: UNSTABLE,
-    note: "MSC2753: ends a peek",
-    handler: unpeek,
-  },
-  {
-    method: "GET",
-    path: "/sync",
-    under: CLIENT_V3,
-    note: "passed; for a device that peeks with its rooms under `rooms.peek` (MSC2753)",
-    handler: sync,
-  },
+export const deviceRows: readonly PeekRow[] = [
+  ["POST", "/peek/:roomIdOrAlias", UNSTABLE, "MSC2753: begins a peek, or renews it", peek],
+  ["POST", "/rooms/:roomId/unpeek", UNSTABLE, "MSC2753: ends a peek", unpeek],
+  ["GET", "/sync", CLIENT_EVERY, "passed; for a device that peeks with its rooms under `rooms.peek` (MSC2753)", sync],
 ];

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { Link } from "../../model/event-links.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { EmissaryError } from "../../model/errors.ts";
-import type { LinksPage, RoomLinks } from "./contracts.ts";
+import type { LinksPage, RoomLinks } from "../homeserver/room-links.ts";
 
 /** Most forward extremities ("heads") kept in a place: the newest. */
 const MAX_HEADS = 4;

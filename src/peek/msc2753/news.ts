@@ -1,9 +1,10 @@
 import type { Clock } from "../../model/clock.ts";
 import type { EventId, RoomId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
-import type { Signal } from "../../concurrency/signal.ts";
 import type { Journal } from "../../ledger/journal.ts";
-import { Span } from "../../concurrency/over.ts";
+import { Signal } from "../../concurrency/signal.ts";
+import { workUntil } from "../../concurrency/worker.ts";
+import type { PeekStore } from "../store.ts";
 
 const BATCH = 100;
 /** A reader further behind skips events and treats every room as possibly new. */
@@ -11,7 +12,6 @@ const MAX_BEHIND = 5_000;
 const KEPT = 10_000;
 /** Window in which events are sent together, in milliseconds. The first is sent at once. */
 const TOGETHER_MS = 50;
-const FAILED_MS = 1_000;
 
 export interface Newest {
   readonly seq: number;
@@ -73,23 +73,20 @@ export class RoomNews {
   }
 
   /** Reads the journal continuously until the signal aborts. */
-  async follow(committed: Signal, clock: Clock, log: Logger, abort: AbortSignal): Promise<void> {
+  follow(committed: Signal, clock: Clock, log: Logger, abort: AbortSignal): Promise<void> {
     let isBegun = false;
-    while (!abort.aborted) {
-      const round = new Span(abort);
-      const more = committed.next(round.signal);
-      try {
+    return workUntil(abort, {
+      round: async () => {
         if (!isBegun) await this.#begin();
         isBegun = true;
         await this.read();
         await clock.sleep(TOGETHER_MS, abort);
-        await more;
-      } catch (error) {
-        log.error("peeks.news-failed", { error });
-        await clock.sleep(FAILED_MS, abort);
-      }
-      round.end();
-    }
+        return null;
+      },
+      signals: [committed],
+      failed: (error) => log.error("peeks.news-failed", { error }),
+      clock,
+    });
   }
 
   /** Nobody waits at the start, so older events are not worth reading. */
@@ -123,5 +120,32 @@ export class RoomNews {
 
   #wake(roomId: RoomId): void {
     for (const wake of [...(this.#waiting.get(roomId) ?? [])]) wake();
+  }
+}
+
+export interface ChangesParts {
+  readonly store: Pick<PeekStore, "newest">;
+  /** Signals that may mean a change of peeks, and mostly do not. */
+  readonly signals: readonly Signal[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Wakes the waiting syncs only if peeks really changed, so not each of them has to check. */
+export class PeekChanges {
+  readonly changed = new Signal();
+
+  follow({ store, log, ...work }: ChangesParts, abort: AbortSignal): Promise<void> {
+    let newest: number | null = null;
+    return workUntil(abort, {
+      ...work,
+      round: async () => {
+        const now = await store.newest();
+        if (now !== newest) this.changed.notify();
+        newest = now;
+        return null;
+      },
+      failed: (error) => log.error("peeks.changes-failed", { error }),
+    });
   }
 }

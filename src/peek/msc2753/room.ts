@@ -1,7 +1,8 @@
 import { linksOf, type Link } from "../../model/event-links.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { objectAt, stringAt, without, written, type JsonObject } from "../../model/json.ts";
-import type { EventsPage, PeekedRooms, RoomBeginning, RoomRest } from "./contracts.ts";
+import type { RoomRest } from "../homeserver/open-room.ts";
+import type { EventsPage, PeekedRooms, RoomBeginning } from "../homeserver/peeked-rooms.ts";
 import type { PeekFilter } from "./filter.ts";
 
 /** Events in a request, and the most requests before the room is sent from its end, as to a new device. */
@@ -110,7 +111,7 @@ async function told(look: Look, pages: readonly EventsPage[]): Promise<News> {
   const from = skipped === null ? 0 : wanted.findIndex(({ event }) => event === skipped.first);
   const timeline = wanted.slice(from).map(({ event }) => event);
   const state = newestOfEach(events.map(({ event }) => event).filter((event) => !timeline.includes(event)));
-  const shownState = state.filter((event) => filter.hasState(event));
+  const shownState = [...state.values()].filter((event) => filter.hasState(event));
   const end = pages.at(-1)?.end ?? "";
   const start = pages[0]?.start ?? end;
   const eventIds = new Set(events.map(({ event }) => stringAt(event, "event_id") ?? ""));
@@ -180,11 +181,12 @@ function isAccountData(entry: JsonObject, roomId: RoomId): boolean {
   return !isOther && entry["room_id"] === roomId;
 }
 
-function newestOfEach(events: readonly JsonObject[]): JsonObject[] {
+/** Returns the newest state event of each type and state key. Its key is `type\nstate_key`. */
+export function newestOfEach(events: readonly JsonObject[]): ReadonlyMap<string, JsonObject> {
   const newest = new Map<string, JsonObject>();
   for (const event of events) {
     const key = stringAt(event, "state_key");
     if (key !== null) newest.set(`${stringAt(event, "type") ?? ""}\n${key}`, event);
   }
-  return [...newest.values()];
+  return newest;
 }

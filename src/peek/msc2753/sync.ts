@@ -1,48 +1,32 @@
 import type { Readable } from "node:stream";
-import type { FastifyReply } from "fastify";
 import type { Openings } from "../../ledger/openings.ts";
 import type { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { remember } from "../../concurrency/remember.ts";
-import type { Upstream, UpstreamRequest } from "../../http/upstream.ts";
-import type { Apart } from "./apart.ts";
-import { answerBeside, queryOf, toHomeserver } from "./beside.ts";
-import type { PeekStore, PeekedRooms } from "./contracts.ts";
-import { Filters } from "./filters.ts";
-import type { AskersWords } from "../shared/words.ts";
-import { mergedSync, outlineOf } from "./merge.ts";
-import { isOurToken, NOWHERE, positionOf, tokenOf, type Places, type SyncPosition } from "./token.ts";
+import type { PeekedRooms } from "../homeserver/peeked-rooms.ts";
+import { merged, outlineOf } from "../merge.ts";
+import type { TokenChecks } from "../shared/token-checks.ts";
+import { deviceKey, type Peeker } from "../peeker.ts";
+import type { PeekStore } from "../store.ts";
+import type { KnownUsers } from "../users.ts";
+import { answerBeside, queryOf, toHomeserver, type Apart, type SyncRequest } from "./beside.ts";
+import { Filters } from "./filter.ts";
+import { isOurToken, knownPlaces, positionOf, tokenOf, type Places } from "./token.ts";
 import { Waits } from "./waits.ts";
 import { PeekView, type ViewParts } from "./view.ts";
 import { tokenHash } from "../../model/token-hash.ts";
 import { OVER } from "../../concurrency/over.ts";
-
-/** A device, by the name of its leases, and its user. */
-export interface Device {
-  readonly userId: UserId;
-  readonly name: string;
-}
 
 export interface DeviceSyncParts extends Omit<ViewParts, "refused" | "refusalOf"> {
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
   /** The same for devices that follow a room. The homeserver's recent answer about their tokens is good enough. */
   readonly followed: PeekedRooms;
-  readonly words: Pick<AskersWords, "isProven" | "doubt">;
+  readonly checks: TokenChecks;
   readonly openings: Openings;
-  /** Returns the token's owner according to the homeserver; null if the token is unknown. */
-  readonly identify: (token: string) => Promise<Device | null>;
-  /** The same, asked anew. */
-  readonly identifyNow: (token: string) => Promise<Device | null>;
+  readonly users: KnownUsers;
+  readonly peeker: Peeker;
   readonly stopping: AbortSignal;
-}
-
-export interface SyncRequest {
-  /** Where to get the homeserver's part of the answer. */
-  readonly upstream: Upstream;
-  readonly token: string;
-  readonly request: UpstreamRequest;
-  readonly reply: FastifyReply;
 }
 
 /** A larger answer goes on unchanged with the homeserver's own token, so the next sync sends all peeks anew. */
@@ -102,9 +86,9 @@ export class DeviceSync {
       const position = positionOf(since);
       const device = (await this.#parts.store.deviceOf(key)) ?? (await this.#identified(token, key));
       if (device !== null) {
-        return this.#merged(asked, device, { since: position.since, places: await this.#known(position) });
+        return this.#merged(asked, device, { since: position.since, places: await knownPlaces(position, this.#parts) });
       }
-      await upstream.asCaller(toHomeserver(request, ["since", position.since], null), reply);
+      await upstream.asCaller(toHomeserver(request, ["since", position.since]), reply);
       return;
     }
     let device = await this.#parts.store.deviceOf(key);
@@ -125,7 +109,7 @@ export class DeviceSync {
     try {
       return await upstream.asCallerUntil(peeks.signal, request, reply);
     } finally {
-      this.#parts.words.doubt(token);
+      this.#parts.checks.doubt(token);
       passing.delete(peeks);
       if (passing.size === 0) this.#passing.delete(key);
     }
@@ -133,33 +117,25 @@ export class DeviceSync {
 
   /** Looks up the device of a new token: a device can get another token at any time. */
   async #identified(token: string, key: string): Promise<string | null> {
-    const device = await this.#parts.identifyNow(token);
-    if (device === null) return null;
-    await this.#parts.store.remember(device.name, key);
-    return device.name;
-  }
-
-  /** Returns the places to continue from. One from a lost time becomes NOWHERE, so its end is still sent. */
-  async #known({ opening, places }: SyncPosition): Promise<Places> {
-    const { openings, news, store } = this.#parts;
-    const held = { seq: await news.read(), change: await store.newest() };
-    const known = [...places].map(([roomId, place]) => {
-      const isHeld = openings.has({ opening, seq: place.seq, change: place.change }, held);
-      return [roomId, isHeld ? place : { ...place, seq: NOWHERE }] as const;
-    });
-    return new Map(known);
+    const { users, peeker, store } = this.#parts;
+    const identity = await users.identifyNow(token);
+    if (identity === null) return null;
+    const { name } = peeker.holderOf(deviceKey(identity));
+    await store.remember(name, key);
+    return name;
   }
 
   async #merged(
-    { upstream, token, request, reply }: SyncRequest,
+    asked: SyncRequest,
     device: string,
     { since, places }: { readonly since: string | null; readonly places: Places },
   ): Promise<void> {
-    const { stopping, clock, openings, words } = this.#parts;
+    const { token, request, reply } = asked;
+    const { stopping, clock, openings, checks } = this.#parts;
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort(OVER));
     const query = queryOf(request.path);
-    const owner = async (): Promise<UserId | null> => (await this.#parts.identify(token))?.userId ?? null;
+    const owner = async (): Promise<UserId | null> => (await this.#parts.users.identify(token))?.userId ?? null;
     const filter = await this.#filters.of(query.get("filter"), device, token, owner);
     const anew = query.get("full_state") === "true";
     const refused = (roomId: RoomId, error: EmissaryError): void => {
@@ -170,32 +146,28 @@ export class DeviceSync {
     const rooms = isFollowing ? this.#parts.followed : this.#parts.rooms;
     const viewer = { device, token, filter, anew, gone: gone.signal };
     const view = new PeekView({ ...this.#parts, rooms, refused, refusalOf }, viewer, places);
-    const waiting = toHomeserver(request, ["since", since], null);
     const apart = (from: string): Apart => ({
       waits: this.#waits,
-      key: `${tokenHash(token)} ${waiting.path}`,
-      isProven: () => words.isProven(token),
-      isKnown: async () => (await this.#parts.identifyNow(token)) !== null,
-      heard: () => words.doubt(token),
+      isProven: () => checks.isProven(token),
+      isKnown: async () => (await this.#parts.users.identifyNow(token)) !== null,
+      heard: () => checks.doubt(token),
       // The view was read with the device's own token, or one proven recently.
       alone: async (asked) => {
         // A stream goes with the homeserver's answer, which can break off with it.
         if (view.peek.size === 0 || !view.isWhole || !this.#mayWait(device, asked)) return null;
         const body = Buffer.from(JSON.stringify({ next_batch: from }));
-        const told = await merged(body, view, openings.name);
+        const told = await withPeeks(body, view, openings.name);
         return Buffer.isBuffer(told) ? told : body;
       },
     });
     await answerBeside(view, {
-      upstream,
-      reply,
-      waiting,
-      atOnce: toHomeserver(request, ["since", since], 0),
+      ...asked,
+      position: ["since", since],
       revision: {
         limit: MAX_ANSWER,
         revise: (body) => {
           remember(this.#told, device, clock.now(), REMEMBERED);
-          return merged(body, view, openings.name);
+          return withPeeks(body, view, openings.name);
         },
       },
       apart: isFollowing ? apart(since) : null,
@@ -213,14 +185,14 @@ export class DeviceSync {
   }
 }
 
-async function merged(body: Buffer, view: PeekView, opening: string): Promise<Buffer | Readable | null> {
-  const outline = outlineOf(body);
+async function withPeeks(body: Buffer, view: PeekView, opening: string): Promise<Buffer | Readable | null> {
+  const outline = outlineOf(body, "next_batch");
   if (outline === null) return null;
   await view.join(outline.joined);
   const { places } = view;
   const isOurs = view.isPeeking || places.size > 0;
-  const next = isOurs ? tokenOf({ since: outline.nextBatch, opening, places }) : outline.nextBatch;
+  const next = isOurs ? tokenOf({ since: outline.token, opening, places }) : outline.token;
   // If the homeserver sends the room itself, its end as a peek is not sent as well.
   const left = [...view.left].filter((roomId) => !outline.rooms.has(roomId));
-  return mergedSync(body, outline, { next, peek: view.texts(), left });
+  return merged(body, outline, { next, peek: view.texts(), left });
 }

@@ -2,6 +2,9 @@ import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomId, type RoomId } from "../../model/ids.ts";
 import { isJsonObject, type JsonValue } from "../../model/json.ts";
+import type { Openings } from "../../ledger/openings.ts";
+import type { PeekStore } from "../store.ts";
+import type { RoomNews } from "./news.ts";
 
 /** How far a device has read in a peeked room. */
 export interface Place {
@@ -16,7 +19,7 @@ export interface Place {
 }
 
 /** Beyond any journal: a place with this `seq` is not continued, and its room is sent anew. */
-export const NOWHERE = Number.MAX_SAFE_INTEGER;
+const NOWHERE = Number.MAX_SAFE_INTEGER;
 
 export type Places = ReadonlyMap<RoomId, Place>;
 
@@ -54,7 +57,20 @@ export function tokenOf({ since, opening, places, more }: SyncPosition): string 
 export function positionOf(token: string): SyncPosition {
   const position = isOurToken(token) && token.length <= MAX_TOKEN ? parsed(token.slice(PREFIX.length)) : null;
   if (position !== null) return position;
-  throw new EmissaryError("bad-parameter", "The sync token is none that was given out here: sync without one.");
+  throw new EmissaryError("bad-parameter", "This server did not issue this sync token: sync without one.");
+}
+
+/** Returns the places to continue from. One from a lost time becomes NOWHERE: its room is sent anew. */
+export async function knownPlaces(
+  { opening, places }: SyncPosition,
+  { openings, news, store }: { readonly openings: Openings; readonly news: RoomNews; readonly store: PeekStore },
+): Promise<Places> {
+  const held = { seq: await news.read(), change: await store.newest() };
+  const known = [...places].map(([roomId, place]) => {
+    const isHeld = openings.has({ opening, seq: place.seq, change: place.change }, held);
+    return [roomId, isHeld ? place : { ...place, seq: NOWHERE }] as const;
+  });
+  return new Map(known);
 }
 
 /** Parameters in which clients may send a token from `/sync`. */

@@ -5,8 +5,11 @@ import { written, type JsonObject } from "../../model/json.ts";
 import type { LeaseEnd } from "../../model/lease.ts";
 import type { Signal } from "../../concurrency/signal.ts";
 import type { LeaseDesk } from "../../attendance/leases/desk.ts";
+import type { Text } from "../merge.ts";
 import { wholeBeginning } from "./beginning.ts";
-import type { DevicePeek, PeekedRooms, PeekStore, RoomLinks } from "./contracts.ts";
+import type { PeekedRooms } from "../homeserver/peeked-rooms.ts";
+import type { RoomLinks } from "../homeserver/room-links.ts";
+import type { DevicePeek, PeekStore } from "../store.ts";
 import type { PeekFilter } from "./filter.ts";
 import { headsAfter, holesIn } from "./holes.ts";
 import type { RoomNews } from "./news.ts";
@@ -51,6 +54,8 @@ export class PeekView {
   /** Rooms to send, in the form of the answer. */
   readonly peek = new Map<RoomId, JsonObject>();
   readonly left = new Set<RoomId>();
+  /** Where the device continues after this answer. */
+  readonly places: Map<RoomId, Place>;
   /** Rooms in `peek` that are sent from their end, replacing everything sent before. */
   readonly begun = new Set<RoomId>();
   /** Unread parts of large rooms in `peek`. Meanwhile no other room begins: it waits for the next answer. */
@@ -59,7 +64,6 @@ export class PeekView {
   readonly #parts: ViewParts;
   readonly #viewer: Viewer;
   readonly #before: Places;
-  readonly #places: Map<RoomId, Place>;
   readonly #failed = new Set<RoomId>();
   /** Newest events that were not found, by room. */
   readonly #missed = new Map<RoomId, number>();
@@ -73,15 +77,11 @@ export class PeekView {
     this.#parts = parts;
     this.#viewer = viewer;
     this.#before = places;
-    this.#places = new Map(places);
+    this.places = new Map(places);
   }
 
   get isNews(): boolean {
     return this.peek.size > 0 || this.left.size > 0;
-  }
-
-  get places(): Places {
-    return this.#places;
   }
 
   /** Whether `peek` holds everything to send. */
@@ -125,7 +125,7 @@ export class PeekView {
     this.#last = last;
     this.#isUnsettled = false;
     const live = new Set(this.#peeks.map(({ roomId }) => roomId));
-    for (const roomId of this.#places.keys()) if (!live.has(roomId)) this.#leave(roomId);
+    for (const roomId of this.places.keys()) if (!live.has(roomId)) this.#leave(roomId);
     const due = this.#peeks.filter((peek) => this.#isDue(peek, last));
     const next = async (): Promise<void> => {
       for (let peek = due.shift(); peek !== undefined; peek = due.shift()) await this.#lookInto(peek, last);
@@ -137,13 +137,12 @@ export class PeekView {
    * Returns the rooms as text. A large room is a stream that can be read once.
    * @throws EmissaryError from the stream: the answer breaks off, and the next one has the room anew or its refusal
    */
-  texts(): Map<RoomId, string | AsyncIterable<string>> {
-    const texts = new Map<RoomId, string | AsyncIterable<string>>();
-    for (const [roomId, told] of this.peek) {
+  texts(): ReadonlyMap<RoomId, Text> {
+    const texts = [...this.peek].map(([roomId, told]): readonly [RoomId, Text] => {
       const rest = this.#rests.get(roomId);
-      texts.set(roomId, rest === undefined ? written(told) : this.#inPieces(roomId, told, rest));
-    }
-    return texts;
+      return [roomId, rest === undefined ? written(told) : this.#inPieces(roomId, told, rest)];
+    });
+    return new Map(texts);
   }
 
   /** Reads everything to send into `peek`. Leaves out a room if that fails. */
@@ -154,11 +153,11 @@ export class PeekView {
       if (told === undefined) continue;
       try {
         const whole = await this.#allowed(roomId, () => wholeRoom(told, rest));
-        if (whole === "gone") await this.#refuse(roomId);
+        if (whole === "gone") await this.#end(roomId, "refused", true);
         else this.peek.set(roomId, whole);
       } catch (error) {
         if (!(error instanceof EmissaryError)) throw error;
-        this.scheduleRetry([roomId]);
+        this.scheduleRetry(roomId);
       }
     }
   }
@@ -176,12 +175,10 @@ export class PeekView {
     throw new EmissaryError("bad-state", "The user came into the room while it was told.");
   }
 
-  /** Leaves these rooms out of this answer; the next one sends them as new. */
-  scheduleRetry(rooms: Iterable<RoomId>): void {
-    for (const roomId of rooms) {
-      this.#untell(roomId);
-      this.#places.delete(roomId);
-    }
+  /** Leaves the room out of this answer; the next one sends it as new. */
+  scheduleRetry(roomId: RoomId): void {
+    this.#untell(roomId);
+    this.places.delete(roomId);
   }
 
   /** Ends the peeks in rooms that the user has joined: the homeserver sends them from here on. */
@@ -196,13 +193,13 @@ export class PeekView {
     if (!present || this.#failed.has(roomId) || !this.#viewer.filter.hasRoom(roomId)) return false;
     const place = this.#placeOf(peek, last);
     if (place === null && this.#viewer.isOpening?.(roomId) === true) return false;
-    if (place === null) return this.#places.has(roomId) || this.#places.size < MAX_PLACES;
+    if (place === null) return this.places.has(roomId) || this.places.size < MAX_PLACES;
     return this.#parts.news.isAfter(roomId, place.seq);
   }
 
-  /** Returns where to read on; null if the room must be sent anew. */
+  /** Returns the place to continue from; null if the room must be sent anew. */
   #placeOf({ roomId, change }: DevicePeek, last: number): Place | null {
-    const place = this.#places.get(roomId);
+    const place = this.places.get(roomId);
     if (place === undefined || place.change !== change || place.seq > last) return null;
     return this.#viewer.anew && place === this.#before.get(roomId) ? null : place;
   }
@@ -210,9 +207,8 @@ export class PeekView {
   async #lookInto(peek: DevicePeek, last: number): Promise<void> {
     try {
       const place = this.#placeOf(peek, last);
-      if (place === null) {
-        if (this.isWhole) await this.#begin(peek, last);
-      } else await this.#follow(peek, place, last);
+      if (place !== null) await this.#follow(peek, place, last);
+      else if (this.isWhole) await this.#begin(peek, last);
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;
       this.#failed.add(peek.roomId);
@@ -226,7 +222,7 @@ export class PeekView {
     const newest = news.newestIn(roomId);
     const asked = { rooms, links, token, roomId, limit: filter.limit, abort: gone };
     const beginning = await this.#allowed(roomId, () => wholeBeginning(asked));
-    if (beginning === "gone") return this.#refuse(roomId);
+    if (beginning === "gone") return this.#end(roomId, "refused", true);
     const { rest } = beginning;
     if (beginning.membership === "join") {
       rest?.drop();
@@ -239,7 +235,7 @@ export class PeekView {
     this.begun.add(roomId);
     const shown = new Set(beginning.events.map((event) => event["event_id"]));
     const seq = newest === null || shown.has(newest.eventId) ? last : newest.seq - 1;
-    this.#places.set(roomId, { change, seq, from: beginning.end, heads: beginning.heads });
+    this.places.set(roomId, { change, seq, from: beginning.end, heads: beginning.heads });
   }
 
   /** Remembers a refusal that does not depend on the user, and does not try again while it holds. */
@@ -274,7 +270,7 @@ export class PeekView {
       this.#isUnsettled = true;
     }
     const next = { change, seq: isThere ? last : seq, from: end };
-    this.#places.set(roomId, { ...next, heads: looked === null ? heads : headsAfter(heads, looked.links) });
+    this.places.set(roomId, { ...next, heads: looked === null ? heads : headsAfter(heads, looked.links) });
   }
 
   #filterOf(roomId: RoomId): PeekFilter {
@@ -282,21 +278,17 @@ export class PeekView {
     return limitOf === undefined ? filter : { ...filter, limit: limitOf(roomId) };
   }
 
-  async #refuse(roomId: RoomId): Promise<void> {
-    await this.#end(roomId, "refused");
-    // The device never got the room, and learns that it will not.
-    this.left.add(roomId);
-  }
-
-  async #end(roomId: RoomId, end: LeaseEnd): Promise<void> {
+  async #end(roomId: RoomId, end: LeaseEnd, isRefused = false): Promise<void> {
     await this.#parts.desk.release(roomId, { kind: "peek", name: this.#viewer.device }, end);
     this.#peeks = this.#peeks.filter((peek) => peek.roomId !== roomId);
     this.#leave(roomId);
+    // A device that never got the room learns that it will not.
+    if (isRefused) this.left.add(roomId);
   }
 
   #leave(roomId: RoomId): void {
     this.#untell(roomId);
-    this.#places.delete(roomId);
+    this.places.delete(roomId);
     if (this.#before.has(roomId)) this.left.add(roomId);
   }
 

@@ -1,9 +1,9 @@
 import type { Clock } from "../../model/clock.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { remember } from "../../concurrency/remember.ts";
-import type { EventsPage, PagePosition } from "../msc2753/contracts.ts";
+import type { EventsPage, PagePosition } from "../homeserver/peeked-rooms.ts";
+import type { ReaderRooms, StrangersPage } from "../homeserver/reader.ts";
 import type { RoomNews } from "../msc2753/news.ts";
-import type { ReaderRooms, StrangersPage } from "./contracts.ts";
 import { eventsOf, isForStrangers, PAGE, RoomTail } from "./tail.ts";
 import { OVER, Span } from "../../concurrency/over.ts";
 
@@ -41,7 +41,7 @@ interface Watched {
 }
 
 export interface SharedLookParts {
-  readonly rooms: ReaderRooms;
+  readonly rooms: Pick<ReaderRooms, "events">;
   readonly news: Pick<RoomNews, "newestIn" | "read">;
   readonly clock: Clock;
   readonly stopping: AbortSignal;
@@ -121,13 +121,12 @@ export class SharedLook {
   }
 
   #of(roomId: RoomId): Watched {
+    const never = { asOf: -1, lookedAt: -Infinity, refusedUntil: -Infinity };
     const watched = this.#watched.get(roomId) ?? {
       tail: new RoomTail(roomId),
       looking: null,
       polling: null,
-      asOf: -1,
-      lookedAt: -Infinity,
-      refusedUntil: -Infinity,
+      ...never,
     };
     remember(this.#watched, roomId, watched, ROOMS);
     return watched;
@@ -207,14 +206,13 @@ export class SharedLook {
       if (page !== null) watched.tail.append(page, clock.now());
       return page !== null;
     };
-    const polling: Polling = { done: poll().finally(() => this.#ended(watched, polling)), over, waiting: 0 };
+    const ended = (): void => {
+      if (watched.polling === polling) watched.polling = null;
+    };
+    const polling: Polling = { done: poll().finally(ended), over, waiting: 0 };
     // Nobody waits for a poll that is broken off.
     polling.done.catch(() => undefined);
     return polling;
-  }
-
-  #ended(watched: Watched, polling: Polling): void {
-    if (watched.polling === polling) watched.polling = null;
   }
 
   async #read(roomId: RoomId, position: PagePosition, wait: number, abort: AbortSignal): Promise<StrangersPage | null> {

@@ -1,73 +1,106 @@
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { stringAt, type JsonObject } from "../../model/json.ts";
-import type { EventsPage, PagePosition, PeekedRooms, RoomBeginning } from "../msc2753/contracts.ts";
-import type { Askers } from "./contracts.ts";
+import { stringAt, written, type JsonObject } from "../../model/json.ts";
+import type { HeldReads } from "../homeserver/held-answer.ts";
+import { PeekedRooms, type EventsPage, type PagePosition } from "../homeserver/peeked-rooms.ts";
 import type { SharedLook } from "./look.ts";
 import type { Strangers } from "./strangers.ts";
 import { PAGE } from "./tail.ts";
+import type { IgnoredBy } from "./token-checks.ts";
 
-export interface SharedRoomsParts {
-  /** The rooms as the homeserver shows them to one user. */
-  readonly alone: PeekedRooms;
-  readonly look: Pick<SharedLook, "after" | "piece">;
-  readonly strangers: Pick<Strangers, "of">;
-  readonly askers: Pick<Askers, "ignoredBy">;
+export interface SharedRoomsParts extends HeldReads {
+  readonly look: SharedLook;
+  readonly strangers: Strangers;
+  readonly ignoredBy: IgnoredBy;
 }
 
 /**
  * Rooms whose strangers share one look; anybody else is asked for alone. A shared answer goes only to a token that
- * the homeserver accepts at that moment, without the users whom its owner ignores.
+ * the homeserver accepts at that moment, without the users whom its owner ignores. Beginnings are not shared: they
+ * have the user's membership and account data.
  */
-export class SharedRooms implements PeekedRooms {
+export class SharedRooms extends PeekedRooms {
   readonly #parts: SharedRoomsParts;
 
   constructor(parts: SharedRoomsParts) {
+    super(parts);
     this.#parts = parts;
   }
 
-  /** Not shared: it has the user's membership and account data. */
-  beginning(token: string, roomId: RoomId, limit: number, abort: AbortSignal): Promise<RoomBeginning | "gone"> {
-    return this.#parts.alone.beginning(token, roomId, limit, abort);
-  }
-
-  async events(
+  override async events(
     token: string,
     roomId: RoomId,
     position: PagePosition,
     abort: AbortSignal,
   ): Promise<EventsPage | "gone" | "lost"> {
     const page = await this.#shared(token, roomId, position, abort);
-    return page ?? this.#parts.alone.events(token, roomId, position, abort);
-  }
-
-  membership(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<string | null> {
-    return this.#parts.alone.membership(token, roomId, userId, abort);
-  }
-
-  member(token: string, roomId: RoomId, userId: UserId, abort: AbortSignal): Promise<JsonObject | null> {
-    return this.#parts.alone.member(token, roomId, userId, abort);
-  }
-
-  filter(token: string, userId: UserId, filterId: string): Promise<JsonObject | null> {
-    return this.#parts.alone.filter(token, userId, filterId);
+    return page ?? super.events(token, roomId, position, abort);
   }
 
   /** Returns null if the user must be asked for alone. */
   async #shared(token: string, roomId: RoomId, position: PagePosition, abort: AbortSignal): Promise<EventsPage | null> {
-    const { look, strangers, askers } = this.#parts;
+    const { look, strangers, ignoredBy } = this.#parts;
     if ((await strangers.of(token, roomId)) === null) return null;
     const page = await (position.limit < PAGE ? look.piece(roomId, position) : look.after(roomId, position.from));
     if (page === null) return null;
     // The read took a while: check again.
     const userId = await strangers.of(token, roomId);
     if (userId === null || page.chunk.length === 0) return userId === null ? null : page;
-    const ignored = await askers.ignoredBy(token, userId, abort);
+    const ignored = await ignoredBy(token, userId, abort);
     return ignored === null ? null : withoutIgnored(page, ignored);
   }
 }
 
+export interface PollsParts extends Omit<SharedRoomsParts, keyof HeldReads> {
+  /** The homeserver's recent answer, for polls that wait. */
+  readonly ignoredRecently: IgnoredBy;
+}
+
+/** A poll for new events of a room (spec r0.6.1, `GET /events`). */
+export interface RoomPoll {
+  readonly token: string;
+  readonly roomId: RoomId;
+  readonly from: string;
+  /** Longest wait in milliseconds. */
+  readonly wait: number;
+  readonly gone: AbortSignal;
+}
+
+/**
+ * Answers a poll of a legacy peeker. All strangers to a room share one. Returns null if the user must be asked for
+ * alone. @throws EmissaryError if there is no answer now
+ */
+export async function answeredPoll(parts: PollsParts, poll: RoomPoll): Promise<Buffer | null> {
+  const { look, strangers, ignoredBy, ignoredRecently } = parts;
+  const { token, roomId, from, wait, gone } = poll;
+  const asker = await strangers.of(token, roomId);
+  if (asker === null) return null;
+  const ignoredOf = (userId: UserId) => (wait > 0 ? ignoredRecently : ignoredBy)(token, userId, gone);
+  const isToWait = wait > 0 && !look.hasNews(roomId, from);
+  // Reports an invalid token at once, not after the wait.
+  if (isToWait && (await ignoredOf(asker)) === null) return null;
+  const page = await look.next(roomId, from, wait, gone);
+  if (page === null) return null;
+  if (isToWait && page.chunk.length === 0) return bodyOf(page);
+  // It may have waited long: check again.
+  const userId = await strangers.of(token, roomId);
+  const ignored = userId === null ? null : await ignoredOf(userId);
+  return ignored === null ? null : bodyOf(withoutIgnored(page, ignored));
+}
+
+/** Serialized pages. A page for many readers is serialized once. */
+const bodies = new WeakMap<EventsPage, Buffer>();
+
+function bodyOf(page: EventsPage): Buffer {
+  const known = bodies.get(page);
+  if (known !== undefined) return known;
+  const { chunk, start, end } = page;
+  const body = Buffer.from(written({ chunk: [...chunk], start, end }));
+  bodies.set(page, body);
+  return body;
+}
+
 /** Removes ignored users' events but no state, which the room needs (spec, CS API, "Ignoring Users"). */
-export function withoutIgnored(page: EventsPage, ignored: ReadonlySet<string>): EventsPage {
+function withoutIgnored(page: EventsPage, ignored: ReadonlySet<string>): EventsPage {
   if (ignored.size === 0) return page;
   const isShown = (event: JsonObject): boolean =>
     stringAt(event, "state_key") !== null || !ignored.has(stringAt(event, "sender") ?? "");

@@ -2,7 +2,7 @@ import type { Ledger } from "../../ledger/ledger.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { remember } from "../../concurrency/remember.ts";
 import { isReadable, opennessOf } from "../../policy/openness.ts";
-import type { Identity } from "../contracts.ts";
+import type { KnownUsers } from "../users.ts";
 import { tokenHash } from "../../model/token-hash.ts";
 
 const KEPT = 10_000;
@@ -10,8 +10,7 @@ const KEPT = 10_000;
 export interface StrangersParts {
   readonly reader: UserId;
   readonly ledger: Pick<Ledger, "room" | "member">;
-  /** Returns the token's owner according to the homeserver; null if the token is unknown. */
-  readonly identify: (token: string) => Promise<Identity | null>;
+  readonly users: KnownUsers;
 }
 
 /**
@@ -30,29 +29,19 @@ export class Strangers {
 
   /** Returns the owner if a stranger to the room; else null. @throws EmissaryError if the homeserver fails */
   async of(token: string, roomId: RoomId): Promise<UserId | null> {
-    if (!(await this.#isTold(roomId))) return null;
-    const userId = await this.#ownerOf(token);
-    return userId === null || (await this.isMember(userId, roomId)) ? null : userId;
-  }
-
-  /** Whether the user has a membership of any kind. */
-  async isMember(userId: UserId, roomId: RoomId): Promise<boolean> {
-    return (await this.#parts.ledger.member(roomId, userId)) !== null;
-  }
-
-  /** Whether the members are known, strangers may look into the room, and the reader is a stranger. */
-  async #isTold(roomId: RoomId): Promise<boolean> {
     const { ledger, reader } = this.#parts;
     const room = await ledger.room(roomId);
-    if (room?.ownMembership !== "join" || room.load !== "loaded" || !isReadable(opennessOf(room))) return false;
-    return !(await this.isMember(reader, roomId));
+    if (room?.ownMembership !== "join" || room.load !== "loaded" || !isReadable(opennessOf(room))) return null;
+    if ((await ledger.member(roomId, reader)) !== null) return null;
+    const userId = await this.#ownerOf(token);
+    return userId === null || (await ledger.member(roomId, userId)) !== null ? null : userId;
   }
 
   async #ownerOf(token: string): Promise<UserId | null> {
     const key = tokenHash(token);
     const known = this.#owners.get(key);
     if (known !== undefined) return known;
-    const identity = await this.#parts.identify(token);
+    const identity = await this.#parts.users.identify(token);
     if (identity === null || identity.isGuest === true) return null;
     remember(this.#owners, key, identity.userId, KEPT);
     return identity.userId;

@@ -1,7 +1,8 @@
 import type { RoomId } from "../../model/ids.ts";
+import { remember } from "../../concurrency/remember.ts";
 import { isJsonObject, stringAt, type JsonObject } from "../../model/json.ts";
-import type { EventsPage } from "../msc2753/contracts.ts";
-import type { StrangersPage } from "./contracts.ts";
+import type { EventsPage } from "../homeserver/peeked-rooms.ts";
+import type { StrangersPage } from "../homeserver/reader.ts";
 
 /** Page size, which a tail never reaches: an answer from it is never a full page. */
 export const PAGE = 100;
@@ -23,22 +24,13 @@ export class RoomTail {
   #pages: Held[] = [];
   /** The last answer. Most callers are at the same place and get the same object. */
   #given: EventsPage | null = null;
-  #end: string | null = null;
-  #last: string | null = null;
-  readonly #seen = new Set<string>();
+  /** The position of its end, and the last event before it; null if unknown. Only the tail sets them. */
+  end: string | null = null;
+  last: string | null = null;
+  readonly #seen = new Map<string, true>();
 
   constructor(roomId: RoomId) {
     this.#roomId = roomId;
-  }
-
-  /** The position of its end; null if unknown. */
-  get end(): string | null {
-    return this.#end;
-  }
-
-  /** The last event before its end. */
-  get last(): string | null {
-    return this.#last;
   }
 
   get bytes(): number {
@@ -52,18 +44,18 @@ export class RoomTail {
   /** Whether everything after a position is held. */
   has(from: string, now: number): boolean {
     this.#age(now);
-    return from === this.#end || this.#pages.some(({ start }) => start === from);
+    return from === this.end || this.#pages.some(({ start }) => start === from);
   }
 
   /** Returns the events after a position; null if some are not held. */
   after(from: string, now: number): EventsPage | null {
     this.#age(now);
-    if (this.#end === null) return null;
-    if (from === this.#end) return { chunk: [], start: from, end: from };
+    if (this.end === null) return null;
+    if (from === this.end) return { chunk: [], start: from, end: from };
     if (this.#given?.start === from) return this.#given;
     const at = this.#pages.findIndex(({ start }) => start === from);
     if (at === -1) return null;
-    this.#given = { chunk: this.#pages.slice(at).flatMap(({ chunk }) => chunk), start: from, end: this.#end };
+    this.#given = { chunk: this.#pages.slice(at).flatMap(({ chunk }) => chunk), start: from, end: this.end };
     return this.#given;
   }
 
@@ -72,19 +64,19 @@ export class RoomTail {
    * empties the tail. Ignores a page that does not follow: another read was faster.
    */
   append(page: StrangersPage, now: number): void {
-    if (this.#end !== null && page.start !== this.#end) return;
+    if (this.end !== null && page.start !== this.end) return;
     this.#given = null;
     const events = eventsOf(page, this.#roomId);
-    for (const event of events) this.#see(stringAt(event, "event_id") ?? "");
+    for (const event of events) remember(this.#seen, stringAt(event, "event_id") ?? "", true, SEEN);
     if (page.chunk.length >= PAGE) {
       this.clear();
       return;
     }
     // The redaction may concern held events.
     if (events.some(({ type }) => type === "m.room.redaction")) this.drop();
-    this.#last = stringAt(events.at(-1) ?? {}, "event_id") ?? this.#last;
-    if (this.#end !== null && page.end !== this.#end) this.#pages.push({ ...page, at: now });
-    this.#end = page.end;
+    this.last = stringAt(events.at(-1) ?? {}, "event_id") ?? this.last;
+    if (this.end !== null && page.end !== this.end) this.#pages.push({ ...page, at: now });
+    this.end = page.end;
     while (this.#pages.reduce((sum, { chunk }) => sum + chunk.length, 0) >= PAGE) this.#pages.shift();
   }
 
@@ -97,23 +89,14 @@ export class RoomTail {
   clear(): void {
     this.#seen.clear();
     this.drop();
-    this.#end = null;
-    this.#last = null;
+    this.end = null;
+    this.last = null;
   }
 
   #age(now: number): void {
     for (let [oldest] = this.#pages; oldest !== undefined && now - oldest.at >= KEPT_MS; [oldest] = this.#pages) {
       this.#pages.shift();
       this.#given = null;
-    }
-  }
-
-  #see(eventId: string): void {
-    this.#seen.delete(eventId);
-    this.#seen.add(eventId);
-    for (const oldest of this.#seen) {
-      if (this.#seen.size <= SEEN) break;
-      this.#seen.delete(oldest);
     }
   }
 }

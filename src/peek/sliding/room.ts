@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
-import type { RoomId, UserId } from "../../model/ids.ts";
+import { isUserId, type RoomId, type UserId } from "../../model/ids.ts";
 import { type JsonObject, type JsonValue, objectAt, objectsOf, stringAt } from "../../model/json.ts";
+import { newestOfEach } from "../msc2753/room.ts";
 import type { Subscription } from "./subscriptions.ts";
 
 const MEMBER = "m.room.member";
@@ -26,7 +27,7 @@ export function slidingRoom(
   const timeline = objectAt(told, "timeline");
   const events = objectsOf(timeline["events"]);
   const state = newestOfEach([...objectsOf(objectAt(told, "state")["events"]), ...events]);
-  const shown = [...state.values(), ...(state.has(keyOf(MEMBER, userId)) ? [] : [outside(looking)])];
+  const shown = [...state.values(), ...(state.has(`${MEMBER}\n${userId}`) ? [] : [outside(looking)])];
   const wants = wanted(subscription, events, userId);
   const { limited = false, prev_batch } = timeline;
   return {
@@ -59,19 +60,6 @@ function outside({ roomId, userId }: Looking): JsonObject {
 
 type State = ReadonlyMap<string, JsonObject>;
 
-function keyOf(type: string, stateKey: string): string {
-  return `${type}\n${stateKey}`;
-}
-
-function newestOfEach(events: readonly JsonObject[]): State {
-  const newest = new Map<string, JsonObject>();
-  for (const event of events) {
-    const key = stringAt(event, "state_key");
-    if (key !== null) newest.set(keyOf(stringAt(event, "type") ?? "", key), event);
-  }
-  return newest;
-}
-
 /** Returns name and picture if the state has them, and member counts if the state is whole. */
 function summaryOf(state: State, isWhole: boolean, userId: UserId): JsonObject {
   const name = textOf(state, "m.room.name", "name");
@@ -87,7 +75,7 @@ function summaryOf(state: State, isWhole: boolean, userId: UserId): JsonObject {
 }
 
 function textOf(state: State, type: string, key: string): string | null {
-  const event = state.get(keyOf(type, ""));
+  const event = state.get(`${type}\n`);
   const text = event === undefined ? null : stringAt(objectAt(event, "content"), key);
   return text === "" ? null : text;
 }
@@ -119,4 +107,44 @@ function wanted(
       return key === "*" || stateKey === (key === "$ME" ? userId : key);
     });
   };
+}
+
+/** Members requested at once. The timeline's limit bounds their number. */
+const AT_ONCE = 4;
+
+/**
+ * Adds the senders' membership events to news of a room, for clients that load members lazily (`$LAZY`, MSC4186) and
+ * would otherwise show user IDs. Repeats a membership with each answer: whether an answer arrived is unknown.
+ * @param told the room in the form of `/sync`
+ * @param ask returns null for a member that is not available
+ */
+export async function withSpeakers(
+  told: JsonObject,
+  { state }: Subscription,
+  ask: (userId: UserId) => Promise<JsonObject | null>,
+): Promise<JsonObject> {
+  if (!state.some(([type, key]) => key === "$LAZY" && (type === "*" || type === MEMBER))) return told;
+  const changed = objectAt(told, "state");
+  const before = objectsOf(changed["events"]);
+  const timeline = objectsOf(objectAt(told, "timeline")["events"]);
+  const known = new Set([...before, ...timeline].filter((event) => isMember(event)).map((event) => event["state_key"]));
+  const unknown = new Set(
+    timeline.flatMap(({ sender }) =>
+      typeof sender === "string" && isUserId(sender) && !known.has(sender) ? [sender] : [],
+    ),
+  );
+  const left = [...unknown];
+  const found: JsonObject[] = [];
+  const next = async (): Promise<void> => {
+    for (let user = left.shift(); user !== undefined; user = left.shift()) {
+      const member = await ask(user);
+      if (member !== null && isMember(member) && member["state_key"] === user) found.push(member);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, left.length) }, next));
+  return found.length === 0 ? told : { ...told, state: { ...changed, events: [...before, ...found] } };
+}
+
+function isMember(event: JsonObject): boolean {
+  return event["type"] === MEMBER;
 }

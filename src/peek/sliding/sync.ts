@@ -1,21 +1,22 @@
 import type { FastifyReply } from "fastify";
+import type { Readable } from "node:stream";
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
-import { isJsonObject, stringAt, type JsonObject } from "../../model/json.ts";
+import { isJsonObject, stringAt, written, type JsonObject } from "../../model/json.ts";
 import { remember } from "../../concurrency/remember.ts";
 import { Signal } from "../../concurrency/signal.ts";
 import type { Openings } from "../../ledger/openings.ts";
-import type { Upstream, UpstreamRequest } from "../../http/upstream.ts";
-import type { Identity } from "../contracts.ts";
-import type { PeekedRooms, PeekStore } from "../msc2753/contracts.ts";
-import { peekFilter } from "../msc2753/filter.ts";
-import { isOurToken, NOWHERE, positionOf, tokenOf, type Places } from "../msc2753/token.ts";
-import { answerBeside, queryOf, toHomeserver } from "../msc2753/beside.ts";
+import type { PeekedRooms } from "../homeserver/peeked-rooms.ts";
+import { merged, outlineOf } from "../merge.ts";
+import { answerBeside, queryOf, toHomeserver, type SyncRequest } from "../msc2753/beside.ts";
+import { ALL } from "../msc2753/filter.ts";
+import { isOurToken, knownPlaces, positionOf, tokenOf, type Places } from "../msc2753/token.ts";
 import { PeekView, type ViewParts } from "../msc2753/view.ts";
 import { deviceKey, type Peeker } from "../peeker.ts";
-import { mergedSliding, slidingOutlineOf } from "./merge.ts";
-import { slidingRoom } from "./room.ts";
-import { withSpeakers } from "./speakers.ts";
+import type { PeekStore } from "../store.ts";
+import type { Identity, KnownUsers } from "../users.ts";
+import { slidingRoom, withSpeakers } from "./room.ts";
+
 import {
   MAX_SUBSCRIPTIONS,
   packed,
@@ -31,17 +32,13 @@ export interface SlidingSyncParts extends Omit<ViewParts, "refused" | "refusalOf
   readonly store: PeekStore;
   readonly rooms: PeekedRooms;
   readonly openings: Openings;
-  readonly peeker: Pick<Peeker, "open" | "renew" | "close" | "resolve" | "isLongEnough" | "holderOf">;
-  readonly identify: (token: string) => Promise<Identity | null>;
+  readonly peeker: Peeker;
+  readonly users: KnownUsers;
   readonly stopping: AbortSignal;
 }
 
-export interface SlidingRequest {
-  readonly upstream: Upstream;
-  readonly token: string;
-  readonly request: UpstreamRequest;
+export interface SlidingRequest extends SyncRequest {
   readonly body: JsonObject;
-  readonly reply: FastifyReply;
 }
 
 interface Position {
@@ -52,9 +49,11 @@ interface Position {
   readonly isWhole: boolean;
 }
 
-/** A client's connection (MSC4186): its user, and the name of its leases. */
-interface Connection {
+/** A request on a client's connection (MSC4186): the connection's user and leases, and its position. */
+interface Poll extends Position {
+  readonly asked: SlidingRequest;
   readonly identity: Identity;
+  /** The name from which the leases are made, and their own. */
   readonly who: string;
   readonly device: string;
 }
@@ -67,7 +66,6 @@ const KEPT_MS = 60_000;
 const KEPT = 10_000;
 const ASK_MS = 10_000;
 const NONE: Position = { since: null, places: new Map(), subscriptions: new Map(), isWhole: false };
-const ALL = peekFilter({});
 
 /**
  * Simplified sliding sync (MSC4186). Homeservers return nothing of a subscribed room to users who are not members. So
@@ -91,65 +89,48 @@ export class SlidingSync {
     const { upstream, token, request, body, reply } = asked;
     const query = queryOf(request.path);
     const position = await this.#positionOf(query.get("pos"));
-    const pass = (): Promise<FastifyReply> =>
-      upstream.asCaller(toHomeserver(request, ["pos", position.since], null), reply);
+    const pass = (): Promise<FastifyReply> => upstream.asCaller(toHomeserver(request, ["pos", position.since]), reply);
     const named = subscriptionsOf(body);
     if (named.size === 0 && position.subscriptions.size === 0) return pass();
-    const identity = await this.#parts.identify(token);
+    const identity = await this.#parts.users.identifyNow(token);
     if (identity === null) return pass();
-    const connection = this.#connectionOf(identity, body);
+    const who = `${deviceKey(identity)}\nsliding ${(stringAt(body, "conn_id") ?? "").slice(0, 64)}`;
     const isWhole = position.isWhole || [...named.keys()].some((roomId) => position.subscriptions.has(roomId));
-    const wanted = wantedOf(position, named, unsubscribedOf(body), isWhole);
+    const subscriptions = wantedOf(position, named, unsubscribedOf(body), isWhole);
+    const device = this.#parts.peeker.holderOf(who).name;
+    const poll = { ...position, asked, identity, who, device, subscriptions, isWhole };
     for (const roomId of position.subscriptions.keys()) {
-      if (!wanted.has(roomId)) await this.#parts.peeker.close(connection.who, roomId);
+      if (!subscriptions.has(roomId)) await this.#parts.peeker.close(who, roomId);
     }
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort(OVER));
-    await this.#dropJoined(connection, token, wanted, gone.signal);
-    if (wanted.size === 0) return pass();
-    const poll = Math.min(Math.max(Number(query.get("timeout")) || 0, 0), LONGEST_POLL_MS);
-    for (const roomId of wanted.keys()) void this.#open(connection, roomId, poll);
-    return this.#merged(asked, connection, { ...position, subscriptions: wanted, isWhole }, gone);
+    for (const roomId of [...subscriptions.keys()]) {
+      if (await this.#isJoined(poll, roomId, gone.signal)) subscriptions.delete(roomId);
+    }
+    if (subscriptions.size === 0) return pass();
+    const wait = Math.min(Math.max(Number(query.get("timeout")) || 0, 0), LONGEST_POLL_MS);
+    for (const roomId of subscriptions.keys()) void this.#open(poll, roomId, wait);
+    return this.#merged(poll, gone);
   }
 
-  #connectionOf(identity: Identity, body: JsonObject): Connection {
-    const name = stringAt(body, "conn_id") ?? "";
-    const who = `${deviceKey(identity)}\nsliding ${name.slice(0, 64)}`;
-    return { identity, who, device: this.#parts.peeker.holderOf(who).name };
-  }
-
-  /** Returns the client's position. A place from a lost time becomes NOWHERE: its room is sent anew. */
   async #positionOf(pos: string | null): Promise<Position> {
     if (pos === null || !isOurToken(pos)) return { ...NONE, since: pos };
-    const { since, opening, places, more } = positionOf(pos);
-    const { openings, news, store } = this.#parts;
-    const held = { seq: await news.read(), change: await store.newest() };
-    const known = [...places].map(([roomId, place]) => {
-      const isHeld = openings.has({ opening, seq: place.seq, change: place.change }, held);
-      return [roomId, isHeld ? place : { ...place, seq: NOWHERE }] as const;
-    });
+    const position = positionOf(pos);
+    const { since, more } = position;
     const kept = isJsonObject(more) ? more : {};
-    const subscriptions = unpacked(kept["subscriptions"]);
-    return { since, places: new Map(known), subscriptions, isWhole: kept["isWhole"] === true };
+    const places = await knownPlaces(position, this.#parts);
+    return { since, places, subscriptions: unpacked(kept["subscriptions"]), isWhole: kept["isWhole"] === true };
   }
 
-  /** Leaves rooms that the user has joined to the homeserver. */
-  async #dropJoined(
-    { identity, who, device }: Connection,
-    token: string,
-    wanted: Map<RoomId, Subscription>,
-    abort: AbortSignal,
-  ): Promise<void> {
+  /** Whether the user has joined the room. The homeserver then sends it. */
+  async #isJoined({ asked, identity, who, device }: Poll, roomId: RoomId, abort: AbortSignal): Promise<boolean> {
     const { rooms, peeker } = this.#parts;
-    for (const roomId of wanted.keys()) {
-      const key = `${device} ${roomId}`;
-      if (!this.#isKept(this.#members, key)) {
-        if (this.#isKept(this.#failed, key) || peeker.isLongEnough(who, roomId)) continue;
-        if (isOutside(await rooms.membership(token, roomId, identity.userId, abort))) continue;
-        this.#keep(this.#members, key);
-      }
-      wanted.delete(roomId);
-    }
+    const key = `${device} ${roomId}`;
+    if (this.#isKept(this.#members, key)) return true;
+    if (this.#isKept(this.#failed, key) || peeker.isLongEnough(who, roomId)) return false;
+    if (isOutside(await rooms.membership(asked.token, roomId, identity.userId, abort))) return false;
+    this.#keep(this.#members, key);
+    return true;
   }
 
   #keep(memory: Map<string, number>, key: string): void {
@@ -161,15 +142,15 @@ export class SlidingSync {
   }
 
   /** Opens the room in the background. The pseudouser's arrival wakes a poll; the next poll continues. */
-  async #open({ who, device }: Connection, roomId: RoomId, poll: number): Promise<void> {
+  async #open({ who, device }: Poll, roomId: RoomId, wait: number): Promise<void> {
     const { peeker, store, stopping } = this.#parts;
     const key = `${device} ${roomId}`;
     if (this.#opening.has(key) || this.#isKept(this.#failed, key)) return;
-    if (peeker.isLongEnough(who, roomId, poll)) return;
+    if (peeker.isLongEnough(who, roomId, wait)) return;
     this.#opening.add(key);
     try {
       const isHeld = (await store.peeksOf(device)).some((peek) => peek.roomId === roomId);
-      if (isHeld) await peeker.renew(who, roomId, poll);
+      if (isHeld) await peeker.renew(who, roomId, wait);
       else await peeker.open(who, await peeker.resolve(roomId, []), stopping);
     } catch (error) {
       if (!(error instanceof EmissaryError)) throw error;
@@ -180,57 +161,32 @@ export class SlidingSync {
     }
   }
 
-  async #merged(
-    { upstream, token, request, reply }: SlidingRequest,
-    connection: Connection,
-    position: Position,
-    gone: AbortController,
-  ): Promise<FastifyReply> {
+  async #merged(poll: Poll, gone: AbortController): Promise<FastifyReply> {
     const { clock, stopping } = this.#parts;
-    const { device } = connection;
-    const { since, subscriptions, places } = position;
+    const { asked, device, since, subscriptions, places } = poll;
     const limitOf = (roomId: RoomId): number => subscriptions.get(roomId)?.limit ?? 1;
     const isOpening = (roomId: RoomId): boolean => this.#opening.has(`${device} ${roomId}`);
-    const viewer = { device, token, filter: ALL, limitOf, isOpening, anew: false, gone: gone.signal };
+    const viewer = { device, token: asked.token, filter: ALL, limitOf, isOpening, anew: false, gone: gone.signal };
     const refused = (roomId: RoomId): void => this.#keep(this.#failed, `${device} ${roomId}`);
     const signals = [...this.#parts.signals, this.#opened];
-    const parts = { ...this.#parts, signals, refused, refusalOf: () => null };
-    const view = new PeekView(parts, viewer, places);
-    const revise = (body: Buffer): Promise<Buffer | null> => this.#revised(body, view, { connection, position, token });
-    await answerBeside(view, {
-      upstream,
-      reply,
-      waiting: toHomeserver(request, ["pos", since], null),
-      atOnce: toHomeserver(request, ["pos", since], 0),
-      revision: { limit: MAX_ANSWER, revise },
-      clock,
-      stopping,
-      gone,
-    });
-    return reply;
+    const view = new PeekView({ ...this.#parts, signals, refused, refusalOf: () => null }, viewer, places);
+    const revision = { limit: MAX_ANSWER, revise: (body: Buffer) => this.#revised(body, view, poll) };
+    await answerBeside(view, { ...asked, position: ["pos", since], revision, clock, stopping, gone });
+    return asked.reply;
   }
 
-  async #revised(
-    body: Buffer,
-    view: PeekView,
-    asked: { readonly connection: Connection; readonly position: Position; readonly token: string },
-  ): Promise<Buffer | null> {
-    const outline = slidingOutlineOf(body);
+  async #revised(body: Buffer, view: PeekView, poll: Poll): Promise<Buffer | Readable | null> {
+    const outline = outlineOf(body, "pos");
     if (outline === null) return null;
-    const { connection, position, token } = asked;
-    const { identity, who, device } = connection;
-    const subscriptions = new Map(position.subscriptions);
+    const { identity, who, device, isWhole } = poll;
+    const { userId } = identity;
+    const { token } = poll.asked;
+    const subscriptions = new Map(poll.subscriptions);
     for (const roomId of outline.rooms) {
       if (!subscriptions.has(roomId)) continue;
       // The homeserver's own answer comes first: the user has joined, or once was a member.
-      view.scheduleRetry([roomId]);
-      const membership = await this.#parts.rooms.membership(
-        token,
-        roomId,
-        identity.userId,
-        AbortSignal.timeout(ASK_MS),
-      );
-      if (isOutside(membership)) continue;
+      view.scheduleRetry(roomId);
+      if (isOutside(await this.#parts.rooms.membership(token, roomId, userId, AbortSignal.timeout(ASK_MS)))) continue;
       subscriptions.delete(roomId);
       this.#keep(this.#members, `${device} ${roomId}`);
       await this.#parts.peeker.close(who, roomId);
@@ -238,19 +194,19 @@ export class SlidingSync {
     // Names and counts need the room's whole state.
     await view.readAll();
     for (const roomId of view.left) this.#keep(this.#failed, `${device} ${roomId}`);
-    const rooms = new Map<RoomId, JsonObject>();
+    const rooms = new Map<RoomId, string>();
     for (const [roomId, told] of view.peek) {
       const subscription = subscriptions.get(roomId);
       if (subscription === undefined) continue;
       const isInitial = view.begun.has(roomId);
-      const ask = (userId: UserId): Promise<JsonObject | null> => this.#member(token, roomId, userId);
+      const ask = (speaker: UserId): Promise<JsonObject | null> => this.#member(token, roomId, speaker);
       const room = isInitial ? told : await withSpeakers(told, subscription, ask);
-      rooms.set(roomId, slidingRoom(room, subscription, { roomId, userId: identity.userId }, isInitial));
+      rooms.set(roomId, written(slidingRoom(room, subscription, { roomId, userId }, isInitial)));
     }
     if (subscriptions.size === 0 && rooms.size === 0) return null;
-    const more = { subscriptions: packed(subscriptions), isWhole: position.isWhole };
-    const next = tokenOf({ since: outline.pos, opening: this.#parts.openings.name, places: view.places, more });
-    return mergedSliding(body, outline, { next, rooms });
+    const more = { subscriptions: packed(subscriptions), isWhole };
+    const next = tokenOf({ since: outline.token, opening: this.#parts.openings.name, places: view.places, more });
+    return merged(body, outline, { next, rooms });
   }
 
   /** Returns a member's event. A client without it shows the user's ID. */

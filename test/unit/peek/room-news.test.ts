@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { PeekChanges } from "../../../src/peek/msc2753/changes.ts";
-import { RoomNews } from "../../../src/peek/msc2753/news.ts";
+import { PeekChanges, RoomNews } from "../../../src/peek/msc2753/news.ts";
 import type { JournalEntry } from "../../../src/ledger/journal.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 import { Signal } from "../../../src/concurrency/signal.ts";
@@ -111,8 +110,9 @@ describe("of many who wait", () => {
   test("nobody is woken by what is no change of peeks", async () => {
     const [signal, stop, clock] = [new Signal(), new AbortController(), new ManualClock()];
     let newest = 1;
-    const changes = new PeekChanges({ store: { newest: async () => newest }, signals: [signal], clock, log: quiet });
-    const following = changes.follow(stop.signal);
+    const changes = new PeekChanges();
+    const store = { newest: async () => newest };
+    const following = changes.follow({ store, signals: [signal], clock, log: quiet }, stop.signal);
     await clock.advance(0);
     let woken = 0;
     void changes.changed.next(stop.signal).then(() => (woken += 1));

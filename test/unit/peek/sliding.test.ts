@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mergedSliding, slidingOutlineOf } from "../../../src/peek/sliding/merge.ts";
-import { slidingRoom } from "../../../src/peek/sliding/room.ts";
-import { withSpeakers } from "../../../src/peek/sliding/speakers.ts";
+import { merged, outlineOf } from "../../../src/peek/merge.ts";
+import { slidingRoom, withSpeakers } from "../../../src/peek/sliding/room.ts";
 import {
   MAX_SUBSCRIPTIONS,
   packed,
@@ -202,13 +201,13 @@ describe("an answer to sliding sync", () => {
     ['{"pos":"1","rooms":{"!b:x":{"pos":1}}}', { pos: "p", rooms: { [ROOM]: { initial: true }, "!b:x": { pos: 1 } } }],
   ])("%s takes rooms in", (text, expected) => {
     const body = Buffer.from(text);
-    const outline = slidingOutlineOf(body)!;
-    expect(outline.pos).toBe("1");
-    const merged = mergedSliding(body, outline, { next: "p", rooms: new Map([[ROOM, { initial: true }]]) });
-    expect(JSON.parse(merged.toString())).toEqual(expected);
+    const outline = outlineOf(body, "pos")!;
+    expect(outline.token).toBe("1");
+    const answer = merged(body, outline, { next: "p", rooms: [[ROOM, JSON.stringify({ initial: true })]] }) as Buffer;
+    expect(JSON.parse(answer.toString())).toEqual(expected);
   });
 
   test.each(["", "[]", '{"pos":1}', '{"rooms":{}}', '{"pos":"1"'])("%s is left as it is", (text) => {
-    expect(slidingOutlineOf(Buffer.from(text))).toBeNull();
+    expect(outlineOf(Buffer.from(text), "pos")).toBeNull();
   });
 });

@@ -1,4 +1,4 @@
-import type { LinksPage } from "../../../src/peek/msc2753/contracts.ts";
+import type { LinksPage } from "../../../src/peek/homeserver/room-links.ts";
 import type { Link } from "../../../src/model/event-links.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 

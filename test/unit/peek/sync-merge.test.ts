@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mergedSync, outlineOf } from "../../../src/peek/msc2753/merge.ts";
+import { merged, outlineOf } from "../../../src/peek/merge.ts";
 import type { RoomId } from "../../../src/model/ids.ts";
 import { isJsonObject, type JsonObject } from "../../../src/model/json.ts";
 
@@ -9,12 +9,12 @@ const GONE = "!gone:elsewhere.test" as RoomId;
 
 function merge(body: string, peek: JsonObject | null, left: readonly RoomId[], next = "peek1.next"): string {
   const bytes = Buffer.from(body);
-  const outline = outlineOf(bytes);
+  const outline = outlineOf(bytes, "next_batch");
   if (outline === null) throw new Error("no outline");
   const rooms = new Map(peek === null ? [] : [[ROOM, JSON.stringify(peek)] as const]);
-  const merged = mergedSync(bytes, outline, { next, peek: rooms, left });
-  if (!Buffer.isBuffer(merged)) throw new Error("merged in pieces");
-  return merged.toString();
+  const answer = merged(bytes, outline, { next, peek: rooms, left });
+  if (!Buffer.isBuffer(answer)) throw new Error("merged in pieces");
+  return answer.toString();
 }
 
 describe("the homeserver's sync", () => {
@@ -28,14 +28,14 @@ describe("the homeserver's sync", () => {
       '{"account_data":{"next_batch":"x","rooms":{}},"next_batch":"s1","rooms":{"join":{}}}',
   };
   test.each(Object.entries(bodies))("%s keeps all that it had", (_what, body) => {
-    const merged = JSON.parse(merge(body, { timeline: { events: [] } }, [GONE])) as JsonObject;
+    const answer = JSON.parse(merge(body, { timeline: { events: [] } }, [GONE])) as JsonObject;
     const before = JSON.parse(body) as JsonObject;
     const rooms = isJsonObject(before["rooms"]) ? before["rooms"] : {};
     const leave = isJsonObject(rooms["leave"]) ? rooms["leave"] : {};
-    const { [GONE]: gone, ...kept } = (merged["rooms"] as JsonObject)["leave"] as JsonObject;
+    const { [GONE]: gone, ...kept } = (answer["rooms"] as JsonObject)["leave"] as JsonObject;
     expect(gone).toMatchObject({ timeline: { events: [], limited: false } });
     expect(kept).toEqual(leave);
-    expect(merged).toEqual({
+    expect(answer).toEqual({
       ...before,
       next_batch: "peek1.next",
       rooms: { ...rooms, leave: { ...leave, [GONE]: gone }, peek: { [ROOM]: { timeline: { events: [] } } } },
@@ -49,7 +49,7 @@ describe("the homeserver's sync", () => {
 
   test("says which rooms it tells of, also where their IDs are written with escapes", () => {
     const body = Buffer.from('{"next_batch":"s1","rooms":{"join":{"\\u0021a:b":{}},"invite":{"!i:b":{}}}}');
-    const outline = outlineOf(body);
+    const outline = outlineOf(body, "next_batch");
     expect([...(outline?.joined ?? [])]).toEqual(["!a:b"]);
     expect([...(outline?.rooms ?? [])]).toEqual(["!a:b", "!i:b"]);
   });
@@ -62,7 +62,7 @@ describe("the homeserver's sync", () => {
     '{"next_batch":1}',
     '{"next_batch":"s1","rooms":{"join":{"!a:b"}}}',
     "null",
-  ])("that is %s is none", (body) => expect(outlineOf(Buffer.from(body))).toBeNull());
+  ])("that is %s is none", (body) => expect(outlineOf(Buffer.from(body), "next_batch")).toBeNull());
 
   test("whatever it holds is held afterwards", () => {
     const value = fc.jsonValue({ maxDepth: 3 });
@@ -74,9 +74,9 @@ describe("the homeserver's sync", () => {
           rooms: { join },
           next_batch: text,
         };
-        const merged: unknown = JSON.parse(merge(JSON.stringify(body), { a: 1 }, []));
+        const answer: unknown = JSON.parse(merge(JSON.stringify(body), { a: 1 }, []));
         const plain: unknown = JSON.parse(JSON.stringify(body));
-        expect(merged).toEqual({
+        expect(answer).toEqual({
           ...(plain as JsonObject),
           next_batch: "peek1.next",
           rooms: { ...((plain as JsonObject)["rooms"] as JsonObject), peek: { [ROOM]: { a: 1 } } },

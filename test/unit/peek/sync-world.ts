@@ -1,4 +1,4 @@
-import type { EventsPage, PeekedRooms } from "../../../src/peek/msc2753/contracts.ts";
+import type { EventsPage, PeekedRooms } from "../../../src/peek/homeserver/peeked-rooms.ts";
 import { peekFilter } from "../../../src/peek/msc2753/filter.ts";
 import { RoomNews } from "../../../src/peek/msc2753/news.ts";
 import { positionOf, tokenOf, type Places } from "../../../src/peek/msc2753/token.ts";

@@ -1,9 +1,9 @@
-import type { ReaderRooms, StrangersPage } from "../../../../src/peek/shared/contracts.ts";
+import type { ReaderRooms, StrangersPage } from "../../../../src/peek/homeserver/reader.ts";
 import { SharedLook } from "../../../../src/peek/shared/look.ts";
-import type { EventsPage, PagePosition } from "../../../../src/peek/msc2753/contracts.ts";
+import type { EventsPage, PagePosition } from "../../../../src/peek/homeserver/peeked-rooms.ts";
 import type { Newest } from "../../../../src/peek/msc2753/news.ts";
 import { EmissaryError } from "../../../../src/model/errors.ts";
-import type { EventId, RoomId, UserId } from "../../../../src/model/ids.ts";
+import type { EventId, RoomId } from "../../../../src/model/ids.ts";
 import { stringAt, type JsonObject } from "../../../../src/model/json.ts";
 import { Signal } from "../../../../src/concurrency/signal.ts";
 import { ManualClock } from "../../../support/clock.ts";
@@ -16,8 +16,7 @@ interface Said {
 }
 
 /** A homeserver with a room, which shows its events late, and some to members only; and what our journal has of it. */
-export class ReaderWorld implements ReaderRooms {
-  readonly reader = "@_emissary_.reader:x" as UserId;
+export class ReaderWorld implements Pick<ReaderRooms, "events"> {
   readonly timeline: Said[] = [];
   readonly clock = new ManualClock();
   readonly look: SharedLook;

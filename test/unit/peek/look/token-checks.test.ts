@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Askers } from "../../../../src/peek/shared/contracts.ts";
-import { AskersWords } from "../../../../src/peek/shared/words.ts";
+import { TokenChecks } from "../../../../src/peek/shared/token-checks.ts";
 import type { UserId } from "../../../../src/model/ids.ts";
 import { ManualClock } from "../../../support/clock.ts";
 
@@ -8,7 +7,7 @@ const DORA = "@dora:x" as UserId;
 const NEVER = new AbortController().signal;
 
 /** A homeserver that says whom somebody ignores, at once or when a test lets it. */
-class Homeserver implements Askers {
+class Homeserver {
   ignored: readonly string[] = [];
   isKnown = true;
   questions = 0;
@@ -25,53 +24,53 @@ class Homeserver implements Askers {
 function setUp() {
   const clock = new ManualClock();
   const homeserver = new Homeserver();
-  const words = new AskersWords(homeserver, clock);
-  const ask = (token = "token"): Promise<ReadonlySet<string> | null> => words.ignoredBy(token, DORA, NEVER);
-  return { clock, homeserver, words, ask };
+  const checks = new TokenChecks(() => homeserver.ignoredBy(), clock);
+  const ask = (token = "token"): Promise<ReadonlySet<string> | null> => checks.ignoredBy(token, DORA, NEVER);
+  return { clock, homeserver, checks, ask };
 }
 
 describe("what the homeserver said of a token", () => {
   test("is good for half a minute after it was asked", async () => {
-    const { clock, homeserver, words, ask } = setUp();
+    const { clock, homeserver, checks, ask } = setUp();
     await ask();
     await clock.advance(29_999);
     await ask();
-    expect([homeserver.questions, words.isProven("token")]).toEqual([1, true]);
+    expect([homeserver.questions, checks.isProven("token")]).toEqual([1, true]);
     await clock.advance(1);
-    expect(words.isProven("token")).toBe(false);
+    expect(checks.isProven("token")).toBe(false);
     homeserver.isKnown = false;
     expect(await ask()).toBeNull();
-    expect([homeserver.questions, words.isProven("token")]).toEqual([2, false]);
+    expect([homeserver.questions, checks.isProven("token")]).toEqual([2, false]);
   });
 
   test("is not good for another token of the same user", async () => {
-    const { homeserver, words, ask } = setUp();
+    const { homeserver, checks, ask } = setUp();
     await ask();
-    expect(words.isProven("other")).toBe(false);
+    expect(checks.isProven("other")).toBe(false);
     await ask("other");
     expect(homeserver.questions).toBe(2);
   });
 
-  const DOUBTS: readonly (readonly [what: string, doubt: (words: AskersWords) => void])[] = [
-    ["the homeserver has something for the token", (words) => words.doubt("token")],
-    ["the user writes whom to ignore", (words) => words.doubtUser(DORA)],
+  const DOUBTS: readonly (readonly [what: string, doubt: (checks: TokenChecks) => void])[] = [
+    ["the homeserver has something for the token", (checks) => checks.doubt("token")],
+    ["the user writes whom to ignore", (checks) => checks.doubtUser(DORA)],
   ];
 
   test.each(DOUBTS)("is asked anew when %s", async (_what, doubt) => {
-    const { homeserver, words, ask } = setUp();
+    const { homeserver, checks, ask } = setUp();
     await ask();
     homeserver.ignored = ["@carol:x"];
-    doubt(words);
+    doubt(checks);
     expect(await ask()).toEqual(new Set(["@carol:x"]));
   });
 
   test.each(DOUBTS)("is not kept where %s while it is asked", async (_what, doubt) => {
-    const { homeserver, words, ask } = setUp();
+    const { homeserver, checks, ask } = setUp();
     const { promise, resolve } = Promise.withResolvers<undefined>();
     homeserver.answered = promise;
     const under = ask();
     homeserver.ignored = ["@carol:x"];
-    doubt(words);
+    doubt(checks);
     resolve(undefined);
     await under;
     expect(await ask()).toEqual(new Set(["@carol:x"]));
