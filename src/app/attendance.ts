@@ -7,7 +7,6 @@ import { StandInMoves } from "../attendance/homeserver/stand-ins.ts";
 import { HomeserverAnswers } from "../ledger/comparing/homeserver-queries.ts";
 import type { Recorder } from "../ledger/recorder.ts";
 import { Floods } from "../attendance/leases/floods.ts";
-import { Followers } from "../attendance/upgrades/followers.ts";
 import { Reviewer } from "../attendance/leases/reviewer.ts";
 import { replacementOf, Upgrades } from "../attendance/upgrades/upgrades.ts";
 import type { RoomEvent } from "../model/event.ts";
@@ -70,7 +69,7 @@ export class Presence {
     this.#upgrades = new Upgrades({
       ...upgrades,
       replacementOf: (roomId, abort) => replacementOf(client, roomId, abort),
-      followers: new Followers({ ...upgrades, moved: guard.desk.changed }),
+      moved: guard.desk.changed,
       signals: [recorder.ownChanged, loaded],
     });
     const isWanted = (): boolean => attendance().functionalMember;

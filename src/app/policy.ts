@@ -6,7 +6,7 @@ import type { HolderKind } from "../model/lease.ts";
 import type { Config } from "../platform/config/config.ts";
 import { compileExpression } from "../platform/expressions.ts";
 import { Budgets } from "../policy/budgets.ts";
-import { configuredRules } from "../policy/configured.ts";
+import { configuredRules } from "../policy/rule.ts";
 import { budgetsOf, type BudgetKind } from "../policy/budget-subjects.ts";
 import { ExceptionWatch } from "../policy/exception-watch.ts";
 import { Pointers } from "../policy/pointers.ts";
@@ -36,7 +36,7 @@ export class Guard {
     this.#shared = shared;
     const server = config.homeserver.serverName;
     const secret = config.registration.asToken;
-    this.tenants = new Tenants({ ...shared, store: storage.tenants, server, compile: compileExpression, secret });
+    this.tenants = new Tenants({ ...shared, store: storage.tenants, compile: compileExpression, secret });
     this.rules = new Rules(storage.rules, storage.pins, clock);
     this.rules.configure(configuredRules(config.policy));
     const rules = this.rules.book;

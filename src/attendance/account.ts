@@ -49,11 +49,7 @@ export async function keepSettingUp(parts: SettingUp): Promise<boolean> {
   return false;
 }
 
-/**
- * Registers the pseudouser if needed and sets its display name. The order of the calls works on every homeserver: it
- * asks who we are, and registers only if no user has the name. Without a registered account, federated invites to it
- * fail.
- */
+/** Registers the pseudouser if needed: without an account, federated invites to it fail. The order works everywhere. */
 async function setUp({ client, device, displayname, abort }: SettingUp): Promise<void> {
   const { own } = client;
   let known = await whoami(client, abort);

@@ -45,7 +45,5 @@ export interface LeaseProgress {
   readonly reason: string | null;
 }
 
-/**
- * Code of a try in which none of the asked servers let us in. The try may be repeated, and waiting callers are told.
- */
+/** Code of a try in which none of the asked servers let us in. It may be repeated; waiting callers are told. */
 export const NO_SERVER = "no-server";

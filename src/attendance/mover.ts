@@ -16,10 +16,7 @@ import type { StandIns } from "./stand-ins.ts";
 import type { AttendanceStore } from "./store/attendance.ts";
 
 export interface KeeperOptions {
-  /**
-   * How long we stay in a room without leases, in milliseconds, and up to half as long again. Longer in rooms with
-   * many visits (linger.ts).
-   */
+  /** How long we stay without leases, in milliseconds, up to half as long again; longer in popular rooms. */
   readonly linger: number;
   /** Most rooms in all. */
   readonly maxRooms: number;
@@ -61,9 +58,7 @@ const LET_IN_MS = 120_000;
 const CONFIRM_MS = 30_000;
 /** Homeservers decline by themselves if the inviter's server does not answer, and they do so quickly. */
 const DECLINE_MS = 60_000;
-/**
- * Pause before a move is repeated whose outcome neither the answer nor an event has shown. Both moves may be repeated.
- */
+/** Pause before a move is repeated whose outcome neither the answer nor an event has shown. */
 const UNCONFIRMED_MS = 10_000;
 /** How often to repeat the write of a failed try when the room changed in between. The next round sees the room. */
 const SAVE_ATTEMPTS = 5;
@@ -222,10 +217,7 @@ export class Mover {
     return reason === null ? answer : { outcome: "retry", code: "timeout", reason, retryAfter: null };
   }
 
-  /**
-   * Takes our own membership from the homeserver into the ledger, without waiting for the transaction that also brings
-   * it. Returns what the ledger holds then.
-   */
+  /** Takes our membership from the homeserver into the ledger, before its event. Returns what the ledger holds then. */
   async #look(roomId: RoomId): Promise<Membership | null> {
     const { moves, recorder, store, clock, stopping } = this.#parts;
     await withLimit(clock, CONFIRM_MS, stopping, (limit) => recorder.observe(() => moves.ownMembership(roomId, limit)));

@@ -49,10 +49,7 @@ export function plan({ now, ownMembership, liveLeases, attendance, linger, draw 
   return { act: "leave" };
 }
 
-/**
- * Returns whether policy ended the room's leases while we were there, and the room has had no lease since. The reason
- * is shown until it gets one. While we are joining, a verdict's code only postpones the next try.
- */
+/** Returns whether policy ended the room's leases and it has none since. In `joining`, such a code only postpones. */
 export function isOverRefused({ phase, code }: Attendance, liveLeases: number): boolean {
   return liveLeases === 0 && phase !== "joining" && code !== null && isVerdictCode(code);
 }

@@ -78,10 +78,7 @@ export class StandIns {
     return null;
   }
 
-  /**
-   * Makes a tenant's user leave a room, or decline its invite.
-   * @param reason what the room is told; null to choose it at that time
-   */
+  /** Makes a tenant's user leave a room, or decline its invite. If `reason` is null, it is chosen at that time. */
   async retire(roomId: RoomId, userId: UserId, tenant: TenantId, reason: string | null): Promise<void> {
     await this.#parts.store.add({ roomId, userId, tenant, reason }, this.#parts.clock.now());
     this.#added.notify();

@@ -10,10 +10,7 @@ export interface HeldBounds {
 
 /** The memory of one answer, from its first byte until its caller has the last. */
 export interface Hold {
-  /**
-   * Reserves memory for more bytes. Resolves when it is available.
-   * @throws EmissaryError `limited` if too many wait for memory, or the answer's time is over
-   */
+  /** Reserves memory for more bytes. @throws EmissaryError `limited` if too many wait for it, or the answer is over */
   add(bytes: number): Promise<void>;
   free(): void;
 }
@@ -54,22 +51,54 @@ export class BytesHeld {
    * @param revoke ends the answer when its grace is over and others need its memory; null if it ends with another
    */
   open(who: string, abort: AbortSignal, revoke: (() => void) | null): Hold {
-    const hold: HeldAnswer = new HeldAnswer({
-      since: this.#clock.now(),
-      revoke,
-      tryTake: (bytes) => this.#tryTake(who, bytes, hold),
-      give: (bytes) => this.#give(who, bytes),
-      large: () => this.#takeLarge(who, abort),
-      closed: () => this.#holds.delete(hold),
-    });
+    let place: Place | null = null;
+    let isOver = false;
+    const hold: HeldAnswer = { since: this.#clock.now(), common: 0, isLarge: false, revoke: () => {} };
+    const giveCommon = (): void => {
+      if (hold.common > 0) this.#give(who, hold.common);
+      hold.common = 0;
+    };
+    const free = (): void => {
+      if (isOver) return;
+      isOver = true;
+      giveCommon();
+      place?.free();
+      this.#holds.delete(hold);
+    };
+    hold.revoke = () => {
+      if (revoke === null) return;
+      free();
+      revoke();
+    };
+    const becomeLarge = (large: Place): void => {
+      // The answer may have ended meanwhile, or another part of it may also have waited.
+      if (isOver || hold.isLarge) large.free();
+      if (isOver) throw over();
+      place ??= large;
+      hold.isLarge = true;
+      giveCommon();
+    };
+    const add = async (bytes: number): Promise<void> => {
+      if (isOver) throw over();
+      if (hold.isLarge) return;
+      if (this.#tryTake(who, bytes, hold)) {
+        hold.common += bytes;
+        return;
+      }
+      becomeLarge(await this.#takeLarge(who, abort));
+    };
     this.#holds.add(hold);
-    if (abort.aborted) hold.free();
-    else abort.addEventListener("abort", () => hold.free(), { once: true });
-    return hold;
+    if (abort.aborted) free();
+    else abort.addEventListener("abort", free, { once: true });
+    return { add, free };
   }
 
   #tryTake(who: string, bytes: number, asking: HeldAnswer): boolean {
-    if (this.#common + bytes > this.#bounds.common) this.#makeRoom(asking);
+    // Ends answers in the common part whose grace is over.
+    if (this.#common + bytes > this.#bounds.common) {
+      const before = this.#clock.now() - GRACE_MS;
+      this.#revoke((hold) => hold !== asking && hold.since <= before && hold.common > 0);
+    }
     const own = this.#callers.get(who) ?? 0;
     if (own + bytes > this.#bounds.each || this.#common + bytes > this.#bounds.common) return false;
     this.#callers.set(who, own + bytes);
@@ -89,7 +118,7 @@ export class BytesHeld {
     if (place !== null) return place;
     const over = new AbortController();
     void this.#clock.sleep(GRACE_MS, AbortSignal.any([over.signal, abort])).then(() => {
-      if (!over.signal.aborted) this.#endLarge();
+      if (!over.signal.aborted) this.#revoke(({ isLarge }) => isLarge);
     });
     try {
       return await this.#large.take(who, abort);
@@ -98,91 +127,20 @@ export class BytesHeld {
     }
   }
 
-  /** Ends answers in the common part whose grace is over. */
-  #makeRoom(asking: HeldAnswer): void {
-    const before = this.#clock.now() - GRACE_MS;
-    for (const hold of [...this.#holds]) {
-      if (hold !== asking && hold.since <= before && hold.common > 0) hold.revoke();
-    }
-  }
-
-  #endLarge(): void {
-    for (const hold of [...this.#holds]) if (hold.isLarge) hold.revoke();
+  #revoke(which: (hold: HeldAnswer) => boolean): void {
+    for (const hold of [...this.#holds]) if (which(hold)) hold.revoke();
   }
 }
 
-interface HeldParts {
+interface HeldAnswer {
   readonly since: number;
-  readonly revoke: (() => void) | null;
-  readonly tryTake: (bytes: number) => boolean;
-  readonly give: (bytes: number) => void;
-  readonly large: () => Promise<Place>;
-  readonly closed: () => void;
-}
-
-class HeldAnswer implements Hold {
-  readonly #parts: HeldParts;
-  #common = 0;
-  #place: Place | null = null;
-  #isOver = false;
-
-  constructor(parts: HeldParts) {
-    this.#parts = parts;
-  }
-
-  get since(): number {
-    return this.#parts.since;
-  }
-
   /** Bytes that it holds of the common part. */
-  get common(): number {
-    return this.#common;
-  }
-
-  get isLarge(): boolean {
-    return this.#place !== null;
-  }
-
-  async add(bytes: number): Promise<void> {
-    if (this.#isOver) throw over();
-    if (this.#place !== null) return;
-    if (this.#parts.tryTake(bytes)) {
-      this.#common += bytes;
-      return;
-    }
-    this.#becomeLarge(await this.#parts.large());
-  }
-
-  #becomeLarge(place: Place): void {
-    // The answer may have ended meanwhile, or another part of it may also have waited.
-    if (this.#isOver || this.#place !== null) place.free();
-    if (this.#isOver) throw over();
-    this.#place ??= place;
-    this.#giveCommon();
-  }
-
-  free(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#giveCommon();
-    this.#place?.free();
-    this.#parts.closed();
-  }
-
-  revoke(): void {
-    if (this.#parts.revoke === null) return;
-    this.free();
-    this.#parts.revoke();
-  }
-
-  #giveCommon(): void {
-    if (this.#common > 0) this.#parts.give(this.#common);
-    this.#common = 0;
-  }
+  common: number;
+  isLarge: boolean;
+  revoke: () => void;
 }
 
 function over(): EmissaryError {
-  return new EmissaryError("limited", "Others need the memory that this answer takes; try again later.", {
-    reason: "share",
-  });
+  const sentence = "Others need the memory that this answer takes; try again later.";
+  return new EmissaryError("limited", sentence, { reason: "share" });
 }

@@ -54,10 +54,7 @@ export class Task {
   }
 }
 
-/**
- * The rooms with work under way, one task per room. A server that does not answer delays a join for minutes. Slow
- * tasks are counted apart, so that no number of them blocks the others.
- */
+/** The rooms with work under way, one task each. Slow tasks are counted apart, so that they do not block the others. */
 export class ConcurrencyLimit {
   readonly #clock: Clock;
   readonly #freed: () => void;

@@ -10,10 +10,7 @@ export interface Waiting {
 /** Number of callers whose last turn is remembered. */
 const REMEMBERED = 10_000;
 
-/**
- * Orders waiting callers: the one whose last turn is longest ago comes next. A caller who wants a hundred rooms does
- * not delay one who wants a single room.
- */
+/** Orders callers by their last turn. A caller who wants a hundred rooms does not delay one who wants a single room. */
 export class FairQueue {
   readonly #served = new Map<string, number>();
   #turn = 0;

@@ -1,7 +1,4 @@
-/**
- * The reason of an abort that is no error: the awaited thing is there, or nobody waits any more. Without a reason each
- * abort makes an error of its own, with its stack.
- */
+/** The reason of an abort that is no error. Without a reason each abort makes an error, with its stack. */
 export const OVER = new DOMException("This is over.", "AbortError");
 
 /**

@@ -109,10 +109,7 @@ export class Shares {
     }
   }
 
-  /**
-   * Runs `deed` with a place, and gives the place back.
-   * @throws EmissaryError as take does; what `deed` throws
-   */
+  /** Runs `deed` with a place, and gives the place back. @throws EmissaryError as take does; what `deed` throws */
   async with<Result>(who: string, abort: AbortSignal, deed: () => Promise<Result>): Promise<Result> {
     const place = await this.take(who, abort);
     try {

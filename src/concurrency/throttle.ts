@@ -1,9 +1,6 @@
 import type { Clock } from "../model/clock.ts";
 
-/**
- * Spaces out calls evenly, at most `perSecond`, however many ask at once. Our registration turns off the homeserver's
- * rate limits for us, so we must limit ourselves.
- */
+/** Spaces out calls evenly. Our registration turns off the homeserver's rate limits, so we must limit ourselves. */
 export class Throttle {
   #gap: number;
   readonly #clock: Clock;

@@ -186,7 +186,7 @@ export class InvitedUsers {
       this.#budgets.spend(looks);
     }
     try {
-      await desk.take({ roomId, holder, via: [server], inviter, ttl, told });
+      await desk.take({ roomId, holder, via: [server], inviter, ttl, claims: told });
       if (causesJoin) this.#budgets.spend(subjects);
     } catch (error) {
       // An internal failure is no refusal: the event is read again.

@@ -72,6 +72,13 @@ export class Budgets<Kind extends string> {
     }
   }
 
+  /** Charges all of the subjects, or none if one of them cannot pay; then returns that shortage. */
+  pay(subjects: readonly BudgetSubject<Kind>[], cost = 1): Shortage<Kind> | null {
+    const shortage = this.shortage(subjects, cost);
+    if (shortage === null) this.spend(subjects, cost);
+    return shortage;
+  }
+
   /** Refunds one to each subject. */
   giveBack(subjects: readonly BudgetSubject<Kind>[]): void {
     for (const subject of subjects) {
@@ -107,10 +114,8 @@ export class Budgets<Kind extends string> {
   }
 
   #bucketsOf(kind: Kind): Map<string, Bucket> {
-    const known = this.#buckets.get(kind);
-    if (known !== undefined) return known;
-    const made = new Map<string, Bucket>();
-    this.#buckets.set(kind, made);
-    return made;
+    const buckets = this.#buckets.get(kind) ?? new Map<string, Bucket>();
+    this.#buckets.set(kind, buckets);
+    return buckets;
   }
 }

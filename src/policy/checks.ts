@@ -5,7 +5,7 @@ import type { Question } from "./question.ts";
 import { isOpen, isReadable } from "./openness.ts";
 import { mayPseudouserJoin } from "../auth/may-pseudouser-join.ts";
 import { hasPeekableRule } from "../auth/version.ts";
-import { denial, isListed, isOperators, subjectWords, routeDenial, rulesOf } from "./rule-words.ts";
+import { denial, isListed, isOperators, subjectText, routeDenial, rulesOf } from "./rule-text.ts";
 import type { MovedAlias } from "./permit.ts";
 import type { PolicyRule, RuleMatch } from "./rule.ts";
 
@@ -15,10 +15,10 @@ type Refusal = Exclude<VerdictCode, "allowed">;
 export interface Check {
   readonly code: Refusal | ((question: Question) => Refusal);
   /** Returns the reason to refuse, or null if the check passes. */
-  readonly objection: (question: Question) => string | null;
+  readonly refusal: (question: Question) => string | null;
   /** Returns why the check does not count here, as a clause; null if it counts. */
   readonly spares?: (question: Question) => string | null;
-  /** Milliseconds, if time alone removes the objection. */
+  /** Milliseconds, if time alone removes the refusal. */
   readonly retryAfter?: (question: Question) => number | null;
   /** The inputs of the check. */
   readonly inputs: (question: Question) => Readonly<Record<string, JsonValue>>;
@@ -27,18 +27,35 @@ export interface Check {
 /** A join under way commonly makes room for another within this time, milliseconds. */
 const BUSY_RETRY_MS = 5_000;
 
-/** An exception overrides rules against the room. It opens no route: a denied server is still not asked. */
-const unlessByRoute =
-  (whose: (rule: PolicyRule) => boolean) =>
-  (question: Question): string | null =>
-    routeDenial(question, whose) === null ? byOperatorOrAllowedRoom(question) : null;
-const byOperator = ({ kind, upgrades }: Question): string | null =>
+type Exception = (question: Question) => string | null;
+
+/** Returns the first of these exceptions that applies. */
+const any =
+  (...exceptions: readonly Exception[]): Exception =>
+  (question) => {
+    for (const exception of exceptions) {
+      const clause = exception(question);
+      if (clause !== null) return clause;
+    }
+    return null;
+  };
+const byOperator: Exception = ({ kind, upgrades }) =>
   kind === "operator" && upgrades === 0 ? "the operator asks for it" : null;
 /** The operator named the room that this one replaces. That opens this room as a grant would, and no more. */
-const byOperatorBefore = ({ kind, upgrades }: Question): string | null =>
+const byOperatorBefore: Exception = ({ kind, upgrades }) =>
   kind === "operator" && upgrades > 0 ? "the operator asked for the room that this one replaces" : null;
+const byGrant: Exception = ({ reach }) => (reach === "named" ? "a grant of the operator's names this room" : null);
+const byOperatorOrAllowedRoom = any(byOperator, ({ matches }) =>
+  isRoomAllowed(matches) ? "the operator allows this room" : null,
+);
+const byOperatorOrGrant = any(byOperator, byOperatorBefore, byGrant);
+/** An exception overrides rules against the room. It opens no route: a denied server is still not asked. */
+const unlessByRoute =
+  (whose: (rule: PolicyRule) => boolean): Exception =>
+  (question) =>
+    routeDenial(question, whose) === null ? byOperatorOrAllowedRoom(question) : null;
 /** A check whether an upgrade is genuine shows the room to nobody. It goes where the room's own rules let it in. */
-const byWayIn = ({ kind, ownMembership, look }: Question): string | null => {
+const byWayIn: Exception = ({ kind, ownMembership, look }) => {
   if (kind !== "upgrade") return null;
   if (ownMembership === "join") return "the pseudouser is there already";
   if (ownMembership === "invite") return "the pseudouser is invited";
@@ -46,24 +63,20 @@ const byWayIn = ({ kind, ownMembership, look }: Question): string | null => {
     ? "the room lets members of certain other rooms in, and its servers know which"
     : null;
 };
-const byOperatorOrAllowedRoom = (question: Question): string | null =>
-  byOperator(question) ?? (isRoomAllowed(question.matches) ? "the operator allows this room" : null);
 /** A local user's invite alone does not let the pseudouser in: the room's own rules admit only invited users. */
-const byInvite = ({ kind, ownMembership }: Question): string | null =>
+const byInvite: Exception = ({ kind, ownMembership }) =>
   kind === "invite" && ownMembership === "invite"
     ? "the pseudouser is invited together with a user of its server"
     : null;
 /** The invite's claims were judged when the lease was taken. The room's servers decide whether they are true. */
-const byToldInvite = ({ kind, stage }: Question): string | null =>
+const byClaims: Exception = ({ kind, stage }) =>
   kind === "invite" && stage === "join" ? "the invite told what room it is" : null;
-const byGrant = ({ word }: Question): string | null =>
-  word === "named" ? "a grant of the operator's names this room" : null;
 
-/** In order: the first objection decides. The operator's wish passes the checks that protect the operator. */
+/** In order: the first refusal decides. The operator's wish passes the checks that protect the operator. */
 export const CHECKS: readonly Check[] = [
   {
     code: "denied",
-    objection: (question) => routeDenial(question, isOperators) ?? denial(question, isOperators),
+    refusal: (question) => routeDenial(question, isOperators) ?? denial(question, isOperators),
     spares: unlessByRoute(isOperators),
     inputs: ({ matches, deniedRoutes, notExcepted }) => ({
       rules: rulesOf(matches, isOperators),
@@ -73,29 +86,27 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: "not-allowed",
-    objection: ({ word, moved }) =>
-      word === "none" && moved === null
-        ? "none of the tenant's grants covers this room (emissary tenant allow)"
-        : moved === null
-          ? null
-          : movedClause(moved),
-    inputs: ({ word, moved }) => ({ word, ...(moved === null ? {} : { granted_for: moved.roomId }) }),
+    refusal: ({ reach, moved }) => {
+      if (moved !== null) return movedClause(moved);
+      return reach === "none" ? "none of the tenant's grants covers this room (emissary tenant allow)" : null;
+    },
+    inputs: ({ reach, moved }) => ({ word: reach, ...(moved === null ? {} : { granted_for: moved.roomId }) }),
   },
   {
     code: "listed",
-    objection: (question) => routeDenial(question, isListed) ?? denial(question, isListed),
+    refusal: (question) => routeDenial(question, isListed) ?? denial(question, isListed),
     spares: unlessByRoute(isListed),
     inputs: ({ matches }) => ({ policy_lists: rulesOf(matches, isListed) }),
   },
   {
     code: "server-acl",
-    objection: ({ aclDenies }) =>
+    refusal: ({ aclDenies }) =>
       aclDenies === true ? "the room's own access list (m.room.server_acl) keeps our server out" : null,
     inputs: ({ aclDenies }) => ({ acl_denies_us: aclDenies }),
   },
   {
     code: "room-version",
-    objection: ({ look, limits }) =>
+    refusal: ({ look, limits }) =>
       look?.version != null && limits.refuseVersions.includes(look.version)
         ? `rooms of version ${look.version} are not joined (policy.refuse_versions)`
         : null,
@@ -107,21 +118,19 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: ({ coolDown }) => coolDown?.code ?? "flooded",
-    objection: ({ coolDown }) =>
-      coolDown === null
-        ? null
-        : `${coolDown.reason}; the room is kept away from until ${new Date(coolDown.until).toISOString()}`,
+    refusal: ({ coolDown }) =>
+      coolDown && `${coolDown.reason}; the room is kept away from until ${new Date(coolDown.until).toISOString()}`,
     spares: byOperatorOrAllowedRoom,
-    retryAfter: ({ coolDown, now }) => (coolDown === null ? null : Math.max(0, coolDown.until - now)),
+    retryAfter: ({ coolDown, now }) => coolDown && Math.max(0, coolDown.until - now),
     inputs: ({ coolDown }) => ({
-      cool_down: coolDown === null ? null : coolDown.code,
+      cool_down: coolDown?.code ?? null,
       cool_down_until: coolDown?.until ?? null,
       strikes: coolDown?.strikes ?? 0,
     }),
   },
   {
     code: "upgrade-chain",
-    objection: ({ upgrades }) =>
+    refusal: ({ upgrades }) =>
       upgrades > MAX_UPGRADES
         ? `the room is the ${upgrades}th in a chain of upgrades, and at most ${MAX_UPGRADES} are followed`
         : null,
@@ -129,7 +138,7 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: "room-cap",
-    objection: ({ stage, kind, ownMembership, roomsAttended, limits }) => {
+    refusal: ({ stage, kind, ownMembership, roomsAttended, limits }) => {
       const most = kind === "invite" ? partOf(limits.maxRooms) : limits.maxRooms;
       return stage !== "hold" && ownMembership !== "join" && roomsAttended >= most
         ? `the pseudouser is in ${roomsAttended} rooms and may be in ${most}${forKind(kind, most, limits.maxRooms)} (policy.max_rooms)`
@@ -143,7 +152,7 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: "room-share",
-    objection: ({ stage, kind, ownMembership, held, limits }) => {
+    refusal: ({ stage, kind, ownMembership, held, limits }) => {
       const most = partOf(limits.maxRooms);
       return kind === "tenant" && stage !== "hold" && ownMembership !== "join" && held.rooms >= most
         ? `the tenant holds ${held.rooms} rooms, and one tenant may hold half of ${limits.maxRooms} (policy.max_rooms)`
@@ -154,7 +163,7 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: "busy-share",
-    objection: ({ stage, kind, ownMembership, held, joinsUnderWay, limits }) => {
+    refusal: ({ stage, kind, ownMembership, held, joinsUnderWay, limits }) => {
       const free = Math.max(1, limits.maxJoinsUnderWay - joinsUnderWay);
       return kind === "tenant" && stage === "take" && ownMembership !== "join" && held.underWay >= free
         ? `${held.underWay} rooms of the tenant wait to be joined, and no more may than there are places left for others (policy.max_joins_under_way)`
@@ -169,7 +178,7 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: "busy",
-    objection: ({ stage, kind, ownMembership, joinsUnderWay, limits }) => {
+    refusal: ({ stage, kind, ownMembership, joinsUnderWay, limits }) => {
       const isWaitedFor = kind !== "invite" && kind !== "alias" && kind !== "upgrade";
       const most = isWaitedFor ? limits.maxJoinsUnderWay : partOf(limits.maxJoinsUnderWay);
       return stage === "take" && ownMembership !== "join" && joinsUnderWay >= most
@@ -185,21 +194,16 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: "not-visible",
-    objection: ({ look }) =>
+    refusal: ({ look }) =>
       look === null
         ? "the homeserver can tell nothing of this room: it is private, or none of the given servers (via) is in it"
         : null,
-    spares: (question) =>
-      byOperator(question) ??
-      byOperatorBefore(question) ??
-      byGrant(question) ??
-      byToldInvite(question) ??
-      byWayIn(question),
+    spares: any(byOperatorOrGrant, byClaims, byWayIn),
     inputs: ({ look }) => ({ visible: look !== null }),
   },
   {
     code: "not-peekable",
-    objection: ({ kind, look }) =>
+    refusal: ({ kind, look }) =>
       kind === "peek" && look !== null && !isReadable(look)
         ? "the room's history is not world-readable, so nobody may look into it from outside"
         : null,
@@ -207,34 +211,25 @@ export const CHECKS: readonly Check[] = [
   },
   {
     code: "member-cap",
-    objection: ({ ownMembership, look, limits }) =>
+    refusal: ({ ownMembership, look, limits }) =>
       ownMembership !== "join" && look !== null && (look.joinedMembers ?? 0) > limits.maxMembers
         ? `the room has ${look.joinedMembers ?? 0} members, and rooms of more than ${limits.maxMembers} are not entered (policy.max_members)`
         : null,
     spares: byOperatorOrAllowedRoom,
-    inputs: ({ look, limits }) => ({
-      joined_members: look?.joinedMembers ?? null,
-      max_members: limits.maxMembers,
-    }),
+    inputs: ({ look, limits }) => ({ joined_members: look?.joinedMembers ?? null, max_members: limits.maxMembers }),
   },
   {
     code: "join-rule",
-    objection: byJoinRule,
-    spares: (question) =>
-      byOperator(question) ??
-      byOperatorBefore(question) ??
-      byGrant(question) ??
-      byInvite(question) ??
-      byWayIn(question) ??
-      byStaying(question),
+    refusal: byJoinRule,
+    spares: any(byOperatorOrGrant, byInvite, byWayIn, byStaying),
     inputs: ({ look, vouched }) => ({ join_rule: look?.joinRule ?? null, vouched }),
   },
   {
     code: ({ shortage }) => `budget-${shortage?.subject.kind ?? "all"}`,
-    objection: ({ shortage }) =>
+    refusal: ({ shortage }) =>
       shortage === null
         ? null
-        : `${subjectWords(shortage.subject)} may cause ${shortage.budget.joins} joins in ${shortage.budget.per / 60_000} minutes, and these are used up`,
+        : `${subjectText(shortage.subject)} may cause ${shortage.budget.joins} joins in ${shortage.budget.per / 60_000} minutes, and these are used up`,
     spares: byOperator,
     retryAfter: ({ shortage }) => shortage?.retryAfter ?? null,
     inputs: ({ shortage }) => ({ budget_used_up: shortage === null ? null : shortage.subject.kind }),
@@ -286,10 +281,7 @@ function byStaying({ stage, kind, look, ownMembership }: Question): string | nul
   return stage === "hold" && !isReader ? "the pseudouser came while the room was open" : null;
 }
 
-/**
- * Returns the part of a cap for leases that nobody waits for. Others can cause any number of invites; these must not
- * use up what local users and tenants need.
- */
+/** Returns the part of a cap for leases that nobody waits for. Others can cause any number of invites. */
 function partOf(cap: number): number {
   return Math.ceil(cap / 2);
 }

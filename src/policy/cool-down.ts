@@ -1,8 +1,5 @@
 export const COOL_DOWN_CODES = ["flooded", "too-complex", "put-out"] as const;
-/**
- * Why we keep away from a room for a while: it sent too many events, the homeserver finds it too complex to join, or
- * somebody there removed us.
- */
+/** Why we keep away from a room: too many events, too complex for the homeserver, or somebody there removed us. */
 export type CoolDownCode = (typeof COOL_DOWN_CODES)[number];
 
 export interface CoolDown {
@@ -29,10 +26,7 @@ const LONGEST = 7 * 24 * HOUR;
 /** A strike is consecutive if it comes within this many times the last cool-down's length after its end. */
 const IN_A_ROW = 4;
 
-/**
- * Returns the strikes after one more.
- * @param last null if there was none
- */
+/** Returns the strikes after one more; `last` is null if there was none. */
 export function afterStrike(code: CoolDownCode, last: Strikes | null, now: number): Strikes {
   const strikes = last !== null && now < last.forgetAt ? last.strikes + 1 : 1;
   // Bounds the exponent to keep the number finite. The length reaches its maximum long before.

@@ -22,10 +22,7 @@ const UNKNOWN_MS = 60_000;
 /** How long the start waits for the directory. */
 const START_MS = 10_000;
 
-/**
- * Watches where the aliases of exceptions point. It pins configured aliases to their rooms. If an alias is pointed
- * elsewhere, or back, it has the rooms judged again.
- */
+/** Pins aliases of configured exceptions to rooms. Has rooms judged again if such an alias is pointed elsewhere. */
 export class ExceptionWatch {
   readonly #parts: ExceptionWatchParts;
   readonly #last = new Map<RoomAlias, Pointing>();

@@ -50,10 +50,7 @@ export class GlobIndex {
     this.setAside = setAside;
   }
 
-  /**
-   * Returns the position of the first glob that matches, or Infinity.
-   * @param effort the steps taken are added to it
-   */
+  /** Returns the position of the first glob that matches, or Infinity. Adds the steps taken to `effort`. */
   first(text: string, effort: Effort = { steps: 0 }): number {
     let found = Math.min(this.#any, this.#names.get(text) ?? Infinity);
     found = Math.min(

@@ -11,7 +11,7 @@ import { isDenied, isRoomAllowed } from "./checks.ts";
 import { isShown, opennessOf, shownRoutes } from "./openness.ts";
 import { hasPeekableRule, PEEKABLE } from "../auth/version.ts";
 import { gainingServers, subjectsOf, type BudgetKind } from "./budget-subjects.ts";
-import { goesByAlias, movedAlias, wordFor, type MovedAlias, type Word } from "./permit.ts";
+import { goesByAlias, movedAlias, reachFor, type MovedAlias, type Reach } from "./permit.ts";
 import type { Pointers } from "./pointers.ts";
 import type { Limits, Question, RoomSummary, Stage } from "./question.ts";
 import { RoomRules } from "./room-rules.ts";
@@ -59,10 +59,8 @@ export interface Ask {
   /** The room that this one genuinely replaces and that has the lease. A grant that names it counts here, too. */
   readonly replaces?: RoomId | null;
   /** What an invite says of the room. Used if the homeserver can tell nothing. */
-  readonly told?: RoomSummary | null;
+  readonly claims?: RoomSummary | null;
 }
-
-const NOTHING_HELD: HeldRooms = { rooms: 0, underWay: 0 };
 
 export interface PolicyInputParts {
   readonly own: UserId;
@@ -79,10 +77,10 @@ export interface PolicyInputParts {
   readonly health?: RouteHealth;
 }
 
-export interface Weighed {
+export interface PolicyInput {
   readonly question: Question;
   /** The code that the holder sees in a refusal; null if it is the code of the verdict. */
-  readonly told: VerdictCode | null;
+  readonly shown: VerdictCode | null;
   /** Subjects that pay for the join that follows; empty if none follows. */
   readonly subjects: readonly BudgetSubject<BudgetKind>[];
   /** The servers of the wish that may be asked for the room. */
@@ -93,7 +91,7 @@ export interface Weighed {
 export class PolicyInputs {
   readonly #parts: PolicyInputParts;
   readonly #server: ServerName;
-  readonly #looks: RoomSummaries;
+  readonly #summaries: RoomSummaries;
   readonly #roomRules: RoomRules;
   readonly #acls = new ServerAcls();
   readonly #routes: Routes;
@@ -105,7 +103,7 @@ export class PolicyInputs {
     this.#server = serverOf(parts.own);
     this.#limits = parts.limits;
     this.#health = parts.health ?? new RouteHealth(parts.clock);
-    this.#looks = new RoomSummaries(parts.looker, parts.clock, this.#health);
+    this.#summaries = new RoomSummaries(parts.looker, parts.clock, this.#health);
     this.#routes = new Routes(parts.rules, this.#acls);
     this.#roomRules = new RoomRules(parts.rules, parts.pointers);
   }
@@ -119,7 +117,7 @@ export class PolicyInputs {
    * @param fresh whether to ask the homeserver again, past the cache
    * @throws EmissaryError if the homeserver cannot be asked
    */
-  async gather(ask: Ask, stage: Stage, fresh = false): Promise<Weighed> {
+  async gather(ask: Ask, stage: Stage, fresh = false): Promise<PolicyInput> {
     const { ledger, attended, rules, coolDowns, own, clock } = this.#parts;
     const { roomId, holder, alias = null } = ask;
     const room = await ledger.room(roomId);
@@ -148,7 +146,7 @@ export class PolicyInputs {
     ]);
     const matches = [...ofRoom.matches, ...ofOthers];
     // A stranger gets the same answer in the same way, whether we are in the room and whether it exists at all.
-    const asStranger = stage === "take" && !fresh && isStranger(holder, granted.word);
+    const asStranger = stage === "take" && !fresh && isStranger(holder, granted.reach);
     const known = isKnown ? lookOf(room) : null;
     const isSeen = known !== null && (!asStranger || isShown(known));
     const named = asStranger ? matches.filter(({ entity }) => isNamedBy(ask, entity)) : matches;
@@ -164,19 +162,19 @@ export class PolicyInputs {
       ? known
       : isMoot
         ? null
-        : ((await this.#looks.look(holder, roomId, this.#routes.open(via, acl), { fresh, asStranger })) ??
-          ask.told ??
+        : ((await this.#summaries.look(holder, roomId, this.#routes.open(via, acl), { fresh, asStranger })) ??
+          ask.claims ??
           null);
     const isHidden = asStranger && look === null && !isMoot;
     const counts = await attended.counts(roomId);
     const causesJoin = room?.ownMembership !== "join" && (stage === "join" || !counts.isUnderWay);
     return {
       // A moved alias reveals nothing of the room: the directory tells everybody where an alias points.
-      told: !isHidden ? null : granted.word === "none" || granted.moved !== null ? "not-allowed" : "not-visible",
-      subjects: causesJoin ? subjectsOf(holder, roomId, servers, granted.word === "named") : [],
+      shown: !isHidden ? null : granted.reach === "none" || granted.moved !== null ? "not-allowed" : "not-visible",
+      subjects: causesJoin ? subjectsOf(holder, roomId, servers, granted.reach === "named") : [],
       via: this.#routes.open(ask.via, acl),
       question: {
-        ...this.#questionOf(stage, holder, counts, await this.#heldBy(holder, roomId)),
+        ...(await this.#questionOf(stage, holder, roomId, counts)),
         ...granted,
         ownMembership: room?.ownMembership ?? null,
         look,
@@ -195,8 +193,8 @@ export class PolicyInputs {
   async oneMore(holder: Holder): Promise<Question> {
     const counts = await this.#parts.attended.counts(null);
     return {
-      ...this.#questionOf("join", holder, counts, await this.#heldBy(holder, null)),
-      word: "named",
+      ...(await this.#questionOf("join", holder, null, counts)),
+      reach: "named",
       matches: this.#parts.rules.matches(tenantEntity(holder)),
     };
   }
@@ -226,7 +224,7 @@ export class PolicyInputs {
   /** Returns the routes that may be asked for the room now, best first. Probes them if the best is not known. */
   async routes(roomId: RoomId, via: readonly ServerName[]): Promise<readonly ServerName[]> {
     const open = this.#routes.open(via, aclOf(await this.#parts.ledger.room(roomId)));
-    await this.#looks.probe(roomId, open);
+    await this.#summaries.probe(roomId, open);
     return this.#health.passable(roomId, open);
   }
 
@@ -241,7 +239,7 @@ export class PolicyInputs {
     if (room?.ownMembership === "join" || room?.ownMembership === "invite") return [];
     const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], aclOf(room));
     if (denied.length === 0) return [];
-    return (await this.#looks.look(holder, roomId, [], { fresh, asStranger })) === null ? denied : [];
+    return (await this.#summaries.look(holder, roomId, [], { fresh, asStranger })) === null ? denied : [];
   }
 
   /**
@@ -260,19 +258,18 @@ export class PolicyInputs {
     if (look?.joinRule === "public" && !hasRule) return false;
     if (await this.#parts.ledger.hasMemberOf(roomId, this.#server)) return true;
     if (!hasRule || look?.joinRule === PEEKABLE || room?.ownMembership === "join") return false;
-    return (await this.#looks.look(holder, roomId, [], { fresh })) !== null;
+    return (await this.#summaries.look(holder, roomId, [], { fresh })) !== null;
   }
 
-  /** Counts for tenants only. Other holders are limited by kind and by budgets. */
-  async #heldBy(holder: Holder, except: RoomId | null): Promise<HeldRooms> {
-    return holder.kind === "tenant" ? this.#parts.attended.heldBy(holder, except) : NOTHING_HELD;
-  }
-
-  #questionOf(stage: Stage, { kind }: Holder, counts: RoomCounts, held: HeldRooms): Question {
+  /** Returns the question with the numbers of rooms only. `roomId` is null for a room that does not exist yet. */
+  async #questionOf(stage: Stage, holder: Holder, roomId: RoomId | null, counts: RoomCounts): Promise<Question> {
+    // Other holders are limited by kind and by budgets.
+    const isTenant = holder.kind === "tenant";
+    const held = isTenant ? await this.#parts.attended.heldBy(holder, roomId) : { rooms: 0, underWay: 0 };
     return {
       stage,
-      kind,
-      word: null,
+      kind: holder.kind,
+      reach: null,
       moved: null,
       ownMembership: null,
       look: null,
@@ -297,26 +294,26 @@ export class PolicyInputs {
     { roomId, holder, alias = null, replaces = null }: Ask,
     room: Room | null,
     stage: Stage,
-  ): Promise<{ readonly word: Word | null; readonly moved: MovedAlias | null }> {
-    if (holder.kind !== "tenant") return { word: null, moved: null };
+  ): Promise<{ readonly reach: Reach | null; readonly moved: MovedAlias | null }> {
+    if (holder.kind !== "tenant") return { reach: null, moved: null };
     const tenant = this.#parts.tenants.byId(holder.name);
-    if (tenant === null) return { word: "none", moved: null };
+    if (tenant === null) return { reach: "none", moved: null };
     if (replaces !== null && tenant.grants.some((grant) => namesRoom(grant, replaces)))
-      return { word: "named", moved: null };
+      return { reach: "named", moved: null };
     const points =
       alias !== null &&
       goesByAlias(tenant, alias) &&
       (await this.#parts.pointers.pointing(alias, roomId, room?.ownMembership === "join")) === "there";
-    const word = wordFor(tenant, { id: roomId, alias: points ? alias : null }, room?.createdFor ?? null);
+    const reach = reachFor(tenant, { id: roomId, alias: points ? alias : null }, room?.createdFor ?? null);
     // Once the tenant is in the room, only the room's grants count, not the alias by which the tenant came.
-    const moved = word === "named" || alias === null || stage === "hold" ? null : movedAlias(tenant, alias, roomId);
-    return { word, moved };
+    const moved = reach === "named" || alias === null || stage === "hold" ? null : movedAlias(tenant, alias, roomId);
+    return { reach, moved };
   }
 }
 
 /** Whether the holder has neither a grant that names the room nor a lease made by the operator. */
-function isStranger({ kind }: Holder, word: Word | null): boolean {
-  return kind === "peek" || (kind === "tenant" && word !== "named");
+function isStranger({ kind }: Holder, reach: Reach | null): boolean {
+  return kind === "peek" || (kind === "tenant" && reach !== "named");
 }
 
 /** Whether a rule about the entity is a rule about what was asked for, whatever else is known of the room. */
@@ -336,9 +333,5 @@ function aclOf(room: Room | null): string | null {
 }
 
 function lookOf(room: Room): RoomSummary {
-  return {
-    ...opennessOf(room),
-    joinedMembers: null,
-    encryption: room.encryption,
-  };
+  return { ...opennessOf(room), joinedMembers: null, encryption: room.encryption };
 }

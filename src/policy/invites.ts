@@ -1,6 +1,6 @@
 import type { RoomId } from "../model/ids.ts";
 import type { Tenant } from "../model/tenant.ts";
-import { wordFor } from "./permit.ts";
+import { reachFor } from "./permit.ts";
 
 /** Characters of a reason that are read: as many as the ledger keeps, so both copies give the same result. */
 const MAX_REASON = 500;
@@ -17,7 +17,7 @@ export function addresseeOf(reason: string | null, roomId: RoomId, tenants: read
   const words = wordsOf((reason ?? "").slice(0, MAX_REASON));
   const named = tenants.filter(({ id, sender }) => words.has(id) || words.has(sender.toLowerCase()));
   const meant =
-    named.length > 0 ? named : tenants.filter((tenant) => wordFor(tenant, { id: roomId, alias: null }) === "named");
+    named.length > 0 ? named : tenants.filter((tenant) => reachFor(tenant, { id: roomId, alias: null }) === "named");
   return meant.length === 1 ? (meant[0] ?? null) : null;
 }
 

@@ -38,7 +38,7 @@ function isOwnRoom({ id, grants }: Tenant, createdFor: TenantId | null): boolean
  * Returns why a tenant may not do something, as the end of a sentence, or null if it may. One grant must allow all of
  * it: the room, the action and the type. The power in another tenant's room is that tenant's, unless a grant names it.
  */
-export function objectionTo(tenant: Tenant, deed: Deed): string | null {
+export function refusalFor(tenant: Tenant, deed: Deed): string | null {
   const { action, room, type, createdFor } = deed;
   if (CREATOR_ACTIONS.has(action) && isOwnRoom(tenant, createdFor)) return null;
   const inRoom = room === null ? tenant.grants : tenant.grants.filter((grant) => reachOf(grant, room) !== "none");
@@ -60,18 +60,18 @@ export function objectionTo(tenant: Tenant, deed: Deed): string | null {
 }
 
 /** How the grants cover a room: `named` if a grant covers its ID, which opens private rooms, too. */
-export type Word = "none" | "any" | "named";
+export type Reach = "none" | "any" | "named";
 
 /** Returns what the grants say before the room is known. Policy then checks whether it is public. */
-export function wordFor(
+export function reachFor(
   tenant: Tenant,
   { id, alias }: Omit<GrantedRoom, "isPublic">,
   createdFor: TenantId | null = null,
-): Word {
+): Reach {
   if (isOwnRoom(tenant, createdFor)) return "named";
-  const words = tenant.grants.map((grant) => reachOf(grant, { id, alias, isPublic: true }));
-  if (words.includes("named")) return "named";
-  return words.includes("any") ? "any" : "none";
+  const reaches = tenant.grants.map((grant) => reachOf(grant, { id, alias, isPublic: true }));
+  if (reaches.includes("named")) return "named";
+  return reaches.includes("any") ? "any" : "none";
 }
 
 /** An alias of a grant, and the room that it was granted for; null if that is not known. */
@@ -98,7 +98,7 @@ export function goesByAlias({ grants }: Tenant, alias: RoomAlias): boolean {
  * Returns how a grant covers a room. An alias without a wildcard stands for the room that it was granted for. A glob
  * of aliases leaves the choice of the room to the owner of a matching alias, so it covers what `*` would.
  */
-function reachOf(grant: Grant, { id, alias, isPublic }: GrantedRoom): Word {
+function reachOf(grant: Grant, { id, alias, isPublic }: GrantedRoom): Reach {
   const { rooms } = grant;
   if (rooms.includes(ANY_ROOM)) return "any";
   if (namesRoom(grant, id) || matchesGlob(rooms, id)) return "named";

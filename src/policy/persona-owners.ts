@@ -11,13 +11,6 @@ export interface TenantOverlap extends Overlap {
   readonly isFirst: boolean;
 }
 
-export interface PersonaOwnersParts {
-  readonly own: UserId;
-  readonly server: ServerName;
-  /** Compiles the expressions of tenants' namespaces. */
-  readonly compile: Compile;
-}
-
 /** Users whose owner is cached: the same few are in every event. */
 const REMEMBERED = 10_000;
 
@@ -27,24 +20,45 @@ const REMEMBERED = 10_000;
  * user, the tenant that was added first owns it, so a new tenant takes nothing from an older one.
  */
 export class PersonaOwners {
-  readonly #parts: PersonaOwnersParts;
+  readonly #own: UserId;
+  readonly #server: ServerName;
+  readonly #compile: Compile;
   /** In the order in which they were added. */
   #tenants: readonly Tenant[] = [];
   readonly #namespaces = new Map<string, Compiled>();
   readonly #owners = new Map<UserId, TenantId | null>();
 
-  constructor(parts: PersonaOwnersParts) {
-    this.#parts = parts;
+  /** @param compile compiles the expressions of tenants' namespaces */
+  constructor(own: UserId, compile: Compile) {
+    this.#own = own;
+    this.#server = serverOf(own);
+    this.#compile = compile;
   }
 
-  begin(tenants: readonly Tenant[]): void {
+  protected begin(tenants: readonly Tenant[]): void {
     this.#tenants = tenants.toSorted((one, other) => (isBefore(one, other) ? -1 : 1));
     this.#namespaces.clear();
     this.#owners.clear();
   }
 
+  /** Whether the tenant may act as the user: its sender, or a user of its namespace. */
+  isPersona(tenant: Tenant, userId: UserId): boolean {
+    return userId === tenant.sender || this.#ownerOf(userId) === tenant.id;
+  }
+
+  /** Whether the user belongs to any tenant. */
+  isTenants(userId: UserId): boolean {
+    return this.#ownerOf(userId) !== null;
+  }
+
+  /** Whether the user belongs to another tenant. */
+  isOthers(tenant: Tenant, userId: UserId): boolean {
+    const owner = this.#ownerOf(userId);
+    return owner !== null && owner !== tenant.id;
+  }
+
   /** Returns the tenant whose sender or persona the user is, or null. */
-  ownerOf(userId: UserId): TenantId | null {
+  #ownerOf(userId: UserId): TenantId | null {
     const known = this.#owners.get(userId);
     if (known !== undefined) return known;
     const owner = this.#find(userId);
@@ -53,14 +67,14 @@ export class PersonaOwners {
   }
 
   #find(userId: UserId): TenantId | null {
-    if (userId === this.#parts.own) return null;
+    if (userId === this.#own) return null;
     const bySender = this.#tenants.find(({ sender }) => sender === userId);
     return (bySender ?? this.#tenants.find((tenant) => this.names(tenant, userId)))?.id ?? null;
   }
 
-  readonly names: Names = ({ sender, users }, userId) => {
+  protected readonly names: Names = ({ sender, users }, userId) => {
     if (userId === sender) return true;
-    if (users === null || serverOf(userId) !== this.#parts.server) return false;
+    if (users === null || serverOf(userId) !== this.#server) return false;
     const namespace = this.#namespaceOf(users);
     return ("expression" in namespace ? namespace.expression : MATCHES_NOTHING).matches(userId);
   };
@@ -81,7 +95,7 @@ export class PersonaOwners {
   }
 
   #namespaceOf(users: string): Compiled {
-    const known = this.#namespaces.get(users) ?? this.#parts.compile(users);
+    const known = this.#namespaces.get(users) ?? this.#compile(users);
     this.#namespaces.set(users, known);
     return known;
   }

@@ -3,22 +3,20 @@ import { withLimit, type Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { remember } from "../concurrency/remember.ts";
-import { refusedByRule } from "./rule-words.ts";
+import { refusedByRule } from "./rule-text.ts";
 import type { RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 
-export interface Pointed {
+/** A room and routes to it. */
+export interface RoomTarget {
   readonly roomId: RoomId;
   readonly via: readonly ServerName[];
 }
 
 /** Where aliases point, according to the homeserver. */
-export interface Directory {
-  /**
-   * Returns null if the alias is unknown. Concurrent calls for one alias share a request.
-   * @throws EmissaryError if the homeserver cannot tell now, or too many callers ask
-   */
-  resolve(alias: RoomAlias, asker?: Asker): Promise<Pointed | null>;
+export interface Aliases {
+  /** Returns null if the alias is unknown. @throws EmissaryError if the homeserver cannot tell, or too many ask */
+  resolve(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null>;
 }
 
 /** `unknown`: the directory cannot tell now and has given no recent answer. */
@@ -31,7 +29,7 @@ export interface Seen {
 }
 
 export interface PointersParts {
-  readonly directory: Directory;
+  readonly directory: Aliases;
   readonly rules: Pick<RuleBook, "ruleFor">;
   readonly server: ServerName;
   readonly clock: Clock;
@@ -51,7 +49,7 @@ const KEPT = 10_000;
  * Where aliases point. All questions to the directory go through here: it asks the alias's server over federation, so
  * an alias of a denied server is not asked for. A room's own claim to an alias never counts.
  */
-export class Pointers implements Directory {
+export class Pointers implements Aliases {
   readonly #parts: PointersParts;
   readonly #seen = new Map<RoomAlias, Seen>();
   readonly #failing = new Map<RoomAlias, { readonly since: number; readonly at: number }>();
@@ -65,7 +63,7 @@ export class Pointers implements Directory {
    * @throws EmissaryError `refused-by-policy` if the alias's server is denied; the homeserver's failure if it cannot
    *   tell
    */
-  async resolve(alias: RoomAlias, asker?: Asker): Promise<Pointed | null> {
+  async resolve(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null> {
     this.requireAskable(alias);
     try {
       return await this.#ask(alias, asker);
@@ -123,7 +121,7 @@ export class Pointers implements Directory {
     });
   }
 
-  async #ask(alias: RoomAlias, asker?: Asker): Promise<Pointed | null> {
+  async #ask(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null> {
     const found = await this.#parts.directory.resolve(alias, asker);
     remember(this.#seen, alias, { roomId: found?.roomId ?? null, at: this.#parts.clock.now() }, KEPT);
     this.#failing.delete(alias);

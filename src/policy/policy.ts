@@ -29,10 +29,7 @@ export class Policy {
     this.#budgets = parts.budgets;
   }
 
-  /**
-   * Judges a wish without payment: `join` before a join that is paid for, `hold` while we are in the room.
-   * @throws EmissaryError if the homeserver cannot be asked
-   */
+  /** Judges a wish without payment. @throws EmissaryError if the homeserver cannot be asked */
   async judge(ask: Ask, stage: Exclude<Stage, "take">): Promise<Verdict> {
     const { question } = await this.inputs.gather(ask, stage);
     return judge(question);
@@ -40,26 +37,26 @@ export class Policy {
 
   /**
    * Judges a wish for a lease. If it is allowed, the subjects pay for the join that follows, if any, and `book` is
-   * called. `told` is the code that the holder sees in a refusal, if that is not the code of the verdict.
+   * called. `shown` is the code that the holder sees in a refusal, if that is not the code of the verdict.
    * @throws EmissaryError if the homeserver cannot be asked; what `book` throws
    */
   async admit<Booked>(
     ask: Ask,
     book: (via: readonly ServerName[]) => Promise<Booked>,
-  ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Booked | null }> {
-    const { question, told, subjects, via } = await this.inputs.gather(ask, "take");
+  ): Promise<{ readonly verdict: Verdict; readonly shown: VerdictCode | null; readonly booked: Booked | null }> {
+    const { question, shown, subjects, via } = await this.inputs.gather(ask, "take");
     // Payments made in the meantime count. Nothing can happen between this line and the payment.
     const isPaid = subjects.length === 0 || this.#paid.has(ask.roomId);
     const shortage = isPaid ? null : this.#budgets.shortage(subjects);
     const verdict = judge({ ...question, shortage });
-    if (!verdict.allowed) return { verdict, told, booked: null };
+    if (!verdict.allowed) return { verdict, shown, booked: null };
     if (!isPaid) {
       this.#budgets.spend(subjects);
       remember(this.#payments, ask.roomId, subjects, PAYMENTS);
     }
     this.#paid.set(ask.roomId, (this.#paid.get(ask.roomId) ?? 0) + 1);
     try {
-      return { verdict, told, booked: await book(via) };
+      return { verdict, shown, booked: await book(via) };
     } finally {
       const others = (this.#paid.get(ask.roomId) ?? 1) - 1;
       if (others === 0) this.#paid.delete(ask.roomId);
@@ -67,20 +64,14 @@ export class Policy {
     }
   }
 
-  /**
-   * Returns the findings of all checks, with fresh answers of the homeserver. Nobody pays.
-   * @throws EmissaryError as judge does
-   */
+  /** Returns the findings of all checks, with fresh answers of the homeserver. Nobody pays. Throws as judge does. */
   async explain(ask: Ask): Promise<{ readonly verdict: Verdict; readonly findings: readonly RuleFinding[] }> {
     const { question, subjects } = await this.inputs.gather(ask, "take", true);
     const asked = { ...question, shortage: this.#budgets.shortage(subjects) };
     return { verdict: judge(asked), findings: findings(asked) };
   }
 
-  /**
-   * Judges whether one more room may be made. It is paid for like a join. Of a room that does not exist yet, only the
-   * number of rooms can be judged.
-   */
+  /** Judges, by the number of rooms only, whether one more room may be made. It is paid for like a join. */
   async admitOneMore(holder: Holder): Promise<Verdict> {
     const question = await this.inputs.oneMore(holder);
     const subjects = makersOf(holder);

@@ -4,7 +4,7 @@ import type { BudgetKind } from "./budget-subjects.ts";
 import type { Shortage } from "./budgets.ts";
 import type { CoolDown } from "./cool-down.ts";
 import type { Openness } from "./openness.ts";
-import type { MovedAlias, Word } from "./permit.ts";
+import type { MovedAlias, Reach } from "./permit.ts";
 import type { RuleMatch } from "./rule.ts";
 
 /** What is known of a room before the pseudouser joins: from the ledger, or a summary over federation (MSC3266). */
@@ -31,7 +31,7 @@ export interface Question {
   readonly stage: Stage;
   readonly kind: HolderKind;
   /** How the tenant's grants cover the room. Null for other holders. */
-  readonly word: Word | null;
+  readonly reach: Reach | null;
   /** The alias by which the tenant asks, if it was granted and points elsewhere now; else null. */
   readonly moved: MovedAlias | null;
   readonly ownMembership: Membership | null;

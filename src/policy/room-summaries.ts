@@ -6,16 +6,11 @@ import { SharedAnswers } from "../concurrency/shared-answers.ts";
 import { isShown } from "./openness.ts";
 import { Budgets } from "./budgets.ts";
 import { firstAnswer } from "./first-answer.ts";
+import type { HomeserverDirectory } from "./homeserver-directory.ts";
 import type { RoomSummary } from "./question.ts";
 import { RouteHealth } from "./route-health.ts";
 
-/**
- * Gets a room's summary from outside. Returns null if the homeserver does not know the room or may not see it. Rejects
- * if it is unreachable, with `timeout` if it does not answer.
- */
-export interface SummarySource {
-  look(roomId: RoomId, via: readonly ServerName[], abort?: AbortSignal): Promise<RoomSummary | null>;
-}
+export type SummarySource = Pick<HomeserverDirectory, "look">;
 
 /** How long a summary is cached. The desk judges before the lease, and the keeper before the join, moments later. */
 const KEPT = { ms: 30_000, entries: 500 } as const;
@@ -26,10 +21,7 @@ const PATIENCE_MS = 1_500;
 /** Requests that may be queued. */
 const WAITING = 1_000;
 /** Requests that a holder may cause, whatever the result: each costs the homeserver a request over federation. */
-const BUDGETS = {
-  peek: { joins: 300, per: 60 * 60 * 1000 },
-  tenant: { joins: 3_000, per: 60 * 60 * 1000 },
-} as const;
+const BUDGETS = { peek: { joins: 300, per: 60 * 60 * 1000 }, tenant: { joins: 3_000, per: 60 * 60 * 1000 } } as const;
 
 interface Waiting {
   readonly server: string;
@@ -81,9 +73,8 @@ export class RoomSummaries {
     if (subject?.kind === "peek" || subject?.kind === "tenant") {
       const { kind, name } = subject;
       const subjects = [{ kind, name: kind === "peek" ? peekingUser(name) : name }];
-      const shortage = this.#budgets.shortage(subjects);
+      const shortage = this.#budgets.pay(subjects);
       if (shortage !== null) throw tooMany(shortage.retryAfter, kind === "peek" ? "budget-user" : "budget-tenant");
-      this.#budgets.spend(subjects);
     }
     return this.#through(roomId, via);
   }

@@ -1,5 +1,5 @@
 import type { ServerName } from "../model/ids.ts";
-import { refusedByRule } from "./rule-words.ts";
+import { refusedByRule } from "./rule-text.ts";
 import type { RuleMatch } from "./rule.ts";
 import type { RuleBook } from "./rule-book.ts";
 import type { ServerAcls } from "./server-acl.ts";
@@ -14,10 +14,7 @@ export class Routes {
     this.#acls = acls;
   }
 
-  /**
-   * Returns the routes without denied servers, since asking one for a room means dealing with it; and without servers
-   * that the room's access list bans, since they cannot lead there.
-   */
+  /** Returns the routes without servers that a rule denies or the room's access list bans: these do not lead there. */
   open(via: readonly ServerName[], acl: string | null): readonly ServerName[] {
     return via.filter(
       (server) => this.#against(server) === null && (acl === null || !this.#acls.keepsOut(acl, server)),
@@ -30,10 +27,7 @@ export class Routes {
     return denied.length === 0 || this.open(via, acl).length > 0 ? [] : denied;
   }
 
-  /**
-   * Returns the servers that may be asked.
-   * @throws EmissaryError `refused-by-policy` if all given servers are denied
-   */
+  /** Returns the servers that may be asked. @throws EmissaryError `refused-by-policy` if all are denied */
   required(via: readonly ServerName[]): readonly ServerName[] {
     const [first] = this.allDenied(via, null);
     if (first === undefined) return this.open(via, null);

@@ -64,11 +64,7 @@ function indexed(all: readonly PolicyRule[]): Part {
   const entities = rules.map(({ kind, entity }) => (kind === "server" ? entity.toLowerCase() : entity));
   // If several rules name the same hash, the first counts, so it is set last.
   const hashes = all.filter(({ hashed }) => hashed).reverse();
-  return {
-    rules,
-    globs: new GlobIndex(entities),
-    hashes: new Map(hashes.map((rule) => [rule.entity, rule])),
-  };
+  return { rules, globs: new GlobIndex(entities), hashes: new Map(hashes.map((rule) => [rule.entity, rule])) };
 }
 
 function partOf(kind: EntityKind, verdict: PolicyRule["verdict"]): string {

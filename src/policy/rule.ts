@@ -30,3 +30,24 @@ export interface RuleMatch {
   readonly entity: Entity;
   readonly rule: PolicyRule;
 }
+
+/** The configuration's globs, by verdict and kind of entity. */
+export type ConfiguredRules = Readonly<
+  Record<
+    | ("denyRooms" | "denyServers" | "denyUsers" | "denyTenants")
+    | ("allowRooms" | "allowServers" | "allowUsers" | "allowTenants"),
+    readonly string[]
+  >
+>;
+
+export function configuredRules(config: ConfiguredRules): readonly PolicyRule[] {
+  const globs = [
+    ["room", config.denyRooms, config.allowRooms],
+    ["server", config.denyServers, config.allowServers],
+    ["user", config.denyUsers, config.allowUsers],
+    ["tenant", config.denyTenants, config.allowTenants],
+  ] as const;
+  const of = (kind: EntityKind, verdict: PolicyRule["verdict"], entities: readonly string[]): PolicyRule[] =>
+    entities.map((entity) => ({ kind, verdict, entity, hashed: false, reason: null, source: "config" }));
+  return globs.flatMap(([kind, denied, allowed]) => [...of(kind, "deny", denied), ...of(kind, "allow", allowed)]);
+}

@@ -16,10 +16,7 @@ interface AccessList {
 export class ServerAcls {
   readonly #lists = new Map<string, AccessList>();
 
-  /**
-   * Whether an access list bans a server. A list that allows nobody bans all, whatever its author intended.
-   * @param acl the event's content, as JSON
-   */
+  /** Whether an access list (the event's content, as JSON) bans a server. A list that allows nobody bans all. */
   keepsOut(acl: string, server: ServerName): boolean {
     const { allow, deny, allowsLiterals } = this.#listOf(acl);
     const host = hostOf(server.toLowerCase());

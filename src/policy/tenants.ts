@@ -2,14 +2,14 @@ import { createHmac } from "node:crypto";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { Compile } from "../model/expression.ts";
-import type { RoomAlias, RoomId, ServerName, TenantId, UserId } from "../model/ids.ts";
+import { serverOf, type RoomAlias, type RoomId, type ServerName, type TenantId, type UserId } from "../model/ids.ts";
 import type { Viewer } from "../model/persona.ts";
 import { Signal } from "../concurrency/signal.ts";
 import { ANY_ROOM, SENDER_PREFIX, type Grant, type Tenant, type TenantAction } from "../model/tenant.ts";
 import { overlapOf } from "./namespaces.ts";
 import { hasSamePins, isSameGrant, MAX_GRANTS, namesRoom } from "./grants.ts";
 import { movedAlias } from "./permit.ts";
-import { PersonaOwners, type TenantOverlap } from "./persona-owners.ts";
+import { PersonaOwners } from "./persona-owners.ts";
 import { tokenHash } from "../model/token-hash.ts";
 
 /** A tenant as stored. Of its tokens, only what cannot be turned back into them is stored. */
@@ -84,41 +84,31 @@ export interface TenantPinger {
   ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome>;
 }
 
+export interface TenantsParts {
+  readonly store: TenantStore;
+  readonly own: UserId;
+  /** Compiles the expressions of tenants' namespaces. */
+  readonly compile: Compile;
+  /** The key from which hs_tokens are derived. Each installation has its own, outside the database. */
+  readonly secret: string;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 /** The tenants of this homeserver and their tokens, all in memory: there are few, and every request needs them. */
-export class Tenants {
+export class Tenants extends PersonaOwners {
   /** Fires after each change of the tenants or of their permissions. */
   readonly changed = new Signal();
 
-  readonly #store: TenantStore;
-  readonly #server: ServerName;
-  readonly #secret: string;
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #own: UserId;
+  readonly #parts: TenantsParts;
   /** Ordered by ID. */
   #all: readonly Tenant[] = [];
   #byHash = new Map<string, Tenant>();
   #salts = new Map<TenantId, string>();
-  readonly #owners: PersonaOwners;
 
-  /** @param secret the key from which hs_tokens are derived. Each installation has its own, outside the database. */
-  constructor(parts: {
-    store: TenantStore;
-    own: UserId;
-    server: ServerName;
-    /** Compiles the expressions of tenants' namespaces. */
-    compile: Compile;
-    secret: string;
-    clock: Clock;
-    random: Random;
-  }) {
-    this.#store = parts.store;
-    this.#own = parts.own;
-    this.#server = parts.server;
-    this.#owners = new PersonaOwners(parts);
-    this.#secret = parts.secret;
-    this.#clock = parts.clock;
-    this.#random = parts.random;
+  constructor(parts: TenantsParts) {
+    super(parts.own, parts.compile);
+    this.#parts = parts;
   }
 
   async start(): Promise<void> {
@@ -127,10 +117,10 @@ export class Tenants {
   }
 
   async #load(): Promise<void> {
-    const all = await this.#store.all();
+    const all = await this.#parts.store.all();
     this.#byHash = new Map(all.map(({ tenant, tokenHash }) => [tokenHash, tenant]));
     this.#all = sorted(this.#byHash.values());
-    this.#owners.begin(this.#all);
+    this.begin(this.#all);
     this.#salts = new Map(all.map(({ tenant, hsSalt }) => [tenant.id, hsSalt]));
   }
 
@@ -154,36 +144,31 @@ export class Tenants {
    *   sender, a user that it registered, or a user found to match both expressions.
    */
   async add(wish: TenantWish): Promise<{ readonly tenant: Tenant; readonly tokens: TenantTokens }> {
-    const now = this.#clock.now();
+    const now = this.#parts.clock.now();
     const { actions, ...given } = wish;
     const tenant: Tenant = {
       ...given,
-      sender: senderOf(wish.id, this.#server),
+      sender: senderOf(wish.id, serverOf(this.#parts.own)),
       grants: [{ rooms: [ANY_ROOM], actions, types: null, source: "operator" }],
       pausedAt: null,
       createdAt: now,
     };
     await this.#requireApart(tenant);
     const { asToken, hsSalt } = this.#fresh();
-    if (!(await this.#store.add({ tenant, tokenHash: tokenHash(asToken), hsSalt }, now))) {
-      throw new EmissaryError(
-        "in-use",
-        `There is a tenant ${wish.id} already: take another ID, or remove that one first.`,
-      );
+    if (!(await this.#parts.store.add({ tenant, tokenHash: tokenHash(asToken), hsSalt }, now))) {
+      const sentence = `There is a tenant ${wish.id} already: take another ID, or remove that one first.`;
+      throw new EmissaryError("in-use", sentence);
     }
     await this.start();
     return { tenant, tokens: { asToken, hsToken: this.hsTokenOf(tenant.id) } };
   }
 
-  /**
-   * Changes the given settings. Leases and tokens stay.
-   * @throws EmissaryError `not-found`; `in-use` as add does
-   */
+  /** Changes settings. Leases and tokens stay. @throws EmissaryError `not-found`; `in-use` as add does */
   async set(id: string, changes: Partial<TenantSettings>): Promise<Tenant> {
     const tenant = this.#known(id);
     const changed = { ...tenant, ...changes };
     if (changed.users !== tenant.users) await this.#requireApart(changed);
-    await this.#store.set(tenant.id, changed, this.#clock.now());
+    await this.#parts.store.set(tenant.id, changed, this.#parts.clock.now());
     return this.#again(id);
   }
 
@@ -191,7 +176,7 @@ export class Tenants {
   async rotate(id: string): Promise<{ readonly tenant: Tenant; readonly tokens: TenantTokens }> {
     const tenant = this.#known(id);
     const { asToken, hsSalt } = this.#fresh();
-    await this.#store.rotate(tenant.id, tokenHash(asToken), hsSalt, this.#clock.now());
+    await this.#parts.store.rotate(tenant.id, tokenHash(asToken), hsSalt, this.#parts.clock.now());
     await this.start();
     return { tenant, tokens: { asToken, hsToken: this.hsTokenOf(tenant.id) } };
   }
@@ -199,7 +184,7 @@ export class Tenants {
   /** @throws EmissaryError `not-found` */
   async remove(id: string): Promise<{ readonly leasesEnded: number }> {
     const tenant = this.#known(id);
-    const removed = await this.#store.remove(tenant.id, this.#clock.now());
+    const removed = await this.#parts.store.remove(tenant.id, this.#parts.clock.now());
     await this.start();
     return removed ?? { leasesEnded: 0 };
   }
@@ -215,7 +200,7 @@ export class Tenants {
     const same = only ? undefined : tenant.grants.find((had) => isSameGrant(had, grant));
     if (same !== undefined && hasSamePins(same, grant)) return tenant;
     if (same !== undefined) {
-      await this.#store.repin(tenant.id, grant, this.#clock.now());
+      await this.#parts.store.repin(tenant.id, grant, this.#parts.clock.now());
       return this.#again(id);
     }
     if (!only && tenant.grants.length >= MAX_GRANTS) {
@@ -224,7 +209,7 @@ export class Tenants {
         `Tenant ${tenant.id} has ${MAX_GRANTS} grants, and more are not kept: have one grant with globs replace them (emissary tenant allow --only).`,
       );
     }
-    await this.#store.allow(tenant.id, grant, { only, actor }, this.#clock.now());
+    await this.#parts.store.allow(tenant.id, grant, { only, actor }, this.#parts.clock.now());
     return this.#again(id);
   }
 
@@ -248,15 +233,12 @@ export class Tenants {
     if (movedAlias(tenant, alias, roomId) === null) return;
     const pins = tenant.grants.flatMap(({ pins: of = [] }) => of).filter((pin) => pin.alias === alias);
     if (pins.every(({ moved }) => moved?.to === roomId)) return;
-    await this.#store.noteMoved(id, alias, roomId, this.#clock.now());
+    await this.#parts.store.noteMoved(id, alias, roomId, this.#parts.clock.now());
     // The tenants' permissions are unchanged, so nothing is judged again.
     await this.#load();
   }
 
-  /**
-   * Extends grants that name a room to its replacement. This is in memory only, until the tenants are loaded again:
-   * the caller writes the change to storage afterwards.
-   */
+  /** Extends grants to a room's replacement, in memory only. The caller writes them to storage afterwards. */
   assume(id: string, from: RoomId, to: RoomId): void {
     for (const [hash, tenant] of this.#byHash) {
       if (tenant.id !== id) continue;
@@ -267,45 +249,16 @@ export class Tenants {
     this.#all = sorted(this.#byHash.values());
   }
 
-  /**
-   * Pauses or resumes deliveries to the tenant.
-   * @throws EmissaryError `not-found`
-   */
+  /** Pauses or resumes deliveries to the tenant. @throws EmissaryError `not-found` */
   async pause(id: string, isPaused: boolean): Promise<Tenant> {
-    await this.#store.pause(this.#known(id).id, isPaused, this.#clock.now());
+    await this.#parts.store.pause(this.#known(id).id, isPaused, this.#parts.clock.now());
     return this.#again(id);
-  }
-
-  /** Whether the tenant may act as the user: its sender, or a user of its namespace (PersonaOwners). */
-  isPersona(tenant: Tenant, userId: UserId): boolean {
-    return userId === tenant.sender || this.#owners.ownerOf(userId) === tenant.id;
-  }
-
-  /** Whether the user belongs to any tenant. */
-  isTenants(userId: UserId): boolean {
-    return this.#owners.ownerOf(userId) !== null;
-  }
-
-  /** Whether the user belongs to another tenant. */
-  isOthers(tenant: Tenant, userId: UserId): boolean {
-    const owner = this.#owners.ownerOf(userId);
-    return owner !== null && owner !== tenant.id;
-  }
-
-  /** Returns the known overlaps of the tenant's namespace with those of other tenants, ordered by ID. */
-  overlapsOf(tenant: Tenant): readonly TenantOverlap[] {
-    return this.#owners.overlapsOf(tenant);
-  }
-
-  /** Returns why the tenant's namespace cannot be read, so that it has no personas; null if it can. */
-  faultIn(tenant: Tenant): string | null {
-    return this.#owners.faultIn(tenant);
   }
 
   /** Returns the viewer for whom events are masked on their way to the tenant. */
   viewerOf(tenant: Tenant): Viewer {
     return {
-      own: this.#own,
+      own: this.#parts.own,
       tenant,
       isPersona: (userId) => this.isPersona(tenant, userId),
       isTenants: (userId) => this.isTenants(userId),
@@ -318,15 +271,15 @@ export class Tenants {
    */
   hsTokenOf(id: TenantId): string {
     const salt = this.#salts.get(id) ?? "";
-    return createHmac("sha256", this.#secret).update(`tenant hs_token\n${id}\n${salt}`).digest("base64url");
+    return createHmac("sha256", this.#parts.secret).update(`tenant hs_token\n${id}\n${salt}`).digest("base64url");
   }
 
   async #requireApart(tenant: Tenant): Promise<void> {
-    const { names } = this.#owners;
     for (const other of this.#all.filter(({ id }) => id !== tenant.id)) {
-      const shared = overlapOf(tenant, other, names)?.user ?? (names(tenant, other.sender) ? other.sender : null);
+      const shared =
+        overlapOf(tenant, other, this.names)?.user ?? (this.names(tenant, other.sender) ? other.sender : null);
       // The tenant's sender may be a user that the other tenant has registered.
-      const known = shared ?? (await this.#store.personaIn(other.id, (userId) => names(tenant, userId)));
+      const known = shared ?? (await this.#parts.store.personaIn(other.id, (userId) => this.names(tenant, userId)));
       if (known !== null) {
         throw new EmissaryError(
           "in-use",
@@ -343,17 +296,13 @@ export class Tenants {
 
   #known(id: string): Tenant {
     const tenant = this.byId(id);
-    if (tenant === null) {
-      throw new EmissaryError(
-        "not-found",
-        `There is no tenant ${JSON.stringify(id)}: \`emissary tenant list\` shows those there are.`,
-      );
-    }
-    return tenant;
+    if (tenant !== null) return tenant;
+    const sentence = `There is no tenant ${JSON.stringify(id)}: \`emissary tenant list\` shows those there are.`;
+    throw new EmissaryError("not-found", sentence);
   }
 
   #fresh(): { readonly asToken: string; readonly hsSalt: string } {
-    return { asToken: this.#random.token(32), hsSalt: this.#random.token(16) };
+    return { asToken: this.#parts.random.token(32), hsSalt: this.#parts.random.token(16) };
   }
 }
 

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import DatabaseConstructor, { type Database } from "better-sqlite3";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { EmissaryError } from "../../src/model/errors.ts";
-import type { ServerName, TenantId } from "../../src/model/ids.ts";
+import type { TenantId } from "../../src/model/ids.ts";
 import { Tenants } from "../../src/policy/tenants.ts";
 import { migrate, readMigrations, type Migration } from "../../src/storage/migrate.ts";
 import { compileExpression } from "../../src/platform/expressions.ts";
@@ -256,7 +256,6 @@ function tenantsOf(storage: SqliteStorage): Tenants {
   return new Tenants({
     store: storage.tenants,
     own: OWN,
-    server: "ours.example" as ServerName,
     compile: compileExpression,
     secret: "the-as-token-of-our-registration",
     clock: new ManualClock(),

@@ -1,5 +1,4 @@
 import { RoomLoader } from "../../src/ledger/loading/loader.ts";
-import { Followers } from "../../src/attendance/upgrades/followers.ts";
 import { Upgrades } from "../../src/attendance/upgrades/upgrades.ts";
 import type { StateEvent } from "../../src/model/event.ts";
 import { isStateEvent } from "../../src/model/event.ts";
@@ -134,15 +133,9 @@ export class TownProgram {
       store: stores.upgrades,
       ledger: stores.ledger,
       replacementOf: (roomId) => alive(async () => town.replacementOf(roomId)),
-      followers: new Followers({
-        store: stores.upgrades,
-        policy: program.policy,
-        tenants,
-        refusals,
-        moved: program.desk.changed,
-        clock: program.clock,
-        log: silent,
-      }),
+      policy: program.policy,
+      tenants,
+      moved: program.desk.changed,
       desk: program.desk,
       refusals,
       signals: [program.recorder.ownChanged, loaded],

@@ -2,11 +2,7 @@ import type { JsonObject } from "../../model/json.ts";
 import type { HomeserverClient } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
 
-/**
- * Reads a content at the homeserver: state, account data, a profile. Returns null if there is none.
- * @param doing completes "The homeserver refuses to …"
- * @throws EmissaryError if the homeserver does not answer with it
- */
+/** Reads state, account data or the like; null if there is none. `doing` completes "The homeserver refuses to …". */
 export async function contentAt(
   client: HomeserverClient,
   path: string,

@@ -42,9 +42,7 @@ export class PseudouserMoves {
     return this.#move(path, {}, reason === undefined ? {} : { reason }, abort);
   }
 
-  /**
-   * Returns the pseudouser's own membership event as the homeserver has it now; null if it has none or does not say.
-   */
+  /** Returns the pseudouser's own membership event; null if it has none or the homeserver does not say. */
   async ownMembership(roomId: RoomId, abort: AbortSignal): Promise<RoomEvent | null> {
     try {
       const path = memberPath(roomId, this.#client.own);

@@ -17,10 +17,7 @@ export const ANSWER_BUDGET_KINDS = ["declined-server", "declined-all", "waiting-
 export type AnswerBudgetKind = (typeof ANSWER_BUDGET_KINDS)[number];
 
 const HOUR_MS = 60 * 60_000;
-/**
- * Invites that are declined or kept waiting, per inviting server and in all. Further invites get no answer and cost us
- * only their row: declining takes a request, and sends an event to the inviter's server.
- */
+/** Invites that are declined or kept waiting, by server and in all. Others cost us only their row. */
 export const ANSWER_BUDGETS = {
   "declined-server": { joins: 20, per: HOUR_MS },
   "declined-all": { joins: 200, per: HOUR_MS },
@@ -30,10 +27,7 @@ export const ANSWER_BUDGETS = {
 
 /** How long an invite waits for its tenant, or for the operator to allow the room. */
 export const AWAITED_MS = 7 * 24 * HOUR_MS;
-/**
- * How long an invite from an upgrade waits. It may arrive before the tombstone. Once both are here, the upgrade's own
- * lease answers the invite (attendance/upgrades/upgrades.ts).
- */
+/** How long an invite from an upgrade waits for the tombstone. Then the upgrade's own lease answers it. */
 export const UPGRADE_AWAITED_MS = 24 * HOUR_MS;
 /** How often to check whether a room with an open invite has a lease. */
 const HELD_MS = 10 * 60_000;
@@ -61,27 +55,23 @@ export function answerTo(invite: OwnInvite, now: number, parts: AnswerParts): In
   if (invite.isHeld) return { act: "wait", at: now + HELD_MS };
   const { roomId, inviter, at } = invite;
   const server = serverOf(inviter);
-  const pay = (verb: "declined" | "waiting"): boolean => {
+  const leave = { act: "leave" } as const;
+  /** Gives the answer if the budgets of this kind suffice. */
+  const paid = (verb: "declined" | "waiting", answer: InviteAnswer): InviteAnswer => {
     const subjects: readonly BudgetSubject<AnswerBudgetKind>[] = [
       { kind: `${verb}-server`, name: server },
       { kind: `${verb}-all`, name: "" },
     ];
-    if (budgets.shortage(subjects) !== null) return false;
-    budgets.spend(subjects);
-    return true;
+    return budgets.pay(subjects) === null ? answer : leave;
   };
-  if (isDenied(matches)) {
-    if (setting === "keep") return { act: "leave" };
-    return pay("declined") ? { act: "decline", reason: DENIED_REASON } : { act: "leave" };
-  }
+  const decline = (reason: string): InviteAnswer =>
+    setting === "keep" ? leave : paid("declined", { act: "decline", reason });
+  if (isDenied(matches)) return decline(DENIED_REASON);
   const isAwaited = isRoomAllowed(matches) || addresseeOf(invite.reason, roomId, tenants) !== null;
   // An invite from the future is from before the clock was set back.
   const patience = isAwaited ? AWAITED_MS : invite.isOfUpgrade ? UPGRADE_AWAITED_MS : takesPart ? TOGETHER_MS : 0;
   const until = Math.min(at, now) + patience;
-  if (until > now) {
-    if (!isAwaited && !invite.isOfUpgrade) return { act: "wait", at: until };
-    return pay("waiting") ? { act: "wait", at: until } : { act: "leave" };
-  }
-  if (setting === "keep") return { act: "leave" };
-  return pay("declined") ? { act: "decline", reason: REASON } : { act: "leave" };
+  if (until <= now) return decline(REASON);
+  const wait = { act: "wait", at: until } as const;
+  return isAwaited || invite.isOfUpgrade ? paid("waiting", wait) : wait;
 }

@@ -16,10 +16,7 @@ export interface BlockParts {
   readonly log: Logger;
 }
 
-/**
- * Makes the homeserver refuse all invites of the pseudouser, or none, as configured. If the homeserver cannot do that,
- * the setting stays as it is, and we decline the invites.
- */
+/** Makes the homeserver refuse all invites of the pseudouser, or none. If it cannot, we decline the invites. */
 export class InviteBlock {
   readonly #parts: BlockParts;
   #setting: "decline" | "block" | "keep";

@@ -31,27 +31,21 @@ export class LeaseDesk {
    * @throws EmissaryError `refused-by-policy`, or `limited` if waiting helps, with the verdict's code as reason;
    * homeserver failures while looking at the room.
    */
-  async take(wish: LeaseWish & Pick<Ask, "told">): Promise<Lease> {
-    const { verdict, told, booked } = await this.#admit(wish);
+  async take(wish: LeaseWish & Pick<Ask, "claims">): Promise<Lease> {
+    const book = (via: LeaseWish["via"]): Promise<Lease> => this.#store.book({ ...wish, via }, this.#clock.now());
+    const admitted = this.#policy.admit(wish, book).catch(async (error: unknown) => {
+      // If too many rooms are being looked at to look at this one, that also counts as a refusal.
+      const code = error instanceof EmissaryError && error.code === "limited" ? error.reason : null;
+      if (code !== null && isVerdictCode(code)) await this.noteRefusal(wish, code);
+      throw error;
+    });
+    const { verdict, shown, booked } = await admitted;
     if (booked === null) {
       await this.#refusals.note(wish, verdict);
-      throw refusal(`Policy refuses ${wish.roomId}`, verdict, told);
+      throw refusal(`Policy refuses ${wish.roomId}`, verdict, shown);
     }
     this.changed.notify();
     return booked;
-  }
-
-  /** If too many rooms are being looked at to look at this one, that also counts as a refusal. */
-  async #admit(
-    wish: LeaseWish & Pick<Ask, "told">,
-  ): Promise<{ readonly verdict: Verdict; readonly told: VerdictCode | null; readonly booked: Lease | null }> {
-    try {
-      return await this.#policy.admit(wish, (via) => this.#store.book({ ...wish, via }, this.#clock.now()));
-    } catch (error) {
-      const code = error instanceof EmissaryError && error.code === "limited" ? error.reason : null;
-      if (code !== null && isVerdictCode(code)) await this.#refusals.note(wish, { code, inputs: {} });
-      throw error;
-    }
   }
 
   /**
@@ -79,13 +73,9 @@ export class LeaseDesk {
   }
 }
 
-function refusal(what: string, { code, reason, retryAfter }: Verdict, told: VerdictCode | null = null): EmissaryError {
-  if (told !== null) return new EmissaryError("refused-by-policy", `${what}: ${reason}.`, { reason: told });
-  const details = { reason: code, ...(retryAfter === null ? {} : { retryAfter }) };
-  return new EmissaryError(isPassing(code) ? "limited" : "refused-by-policy", `${what}: ${reason}.`, details);
-}
-
-/** Returns whether a refusal soon passes and says nothing against the room. */
-function isPassing(code: VerdictCode): boolean {
-  return code.startsWith("busy") || code.startsWith("budget-");
+function refusal(what: string, { code, reason, retryAfter }: Verdict, shown: VerdictCode | null = null): EmissaryError {
+  // A refusal of these codes soon passes and says nothing against the room.
+  const isPassing = shown === null && (code.startsWith("busy") || code.startsWith("budget-"));
+  const details = { reason: shown ?? code, ...(shown !== null || retryAfter === null ? {} : { retryAfter }) };
+  return new EmissaryError(isPassing ? "limited" : "refused-by-policy", `${what}: ${reason}.`, details);
 }

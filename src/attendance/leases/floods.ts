@@ -23,13 +23,13 @@ export interface FloodsParts {
 }
 
 /** Shortest time between two log entries about a flooded room in which the operator keeps us. */
-const TOLD_MS = 60 * 60_000;
-const TOLD_ROOMS = 1_000;
+const LOGGED_MS = 60 * 60_000;
+const LOGGED_ROOMS = 1_000;
 
 /** Leaves rooms that send more than policy.max_event_rate, except rooms that the operator allows. */
 export class Floods {
   readonly #parts: FloodsParts;
-  readonly #told = new Map<RoomId, number>();
+  readonly #logged = new Map<RoomId, number>();
 
   constructor(parts: FloodsParts) {
     this.#parts = parts;
@@ -58,9 +58,9 @@ export class Floods {
     if (outcome === null) return;
     ended.notify();
     for (const kind of outcome.ended) refused("flooded", kind, 1);
-    const told = this.#told.get(roomId);
-    if (told !== undefined && now >= told && now - told < TOLD_MS) return;
-    remember(this.#told, roomId, now, TOLD_ROOMS);
+    const logged = this.#logged.get(roomId);
+    if (logged !== undefined && now >= logged && now - logged < LOGGED_MS) return;
+    remember(this.#logged, roomId, now, LOGGED_ROOMS);
     flooded();
     log.warn("room.flooded", { room: roomId, leases: outcome.ended.length, stays: outcome.isKept });
   }

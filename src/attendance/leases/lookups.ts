@@ -3,14 +3,9 @@ import type { Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { serverOf, type RoomAlias } from "../../model/ids.ts";
 import { Shares } from "../../concurrency/shares.ts";
-import type { Aliases, RoomTarget } from "./target.ts";
+import type { Aliases, RoomTarget } from "../../policy/pointers.ts";
 
-/** Looks up aliases at the homeserver, which often asks the alias's own server. */
-export interface AliasSource {
-  /**
-   * Returns null if the alias is unknown.
-   * @throws EmissaryError if the homeserver cannot answer now, or the signal aborts
-   */
+interface AliasSource {
   resolve(alias: RoomAlias, abort: AbortSignal): Promise<RoomTarget | null>;
 }
 
@@ -26,10 +21,7 @@ interface UnderWay {
   askers: number;
 }
 
-/**
- * Looks up aliases. Callers who ask for the same alias at once share a look-up. It ends when the last of them leaves.
- * The number of look-ups is bounded.
- */
+/** Looks up aliases, a bounded number at once. A shared look-up ends when the last of its callers leaves. */
 export class AliasLookups implements Aliases {
   readonly #source: AliasSource;
   readonly #askers: Shares;
@@ -43,10 +35,7 @@ export class AliasLookups implements Aliases {
     this.#servers = new Shares("look-ups of aliases of that server", AT_ONE_SERVER, clock, refused);
   }
 
-  /**
-   * @throws EmissaryError as the source does; `limited` if there are too many look-ups; `timeout` if the caller is
-   * gone
-   */
+  /** @throws EmissaryError as the source does; `limited` if there are too many; `timeout` if the caller is gone */
   async resolve(alias: RoomAlias, { name, abort }: Asker = OURSELVES): Promise<RoomTarget | null> {
     return this.#askers.with(name, abort, () => this.#shared(alias, abort));
   }

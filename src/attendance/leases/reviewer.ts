@@ -131,7 +131,7 @@ export class Reviewer {
     }
   }
 
-  /** Returns policy's objection to leases of this class; null if there is none. */
+  /** Returns policy's refusal of leases of this class; null if there is none. */
   async #verdict({ roomId, isLoaded }: ReviewTicket, { holder, alias, upgrades }: Lease): Promise<Verdict | null> {
     try {
       const verdict = await this.#parts.policy.judge({ roomId, holder, via: [], alias, upgrades }, "hold");

@@ -3,22 +3,11 @@ import { EmissaryError } from "../../model/errors.ts";
 import type { Holder } from "../../model/lease.ts";
 import { isVerdictCode } from "../../model/verdict.ts";
 import type { LeaseDesk } from "./desk.ts";
-import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId, type ServerName } from "../../model/ids.ts";
+import { isRoomAlias, isRoomId, serverOf, type RoomId, type ServerName } from "../../model/ids.ts";
 import { mergeVia } from "../../model/room.ts";
+import type { Aliases, RoomTarget } from "../../policy/pointers.ts";
 
-/** A room and routes to it. */
-export interface RoomTarget {
-  readonly roomId: RoomId;
-  readonly via: readonly ServerName[];
-}
-
-export interface Aliases {
-  /**
-   * Returns the room that an alias names; null if the alias is unknown.
-   * @throws EmissaryError if the homeserver cannot answer now.
-   */
-  resolve(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null>;
-}
+export type { Aliases, RoomTarget };
 
 /** @throws EmissaryError `bad-parameter` if it is no room ID. */
 export function roomIdFrom(text: string): RoomId {
@@ -46,11 +35,7 @@ export async function resolveRoom(
   return { roomId: target.roomId, via: mergeVia(named, mergeVia(target.via, [serverOf(idOrAlias)])) };
 }
 
-/**
- * Does the same for a lease. If policy refuses to look up the alias, the wish for the lease is refused, and counted
- * so.
- * @throws EmissaryError as resolveRoom does
- */
+/** Does the same for a lease. If policy refuses to look up the alias, the wish counts as refused. */
 export async function resolveWish(
   { aliases, desk }: { readonly aliases: Aliases; readonly desk: Pick<LeaseDesk, "noteRefusal"> },
   holder: Holder,

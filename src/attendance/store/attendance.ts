@@ -101,9 +101,7 @@ export class AttendanceStore extends Store implements AttendedRooms {
     this.#standings = new Memo(writes);
   }
 
-  /**
-   * Call it at start. Makes every room due that had a move under way or whose attendance disagrees with the leases.
-   */
+  /** Call it at start: makes rooms due that had a move under way or whose attendance disagrees with the leases. */
   async recover(now: number): Promise<void> {
     this.#recover.run({ now });
   }
@@ -175,11 +173,7 @@ export class AttendanceStore extends Store implements AttendedRooms {
     const { rooms, underWay } = this.#counted.get("", () => this.#counts.get() ?? { rooms: 0, underWay: 0 });
     const standing = roomId === null ? null : this.#standings.get(roomId, () => this.#standing.get(roomId) ?? null);
     const isUnderWay = standing?.isUnderWay === 1;
-    return {
-      others: rooms - (standing?.isThere === 1 ? 1 : 0),
-      underWay: underWay - Number(isUnderWay),
-      isUnderWay,
-    };
+    return { others: rooms - (standing?.isThere === 1 ? 1 : 0), underWay: underWay - Number(isUnderWay), isUnderWay };
   }
 
   async heldBy({ kind, name }: Holder, except: RoomId | null): Promise<HeldRooms> {

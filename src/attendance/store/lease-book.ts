@@ -152,10 +152,7 @@ export class LeaseBook extends Store {
     this.#mark.run({ code: why.code, reason: why.reason, now, leaveAt: null, nr });
   }
 
-  /**
-   * Ends some leases of a room that we are in, as refused. If none is left, notes the reason in the attendance, and
-   * makes us leave: `atOnce`, or after the linger.
-   */
+  /** Ends leases as refused. If none is left, notes the reason and makes us leave: `atOnce`, or after the linger. */
   refuse(nr: number, leases: readonly LeaseRow[], why: Refusal, now: number): void {
     const { code, reason } = why;
     for (const lease of leases) this.endOne(lease, "refused", now, { code, reason });

@@ -14,10 +14,7 @@ export interface OwnInvite {
   readonly at: number;
   /** Whether the room has a lease: then the keeper handles the invite. */
   readonly isHeld: boolean;
-  /**
-   * Whether a room with leases names this one as its replacement, or this one names such a room as its predecessor,
-   * which only the inviter says.
-   */
+  /** Whether this room replaces one with leases, according to that room, or to the inviter only. */
   readonly isOfUpgrade: boolean;
 }
 

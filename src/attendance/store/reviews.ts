@@ -36,10 +36,7 @@ export interface FloodOutcome {
   readonly isKept: boolean;
 }
 
-/**
- * The rooms to review, and the end of leases that policy no longer allows. A review is requested in the commit of the
- * change that calls for it. Each call is one commit.
- */
+/** Rooms to review, requested in the commit of their cause, and the end of refused leases. Each call is one commit. */
 export class ReviewStore extends Store {
   readonly #book: LeaseBook;
   readonly #coolDowns: CoolDownStore;
@@ -114,10 +111,7 @@ export class ReviewStore extends Store {
     this.#postpone.run(at, roomId);
   }
 
-  /**
-   * Ends the room's leases except the operator's for this very room, starts its cool-down, and makes us leave at once
-   * if no lease is left. Returns null if we are not in the room.
-   */
+  /** Ends leases, except the operator's for this very room, and starts the cool-down. Null if we are not there. */
   async flood(roomId: RoomId, reason: string, now: number): Promise<FloodOutcome | null> {
     return this.commit(() => {
       const nr = this.#book.rooms.find(roomId);

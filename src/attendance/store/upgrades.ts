@@ -27,10 +27,7 @@ const FARTHEST_MS = 24 * 60 * 60_000;
 const OVERDUE = `(upgrade_at <= @now OR upgrade_at > @now + ${FARTHEST_MS})`;
 const NOT_THESE = "room_id NOT IN (SELECT value FROM json_each(@except))";
 
-/**
- * The upgrades to look into, and the move of leases to the room that replaces theirs. Looks are requested in the
- * commit of their cause. Each call is one commit.
- */
+/** The upgrades to look into, requested in the commit of their cause, and moves of leases. Each call is one commit. */
 export class UpgradeStore extends Store {
   readonly #book: LeaseBook;
   readonly #due = this.sql<[{ now: number; limit: number; except: string }], UpgradeTicket>(`
@@ -108,9 +105,7 @@ export class UpgradeStore extends Store {
     return this.#probations.all(from);
   }
 
-  /**
-   * Ends the look; `at` is the time of the next, null for none. If something changed meanwhile, the next is due soon.
-   */
+  /** Ends the look; `at` is the time of the next, null for none. If something changed, the next is due soon. */
   async settle({ from, asks, tries }: UpgradeTicket, at: number | null, now: number): Promise<void> {
     this.#settle.run({ from, asks, tries: tries + 1, at, now });
   }

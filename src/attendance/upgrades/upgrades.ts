@@ -1,10 +1,8 @@
 import type { Ledger } from "../../ledger/ledger.ts";
-import type { Clock } from "../../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isRoomId, serverOf, type RoomId, type ServerName } from "../../model/ids.ts";
 import type { Holder, Lease } from "../../model/lease.ts";
 import { stringAt } from "../../model/json.ts";
-import type { Logger } from "../../model/logger.ts";
 import type { Room } from "../../model/room.ts";
 import { Signal } from "../../concurrency/signal.ts";
 import { restUntil, workUntil } from "../../concurrency/worker.ts";
@@ -13,10 +11,9 @@ import type { HomeserverClient } from "../../homeserver/client.ts";
 import { contentAt } from "../homeserver/content.ts";
 import type { UpgradeStore, UpgradeTicket } from "../store/upgrades.ts";
 import type { LeaseDesk } from "../leases/desk.ts";
-import type { Followers } from "./followers.ts";
-import type { LeaseRefusals } from "../leases/refusals.ts";
+import { bring, type FollowersParts } from "./followers.ts";
 
-export interface UpgradesParts {
+export interface UpgradesParts extends FollowersParts {
   readonly store: UpgradeStore;
   readonly ledger: Pick<Ledger, "room">;
   /**
@@ -24,13 +21,9 @@ export interface UpgradesParts {
    * @throws EmissaryError if the homeserver cannot be asked
    */
   readonly replacementOf: (roomId: RoomId, abort: AbortSignal) => Promise<string | null>;
-  readonly followers: Pick<Followers, "bring">;
   readonly desk: Pick<LeaseDesk, "take" | "release">;
-  readonly refusals: Pick<LeaseRefusals, "note">;
   /** Each fires when there may be an upgrade to look into. */
   readonly signals: readonly Signal[];
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** Looks under way at once, in all and for rooms of one server. A slow server does not delay the others. */
@@ -47,10 +40,7 @@ const GIVE_UP_MS = 7 * 24 * 60 * 60_000;
 const PROBATION_MS = 60 * 60_000;
 
 const HOUR_MS = 60 * 60_000;
-/**
- * Bounds of the looks that ask the homeserver: for one old room, for the rooms of one server, and in all. Any user who
- * may send a tombstone causes looks.
- */
+/** Bounds of the looks that ask the homeserver, which anybody who may send a tombstone causes. */
 const LOOKS = {
   "looks-room": { joins: 30, per: HOUR_MS },
   "looks-server": { joins: 300, per: HOUR_MS },
@@ -155,7 +145,7 @@ export class Upgrades {
   }
 
   async #look({ from }: UpgradeTicket, abort: AbortSignal): Promise<Outcome> {
-    const { store, ledger, replacementOf, followers } = this.#parts;
+    const { store, ledger, replacementOf } = this.#parts;
     const leases = await store.followers(from);
     const old = await ledger.room(from);
     const to = replacementIn(old);
@@ -172,7 +162,7 @@ export class Upgrades {
     const named = await replacementOf(from, abort);
     if (named !== to) return named !== null && isRoomId(named) && named !== from ? AGAIN : OVER;
     if (!isKnown) return this.#findOut(from, to, old, leases);
-    return (await followers.bring(from, to, leases)) ? OVER : AGAIN;
+    return (await bring(this.#parts, from, to, leases)) ? OVER : AGAIN;
   }
 
   /** A room's m.room.create never changes, so neither does this result. */
@@ -214,9 +204,7 @@ export class Upgrades {
       { kind: "looks-server", name: serverOfMaker(old) ?? "" },
       { kind: "looks-all", name: "" },
     ];
-    const shortage = this.#budgets.shortage(subjects);
-    if (shortage === null) this.#budgets.spend(subjects);
-    return shortage === null ? null : shortage.retryAfter;
+    return this.#budgets.pay(subjects)?.retryAfter ?? null;
   }
 }
 

@@ -6,7 +6,7 @@ import type { Room } from "../../model/room.ts";
 import type { Tenant, TenantAction } from "../../model/tenant.ts";
 import { roomIdFrom } from "../../attendance/leases/target.ts";
 import { isOpen, opennessOf } from "../../policy/openness.ts";
-import { goesByAlias, objectionTo, type Deed } from "../../policy/permit.ts";
+import { goesByAlias, refusalFor, type Deed } from "../../policy/permit.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import { tokenOf } from "../../http/bearer.ts";
 import { param, queryAll } from "../../http/server.ts";
@@ -121,7 +121,7 @@ export function requireAction({ tenant }: Caller, action: TenantAction): void {
 }
 
 function requirePermission(tenant: Tenant, deed: Deed): void {
-  const refusal = objectionTo(tenant, deed);
+  const refusal = refusalFor(tenant, deed);
   if (refusal === null) return;
   const what = deed.room === null ? deed.action : `${deed.action} in ${deed.room.id}`;
   throw new EmissaryError(

@@ -6,7 +6,7 @@ import type { Question } from "../../../src/policy/question.ts";
 const HOLD: Question = {
   stage: "hold",
   kind: "peek",
-  word: null,
+  reach: null,
   moved: null,
   ownMembership: "join",
   look: { joinRule: "public", worldReadable: true, joinedMembers: 1_000_000, version: "11", encryption: null },

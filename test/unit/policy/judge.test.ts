@@ -41,7 +41,7 @@ function shortageOf(kind: BudgetKind): Shortage<BudgetKind> {
 const anyQuestion: fc.Arbitrary<Question> = fc.record({
   stage: fc.constantFrom("take", "join", "hold"),
   kind: fc.constantFrom(...HOLDER_KINDS),
-  word: fc.constantFrom(null, "none", "any", "named"),
+  reach: fc.constantFrom(null, "none", "any", "named"),
   moved: fc.constant(null),
   ownMembership: fc.constantFrom(null, ...MEMBERSHIPS),
   look: fc.option(
@@ -81,7 +81,7 @@ function question(more: Partial<Question> = {}): Question {
   return {
     stage: "take",
     kind: "tenant",
-    word: null,
+    reach: null,
     moved: null,
     ownMembership: null,
     look: OPEN,
@@ -145,28 +145,28 @@ describe("may the pseudouser be in the room?", () => {
       "join-rule",
     ],
     ["a room for knocking", { look: { ...OPEN, joinRule: "knock" } }, "join-rule"],
-    ["a room by invitation, covered by a grant for all rooms", { look: CLOSED, word: "any" }, "join-rule"],
-    ["a room by invitation, named by a grant", { look: CLOSED, word: "named" }, "allowed"],
+    ["a room by invitation, covered by a grant for all rooms", { look: CLOSED, reach: "any" }, "join-rule"],
+    ["a room by invitation, named by a grant", { look: CLOSED, reach: "named" }, "allowed"],
     [
       "a room by invitation, for an invited user",
-      { look: CLOSED, kind: "invite", word: null, vouched: true },
+      { look: CLOSED, kind: "invite", reach: null, vouched: true },
       "join-rule",
     ],
     [
       "a room by invitation, for an invited user, and we are invited, too",
-      { look: CLOSED, kind: "invite", word: null, ownMembership: "invite" },
+      { look: CLOSED, kind: "invite", reach: null, ownMembership: "invite" },
       "allowed",
     ],
-    ["a room that cannot be seen, named by a grant", { look: null, word: "named" }, "allowed"],
-    ["a room that cannot be seen, covered by a grant for all rooms", { look: null, word: "any" }, "not-visible"],
-    ["a public room that no grant covers", { word: "none" }, "not-allowed"],
-    ["a public room covered by a grant for all rooms", { word: "any" }, "allowed"],
+    ["a room that cannot be seen, named by a grant", { look: null, reach: "named" }, "allowed"],
+    ["a room that cannot be seen, covered by a grant for all rooms", { look: null, reach: "any" }, "not-visible"],
+    ["a public room that no grant covers", { reach: "none" }, "not-allowed"],
+    ["a public room covered by a grant for all rooms", { reach: "any" }, "allowed"],
     [
       "a room named by a grant that is too large",
-      { word: "named", look: { ...OPEN, joinedMembers: 101 } },
+      { reach: "named", look: { ...OPEN, joinedMembers: 101 } },
       "member-cap",
     ],
-    ["a room named by a grant, at the cap", { word: "named", roomsAttended: 5 }, "room-cap"],
+    ["a room named by a grant, at the cap", { reach: "named", roomsAttended: 5 }, "room-cap"],
     ["a restricted room", { look: { ...OPEN, joinRule: "restricted" } }, "join-rule"],
     ["a room without a join rule", { look: { ...OPEN, joinRule: null } }, "join-rule"],
   ])("%s", (_what, more, code) => {
@@ -320,7 +320,7 @@ describe("may the pseudouser be in the room?", () => {
     ] as const) {
       const deniedRoutes = [says("deny", "server", source)];
       const refused = judge(
-        question({ kind, word: kind === "tenant" ? "named" : null, matches: excepted, deniedRoutes }),
+        question({ kind, reach: kind === "tenant" ? "named" : null, matches: excepted, deniedRoutes }),
       );
       expect(refused).toMatchObject({
         allowed: false,
@@ -332,11 +332,11 @@ describe("may the pseudouser be in the room?", () => {
 
   test("a tenant is told that an alias it was granted points elsewhere", () => {
     const moved = { alias: "#a:b" as RoomAlias, roomId: "!then" as RoomId };
-    expect(judge(question({ word: "any", moved }))).toMatchObject({
+    expect(judge(question({ reach: "any", moved }))).toMatchObject({
       code: "not-allowed",
       reason: expect.stringContaining("#a:b pointed to !then when it was granted") as string,
     });
-    expect(judge(question({ word: "none", moved: { ...moved, roomId: null } })).reason).toContain(
+    expect(judge(question({ reach: "none", moved: { ...moved, roomId: null } })).reason).toContain(
       "not known for which",
     );
   });
@@ -344,7 +344,7 @@ describe("may the pseudouser be in the room?", () => {
   test("the operator is refused only what no word of the operator's can change", () => {
     fc.assert(
       fc.property(anyQuestion, (asked) => {
-        const { code } = judge({ ...asked, deniedRoutes: [], kind: "operator", word: null, upgrades: 0 });
+        const { code } = judge({ ...asked, deniedRoutes: [], kind: "operator", reach: null, upgrades: 0 });
         expect(["allowed", "room-cap", "server-acl", "upgrade-chain"]).toContain(code);
       }),
     );
@@ -355,8 +355,8 @@ describe("may the pseudouser be in the room?", () => {
       fc.property(anyQuestion, fc.integer({ min: 1, max: 20 }), (any, upgrades) => {
         // A share of the rooms is what a tenant has, and the operator has none.
         const asked = { ...any, held: { rooms: 0, underWay: 0 } };
-        const followed = judge({ ...asked, kind: "operator", word: null, upgrades });
-        const named = judge({ ...asked, kind: "tenant", word: "named", upgrades });
+        const followed = judge({ ...asked, kind: "operator", reach: null, upgrades });
+        const named = judge({ ...asked, kind: "tenant", reach: "named", upgrades });
         expect(followed.code).toBe(named.code);
       }),
     );

@@ -9,7 +9,7 @@ import type { Room } from "../../../src/model/room.ts";
 import type { Grant } from "../../../src/model/tenant.ts";
 import { Budgets } from "../../../src/policy/budgets.ts";
 import { matchesGlob } from "../../../src/policy/glob.ts";
-import { objectionTo } from "../../../src/policy/permit.ts";
+import { refusalFor } from "../../../src/policy/permit.ts";
 import { Pointers } from "../../../src/policy/pointers.ts";
 import { Policy } from "../../../src/policy/policy.ts";
 import type { PolicyRule } from "../../../src/policy/rule.ts";
@@ -164,7 +164,7 @@ test("no grant by alias covers a room that is not the one which is meant, nor op
       if (isMeantHere && (scene.isPublic || !isByGlob)) expect(allowed).toBe(true);
       const alias = scene.asked !== null && scene.now[scene.asked] === scene.roomId ? scene.asked : null;
       const room = { id: scene.roomId, alias, isPublic: scene.isPublic };
-      const objection = objectionTo(tenant("t", { grants: [grant] }), {
+      const objection = refusalFor(tenant("t", { grants: [grant] }), {
         action: "state",
         room,
         type: "x",

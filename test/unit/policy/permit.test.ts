@@ -9,11 +9,11 @@ import {
 } from "../../../src/model/tenant.ts";
 import {
   movedAlias,
-  objectionTo,
-  wordFor,
+  refusalFor,
+  reachFor,
   type Deed,
   type GrantedRoom,
-  type Word,
+  type Reach,
 } from "../../../src/policy/permit.ts";
 import { tenant } from "../../support/tenants.ts";
 
@@ -71,14 +71,14 @@ describe("in which rooms", () => {
     ["*:remote.example", { ...HERE, id: "!v12" as RoomId, isPublic: false }, false],
     ["#OPS:remote.example", HERE, false],
   ])("%s covers %j: %s", (pattern, room, covered) => {
-    const objection = objectionTo(granted(inRooms([pattern], "send")), deed("send", { room }));
+    const objection = refusalFor(granted(inRooms([pattern], "send")), deed("send", { room }));
     expect(objection).toBe(covered ? null : "no grant covers this room");
   });
 
   test("an alias that nobody noted the room of covers nothing", () => {
     const grant: Grant = { rooms: [ALIAS], actions: ["send"], types: null, source: "operator" };
-    expect(objectionTo(granted(grant), deed("send"))).toBe("no grant covers this room");
-    expect(wordFor(granted(grant), HERE)).toBe("none");
+    expect(refusalFor(granted(grant), deed("send"))).toBe("no grant covers this room");
+    expect(reachFor(granted(grant), HERE)).toBe("none");
     expect(movedAlias(granted(grant), ALIAS, ID)).toEqual({ alias: ALIAS, roomId: null });
   });
 
@@ -91,34 +91,34 @@ describe("in which rooms", () => {
   });
 
   test("what lies in no room yet needs the action alone", () => {
-    expect(objectionTo(granted(inRooms([ID], "create")), deed("create", { room: null }))).toBeNull();
-    expect(objectionTo(granted(may("send")), deed("create", { room: null }))).toContain("not create");
+    expect(refusalFor(granted(inRooms([ID], "create")), deed("create", { room: null }))).toBeNull();
+    expect(refusalFor(granted(may("send")), deed("create", { room: null }))).toContain("not create");
   });
 
   test("nowhere without grants", () => {
-    expect(objectionTo(granted(), deed("read"))).toBe("no grant covers this room");
+    expect(refusalFor(granted(), deed("read"))).toBe("no grant covers this room");
   });
 });
 
 describe("which actions", () => {
   test.each(TENANT_ACTIONS)("%s needs a grant of its own", (action) => {
     const others = TENANT_ACTIONS.filter((other) => other !== action);
-    expect(objectionTo(granted(may(action)), deed(action))).toBeNull();
-    expect(objectionTo(granted(may(...others)), deed(action))).toBe(
+    expect(refusalFor(granted(may(action)), deed(action))).toBeNull();
+    expect(refusalFor(granted(may(...others)), deed(action))).toBe(
       `it is allowed ${others.join(", ")} here, and not ${action}`,
     );
   });
 
   test("one grant is to allow room and action: two halves make no whole", () => {
     const halves = granted(inRooms(["#elsewhere:a.example"], "send"), inRooms([ID], "read"));
-    expect(objectionTo(halves, deed("send"))).toContain("not send");
+    expect(refusalFor(halves, deed("send"))).toContain("not send");
   });
 
   test("what any grant allows is allowed", () => {
     const both = granted(may("read"), inRooms([ID], "send"));
-    expect(objectionTo(both, deed("send"))).toBeNull();
-    expect(objectionTo(both, deed("read"))).toBeNull();
-    expect(objectionTo(both, deed("send", { room: { ...BY_ID, id: "!other:remote.example" as RoomId } }))).toContain(
+    expect(refusalFor(both, deed("send"))).toBeNull();
+    expect(refusalFor(both, deed("read"))).toBeNull();
+    expect(refusalFor(both, deed("send", { room: { ...BY_ID, id: "!other:remote.example" as RoomId } }))).toContain(
       "not send",
     );
   });
@@ -135,18 +135,18 @@ describe("which event types", () => {
     [["*"], "anything", true],
   ])("%j for %s: %s", (types, type, allowed) => {
     for (const action of ["send", "state", "room-state"] as const) {
-      const objection = objectionTo(granted(ofTypes(types, action)), deed(action, { type }));
+      const objection = refusalFor(granted(ofTypes(types, action)), deed(action, { type }));
       expect(objection).toBe(allowed ? null : `no grant allows to ${action} events of the type ${type} here`);
     }
   });
 
   test("they bind what has a type, and nothing else", () => {
-    expect(objectionTo(granted(ofTypes(["m.room.message"], "read")), deed("read"))).toBeNull();
+    expect(refusalFor(granted(ofTypes(["m.room.message"], "read")), deed("read"))).toBeNull();
   });
 
   test("the grant that allows the type is to be one that allows the action", () => {
     const grants = granted(ofTypes(["com.example.*"], "send"), may("read"));
-    expect(objectionTo(grants, deed("send", { type: "m.room.message" }))).toContain("m.room.message");
+    expect(refusalFor(grants, deed("send", { type: "m.room.message" }))).toContain("m.room.message");
   });
 });
 
@@ -156,9 +156,9 @@ describe("a room that the pseudouser created for a tenant", () => {
 
   test.each(TENANT_ACTIONS)("%s there", (action) => {
     const everywhere = granted(may(action));
-    expect(objectionTo(everywhere, deed(action, { createdFor: own }))).toBeNull();
-    expect(objectionTo(everywhere, deed(action, { createdFor: null }))).toBeNull();
-    const objection = objectionTo(everywhere, deed(action, { createdFor: other }));
+    expect(refusalFor(everywhere, deed(action, { createdFor: own }))).toBeNull();
+    expect(refusalFor(everywhere, deed(action, { createdFor: null }))).toBeNull();
+    const objection = refusalFor(everywhere, deed(action, { createdFor: other }));
     if (POWERS.includes(action)) expect(objection).toContain("created for another tenant");
     else expect(objection).toBeNull();
   });
@@ -166,9 +166,9 @@ describe("a room that the pseudouser created for a tenant", () => {
   test.each(TENANT_ACTIONS)("%s in its own, with no grant but to make rooms", (action) => {
     const maker = granted(inRooms(["#elsewhere:a.example"], "create"));
     const isFree = action !== "create" && action !== "timestamp";
-    expect(objectionTo(maker, deed(action, { createdFor: own })) === null).toBe(isFree);
-    expect(objectionTo(maker, deed(action, { createdFor: other }))).toBe("no grant covers this room");
-    expect(objectionTo(granted(), deed(action, { createdFor: own }))).toBe("no grant covers this room");
+    expect(refusalFor(maker, deed(action, { createdFor: own })) === null).toBe(isFree);
+    expect(refusalFor(maker, deed(action, { createdFor: other }))).toBe("no grant covers this room");
+    expect(refusalFor(granted(), deed(action, { createdFor: own }))).toBe("no grant covers this room");
   });
 
   test.each<[rooms: string[], allowed: boolean]>([
@@ -179,18 +179,18 @@ describe("a room that the pseudouser created for a tenant", () => {
     [[ALIAS], true],
     [["#elsewhere:a.example", ID], true],
   ])("the other's power is lent by a grant that names the room itself: %j", (rooms, allowed) => {
-    const objection = objectionTo(granted(inRooms(rooms, "kick")), deed("kick", { createdFor: other }));
+    const objection = refusalFor(granted(inRooms(rooms, "kick")), deed("kick", { createdFor: other }));
     expect(objection === null).toBe(allowed);
   });
 
   test("the grant that names the room is to be the one that allows the action", () => {
     const grants = granted(may("kick"), inRooms([ID], "read"));
-    expect(objectionTo(grants, deed("kick", { createdFor: other }))).toContain("created for another tenant");
+    expect(refusalFor(grants, deed("kick", { createdFor: other }))).toContain("created for another tenant");
   });
 });
 
 describe("what the operator said of a room", () => {
-  test.each<[rooms: string[][], word: Word]>([
+  test.each<[rooms: string[][], word: Reach]>([
     [[], "none"],
     [[["#elsewhere:a.example"]], "none"],
     [[["*"]], "any"],
@@ -204,19 +204,19 @@ describe("what the operator said of a room", () => {
     [[["#*"], ["#elsewhere:a.example"]], "any"],
   ])("grants for %j: %s", (patterns, word) => {
     const grants = patterns.map((rooms) => inRooms(rooms, "read"));
-    expect(wordFor(granted(...grants), HERE)).toBe(word);
+    expect(reachFor(granted(...grants), HERE)).toBe(word);
   });
 
   test("a room of its own making is as if named, for as long as it may make rooms", () => {
     const own = "telegram" as TenantId;
-    expect(wordFor(granted(may("create")), BY_ID, own)).toBe("named");
-    expect(wordFor(granted(may("create")), BY_ID, "irc" as TenantId)).toBe("any");
-    expect(wordFor(granted(may("send")), BY_ID, own)).toBe("any");
-    expect(wordFor(granted(), BY_ID, own)).toBe("none");
+    expect(reachFor(granted(may("create")), BY_ID, own)).toBe("named");
+    expect(reachFor(granted(may("create")), BY_ID, "irc" as TenantId)).toBe("any");
+    expect(reachFor(granted(may("send")), BY_ID, own)).toBe("any");
+    expect(reachFor(granted(), BY_ID, own)).toBe("none");
   });
 
   test("an invite's grant is as good as the operator's", () => {
-    expect(wordFor(granted({ ...inRooms([ID], "read"), source: "invite" }), BY_ID)).toBe("named");
+    expect(reachFor(granted({ ...inRooms([ID], "read"), source: "invite" }), BY_ID)).toBe("named");
   });
 });
 
@@ -234,17 +234,17 @@ describe("in a room that was made for it", () => {
     ["ban", true],
     ["timestamp", false],
   ])("a tenant that may make rooms may %s: %s", (action, allowed) => {
-    expect(objectionTo(granted(may("create")), deed(action, OWN)) === null).toBe(allowed);
-    expect(objectionTo(granted(may("create")), deed(action, { createdFor: "other" as TenantId }))).not.toBeNull();
+    expect(refusalFor(granted(may("create")), deed(action, OWN)) === null).toBe(allowed);
+    expect(refusalFor(granted(may("create")), deed(action, { createdFor: "other" as TenantId }))).not.toBeNull();
   });
 
   test("the right ends when the tenant may make no more", () => {
-    expect(objectionTo(granted(may("read")), deed("room-state", OWN))).not.toBeNull();
-    expect(wordFor(granted(may("read")), BY_ID, OWN.createdFor)).toBe("any");
+    expect(refusalFor(granted(may("read")), deed("room-state", OWN))).not.toBeNull();
+    expect(reachFor(granted(may("read")), BY_ID, OWN.createdFor)).toBe("any");
   });
 
   test("a private one is open to it as if it was named", () => {
-    expect(wordFor(granted(may("create")), BY_ID, OWN.createdFor)).toBe("named");
-    expect(wordFor(granted(may("create")), BY_ID, "other" as TenantId)).toBe("any");
+    expect(reachFor(granted(may("create")), BY_ID, OWN.createdFor)).toBe("named");
+    expect(reachFor(granted(may("create")), BY_ID, "other" as TenantId)).toBe("any");
   });
 });

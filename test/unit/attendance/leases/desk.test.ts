@@ -255,9 +255,9 @@ describe("in a room of MSC1777's version that is not peekable", () => {
     const blind = scene(async () => null);
     await blind.storage.ledger.record(recordOf("1", [member(CAROL, "invite", { id: "carol", sender: ALICE })]));
     await expect(blind.desk.take(invite)).rejects.toMatchObject({ reason: "not-visible" });
-    await blind.desk.take({ ...invite, told });
+    await blind.desk.take({ ...invite, claims: told });
     const other = scene(async () => ({ ...PUBLIC, joinRule: "invite" }));
-    await expect(other.desk.take({ ...invite, told })).rejects.toMatchObject({ reason: "join-rule" });
+    await expect(other.desk.take({ ...invite, claims: told })).rejects.toMatchObject({ reason: "join-rule" });
   });
 });
 

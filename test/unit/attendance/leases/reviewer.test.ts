@@ -14,7 +14,7 @@ import { member, OTHER_ROOM, OWN, recordOf, ROOM } from "../../../support/events
 const SECOND = 1_000;
 
 /** A reviewer that runs, and a policy that says of each wish what the test wants; null for nothing against it. */
-async function scene(objection: (ask: Ask) => VerdictCode | null | EmissaryError = () => null) {
+async function scene(refusal: (ask: Ask) => VerdictCode | null | EmissaryError = () => null) {
   const clock = new ManualClock();
   const storage = new SqliteStorage(":memory:");
   const asked: Ask[] = [];
@@ -23,7 +23,7 @@ async function scene(objection: (ask: Ask) => VerdictCode | null | EmissaryError
   const abort = new AbortController();
   const judge = async (ask: Ask): Promise<Verdict> => {
     asked.push(ask);
-    const code = objection(ask);
+    const code = refusal(ask);
     if (code instanceof EmissaryError) throw code;
     return { allowed: code === null, code: code ?? "allowed", reason: "said the test", retryAfter: null, inputs: {} };
   };

@@ -35,9 +35,7 @@ export function ruleCode(rule: PolicyRule): "denied" | "listed" {
 
 /** Returns the refusal for a rule that denies before anything is known of a room. */
 export function refusedByRule(what: string, match: RuleMatch): EmissaryError {
-  return new EmissaryError("refused-by-policy", `${what}: ${ruleClause(match)}.`, {
-    reason: ruleCode(match.rule),
-  });
+  return new EmissaryError("refused-by-policy", `${what}: ${ruleClause(match)}.`, { reason: ruleCode(match.rule) });
 }
 
 /** Describes a denying rule to the operator, with its source and reason. */
@@ -60,7 +58,7 @@ function ruleText({ entity, rule }: RuleMatch): string {
   return `${rule.verdict} ${entity.kind} ${entity.text}`;
 }
 
-export function subjectWords({ kind, name }: { readonly kind: string; readonly name: string }): string {
+export function subjectText({ kind, name }: { readonly kind: string; readonly name: string }): string {
   switch (kind) {
     case "all":
       return "all together";
