@@ -79,7 +79,7 @@ export interface Gateway {
 }
 
 export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gateway {
-  const { config, own, storage, client, recorder, desk, pointers, couriers, metrics, clock, log, stopping } = parts;
+  const { config, own, storage, client, recorder, desk, pointers, metrics, clock, log, stopping } = parts;
   const { ledger, personas, sent } = storage;
   const audit = new AuditQueue({
     ...parts,
@@ -114,13 +114,11 @@ export function gatewayRoutes(server: FastifyInstance, parts: GatewayParts): Gat
     owners: sent,
     annotations,
     typists: new Typists(clock),
-    receipts: couriers,
     repeats: new Repeats(sent, clock),
     mutex: new KeyedMutex<string>(),
     count: (outcome) => metrics.actRequests.inc({ outcome }),
     media: storage.media,
     personaFallback: config.gateway.personaFallback,
-    pinger: couriers,
     sync: new TenantSync({
       ...shared,
       facts: storage.syncFacts,

@@ -17,11 +17,13 @@ import type { Recorder } from "../../ledger/recorder.ts";
 import type { Pointers } from "../../policy/pointers.ts";
 import type { Routes } from "../../policy/routes.ts";
 import type { Tenant } from "../../model/tenant.ts";
-import type { TenantPinger, Tenants } from "../../policy/tenants.ts";
+import type { Tenants } from "../../policy/tenants.ts";
 import { pathForLog } from "../../http/bearer.ts";
 import type { Upstream } from "../../http/upstream.ts";
 import type { AuditQueue } from "./checks/audit-queue.ts";
-import type { EphemeralOffers, MediaReservations, PersonaStore } from "./contracts.ts";
+import type { Couriers } from "../delivery/couriers.ts";
+import type { SqliteMediaStore } from "../store/media.ts";
+import type { SqlitePersonaStore } from "../store/personas.ts";
 import type { WriteLanes } from "./checks/lane.ts";
 import type { TenantRates } from "./checks/rate.ts";
 import type { Refusals } from "./checks/refusals.ts";
@@ -41,8 +43,8 @@ export interface ActParts {
   readonly ledger: Ledger;
   readonly journal: Pick<Journal, "bounds" | "read">;
   readonly openings: Pick<Openings, "has">;
-  readonly personas: PersonaStore;
-  readonly media: MediaReservations;
+  readonly personas: SqlitePersonaStore;
+  readonly media: SqliteMediaStore;
   readonly halfMade: Pick<HalfMade, "making">;
   /** Whether a persona's messages carry its name in their text, too (gateway.persona_fallback). */
   readonly personaFallback: boolean;
@@ -54,7 +56,6 @@ export interface ActParts {
   readonly upstream: Upstream;
   readonly recorder: Pick<Recorder, "observe">;
   readonly feed: Pick<JournalFeed, "making">;
-  readonly pinger: TenantPinger;
   readonly sync: TenantSync;
   /** Memory of buffered answers. */
   readonly held: BytesHeld;
@@ -65,8 +66,7 @@ export interface ActParts {
   readonly repeats: Repeats;
   readonly annotations: SharedAnnotations;
   readonly typists: Typists;
-  /** Delivers receipts of tenants' own users to them. */
-  readonly receipts: EphemeralOffers;
+  readonly couriers: Pick<Couriers, "offer" | "ping">;
   readonly owners: EventOwners;
   /** Serializes changes of the same state. */
   readonly mutex: KeyedMutex<string>;

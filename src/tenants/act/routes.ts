@@ -88,43 +88,32 @@ type Whose = (request: FastifyRequest) => Tenant | null;
 function whoseTokens({ tenants }: ActParts): Whose {
   const known = new WeakMap<FastifyRequest, Tenant | null>();
   return (request) => {
-    let tenant = known.get(request);
-    if (tenant === undefined) {
-      const token = tokenOf(request);
-      tenant = token === null ? null : tenants.byToken(token);
-      known.set(request, tenant);
-    }
+    const token = known.has(request) ? null : tokenOf(request);
+    const tenant = known.get(request) ?? (token === null ? null : tenants.byToken(token));
+    known.set(request, tenant);
     return tenant;
   };
 }
 
-function handle(endpoint: Endpoint, parts: ActParts, whose: Whose): Handler {
-  const cost = endpoint.method === "GET" ? READ_COST : WRITE_COST;
+function handle({ method, path, how, handler }: Endpoint, parts: ActParts, whose: Whose): Handler {
+  const cost = method === "GET" ? READ_COST : WRITE_COST;
   return async (request, reply) => {
     try {
       const caller = requireCaller(request, parts.tenants, whose(request));
       parts.rates.spend(caller.tenant.id, cost);
-      const answer = await endpoint.handler({ parts, ...caller, request, reply });
-      parts.count(endpoint.how);
+      const answer = await handler({ parts, ...caller, request, reply });
+      parts.count(how);
       return answer;
     } catch (error) {
-      if (error instanceof EmissaryError) noteRefusal(endpoint, parts, request, whose(request), error);
+      if (error instanceof EmissaryError) {
+        parts.count("refused");
+        const tenant = whose(request)?.id;
+        const { roomId, roomIdOrAlias } = request.params as Readonly<Record<string, string | undefined>>;
+        const room = roomId ?? roomIdOrAlias ?? "";
+        const refused = { request: `${method} ${path}`, roomId: isRoomId(room) ? room : null };
+        if (tenant !== undefined) parts.refusals.note({ tenant, ...refused }, error);
+      }
       throw error;
     }
   };
-}
-
-function noteRefusal(
-  endpoint: Endpoint,
-  parts: ActParts,
-  request: FastifyRequest,
-  tenant: Tenant | null,
-  error: EmissaryError,
-): void {
-  parts.count("refused");
-  if (tenant === null) return;
-  const { roomId, roomIdOrAlias } = request.params as Readonly<Record<string, string | undefined>>;
-  const room = roomId ?? roomIdOrAlias ?? "";
-  const refused = { tenant: tenant.id, request: `${endpoint.method} ${endpoint.path}` };
-  parts.refusals.note({ ...refused, roomId: isRoomId(room) ? room : null }, error);
 }

@@ -1,14 +1,22 @@
-import type { AnnotationStore, Annotation } from "../act/contracts.ts";
 import type { Owner } from "../../model/attribution.ts";
-import type { TenantId } from "../../model/ids.ts";
+import type { EventId, RoomId, TenantId } from "../../model/ids.ts";
 import { Store } from "../../storage/store.ts";
+
+/** A user's annotation, and the homeserver's event that represents it. */
+export interface Annotation {
+  readonly eventId: EventId;
+  readonly realId: EventId;
+  readonly roomId: RoomId;
+  readonly owner: Owner;
+}
 
 type Row = Omit<Annotation, "owner"> & Owner;
 
 const SELECT =
   "SELECT event_id AS eventId, real_id AS realId, room_id AS roomId, tenant, persona FROM shared_annotations";
 
-export class SqliteAnnotationStore extends Store implements AnnotationStore {
+/** Annotations that several users share. */
+export class SqliteAnnotationStore extends Store {
   readonly #find = this.sql<[string], Row>(`${SELECT} WHERE event_id = ?`);
   readonly #group = this.sql<[string], Row>(`${SELECT} WHERE real_id = ? ORDER BY event_id`);
   readonly #count = this.value<[string], number>("SELECT count(*) FROM shared_annotations WHERE tenant = ?");
@@ -22,6 +30,7 @@ export class SqliteAnnotationStore extends Store implements AnnotationStore {
     return row === undefined ? null : annotationOf(row);
   }
 
+  /** Returns all that share one event at the homeserver; empty if only one user has it. */
   async group(realId: string): Promise<readonly Annotation[]> {
     return this.#group.all(realId).map(annotationOf);
   }
@@ -30,6 +39,7 @@ export class SqliteAnnotationStore extends Store implements AnnotationStore {
     return this.#count.get(tenant) ?? 0;
   }
 
+  /** Adds annotations. Existing ones stay unchanged. */
   async add(annotations: readonly Annotation[]): Promise<void> {
     this.commit(() => {
       for (const { owner, ...rest } of annotations) this.#add.run({ ...rest, ...owner });

@@ -1,8 +1,8 @@
-import type { MediaReservations } from "../act/contracts.ts";
 import type { TenantId } from "../../model/ids.ts";
 import { Store } from "../../storage/store.ts";
 
-export class SqliteMediaStore extends Store implements MediaReservations {
+/** Media IDs reserved by tenants, all the pseudouser's to the homeserver. */
+export class SqliteMediaStore extends Store {
   readonly #add = this.sql<[string, string, number]>(
     "INSERT OR REPLACE INTO media_reservations (media_id, tenant, expires_at) VALUES (?, ?, ?)",
   );
@@ -19,6 +19,7 @@ export class SqliteMediaStore extends Store implements MediaReservations {
     return this.#count.get(tenant, now) ?? 0;
   }
 
+  /** Called before the tenant gets the ID. Also removes expired reservations. */
   async add(mediaId: string, tenant: TenantId, expiresAt: number, now: number): Promise<void> {
     this.commit(() => {
       this.#expire.run(now);
@@ -26,6 +27,7 @@ export class SqliteMediaStore extends Store implements MediaReservations {
     });
   }
 
+  /** Returns the owner; null if the ID was never reserved, was uploaded to, or has expired. */
   async ownerOf(mediaId: string, now: number): Promise<TenantId | null> {
     return this.#owner.get(mediaId, now) ?? null;
   }

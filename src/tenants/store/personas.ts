@@ -1,5 +1,4 @@
 import type { Database } from "better-sqlite3";
-import type { PersonaStore } from "../act/contracts.ts";
 import type { RoomId, TenantId, UserId } from "../../model/ids.ts";
 import type { PersonaInRoom, Profile } from "../../model/persona.ts";
 import { LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "../../attendance/store/lease-book.ts";
@@ -8,7 +7,11 @@ import { Store } from "../../storage/store.ts";
 
 const NO_PROFILE: Profile = { displayname: null, avatarUrl: null };
 
-export class SqlitePersonaStore extends Store implements PersonaStore {
+/**
+ * The users of tenants, their profiles, and the rooms they are in. All of it exists inside Emissary only. A user is
+ * known once something about it is stored.
+ */
+export class SqlitePersonaStore extends Store {
   readonly #rooms: RoomNumbers;
   readonly #book: LeaseBook;
   readonly #add = this.sql<[string, string]>(
@@ -49,6 +52,7 @@ export class SqlitePersonaStore extends Store implements PersonaStore {
     this.#book = book;
   }
 
+  /** Returns false if the user was known before. */
   async register(tenant: TenantId, userId: UserId): Promise<boolean> {
     return this.#add.run(tenant, userId).changes > 0;
   }
@@ -69,6 +73,7 @@ export class SqlitePersonaStore extends Store implements PersonaStore {
     });
   }
 
+  /** Returns false and changes nothing if the tenant has no lease in the room. Idempotent. */
   async enter(tenant: TenantId, roomId: RoomId, userId: UserId): Promise<boolean> {
     return this.commit(() => {
       const nr = this.#rooms.find(roomId);
@@ -79,6 +84,7 @@ export class SqlitePersonaStore extends Store implements PersonaStore {
     });
   }
 
+  /** Returns how many users of the tenant remain in the room. If none does, also releases the tenant's lease. */
   async exit(tenant: TenantId, roomId: RoomId, userId: UserId, now: number): Promise<number> {
     return this.commit(() => {
       const nr = this.#rooms.find(roomId);
@@ -104,6 +110,7 @@ export class SqlitePersonaStore extends Store implements PersonaStore {
     return nr === null ? [] : this.#inRoom.all(tenant, nr);
   }
 
+  /** Returns the rooms that both the user and the pseudouser are in. */
   async roomsOf(tenant: TenantId, userId: UserId): Promise<readonly RoomId[]> {
     return this.#roomsOf.all(tenant, userId);
   }

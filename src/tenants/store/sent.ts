@@ -1,9 +1,8 @@
 import type { Database } from "better-sqlite3";
 import type { AuditStore } from "../../storage/audit.ts";
-import type { AuditWriter, Deed, SentEvents } from "../act/contracts.ts";
+import type { AuditEntry } from "../../model/audit.ts";
 import { ownTxnId, type Owner } from "../../model/attribution.ts";
 import type { EventId, TenantId } from "../../model/ids.ts";
-import type { SentEvent } from "../act/sent.ts";
 import { Store } from "../../storage/store.ts";
 
 /** Events kept of each tenant. */
@@ -11,8 +10,21 @@ const KEPT = 20_000;
 /** Excess events of a tenant are removed after this many new ones. */
 const LOOK_EVERY = 64;
 
+/** An event that the homeserver made for a tenant's request with a transaction ID. */
+export interface SentEvent {
+  /** The homeserver's transaction ID (`txnIdAt`). */
+  readonly txnId: string;
+  readonly eventId: EventId;
+  readonly owner: Owner;
+}
+
+/** An audit entry. `sent` is the event, if a repeated request must return the same one. */
+export interface Deed extends AuditEntry {
+  readonly sent?: SentEvent;
+}
+
 /** The events that tenants sent, and their owners and transaction IDs. */
-export class SqliteSentStore extends Store implements AuditWriter, SentEvents {
+export class SqliteSentStore extends Store {
   readonly #audit: Pick<AuditStore, "noteAll">;
   readonly #kept: number;
   readonly #find = this.value<[string, number], EventId>(
@@ -36,6 +48,7 @@ export class SqliteSentStore extends Store implements AuditWriter, SentEvents {
     this.#kept = kept;
   }
 
+  /** Returns the event that was sent with a transaction ID since then, or null. */
   async find(txnId: string, since: number): Promise<EventId | null> {
     return this.#find.get(txnId, since) ?? null;
   }
@@ -61,6 +74,7 @@ export class SqliteSentStore extends Store implements AuditWriter, SentEvents {
     return found;
   }
 
+  /** Writes the entries and the sent events in one commit. */
   async noteAll(deeds: readonly Deed[], at: number): Promise<void> {
     await this.#audit.noteAll(deeds, at, () =>
       deeds.reduce((rows, { sent }) => rows + (sent === undefined ? 0 : this.#write(sent, at)), 0),

@@ -5,7 +5,7 @@ import { isAttendance, fromWire } from "../../model/persona.ts";
 import type { JsonObject } from "../../model/json.ts";
 import type { RoomStates } from "../../ledger/loading/homeserver-states.ts";
 import type { Tenants } from "../../policy/tenants.ts";
-import type { PersonaStore } from "../act/contracts.ts";
+import type { SqlitePersonaStore } from "../store/personas.ts";
 import { personaMember } from "../act/users/persona-member.ts";
 import { ownMembership, type RoomStep, type SyncStep } from "./plan.ts";
 import { HeadCount } from "./summary.ts";
@@ -13,7 +13,7 @@ import { HeadCount } from "./summary.ts";
 export interface RoomStateParts {
   readonly own: UserId;
   readonly tenants: Pick<Tenants, "viewerOf">;
-  readonly personas: Pick<PersonaStore, "inRoom">;
+  readonly personas: Pick<SqlitePersonaStore, "inRoom">;
   readonly states: RoomStates;
 }
 

@@ -10,7 +10,7 @@ import type { Feed } from "../feed/feed.ts";
 import type { Journal } from "../../ledger/journal.ts";
 import type { Openings, Position } from "../../ledger/openings.ts";
 import type { Tenants } from "../../policy/tenants.ts";
-import type { PersonaStore } from "../act/contracts.ts";
+import type { SqlitePersonaStore } from "../store/personas.ts";
 import type { LeaseChange, LeaseChangesStore } from "../store/lease-changes.ts";
 import type { SyncFactsStore } from "../store/sync-facts.ts";
 import { answerTexts, type Answer, type AnswerParts } from "./answer.ts";
@@ -23,7 +23,7 @@ import { positionOf } from "./token.ts";
 
 export interface SyncParts extends AnswerParts {
   readonly tenants: Pick<Tenants, "viewerOf" | "isPersona" | "all">;
-  readonly personas: Pick<PersonaStore, "inRoom" | "profile">;
+  readonly personas: Pick<SqlitePersonaStore, "inRoom" | "profile">;
   readonly facts: Pick<SyncFactsStore, "openInvites" | "headsIn">;
   readonly feed: Feed;
   readonly journal: Pick<Journal, "bounds">;

@@ -1,13 +1,13 @@
 import type { Clock } from "../../../model/clock.ts";
 import type { Logger } from "../../../model/logger.ts";
-import type { AuditWriter, Deed } from "../contracts.ts";
+import type { Deed, SqliteSentStore } from "../../store/sent.ts";
 
 /** Maximum entries kept after a failed write, and the pause before the next try, milliseconds. */
 const MAX_LATE = 1_000;
 const AGAIN_MS = 5_000;
 
 export interface AuditQueueParts {
-  readonly writer: AuditWriter;
+  readonly writer: Pick<SqliteSentStore, "noteAll">;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called with the number of late entries after each change. */

@@ -1,15 +1,8 @@
-import type { IncomingHttpHeaders } from "node:http";
 import type { Clock } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId, TenantId } from "../../../model/ids.ts";
 import { parsedObject } from "../../../model/json.ts";
-
-/** The homeserver's answer to a write. */
-export interface WriteAnswer {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
+import type { WholeAnswer } from "../../../http/upstream.ts";
 
 /** Maximum waiting writes of one tenant, in all rooms. */
 export const LANE_PLACES = 100;
@@ -19,13 +12,11 @@ export const LANE_WAIT_MS = 60_000;
 const UNNAMED_PAUSE_MS = 1_000;
 const SHORTEST_PAUSE_MS = 100;
 
-interface Waiting {
+interface Waiting extends PromiseWithResolvers<WholeAnswer> {
   /** Its place among all writes, in order of arrival. */
   readonly number: number;
   readonly since: number;
-  readonly call: () => Promise<WriteAnswer>;
-  readonly resolve: (answer: WriteAnswer) => void;
-  readonly reject: (error: unknown) => void;
+  readonly call: () => Promise<WholeAnswer>;
 }
 
 interface Lane {
@@ -58,7 +49,7 @@ export class WriteLanes {
    * keeps its place: a repeated request with the same transaction ID is the same event.
    * @throws EmissaryError `limited` if too many writes wait, or this one waits too long; anything that `call` throws
    */
-  async put(tenant: TenantId, roomId: RoomId, call: () => Promise<WriteAnswer>): Promise<WriteAnswer> {
+  async put(tenant: TenantId, roomId: RoomId, call: () => Promise<WholeAnswer>): Promise<WholeAnswer> {
     const number = (this.#numbers += 1);
     const key = `${tenant}\n${roomId}`;
     const lane = this.#lanes.get(key);
@@ -68,24 +59,24 @@ export class WriteLanes {
     const open = this.#lanes.get(key);
     const limited = open ?? { tenant, queue: [], notBefore: 0 };
     this.#lanes.set(key, limited);
-    this.#scheduleRetry(limited, answer);
+    limited.notBefore = this.#clock.now() + pauseOf(answer);
     const waiting = this.#wait(limited, number, call);
     if (open === undefined) void this.#drain(key, limited);
     return waiting;
   }
 
-  #wait(lane: Lane, number: number, call: Waiting["call"]): Promise<WriteAnswer> {
+  async #wait(lane: Lane, number: number, call: Waiting["call"]): Promise<WholeAnswer> {
     const { tenant, queue } = lane;
     const waiting = this.#waiting.get(tenant) ?? 0;
     if (waiting >= LANE_PLACES) {
-      return Promise.reject(this.#tooMuch(lane, `${LANE_PLACES} writes of tenant ${tenant} wait already`));
+      throw this.#tooMuch(lane, `${LANE_PLACES} writes of tenant ${tenant} are already waiting`);
     }
     this.#waiting.set(tenant, waiting + 1);
-    return new Promise((resolve, reject) => {
-      // Several writes may have been under way when the first was limited, and be answered in another order.
-      const at = queue.findIndex((other) => other.number > number);
-      queue.splice(at === -1 ? queue.length : at, 0, { number, since: this.#clock.now(), call, resolve, reject });
-    });
+    const write = { number, since: this.#clock.now(), call, ...Promise.withResolvers<WholeAnswer>() };
+    queue.push(write);
+    // Several writes may have been under way when the first was limited, and be answered in another order.
+    queue.sort((one, other) => one.number - other.number);
+    return write.promise;
   }
 
   /** Lets waiting writes through one at a time. Each stays queued until it is answered, so none overtakes it. */
@@ -94,7 +85,7 @@ export class WriteLanes {
       const now = this.#clock.now();
       // If only the first gave up, the others would go ahead of its repetition. So all of them give up.
       if (Math.max(now, lane.notBefore) - first.since > LANE_WAIT_MS) {
-        this.#giveUp(lane, this.#tooMuch(lane, `the homeserver takes no writes of tenant ${lane.tenant} now`));
+        this.#giveUp(lane, this.#tooMuch(lane, `it accepts no writes of tenant ${lane.tenant} now`));
         break;
       }
       // The clock may have been set back.
@@ -105,8 +96,7 @@ export class WriteLanes {
         break;
       }
       // During the pause an earlier write may have been limited and queued.
-      const next = lane.queue[0] ?? first;
-      await this.#try(lane, next);
+      await this.#try(lane, lane.queue[0] ?? first);
     }
     this.#lanes.delete(key);
   }
@@ -115,7 +105,7 @@ export class WriteLanes {
     try {
       const answer = await one.call();
       if (answer.status === 429) {
-        this.#scheduleRetry(lane, answer);
+        lane.notBefore = this.#clock.now() + pauseOf(answer);
         return;
       }
       one.resolve(answer);
@@ -138,13 +128,9 @@ export class WriteLanes {
     else this.#waiting.delete(tenant);
   }
 
-  #scheduleRetry(lane: Lane, answer: WriteAnswer): void {
-    lane.notBefore = this.#clock.now() + pauseOf(answer);
-  }
-
   #tooMuch(lane: Lane, what: string): EmissaryError {
     const retryAfter = Math.max(UNNAMED_PAUSE_MS, lane.notBefore - this.#clock.now());
-    return new EmissaryError("limited", `The homeserver limits us, and ${what}; try again later.`, {
+    return new EmissaryError("limited", `The homeserver limits Emissary's requests, and ${what}; try again later.`, {
       reason: "homeserver",
       retryAfter,
     });
@@ -152,7 +138,7 @@ export class WriteLanes {
 }
 
 /** Returns the pause that the homeserver asks for, in the body (older) or header (spec, "Rate limiting"). */
-function pauseOf({ headers, body }: WriteAnswer): number {
+function pauseOf({ headers, body }: WholeAnswer): number {
   const inBody = parsedObject(body)["retry_after_ms"];
   const seconds = Number(headers["retry-after"] ?? Number.NaN);
   const named = typeof inBody === "number" ? inBody : seconds * 1000;

@@ -1,17 +1,12 @@
-import type { Owner } from "../../../model/attribution.ts";
 import type { Clock } from "../../../model/clock.ts";
 import type { WholeAnswer } from "../../../http/upstream.ts";
-import type { SentEvents } from "../contracts.ts";
+import type { SentEvent, SqliteSentStore } from "../../store/sent.ts";
 
 /** How long Synapse remembers a device's transaction IDs, milliseconds. */
 const REMEMBERED_MS = 24 * 60 * 60_000;
 
 /** A request that makes a single event, however often it is repeated. */
-export interface Sending {
-  /** As sent to the homeserver. */
-  readonly txnId: string;
-  readonly owner: Owner;
-}
+export type Sending = Omit<SentEvent, "eventId">;
 
 /**
  * Makes one event for one transaction ID, even if the homeserver has forgotten it after a restart or another of its
@@ -19,12 +14,12 @@ export interface Sending {
  * homeserver's answer and that commit, the homeserver remembers it for the sending device (homeserver/device.ts).
  */
 export class Repeats {
-  readonly #sent: SentEvents;
+  readonly #sent: Pick<SqliteSentStore, "find">;
   readonly #clock: Clock;
   /** Requests under way. */
   readonly #underWay = new Map<string, Promise<WholeAnswer>>();
 
-  constructor(sent: SentEvents, clock: Clock) {
+  constructor(sent: Pick<SqliteSentStore, "find">, clock: Clock) {
     this.#sent = sent;
     this.#clock = clock;
   }

@@ -13,10 +13,17 @@ export interface Typing {
   readonly timeout: number;
 }
 
+interface Typist {
+  readonly tenant: TenantId;
+  /** When the user stops typing. */
+  readonly until: number;
+}
+
 /** Tracks typing users of all tenants: the pseudouser types in a room while any of them does. A restart loses this. */
 export class Typists {
   readonly #clock: Clock;
-  readonly #rooms = new Map<RoomId, Map<TenantId, Map<UserId, number>>>();
+  /** By room, then by tenant and user. */
+  readonly #rooms = new Map<RoomId, Map<string, Typist>>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -30,33 +37,22 @@ export class Typists {
     { typing, timeout }: { readonly typing: boolean; readonly timeout: number | null },
   ): Typing | null {
     const now = this.#clock.now();
-    const room = this.#rooms.get(roomId) ?? new Map<TenantId, Map<UserId, number>>();
-    const users = room.get(tenant) ?? new Map<UserId, number>();
-    users.delete(user);
-    room.set(tenant, users);
-    const latest = latestIn(room, now);
+    const before = [...(this.#rooms.get(roomId) ?? [])];
+    // The clock may have been set back.
+    const isLive = ({ until }: Typist): boolean => until > now && until <= now + LONGEST_MS;
+    const others = before.filter(([key, typist]) => key !== `${tenant}\n${user}` && isLive(typist));
+    const room = new Map(others);
+    const until = now + Math.min(Math.max(timeout ?? USUAL_MS, 0), LONGEST_MS);
     if (typing) {
-      if (users.size >= MAX_TYPING)
-        users.delete([...users].reduce((one, other) => (other[1] < one[1] ? other : one))[0]);
-      users.set(user, now + Math.min(Math.max(timeout ?? USUAL_MS, 0), LONGEST_MS));
+      const same = others.filter(([, typist]) => typist.tenant === tenant);
+      if (same.length >= MAX_TYPING)
+        room.delete(same.reduce((one, other) => (other[1].until < one[1].until ? other : one))[0]);
+      room.set(`${tenant}\n${user}`, { tenant, until });
     }
-    for (const [id, typists] of room) if (typists.size === 0) room.delete(id);
     if (room.size > 0) this.#rooms.set(roomId, room);
     else this.#rooms.delete(roomId);
-    if (latest === null) return null;
-    return { typing: true, timeout: Math.max(latest, users.get(user) ?? 0) - now };
+    if (others.length === 0) return null;
+    const latest = Math.max(...others.map(([, typist]) => typist.until), typing ? until : 0);
+    return { typing: true, timeout: latest - now };
   }
-}
-
-/** Returns when the last user stops typing; null if nobody types. Removes expired users. */
-function latestIn(room: ReadonlyMap<TenantId, Map<UserId, number>>, now: number): number | null {
-  let latest: number | null = null;
-  for (const users of room.values()) {
-    for (const [user, until] of users) {
-      // The clock may have been set back.
-      if (until <= now || until > now + LONGEST_MS) users.delete(user);
-      else if (latest === null || until > latest) latest = until;
-    }
-  }
-  return latest;
 }

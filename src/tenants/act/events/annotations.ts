@@ -9,7 +9,7 @@ import { redactedBy } from "../../../ledger/redaction.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
 import type { Recorder } from "../../../ledger/recorder.ts";
 import type { Upstream, WholeAnswer } from "../../../http/upstream.ts";
-import type { Annotation, AnnotationStore } from "../contracts.ts";
+import type { Annotation, SqliteAnnotationStore } from "../../store/annotations.ts";
 
 /** Shared annotations of one tenant. Beyond that, the tenant gets the homeserver's refusal. */
 const MAX_SHARED = 2_000;
@@ -21,7 +21,7 @@ const MAX_PAGES = 20;
 const OURS = "$emissary_shared_";
 
 export interface AnnotationParts {
-  readonly store: AnnotationStore;
+  readonly store: SqliteAnnotationStore;
   readonly recorder: Pick<Recorder, "record">;
   readonly ledger: Pick<Ledger, "room">;
   readonly upstream: Upstream;

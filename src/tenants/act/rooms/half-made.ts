@@ -8,17 +8,18 @@ import type { Logger } from "../../../model/logger.ts";
 import { Signal } from "../../../concurrency/signal.ts";
 import { workUntil } from "../../../concurrency/worker.ts";
 import type { Upstream } from "../../../http/upstream.ts";
-import type { PersonaStore, RoomMaking, RoomMakings } from "../contracts.ts";
+import type { SqlitePersonaStore } from "../../store/personas.ts";
+import type { RoomMaking, SqliteMakingStore } from "../../store/room-makings.ts";
 import { stateEvent, undetermined } from "../homeserver.ts";
 
 export interface HalfMadeParts {
   readonly own: UserId;
-  readonly store: RoomMakings;
+  readonly store: SqliteMakingStore;
   readonly upstream: Upstream;
   readonly recorder: Pick<Recorder, "observe">;
   readonly ledger: Pick<Ledger, "room">;
   readonly desk: Pick<LeaseDesk, "release" | "changed">;
-  readonly personas: Pick<PersonaStore, "inRoom" | "exit">;
+  readonly personas: Pick<SqlitePersonaStore, "inRoom" | "exit">;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -32,7 +32,7 @@ const ping: ActHandler = async ({ parts, tenant, request, reply }) => {
     );
   }
   const transactionId = stringAt(await readJson(request, PING_BODY_LIMIT), "transaction_id");
-  const outcome = await parts.pinger.ping(tenant, transactionId);
+  const outcome = await parts.couriers.ping(tenant, transactionId);
   if (outcome.ok) return { duration_ms: Math.round(outcome.ms) };
   const [status, errcode] = PING_ERRORS[outcome.why];
   return reply.code(status).send({

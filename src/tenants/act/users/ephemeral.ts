@@ -48,7 +48,7 @@ function tellReceipt(
   if (reply.statusCode !== 200 || eventId === null || !RECEIPTS.includes(type)) return;
   const data = { ts: parts.clock.now(), ...(thread !== null && { thread_id: thread }) };
   const content = { [eventId]: { [type]: { [user]: data } } };
-  parts.receipts.offer(tenant.id, { type: "m.receipt", room_id: roomId, content });
+  parts.couriers.offer(tenant.id, { type: "m.receipt", room_id: roomId, content });
 }
 
 /** Passes typing on. The pseudouser types in a room while any tenant's user does. */

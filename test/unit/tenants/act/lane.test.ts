@@ -1,21 +1,22 @@
 /** Whoever writes into a room is limited by the homeserver now and then; what it wrote first is there first all the same. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LANE_PLACES, LANE_WAIT_MS, WriteLanes, type WriteAnswer } from "../../../../src/tenants/act/checks/lane.ts";
+import { LANE_PLACES, LANE_WAIT_MS, WriteLanes } from "../../../../src/tenants/act/checks/lane.ts";
+import type { WholeAnswer } from "../../../../src/http/upstream.ts";
 import type { RoomId, TenantId } from "../../../../src/model/ids.ts";
 import { ManualClock, settle } from "../../../support/clock.ts";
 import { OTHER_ROOM, ROOM } from "../../../support/events.ts";
 
 const [TELEGRAM, IRC] = ["telegram" as TenantId, "irc" as TenantId];
-const DONE: WriteAnswer = { status: 200, headers: {}, body: Buffer.from("{}") };
+const DONE: WholeAnswer = { status: 200, headers: {}, body: Buffer.from("{}") };
 
-function limited(ms?: number, headers: Record<string, string> = {}): WriteAnswer {
+function limited(ms?: number, headers: Record<string, string> = {}): WholeAnswer {
   const body = Buffer.from(JSON.stringify({ errcode: "M_LIMIT_EXCEEDED", ...(ms && { retry_after_ms: ms }) }));
   return { status: 429, headers, body };
 }
 
 /** A homeserver that answers writes by `verdict`; what it took, and what was asked of it, in order. */
-function scene(verdict: (name: string, now: number) => WriteAnswer | Promise<WriteAnswer> | Error) {
+function scene(verdict: (name: string, now: number) => WholeAnswer | Promise<WholeAnswer> | Error) {
   const clock = new ManualClock();
   const began = clock.now();
   const abort = new AbortController();
@@ -23,7 +24,7 @@ function scene(verdict: (name: string, now: number) => WriteAnswer | Promise<Wri
   const [asked, taken]: [string[], string[]] = [[], []];
   const said = new Map<string, unknown>();
   const put = (name: string, tenant = TELEGRAM, room: RoomId = ROOM): void => {
-    const call = async (): Promise<WriteAnswer> => {
+    const call = async (): Promise<WholeAnswer> => {
       asked.push(name);
       const answer = await verdict(name, clock.now() - began);
       if (answer instanceof Error) throw answer;
@@ -41,12 +42,12 @@ function scene(verdict: (name: string, now: number) => WriteAnswer | Promise<Wri
 /** Limited until a moment, in milliseconds from the start, and then free. */
 const until =
   (moment: number) =>
-  (_name: string, now: number): WriteAnswer =>
+  (_name: string, now: number): WholeAnswer =>
     now < moment ? limited(moment - now) : DONE;
 
 describe("writes", () => {
   test("go straight through, several at once, while none is limited", async () => {
-    const answers = new Map<string, (answer: WriteAnswer) => void>();
+    const answers = new Map<string, (answer: WholeAnswer) => void>();
     const { put, asked, taken } = scene((name) => new Promise((resolve) => answers.set(name, resolve)));
     for (const name of ["a", "b", "c"]) put(name);
     expect(asked).toEqual(["a", "b", "c"]);
@@ -75,7 +76,7 @@ describe("writes", () => {
   });
 
   test("that were under way together wait in the order in which they came, however they are answered", async () => {
-    const answers = new Map<string, (answer: WriteAnswer) => void>();
+    const answers = new Map<string, (answer: WholeAnswer) => void>();
     const first = new Set<string>();
     const { clock, put, taken } = scene((name) => {
       if (first.has(name)) return DONE;
@@ -112,7 +113,7 @@ describe("writes", () => {
     expect(taken).toEqual(["other room", "other tenant"]);
   });
 
-  test.each<[what: string, answer: WriteAnswer, pause: number]>([
+  test.each<[what: string, answer: WholeAnswer, pause: number]>([
     ["in the body", limited(2_500), 2_500],
     ["in the header", limited(undefined, { "retry-after": "3" }), 3_000],
     ["in both: the body is more exact", limited(2_500, { "retry-after": "3" }), 2_500],
@@ -231,7 +232,7 @@ test("in whatever way the homeserver limits, none overtakes one who waits", asyn
         new Map<number, number>(),
         new Map<number, number>(),
       ];
-      const answered: Promise<WriteAnswer>[] = [];
+      const answered: Promise<WholeAnswer>[] = [];
       for (const [n, { pause, limits, takes, room }] of writes.entries()) {
         const left = [...limits];
         came.set(n, moment());
