@@ -1,6 +1,6 @@
 /** The table of docs/reference/config.md, made from the schemas in the code. */
 import { z } from "zod";
-import { sections } from "../src/platform/config/config.ts";
+import { sections } from "../src/platform/config/sections.ts";
 import { expectationOf, innerOf } from "../src/platform/config/values.ts";
 
 const BLOCK = /(<!-- generated: keys -->\n)[^]*?(<!-- end -->)/;

@@ -6,7 +6,7 @@ import { isJsonObject } from "../model/json.ts";
 import type { AdminAccess } from "../platform/config/config.ts";
 import { loadAdminAccess } from "../platform/config/load.ts";
 import { formatListen } from "../platform/config/values.ts";
-import { CommandFailed, EXIT, type Io } from "./io.ts";
+import { CommandFailed, EXIT, jsonText, type Io } from "./io.ts";
 import { neutral } from "./text.ts";
 
 /**
@@ -109,6 +109,38 @@ export class AdminClient {
 /** Returns the client for the daemon of the command's --config. */
 export function adminClient(command: Command, io: Io): AdminClient {
   return new AdminClient(loadAdminAccess({ path: configPath(command), env: io.env }));
+}
+
+/** Asks the daemon for a command, with the command's options and arguments. */
+type Asking<Answer, Options> = (daemon: () => AdminClient, options: Options, ...args: string[]) => Promise<Answer>;
+
+/** Makes a command print the text that `ask` returns. */
+export function says<Options extends object>(command: Command, io: Io, ask: Asking<string | null, Options>): void {
+  command.action(async (...given: [...string[], Options, Command]) => {
+    const [options, self] = given.slice(-2) as [Options, Command];
+    const text = await ask(() => adminClient(self, io), options, ...(given.slice(0, -2) as string[]));
+    if (text !== null) io.out(text);
+  });
+}
+
+/**
+ * Makes a command print what `ask` returns, as `show` says it or, with --json, as JSON.
+ * @param none what standard error gets in place of an empty list
+ */
+export function shows<Answer, Options extends object>(
+  command: Command,
+  io: Io,
+  ask: Asking<Answer, Options>,
+  show: (answer: Answer) => string,
+  none = "",
+): void {
+  says<Options & { json?: true }>(command.option("--json", "print JSON"), io, async (daemon, options, ...args) => {
+    const answer = await ask(daemon, options, ...args);
+    if (options.json) return jsonText(answer);
+    if (!Array.isArray(answer) || answer.length > 0) return show(answer);
+    io.err(none);
+    return null;
+  });
 }
 
 export function configPath(command: Command): string {

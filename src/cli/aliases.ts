@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import type { AliasAnswer as Alias } from "../admin/api/aliases.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { adminClient, allPages, type AdminClient } from "./admin-client.ts";
-import { CommandFailed, EXIT, isForeseen, wrongUsage, outJson, type Io } from "./io.ts";
-import { table, type Column, moment, neutral } from "./text.ts";
+import { CommandFailed, EXIT, isForeseen, wrongUsage, jsonText, type Io } from "./io.ts";
+import { listing, type ColumnOf, moment, neutral } from "./text.ts";
 
 const PAGE = 100;
 
@@ -35,7 +35,7 @@ export function addAliases(program: Command, io: Io): void {
       }
       const { keep, list } = await listOf(client);
       if (repair) await repairAll(client, list, yes === true, io);
-      else if (json) outJson(io, list);
+      else if (json) io.out(jsonText(list));
       else show(list, keep, io);
     });
 }
@@ -50,12 +50,12 @@ async function listOf(client: AdminClient): Promise<{ readonly keep: boolean; re
   return { keep, list };
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: "ALIAS", whole: true },
-  { title: "ROOM", whole: true },
-  { title: "STATE", whole: true },
-  { title: "SINCE", whole: true },
-  { title: "WHY NOT" },
+const COLUMNS: readonly ColumnOf<Alias>[] = [
+  { title: "ALIAS", whole: true, of: ({ alias }) => alias },
+  { title: "ROOM", whole: true, of: ({ room_id }) => room_id },
+  { title: "STATE", whole: true, of: ({ state, empty_since: empty }) => (empty === null ? state : `${state}, empty`) },
+  { title: "SINCE", whole: true, of: ({ since }) => moment(since) },
+  { title: "WHY NOT", of: ({ reason, code }) => (reason && code ? `${reason} (${code})` : (reason ?? code)) },
 ];
 
 function show(list: readonly Alias[], keep: boolean, io: Io): void {
@@ -64,14 +64,7 @@ function show(list: readonly Alias[], keep: boolean, io: Io): void {
     io.err("No aliases are known. `emissary aliases --sweep` has them looked for.");
     return;
   }
-  const rows = list.map(({ alias, room_id, state, since, code, reason, empty_since }) => [
-    alias,
-    room_id,
-    empty_since === null ? state : `${state}, empty`,
-    moment(since),
-    reason === null ? code : code === null ? reason : `${reason} (${code})`,
-  ]);
-  io.out(table(COLUMNS, rows, io.width));
+  io.out(listing(COLUMNS, list, io.width));
   for (const { alias, advice } of list) if (advice !== null) io.err(neutral(`${alias}: ${advice}`));
 }
 
@@ -89,13 +82,11 @@ async function repairAll(client: AdminClient, list: readonly Alias[], yes: boole
       "Nothing was changed: nobody is there to be asked. --yes makes these repairs.",
     );
   }
-  const wanted: Alias[] = [];
-  if (yes) {
-    wanted.push(...broken.filter((alias) => !isClaimed(alias)));
-    if (wanted.length < broken.length) {
-      io.err("--yes leaves those out that a room claims for itself: any room can. Run it at a terminal for these.");
-    }
-  } else {
+  const wanted = yes ? broken.filter(({ repair }) => repair?.act !== "point" || repair.by !== "named") : [];
+  if (yes && wanted.length < broken.length) {
+    io.err("--yes leaves those out that a room claims for itself: any room can. Run it at a terminal for these.");
+  }
+  if (!yes) {
     await converse?.(async (ask) => {
       for (const alias of broken) {
         const answer = await ask(neutral(`${alias.alias}: ${deed(alias)}? [y/N] `));
@@ -105,11 +96,8 @@ async function repairAll(client: AdminClient, list: readonly Alias[], yes: boole
   }
   let failed = 0;
   for (const alias of wanted) failed += (await isRepaired(client, alias, io)) ? 0 : 1;
-  if (failed > 0)
-    throw new CommandFailed(
-      EXIT.failed,
-      failed === 1 ? "One alias is as it was." : `${failed} aliases are as they were.`,
-    );
+  const what = failed === 1 ? "One alias is as it was." : `${failed} aliases are as they were.`;
+  if (failed > 0) throw new CommandFailed(EXIT.failed, what);
 }
 
 async function isRepaired(client: AdminClient, alias: Alias, io: Io): Promise<boolean> {
@@ -122,10 +110,6 @@ async function isRepaired(client: AdminClient, alias: Alias, io: Io): Promise<bo
     io.err(neutral(`${alias.alias}: ${sentenceOf(error)}`));
     return false;
   }
-}
-
-function isClaimed({ repair }: Alias): boolean {
-  return repair?.act === "point" && repair.by === "named";
 }
 
 function proposal(alias: Alias): string {

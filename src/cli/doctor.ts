@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { configPath } from "./admin-client.ts";
-import { CommandFailed, EXIT, outJson, type Io } from "./io.ts";
+import { CommandFailed, EXIT, jsonText, type Io } from "./io.ts";
 
 export function addDoctor(program: Command, io: Io): void {
   program
@@ -20,7 +20,7 @@ export function addDoctor(program: Command, io: Io): void {
       const { report, summary } = await import("./doctor/examine.ts");
       const source = { path: configPath(command), env: io.env };
       const findings = await examine(source, thisMachine, options.publicUrl ?? null);
-      if (options.json) outJson(io, findings);
+      if (options.json) io.out(jsonText(findings));
       else {
         io.out(report(findings));
         io.err(`${summary(findings)}.`);

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import type { Random } from "../model/clock.ts";
 import { systemRandom } from "../platform/clock.ts";
-import type { Environment } from "../platform/config/secrets.ts";
+import type { Environment } from "../platform/config/files.ts";
 import { escapeJson } from "./text.ts";
 import { EmissaryError } from "../model/errors.ts";
 
@@ -33,8 +33,8 @@ export function processIo(): Io {
   };
 }
 
-export function outJson(io: Io, value: unknown): void {
-  io.out(escapeJson(JSON.stringify(value, null, 2)));
+export function jsonText(value: unknown): string {
+  return escapeJson(JSON.stringify(value, null, 2));
 }
 
 /** Asks on standard error, so that a pipe gets only the output. */

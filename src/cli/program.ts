@@ -6,10 +6,10 @@ import { addAudit, addStatus } from "./status.ts";
 import { addBackup, addRun } from "./run.ts";
 import { addDoctor } from "./doctor.ts";
 import { EXIT, EXIT_MEANINGS, exitCodeOf, isForeseen, type Io } from "./io.ts";
-import { addMembers } from "./members.ts";
+
 import { addPolicy } from "./policy.ts";
 import { addRegister } from "./register.ts";
-import { addRooms } from "./rooms.ts";
+import { addMembers, addRooms } from "./rooms.ts";
 import { addTenant } from "./tenant.ts";
 
 /** Runs the command line (without the program's name) and returns the exit code. Never throws. */

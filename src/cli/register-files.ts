@@ -1,22 +1,13 @@
 import { isMap, parseDocument, type Document } from "yaml";
-import { sections } from "../platform/config/config.ts";
+import { sections, ADMIN_TOKEN, SAMPLE_ADMIN_TOKEN, isLocalpart } from "../platform/config/sections.ts";
 import { formatListen, parseListen, parseHttpUrl } from "../platform/config/values.ts";
 import { existsSync, readFileSync } from "node:fs";
 import { EmissaryError } from "../model/errors.ts";
 import { isServerName } from "../model/ids.ts";
 import { isJsonObject } from "../model/json.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
-import { ADMIN_TOKEN, SAMPLE_ADMIN_TOKEN } from "../platform/config/admin.ts";
-import { isLocalpart } from "../platform/config/pseudouser.ts";
-import { readYaml } from "../platform/config/yaml-file.ts";
-import {
-  claimsAll,
-  registrationSchema,
-  reservedIn,
-  SAMPLE_TOKENS,
-  type Registration,
-  type RegistrationTokens,
-} from "../platform/registration.ts";
+import { readYaml } from "../platform/config/files.ts";
+import { claimsAll, registrationSchema, reservedIn, SAMPLE_TOKENS, type Registration, type RegistrationTokens } from "../platform/registration.ts";
 
 export const DEFAULT_LISTEN = sections.appservice.shape.listen.def.defaultValue;
 

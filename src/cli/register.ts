@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { isServerName, isUserId, type ServerName } from "../model/ids.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
-import { isLocalpart } from "../platform/config/pseudouser.ts";
+import { isLocalpart } from "../platform/config/sections.ts";
 import { parseHttpUrl } from "../platform/config/values.ts";
 import { freshTokens, makeRegistration, renderRegistration } from "../platform/registration.ts";
 import { CommandFailed, EXIT, wrongUsage, type Ask, type Io } from "./io.ts";

@@ -1,55 +1,52 @@
 import type { Command } from "commander";
 import type { TenantAnswer } from "../admin/api/tenants.ts";
 import { sentenceOf } from "../model/errors.ts";
-import { adminClient, type AdminClient } from "./admin-client.ts";
+import { says, type AdminClient } from "./admin-client.ts";
 import { isForeseen, wrongUsage, type Io } from "./io.ts";
-import { moment, neutral } from "./text.ts";
+import { known, moment, neutral, type Cell } from "./text.ts";
 import { checkedId } from "./tenant-words.ts";
 
 type Delivery = NonNullable<TenantAnswer["delivery"]>;
 
 export function addTenantDelivery(group: Command, io: Io): void {
-  group
-    .command("pause")
-    .description("hold a tenant's events back until resume; they are kept for it")
-    .argument("<id>")
-    .action(async (id: string, _options: object, command: Command) => {
-      await adminClient(command, io).call("tenantPause", { params: { id: checkedId(id) } });
-      io.out(`The tenant ${id} is paused: its events are kept until \`emissary tenant resume ${id}\`.`);
-    });
+  const add = (name: string, does: string): Command => group.command(name).description(does).argument("<id>");
 
-  group
-    .command("resume")
-    .description("give a paused tenant its events again, beginning with those that were kept")
-    .argument("<id>")
-    .action(async (id: string, _options: object, command: Command) => {
-      await adminClient(command, io).call("tenantResume", { params: { id: checkedId(id) } });
-      io.out(`The tenant ${id} is given its events again.`);
-    });
-
-  group
-    .command("replay")
-    .description("give a tenant its events again that it has had, in transactions with new IDs")
-    .argument("<id>")
-    .requiredOption("--from <seq|time>", "a number of the journal, or a time such as 2026-01-31T12:00Z")
-    .action(async (id: string, options: { from: string }, command: Command) => {
+  says(add("pause", "hold a tenant's events back until resume; they are kept for it"), io, async (daemon, _, id = "") => {
+    await daemon().call("tenantPause", { params: { id: checkedId(id) } });
+    return `The tenant ${id} is paused: its events are kept until \`emissary tenant resume ${id}\`.`;
+  });
+  says(
+    add("resume", "give a paused tenant its events again, beginning with those that were kept"),
+    io,
+    async (daemon, _, id = "") => {
+      await daemon().call("tenantResume", { params: { id: checkedId(id) } });
+      return `The tenant ${id} is given its events again.`;
+    },
+  );
+  says<{ from: string }>(
+    add("replay", "give a tenant its events again that it has had, in transactions with new IDs").requiredOption(
+      "--from <seq|time>",
+      "a number of the journal, or a time such as 2026-01-31T12:00Z",
+    ),
+    io,
+    async (daemon, options, id = "") => {
       const call = { params: { id: checkedId(id) }, body: beginningOf(options.from) };
-      const { from_seq: from } = await adminClient(command, io).call("tenantReplay", call);
-      io.out(`The tenant ${id} is given again what concerns it, beginning with number ${from} of the journal.`);
-    });
-
-  group
-    .command("skip")
-    .description("have a tenant do without the one event that it is stuck at, and go on with the next")
-    .argument("<id>")
-    .argument("<event>", "the event's ID, as tenant show names it")
-    .action(async (id: string, event: string, _options: object, command: Command) => {
+      const { from_seq: from } = await daemon().call("tenantReplay", call);
+      return `The tenant ${id} is given again what concerns it, beginning with number ${from} of the journal.`;
+    },
+  );
+  says(
+    add("skip", "have a tenant do without the one event that it is stuck at, and go on with the next").argument(
+      "<event>",
+      "the event's ID, as tenant show names it",
+    ),
+    io,
+    async (daemon, _, id = "", event) => {
       const call = { params: { id: checkedId(id) }, body: { event_id: event } };
-      const { skipped } = await adminClient(command, io).call("tenantSkip", call);
-      io.out(
-        `The tenant ${id} never gets ${neutral(skipped.event_id)} (number ${skipped.seq} of the journal); what follows is on its way.`,
-      );
-    });
+      const { skipped } = await daemon().call("tenantSkip", call);
+      return `The tenant ${id} never gets ${neutral(skipped.event_id)} (number ${skipped.seq} of the journal); what follows is on its way.`;
+    },
+  );
 }
 
 function stuckText(id: string, { event_id, room_id, type, bytes, since }: NonNullable<Delivery["stuck"]>): string {
@@ -72,7 +69,7 @@ export async function tellPing(client: AdminClient, io: Io, { id, url }: TenantA
   }
 }
 
-export function deliveryFacts({ id, delivery }: TenantAnswer): [string, string | number | null][] {
+export function deliveryFacts({ id, delivery }: TenantAnswer): (readonly [string, Cell])[] {
   if (delivery === null) return [];
   const { stuck, state, lag_events, oldest_at, last_success_at, last_error_at, last_error, paused_at } = delivery;
   const since = paused_at === null ? "" : ` since ${moment(paused_at)}`;
@@ -80,22 +77,22 @@ export function deliveryFacts({ id, delivery }: TenantAnswer): [string, string |
   return [
     ["deliveries", `${state}${since}`],
     ["behind", `${lag_events} events${oldest}`],
-    ...(stuck === null ? [] : [["stuck", stuckText(id, stuck)] as [string, string]]),
+    ...known("stuck", stuck && stuckText(id, stuck)),
     ["last taken", last_success_at === null ? "none since the start" : moment(last_success_at)],
     ["last error", last_error_at === null ? "none since the start" : `${moment(last_error_at)}: ${last_error ?? ""}`],
   ];
 }
 
 /** Returns a line of `status` for each tenant that is behind. */
-export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant: string })[]): [string, string][] {
-  return deliveries.flatMap((delivery): [string, string][] => {
+export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant: string })[]): (readonly [string, Cell])[] {
+  return deliveries.flatMap((delivery): (readonly [string, Cell])[] => {
     const { tenant, state, lag_events, oldest_at, last_error, stuck } = delivery;
     if (state === "flowing" && lag_events === 0) return [];
     const oldest = oldest_at === null ? "" : ` since ${moment(oldest_at)}`;
     const isFailing = state === "failing" || state === "stuck";
     const why = isFailing && last_error !== null ? `: ${last_error}` : "";
     const line = `${tenant} ${state}, ${lag_events} events behind${oldest}${why}`;
-    return [["tenant", line], ...(stuck === null ? [] : [["", stuckText(tenant, stuck)] as [string, string]])];
+    return [["tenant", line], ...known("", stuck && stuckText(tenant, stuck))];
   });
 }
 

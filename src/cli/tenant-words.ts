@@ -8,7 +8,7 @@ import { moment } from "./text.ts";
 type GrantAnswer = TenantAnswer["grants"][number];
 
 /** @throws CommandFailed if it is no tenant ID */
-export function checkedId(id: string): string {
+export function checkedId(id = ""): string {
   if (isTenantId(id)) return id;
   throw wrongUsage(
     `${JSON.stringify(id)} is no tenant's name: letters, digits, - _ and ., at most 63, not beginning with a sign`,

@@ -4,12 +4,12 @@ import type { Told } from "../admin/api/endpoint.ts";
 import type { TenantAnswer as Tenant } from "../admin/api/tenants.ts";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
-import { readYaml } from "../platform/config/yaml-file.ts";
+import { readYaml } from "../platform/config/files.ts";
 import { renderRegistration, type Registration } from "../platform/registration.ts";
-import { adminClient, configPath } from "./admin-client.ts";
-import { CommandFailed, EXIT, outJson, type Io } from "./io.ts";
+import { adminClient, configPath, says, shows } from "./admin-client.ts";
+import { CommandFailed, EXIT, type Io } from "./io.ts";
 import { coversOrdinaryUsers, reserveTenant } from "./reserved.ts";
-import { facts, table, moment, neutral } from "./text.ts";
+import { facts, known, listing, moment, neutral, type ColumnOf } from "./text.ts";
 import { addTenantAllow } from "./tenant-allow.ts";
 import { addTenantDelivery, deliveryFacts, tellPing } from "./tenant-delivery.ts";
 import { addTenantSet, bytesOf, CA, checkedSettings, MAX_TRANSACTION, type SettingOptions } from "./tenant-set.ts";
@@ -68,27 +68,19 @@ export function addTenant(program: Command, io: Io): void {
       await reserveTenant(answer.tenant.users, answer.tenant.sender, configPath(command), io);
     });
 
-  group
-    .command("list")
-    .description("list the tenants")
-    .option("--json", "print JSON")
-    .action(async (options: { json?: true }, command: Command) => {
-      const { tenants } = await adminClient(command, io).call("tenants");
-      if (options.json) outJson(io, tenants);
-      else if (tenants.length === 0) io.err("No tenants. `emissary tenant add ID` adds one.");
-      else io.out(tenantTable(tenants, io.width));
-    });
-
-  group
-    .command("show")
-    .description("show one tenant")
-    .argument("<id>")
-    .option("--json", "print JSON")
-    .action(async (id: string, options: { json?: true }, command: Command) => {
-      const answer = await adminClient(command, io).call("tenant", { params: { id: checkedId(id) } });
-      if (options.json) outJson(io, answer);
-      else io.out(render(answer));
-    });
+  shows(
+    group.command("list").description("list the tenants"),
+    io,
+    async (daemon) => (await daemon().call("tenants")).tenants,
+    (tenants) => listing(COLUMNS, tenants, io.width),
+    "No tenants. `emissary tenant add ID` adds one.",
+  );
+  shows(
+    group.command("show").description("show one tenant").argument("<id>"),
+    io,
+    (daemon, _, id) => daemon().call("tenant", { params: { id: checkedId(id) } }),
+    render,
+  );
 
   addTenantAllow(group, io);
   addTenantSet(group, io);
@@ -115,14 +107,14 @@ export function addTenant(program: Command, io: Io): void {
       sayWhere(io, out);
     });
 
-  group
-    .command("remove")
-    .description("remove a tenant, its tokens and its leases")
-    .argument("<id>")
-    .action(async (id: string, _options: object, command: Command) => {
-      const answer = await adminClient(command, io).call("tenantRemove", { params: { id: checkedId(id) } });
-      io.out(`Removed the tenant ${id}; ${answer.leases_ended} of its leases ended.`);
-    });
+  says(
+    group.command("remove").description("remove a tenant, its tokens and its leases").argument("<id>"),
+    io,
+    async (daemon, _, id = "") => {
+      const { leases_ended: ended } = await daemon().call("tenantRemove", { params: { id: checkedId(id) } });
+      return `Removed the tenant ${id}; ${ended} of its leases ended.`;
+    },
+  );
 }
 
 async function handOver(registration: Told<Registration>, out: string | undefined, io: Io): Promise<void> {
@@ -157,25 +149,14 @@ function isRegistrationOf(path: string, id: string): boolean {
   return isJsonObject(file) && file["id"] === id && "as_token" in file;
 }
 
-function tenantTable(tenants: readonly Tenant[], width: number | null): string {
-  const columns = [
-    { title: "TENANT", whole: true },
-    { title: "SENDER", whole: true },
-    { title: "LEASES", right: true },
-    { title: "MAY" },
-    { title: "PERSONAS" },
-    { title: "URL" },
-  ];
-  const rows = tenants.map(({ id, sender, leases, grants, users, url }) => [
-    id,
-    sender,
-    leases,
-    grantsInShort(grants),
-    users,
-    url,
-  ]);
-  return table(columns, rows, width);
-}
+const COLUMNS: readonly ColumnOf<Tenant>[] = [
+  { title: "TENANT", whole: true, of: ({ id }) => id },
+  { title: "SENDER", whole: true, of: ({ sender }) => sender },
+  { title: "LEASES", right: true, of: ({ leases }) => leases },
+  { title: "MAY", of: ({ grants }) => grantsInShort(grants) },
+  { title: "PERSONAS", of: ({ users }) => users },
+  { title: "URL", of: ({ url }) => url },
+];
 
 function render(answer: Tenant): string {
   return facts([
@@ -189,18 +170,17 @@ function render(answer: Tenant): string {
     ...overlapTexts(answer).map((text) => ["", neutral(text)] as const),
     ...grantTexts(answer.grants).map((text, index) => [index === 0 ? "may" : "", text] as const),
     ...pinTexts(answer.id, answer.grants).map((text, index) => [index === 0 ? "aliases" : "", text] as const),
-    ...(answer.max_transaction === null ? [] : [["transactions", `${answer.max_transaction} bytes at most`] as const]),
-    ...(answer.ca === null ? [] : [["vouched for", "by its own authority (--ca)"] as const]),
+    ...known("transactions", answer.max_transaction && `${answer.max_transaction} bytes at most`),
+    ...known("vouched for", answer.ca && "by its own authority (--ca)"),
     ["leases", answer.leases],
     ["added", moment(answer.created_at)],
-    ...syncAnewLines(answer.sync_anew),
+    ...known("missed", answer.sync_anew && missedText(answer.sync_anew)),
     ...deliveryFacts(answer),
   ]);
 }
 
-/** Tells that the tenant's `/sync` could not continue from its token. */
-function syncAnewLines(anew: Tenant["sync_anew"]): readonly [string, string][] {
-  if (anew === null) return [];
-  const why = anew.why === "restored" ? "a backup was restored since" : "the journal no longer goes back so far";
-  return [["missed", `its sync began anew at ${moment(anew.at)}: ${why}, and what came after its token is lost to it`]];
+/** Says that the tenant's `/sync` could not continue from its token. */
+function missedText({ at, why }: NonNullable<Tenant["sync_anew"]>): string {
+  const cause = why === "restored" ? "a backup was restored since" : "the journal no longer goes back so far";
+  return `its sync began anew at ${moment(at)}: ${cause}, and what came after its token is lost to it`;
 }

@@ -98,19 +98,28 @@ export function table(columns: readonly Column[], rows: readonly (readonly Cell[
   const natural = columns.map((_, index) => Math.max(...cells.map((row) => widthOf(row[index] ?? ""))));
   const widths = width === null ? natural : fit(columns, natural, width);
   return cells
-    .map((row) =>
-      columns
-        .map((column, i) => pad(row[i] ?? "", widths[i] ?? 0, column))
-        .join(GAP)
-        .trimEnd(),
-    )
+    .map((row) => columns.map((column, i) => pad(row[i] ?? "", widths[i] ?? 0, column)).join(GAP))
+    .map((line) => line.trimEnd())
     .join("\n");
+}
+
+export type ColumnOf<Item> = Column & { readonly of: (item: Item) => Cell };
+
+/** Formats a table with a row for each item. */
+export function listing<Item>(columns: readonly ColumnOf<Item>[], items: readonly Item[], width: number | null): string {
+  const rows = items.map((item) => columns.map(({ of }) => of(item)));
+  return table(columns, rows, width);
 }
 
 /** Formats names and their values, one pair a line. */
 export function facts(pairs: readonly (readonly [name: string, value: Cell])[]): string {
   const widest = Math.max(...pairs.map(([name]) => name.length));
   return pairs.map(([name, value]) => `${name.padEnd(widest)}${GAP}${show(value)}`).join("\n");
+}
+
+/** A line of `facts`; none if there is nothing to say. */
+export function known(name: string, value: Cell): readonly (readonly [string, Cell])[] {
+  return value === null ? [] : [[name, value]];
 }
 
 function show(cell: Cell): string {
@@ -127,14 +136,11 @@ function pad(text: string, width: number, { right, whole }: Column): string {
 function fit(columns: readonly Column[], natural: readonly number[], width: number): number[] {
   const widths = [...natural];
   let excess = widths.reduce((sum, one) => sum + one, 0) + GAP.length * (columns.length - 1) - width;
-  while (excess > 0) {
-    const candidates = widths.map((one, index) =>
-      columns[index]?.whole === true || columns[index]?.right === true ? 0 : one,
-    );
+  for (; excess > 0; excess -= 1) {
+    const candidates = columns.map(({ whole, right }, index) => (whole || right ? 0 : (widths[index] ?? 0)));
     const widest = Math.max(...candidates);
     if (widest <= NARROWEST) break;
     widths[candidates.indexOf(widest)] = widest - 1;
-    excess -= 1;
   }
   return widths;
 }

@@ -14,7 +14,7 @@ import { REGISTER, registrationOf } from "../../homeserver/registering.ts";
 import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import { pseudouserOf } from "../../model/pseudouser.ts";
 import { load, type Source } from "../../platform/config/load.ts";
-import { readYaml } from "../../platform/config/yaml-file.ts";
+import { readYaml } from "../../platform/config/files.ts";
 
 /** In order of gravity, except `skipped`, which says nothing either way. */
 export type Level = "ok" | "warning" | "failure" | "skipped";

@@ -5,7 +5,7 @@ import { sentenceOf } from "../../model/errors.ts";
 import { isForeseen } from "../io.ts";
 import type { Check, Context } from "./context.ts";
 import { isJsonObject } from "../../model/json.ts";
-import { isOpenToOthers } from "../../platform/config/yaml-file.ts";
+import { isOpenToOthers } from "../../platform/config/files.ts";
 
 const MEGABYTE = 1024 * 1024;
 /** Below either bound the disk counts as nearly full. */

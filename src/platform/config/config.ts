@@ -1,45 +1,17 @@
 import type { z } from "zod";
-import { admin } from "./admin.ts";
-import { aliases } from "./aliases.ts";
-import { appservice } from "./appservice.ts";
-import { attendance } from "./attendance.ts";
-import { gateway } from "./gateway.ts";
-import { homeserver } from "./homeserver.ts";
-import { invites } from "./invites.ts";
-import { log } from "./log.ts";
-import { peek } from "./peek.ts";
-import { policy } from "./policy.ts";
-import { pseudouser } from "./pseudouser.ts";
-import { storage } from "./storage.ts";
-
-/** The sections of emissary.yaml, in the sample's order. */
-export const sections = {
-  homeserver,
-  pseudouser,
-  appservice,
-  gateway,
-  peek,
-  admin,
-  storage,
-  attendance,
-  policy,
-  aliases,
-  invites,
-  log,
-};
-export type SectionName = keyof typeof sections;
+import type { sections, SectionName } from "./sections.ts";
 
 type CamelKey<Key> = Key extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelKey<Tail>>}` : Key;
 
 /** A section inside the program: the file's `joins_per_second` is `joinsPerSecond`. */
-export type Camel<T> = T extends string | number | boolean | null | undefined | readonly unknown[]
+type Camel<T> = T extends string | number | boolean | null | undefined | readonly unknown[]
   ? T
   : { readonly [Key in keyof T as CamelKey<Key>]: Camel<T[Key]> };
 
 type Section<Name extends SectionName> = Camel<z.output<(typeof sections)[Name]>>;
 
 /** The parts of the registration that the running program needs. */
-export interface OwnRegistration {
+interface OwnRegistration {
   readonly id: string;
   /** We present it to the homeserver. */
   readonly asToken: string;
@@ -57,24 +29,14 @@ export interface OwnRegistration {
  * The checked, consistent and deeply frozen configuration. Paths are absolute, durations are milliseconds, URLs have
  * no final slash. Only load.ts makes it.
  */
-export interface Config {
+export type Config = { readonly [Name in Exclude<SectionName, "homeserver" | "admin">]: Section<Name> } & {
   readonly homeserver: Omit<Section<"homeserver">, "adminTokenFile"> & {
     /** Token of a user who may use the homeserver's admin API. */
     readonly adminToken?: string;
   };
-  readonly pseudouser: Section<"pseudouser">;
-  readonly appservice: Section<"appservice">;
-  readonly gateway: Section<"gateway">;
-  readonly peek: Section<"peek">;
   readonly admin: AdminAccess;
-  readonly storage: Section<"storage">;
-  readonly attendance: Section<"attendance">;
-  readonly policy: Section<"policy">;
-  readonly aliases: Section<"aliases">;
-  readonly invites: Section<"invites">;
-  readonly log: Section<"log">;
   readonly registration: OwnRegistration;
-}
+};
 
 /** Access to the admin API, for commands that ask the running daemon. */
 export interface AdminAccess {
@@ -96,4 +58,38 @@ export function deepFreeze<T>(value: T): T {
     Object.freeze(value);
   }
   return value;
+}
+
+/** Keys that a running daemon can reload; all others need a restart. */
+const RELOADABLE = /^(?:attendance\.|policy\.|log\.level$)/;
+
+export interface ConfigChanges {
+  /** Changed keys that take effect now, as named in emissary.yaml. */
+  readonly applied: readonly string[];
+  /** Changed keys that take effect at the next start. */
+  readonly needRestart: readonly string[];
+}
+
+/** Compares the running configuration with the new one. Returns no values: some are secrets. */
+export function changesBetween(running: Config, read: Config): ConfigChanges {
+  const before = valuesOf(running);
+  const after = valuesOf(read);
+  const differing = [...new Set([...before.keys(), ...after.keys()])].filter(
+    (key) => before.get(key) !== after.get(key),
+  );
+  return {
+    applied: differing.filter((key) => RELOADABLE.test(key)),
+    needRestart: differing.filter((key) => !RELOADABLE.test(key)),
+  };
+}
+
+function valuesOf(config: Config): Map<string, string> {
+  return new Map(
+    Object.entries(config).flatMap(([section, values]) =>
+      Object.entries(values as object).map(([key, value]): [string, string] => [
+        `${section}.${key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`,
+        JSON.stringify(value),
+      ]),
+    ),
+  );
 }

@@ -1,7 +1,7 @@
 import type { ServerName, UserId } from "../../model/ids.ts";
 import { pseudouserOf } from "../../model/pseudouser.ts";
 import { claimsUser, faultsInNamespaces, SAMPLE_TOKENS, type Registration } from "../registration.ts";
-import { SAMPLE_ADMIN_TOKEN } from "./admin.ts";
+import { SAMPLE_ADMIN_TOKEN } from "./sections.ts";
 import type { Config } from "./config.ts";
 import { formatListen, parseHttpUrl, type ListenAddress } from "./values.ts";
 
@@ -10,22 +10,47 @@ export type Parts = {
   readonly [Name in "homeserver" | "pseudouser" | "appservice" | "gateway" | "admin"]: Config[Name] | null;
 } & { readonly registration: Registration | null };
 
+const SAMPLES: ReadonlyMap<string, string> = new Map([
+  ["admin.token", SAMPLE_ADMIN_TOKEN],
+  ["the registration's as_token", SAMPLE_TOKENS.asToken],
+  ["the registration's hs_token", SAMPLE_TOKENS.hsToken],
+]);
+
 /** Finds values that are each valid but contradict each other, and sample values that were left unchanged. */
 export function contradictions(parts: Parts): string[] {
-  return [...sharedListeners(parts), ...sampleValues(parts), ...sharedTokens(parts), ...registrationFaults(parts)];
+  const { appservice, gateway, admin, registration } = parts;
+  const listeners = named({
+    "appservice.listen": appservice?.listen,
+    "gateway.listen": gateway?.listen,
+    "admin.listen": admin?.listen,
+  });
+  const tokens = named({
+    "admin.token": admin?.token,
+    "the registration's as_token": registration?.as_token,
+    "the registration's hs_token": registration?.hs_token,
+  });
+  return [
+    ...pairs(listeners)
+      .filter(([[, one], [, other]]) => collide(one, other))
+      .map(([[key, one], [otherKey, other]]) => {
+        const addresses = [...new Set([formatListen(one), formatListen(other)])].join(" and ");
+        return `${key} and ${otherKey} cannot both listen on ${addresses}: give one another port`;
+      }),
+    ...tokens
+      .filter(([key, token]) => SAMPLES.get(key) === token)
+      .map(
+        ([key]) =>
+          `${key} is the sample's, which everybody knows: \`emissary register\` writes files with tokens of their own`,
+      ),
+    ...pairs(tokens)
+      .filter(([[, one], [, other]]) => one === other)
+      .map(([[key], [otherKey]]) => `${key} and ${otherKey} are the same: whoever holds one must not hold the other`),
+    ...registrationFaults(parts),
+  ];
 }
 
-function sharedListeners({ appservice, gateway, admin }: Parts): string[] {
-  const listeners: [string, ListenAddress][] = [];
-  if (appservice) listeners.push(["appservice.listen", appservice.listen]);
-  if (gateway) listeners.push(["gateway.listen", gateway.listen]);
-  if (admin) listeners.push(["admin.listen", admin.listen]);
-  return pairs(listeners)
-    .filter(([[, one], [, other]]) => collide(one, other))
-    .map(([[key, one], [otherKey, other]]) => {
-      const addresses = [...new Set([formatListen(one), formatListen(other)])].join(" and ");
-      return `${key} and ${otherKey} cannot both listen on ${addresses}: give one another port`;
-    });
+function named<Value>(values: Readonly<Record<string, Value | undefined>>): [string, Value][] {
+  return Object.entries(values).filter((pair): pair is [string, Value] => pair[1] !== undefined);
 }
 
 const EVERY_HOST = new Set(["0.0.0.0", "::"]);
@@ -33,30 +58,6 @@ const EVERY_HOST = new Set(["0.0.0.0", "::"]);
 function collide(one: ListenAddress, other: ListenAddress): boolean {
   if (one.port !== other.port || one.port === 0) return false;
   return one.host === other.host || EVERY_HOST.has(one.host) || EVERY_HOST.has(other.host);
-}
-
-function sampleValues({ admin, registration }: Parts): string[] {
-  const samples: [string, boolean][] = [
-    ["admin.token", admin?.token === SAMPLE_ADMIN_TOKEN],
-    ["the registration's as_token", registration?.as_token === SAMPLE_TOKENS.asToken],
-    ["the registration's hs_token", registration?.hs_token === SAMPLE_TOKENS.hsToken],
-  ];
-  return samples
-    .filter(([, untouched]) => untouched)
-    .map(
-      ([key]) =>
-        `${key} is the sample's, which everybody knows: \`emissary register\` writes files with tokens of their own`,
-    );
-}
-
-function sharedTokens({ admin, registration }: Parts): string[] {
-  const tokens: [string, string][] = [];
-  if (admin) tokens.push(["admin.token", admin.token]);
-  if (registration) tokens.push(["the registration's as_token", registration.as_token]);
-  if (registration) tokens.push(["the registration's hs_token", registration.hs_token]);
-  return pairs(tokens)
-    .filter(([[, one], [, other]]) => one === other)
-    .map(([[key], [otherKey]]) => `${key} and ${otherKey} are the same: whoever holds one must not hold the other`);
 }
 
 function registrationFaults({ homeserver, pseudouser, appservice, registration }: Parts): string[] {

@@ -7,13 +7,11 @@ import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import { pseudouserOf } from "../../model/pseudouser.ts";
 import { readerOf } from "../../model/reader.ts";
 import { claimsUser, registrationSchema, type Registration } from "../registration.ts";
-import { ADMIN_TOKEN, ADMIN_TOKEN_EXPECTED } from "./admin.ts";
-import { camelKeys, deepFreeze, sections, type AdminAccess, type Config, type SectionName } from "./config.ts";
-import { contradictions, type Parts } from "./contradictions.ts";
+import { camelKeys, deepFreeze, type AdminAccess, type Config } from "./config.ts";
+import { contradictions } from "./contradictions.ts";
 import { faultsOf, shown, unknownKey } from "./faults.ts";
-import { forServer } from "./pseudouser.ts";
-import { secretFrom, secretInFile, type Environment } from "./secrets.ts";
-import { isOpenToOthers, readYaml } from "./yaml-file.ts";
+import { ADMIN_TOKEN, ADMIN_TOKEN_EXPECTED, forServer, sections, type SectionName } from "./sections.ts";
+import { secretFrom, secretInFile, type Environment, isOpenToOthers, readYaml } from "./files.ts";
 
 export interface Source {
   /** The path of emissary.yaml. Paths inside it are relative to its folder. */
@@ -33,33 +31,29 @@ export function load(source: Source): { config: Config; warnings: string[] } {
     mistakes.add(unknownKey(key, key, Object.keys(sections)));
   }
 
-  const homeserver = homeserverAccess(raw, source, mistakes);
-  const pseudouser = mistakes.section("pseudouser", raw);
-  const listener = mistakes.section("appservice", raw);
-  const appservice = listener && { ...listener, registration: resolve(folder, listener.registration) };
-  const gateway = mistakes.section("gateway", raw);
-  const peek = mistakes.section("peek", raw);
-  const admin = adminAccess(raw, source, mistakes);
-  const database = mistakes.section("storage", raw);
-  const storage = database && { ...database, sqlite: resolve(folder, database.sqlite) };
-  const attendance = mistakes.section("attendance", raw);
-  const policy = mistakes.section("policy", raw);
-  const aliases = mistakes.section("aliases", raw);
-  const invites = mistakes.section("invites", raw);
-  const log = mistakes.section("log", raw);
-  const registrationPath = appservice?.registration ?? pathOfRegistration(raw, folder);
-  const registration = registrationPath === null ? null : readRegistration(registrationPath, source.env, mistakes);
-
-  const parts: Parts = { homeserver, pseudouser, appservice, gateway, admin, registration };
-  mistakes.add(...contradictions(parts));
-  if (
-    !(homeserver && pseudouser && appservice && gateway && peek && admin && storage && attendance && policy) ||
-    !(aliases && invites && log) ||
-    !registration ||
-    !mistakes.none
-  ) {
-    throw mistakes.error();
-  }
+  const at = <Name extends SectionName>(name: Name) => mistakes.section(name, raw);
+  const access = homeserverAccess(raw, source, mistakes);
+  const user = at("pseudouser");
+  const listener = at("appservice");
+  const files = listener && { ...listener, registration: resolve(folder, listener.registration) };
+  const read = {
+    homeserver: access,
+    pseudouser: user,
+    appservice: files,
+    gateway: at("gateway"),
+    peek: at("peek"),
+    admin: adminAccess(raw, source, mistakes),
+    storage: at("storage"),
+    attendance: at("attendance"),
+    policy: at("policy"),
+    aliases: at("aliases"),
+    invites: at("invites"),
+    log: at("log"),
+    registration: readRegistration(files?.registration ?? pathOfRegistration(raw, folder), source.env, mistakes),
+  };
+  mistakes.add(...contradictions(read));
+  if (!mistakes.none || !isWhole(read)) throw mistakes.error();
+  const { homeserver, pseudouser, appservice, storage, attendance, registration } = read;
   if (!isUserId(pseudouserOf(homeserver.serverName, pseudouser.localpart))) {
     throw mistakes
       .add("pseudouser.localpart: too long: with the server's name, a user ID has at most 255 bytes")
@@ -67,18 +61,10 @@ export function load(source: Source): { config: Config; warnings: string[] } {
   }
 
   const config: Config = {
-    homeserver,
+    ...read,
     pseudouser: { ...pseudouser, displayname: forServer(pseudouser.displayname, homeserver.serverName) },
-    appservice,
-    gateway,
-    peek,
-    admin,
-    storage,
+    storage: { ...storage, sqlite: resolve(folder, storage.sqlite) },
     attendance: { ...attendance, joinReason: forServer(attendance.joinReason, homeserver.serverName) },
-    policy,
-    aliases,
-    invites,
-    log,
     registration: {
       id: registration.id,
       asToken: registration.as_token,
@@ -90,6 +76,12 @@ export function load(source: Source): { config: Config; warnings: string[] } {
     },
   };
   return { config: deepFreeze(config), warnings: openFiles(source.path, raw, appservice.registration) };
+}
+
+type Whole<Parts> = { readonly [Key in keyof Parts]: NonNullable<Parts[Key]> };
+
+function isWhole<Parts extends object>(parts: Parts): parts is Parts & Whole<Parts> {
+  return Object.values(parts).every((part) => part !== null);
 }
 
 /**
@@ -214,7 +206,8 @@ function pathOfRegistration(raw: JsonObject, folder: string): string | null {
 }
 
 /** Returns the registration, with the environment's tokens before the file's; null if something is wrong with it. */
-function readRegistration(path: string, env: Environment, mistakes: Mistakes): Registration | null {
+function readRegistration(path: string | null, env: Environment, mistakes: Mistakes): Registration | null {
+  if (path === null) return null;
   const key = "appservice.registration";
   const tokens = mistakes.attempt(() => ({
     as_token: secretFrom(env, "EMISSARY_AS_TOKEN"),

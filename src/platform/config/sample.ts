@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { z } from "zod";
 import { isServerName } from "../../model/ids.ts";
 import { makeRegistration, renderRegistration, SAMPLE_TOKENS } from "../registration.ts";
-import { sections } from "./config.ts";
+import { sections } from "./sections.ts";
 import { innerOf } from "./values.ts";
 
 const HEADING = `Every key of Emissary's configuration with its default. What is marked as required has none; its value here is an

@@ -5,7 +5,7 @@ import { onTestFinished } from "vitest";
 import { EmissaryError } from "../../../src/model/errors.ts";
 import type { ServerName } from "../../../src/model/ids.ts";
 import { load } from "../../../src/platform/config/load.ts";
-import type { Environment } from "../../../src/platform/config/secrets.ts";
+import type { Environment } from "../../../src/platform/config/files.ts";
 import { makeRegistration, renderRegistration } from "../../../src/platform/registration.ts";
 
 /** A folder for one test, removed after it. */
