@@ -463,7 +463,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     [
       "Rooms looked at for invited users an hour",
       "src/invites/invited-users.ts",
-      "{LOOKS.looks-server.joins} of one server, {LOOKS.looks-all.joins} in all",
+      "{SUMMARIES.summaries-server.joins} of one server, {SUMMARIES.summaries-all.joins} in all",
     ],
     ["Aliases of ours that one event may name", "src/aliases/mention-queue.ts", "{MAX_MENTIONED}"],
     ["Aliases checked when a room changes", "src/aliases/keeping.ts", "{MAX_OF_ROOM}"],

@@ -101,9 +101,8 @@ export function statusOf({ known, isHeld, isPresent, ended, endedAt, attendance 
   if (!hadLease || ended === null) return { state, code, reason, since };
   const endedSince = endedAt ?? since;
   if (ended === "refused") {
-    const { code: why, reason: words } = attendance;
-    const found = isNobodyThere(why, words) ? "dangling" : "refused";
-    return { state: found, code: why ?? "refused", reason: words, since: endedSince };
+    const found = isNobodyThere(attendance.code, attendance.reason) ? "dangling" : "refused";
+    return { state: found, code: attendance.code ?? "refused", reason: attendance.reason, since: endedSince };
   }
   if (ended === "kicked" || ended === "banned" || ended === "withdrawn") {
     return { state: "refused", code: ended, reason: `the pseudouser was ${ended}`, since: endedSince };

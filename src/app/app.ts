@@ -166,7 +166,7 @@ export class App {
     const delivery = () => this.#presence.delivery;
     const guard = this.#guard.view(
       () => this.#config.policy,
-      () => lists.standings(),
+      () => lists.statuses(),
     );
     const sources = { overview: storage.overview, journal: storage.journal, history, tenants, deliveries: couriers };
     adminRoutes(this.#admin, {

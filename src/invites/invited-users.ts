@@ -25,8 +25,11 @@ const INVITED_TOGETHER = 100;
 
 const HOUR_MS = 60 * 60_000;
 /** Budgets for summaries of rooms with invites: each costs a request over federation, whatever the result. */
-const LOOKS = { "looks-server": { joins: 100, per: HOUR_MS }, "looks-all": { joins: 1_000, per: HOUR_MS } } as const;
-type InviteBudgetKind = "server" | "inviter" | keyof typeof LOOKS;
+const SUMMARIES = {
+  "summaries-server": { joins: 100, per: HOUR_MS },
+  "summaries-all": { joins: 1_000, per: HOUR_MS },
+} as const;
+type InviteBudgetKind = "server" | "inviter" | keyof typeof SUMMARIES;
 
 export interface InviteOptions {
   /** How long we stay for an unanswered invite, milliseconds. */
@@ -71,7 +74,7 @@ export class InvitedUsers {
   constructor(parts: InvitedUsersParts) {
     this.#parts = parts;
     const { joinsPerServer, joinsPerInviter } = parts.options;
-    this.#budgets = new Budgets({ server: joinsPerServer, inviter: joinsPerInviter, ...LOOKS }, parts.clock);
+    this.#budgets = new Budgets({ server: joinsPerServer, inviter: joinsPerInviter, ...SUMMARIES }, parts.clock);
   }
 
   /** Drops the journal cursor, which would otherwise hold back the journal's trimming. */
@@ -174,16 +177,16 @@ export class InvitedUsers {
       { kind: "server", name: server },
       { kind: "inviter", name: inviter },
     ];
-    const looks: readonly BudgetSubject<InviteBudgetKind>[] = [
-      { kind: "looks-server", name: server },
-      { kind: "looks-all", name: "" },
+    const summaries: readonly BudgetSubject<InviteBudgetKind>[] = [
+      { kind: "summaries-server", name: server },
+      { kind: "summaries-all", name: "" },
     ];
     if (causesJoin) {
-      if (this.#budgets.shortage([...subjects, ...looks]) !== null) {
+      if (this.#budgets.shortage([...subjects, ...summaries]) !== null) {
         await desk.noteRefusal({ roomId, holder, via: [server] }, "budget-invites");
         return;
       }
-      this.#budgets.spend(looks);
+      this.#budgets.spend(summaries);
     }
     try {
       await desk.take({ roomId, holder, via: [server], inviter, ttl, claims: told });

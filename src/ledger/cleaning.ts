@@ -80,18 +80,18 @@ function lackingIn(others: readonly LaggingConsumer[], these: readonly LaggingCo
 
 /** Trims the journal and the audit to their limits. Logs the consumers that have fallen behind or caught up since. */
 export function oldHistory({ history, clock, log }: Tools & Pick<CleaningParts, "history">): Work {
-  let told: readonly LaggingConsumer[] = [];
+  let before: readonly LaggingConsumer[] = [];
   const failed = (error: unknown): void => log.error("retention.round-failed", { error });
   return chore(HISTORY_MS, clock, failed, async () => {
     const { journal, audit, isMore } = await history.step(clock.now());
     if (journal !== null) log.debug("retention.journal-cut", { ...journal });
     if (audit > 0) log.debug("retention.audit-cut", { rows: audit });
     const now = history.laggingConsumers;
-    for (const { consumer, behind, since } of lackingIn(told, now)) {
+    for (const { consumer, behind, since } of lackingIn(before, now)) {
       log.warn("retention.held", { consumer, events_behind: behind, unread_since: since, remedy: REMEDY });
     }
-    for (const { consumer } of lackingIn(now, told)) log.info("retention.released", { consumer });
-    told = now;
+    for (const { consumer } of lackingIn(now, before)) log.info("retention.released", { consumer });
+    before = now;
     return isMore ? PAUSE_MS : null;
   });
 }

@@ -14,9 +14,7 @@ export interface RetentionLimits {
   readonly auditKeep: number;
   /** While the audit is larger than this, its oldest entries are removed; in bytes. */
   readonly auditMaxSize: number;
-  /**
-   * The newest events and transactions, which the recorder reads at start. They stay regardless of the other limits.
-   */
+  /** The newest events and transactions, which the recorder reads at start. They always stay. */
   readonly memory: { readonly events: number; readonly transactions: number };
 }
 

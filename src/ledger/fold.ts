@@ -92,9 +92,7 @@ function aclIn(content: JsonObject): string {
 /** In characters. Longer reasons are cut. */
 const MAX_REASON = 500;
 
-/**
- * Turns one event into its changes of the ledger. Returns an empty list if it changes nothing that the ledger keeps.
- */
+/** Returns what one event changes in the ledger; an empty list if it changes nothing that the ledger keeps. */
 export function foldEvent(event: RoomEvent, own: UserId): readonly LedgerChange[] {
   if (event.type === "m.room.redaction") return [{ kind: "redaction", roomId: event.room_id, redaction: event }];
   if (!isStateEvent(event)) return [];

@@ -17,9 +17,7 @@ export class RecentEventIds {
   /** Places in the ring plus one, at or after the cell that the ID's bytes give; 0 if empty. At most half is taken. */
   readonly #table: Uint32Array;
   readonly #mask: number;
-  /**
-   * Authors of events can, with some work, choose the bytes of their IDs. The salt hides where these lie in the table.
-   */
+  /** Authors of events can, with some work, choose their IDs. The salt hides where these lie in the table. */
   readonly #salt: number;
   readonly #asked = new Uint32Array(WORDS);
   readonly #askedBytes = Buffer.from(this.#asked.buffer);

@@ -28,9 +28,7 @@ export interface IncomingTransaction {
   readonly digest: string;
   readonly events: readonly RoomEvent[];
   readonly setAside: readonly SetAside[];
-  /**
-   * The body as received, if its `events` are exactly `events` and it holds nothing that must not be kept; else null.
-   */
+  /** The body as received, if its events are exactly `events` and it holds nothing that must not be kept. */
   readonly verbatim: Uint8Array | null;
   /** Gives the events their texts (model/json-text.ts), for when they are written again. */
   readonly withTexts?: () => void;
@@ -46,12 +44,10 @@ export interface RecordOutcome {
 }
 
 /**
- * Records facts: writes each event of the homeserver once, however often it arrives.
- *
- * Two memories detect repeats. A transaction is known by its ID together with its content, because a homeserver's
- * counter may start again at 1 (on Synapse with SQLite, at every restart). An event is known by its ID, because a
- * homeserver may send it in two transactions. Both memories are read from the journal at start, and grow only after
- * the commit.
+ * Writes each event of the homeserver once, however often it arrives. Two memories detect repeats. A transaction is
+ * known by its ID together with its content, because a homeserver's counter may start again at 1 (on Synapse with
+ * SQLite, at every restart). An event is known by its ID, because a homeserver may send it in two transactions. Both
+ * memories are read from the journal at start, and grow only after the commit.
  */
 export class Recorder {
   /** Fires after every commit that brought events. */
@@ -106,9 +102,7 @@ export class Recorder {
     return this.#received;
   }
 
-  /**
-   * Resolves after the commit; rejects, with nothing changed, if the commit failed. One at a time, in order of calls.
-   */
+  /** Resolves after the commit; rejects, with nothing changed, if it failed. One at a time, in order of calls. */
   record(incoming: IncomingTransaction): Promise<RecordOutcome> {
     return this.#mutex.run(null, () => this.#record(incoming));
   }

@@ -32,15 +32,11 @@ const KEPT: Readonly<Record<string, readonly (readonly [key: string, since: numb
   "m.room.history_visibility": [["history_visibility", 1]],
   "m.room.redaction": [["redacts", 11]],
 };
-/**
- * From this version on, all of an m.room.create survives, and the `signed` of a third-party invite (MSC2176, MSC3821).
- */
+/** From this version on, m.room.create and the `signed` of a third-party invite survive (MSC2176, MSC3821). */
 const UPDATED_RULES = 11;
 const VOUCHED_FOR_BY = "org.matrix.msc1777.vouched_for_by";
 
-/**
- * Returns a content after its redaction, by the rules of the room's version (spec, "Redactions" of each room version).
- */
+/** Returns a content after redaction, by the rules of the room's version (spec, "Redactions" of each version). */
 export function redactedContent(type: string, content: JsonObject, version: string | null): JsonObject {
   const rules = rulesOf(version);
   if (type === "m.room.create" && rules >= UPDATED_RULES) return content;

@@ -67,14 +67,7 @@ export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
     this.#recent.push({ written, last, entries: null });
     this.#recentEvents += written.events.length;
     this.#recentBytes += written.bytes;
-    let over = 0;
-    for (let events = this.#recentEvents, bytes = this.#recentBytes; ; over += 1) {
-      const row = this.#recent[over]?.written;
-      if (row === undefined || (events <= RECENT_EVENTS && bytes <= RECENT_BYTES)) break;
-      events -= row.events.length;
-      bytes -= row.bytes;
-    }
-    if (over > 0) this.#dropRecent(over);
+    while (this.#recentEvents > RECENT_EVENTS || this.#recentBytes > RECENT_BYTES) this.#dropRecent(1);
   }
 
   #dropRecent(rows: number): void {

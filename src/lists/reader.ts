@@ -83,7 +83,7 @@ export class PolicyLists {
   }
 
   /** Returns the state of the lists whose rooms are known. */
-  standings(): readonly ListStatus[] {
+  statuses(): readonly ListStatus[] {
     return [...this.#readings].map(([room, { readAt, failures }]) => ({
       room,
       readAt,

@@ -5,6 +5,7 @@ import DatabaseConstructor, { type Database } from "better-sqlite3";
 import type { Random } from "../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import type { AuditStore } from "./audit.ts";
+import { Store } from "./store.ts";
 import { syncFolder } from "./sync-folder.ts";
 
 /** Pages copied in one step. Everything else has its turn between two steps. */
@@ -14,13 +15,12 @@ const PAGES = 100;
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
 
 /** Makes backups of the open database while it is written. */
-export class SqliteBackups {
-  readonly #db: Database;
+export class SqliteBackups extends Store {
   readonly #audit: AuditStore;
   #isBusy = false;
 
   constructor(db: Database, audit: AuditStore) {
-    this.#db = db;
+    super(db);
     this.#audit = audit;
   }
 
@@ -28,14 +28,9 @@ export class SqliteBackups {
     if (this.#isBusy) throw new EmissaryError("in-use", "Another backup is being made; try again when it is done.");
     this.#isBusy = true;
     try {
-      const bytes = await copyDatabase(this.#db, path, random, abort);
-      const entry = {
-        actor: "operator",
-        action: "backup.make",
-        outcome: "done",
-        roomId: null,
-        detail: { path, bytes },
-      };
+      const bytes = await copyDatabase(this.db, path, random, abort);
+      const detail = { path, bytes };
+      const entry = { actor: "operator", action: "backup.make", outcome: "done", roomId: null, detail };
       // The copy succeeded even if the disk has no room for this row. An error would make the operator copy again.
       await this.#audit.noteAll([entry], now).catch(() => undefined);
       return { bytes };
@@ -121,11 +116,7 @@ function taken(target: string): EmissaryError {
 }
 
 async function sync(path: string): Promise<number> {
-  const file = await open(path, "r+");
-  try {
-    await file.sync();
-    return (await file.stat()).size;
-  } finally {
-    await file.close();
-  }
+  await using file = await open(path, "r+");
+  await file.sync();
+  return (await file.stat()).size;
 }

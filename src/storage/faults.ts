@@ -34,9 +34,7 @@ function meaningOf(error: unknown): string | null {
 
 /**
  * Wraps a store so that a disk fault, which is no bug, reaches log and caller as a sentence without a stack trace. The
- * sentence does not name the database's path, because callers see it.
- *
- * A Proxy covers every property of the store. The store's own methods are wrapped once in front of it, because these
+ * sentence does not name the database's path, because callers see it. A Proxy covers every property of the store. The store's own methods are wrapped once in front of it, because these
  * calls are on every hot path.
  * @param noticed called with every disk fault
  */
@@ -74,15 +72,14 @@ export function tellingFaults<Store extends object>(
 }
 
 function tell(error: unknown, noticed: (fault: DiskFault) => void): never {
-  const meaning = error instanceof EmissaryError ? null : meaningOf(error);
-  if (meaning === null) throw error;
-  const cause = `${meaning} (${sentenceOf(error)})`;
-  const told = new EmissaryError(
+  if (error instanceof EmissaryError || meaningOf(error) === null) throw error;
+  const cause = causeOf(error);
+  const fault = new EmissaryError(
     "internal",
     `Emissary cannot write its database (storage.sqlite): ${cause}. What could not be written is not kept; ` +
       "it can be tried again once the disk is writable and has room.",
     { cause: error },
   );
-  noticed({ cause, error: told });
-  throw told;
+  noticed({ cause, error: fault });
+  throw fault;
 }

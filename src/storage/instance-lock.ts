@@ -18,18 +18,9 @@ export interface InstanceLock {
   release(): void;
 }
 
-interface HolderRow {
-  command: string;
-  pid: number;
-  host: string;
-  since: number;
-}
-
 /**
  * Locks the database for this process, before anything else uses it. Two programs that write one ledger would each
- * invalidate the other's memory.
- *
- * The lock is a write transaction, never committed, on a small database beside the real one (`emissary.db.lock`). The
+ * invalidate the other's memory. The lock is a write transaction, never committed, on a small database beside the real one (`emissary.db.lock`). The
  * operating system ends it with the process, so no lock outlives `kill -9`, and no process ID has to be trusted. A
  * refused process can still read the small database, which names the holder; the real one stays open to readers.
  * @throws EmissaryError `in-use` naming file and holder; `bad-config` if the file cannot be locked at all.
@@ -91,14 +82,15 @@ function hold(db: Database, { command, since }: LockHolder): void {
 
 /** Describes the holder in words, without names if it has not written them yet. */
 function holderIn(db: Database): string {
-  const unnamed = "another process";
   try {
-    const row = db.prepare<[], HolderRow>("SELECT command, pid, host, since FROM holder").get();
-    if (row === undefined) return unnamed;
-    return `\`${row.command}\`, process ${row.pid} on ${row.host}, since ${new Date(row.since).toISOString()}`;
+    const sql = "SELECT command, pid, host, since FROM holder";
+    const row = db.prepare<[], LockHolder & { pid: number; host: string }>(sql).get();
+    if (row !== undefined)
+      return `\`${row.command}\`, process ${row.pid} on ${row.host}, since ${new Date(row.since).toISOString()}`;
   } catch {
-    return unnamed;
+    // It has not written its name yet.
   }
+  return "another process";
 }
 
 function isBusy(error: unknown): boolean {

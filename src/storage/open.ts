@@ -56,9 +56,7 @@ export function openDatabase(path: string, durability: Durability = "full"): Dat
   }
 }
 
-/**
- * Creates the file if it is missing, and removes others' rights to it. A file that is no database is left unchanged.
- */
+/** Creates the file if it is missing, and removes others' rights to it. Leaves a file that is no database unchanged. */
 function keepToOurselves(path: string): void {
   const file = openSync(path, "a+", 0o600);
   try {

@@ -84,16 +84,12 @@ async function takeTransaction({ recorder, observe, passed }: IntakeParts, txnId
 function checkToken(request: FastifyRequest, hsToken: string): void {
   const { header, query } = tokensOf(request.raw);
   if (header === null && query === null) {
-    throw new EmissaryError(
-      "missing-token",
-      "The request has no token: the hs_token of registration.yaml is expected.",
-    );
+    const sentence = "The request has no token: the hs_token of registration.yaml is expected.";
+    throw new EmissaryError("missing-token", sentence);
   }
   const agrees = (token: string | null): boolean => token === null || isSameSecret(token, hsToken);
   if (!agrees(header) || !agrees(query)) {
-    throw new EmissaryError(
-      "forbidden",
-      "The token is not the hs_token of our registration: has the homeserver loaded another one?",
-    );
+    const sentence = "The token is not the hs_token of our registration: has the homeserver loaded another one?";
+    throw new EmissaryError("forbidden", sentence);
   }
 }

@@ -59,13 +59,9 @@ export class HomeserverStates {
     } catch (error) {
       throw error instanceof EmissaryError ? error : unreachable(error);
     }
-    if (entries.isFound && !entries.isOver) {
-      throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state ended in the middle.");
-    }
+    if (entries.isFound && !entries.isOver) throw broken("ended in the middle");
     // Every room has one. An answer without it is no room's state, and would empty the ledger's.
-    if (!seen.create) {
-      throw new EmissaryError("homeserver-error", "The homeserver's answer to a room's state has no m.room.create.");
-    }
+    if (!seen.create) throw broken("has no m.room.create");
     if (part.length > 0) yield part;
   }
 }
@@ -81,10 +77,11 @@ function eventIn(text: string): StateEvent | null {
   try {
     event = JSON.parse(text);
   } catch (error) {
-    throw new EmissaryError(
-      "homeserver-error",
-      `The homeserver's answer to a room's state is broken JSON: ${sentenceOf(error)}.`,
-    );
+    throw broken(`is broken JSON: ${sentenceOf(error)}`);
   }
   return isRoomEvent(event) && isStateEvent(event) ? shallow(sourced(event, text)) : null;
+}
+
+function broken(how: string): EmissaryError {
+  return new EmissaryError("homeserver-error", `The homeserver's answer to a room's state ${how}.`);
 }

@@ -219,8 +219,8 @@ export class ChangeWriter extends Store {
     if (delta !== 0 && load === null) this.#count.run(delta, nr);
     if (own) {
       this.#seen.delete(roomId);
-      const told = { was: room.own_membership, membership, eventId, sender, ends, reason, claims };
-      this.#stays.changed({ nr, roomId }, told, source);
+      const was = room.own_membership;
+      this.#stays.changed({ nr, roomId }, { was, membership, eventId, sender, ends, reason, claims }, source);
       if (membership !== "join") return true;
     } else if (isThere(membership) !== isThere(before?.membership) && !isFirst(load)) {
       for (const follower of this.#followers) follower.people?.({ nr, roomId }, now);

@@ -21,12 +21,6 @@ interface RoomRow {
   via: string;
 }
 
-interface ReceivedRow {
-  txnId: string;
-  digest: string;
-  at: number;
-}
-
 type MemberRow = Omit<Member, "roomId">;
 
 const MEMBERS = `SELECT user_id AS userId, membership, event_id AS eventId, sender, displayname, avatar_url AS avatarUrl
@@ -99,11 +93,15 @@ export class LedgerStore extends Store {
     INSERT INTO set_aside (received_at, txn_id, digest, fault, json) VALUES (?, ?, ?, ?, ?)`);
   readonly #trimAside = this.sql<[number]>("DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?");
   readonly #recent = this.value<[number], string>("SELECT event_ids FROM journal ORDER BY first_seq DESC LIMIT ?");
-  readonly #recentTransactions = this.sql<[number], ReceivedRow>(`
-    SELECT txn_id AS txnId, digest, received_at AS at FROM journal ORDER BY first_seq DESC LIMIT ?`);
-  readonly #recentFaulty = this.sql<[number], ReceivedRow>(`
-    SELECT txn_id AS txnId, digest, max(received_at) AS at
-    FROM set_aside GROUP BY txn_id, digest ORDER BY max(id) DESC LIMIT ?`);
+  // A transaction with nothing but faults has no row in the journal, but its repeat must be detected too.
+  readonly #recentTransactions = this.sql<[{ limit: number }], { txnId: string; digest: string }>(`
+    SELECT txn_id AS txnId, digest FROM (
+      SELECT * FROM (SELECT txn_id, digest, received_at AS at, 1 AS has_events, first_seq AS nr FROM journal
+        ORDER BY first_seq DESC LIMIT @limit)
+      UNION ALL
+      SELECT * FROM (SELECT txn_id, digest, max(received_at), 0, max(id) AS nr FROM set_aside
+        GROUP BY txn_id, digest ORDER BY nr DESC LIMIT @limit)
+    ) ORDER BY at DESC, has_events DESC, nr DESC LIMIT @limit`);
   readonly #record = this.db.transaction((transaction: TransactionRecord) => this.#recordNow(transaction));
 
   constructor(
@@ -157,12 +155,7 @@ export class LedgerStore extends Store {
 
   /** Returns the newest transactions that brought something, oldest first. */
   async recentTransactions(limit: number): Promise<readonly { readonly txnId: string; readonly digest: string }[]> {
-    // A transaction with nothing but faults has no row in the journal, but its repeat must be detected too.
-    const received = [...this.#recentFaulty.all(limit).reverse(), ...this.#recentTransactions.all(limit).reverse()];
-    return received
-      .sort((one, other) => one.at - other.at)
-      .slice(-limit)
-      .map(({ txnId, digest }) => ({ txnId, digest }));
+    return this.#recentTransactions.all({ limit }).reverse();
   }
 
   async room(roomId: RoomId): Promise<Room | null> {
@@ -218,13 +211,11 @@ export class LedgerStore extends Store {
   }
 
   async member(roomId: RoomId, userId: UserId): Promise<Member | null> {
-    return this.#knownMembers.get(`${userId} ${roomId}`, () => this.#readMember(roomId, userId));
-  }
-
-  #readMember(roomId: RoomId, userId: UserId): Member | null {
-    const nr = this.#rooms.find(roomId);
-    const row = nr === null ? undefined : this.#member.get(nr, userId);
-    return row === undefined ? null : { roomId, ...row };
+    return this.#knownMembers.get(`${userId} ${roomId}`, () => {
+      const nr = this.#rooms.find(roomId);
+      const row = nr === null ? undefined : this.#member.get(nr, userId);
+      return row === undefined ? null : { roomId, ...row };
+    });
   }
 
   /** Returns whether a user of this server, other than a pseudouser, is known to have joined the room or to be invited. */

@@ -70,9 +70,7 @@ export class OpeningStore extends Store {
     this.#note(now);
   }
 
-  /**
-   * Writes beside the database how far it has come, if that is further than before. Writes nothing to the database.
-   */
+  /** Writes beside the database, and not into it, how far it has come, if that is further than before. */
   async note(now: number): Promise<void> {
     const { seq, change } = this.#extent();
     if (seq !== this.#noted?.seq || change !== this.#noted.change) this.#note(now);

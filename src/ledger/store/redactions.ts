@@ -146,9 +146,9 @@ export class Redactions extends Store {
   #rewriteRow(firstSeq: number): number | null {
     const body = this.#body.get(firstSeq);
     if (body === undefined) return null;
-    const told = body.toString("utf8");
-    const row = JSON.parse(told) as { readonly events: readonly RoomEvent[] };
-    sourcedList(row, told, "events");
+    const json = body.toString("utf8");
+    const row = JSON.parse(json) as { readonly events: readonly RoomEvent[] };
+    sourcedList(row, json, "events");
     const { events } = row;
     const left = this.without(events);
     if (left.every((event, index) => event === events[index])) return null;
