@@ -46,7 +46,6 @@ export class Presence {
       standIns: this.standIns,
       store: storage.attendance,
       moves,
-      visits: storage.visits,
       options: { ...config.attendance, maxRooms: config.policy.maxRooms },
     });
     const { stepped } = this.keeper;

@@ -38,7 +38,6 @@ import { SqliteUnusedRoomStore } from "../ledger/store/unused-rooms.ts";
 import { SyncFactsStore } from "../tenants/store/sync-facts.ts";
 import { SqliteTenantStore } from "../tenants/store/tenants.ts";
 import { UpgradeStore } from "../attendance/store/upgrades.ts";
-import { VisitStore } from "../attendance/store/visits.ts";
 
 /** All stores over one SQLite file and one connection. One process writes, and each call is one transaction. */
 export class SqliteStorage {
@@ -72,7 +71,6 @@ export class SqliteStorage {
   readonly overview: OverviewStore;
   readonly reconcile: SqliteReconcileStore;
   readonly pseudousers: PseudouserStore;
-  readonly visits: VisitStore;
   readonly history: RetentionStore;
   readonly backups: SqliteBackups;
   readonly openings: OpeningStore;
@@ -124,7 +122,6 @@ export class SqliteStorage {
     this.deliveries = new DeliveryStore(db, this.audit);
     this.overview = new OverviewStore(db, book);
     this.pseudousers = new PseudouserStore(db);
-    this.visits = new VisitStore(db);
     this.history = new RetentionStore(db);
     this.backups = new SqliteBackups(db, this.audit);
     this.reconcile = new SqliteReconcileStore(db, changes);

@@ -11,12 +11,10 @@ import { LATELY_MS, lingerOf } from "./linger.ts";
 import { untilPresent } from "./membership-waits.ts";
 import { Mover, type DeclineOutcome, type KeeperOptions, type MoverParts } from "./mover.ts";
 import { isOverRefused, plan } from "./plan.ts";
-import type { VisitStore } from "./store/visits.ts";
 
 export type { KeeperOptions };
 
 export interface KeeperParts extends Omit<MoverParts, "limit" | "rate" | "options" | "stopping"> {
-  readonly visits: VisitStore;
   readonly desk: LeaseDesk;
   readonly recorder: Recorder;
   readonly options: KeeperOptions;
@@ -125,8 +123,7 @@ export class Keeper {
 
   /** Returns whether a room may be one under creation: we have not known it for longer. It may linger already. */
   #mayBeNew({ phase, since }: Attendance): boolean {
-    if (this.#makings.size === 0) return false;
-    return phase === "absent" || since >= Math.min(...this.#makings.values());
+    return this.#makings.size > 0 && (phase === "absent" || since >= Math.min(...this.#makings.values()));
   }
 
   async #round(): Promise<number | null> {
@@ -191,8 +188,8 @@ export class Keeper {
 
   async #lingerIn(roomId: RoomId, now: number): Promise<number> {
     const { linger, maxRooms } = this.#options;
-    const { visits } = this.#parts;
-    const [hours, rooms] = await Promise.all([visits.hours(roomId, now - LATELY_MS), visits.rooms()]);
+    const { store } = this.#parts;
+    const [hours, rooms] = await Promise.all([store.visitedHours(roomId, now - LATELY_MS), store.attended()]);
     return lingerOf({ linger, hours, rooms, maxRooms });
   }
 }

@@ -58,7 +58,7 @@ export class Task {
 export class ConcurrencyLimit {
   readonly #clock: Clock;
   readonly #freed: () => void;
-  readonly #tasks = new Map<RoomId, { readonly task: Task; readonly over: Promise<void> }>();
+  readonly #tasks = new Map<RoomId, { readonly task: Task; readonly over: Promise<unknown> }>();
 
   /** @param freed called when a place may have become free */
   constructor(clock: Clock, freed: () => void) {
@@ -85,13 +85,7 @@ export class ConcurrencyLimit {
       this.#tasks.delete(roomId);
       this.#freed();
     });
-    this.#tasks.set(roomId, {
-      task,
-      over: done.then(
-        () => undefined,
-        () => undefined,
-      ),
-    });
+    this.#tasks.set(roomId, { task, over: Promise.allSettled([done]) });
     return done;
   }
 

@@ -1,7 +1,7 @@
 import { InviteBlock, type InviteTreatment } from "../attendance/invites/block.ts";
 import type { InvitePermission } from "../attendance/invites/invite-permission.ts";
 import { InvitedUsers, type InvitedUsersParts, type InviteOptions } from "./invited-users.ts";
-import { OwnInvites, type OwnInvitesParts } from "../attendance/invites/own-invites.ts";
+import { answerOwnInvites, type OwnInvitesParts } from "../attendance/invites/own-invites.ts";
 
 type Setting = "decline" | "block" | "keep";
 
@@ -20,7 +20,7 @@ export interface InvitesParts
 /** Handles all invites: the pseudouser's own, and those of local users. */
 export class Invites {
   readonly #block: InviteBlock;
-  readonly #own: OwnInvites;
+  readonly #own: OwnInvitesParts;
   readonly #users: InvitedUsers;
   readonly #takesPart: boolean;
   #abort: AbortSignal | null = null;
@@ -28,12 +28,8 @@ export class Invites {
   constructor(parts: InvitesParts) {
     this.#block = new InviteBlock(parts.ownSetting, parts);
     this.#takesPart = parts.options.takePart;
-    this.#own = new OwnInvites({
-      ...parts,
-      store: parts.ownInvites,
-      setting: () => this.#block.setting,
-      takesPart: this.#takesPart,
-    });
+    const setting = (): Setting => this.#block.setting;
+    this.#own = { ...parts, store: parts.ownInvites, setting, takesPart: this.#takesPart };
     this.#users = new InvitedUsers(parts);
   }
 
@@ -51,6 +47,6 @@ export class Invites {
   async run(abort: AbortSignal): Promise<void> {
     this.#abort = abort;
     const users = this.#takesPart ? this.#users.run(abort) : this.#users.forgo();
-    await Promise.all([this.#block.tell(abort), this.#own.run(abort), users]);
+    await Promise.all([this.#block.tell(abort), answerOwnInvites(this.#own, abort), users]);
   }
 }

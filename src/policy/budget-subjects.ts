@@ -63,13 +63,14 @@ export function subjectsOf(
   servers: readonly ServerName[],
   isNamed: boolean,
 ): readonly BudgetSubject<BudgetKind>[] {
-  if (kind === "operator") return [];
   const all: BudgetSubject<BudgetKind> = { kind: "all", name: "" };
   const room: BudgetSubject<BudgetKind> = { kind: "room", name: roomId };
   const gaining = servers.map((server): BudgetSubject<BudgetKind> => ({ kind: "server", name: server }));
   switch (kind) {
+    case "operator":
+      return [];
     case "tenant":
-      return [room, { kind: "tenant", name }, ...(isNamed ? [] : gaining), all];
+      return [room, { kind, name }, ...(isNamed ? [] : gaining), all];
     case "alias":
       return [room, all];
     case "upgrade":
@@ -84,10 +85,9 @@ export function subjectsOf(
 
 /** Returns the subjects that pay for creating a room. No other server gains by it. */
 export function makersOf({ kind, name }: Holder): readonly BudgetSubject<BudgetKind>[] {
-  return kind === "tenant"
-    ? [
-        { kind, name },
-        { kind: "all", name: "" },
-      ]
-    : [];
+  if (kind !== "tenant") return [];
+  return [
+    { kind, name },
+    { kind: "all", name: "" },
+  ];
 }

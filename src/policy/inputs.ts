@@ -128,20 +128,14 @@ export class PolicyInputs {
     const invited = room?.ownMembership === "invite" ? await ledger.member(roomId, own) : null;
     const inviter = ask.inviter ?? invited?.sender ?? null;
     const routes = mergeVia(ask.via, room?.via ?? []);
-    const gain = {
-      roomId,
-      own: this.#server,
-      inviter,
-      creator: room?.creator ?? null,
-      aliasServer: alias === null ? null : serverOf(alias),
-      via: routes,
-    };
-    const servers = gainingServers(gain);
+    const creator = room?.creator ?? null;
+    const aliasServer = alias === null ? null : serverOf(alias);
+    const servers = gainingServers({ roomId, own: this.#server, inviter, creator, aliasServer, via: routes });
     const names = [alias, room?.canonicalAlias ?? null].filter((name) => name !== null);
     const ofRoom = await this.#roomRules.of(roomId, names, isHeld, alias);
     const ofOthers = rules.matches([
       ...servers.map((text): Entity => ({ kind: "server", text })),
-      ...[inviter, gain.creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
+      ...[inviter, creator].filter((user) => user !== null).map((text): Entity => ({ kind: "user", text })),
       ...tenantEntity(holder),
     ]);
     const matches = [...ofRoom.matches, ...ofOthers];
@@ -154,7 +148,7 @@ export class PolicyInputs {
     const isSettled = !fresh && holder.kind !== "operator" && isDenied(matches) && isDenied(named);
     const deniedRoutes = isSettled
       ? []
-      : await this.#deniedRoutes(ask, asStranger && !isSeen ? null : room, fresh, asStranger);
+      : await this.#deniedRoutes(ask, asStranger && !isSeen ? null : room, { fresh, asStranger });
     // Neither the operator's wish nor a denial depends on the room's state, so the homeserver is not asked.
     const isMoot = !fresh && (holder.kind === "operator" || isSettled || deniedRoutes.length > 0);
     const via = asStranger ? mergeVia(ask.via, shownRoutes(room)) : routes;
@@ -232,14 +226,13 @@ export class PolicyInputs {
   async #deniedRoutes(
     { roomId, holder, via }: Ask,
     room: Room | null,
-    fresh: boolean,
-    asStranger: boolean,
+    how: { readonly fresh: boolean; readonly asStranger: boolean },
   ): Promise<readonly RuleMatch[]> {
     // The homeserver knows who invited us, and asks that server.
     if (room?.ownMembership === "join" || room?.ownMembership === "invite") return [];
     const denied = this.#routes.allDenied([...via, ...(room?.via ?? [])], aclOf(room));
     if (denied.length === 0) return [];
-    return (await this.#summaries.look(holder, roomId, [], { fresh, asStranger })) === null ? denied : [];
+    return (await this.#summaries.look(holder, roomId, [], how)) === null ? denied : [];
   }
 
   /**

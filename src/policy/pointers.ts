@@ -1,5 +1,5 @@
 import type { Asker } from "../model/asker.ts";
-import { withLimit, type Clock } from "../model/clock.ts";
+import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { serverOf, type RoomAlias, type RoomId, type ServerName } from "../model/ids.ts";
 import { remember } from "../concurrency/remember.ts";
@@ -110,15 +110,12 @@ export class Pointers implements Aliases {
   async #look(alias: RoomAlias): Promise<void> {
     const failing = this.#failing.get(alias);
     if (failing !== undefined && this.#age(failing.at) < FAILED_MS) return;
-    const asked = this.#ask(alias).then(
-      () => undefined,
-      () => this.#fails(alias),
-    );
-    await withLimit(this.#parts.clock, WAIT_MS, new AbortController().signal, async (limit) => {
-      const isLate = new Promise<void>((resolve) => limit.addEventListener("abort", () => resolve(), { once: true }));
-      await Promise.race([asked, isLate]);
-      if (limit.aborted) this.#fails(alias);
+    const over = new AbortController();
+    const late = this.#parts.clock.sleep(WAIT_MS, over.signal).then(() => {
+      if (!over.signal.aborted) this.#fails(alias);
     });
+    await Promise.race([late, this.#ask(alias).catch(() => this.#fails(alias))]);
+    over.abort();
   }
 
   async #ask(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null> {

@@ -30,8 +30,7 @@ export class RouteHealth {
 
   /** Whether all routes were asked moments ago. */
   wasAsked(roomId: RoomId): boolean {
-    const at = this.#asked.get(roomId);
-    return at !== undefined && this.#clock.now() - at < ASKED_MS;
+    return this.#isWithin(ASKED_MS, this.#asked.get(roomId));
   }
 
   led(roomId: RoomId, server: ServerName): void {
@@ -64,16 +63,15 @@ export class RouteHealth {
   /** Returns the route that worked for the room lately, or null. */
   leading(roomId: RoomId, via: readonly ServerName[]): ServerName | null {
     const known = this.#leading.get(roomId);
-    const isGood = known !== undefined && this.#isFresh(known.at) && via.includes(known.server);
+    const isGood = known !== undefined && this.#isWithin(KEPT_MS, known.at) && via.includes(known.server);
     return isGood && !this.#isSilent(known.server) ? known.server : null;
   }
 
   #isSilent(server: ServerName): boolean {
-    const at = this.#silent.get(server);
-    return at !== undefined && this.#isFresh(at);
+    return this.#isWithin(KEPT_MS, this.#silent.get(server));
   }
 
-  #isFresh(at: number): boolean {
-    return this.#clock.now() - at < KEPT_MS;
+  #isWithin(ms: number, at: number | undefined): boolean {
+    return at !== undefined && this.#clock.now() - at < ms;
   }
 }

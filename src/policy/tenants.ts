@@ -24,34 +24,32 @@ export interface StoredTenant {
 /** The settings of a tenant that the operator can change while it runs. */
 export type TenantSettings = Pick<Tenant, "url" | "users" | "ephemeral" | "maxTransaction" | "ca">;
 
+/** Each change is one commit, with an audit row. It returns false or null if the tenant does not exist. */
 export interface TenantStore {
   /** Returns every tenant, ordered by ID. */
   all(): Promise<readonly StoredTenant[]>;
-  /** Adds a tenant, with an audit row. Returns false if the ID is taken. */
+  /** Returns false if the ID is taken. */
   add(stored: StoredTenant, at: number): Promise<boolean>;
   /** Returns the tenant's first known user, ordered by ID, for which `isMeant` returns true; or null. */
   personaIn(id: TenantId, isMeant: (userId: UserId) => boolean): Promise<UserId | null>;
-  /** Changes settings, with an audit row. Leases and tokens stay. Returns false if the tenant does not exist. */
+  /** Changes settings. Leases and tokens stay. */
   set(id: TenantId, settings: TenantSettings, at: number): Promise<boolean>;
-  /** Replaces the tokens. Returns false if the tenant does not exist. */
+  /** Replaces the tokens. */
   rotate(id: TenantId, tokenHash: string, hsSalt: string, at: number): Promise<boolean>;
-  /** Adds a grant, with an audit row. `only` replaces earlier grants. Returns false if the tenant does not exist. */
+  /** Adds a grant. `only` replaces earlier grants. */
   allow(
     id: TenantId,
     grant: Grant,
     how: { readonly only: boolean; readonly actor: string },
     at: number,
   ): Promise<boolean>;
-  /**
-   * Pins the aliases of all grants that allow the same as `grant` to the rooms of its pins, with an audit row. Returns
-   * false if the tenant or such a grant does not exist.
-   */
+  /** Pins the aliases of all grants that allow the same as `grant` to the rooms of its pins. False if there is none. */
   repin(id: TenantId, grant: Grant, at: number): Promise<boolean>;
   /** Records that a granted alias points to another room than the one that it was granted for. */
   noteMoved(id: TenantId, alias: RoomAlias, to: RoomId, at: number): Promise<void>;
-  /** Pauses or resumes deliveries, with an audit row. Returns false if the tenant does not exist. */
+  /** Pauses or resumes deliveries. */
   pause(id: TenantId, isPaused: boolean, at: number): Promise<boolean>;
-  /** Removes the tenant and ends its leases, in one commit. Returns null if the tenant does not exist. */
+  /** Removes the tenant and ends its leases. */
   remove(id: TenantId, at: number): Promise<{ readonly leasesEnded: number } | null>;
 }
 
@@ -198,8 +196,8 @@ export class Tenants extends PersonaOwners {
   async allow(id: string, grant: Grant, only = false, actor = "operator"): Promise<Tenant> {
     const tenant = this.#known(id);
     const same = only ? undefined : tenant.grants.find((had) => isSameGrant(had, grant));
-    if (same !== undefined && hasSamePins(same, grant)) return tenant;
     if (same !== undefined) {
+      if (hasSamePins(same, grant)) return tenant;
       await this.#parts.store.repin(tenant.id, grant, this.#parts.clock.now());
       return this.#again(id);
     }

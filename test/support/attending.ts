@@ -274,7 +274,6 @@ export class Program {
     this.keeper = new Keeper({
       standIns: { letIn: async () => null },
       store: stores.attendance,
-      visits: stores.visits,
       moves: rooms.seenBy(() => this.#isDead),
       policy: this.policy,
       desk: this.desk,

@@ -7,8 +7,8 @@ import { restUntil, workUntil } from "../../concurrency/worker.ts";
 import { Budgets } from "../../policy/budgets.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { PolicyInputs } from "../../policy/inputs.ts";
-import { ANSWER_BUDGETS, answerTo, type AnswerBudgetKind, type AnswerParts } from "./answer.ts";
-import type { OwnInvite, OwnInviteStore } from "../store/own-invites.ts";
+import { ANSWER_BUDGETS, answerTo, type AnswerParts } from "./answer.ts";
+import type { OwnInviteStore } from "../store/own-invites.ts";
 
 /** Invites in one round; their answers are one commit. */
 const BATCH = 200;
@@ -23,7 +23,7 @@ export type OwnInviteOutcome = "declined" | "not-declined" | "left";
 
 export interface OwnInvitesParts {
   readonly own: UserId;
-  readonly store: OwnInviteStore;
+  readonly store: Pick<OwnInviteStore, "due" | "nextDue" | "settle">;
   readonly keeper: Pick<Keeper, "decline">;
   readonly recorder: Pick<Recorder, "ownChanged">;
   readonly tenants: Pick<Tenants, "all">;
@@ -40,62 +40,54 @@ export interface OwnInvitesParts {
  * look. That time is moved on before anything is done, so a crash loses no invite, and a homeserver that does not
  * decline is not asked in a tight loop.
  */
-export class OwnInvites {
-  readonly #parts: OwnInvitesParts;
-  readonly #budgets: Budgets<AnswerBudgetKind>;
+export function answerOwnInvites(parts: OwnInvitesParts, abort: AbortSignal): Promise<void> {
+  const { recorder, store, clock, log } = parts;
+  const budgets = new Budgets(ANSWER_BUDGETS, clock);
+  return workUntil(abort, {
+    round: async () => {
+      if (await answerDue(parts, budgets, abort)) return 0;
+      const rest = restUntil(await store.nextDue(), clock);
+      return rest === null ? null : Math.max(SHORTEST_SLEEP_MS, rest);
+    },
+    signals: [recorder.ownChanged],
+    longest: LONGEST_SLEEP_MS,
+    failed: (error) => log.error("invites.round-failed", { error }),
+    clock,
+  });
+}
 
-  constructor(parts: OwnInvitesParts) {
-    this.#parts = parts;
-    this.#budgets = new Budgets(ANSWER_BUDGETS, parts.clock);
+/** Returns true if the round was full. */
+async function answerDue(
+  parts: OwnInvitesParts,
+  budgets: AnswerParts["budgets"],
+  abort: AbortSignal,
+): Promise<boolean> {
+  const { own, store, keeper, setting, takesPart, tenants, inputs, clock, count } = parts;
+  const now = clock.now();
+  const due = await store.due(own, now, BATCH);
+  if (due.length === 0) return false;
+  const known = { setting: setting(), takesPart, tenants: tenants.all(), budgets };
+  const answered = [];
+  for (const invite of due) {
+    const { roomId, canonicalAlias, inviter } = invite;
+    const matches = await inputs.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
+    answered.push({ invite, answer: answerTo(invite, now, { ...known, matches }) });
   }
-
-  run(abort: AbortSignal): Promise<void> {
-    const { recorder, store, clock, log } = this.#parts;
-    return workUntil(abort, {
-      round: async () => {
-        if (await this.#round(abort)) return 0;
-        const rest = restUntil(await store.nextDue(), clock);
-        return rest === null ? null : Math.max(SHORTEST_SLEEP_MS, rest);
-      },
-      signals: [recorder.ownChanged],
-      longest: LONGEST_SLEEP_MS,
-      failed: (error) => log.error("invites.round-failed", { error }),
-      clock,
-    });
-  }
-
-  /** Returns true if the round was full. */
-  async #round(abort: AbortSignal): Promise<boolean> {
-    const { own, store, setting, takesPart, tenants, inputs, clock, count } = this.#parts;
-    const now = clock.now();
-    const due = await store.due(own, now, BATCH);
-    if (due.length === 0) return false;
-    const known = { setting: setting(), takesPart, tenants: tenants.all(), budgets: this.#budgets };
-    const answered = [];
-    for (const invite of due) {
-      const { roomId, canonicalAlias, inviter } = invite;
-      const matches = await inputs.ofInvite(roomId, canonicalAlias === null ? [] : [canonicalAlias], inviter);
-      answered.push({ invite, answer: answerTo(invite, now, { ...known, matches }) });
-    }
-    await store.settle(
-      answered.map(({ invite, answer }) => ({
-        invite,
-        at: answer.act === "wait" ? answer.at : answer.act === "decline" ? now + AGAIN_MS : null,
-      })),
-    );
-    for (const { invite, answer } of answered) {
-      if (abort.aborted) break;
-      if (answer.act === "leave") count("left");
-      if (answer.act === "decline") await this.#decline(invite, answer.reason);
-    }
-    return due.length === BATCH;
-  }
-
-  async #decline(invite: OwnInvite, reason: string): Promise<void> {
-    const outcome = await this.#parts.keeper.decline(invite.roomId, reason);
-    if (outcome === "moot") return;
-    this.#parts.count(outcome === "done" ? "declined" : "not-declined");
+  await store.settle(
+    answered.map(({ invite, answer }) => ({
+      invite,
+      at: answer.act === "wait" ? answer.at : answer.act === "decline" ? now + AGAIN_MS : null,
+    })),
+  );
+  for (const { invite, answer } of answered) {
+    if (abort.aborted) break;
+    if (answer.act === "leave") count("left");
+    if (answer.act !== "decline") continue;
+    const outcome = await keeper.decline(invite.roomId, answer.reason);
+    if (outcome === "moot") continue;
+    count(outcome === "done" ? "declined" : "not-declined");
     // Another try would not help.
-    if (outcome === "refused") await this.#parts.store.settle([{ invite, at: null }]);
+    if (outcome === "refused") await store.settle([{ invite, at: null }]);
   }
+  return due.length === BATCH;
 }

@@ -92,6 +92,12 @@ export class AttendanceStore extends Store implements AttendedRooms {
     SELECT count(*) AS rooms, coalesce(sum(r.own_membership IS NOT 'join' AND a.next_at IS NOT NULL), 0) AS underWay
     FROM leases l JOIN rooms r ON r.nr = l.room_nr LEFT JOIN attendance a ON a.room_nr = l.room_nr
     WHERE l.ended_at IS NULL AND l.kind = ? AND l.holder = ? AND r.room_id <> ?`);
+  // Ended leases are kept for longer than visits count (leases.ts). A bound divisor would divide as a fraction.
+  readonly #visits = this.value<[string, number], number>(
+    "SELECT count(DISTINCT l.taken_at / 3600000) FROM rooms r JOIN leases l ON l.room_nr = r.nr " +
+      "WHERE r.room_id = ? AND l.kind = 'peek' AND l.taken_at >= ?",
+  );
+  readonly #attended = this.value<[], number>("SELECT count(*) FROM rooms WHERE own_membership = 'join'");
 
   constructor(db: Database, book: LeaseBook, coolDowns: CoolDownStore, writes: WriteCount) {
     super(db);
@@ -174,6 +180,16 @@ export class AttendanceStore extends Store implements AttendedRooms {
     const standing = roomId === null ? null : this.#standings.get(roomId, () => this.#standing.get(roomId) ?? null);
     const isUnderWay = standing?.isUnderWay === 1;
     return { others: rooms - (standing?.isThere === 1 ? 1 : 0), underWay: underWay - Number(isUnderWay), isUnderWay };
+  }
+
+  /** Returns in how many hours since a time a visit of the room began, by its peek leases. */
+  async visitedHours(roomId: RoomId, since: number): Promise<number> {
+    return this.#visits.get(roomId, since) ?? 0;
+  }
+
+  /** Returns how many rooms the pseudouser is in. */
+  async attended(): Promise<number> {
+    return this.#attended.get() ?? 0;
   }
 
   async heldBy({ kind, name }: Holder, except: RoomId | null): Promise<HeldRooms> {
