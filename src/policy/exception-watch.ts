@@ -2,6 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import { sentenceOf } from "../model/errors.ts";
 import { isRoomAlias, type RoomAlias, type RoomId } from "../model/ids.ts";
 import type { Logger } from "../model/logger.ts";
+import { Span } from "../concurrency/over.ts";
 import { workUntil } from "../concurrency/worker.ts";
 import { unpinned } from "./grants.ts";
 import type { Pointers, Pointing } from "./pointers.ts";
@@ -36,10 +37,9 @@ export class ExceptionWatch {
   /** Runs before anything is judged. An alias that cannot be looked up in time counts for nothing until it can. */
   async start(abort: AbortSignal): Promise<void> {
     this.#tellUnpinned();
-    const over = new AbortController();
-    const signal = AbortSignal.any([abort, over.signal]);
-    await Promise.race([this.#round(signal), this.#parts.clock.sleep(START_MS, signal)]);
-    over.abort();
+    const over = new Span(abort);
+    await Promise.race([this.#round(over.signal), this.#parts.clock.sleep(START_MS, over.signal)]);
+    over.end();
   }
 
   run(abort: AbortSignal): Promise<void> {

@@ -52,13 +52,10 @@ export class GlobIndex {
 
   /** Returns the position of the first glob that matches, or Infinity. Adds the steps taken to `effort`. */
   first(text: string, effort: Effort = { steps: 0 }): number {
-    let found = Math.min(this.#any, this.#names.get(text) ?? Infinity);
-    found = Math.min(
-      found,
+    let found = Math.min(
+      this.#any,
+      this.#names.get(text) ?? Infinity,
       this.#beginnings.first(text, (length) => text.slice(0, length)),
-    );
-    found = Math.min(
-      found,
       this.#endings.first(text, (length) => text.slice(text.length - length)),
     );
     if (this.#byGram.size === 0 && this.#others.patterns.length === 0) return found;

@@ -10,12 +10,6 @@ export interface RoomMatches {
   readonly notExcepted: readonly string[];
 }
 
-/** An exception that counts if its alias points to the room. */
-interface Candidate {
-  readonly alias: RoomAlias;
-  readonly rule: PolicyRule;
-}
-
 /**
  * Finds the rules about a room. An alias that a room is asked for by, or claims, counts against the room. It counts in
  * the room's favour only if the directory agrees: anybody can claim an alias.
@@ -44,7 +38,8 @@ export class RoomRules {
     const rules = this.#rules;
     const matches = rules.matches([{ kind: "room", text: roomId }]).slice();
     const notExcepted: string[] = [];
-    const candidates: Candidate[] = rules.pinnedTo(roomId).map((rule) => ({ alias: rule.entity as RoomAlias, rule }));
+    // Exceptions that count if their alias points to the room.
+    const candidates = rules.pinnedTo(roomId).map((rule) => ({ alias: rule.entity as RoomAlias, rule }));
     for (const name of new Set(names)) {
       const entity: Entity = { kind: "room", text: name };
       const rule = rules.ruleFor(entity);

@@ -56,10 +56,11 @@ export class Rules {
       // If this fails, the next start does it.
       void this.#mutex.run(null, () => this.#pins.unpin("config", alias as RoomAlias)).catch(() => undefined);
     }
-    this.#replace(
-      "config",
-      rules.map((rule) => this.#pinned(rule)),
-    );
+    const pinned = rules.map((rule) => {
+      const pin = isByAlias(rule) ? this.#configPins.get(rule.entity) : undefined;
+      return pin === undefined ? rule : { ...rule, pin };
+    });
+    this.#replace("config", pinned);
   }
 
   /** Pins an alias of a configured exception to a room, unless it has a pin already. */
@@ -71,11 +72,6 @@ export class Rules {
       this.#configPins.set(alias, roomId);
       this.configure(this.#configured);
     });
-  }
-
-  #pinned(rule: PolicyRule): PolicyRule {
-    const pin = isByAlias(rule) ? this.#configPins.get(rule.entity) : undefined;
-    return pin === undefined ? rule : { ...rule, pin };
   }
 
   all(): readonly PolicyRule[] {
@@ -101,10 +97,8 @@ export class Rules {
     return this.#mutex.run(null, async () => {
       const others = this.book.rules("operator").filter((had) => !isAbout(had, rule));
       if (others.length >= MAX_OPERATOR_RULES) {
-        throw new EmissaryError(
-          "bad-request",
-          `There are ${MAX_OPERATOR_RULES} rules already, and more are not kept: remove some, have a glob stand for many, or use a policy list.`,
-        );
+        const sentence = `There are ${MAX_OPERATOR_RULES} rules already, and more are not kept: remove some, have a glob stand for many, or use a policy list.`;
+        throw new EmissaryError("bad-request", sentence);
       }
       const change = await this.#store.set(rule, this.#clock.now());
       if (change !== "unchanged") this.#replace("operator", [...others, rule]);
@@ -116,12 +110,10 @@ export class Rules {
   remove(kind: EntityKind, entity: string): Promise<boolean> {
     const about = { kind, entity: spelled(kind, entity) };
     return this.#mutex.run(null, async () => {
-      const removed = await this.#store.remove(kind, about.entity, this.#clock.now());
-      if (removed) {
-        const left = this.book.rules("operator").filter((had) => !isAbout(had, about));
-        this.#replace("operator", left);
-      }
-      return removed;
+      if (!(await this.#store.remove(kind, about.entity, this.#clock.now()))) return false;
+      const left = this.book.rules("operator").filter((had) => !isAbout(had, about));
+      this.#replace("operator", left);
+      return true;
     });
   }
 

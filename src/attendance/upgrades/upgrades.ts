@@ -145,14 +145,19 @@ export class Upgrades {
   }
 
   async #look({ from }: UpgradeTicket, abort: AbortSignal): Promise<Outcome> {
-    const { store, ledger, replacementOf } = this.#parts;
+    const { store, ledger, replacementOf, refusals, log } = this.#parts;
     const leases = await store.followers(from);
     const old = await ledger.room(from);
     const to = replacementIn(old);
     if (old === null || to === null || leases.length === 0) return OVER;
     const target = await ledger.room(to);
     const predecessor = predecessorOf(target);
-    if (predecessor !== undefined && predecessor !== from) return this.#isNoUpgrade(from, to);
+    if (predecessor !== undefined && predecessor !== from) {
+      // A room's m.room.create never changes, so neither does this result.
+      log.info("upgrade.not-genuine", { room: from, replacement: to });
+      await refusals.note({ roomId: to, holder: holderOf(from), via: [] }, { code: "no-predecessor", inputs: {} });
+      return OVER;
+    }
     const isKnown = target?.ownMembership === "join" && target.load === "loaded";
     if (!isKnown && (await store.probations(from)).includes(to)) return AGAIN;
     if (old.ownMembership !== "join") return AGAIN;
@@ -163,14 +168,6 @@ export class Upgrades {
     if (named !== to) return named !== null && isRoomId(named) && named !== from ? AGAIN : OVER;
     if (!isKnown) return this.#findOut(from, to, old, leases);
     return (await bring(this.#parts, from, to, leases)) ? OVER : AGAIN;
-  }
-
-  /** A room's m.room.create never changes, so neither does this result. */
-  async #isNoUpgrade(from: RoomId, to: RoomId): Promise<Outcome> {
-    const { refusals, log } = this.#parts;
-    log.info("upgrade.not-genuine", { room: from, replacement: to });
-    await refusals.note({ roomId: to, holder: holderOf(from), via: [] }, { code: "no-predecessor", inputs: {} });
-    return OVER;
   }
 
   /** Makes us go there. Policy judges this lease like one of a holder without privileges. */
