@@ -26,8 +26,7 @@ export interface SettingUp {
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Sets up the pseudouser once the homeserver is up and has loaded our registration. Returns false if the signal ended
- * it.
+ * Sets up the pseudouser once the homeserver is up and has loaded our registration. Returns false if the signal aborts.
  * @throws EmissaryError `bad-config` if the homeserver refuses the name: another try would not help.
  */
 export async function keepSettingUp(parts: SettingUp): Promise<boolean> {

@@ -28,14 +28,12 @@ const FAILED_STEP_MS = 1_000;
 const BEING_MADE_MS = 1_000;
 
 /**
- * Makes attendance follow the leases: joins rooms that have a lease, leaves rooms that have none. The only caller of
- * join and leave.
+ * Makes attendance follow the leases: joins rooms that have a lease, leaves rooms that have none. Nobody else moves.
  *
  * Pending work is in storage (a time in `nextAt`), not in memory. A change of leases or of our membership sets that
  * time in its own commit, so after a crash the next start finds all that was under way. In a round the keeper takes
  * the due rooms, asks `plan` for each one's step, and carries it out: one step per room, and a bounded number at once.
- * Callers wait for the pseudouser to be in the room with `untilPresent`; a thousand waiters of one room cause one
- * join.
+ * Callers wait for the pseudouser to be in the room with `untilPresent`; a thousand waiters cause one join.
  */
 export class Keeper {
   /** Fires after every step: the situation of some room may have changed. */
@@ -94,8 +92,7 @@ export class Keeper {
   /**
    * Resolves once the pseudouser is in the lease's room.
    * @throws EmissaryError if the lease ended before that (refused, kicked, released …), or at the deadline `within`
-   * milliseconds from now. If no try has failed by then, its reason is STILL_JOINING. With `isOnce`, also when a try
-   * failed at the room's servers.
+   * milliseconds from now (STILL_JOINING if no try has failed by then). With `isOnce`, also after one failed try.
    */
   untilPresent(lease: Lease, within: number, abort: AbortSignal, isOnce = false): Promise<void> {
     const changes = [this.stepped, this.#parts.recorder.ownChanged];

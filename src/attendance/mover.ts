@@ -81,8 +81,7 @@ export class Mover {
     const { store, moves, policy, clock, log, rate, stopping } = this.#parts;
     task.server = via[0] ?? "";
     if (attendance.code === "timeout") task.slowDown();
-    // A refusal answers the present leases only. A lease booked meanwhile may know a better route, and gets its own
-    // try.
+    // A refusal answers the present leases only. A lease booked meanwhile may know a better route.
     const newest = Math.max(...leases.map((lease) => lease.id));
     const refusal = await refusalOfAll(policy, roomId, leases, via);
     if (refusal?.outcome === "refused") {

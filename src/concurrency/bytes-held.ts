@@ -22,8 +22,7 @@ const FOR_LARGE = { common: 1, each: 1, own: 0, waitingEach: 4, waiting: 64, wai
 
 /**
  * Bounds the memory of all answers that are held whole. Small ones share a common part. An answer that does not fit
- * there waits for its turn as the large one. Only one is large at a time and it has all it needs, so no two wait for
- * each other.
+ * there waits for its turn as the large one. Only one is large at a time, so no two wait for each other.
  */
 export class BytesHeld {
   readonly #bounds: HeldBounds;

@@ -35,8 +35,7 @@ const NEVER = new AbortController().signal;
 
 /**
  * Places of a scarce resource, shared by callers that do not trust each other: a caller who takes all it can get
- * leaves the others theirs. A caller that finds none waits. Of all waiting callers, the one with the fewest places
- * comes first.
+ * leaves the others theirs. A caller that finds none waits. The caller with the fewest places comes first.
  */
 export class Shares {
   readonly #what: string;

@@ -21,8 +21,7 @@ export class Throttle {
   /** Resolves when it is the caller's turn, or at once when the signal aborts. */
   async turn(abort: AbortSignal): Promise<void> {
     const now = this.#clock.now();
-    // If the clock was set back, the queue moves back with it. Otherwise callers would wait for the old time to come
-    // again.
+    // If the clock was set back, the queue moves back with it. Otherwise callers would wait for the old time.
     if (now < this.#seen) this.#free -= this.#seen - now;
     this.#seen = now;
     const at = Math.max(now, this.#free);

@@ -28,8 +28,7 @@ export function matchesGlob(globs: readonly string[], text: string): boolean {
 
 /**
  * Whether a glob matches a text, both as lists of characters. Uses no regular expression: those try every way to
- * divide a text between several stars. Here, only the last star needs to take more text: it can take whatever an
- * earlier one could.
+ * divide a text between several stars. Here, only the last star takes more text: it can take what an earlier one could.
  * @param effort the steps taken are added to it
  */
 export function matches(glob: readonly string[], text: readonly string[], effort: Effort = { steps: 0 }): boolean {

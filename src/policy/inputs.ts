@@ -237,8 +237,7 @@ export class PolicyInputs {
 
   /**
    * Whether a user of our server is in the room or invited (MSC1777). For rooms that we are not in, the ledger knows
-   * only what our registration makes the homeserver send. But without routes, the homeserver describes only rooms that
-   * one of its users is in.
+   * only what our registration makes the homeserver send. Without routes, the homeserver describes only its users' rooms.
    */
   async #isVouchedFor(
     { roomId, holder }: Ask,

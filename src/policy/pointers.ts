@@ -60,8 +60,7 @@ export class Pointers implements Aliases {
 
   /**
    * Asks the directory now.
-   * @throws EmissaryError `refused-by-policy` if the alias's server is denied; the homeserver's failure if it cannot
-   *   tell
+   * @throws EmissaryError `refused-by-policy` if the alias's server is denied; the homeserver's failure
    */
   async resolve(alias: RoomAlias, asker?: Asker): Promise<RoomTarget | null> {
     this.requireAskable(alias);

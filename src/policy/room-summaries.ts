@@ -61,8 +61,7 @@ export class RoomSummaries {
     // Only the operator asks for fresh summaries. No holder can cause them at will, so none pays.
     if (fresh) return this.#ask(null, roomId, via);
     if (!asStranger) return this.#answers.get([roomId, ...via].join(" "), () => this.#ask(holder, roomId, via));
-    // Strangers have a cache of their own: a free answer from a shared cache would tell a hidden room from a missing
-    // one.
+    // Strangers have their own cache: a free answer from a shared one would tell a hidden room from a missing one.
     return this.#answers.get(["stranger", roomId, ...via].join(" "), async () => {
       const look = await this.#ask(holder, roomId, via);
       return look !== null && isShown(look) ? look : null;

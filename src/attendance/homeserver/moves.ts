@@ -92,8 +92,7 @@ function answerOf(answer: Answer): MoveAnswer {
   // fail, or say that they do not have the room.
   if (answer.status === 502 && answer.errcode !== null)
     return { outcome: "retry", code: NO_SERVER, reason, retryAfter };
-  // If the homeserver does not know the token, the operator must load the registration; giving up the room would not
-  // help.
+  // If the homeserver does not know the token, the operator must load the registration; the room is not at fault.
   if (isWorthRetrying(answer) || answer.status === 401) return { outcome: "retry", code, reason, retryAfter };
   if (answer.status === 403 && SHUT_OUT.test(reason)) {
     const sentence = "the room's own access list (m.room.server_acl) keeps our server out, say the servers in it";

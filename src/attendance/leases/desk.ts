@@ -50,8 +50,7 @@ export class LeaseDesk {
 
   /**
    * Call it before a room is created: a creation costs its holder the same as a join.
-   * @throws EmissaryError `refused-by-policy` if no more rooms are allowed, `limited` if the holder's budget is used
-   * up
+   * @throws EmissaryError `refused-by-policy` if no more rooms are allowed, `limited` if the budget is used up
    */
   async requireSpace(holder: Holder): Promise<void> {
     const verdict = await this.#policy.admitOneMore(holder);

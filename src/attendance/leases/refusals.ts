@@ -50,8 +50,7 @@ export class LeaseRefusals {
       roomId,
       detail: { via: [...via], inputs: { ...inputs } },
     };
-    // Tenants are few, and the operator should find the name of one that is often refused; users are unlimited in
-    // number.
+    // Tenants are few, and the operator should find the name of one that is often refused. Users are countless.
     const who = holder.kind === "tenant" ? actor : holder.kind;
     const other = { ...entry, actor: who, roomId: null, detail: {} };
     return this.#entries.note({ group: `${who}\n${code}`, entry, other }, `${actor}\n${roomId ?? ""}`);

@@ -55,8 +55,7 @@ const AGAIN: Outcome = { isOver: false, pause: 0 };
 /**
  * Makes leases follow upgrades of rooms. A tombstone only causes a look. A lease moves to another room only if policy
  * allows it there, and if that room's own m.room.create, as the homeserver has it, names the old room as its
- * predecessor. If we are not in that room, a lease of the upgrade itself brings us there to find out; nobody can read
- * by it. Until then the old leases stay.
+ * predecessor. If we are not in that room, a lease of the upgrade itself brings us there; nobody can read by it.
  */
 export class Upgrades {
   readonly #parts: UpgradesParts;
