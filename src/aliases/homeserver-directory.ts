@@ -14,10 +14,7 @@ export interface RoomPage {
   readonly next: string | null;
 }
 
-/**
- * The homeserver's aliases and lists of rooms, as the pseudouser and (with a token) an administrator sees them. Each call
- * throws EmissaryError if the homeserver cannot answer now.
- */
+/** The homeserver's aliases and rooms. Each call throws EmissaryError if the homeserver cannot answer now. */
 export class HomeserverAliasDirectory {
   /** Returns null if the alias is unknown. */
   readonly resolve: (alias: RoomAlias) => Promise<RoomTarget | null>;

@@ -71,8 +71,8 @@ export class AliasOperator {
   }
 
   /**
-   * Joins the new room first: the homeserver points an alias only to a room that we are in. An alias cannot be moved
-   * atomically, so the intended room is stored before the alias is removed. The next check completes it.
+   * Joins the new room first, as the homeserver requires. An alias cannot be moved atomically, so the intended room is
+   * stored before the alias is removed. The next check completes it.
    */
   async #point(
     alias: RoomAlias,

@@ -39,8 +39,8 @@ export function holderOf(alias: RoomAlias): Holder {
 }
 
 /**
- * Checks where an alias points and takes a lease in the room. Only the directory is believed. Each step is stored
- * before the next, and the next sweep completes what a crash interrupted.
+ * Checks where an alias points, and takes a lease there. Stores each step before the next, so a sweep completes what a
+ * crash interrupted. Believes only the directory.
  */
 export class AliasVerifier {
   readonly throttle: RetryingThrottle;

@@ -64,8 +64,8 @@ interface Invited {
 }
 
 /**
- * Takes leases for local users whom users of other servers invite, until the signal aborts. The journal only triggers
- * the work; current invites are in the ledger. So an event that is read twice after a crash has no further effect.
+ * Takes leases for local users whom users of other servers invite, until the signal aborts. The journal is only the
+ * trigger, and invites are in the ledger: reading an event twice has no further effect.
  */
 export class InvitedUsers {
   readonly #parts: InvitedUsersParts;

@@ -7,9 +7,8 @@ const MEASURED = 1_000;
 export const AUDIT_BATCH = 500;
 
 /**
- * Keeps the audit within its age and size limits. The operator's rows get half of the size, all others the other half;
- * each kind may use what the other leaves free. So a user who fills the audit removes no row of the operator's. The
- * size is measured like the journal's (retention.ts).
+ * Keeps the audit within its limits. The operator's rows and all others get half of the size each, and what the other
+ * half leaves free. So a user who fills the audit removes no row of the operator's. Measures as retention.ts does.
  */
 export class AuditLimiter {
   readonly #store: AuditEnd;

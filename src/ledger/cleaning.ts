@@ -46,9 +46,8 @@ const HOUR_MS = 60 * 60_000;
 export const UNUSED_KEPT = 10_000;
 
 /**
- * Removes what time has made useless, until the signal aborts. Each kind has its own worker, so that none waits for
- * another. A worker goes in steps of one commit each. Data bounded by number alone is trimmed in the commit that adds
- * to it (docs/architecture.md, "Cleaning up").
+ * Removes what time has made useless, until the signal aborts. Each kind has a worker, which does one commit at a time.
+ * Data bounded by number alone is trimmed in the commit that adds to it (docs/ledger.md).
  */
 export async function cleanUp(parts: CleaningParts, abort: AbortSignal): Promise<void> {
   const chores = [expiredLeases(parts), oldHistory(parts), redactedContent(parts), forgottenRooms(parts)];

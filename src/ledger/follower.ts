@@ -28,9 +28,8 @@ export interface Moment {
 }
 
 /**
- * The consequences of facts for another capability, in the commit that writes the facts. The ledger calls it inside
- * its transaction; if it throws, the fact is rolled back. The calls are the same whether a fact came from an event, a
- * load, or a query to the homeserver.
+ * The consequences of facts for another capability, whether a fact came from an event, a load or a query. The ledger
+ * calls it inside its transaction: if it throws, the fact is rolled back.
  */
 export interface LedgerFollower {
   /** The pseudouser's own membership changed. */

@@ -34,10 +34,9 @@ export interface Restored {
 }
 
 /**
- * The known openings of the database. After a restore, numbers of the journal and of leases are assigned again to
- * other content, and nothing in a file shows that it is a copy. So each opening has a name, and every handed-out
- * number comes with it. A position is lost if its opening is unknown, or if it lies beyond what the database held at
- * that opening's end.
+ * The known openings of the database. After a restore, numbers of the journal and of leases are assigned again, and
+ * nothing in a file shows that it is a copy. So every handed-out number comes with its opening's name. A position is
+ * lost if its opening is unknown, or if it lies beyond what the database held at that opening's end.
  */
 export class Openings {
   readonly name: string;

@@ -6,9 +6,8 @@ const HASH_ID = /^\$[\w-]{43}$/;
 const WORDS = 44 / 4;
 
 /**
- * The newest event IDs, to detect repeats. IDs that are hashes lie as plain bytes in a ring outside V8's heap, indexed
- * by an open-addressed table: as strings in a Set they would be most of the long-lived garbage. The few IDs of other
- * forms are kept as strings, within the same bound.
+ * The newest event IDs, to detect repeats. IDs that are hashes lie as bytes in a ring outside V8's heap, indexed by an
+ * open-addressed table: strings in a Set would be most of the long-lived garbage. Other IDs are kept as strings.
  */
 export class RecentEventIds {
   readonly #limit: number;

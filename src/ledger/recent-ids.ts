@@ -2,8 +2,8 @@
 export class RecentIds {
   readonly #ids = new Set<string>();
   /**
-   * The same IDs in order of arrival, in a ring. A Set keeps that order too. But to find its first entry it steps over
-   * every entry deleted since it last grew, so a long-running daemon would slow down.
+   * The same IDs in order of arrival. A Set's first entry is found by stepping over every entry deleted since it last
+   * grew.
    */
   readonly #ring: string[] = [];
   #next = 0;

@@ -108,9 +108,8 @@ export class Recorder {
   }
 
   /**
-   * Asks the homeserver for one state event and writes the answer to the ledger, without a place in the journal. The
-   * same event in a later transaction changes nothing more. An event that arrived in a transaction during the query is
-   * newer, and stays.
+   * Asks the homeserver for one state event and writes the answer to the ledger, not to the journal. An event that
+   * arrives in a transaction during the query is newer, and stays.
    */
   async observe(ask: () => Promise<RoomEvent | null>): Promise<void> {
     const asOf = await this.#writer.lastSeq();

@@ -52,8 +52,8 @@ export function redactedContent(type: string, content: JsonObject, version: stri
 }
 
 /**
- * Returns the ID of the event that a redaction names. It stands in the content from version 11 on, and before that in
- * the event itself (MSC2174). For the sake of clients, a homeserver may write it in both places.
+ * Returns the ID of the event that a redaction names: in the content from version 11 on, before that in the event
+ * (MSC2174). A homeserver may write both.
  */
 export function redactedBy({ type, redacts, content }: RoomEvent, version: string | null): EventId | null {
   if (type !== "m.room.redaction") return null;

@@ -18,9 +18,8 @@ export type HistoryStore = Pick<RetentionStore, keyof RetentionStore>;
 export type History = Pick<HistoryLimiter, "extent" | "bytes" | "auditBytes" | "auditEntries" | "laggingConsumers">;
 
 /**
- * Applies the limits, step by step. It measures the journal piece by piece, from the oldest row on, and then keeps the
- * size up to date: adding it up at once would read the whole journal while a transaction waits. Until all rows are
- * measured, the size is too low and less is removed.
+ * Applies the limits, step by step. It measures the journal piece by piece, oldest first: adding it up at once would
+ * delay transactions. Until all rows are measured, the size is too low and less is removed.
  */
 export class HistoryLimiter {
   readonly #store: HistoryStore;

@@ -32,9 +32,8 @@ interface Batch {
 }
 
 /**
- * The journal for all live readers. The newest rows come from the recorder, so a reader that keeps up reads and parses
- * nothing again. A reader that is behind, or starts after a restart, reads from disk. Each reader keeps its own place.
- * Entries change by redactions only; the cached ones are then dropped or redacted again.
+ * The journal for all live readers. The newest rows come from the recorder; a reader that is behind reads from disk.
+ * Entries change by redactions only; cached ones are then dropped or redacted again.
  */
 export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
   readonly #journal: Pick<Journal, "read" | "bounds" | "without">;
@@ -118,8 +117,7 @@ export class SharedJournal implements Pick<Journal, "read" | "bounds"> {
       const found = await earlier;
       if (found.length > 0) return found;
     }
-    // The earlier read may have begun before the entry that woke this reader was written; a read under way now began
-    // later.
+    // The earlier read may have begun before the entry that woke this reader. A read under way now began later.
     return this.#underWay.get(after) ?? this.#load(after);
   }
 

@@ -85,8 +85,7 @@ export class Subscriptions {
         continue;
       }
       const chain = await this.#successorsOf(target.roomId);
-      // Our lease follows upgrades as others do, if policy allows it. Only if it is gone,
-      // we ask for the newest room.
+      // Our lease follows upgrades, if policy allows it. Only if it is gone, we ask for the newest room.
       const place = chain.findLastIndex((each) => held.some(({ roomId }) => roomId === each));
       const upgrades = place < 0 ? chain.length - 1 : place;
       const room = chain[upgrades] ?? target.roomId;
@@ -133,8 +132,8 @@ export class Subscriptions {
   }
 
   /**
-   * Returns the room of a name. An alias's owner must not decide who is denied here: the alias means the room that it
-   * pointed to when it was first looked up, and that room's replacements, until it is configured anew.
+   * Returns the room of a name. An alias's owner must not decide who is denied here: the alias means the room of its
+   * first look-up, and that room's replacements, until it is configured anew.
    */
   async #targetOf(
     name: ListName,

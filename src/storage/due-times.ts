@@ -25,8 +25,8 @@ export const DUE_TIMES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Moves times back with a clock that was set back: each stays as far away as it was when the database was last
- * written. Nobody can tell whether the clock was wrong before or is now; either way no pause gets longer.
+ * Moves times back with a clock that was set back: each stays as far away as when the database was last written. No
+ * pause gets longer, whichever time was wrong.
  */
 export function bringBack(db: Database, now: number, by: number): void {
   for (const [table, columns] of Object.entries(DUE_TIMES)) {

@@ -62,8 +62,8 @@ function lockFileOf(path: string): string {
 }
 
 /**
- * Creates the file with our mode if it is missing. It does not open an existing file: closing it would release any
- * lock that this process has on it (POSIX, fcntl).
+ * Creates the file with our mode if it is missing. Opens no existing file: closing it would release this process's lock
+ * on it (POSIX, fcntl).
  */
 function makeOurs(file: string): void {
   if (!existsSync(file)) closeSync(openSync(file, "a", 0o600));

@@ -12,9 +12,8 @@ const BUSY_MS = 5_000;
 const SQLITE_HEADER = "SQLite format 3\0";
 
 /**
- * Length of the write-ahead log at which it is checkpointed, in pages of 4 KiB. With a long log, a member's page that
- * changes often is written to the file once for many changes. The log's blocks are reused, which is faster than
- * growing a file.
+ * Length of the write-ahead log at which it is checkpointed, in pages of 4 KiB. In a long log, a page that changes
+ * often is written to the file once. The log's blocks are reused, which is faster than growing a file.
  */
 const WAL_PAGES = 4_000;
 /** SQLite's page cache, in KiB. A larger one would hold pages twice: the operating system caches the file too. */

@@ -28,11 +28,10 @@ export interface DeliveryParts {
 }
 
 /**
- * Checks whether the homeserver still delivers. A known fault stops it without an error (its stream position sticks;
- * matrix-org/synapse#1834), and a quiet appservice looks just like one with nothing to do. So the detector queries the
- * newest event of recently active rooms. An event that had time to arrive and did not is missing. The detector then
- * makes the homeserver call us, which makes it retry at once. If the next look finds the same, delivery is stalled.
- * Times are not compared: events carry the clock of the server that made them.
+ * Checks whether the homeserver still delivers. A known fault stops it without an error (matrix-org/synapse#1834), and
+ * a quiet homeserver looks the same. So the detector queries the newest event of recently active rooms. If one that had
+ * time to arrive is missing, it makes the homeserver call us, and so retry at once. If the next look finds the same,
+ * delivery is stalled. Times are not compared: events carry the clock of their server.
  */
 export class StallDetector {
   readonly #parts: DeliveryParts;
@@ -66,8 +65,8 @@ export class StallDetector {
   }
 
   /**
-   * Returns whether the homeserver sends present events: the newest events of the liveliest rooms other than `except`
-   * have arrived, or arrive within moments. An event of `except` that has not arrived by then will not arrive.
+   * Returns whether the newest events of the liveliest rooms other than `except` have arrived, or arrive within
+   * moments. An event of `except` that has not arrived by then will not.
    */
   async isBeyond(except: RoomId, abort: AbortSignal): Promise<boolean> {
     const { store, clock, knows } = this.#parts;

@@ -70,9 +70,8 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
 }
 
 /**
- * Compares the rooms that we are in according to the homeserver with the ledger's, and repairs the ledger. A
- * homeserver can lose an event on its way to us (element-hq/synapse#11637), and a database can be restored from a
- * backup. What follows (a load, a join, a leave) is up to the keeper, as always.
+ * Compares the rooms that we are in with the ledger's, and repairs the ledger. A homeserver can lose an event on its
+ * way to us (element-hq/synapse#11637), and a backup can be restored. The keeper then loads, joins or leaves as always.
  */
 async function compareRooms(parts: ReconcilerParts, abort: AbortSignal): Promise<void> {
   const { queries, store, moves, recorder, clock, log, found } = parts;
@@ -86,8 +85,7 @@ async function compareRooms(parts: ReconcilerParts, abort: AbortSignal): Promise
     if (abort.aborted) break;
     await recorder.observe(() => moves.ownMembership(roomId, abort));
   }
-  // The homeserver keeps the state of a room that was left, and so tells of the leave. It tells nothing of a forgotten
-  // room.
+  // The homeserver tells of a leave, because it keeps the state of the room. It tells nothing of a forgotten room.
   const still = new Set(await store.attended());
   for (const roomId of gone) if (still.has(roomId) && !abort.aborted) await store.setAbsent(roomId, clock.now());
   found({ unknown: unknown.length, gone: gone.length });

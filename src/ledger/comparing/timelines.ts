@@ -35,10 +35,9 @@ export interface TimelinesParts {
 }
 
 /**
- * Reads rooms' timelines back to where they were last complete, and takes in missing events. A homeserver sends the
- * events of a room in order, so an event is lost if a later one arrived. Events at the end are lost if the homeserver
- * was asked to send what it has queued, and then sent newer events or nothing. Events taken in count as received, so
- * they are not doubled if they arrive after all.
+ * Reads rooms' timelines back to where they were last complete, and takes in missing events. A homeserver sends a
+ * room's events in order, so an event is lost if a later one arrived. Events at the end are lost if the homeserver was
+ * asked to send its queue, and sent newer events or nothing. Events taken in count as received.
  */
 export class Timelines {
   readonly #parts: TimelinesParts;
@@ -82,8 +81,7 @@ export class Timelines {
     const { store, recorder, clock } = this.#parts;
     const { roomId } = point;
     const isSound = point.upTo !== null && point.last - point.seq <= REMEMBERED;
-    // If more events arrived since than are remembered, missing and forgotten events look the same: the comparison
-    // starts anew from here.
+    // If more events arrived since than are remembered, missing and forgotten events look alike: start anew here.
     const events = await this.#read(point, isSound ? MOST.events : 1, abort);
     const missing = isSound ? events.filter(({ event_id: id }) => !recorder.knows(id)) : [];
     // Noted in any case, so that other rooms get their turn.

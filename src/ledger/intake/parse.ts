@@ -70,9 +70,8 @@ export function parseTransaction(body: Buffer): ParsedTransaction {
 }
 
 /**
- * Returns an event without the parts that are nested too deep, so that all code can walk and write it. These parts are
- * set aside. The event itself still counts and is delivered; otherwise a user could hide a kick of the pseudouser in
- * this way.
+ * Returns an event without the parts that are nested too deep to walk and write; these are set aside. The event still
+ * counts: otherwise a user could hide a kick of the pseudouser in this way.
  */
 function withoutDepths(event: RoomEvent, setAside: SetAside[]): RoomEvent {
   const kept = shallow(event);

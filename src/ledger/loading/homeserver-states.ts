@@ -13,10 +13,7 @@ const STATE_TIMEOUT_MS = 10 * 60_000;
 const PART = 150;
 const PART_BYTES = 1024 * 1024;
 
-/**
- * Streams a room's current state (`GET …/state`). The answer for a room of a hundred thousand members is hundreds of
- * megabytes, and is never in memory as a whole.
- */
+/** Streams a room's current state (`GET …/state`): hundreds of megabytes for a hundred thousand members. */
 export class HomeserverStates {
   readonly #client: HomeserverClient;
 

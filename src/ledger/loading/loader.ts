@@ -35,8 +35,8 @@ const BREATH_MS = 2;
 const LONGEST_SLEEP_MS = 5_000;
 
 /**
- * Loads the state and members of rooms that the pseudouser entered into the ledger, in the background, and drops those
- * of rooms it left. Storage holds the requests, so after a crash an interrupted load begins again.
+ * Loads state and members of entered rooms in the background, and drops those of rooms that the pseudouser left.
+ * Storage holds the requests, so an interrupted load begins again.
  */
 export class RoomLoader {
   readonly #parts: LoaderParts;
@@ -98,8 +98,7 @@ export class RoomLoader {
       power = powerWith(power, part);
       const changes = part.flatMap((event) => foldEvent(event, own));
       differences += await loads.part(ticket, changes, clock.now());
-      // Parts of a large room are ready one after the other. Without a pause nobody else would have a turn until all
-      // are written.
+      // Parts of a large room follow each other at once. Without a pause nobody else would have a turn.
       if (part.length >= LARGE_PART) await clock.sleep(BREATH_MS, this.#abort.signal);
     }
     differences += await loads.finish(ticket, clock.now());

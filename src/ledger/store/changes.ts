@@ -53,10 +53,7 @@ interface Source {
 /** Pause before a load that just ended is repeated for a gap: several gaps arrive together. */
 const GAP_DELAY_MS = 2_000;
 
-/**
- * Writes all changes of the ledger and calls the followers, the same way for changes from events and from a load. Call
- * its methods inside a transaction.
- */
+/** Writes all changes of the ledger and calls the followers. Call its methods inside a transaction. */
 export class ChangeWriter extends Store {
   readonly #rooms: RoomNumbers;
   readonly #redactions: Redactions;
@@ -75,8 +72,7 @@ export class ChangeWriter extends Store {
     SELECT nr, load, load_generation, own_membership, own_event FROM rooms WHERE room_id = ?`);
   readonly #member = this.sql<[number, string], Held & { membership: string }>(`
     SELECT membership, event_id, seq, generation FROM members WHERE room_nr = ? AND user_id = ?`);
-  // Two statements rather than one upsert: most writes are updates, and an update does not check again whether the
-  // room exists.
+  // No upsert: most writes are updates, and an update does not check again whether the room exists.
   readonly #addMember = this.sql<unknown[]>(`
     INSERT INTO members
       (membership, event_id, sender, displayname, avatar_url, seq, generation, room_nr, user_id)
@@ -158,8 +154,7 @@ export class ChangeWriter extends Store {
       else if (change.kind === "redaction") this.#redact(change, redacted, source);
       else if (source.replaced.has(change.roomId)) this.#replaced(change, source.now);
     }
-    // Finding a member by its event's ID means going through the room's members: once for all redactions of a
-    // transaction.
+    // Finding a member by event ID goes through the room's members: once for all redactions of a transaction.
     for (const [nr, targets] of redacted) this.#unname.run(source.seq, nr, JSON.stringify(targets));
     // Once, and not for each of a hundred thousand members.
     for (const nr of source.heard) this.#rooms.hear(nr, source.now);
@@ -248,9 +243,8 @@ export class ChangeWriter extends Store {
 
   /**
    * Detects gaps. An event names the one that it replaced where it was created (unsigned.replaces_state). If we hold
-   * another, then an event is missing here, or the room had forked and its state resolution may have chosen otherwise:
-   * the room is loaded again. During a load, values that we lack may still be on their way, so only a different value
-   * counts; the load is then repeated. What a load itself finds is the homeserver's answer, and no gap.
+   * another, an event is missing here, or state resolution chose otherwise after a fork: the room is loaded again.
+   * During a load, missing values may be on their way, so only a different value counts. A load itself finds no gap.
    */
   #noteGap(roomId: RoomId, room: RoomRow, held: string | undefined, replaces: string | null, source: Source): void {
     if (source.load !== null || replaces === null || replaces === held) return;

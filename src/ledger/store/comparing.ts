@@ -33,8 +33,7 @@ export interface Hole {
 
 const POINT = `SELECT room_id AS roomId, compared_event AS upTo, compared_seq AS seq, ${LAST_SEQ} AS last
   FROM rooms WHERE own_membership = 'join'`;
-// If the room was left again meanwhile, it has another hole, which reaches back to the same event. It is filled after
-// the next join.
+// If the room was left again, it has another hole, back to the same event, which is filled after the next join.
 const SAME_HOLE = "room_id = @roomId AND left_event = @left AND fill_at = @due";
 
 /** The ledger's side of comparisons with the homeserver, and the repair of differences. */
@@ -92,8 +91,7 @@ export class SqliteReconcileStore extends Store implements LedgerFollower {
   async liveliest(limit: number): Promise<readonly RoomId[]> {
     const rooms = new Set<RoomId>();
     const looked = new Set<string>();
-    // Parsed here and not by SQLite, which gives up on everything if one stranger's event is nested a thousand levels
-    // deep.
+    // SQLite would give up on everything if one stranger's event is nested a thousand levels deep.
     for (const body of this.#newest.iterate(JOURNAL_ROWS)) {
       const { events } = JSON.parse(body.toString("utf8")) as { readonly events: readonly RoomEvent[] };
       for (const { room_id: roomId } of events) {

@@ -191,8 +191,8 @@ export class LedgerStore extends Store {
   }
 
   /**
-   * Follows upgrades back. An upgrade does not copy the mark of the old room's m.room.create. The new room is for the
-   * same tenant as the old one if the old one names it as its replacement.
+   * Follows upgrades back, which do not copy the mark in m.room.create. The new room is for the same tenant as the old
+   * one if the old one names it as its replacement.
    */
   #inherited(roomId: string, predecessor: string | null): string | null {
     let room = roomId;

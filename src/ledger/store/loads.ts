@@ -71,8 +71,8 @@ export class LoadStore extends Store {
   }
 
   /**
-   * Removes rows that the fetched state does not have. Marks the room as loaded if we are still in it and no gap was
-   * found meanwhile. Returns the number of rows removed.
+   * Removes rows that the fetched state does not have, and returns their number. Marks the room as loaded if we are
+   * still in it and no gap was found meanwhile.
    */
   async finish({ roomId, generation, fromSeq, asks, again }: LoadTicket, now: number): Promise<number> {
     return this.commit(() => {

@@ -25,8 +25,7 @@ export class OpeningStore extends Store {
   readonly #audit: AuditStore;
   /**
    * A small file beside the database (`emissary.db.seen`) that says how far it had come. A copy that replaces the
-   * database does not bring this file along, and is so detected. Only the message to the operator and the reload of
-   * rooms depend on it.
+   * database does not bring it along. Only a message and the reload of rooms depend on it.
    */
   readonly #seenFile: string | null;
   readonly #held = this.sql<[], Extent>(`
@@ -53,9 +52,8 @@ export class OpeningStore extends Store {
   }
 
   /**
-   * Begins an opening, before anything else uses the database. If a copy replaced the database, every room is loaded
-   * again: what the homeserver sent since the copy was made does not arrive a second time. If the clock was set back,
-   * due times move back with it.
+   * Begins an opening, before anything else uses the database. If a copy replaced it, every room is loaded again: what
+   * was sent since the copy does not come again. If the clock was set back, due times move with it.
    */
   begin(now: number, random: Random): Opened {
     const opened = this.commit(() => this.#begin(now, random));

@@ -31,9 +31,8 @@ interface Sweep {
 }
 
 /**
- * The redactions received. No stored event can be found by its ID. So a redaction is written down, and its target's
- * content is removed from everything that is read. A sweep from the journal's newest row to its oldest removes it from
- * storage.
+ * The redactions received. Events cannot be found by ID, so readers get them without redacted content, and a sweep from
+ * the journal's newest row to its oldest removes that content from storage.
  */
 export class Redactions extends Store {
   readonly #add = this.sql<[string, string, number, string]>(`

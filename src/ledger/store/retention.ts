@@ -50,14 +50,12 @@ export class RetentionStore extends Store {
     FROM cursors c JOIN journal j ON j.first_seq = coalesce(
       (SELECT max(first_seq) FROM journal WHERE first_seq <= c.seq + 1), (SELECT min(first_seq) FROM journal))
     WHERE c.seq < ${LAST_SEQ} ORDER BY c.seq, c.consumer`);
-  // The same commit reads the cursor again: a consumer may have registered since the decision. The newest row always
-  // stays: it has the next number.
+  // Reads the cursor again: a consumer may have registered since. The newest row stays: it has the next number.
   readonly #trim = this.sql<[{ through: number }], JournalRow>(`
     DELETE FROM journal WHERE first_seq <= @through AND first_seq < (SELECT max(first_seq) FROM journal)
       AND first_seq + events - 1 <= min(@through, coalesce((SELECT min(seq) FROM cursors), @through))
     RETURNING ${ROW}`);
-  // A redaction's target came before it. The exception is a homeserver that sends events out of order, within the same
-  // period.
+  // A redaction's target came before it, or, if events are out of order, within the same period.
   readonly #forgetRedactions = this.sql<[]>("DELETE FROM redactions WHERE seq < (SELECT min(first_seq) FROM journal)");
   // Entries are in order of time, unless the clock was set. So only the oldest are checked, and times need no index.
   readonly #trimAudit = this.sql<[{ before: number; limit: number }], AuditSize>(`

@@ -33,8 +33,8 @@ export class Stays extends Store {
   }
 
   /**
-   * Returns whether an event is news rather than history. Each of our moves is queried at once, and its transaction
-   * may arrive after the next moves: an event that was in an answer has already had its consequences.
+   * Returns whether an event is news. Each of our moves is queried at once, and its transaction may arrive after the
+   * next moves: an event that was in an answer has already had its consequences.
    */
   isNews(nr: number, eventId: string, isAnswer: boolean): boolean {
     const seen = JSON.parse(this.#seen.get(nr) ?? "[]") as string[];

@@ -45,7 +45,7 @@ export class SqliteUnusedRoomStore extends Store {
   readonly #room = this.sql<[number]>("DELETE FROM rooms WHERE nr = ?");
 
   /**
-   * Removes some unused rooms and everything known of them, in one commit: rooms not heard of since `before`, and the
+   * Removes some unused rooms and everything known of them, in one commit: those not heard of since `before`, and the
    * oldest others while we know more than `kept` rooms that we are not in.
    */
   async forget(
