@@ -41,10 +41,7 @@ export interface Addition {
   readonly left?: Iterable<RoomId>;
 }
 
-/**
- * Reads an answer to `/sync` (whose token is `next_batch`) or to sliding sync (`pos`); returns null for anything else.
- * Scans bytes, because most of the body goes on unchanged.
- */
+/** Reads an answer to `/sync` (token `next_batch`) or sliding sync (`pos`) as bytes; null for anything else. */
 export function outlineOf(body: Uint8Array, tokenKey: "next_batch" | "pos"): Outline | null {
   const at: Places = { token: null, rooms: null, leave: null };
   const [rooms, joined] = [new Set<RoomId>(), new Set<RoomId>()];
@@ -145,11 +142,7 @@ function membersAt(body: Uint8Array, object: number): Members {
   return { begin, isEmpty: body[skipSpace(body, begin)] === CLOSE_OBJECT };
 }
 
-/**
- * Visits the members of the object at `at`, and returns its end. Skipped parts are not checked.
- * @param visit gets the start of the key and of the value, and returns the value's end
- * @throws SyntaxError if it notices that this is no object
- */
+/** Visits an object's members and returns its end. Skipped parts are not checked. @throws SyntaxError if malformed */
 function eachMember(bytes: Uint8Array, at: number, visit: (key: number, value: number) => number): number {
   let key = skipSpace(bytes, at + 1);
   if (bytes[key] === CLOSE_OBJECT) return key + 1;

@@ -28,8 +28,7 @@ const ignore: PeekHandler = async (parts, request, reply) => {
 };
 
 /**
- * Passes members' receipts; answers all others `{}` and drops them. A receipt tells the whole room who reads, and
- * homeservers forward it from anybody who may read. Clients send receipts for rooms that they peek into. Asks each
+ * Passes members' receipts; drops all others and answers `{}`. A receipt tells the whole room who reads. Asks each
  * time whether the user is a member: a user who left a minute ago must not be seen reading.
  */
 const receipt: PeekHandler = async (parts, request, reply) => {

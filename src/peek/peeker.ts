@@ -163,10 +163,7 @@ export class Peeker {
     return this.#parts.desk.release(roomId, holder);
   }
 
-  /**
-   * Hashes the name: leases are in the database and the audit, which must not tell who looks into which room. A
-   * device's name begins with its user's and a full stop.
-   */
+  /** Hashes the name: leases and audit must not tell who looks where. A device's is its user's, a stop, its own. */
   holderOf(who: string): Holder {
     const known = this.#holders.get(who);
     if (known !== undefined) return known;
@@ -188,10 +185,7 @@ export class Peeker {
     return known !== undefined && clock.now() + during + options.idle - known < options.idle / 4;
   }
 
-  /**
-   * Renews the user's lease, if any, for a read of `during` ms. Ends it if policy no longer allows the look.
-   * @returns whether there is one
-   */
+  /** Renews the user's lease for a read of `during` ms. Ends it if policy forbids the look. Returns false if none. */
   async renew(who: string, roomId: RoomId, during = 0): Promise<boolean> {
     const { leases, desk, options, clock } = this.#parts;
     const holder = this.holderOf(who);

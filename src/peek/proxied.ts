@@ -17,10 +17,7 @@ export interface ProxiedRoute {
 const OPTIONAL =
   /\/(?:sync|unpeek|hierarchy|summary|publicRooms|changes|search|m\.ignored_user_list)$|^\/initialSync$|\/(?:peek|room_summary|summary)\//;
 
-/**
- * Returns the routes that a reverse proxy must send to the gateway, one entry for each path. Methods matter: `GET
- * …/state/…` is ours, `PUT` of the same path is the homeserver's.
- */
+/** Returns the routes that a reverse proxy must send to the gateway, one for each path. Methods matter. */
 export function proxiedRoutes(endpoints: readonly PeekEndpoint[] = PEEK_ENDPOINTS): readonly ProxiedRoute[] {
   const routes = new Map<string, ProxiedRoute>();
   for (const { method, path, under, note } of endpoints) {

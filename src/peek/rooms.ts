@@ -38,10 +38,7 @@ const join =
   async (parts, request, reply) =>
     parts.upstream.asCaller(await byKnownRoutes(parts, request, name), reply, remembering(parts, viaOf(request)));
 
-/**
- * Adds the known routes to a request that names none. Homeservers try servers in turn, and a silent one costs
- * minutes: silent servers are left out if another leads to the room.
- */
+/** Adds known routes if the request names none. Leaves out silent servers, which cost minutes, if others lead there. */
 async function byKnownRoutes(
   { routes, health, ledger }: PeekParts,
   request: FastifyRequest,

@@ -16,8 +16,7 @@ const NOTHING: Known = { via: [], aliases: [] };
 
 /**
  * Remembers servers that lead to rooms, from answers that pass by. A client that peeks has often just resolved an
- * alias or read a directory or a space, and then names the room by its ID alone. The ledger keeps the routes of a
- * successful peek; this covers the minutes before.
+ * alias or read a directory, and then names the room by its ID alone. The ledger keeps a successful peek's routes.
  */
 export class RoutesMemory {
   readonly #own: ServerName;

@@ -39,8 +39,7 @@ export function hiddenOf(own: UserId, members: PseudouserStore): Hidden {
 
 /**
  * Returns a handler that masks the homeserver's answers (MSC1777: clients must not show or count pseudousers), unless
- * the request says `include_pseudousers=true`, and that learns routes from links in them. Answers without a pseudouser
- * go on unchanged.
+ * the request says `include_pseudousers=true`, and that learns routes from links in them.
  */
 export function screened({ path, handler }: PeekEndpoint): PeekHandler {
   if (CONTENTS.test(path)) return handler;
@@ -67,10 +66,7 @@ export function screened({ path, handler }: PeekEndpoint): PeekHandler {
   };
 }
 
-/**
- * Skips memberships hidden elsewhere in `timestamp_to_event` by asking again from the hidden one's time. Clients show
- * the returned event first after a jump in time.
- */
+/** Skips hidden memberships in `timestamp_to_event`, which clients would show, by asking again from their time. */
 function revisionOfMoment(upstream: PeekUpstream, hidden: Hidden, { request: asked, reply }: Asked): Revision {
   const ask = (path: string): Promise<WholeAnswer | null> =>
     upstream.asCallerUnless(ANY, { method: "GET", path, headers: asked.headers, body: null }, reply);

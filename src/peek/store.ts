@@ -122,10 +122,7 @@ export class PseudouserStore {
     );
   }
 
-  /**
-   * Returns the room's joined and invited pseudousers; `own` counts whatever its name. Synchronous, because it is
-   * called for each room while an answer is written.
-   */
+  /** Counts joined and invited pseudousers; `own` is one. Synchronous: called for each room as an answer is written. */
   counts(roomId: string, own: string): { readonly joined: number; readonly invited: number } {
     return this.#count.get(roomId, own) ?? { joined: 0, invited: 0 };
   }

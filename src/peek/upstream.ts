@@ -10,10 +10,7 @@ export interface Asked {
   readonly reply: FastifyReply;
 }
 
-/**
- * Wraps the homeserver with a further revision of its answers.
- * @param of gets the existing revision, and the request; `asked` is null if the answer belongs to several
- */
+/** Adds a revision to the homeserver's answers. `asked` is null if the answer belongs to several requests. */
 export function revising(
   upstream: PeekUpstream,
   of: (inner: Revision | undefined, asked: Asked | null) => Revision,

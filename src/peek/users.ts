@@ -87,10 +87,7 @@ export class KnownUsers {
     return answer.status === 200 && stringAt(answer.body, "membership") === "join";
   }
 
-  /**
-   * Whether the homeserver is in the room and may say so to the token's owner. Asked without a route, a homeserver
-   * answers only for rooms that it is in (spec, "GET room summary").
-   */
+  /** Whether the homeserver is in the room: without a route it answers for no other (spec, "GET room summary"). */
   async has(token: string, roomId: RoomId): Promise<boolean> {
     return (await this.#ask(`/_matrix/client/v1/room_summary/${encodeURIComponent(roomId)}`, token)).status === 200;
   }

@@ -15,6 +15,16 @@ export function withRoutes(error: unknown, via: readonly ServerName[]): unknown 
   return new EmissaryError(error.code, error.message, { reason: NO_SERVER, told, cause: error });
 }
 
+/** Returns null if the homeserver does not answer now. */
+export async function orNull<Value>(asked: Promise<Value | null>): Promise<Value | null> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof EmissaryError) return null;
+    throw error;
+  }
+}
+
 /** Rejects if the signal aborts before the work is done. The work continues. @throws EmissaryError `timeout` */
 export function before<Value>(limit: AbortSignal, work: Promise<Value>, via: readonly ServerName[]): Promise<Value> {
   return new Promise((resolve, reject) => {

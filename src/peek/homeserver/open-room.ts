@@ -24,7 +24,7 @@ export class OpenRoom {
   readonly #hold: Hold;
   readonly #state: EntryRewriter;
   readonly #leftOut: readonly EntryRewriter[];
-  #events: JsonObject[] = [];
+  readonly #events: JsonObject[] = [];
   readonly #around: Buffer[] = [];
   #aroundSize = 0;
   #size = 0;
@@ -42,8 +42,9 @@ export class OpenRoom {
     this.#state = entriesOf("state", (entry) => {
       const event = parsedEntry(entry);
       if (event !== null) this.#events.push(event);
+      return null;
     });
-    this.#leftOut = LEFT_OUT.map((within) => entriesOf(within, () => undefined));
+    this.#leftOut = LEFT_OUT.map((within) => entriesOf(within, () => null));
   }
 
   /** Reads up to the state, and to the end if the state is small. @throws EmissaryError if broken off or too large */
@@ -58,18 +59,16 @@ export class OpenRoom {
       // If the messages come after the state, it reads to the end.
       mayStop = false;
     }
-    return { told: parsedObject(Buffer.concat(this.#around)), state: this.#taken() };
+    return { told: parsedObject(Buffer.concat(this.#around)), state: this.#events.splice(0) };
   }
 
   /** Streams the state; with `isKept`, all of it stays in memory. @throws EmissaryError if broken off or too large */
   async *state(isKept = false): AsyncGenerator<readonly JsonObject[]> {
     if (isKept) this.#isPassing = false;
     do {
-      const events = this.#taken();
+      const events = this.#events.splice(0);
       if (events.length > 0) yield events;
     } while (await this.#read());
-    const events = this.#taken();
-    if (events.length > 0) yield events;
     if (!this.#state.isOver) {
       throw new EmissaryError("homeserver-error", "The homeserver's answer to initialSync ended in the middle.");
     }
@@ -84,12 +83,6 @@ export class OpenRoom {
   drop(): void {
     this.#response.body.destroy();
     this.#hold.free();
-  }
-
-  #taken(): readonly JsonObject[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
   }
 
   /** Reads one more piece. Returns false at the end. */
@@ -116,11 +109,7 @@ export class OpenRoom {
 /** The part of a large room that the homeserver has not sent yet. */
 export type RoomRest = Pick<OpenRoom, "state" | "after" | "drop">;
 
-function entriesOf(within: string, take: (entry: Buffer) => void): EntryRewriter {
-  const change = (entry: Buffer): null => {
-    take(entry);
-    return null;
-  };
+function entriesOf(within: string, change: (entry: Buffer) => null): EntryRewriter {
   return new EntryRewriter({ within, change, more: () => [], unreadable: null });
 }
 

@@ -26,10 +26,7 @@ export interface RoomBeginning {
   readonly rest: RoomRest | null;
 }
 
-/**
- * Events after a position, oldest first: the room's, the user's account data, maybe other rooms'. In federation
- * format they have `prev_events`.
- */
+/** Events after a position, oldest first, with account data, perhaps of several rooms. Raw ones have `prev_events`. */
 export interface EventsPage {
   readonly chunk: readonly JsonObject[];
   readonly start: string;

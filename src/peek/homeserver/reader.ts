@@ -27,10 +27,7 @@ export interface StrangersPage extends EventsPage {
   readonly bytes: number;
 }
 
-/**
- * Rooms as shown to the reader: a local user in no room, who sees what anybody who never was there sees. Registers the
- * reader at the first read.
- */
+/** Rooms as shown to the reader: a local user in no room. Registers it at the first read. */
 export class ReaderRooms {
   readonly #parts: ReaderParts;
   #made: Promise<boolean> | null = null;

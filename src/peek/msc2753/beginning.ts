@@ -3,7 +3,8 @@ import type { RoomId } from "../../model/ids.ts";
 import { stringAt } from "../../model/json.ts";
 import type { PeekedRooms, RoomBeginning } from "../homeserver/peeked-rooms.ts";
 import type { LinksPage, RoomLinks } from "../homeserver/room-links.ts";
-import { headsAfter, holeIn, orNull } from "./holes.ts";
+import { orNull } from "../waiting.ts";
+import { headsAfter, holeIn } from "./holes.ts";
 
 /** Events searched for holes: the most that a filter can ask for. */
 const WINDOW = 100;
@@ -26,8 +27,7 @@ export interface Beginning extends RoomBeginning {
 
 /**
  * Returns a room's first answer: its newest events down to the first hole. The search makes the homeserver fill holes
- * if another server still has the events.
- * @throws EmissaryError as PeekedRooms and RoomLinks do
+ * if another server still has the events. @throws EmissaryError as PeekedRooms and RoomLinks do
  */
 export async function wholeBeginning(beginner: Beginner): Promise<Beginning | "gone"> {
   const { rooms, token, roomId, limit, abort } = beginner;

@@ -83,11 +83,7 @@ async function watch(view: PeekView, until: AbortSignal, heard: AbortController)
   if (view.isNews) heard.abort(OVER);
 }
 
-/**
- * Answers with the homeserver's news as soon as there is some, or with the view's once the signal aborts. False if
- * neither may be sent.
- * @throws EmissaryError if the homeserver does not answer
- */
+/** Answers with the homeserver's news, or the view's once the signal aborts. Returns false if neither may be sent. */
 async function answeredApart(
   { upstream, token, request, reply, revision, clock }: BesidePoll,
   { waits, isProven, isKnown, heard, alone }: Apart,

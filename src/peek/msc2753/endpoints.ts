@@ -4,7 +4,6 @@ import { askerOf as callerOf, goneOf } from "../../http/callers.ts";
 import { CLIENT_EVERY } from "../../http/client-paths.ts";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EmissaryError } from "../../model/errors.ts";
-import type { Lease } from "../../model/lease.ts";
 import { mergeVia } from "../../model/room.ts";
 import { roomIdFrom } from "../../attendance/leases/target.ts";
 import { readJson } from "../../http/body.ts";
@@ -61,13 +60,10 @@ const peek: PeekHandler = async (parts, request, reply) => {
     parts.count("refused");
     throw refusal;
   }
-  let lease: Lease;
-  try {
-    lease = await parts.peeker.open(who, target, gone);
-  } catch (error) {
+  const lease = await parts.peeker.open(who, target, gone).catch((error: unknown) => {
     if (error instanceof EmissaryError) parts.count("refused");
     throw error;
-  }
+  });
   parts.count("opened");
   await parts.devices.begun(lease.holder.name, token);
   return { room_id: roomId, peek_expiry_ts: lease.expiresAt };

@@ -1,8 +1,8 @@
 import { eventRule, nameRule } from "../../model/event-filter.ts";
-import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { objectAt, parsedObject, type JsonObject } from "../../model/json.ts";
 import type { PeekedRooms } from "../homeserver/peeked-rooms.ts";
+import { orNull } from "../waiting.ts";
 
 /** The part of a client's filter (spec, CS API, "Filtering") that applies to peeked rooms. */
 export interface PeekFilter {
@@ -17,10 +17,7 @@ const LIMIT = 20;
 const MAX_LIMIT = 100;
 const KEPT = 1_000;
 
-/**
- * Ignores lazy loading of members: users who speak after the first answer would stay unknown, because the homeserver
- * does not say whose memberships a peeking client has.
- */
+/** Ignores lazy loading of members: the homeserver does not say whose memberships a peeking client has. */
 export function peekFilter(filter: JsonObject): PeekFilter {
   const room = objectAt(filter, "room");
   const timeline = objectAt(room, "timeline");
@@ -45,10 +42,7 @@ export class Filters {
     this.#rooms = rooms;
   }
 
-  /**
-   * Returns the request's filter; ALL if none is available.
-   * @param owner called only to fetch it
-   */
+  /** Returns the request's filter; ALL if none is available. Calls `owner` only to fetch it. */
   async of(
     given: string | null,
     device: string,
@@ -60,17 +54,12 @@ export class Filters {
     const key = `${device} ${given}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    try {
-      const userId = await owner();
-      const fetched = userId === null ? null : await this.#rooms.filter(token, userId, given);
-      if (fetched === null) return ALL;
-      const filter = peekFilter(fetched);
-      if (this.#known.size >= KEPT) this.#known.clear();
-      this.#known.set(key, filter);
-      return filter;
-    } catch (error) {
-      if (error instanceof EmissaryError) return ALL;
-      throw error;
-    }
+    const userId = await orNull(owner());
+    const fetched = userId === null ? null : await orNull(this.#rooms.filter(token, userId, given));
+    if (fetched === null) return ALL;
+    const filter = peekFilter(fetched);
+    if (this.#known.size >= KEPT) this.#known.clear();
+    this.#known.set(key, filter);
+    return filter;
   }
 }

@@ -1,8 +1,8 @@
 import { hash } from "node:crypto";
 import type { Link } from "../../model/event-links.ts";
 import type { RoomId } from "../../model/ids.ts";
-import { EmissaryError } from "../../model/errors.ts";
-import type { LinksPage, RoomLinks } from "../homeserver/room-links.ts";
+import type { RoomLinks } from "../homeserver/room-links.ts";
+import { orNull } from "../waiting.ts";
 
 /** Most forward extremities ("heads") kept in a place: the newest. */
 const MAX_HEADS = 4;
@@ -48,25 +48,14 @@ export async function holesIn(window: Window, isWhole: boolean, rooms: RoomLinks
   const { roomId, heads, from, end, links: shown } = window;
   if (heads.length === 0 || (isWhole && unknownOf(shown, heads).size === 0)) return { isHole: false, links: shown };
   const between = await rooms.before(roomId, { from: end, to: from, limit: BETWEEN }, abort);
-  const links = [
-    ...new Map([...[...(between?.links ?? [])].reverse(), ...shown].map((link) => [link.eventId, link])).values(),
-  ];
+  const all = [...(between?.links ?? []).toReversed(), ...shown];
+  const links = [...new Map(all.map((link) => [link.eventId, link])).values()];
   const unknown = unknownOf(links, heads);
   if (between === null || unknown.size === 0) return { isHole: false, links };
-  // Events fetched late are listed here too, but only events that were there before link to the heads.
+  // Null if the room's other servers are silent. Events fetched late are listed here too, but only events that were there before link to the heads.
   const before = await orNull(rooms.before(roomId, { from, limit: BEFORE }, abort));
   const known = ancestorsOf(heads, before?.links ?? []);
   return { isHole: [...unknown].some((eventId) => !known.has(eventId)), links };
-}
-
-/** Also returns null if the homeserver does not answer in time, as when the room's other servers are silent. */
-export async function orNull(page: Promise<LinksPage | null>): Promise<LinksPage | null> {
-  try {
-    return await page;
-  } catch (error) {
-    if (error instanceof EmissaryError) return null;
-    throw error;
-  }
 }
 
 /** Returns the referenced events that are neither listed nor heads. */

@@ -37,23 +37,26 @@ export interface ToldRest {
 
 /** Builds the first answer about a room. Its state is that before the timeline, if the homeserver has that. */
 export function toldBeginning(
-  beginning: RoomBeginning,
+  { state, events, start, accountData, rest }: RoomBeginning,
   filter: PeekFilter,
-): { readonly told: JsonObject; readonly hasState: (event: JsonObject) => boolean } {
-  const { state, events, start, accountData } = beginning;
+): { readonly told: JsonObject; readonly rest: ToldRest | null } {
   const shown = new Set(events.map((event) => event["event_id"]));
   const hasState = (event: JsonObject): boolean => !shown.has(event["event_id"] ?? null) && filter.hasState(event);
-  const told = {
-    state: { events: state.filter((event) => hasState(event)) },
-    timeline: {
-      events: events.filter((event) => filter.hasEvent(event)),
-      limited: !events.some((event) => event["type"] === "m.room.create"),
-      ...(start === null ? {} : { prev_batch: start }),
-    },
-    ephemeral: { events: [] },
-    account_data: { events: [...accountData] },
+  const timeline = {
+    events: events.filter((event) => filter.hasEvent(event)),
+    limited: !events.some((event) => event["type"] === "m.room.create"),
+    ...(start === null ? {} : { prev_batch: start }),
   };
-  return { told, hasState };
+  const told = roomOf(
+    state.filter((event) => hasState(event)),
+    timeline,
+    [...accountData],
+  );
+  return { told, rest: rest === null ? null : { rest, hasState } };
+}
+
+function roomOf(state: JsonObject[], timeline: JsonObject, accountData: JsonObject[]): JsonObject {
+  return { state: { events: state }, timeline, ephemeral: { events: [] }, account_data: { events: accountData } };
 }
 
 /** Streams the room with the rest as it comes. */
@@ -110,43 +113,33 @@ async function told(look: Look, pages: readonly EventsPage[]): Promise<News> {
   // If the homeserver cannot say where the last few begin, more are sent, so none is left out in between.
   const from = skipped === null ? 0 : wanted.findIndex(({ event }) => event === skipped.first);
   const timeline = wanted.slice(from).map(({ event }) => event);
-  const state = newestOfEach(events.map(({ event }) => event).filter((event) => !timeline.includes(event)));
+  const all = events.map(({ event }) => event);
+  const state = newestOfEach(all.filter((event) => !timeline.includes(event)));
   const shownState = [...state.values()].filter((event) => filter.hasState(event));
   const end = pages.at(-1)?.end ?? "";
   const start = pages[0]?.start ?? end;
-  const eventIds = new Set(events.map(({ event }) => stringAt(event, "event_id") ?? ""));
-  const found = { start, end, eventIds, links: linksOf(events.map(({ event }) => event)) };
+  const eventIds = new Set(all.map((event) => stringAt(event, "event_id") ?? ""));
+  const found = { start, end, eventIds, links: linksOf(all) };
   if (timeline.length + shownState.length + accountData.length === 0) return { told: null, ...found };
-  return {
-    told: {
-      state: { events: shownState.map((event) => forClients(event)) },
-      timeline: {
-        events: timeline.map((event) => forClients(event)),
-        limited: skipped !== null,
-        prev_batch: skipped?.token ?? start,
-      },
-      ephemeral: { events: [] },
-      account_data: { events: accountData.map(({ type = null, content = null }) => ({ type, content })) },
+  const room = roomOf(
+    shownState.map((event) => forClients(event)),
+    {
+      events: timeline.map((event) => forClients(event)),
+      limited: skipped !== null,
+      prev_batch: skipped?.token ?? start,
     },
-    ...found,
-  };
+    accountData.map(({ type = null, content = null }) => ({ type, content })),
+  );
+  return { told: room, ...found };
 }
 
 /** Fields that only servers use. */
-const OF_SERVERS: ReadonlySet<string> = new Set([
-  "auth_events",
-  "prev_events",
-  "prev_state",
-  "depth",
-  "hashes",
-  "signatures",
-  "origin",
-]);
+const OF_SERVERS = ["auth_events", "prev_events", "prev_state", "depth", "hashes", "signatures", "origin"] as const;
 
 /** Returns the clients' format. Since room version 11 `redacts` is in the content; clients also look beside it. */
 function forClients(event: JsonObject): JsonObject {
   if (event["prev_events"] === undefined) return event;
-  const own = Object.fromEntries(Object.entries(event).filter(([key]) => !OF_SERVERS.has(key)));
+  const own = without(event, ...OF_SERVERS);
   if (event["type"] !== "m.room.redaction" || own["redacts"] !== undefined) return own;
   const redacts = stringAt(objectAt(event, "content"), "redacts");
   return redacts === null ? own : { ...own, redacts };

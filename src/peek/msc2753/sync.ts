@@ -32,13 +32,11 @@ export interface DeviceSyncParts extends Omit<ViewParts, "refused" | "refusalOf"
 /** A larger answer goes on unchanged with the homeserver's own token, so the next sync sends all peeks anew. */
 const MAX_ANSWER = 64 * 1024 * 1024;
 const NONE: Places = new Map();
-/**
- * How long a device gets answers with peeked rooms alone before the homeserver's part is due, in milliseconds. The
- * longer time applies if the homeserver was silent for `SILENT_MS`. REMEMBERED bounds the devices.
- */
+/** How long a device gets answers without the homeserver's part; longer if that was silent for SILENT_MS. In ms. */
 const ALONE_MS = 5_000;
 const LONGEST_ALONE_MS = 60_000;
 const SILENT_MS = 1_000;
+/** Most devices whose last whole answer is remembered. */
 const REMEMBERED = 10_000;
 /** Bound of the rooms remembered as refused, and for how long, in milliseconds. */
 const REFUSED = 1_000;

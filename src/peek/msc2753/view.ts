@@ -133,10 +133,7 @@ export class PeekView {
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, due.length) }, next));
   }
 
-  /**
-   * Returns the rooms as text. A large room is a stream that can be read once.
-   * @throws EmissaryError from the stream: the answer breaks off, and the next one has the room anew or its refusal
-   */
+  /** Returns the rooms as text. A large one is a stream, read once. If it fails, the next answer has the room anew. */
   texts(): ReadonlyMap<RoomId, Text> {
     const texts = [...this.peek].map(([roomId, told]): readonly [RoomId, Text] => {
       const rest = this.#rests.get(roomId);
@@ -223,15 +220,14 @@ export class PeekView {
     const asked = { rooms, links, token, roomId, limit: filter.limit, abort: gone };
     const beginning = await this.#allowed(roomId, () => wholeBeginning(asked));
     if (beginning === "gone") return this.#end(roomId, "refused", true);
-    const { rest } = beginning;
     if (beginning.membership === "join") {
-      rest?.drop();
+      beginning.rest?.drop();
       return this.#end(roomId, "released");
     }
-    const { told, hasState } = toldBeginning(beginning, filter);
+    const { told, rest } = toldBeginning(beginning, filter);
     this.#untell(roomId);
     this.peek.set(roomId, told);
-    if (rest !== null) this.#rests.set(roomId, { rest, hasState });
+    if (rest !== null) this.#rests.set(roomId, rest);
     this.begun.add(roomId);
     const shown = new Set(beginning.events.map((event) => event["event_id"]));
     const seq = newest === null || shown.has(newest.eventId) ? last : newest.seq - 1;

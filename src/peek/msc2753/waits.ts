@@ -80,9 +80,6 @@ export class Waits {
 
   end({ answer, over }: Wait): void {
     over.abort(OVER);
-    answer.then(
-      (open) => open.drop(),
-      () => undefined,
-    );
+    answer.then((open) => open.drop()).catch(() => undefined);
   }
 }

@@ -31,13 +31,17 @@ interface Polling {
   waiting: number;
 }
 
-interface Watched {
+class Watched {
   readonly tail: RoomTail;
-  polling: Polling | null;
-  looking: Looking | null;
-  asOf: number;
-  lookedAt: number;
-  refusedUntil: number;
+  polling: Polling | null = null;
+  looking: Looking | null = null;
+  asOf = -1;
+  lookedAt = -Infinity;
+  refusedUntil = -Infinity;
+
+  constructor(roomId: RoomId) {
+    this.tail = new RoomTail(roomId);
+  }
 }
 
 export interface SharedLookParts {
@@ -83,10 +87,7 @@ export class SharedLook {
     return page !== null && page.chunk.length > 0;
   }
 
-  /**
-   * Returns the events after a position; null likewise. If there are none, waits up to `wait` milliseconds, or less
-   * if the homeserver answers earlier. All callers at the room's end share one poll.
-   */
+  /** The same, but waits up to `wait` milliseconds for events. All callers at the room's end share one poll. */
   async next(roomId: RoomId, from: string, wait: number, gone: AbortSignal): Promise<EventsPage | null> {
     const { clock, news } = this.#parts;
     const watched = this.#of(roomId);
@@ -121,13 +122,7 @@ export class SharedLook {
   }
 
   #of(roomId: RoomId): Watched {
-    const never = { asOf: -1, lookedAt: -Infinity, refusedUntil: -Infinity };
-    const watched = this.#watched.get(roomId) ?? {
-      tail: new RoomTail(roomId),
-      looking: null,
-      polling: null,
-      ...never,
-    };
+    const watched = this.#watched.get(roomId) ?? new Watched(roomId);
     remember(this.#watched, roomId, watched, ROOMS);
     return watched;
   }

@@ -15,8 +15,7 @@ export interface SharedRoomsParts extends HeldReads {
 
 /**
  * Rooms whose strangers share one look; anybody else is asked for alone. A shared answer goes only to a token that
- * the homeserver accepts at that moment, without the users whom its owner ignores. Beginnings are not shared: they
- * have the user's membership and account data.
+ * the homeserver accepts at that moment, without ignored users. Beginnings, which have own data, are not shared.
  */
 export class SharedRooms extends PeekedRooms {
   readonly #parts: SharedRoomsParts;
@@ -65,10 +64,7 @@ export interface RoomPoll {
   readonly gone: AbortSignal;
 }
 
-/**
- * Answers a poll of a legacy peeker. All strangers to a room share one. Returns null if the user must be asked for
- * alone. @throws EmissaryError if there is no answer now
- */
+/** Answers a legacy peeker's poll; null if the user must be asked for alone. @throws EmissaryError if it fails now */
 export async function answeredPoll(parts: PollsParts, poll: RoomPoll): Promise<Buffer | null> {
   const { look, strangers, ignoredBy, ignoredRecently } = parts;
   const { token, roomId, from, wait, gone } = poll;

@@ -15,6 +15,7 @@ import { PeekView, type ViewParts } from "../msc2753/view.ts";
 import { deviceKey, type Peeker } from "../peeker.ts";
 import type { PeekStore } from "../store.ts";
 import type { Identity, KnownUsers } from "../users.ts";
+import { orNull } from "../waiting.ts";
 import { slidingRoom, withSpeakers } from "./room.ts";
 
 import {
@@ -199,7 +200,9 @@ export class SlidingSync {
       const subscription = subscriptions.get(roomId);
       if (subscription === undefined) continue;
       const isInitial = view.begun.has(roomId);
-      const ask = (speaker: UserId): Promise<JsonObject | null> => this.#member(token, roomId, speaker);
+      // A client without a member's event shows the user's ID.
+      const ask = (speaker: UserId): Promise<JsonObject | null> =>
+        orNull(this.#parts.rooms.member(token, roomId, speaker, AbortSignal.timeout(ASK_MS)));
       const room = isInitial ? told : await withSpeakers(told, subscription, ask);
       rooms.set(roomId, written(slidingRoom(room, subscription, { roomId, userId }, isInitial)));
     }
@@ -207,16 +210,6 @@ export class SlidingSync {
     const more = { subscriptions: packed(subscriptions), isWhole };
     const next = tokenOf({ since: outline.token, opening: this.#parts.openings.name, places: view.places, more });
     return merged(body, outline, { next, rooms });
-  }
-
-  /** Returns a member's event. A client without it shows the user's ID. */
-  async #member(token: string, roomId: RoomId, userId: UserId): Promise<JsonObject | null> {
-    try {
-      return await this.#parts.rooms.member(token, roomId, userId, AbortSignal.timeout(ASK_MS));
-    } catch (error) {
-      if (error instanceof EmissaryError) return null;
-      throw error;
-    }
   }
 }
 
