@@ -29,7 +29,7 @@ export function placeInList(list: readonly unknown[], place: Place, hidden: Hidd
 }
 
 export function placeOfElement(element: Fields, place: Place): Place {
-  return { ...place, isListed: true, isTold: place.isTold || isEphemeral(element) };
+  return { ...place, isListed: true, isServerContent: place.isServerContent || isEphemeral(element) };
 }
 
 function maskList(list: readonly unknown[], place: Place, depth: number, hidden: Hidden): unknown {

@@ -1,3 +1,4 @@
+import { joined } from "./held.ts";
 import { mayNeedMasking } from "./needles.ts";
 import type { Hidden } from "./rules.ts";
 import { MaskingStream } from "./stream.ts";
@@ -11,10 +12,5 @@ export function maskBytes(json: Uint8Array, hidden: Hidden): Uint8Array {
   const stream = new MaskingStream(hidden, Infinity);
   const parts = [stream.push(json), stream.end()];
   if (!stream.isWhole || !stream.hasMasked) return json;
-  const [head = json, rest = json] = parts;
-  if (rest.length === 0) return head;
-  const masked = new Uint8Array(head.length + rest.length);
-  masked.set(head);
-  masked.set(rest, head.length);
-  return masked;
+  return joined(parts);
 }

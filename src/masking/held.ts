@@ -1,4 +1,4 @@
-import { TELLING_KEYS, type Place } from "./places.ts";
+import { KEYS_WITH_MEANING, type Place } from "./places.ts";
 import type { PseudouserCounts } from "./rules.ts";
 
 const [QUOTE, EXCLAMATION, AT, COMMA, BACKSLASH] = [0x22, 0x21, 0x40, 0x2c, 0x5c];
@@ -6,8 +6,8 @@ const [CLOSE_LIST, CLOSE_OBJECT] = [0x5d, 0x7d];
 const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Keys with a meaning, by length. */
-const TELLING: (readonly [Uint8Array, string])[][] = [];
-for (const key of TELLING_KEYS) (TELLING[key.length] ??= []).push([new TextEncoder().encode(key), key]);
+const BY_LENGTH: (readonly [Uint8Array, string])[][] = [];
+for (const key of KEYS_WITH_MEANING) (BY_LENGTH[key.length] ??= []).push([new TextEncoder().encode(key), key]);
 const NONE: readonly (readonly [Uint8Array, string])[] = [];
 
 /** A replacement for a span of bytes. An undecided one keeps everything from its start on held. */
@@ -161,7 +161,7 @@ export class HeldPart {
     const first = this.byte(from + 1);
     if (first === AT || first === EXCLAMATION || first === BACKSLASH) return this.text(from, to);
     const bytes = this.slice(from + 1, to - 1);
-    for (const [key, text] of TELLING[bytes.length] ?? NONE) {
+    for (const [key, text] of BY_LENGTH[bytes.length] ?? NONE) {
       if (key.every((byte, index) => byte === bytes[index])) return text;
     }
     return "";

@@ -8,7 +8,7 @@ export interface Place {
   /** The room around the value, if a key is its ID. */
   readonly roomId: string | null;
   /** Whether contents here are the homeserver's (typing, receipts). Contents of events are users' and stay. */
-  readonly isTold: boolean;
+  readonly isServerContent: boolean;
   /** Whether the keys are users by whom messages are grouped (`/search`). */
   readonly isGrouped: boolean;
   /** Whether it is in a list's element. Rooms in lists have their own key for counts. */
@@ -20,7 +20,7 @@ export interface Place {
 
 export const TOP: Place = {
   roomId: null,
-  isTold: false,
+  isServerContent: false,
   isGrouped: false,
   isListed: false,
   isStripped: false,
@@ -40,7 +40,7 @@ const COUNTS: ReadonlyMap<string, keyof PseudouserCounts> = new Map([
 ]);
 const CONTENTS: ReadonlySet<string> = new Set(["content", "prev_content"]);
 const HEROES: ReadonlySet<string> = new Set(["m.heroes", "heroes"]);
-const TOLD: ReadonlySet<string> = new Set(["ephemeral", "receipts", "typing"]);
+const SERVER_CONTENTS: ReadonlySet<string> = new Set(["ephemeral", "receipts", "typing"]);
 const STRIPPED: ReadonlySet<string> = new Set([
   "invite_state",
   "knock_state",
@@ -50,11 +50,11 @@ const STRIPPED: ReadonlySet<string> = new Set([
 ]);
 
 /** Keys that mean something for the values below. */
-export const TELLING_KEYS: readonly string[] = [
+export const KEYS_WITH_MEANING: readonly string[] = [
   ...COUNTS.keys(),
   ...CONTENTS,
   ...HEROES,
-  ...TOLD,
+  ...SERVER_CONTENTS,
   ...STRIPPED,
   ...["groups", "room_id", "timeline", "num_live"],
 ];
@@ -70,9 +70,9 @@ export function namesHeroes(key: string): boolean {
 
 /** Returns the place of an object's member; null if nothing in it is masked. */
 export function placeBelow(place: Place, key: string): Place | null {
-  if (CONTENTS.has(key)) return place.isTold ? place : null;
+  if (CONTENTS.has(key)) return place.isServerContent ? place : null;
   if (key.startsWith("!")) return { ...place, roomId: key };
-  if (TOLD.has(key)) return place.isTold ? place : { ...place, isTold: true };
+  if (SERVER_CONTENTS.has(key)) return place.isServerContent ? place : { ...place, isServerContent: true };
   if (STRIPPED.has(key)) return { ...place, isStripped: true };
   return key === "groups" ? { ...place, isGrouped: true } : place;
 }

@@ -10,7 +10,7 @@ import { mergeVia } from "../model/room.ts";
 import { shownRoutes } from "../policy/openness.ts";
 import type { PeekHandler, PeekParts, PeekRow } from "./peek.ts";
 import { readRoom } from "./reads.ts";
-import { routesOfDirectory, routesOfSpace, serversIn, type ToldRoute } from "./told-routes.ts";
+import { routesOfDirectory, routesOfSpace, serversIn, type NamedRoute } from "./named-routes.ts";
 
 /** The answer for an alias names servers; a large room has thousands. */
 const DIRECTORY_BYTES = 1024 * 1024;
@@ -73,7 +73,7 @@ const summary: PeekHandler = async (parts, request, reply) => {
 };
 
 /** Remembers routes from the answer, which stays as it is. */
-function hinting({ routes }: PeekParts, routesOf: (body: Buffer) => readonly ToldRoute[]): Revision {
+function hinting({ routes }: PeekParts, routesOf: (body: Buffer) => readonly NamedRoute[]): Revision {
   return {
     limit: DIRECTORY_BYTES,
     revise: (body) => {

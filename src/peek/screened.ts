@@ -7,7 +7,7 @@ import { queryAll } from "../http/server.ts";
 import type { Revision, WholeAnswer } from "../http/upstream.ts";
 import type { PeekEndpoint, PeekHandler } from "./peek.ts";
 import type { PseudouserStore } from "./store.ts";
-import { routesOfLinks } from "./told-routes.ts";
+import { routesOfLinks } from "./named-routes.ts";
 import { revising, type Asked, type PeekUpstream } from "./upstream.ts";
 
 /** Answers up to this size are examined whole. Most have nothing to mask and go on unchanged. */

@@ -12,7 +12,7 @@ import { param } from "../../http/server.ts";
 import { viaOf } from "../../http/via.ts";
 import type { PeekHandler, PeekParts, PeekRow } from "../peek.ts";
 import { deviceKey } from "../peeker.ts";
-import { serversIn } from "../told-routes.ts";
+import { serversIn } from "../named-routes.ts";
 import type { Identity } from "../users.ts";
 import { MAX_PLACES } from "./token.ts";
 

@@ -30,16 +30,16 @@ export interface News {
 }
 
 /** The part of a large room that is streamed. */
-export interface ToldRest {
+export interface StreamedRest {
   readonly rest: RoomRest;
   readonly hasState: (event: JsonObject) => boolean;
 }
 
 /** Builds the first answer about a room. Its state is that before the timeline, if the homeserver has that. */
-export function toldBeginning(
+export function roomFromBeginning(
   { state, events, start, accountData, rest }: RoomBeginning,
   filter: PeekFilter,
-): { readonly told: JsonObject; readonly rest: ToldRest | null } {
+): { readonly told: JsonObject; readonly rest: StreamedRest | null } {
   const shown = new Set(events.map((event) => event["event_id"]));
   const hasState = (event: JsonObject): boolean => !shown.has(event["event_id"] ?? null) && filter.hasState(event);
   const timeline = {
@@ -60,7 +60,7 @@ function roomOf(state: JsonObject[], timeline: JsonObject, accountData: JsonObje
 }
 
 /** Streams the room with the rest as it comes. */
-export async function* writtenRoom(told: JsonObject, { rest, hasState }: ToldRest): AsyncGenerator<string> {
+export async function* writtenRoom(told: JsonObject, { rest, hasState }: StreamedRest): AsyncGenerator<string> {
   const head = without(told, "state", "account_data");
   yield `${written(head).slice(0, -1)},"state":{"events":[`;
   let isFirst = true;
@@ -74,7 +74,7 @@ export async function* writtenRoom(told: JsonObject, { rest, hasState }: ToldRes
 }
 
 /** Returns the room with all the rest, for callers that need it whole. */
-export async function wholeRoom(told: JsonObject, { rest, hasState }: ToldRest): Promise<JsonObject> {
+export async function wholeRoom(told: JsonObject, { rest, hasState }: StreamedRest): Promise<JsonObject> {
   const state: JsonObject[] = [];
   for await (const part of rest.state(true)) state.push(...part.filter((event) => hasState(event)));
   return { ...told, state: { events: state }, account_data: { events: [...rest.after().accountData] } };

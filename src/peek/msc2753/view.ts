@@ -13,7 +13,7 @@ import type { DevicePeek, PeekStore } from "../store.ts";
 import type { PeekFilter } from "./filter.ts";
 import { headsAfter, holesIn } from "./holes.ts";
 import type { RoomNews } from "./news.ts";
-import { newsAfter, toldBeginning, wholeRoom, writtenRoom, type ToldRest } from "./room.ts";
+import { newsAfter, roomFromBeginning, wholeRoom, writtenRoom, type StreamedRest } from "./room.ts";
 import { MAX_PLACES, type Place, type Places } from "./token.ts";
 import { Span } from "../../concurrency/over.ts";
 
@@ -59,7 +59,7 @@ export class PeekView {
   /** Rooms in `peek` that are sent from their end, replacing everything sent before. */
   readonly begun = new Set<RoomId>();
   /** Unread parts of large rooms in `peek`. Meanwhile no other room begins: it waits for the next answer. */
-  readonly #rests = new Map<RoomId, ToldRest>();
+  readonly #rests = new Map<RoomId, StreamedRest>();
 
   readonly #parts: ViewParts;
   readonly #viewer: Viewer;
@@ -159,7 +159,7 @@ export class PeekView {
     }
   }
 
-  async *#inPieces(roomId: RoomId, told: JsonObject, rest: ToldRest): AsyncGenerator<string> {
+  async *#inPieces(roomId: RoomId, told: JsonObject, rest: StreamedRest): AsyncGenerator<string> {
     try {
       yield* writtenRoom(told, rest);
     } catch (error) {
@@ -224,7 +224,7 @@ export class PeekView {
       beginning.rest?.drop();
       return this.#end(roomId, "released");
     }
-    const { told, rest } = toldBeginning(beginning, filter);
+    const { told, rest } = roomFromBeginning(beginning, filter);
     this.#untell(roomId);
     this.peek.set(roomId, told);
     if (rest !== null) this.#rests.set(roomId, rest);

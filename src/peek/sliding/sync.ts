@@ -5,16 +5,14 @@ import type { RoomId, UserId } from "../../model/ids.ts";
 import { isJsonObject, stringAt, written, type JsonObject } from "../../model/json.ts";
 import { remember } from "../../concurrency/remember.ts";
 import { Signal } from "../../concurrency/signal.ts";
-import type { Openings } from "../../ledger/openings.ts";
-import type { PeekedRooms } from "../homeserver/peeked-rooms.ts";
 import { merged, outlineOf } from "../merge.ts";
 import { answerBeside, queryOf, toHomeserver, type SyncRequest } from "../msc2753/beside.ts";
 import { ALL } from "../msc2753/filter.ts";
 import { isOurToken, knownPlaces, positionOf, tokenOf, type Places } from "../msc2753/token.ts";
-import { PeekView, type ViewParts } from "../msc2753/view.ts";
-import { deviceKey, type Peeker } from "../peeker.ts";
-import type { PeekStore } from "../store.ts";
-import type { Identity, KnownUsers } from "../users.ts";
+import type { DeviceSyncParts } from "../msc2753/sync.ts";
+import { PeekView } from "../msc2753/view.ts";
+import { deviceKey } from "../peeker.ts";
+import type { Identity } from "../users.ts";
 import { orNull } from "../waiting.ts";
 import { slidingRoom, withSpeakers } from "./room.ts";
 
@@ -29,14 +27,7 @@ import {
 } from "./subscriptions.ts";
 import { OVER } from "../../concurrency/over.ts";
 
-export interface SlidingSyncParts extends Omit<ViewParts, "refused" | "refusalOf"> {
-  readonly store: PeekStore;
-  readonly rooms: PeekedRooms;
-  readonly openings: Openings;
-  readonly peeker: Peeker;
-  readonly users: KnownUsers;
-  readonly stopping: AbortSignal;
-}
+export type SlidingSyncParts = Omit<DeviceSyncParts, "followed" | "checks">;
 
 export interface SlidingRequest extends SyncRequest {
   readonly body: JsonObject;

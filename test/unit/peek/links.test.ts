@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { routesOfLinks } from "../../../src/peek/told-routes.ts";
+import { routesOfLinks } from "../../../src/peek/named-routes.ts";
 
 const answer = (content: object): Buffer =>
   Buffer.from(JSON.stringify({ chunk: [{ type: "m.room.message", content }] }));

@@ -19,10 +19,10 @@ const ROOM = /(matrix\.to\/#\/|matrix:roomid\/)([^\s"'<>()\\/?]{1,300})(?:\/[^\s
 const END = /[\s"'<>()\\[\]]/;
 
 /** A room in an answer, and the servers that the answer says are in it. */
-export type ToldRoute = readonly [roomId: RoomId, via: readonly ServerName[]];
+export type NamedRoute = readonly [roomId: RoomId, via: readonly ServerName[]];
 
 /** Returns the rooms of a room directory. The server that lists a room is in it. */
-export function routesOfDirectory(body: Buffer, server: ServerName): readonly ToldRoute[] {
+export function routesOfDirectory(body: Buffer, server: ServerName): readonly NamedRoute[] {
   return entriesOf(body, "chunk").flatMap((entry) => {
     const roomId = roomIdAt(entry, "room_id");
     return roomId === null ? [] : [[roomId, [server]] as const];
@@ -30,8 +30,8 @@ export function routesOfDirectory(body: Buffer, server: ServerName): readonly To
 }
 
 /** Returns the rooms of a space (`m.space.child` names servers in the child, spec, "Spaces"). */
-export function routesOfSpace(body: Buffer): readonly ToldRoute[] {
-  const told: ToldRoute[] = [];
+export function routesOfSpace(body: Buffer): readonly NamedRoute[] {
+  const told: NamedRoute[] = [];
   for (const room of entriesOf(body, "rooms")) {
     for (const child of objectsOf(room["children_state"])) {
       const roomId = roomIdAt(child, "state_key");
@@ -44,8 +44,8 @@ export function routesOfSpace(body: Buffer): readonly ToldRoute[] {
 }
 
 /** Returns the rooms that links point to, with their servers (`via`): a client then asks by ID alone. */
-export function routesOfLinks(body: Buffer): readonly ToldRoute[] {
-  const told: ToldRoute[] = [];
+export function routesOfLinks(body: Buffer): readonly NamedRoute[] {
+  const told: NamedRoute[] = [];
   if (body.length > MOST_SEARCHED) return told;
   let looked = 0;
   for (let at = body.indexOf(ROUTES); at !== -1 && looked < MOST_LINKS; at = body.indexOf(ROUTES, at + 1)) {
