@@ -53,7 +53,7 @@ function endpointTable(api: OpenApi): string {
 
 function requestSection({ method, path, operation }: Named): string {
   const query = operation.parameters.filter((one) => one.in === "query");
-  const body = operation.requestBody?.content["application/json"].schema;
+  const body = operation.requestBody?.content["application/json"]?.schema;
   const answer = Object.values(operation.responses[200]?.content ?? {})[0]?.schema ?? {};
   return [
     `### ${method} ${path}`,

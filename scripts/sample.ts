@@ -13,7 +13,7 @@ import { peekPage } from "./peek-page.ts";
 import { proxySnippets } from "./proxy-snippets.ts";
 import { ENDPOINTS } from "../src/tenants/act/routes.ts";
 import { PEEK_ENDPOINTS } from "../src/peek/routes.ts";
-import { sampleConfig, sampleRegistration } from "../src/platform/config/sample.ts";
+import { sampleConfig, sampleRegistration } from "./config-sample.ts";
 
 const CLI_PAGE = "docs/reference/cli.md";
 const ACT_PAGE = "docs/reference/act-api.md";

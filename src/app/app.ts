@@ -44,8 +44,9 @@ const STOP_WAIT_MS = 10_000;
 
 /** Builds and connects all parts. `start` opens the listeners in a safe order; `stop` closes them in reverse. */
 export class App {
+  readonly #settled = Promise.withResolvers<void>();
   /** Resolves when start-up is complete; rejects if the homeserver refuses the pseudouser. */
-  readonly ready: Promise<void>;
+  readonly ready = this.#settled.promise;
   /** The listeners' ports, once `start` has resolved. */
   readonly ports = { appservice: 0, gateway: 0, admin: 0 };
 
@@ -67,15 +68,11 @@ export class App {
   readonly #startedAt: number;
   #notReadyBecause: string | null = "Emissary is starting.";
   readonly #background: Promise<unknown>[] = [];
-  #settleReady: { resolve: () => void; reject: (error: unknown) => void } = { resolve: () => {}, reject: () => {} };
 
   /** @throws EmissaryError `bad-config` if the database cannot be opened, `in-use` if another process has it. */
   constructor({ config, clock, random, log }: AppParts) {
     this.#config = config;
     this.#startedAt = clock.now();
-    this.ready = new Promise((resolve, reject) => {
-      this.#settleReady = { resolve, reject };
-    });
     const own = pseudouserOf(config.homeserver.serverName, config.pseudouser.localpart);
     this.#lock = takeInstanceLock(config.storage.sqlite, { command: "emissary run", since: this.#startedAt });
     const metrics = makeMetrics();
@@ -214,7 +211,7 @@ export class App {
     await this.#readers.lists.start();
     this.ports.appservice = await listen(this.#intake, "appservice.listen", appservice.listen);
     this.ports.admin = await listen(this.#admin, "admin.listen", admin.listen);
-    this.#background.push(this.#becomeReady().then(this.#settleReady.resolve, this.#settleReady.reject));
+    this.#background.push(this.#becomeReady().then(this.#settled.resolve, this.#settled.reject));
   }
 
   /** Applies what a running daemon can reload. Returns these keys, and those that need a restart. */

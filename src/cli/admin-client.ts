@@ -5,7 +5,7 @@ import { EmissaryError, ERROR_CODES, sentenceOf, type ErrorCode } from "../model
 import { isJsonObject } from "../model/json.ts";
 import type { AdminAccess } from "../platform/config/config.ts";
 import { loadAdminAccess } from "../platform/config/load.ts";
-import { formatListen } from "../platform/config/values.ts";
+import { localUrl } from "../platform/config/values.ts";
 import { CommandFailed, EXIT, jsonText, type Io } from "./io.ts";
 import { neutral } from "./text.ts";
 
@@ -163,13 +163,10 @@ export async function allPages<Item, Next extends string | number>(
 
 /** A daemon that listens on every address is called on this machine's own. */
 function addressOf({ listen }: AdminAccess): string {
-  if (listen.port === 0) {
-    const sentence =
-      "admin.listen has port 0, any free one: the daemon's log names the port, the configuration cannot.";
-    throw new CommandFailed(EXIT.failed, sentence);
-  }
-  const host = listen.host === "0.0.0.0" ? "127.0.0.1" : listen.host === "::" ? "::1" : listen.host;
-  return `http://${formatListen({ host, port: listen.port })}`;
+  const url = localUrl(listen);
+  if (url !== null) return url;
+  const sentence = "admin.listen has port 0, any free one: the daemon's log names the port, the configuration cannot.";
+  throw new CommandFailed(EXIT.failed, sentence);
 }
 
 function parse(text: string): unknown {

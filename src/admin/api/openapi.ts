@@ -2,39 +2,30 @@ import { z } from "zod";
 import { ADMIN_BASE, ADMIN_ENDPOINTS, ADMIN_SCHEMAS } from "./endpoints.ts";
 import type { Endpoint } from "./endpoint.ts";
 
-/** The part of OpenAPI 3.1 that we use. */
-export interface OpenApi {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: {
-    readonly schemas: Readonly<Record<string, JsonSchema>>;
-    readonly securitySchemes: Readonly<Record<string, unknown>>;
-  };
-  readonly [more: string]: unknown;
-}
+export type JsonSchema = z.core.JSONSchema.BaseSchema;
+type Content = Readonly<Record<string, { readonly schema: JsonSchema }>>;
 
+/** The part of an OpenAPI 3.1 operation that we use. */
 export interface Operation {
   readonly operationId: string;
   readonly summary: string;
-  readonly parameters: readonly Parameter[];
-  readonly requestBody?: { readonly content: { readonly "application/json": { readonly schema: JsonSchema } } };
-  readonly responses: Readonly<Record<string, Response>>;
+  readonly parameters: readonly {
+    readonly name: string;
+    readonly in: string;
+    readonly required: boolean;
+    readonly description?: string;
+    readonly schema: JsonSchema;
+  }[];
+  readonly requestBody?: { readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content: Content }>>;
   readonly security?: readonly [];
 }
 
-export interface Parameter {
-  readonly name: string;
-  readonly in: "path" | "query";
-  readonly required: boolean;
-  readonly description?: string;
-  readonly schema: JsonSchema;
+export interface OpenApi {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, JsonSchema>>; readonly securitySchemes: object };
+  readonly [more: string]: unknown;
 }
-
-interface Response {
-  readonly description: string;
-  readonly content?: Readonly<Record<string, { readonly schema: JsonSchema }>>;
-}
-
-export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /** Paths that need no token. */
 const OPEN: Readonly<Record<string, readonly [note: string, type: string]>> = {
@@ -69,7 +60,12 @@ export function openApi(version: string): OpenApi {
     security: [{ token: [] }],
     paths: {
       ...Object.fromEntries(
-        Object.entries(OPEN).map(([path, [note, type]]) => [path, { get: openOperation(path.slice(1), note, type) }]),
+        Object.entries(OPEN).map(([path, [summary, type]]) => [
+          path,
+          {
+            get: { operationId: path.slice(1), summary, parameters: [], responses: responses({}, type), security: [] },
+          },
+        ]),
       ),
       ...Object.fromEntries(
         [...paths].map(([path, here]) => [
@@ -120,40 +116,26 @@ function operation(name: string, one: Endpoint, schemas: Readonly<Record<string,
     operationId: name,
     summary: one.note,
     parameters: [
-      ...(one.path.match(/(?<=:)\w+/g) ?? []).map((parameter): Parameter => ({
+      ...(one.path.match(/(?<=:)\w+/g) ?? []).map((parameter) => ({
         name: parameter,
         in: "path",
         required: true,
-        schema: { type: "string" },
+        schema: { type: "string" } as const,
       })),
-      ...Object.entries(query.properties ?? {}).map(([parameter, schema]): Parameter => {
+      ...Object.entries(query.properties ?? {}).map(([parameter, schema]) => {
         const { description = "", ...rest } = schema as JsonSchema;
         return { name: parameter, in: "query", required: false, description, schema: rest };
       }),
     ],
-    ...(one.body === undefined
-      ? {}
-      : { requestBody: { content: { "application/json": { schema: it(`${name}.body`) } } } }),
-    responses: {
-      200: { description: "done", content: { "application/json": { schema: it(`${name}.answer`) } } },
-      default: refusal(),
-    },
+    ...(one.body && { requestBody: { content: { "application/json": { schema: it(`${name}.body`) } } } }),
+    responses: responses(it(`${name}.answer`)),
   };
 }
 
-function openOperation(operationId: string, summary: string, type: string): Operation {
+function responses(schema: JsonSchema, type = "application/json"): Operation["responses"] {
+  const refusal = { "application/json": { schema: { $ref: "#/components/schemas/MatrixError" } } };
   return {
-    operationId,
-    summary,
-    parameters: [],
-    responses: { 200: { description: "done", content: { [type]: { schema: {} } } }, default: refusal() },
-    security: [],
-  };
-}
-
-function refusal(): Response {
-  return {
-    description: "refused, or failed",
-    content: { "application/json": { schema: { $ref: "#/components/schemas/MatrixError" } } },
+    200: { description: "done", content: { [type]: { schema } } },
+    default: { description: "refused, or failed", content: refusal },
   };
 }

@@ -5,7 +5,7 @@ import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { systemClock, systemRandom } from "../../platform/clock.ts";
 import type { StatusAnswer } from "../../admin/api/daemon.ts";
 import type { Config } from "../../platform/config/config.ts";
-import { formatListen, type ListenAddress } from "../../platform/config/values.ts";
+import { localUrl } from "../../platform/config/values.ts";
 import { AdminClient } from "../admin-client.ts";
 import { Asker, type Question, type Reply } from "./asker.ts";
 import { CommandFailed, EXIT, isForeseen } from "../io.ts";
@@ -133,7 +133,7 @@ async function probeDaemon(config: Config): Promise<DaemonState> {
 type ListenerState = "ours" | "other-token" | "foreign" | "silent" | "untold";
 
 async function probeListener({ appservice, registration }: Config, asker: Asker): Promise<ListenerState> {
-  const address = localAddress(appservice.listen);
+  const address = localUrl(appservice.listen);
   if (address === null) return "untold";
   const reply = await asker.ask("POST", `${address}/_matrix/app/v1/ping`, {
     token: registration.hsToken,
@@ -143,13 +143,6 @@ async function probeListener({ appservice, registration }: Config, asker: Asker)
   if (!reply.heard) return "silent";
   if (reply.status === 200) return "ours";
   return reply.body["org.matrix.msc1777.code"] === "forbidden" ? "other-token" : "foreign";
-}
-
-/** Returns the URL of a listener on this machine; null if its port is unknown. */
-function localAddress({ host, port }: ListenAddress): string | null {
-  if (port === 0) return null;
-  const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
-  return `http://${formatListen({ host: local, port })}`;
 }
 
 /** Who receives the homeserver's events: the daemon at admin.listen, or another program in its place. */

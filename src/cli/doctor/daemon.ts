@@ -8,30 +8,19 @@ import type { Heard } from "./asker.ts";
 import type { AdminClient } from "../admin-client.ts";
 import { overlapTexts } from "../tenant-words.ts";
 
+const RESTART = "Restart the daemon; if that changes nothing, give admin.listen another port.";
+
 export const daemon: Check = async (context, found) => {
   const state = await context.daemon();
-  switch (state.kind) {
-    case "untold":
-      return found.skipped(state.why);
-    case "down":
-      return found.failure({
-        what: state.why,
-        why: "It was not started, or it has ended: its log says why. Or admin.listen was changed since it started.",
-        do: `emissary run --config ${context.source.path}`,
-      });
-    case "other-token":
-      return found.failure({
-        what: state.why,
-        why: "admin.token was changed since the daemon started, or it is another Emissary's daemon.",
-        do: "Restart the daemon; if that changes nothing, give admin.listen another port.",
-      });
-    case "foreign":
-      return found.failure({
-        what: state.why,
-        why: "Another program has the port, or the daemon is of another version than this command.",
-        do: "Restart the daemon; if that changes nothing, give admin.listen another port.",
-      });
-    case "running":
+  if (state.kind === "untold") return found.skipped(state.why);
+  if (state.kind !== "running") {
+    const causes = {
+      down: "It was not started, or it has ended: its log says why. Or admin.listen was changed since it started.",
+      "other-token": "admin.token was changed since the daemon started, or it is another Emissary's daemon.",
+      foreign: "Another program has the port, or the daemon is of another version than this command.",
+    };
+    const repair = state.kind === "down" ? `emissary run --config ${context.source.path}` : RESTART;
+    return found.failure({ what: state.why, why: causes[state.kind], do: repair });
   }
   const { status } = state;
   if (!status.ready) {
@@ -73,17 +62,14 @@ export const instances: Check = async (context, found) => {
       do: "Restart it with this configuration, or name its configuration with --config.",
     });
   }
-  return (await context.receiver()) === "somebody-else" ? replaced(context, found) : found.ok("no second daemon seen");
-};
-
-function replaced({ config }: Context, found: Found) {
+  if ((await context.receiver()) !== "somebody-else") return found.ok("no second daemon seen");
   const { url, registration } = config.appservice;
   return found.failure({
     what: "The homeserver's ping was answered, and not by this daemon: somebody else receives what is sent to Emissary.",
     why: `A second Emissary, or an old one that still runs, has the same registration; or another service answers at the registration's url (here ${url}).`,
     do: `Stop the other one; to keep both, give one a registration of its own, with emissary register in a new folder. If there is no other, see to it that ${url} leads from the homeserver to appservice.listen. ${loadAnew(registration)}`,
   });
-}
+};
 
 /** The daemon compares received events with the homeserver's rooms; only it knows when the last one came. */
 export const delivery: Check = async (context, found) => {
@@ -194,14 +180,13 @@ async function refusal(context: Context, found: Found, reply: Heard): Promise<Fi
 }
 
 async function whyNoConnection(context: Context): Promise<string> {
-  switch (await context.listener()) {
-    case "silent":
-      return "Nothing listens at appservice.listen on this machine: it was changed since the daemon started.";
-    case "ours":
-      return "Emissary listens. The homeserver has loaded a registration with another url, or the way there is blocked: a container, another machine, a firewall.";
-    default:
-      return "The homeserver has loaded a registration with another url, or another program has Emissary's port.";
+  const listener = await context.listener();
+  if (listener === "silent") {
+    return "Nothing listens at appservice.listen on this machine: it was changed since the daemon started.";
   }
+  return listener === "ours"
+    ? "Emissary listens. The homeserver has loaded a registration with another url, or the way there is blocked: a container, another machine, a firewall."
+    : "The homeserver has loaded a registration with another url, or another program has Emissary's port.";
 }
 
 async function badStatus(context: Context, found: Found, { body }: Heard, words: string): Promise<Finding> {
@@ -216,17 +201,13 @@ async function badStatus(context: Context, found: Found, { body }: Heard, words:
       do: `See to it that ${config.appservice.url} leads to appservice.listen.`,
     });
   }
-  if ((await context.listener()) === "other-token") {
-    return found.failure({
-      what,
-      why: "The daemon runs with another hs_token than the registration has now, or it is another Emissary's.",
-      do: "Restart the daemon.",
-    });
-  }
+  const isOther = (await context.listener()) === "other-token";
   return found.failure({
     what,
-    why: "The homeserver has loaded a registration with another hs_token, or its url leads to another appservice.",
-    do: loadAnew(config.appservice.registration),
+    why: isOther
+      ? "The daemon runs with another hs_token than the registration has now, or it is another Emissary's."
+      : "The homeserver has loaded a registration with another hs_token, or its url leads to another appservice.",
+    do: isOther ? "Restart the daemon." : loadAnew(config.appservice.registration),
   });
 }
 

@@ -1,6 +1,6 @@
 import { knowsInvitePermission } from "../../attendance/invites/invite-permission.ts";
 import { type JsonObject, stringAt } from "../../model/json.ts";
-import { whyNotAsked, type Check, quoted, type Context, type Found } from "./context.ts";
+import { whyNotAsked, type Check, quoted, type Context } from "./context.ts";
 import { loadingAnew } from "../../platform/registration.ts";
 import type { Heard, Reply } from "./asker.ts";
 import { loadAnew } from "./registration.ts";
@@ -146,67 +146,42 @@ async function accountOf(context: Context): Promise<Account> {
 export const namespace: Check = async (context, found) => {
   const { kind, words } = await accountOf(context);
   const { own, config } = context;
-  switch (kind) {
-    case "untold":
-      return found.skipped(words);
-    case "shared":
-      return shared(context, found, words);
-    case "exclusive":
-      return /reserved/i.test(words) ? shared(context, found, words) : missing(context, found, words);
-    case "not-ours":
-      return missing(context, found, words);
-    default:
-      return found.ok(`the homeserver gives ${own} to us (${config.registration.id})`);
+  if (kind === "untold") return found.skipped(words);
+  if (kind === "shared" || (kind === "exclusive" && /reserved/i.test(words))) {
+    return found.failure({
+      what: `${own} is reserved by another appservice too: ${words}`,
+      why: "Another registration has a namespace that matches every user, such as @.* with exclusive: true.",
+      do: "Make that namespace narrower, for example ^@_bridge_.*, in the other appservice's registration, and restart the homeserver.",
+    });
   }
+  if (kind === "exclusive" || kind === "not-ours") {
+    return found.failure({
+      what: `By the registration that the homeserver has loaded, ${own} is not ours: ${words}`,
+      why: "pseudouser.localpart or the registration was changed after the homeserver loaded it, or another appservice reserves the user.",
+      do: `${loadAnew(config.appservice.registration)} If that was done, look for the user in the other registrations' namespaces.`,
+    });
+  }
+  return found.ok(`the homeserver gives ${own} to us (${config.registration.id})`);
 };
-
-function shared({ own }: Context, found: Found, words: string) {
-  return found.failure({
-    what: `${own} is reserved by another appservice too: ${words}`,
-    why: "Another registration has a namespace that matches every user, such as @.* with exclusive: true.",
-    do: "Make that namespace narrower, for example ^@_bridge_.*, in the other appservice's registration, and restart the homeserver.",
-  });
-}
-
-function missing({ own, config }: Context, found: Found, words: string) {
-  return found.failure({
-    what: `By the registration that the homeserver has loaded, ${own} is not ours: ${words}`,
-    why: "pseudouser.localpart or the registration was changed after the homeserver loaded it, or another appservice reserves the user.",
-    do: `${loadAnew(config.appservice.registration)} If that was done, look for the user in the other registrations' namespaces.`,
-  });
-}
 
 export const pseudouser: Check = async (context, found) => {
   const { kind, words } = await accountOf(context);
-  const { own } = context;
-  switch (kind) {
-    case "untold":
-      return found.skipped(words);
-    case "exclusive":
-    case "not-ours":
-      return found.skipped("its namespace is not ours");
-    case "made":
-      return found.ok(`${own} was made just now`);
-    case "shared":
-    case "there":
-      return found.ok(`${own} exists`);
-    case "mistaken":
-    case "refused":
-      return refused(context, found, words);
-  }
-};
-
-function refused({ own, config }: Context, found: Found, words: string) {
+  const { own, config } = context;
+  if (kind === "untold") return found.skipped(words);
+  if (kind === "exclusive" || kind === "not-ours") return found.skipped("its namespace is not ours");
+  if (kind === "made") return found.ok(`${own} was made just now`);
+  if (kind === "shared" || kind === "there") return found.ok(`${own} exists`);
   const isEmpty = config.pseudouser.localpart === "";
-  const [word, name] = isEmpty ? ["Take an ordinary name", "_server"] : ["Choose another name", "NAME"];
+  const advice = isEmpty ? "Take an ordinary name" : "Choose another name";
+  const name = isEmpty ? "_server" : "NAME";
   return found.failure({
     what: `The homeserver does not take the pseudouser ${own}: ${words}`,
     why: isEmpty
       ? "It refuses users whose localpart is empty (Dendrite and Tuwunel do)."
       : "It refuses this name, or does not let appservices register users.",
-    do: `${word}: emissary register --localpart ${name} --force, then ${loadingAnew(config.appservice.registration)}.`,
+    do: `${advice}: emissary register --localpart ${name} --force, then ${loadingAnew(config.appservice.registration)}.`,
   });
-}
+};
 
 function isUsable(reply: Reply, statuses: readonly number[]): reply is Heard {
   return reply.heard && statuses.includes(reply.status);

@@ -48,15 +48,13 @@ class PublicProbe {
   }
 
   /** Makes all requests, a few at once. Returns the answers in the same order. */
-  async askAll<T extends { readonly method: string; readonly path: string }>(
-    trials: readonly T[],
-  ): Promise<readonly (readonly [T, Reply])[]> {
+  async askAll<T extends Line>(trials: readonly T[]): Promise<readonly (readonly [T, Reply])[]> {
     const answers: (readonly [T, Reply])[] = [];
     for (let at = 0; at < trials.length; at += AT_ONCE) {
-      const part = trials.slice(at, at + AT_ONCE);
-      answers.push(
-        ...(await Promise.all(part.map(async (trial) => [trial, await this.ask(trial.method, trial.path)] as const))),
-      );
+      const part = trials.slice(at, at + AT_ONCE).map(async (trial) => {
+        return [trial, await this.ask(trial.method, trial.path)] as const;
+      });
+      answers.push(...(await Promise.all(part)));
     }
     return answers;
   }
@@ -84,17 +82,31 @@ async function examined(url: string, probe: PublicProbe, context: Context, found
   if (nobody !== null) return nobody;
   const answers = await probe.askAll(trialsOf(server));
   const down = answers.find(([, heard]) => heard.heard && heard.status >= 502 && heard.status <= 504);
-  if (down !== undefined) return unreachableGateway(found, url, down);
+  if (down !== undefined) {
+    const [trial, heard] = down;
+    return found.failure({
+      what: `For ${lineOf(trial)} the proxy at ${url} answers ${heard.heard ? heard.status : "nothing"}: it does not reach the gateway, or the gateway not the homeserver.`,
+      why: "Emissary does not run, is not ready, or gateway.listen is not the address that the proxy has for it.",
+      do: "Compare gateway.listen with the address in the proxy's configuration (upstream emissary_gateway). In a container it has to listen on more than 127.0.0.1.",
+    });
+  }
   const missing = answers.filter(([trial, heard]) => !isArrived(trial, heard)).map(([trial]) => trial);
-  if (missing.length === answers.length) return nothingSent(found, url);
+  if (missing.length === answers.length) {
+    return found.failure({
+      what: `The proxy at ${url} sends nothing to the gateway: the homeserver answers everything.`,
+      why: "The files of packaging/proxy are not in use, or the proxy was not told to read them.",
+      do: `Follow ${MANUAL}, have the proxy read its configuration again, and ask once more.`,
+    });
+  }
   const frontDoor = context.config.gateway.frontDoor;
   const astray = frontDoor ? [] : (await probe.askAll(NOT_OURS)).filter(([, heard]) => isOfGateway(heard));
-  if (astray.length > 0)
-    return tooMuch(
-      found,
-      url,
-      astray.map(([one]) => one),
-    );
+  if (astray.length > 0) {
+    return found.failure({
+      what: `The proxy at ${url} sends the gateway what is the homeserver's, and is refused there:${listOf(astray.map(([one]) => one))}`,
+      why: "It goes by the path alone, and methods matter; or everything is sent to the gateway.",
+      do: `Take the lines of packaging/proxy as they are (${MANUAL}). To have everything pass the gateway, for a trial: gateway.front_door: true.`,
+    });
+  }
   const needed = missing.filter(({ isOptional }) => !isOptional);
   if (needed.length > 0) return notSent(found, url, needed, "failure");
   const half = halfOfMsc2753(missing);
@@ -146,47 +158,14 @@ function noHomeserver(found: Found, url: string, heard: Reply): Finding | null {
   return null;
 }
 
-function unreachableGateway(found: Found, url: string, [trial, heard]: readonly [Trial, Reply]): Finding {
-  return found.failure({
-    what: `For ${lineOf(trial)} the proxy at ${url} answers ${heard.heard ? heard.status : "nothing"}: it does not reach the gateway, or the gateway not the homeserver.`,
-    why: "Emissary does not run, is not ready, or gateway.listen is not the address that the proxy has for it.",
-    do: "Compare gateway.listen with the address in the proxy's configuration (upstream emissary_gateway). In a container it has to listen on more than 127.0.0.1.",
-  });
-}
-
-function nothingSent(found: Found, url: string): Finding {
-  return found.failure({
-    what: `The proxy at ${url} sends nothing to the gateway: the homeserver answers everything.`,
-    why: "The files of packaging/proxy are not in use, or the proxy was not told to read them.",
-    do: `Follow ${MANUAL}, have the proxy read its configuration again, and ask once more.`,
-  });
-}
-
 function notSent(found: Found, url: string, missing: readonly Trial[], level: "failure" | "warning"): Finding {
   return found[level]({
-    what: [`The proxy at ${url} does not send the gateway:`, ...missing.map((trial) => `  ${lineOf(trial)}`)].join(
-      "\n",
-    ),
+    what: `The proxy at ${url} does not send the gateway:${listOf(missing)}`,
     why:
       level === "failure"
         ? "The proxy has the files of an older version, was changed by hand, or another of its rules comes first; or it keeps answers (/versions) from before."
         : "Peeking in the manner of MSC2753 needs them all: without /sync, clients peek and see nothing.",
     do: `Put the lines for them from packaging/proxy into the proxy's configuration (${MANUAL}), and have it read that again.`,
-  });
-}
-
-function tooMuch(
-  found: Found,
-  url: string,
-  astray: readonly { readonly method: string; readonly path: string }[],
-): Finding {
-  return found.failure({
-    what: [
-      `The proxy at ${url} sends the gateway what is the homeserver's, and is refused there:`,
-      ...astray.map((one) => `  ${lineOf(one)}`),
-    ].join("\n"),
-    why: "It goes by the path alone, and methods matter; or everything is sent to the gateway.",
-    do: `Take the lines of packaging/proxy as they are (${MANUAL}). To have everything pass the gateway, for a trial: gateway.front_door: true.`,
   });
 }
 
@@ -217,6 +196,15 @@ async function decodes(found: Found, url: string, probe: PublicProbe, server: st
   });
 }
 
-function lineOf({ method, path }: { readonly method: string; readonly path: string }): string {
+interface Line {
+  readonly method: string;
+  readonly path: string;
+}
+
+function listOf(lines: readonly Line[]): string {
+  return lines.map((line) => `\n  ${lineOf(line)}`).join("");
+}
+
+function lineOf({ method, path }: Line): string {
   return `${method} ${path.replace(/(?:!|%23)?emissary-doctor[^/]*/g, "…")}`;
 }

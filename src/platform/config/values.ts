@@ -66,6 +66,12 @@ export function formatListen({ host, port }: ListenAddress): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
+/** Returns the URL of a listener on this machine; null if its port is any free one. */
+export function localUrl({ host, port }: ListenAddress): string | null {
+  const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  return port === 0 ? null : `http://${formatListen({ host: local, port })}`;
+}
+
 export const listen = () => text("host:port, such as 127.0.0.1:9009 or [::1]:9009", parseListen);
 
 /** Returns the URL without a final slash, so that two spellings of one URL are equal; null for anything else. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { load } from "../../../src/platform/config/load.ts";
-import { sampleRegistration } from "../../../src/platform/config/sample.ts";
+import { sampleRegistration } from "../../../scripts/config-sample.ts";
 import type { Registration } from "../../../src/platform/registration.ts";
 import { temporaryFolder } from "../config/folder.ts";
 import { emissary } from "./terminal.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ServerName } from "../../../src/model/ids.ts";
-import { sampleConfig, sampleRegistration } from "../../../src/platform/config/sample.ts";
+import { sampleConfig, sampleRegistration } from "../../../scripts/config-sample.ts";
 import { makeRegistration, renderRegistration } from "../../../src/platform/registration.ts";
 import { ADMIN_TOKEN, loadFiles, mistakesIn, REGISTRATION, REQUIRED } from "./folder.ts";
 

@@ -3,7 +3,16 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Environment } from "../../../src/platform/config/files.ts";
 import { loadAdminAccess, load } from "../../../src/platform/config/load.ts";
-import { ADMIN_TOKEN, complaintAbout, folderWith, loadFiles, mistakesIn, REGISTRATION, REQUIRED, temporaryFolder } from "./folder.ts";
+import {
+  ADMIN_TOKEN,
+  complaintAbout,
+  folderWith,
+  loadFiles,
+  mistakesIn,
+  REGISTRATION,
+  REQUIRED,
+  temporaryFolder,
+} from "./folder.ts";
 
 /** The required keys, with other text in place of one of them or added at the end. */
 const withLine = (from: string, to: string) => REQUIRED.replace(from, to);

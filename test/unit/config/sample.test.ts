@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { sections } from "../../../src/platform/config/sections.ts";
-import { sampleConfig, sampleRegistration } from "../../../src/platform/config/sample.ts";
+import { sampleConfig, sampleRegistration } from "../../../scripts/config-sample.ts";
 
 const topLevel = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), "utf8");
 

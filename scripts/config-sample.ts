@@ -1,9 +1,9 @@
 import { stringify } from "yaml";
 import { z } from "zod";
-import { isServerName } from "../../model/ids.ts";
-import { makeRegistration, renderRegistration, SAMPLE_TOKENS } from "../registration.ts";
-import { sections } from "./sections.ts";
-import { innerOf } from "./values.ts";
+import { isServerName } from "../src/model/ids.ts";
+import { makeRegistration, renderRegistration, SAMPLE_TOKENS } from "../src/platform/registration.ts";
+import { sections } from "../src/platform/config/sections.ts";
+import { innerOf } from "../src/platform/config/values.ts";
 
 const HEADING = `Every key of Emissary's configuration with its default. What is marked as required has none; its value here is an
 example. \`emissary register\` writes an emissary.yaml with the required ones; copy others from here as you need them.
