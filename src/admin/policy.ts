@@ -97,7 +97,7 @@ function holderFor(text: string, { tenants }: AdminParts): Holder {
   }
   const named = /^tenant:(.*)$/s.exec(text)?.[1];
   if (named === undefined) {
-    const sentence = `\`for\` is to be user, tenant:ID, alias, invite or operator, not ${JSON.stringify(text.slice(0, 80))}.`;
+    const sentence = `\`for\` must be user, tenant:ID, alias, invite or operator, not ${JSON.stringify(text.slice(0, 80))}.`;
     throw new EmissaryError("bad-parameter", sentence);
   }
   if (!isTenantId(named) || tenants.byId(named) === null) {

@@ -100,7 +100,7 @@ async function roomToMove(parts: AdminParts, roomId: RoomId, via: readonly Serve
   if (look === null) {
     throw new EmissaryError(
       "not-found",
-      `The homeserver can tell nothing of ${roomId}: it is private, or a server that is in it has to be named (--via).`,
+      `The homeserver can tell nothing of ${roomId}: it is private, or you must name a server that is in it (--via).`,
     );
   }
   return { ...look, canonicalAlias: room?.canonicalAlias ?? null, servers: null, vouched };

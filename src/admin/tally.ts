@@ -31,13 +31,13 @@ export class Tally {
   }
 
   count(seen: RecordOutcome & { readonly ephemeral: number }): void {
-    const { transactions, events, ephemeral, roomsDoubted } = this.#metrics;
+    const { transactions, events, ephemeral, gapsFound } = this.#metrics;
     transactions.inc();
     events.inc({ outcome: "fresh" }, seen.fresh);
     events.inc({ outcome: "duplicate" }, seen.duplicates);
     events.inc({ outcome: "set-aside" }, seen.setAside);
     ephemeral.inc(seen.ephemeral);
-    roomsDoubted.inc(seen.gaps);
+    gapsFound.inc(seen.gaps);
     const before = this.intake;
     this.intake = {
       transactions: before.transactions + 1,
@@ -83,7 +83,7 @@ export async function metricsText(
   metrics.journalEvents.set(first === 0 ? 0 : last - first + 1);
   metrics.journalBytes.set(history.bytes);
   metrics.journalOldestAge.set(age(extent.journalOldestAt));
-  metrics.journalLaggards.set(history.laggingConsumers.length);
+  metrics.journalLaggingConsumers.set(history.laggingConsumers.length);
   metrics.auditEntries.set(history.auditEntries(extent));
   metrics.auditOldestAge.set(age(extent.auditOldestAt));
   metrics.tenantLag.reset();

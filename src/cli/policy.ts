@@ -142,7 +142,7 @@ function budgetFacts({ budget, joins, per_ms, levels }: PolicyAnswer["budgets"][
     [`budget ${budget}`, levels.length === 0 ? `${whole}, none used` : whole],
     ...levels.map(({ payer, left }): [string, string] => [
       "",
-      `${payerText(budget, payer)} has ${Math.floor(left)} left`,
+      `${subjectText(budget, payer)} has ${Math.floor(left)} left`,
     ]),
   ];
 }
@@ -194,9 +194,9 @@ function renderExplanation({ room_id, alias, for: holder, verdict, rules }: Expl
 }
 
 /** `user 3f9a01bc…`; users appear as their hash. */
-function payerText(budget: string, payer: string): string {
+function subjectText(budget: string, name: string): string {
   if (budget === "all") return "all together";
-  return `${budget} ${budget === "user" && payer.length > HASH_SHOWN ? `${payer.slice(0, HASH_SHOWN)}…` : payer}`;
+  return `${budget} ${budget === "user" && name.length > HASH_SHOWN ? `${name.slice(0, HASH_SHOWN)}…` : name}`;
 }
 
 /** `2 flooded, 1 put-out`; null if there are none. */
@@ -215,7 +215,7 @@ export function guardLines(guard: StatusAnswer["policy"]): (readonly [string, Ce
   const spent = guard.budgets.flatMap(({ budget, joins, levels }) =>
     levels
       .filter(({ left }) => joins - left >= joins * NEAR)
-      .map(({ payer, left }) => `${payerText(budget, payer)}: ${Math.floor(left)} of ${joins} joins left`),
+      .map(({ payer, left }) => `${subjectText(budget, payer)}: ${Math.floor(left)} of ${joins} joins left`),
   );
   return [
     ...[...near, ...spent].map((text) => ["near a cap", text] as const),

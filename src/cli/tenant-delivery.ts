@@ -4,17 +4,21 @@ import { sentenceOf } from "../model/errors.ts";
 import { says, type AdminClient } from "./admin-client.ts";
 import { isForeseen, wrongUsage, type Io } from "./io.ts";
 import { known, moment, neutral, type Cell } from "./text.ts";
-import { checkedId } from "./tenant-words.ts";
+import { checkedId } from "./tenant-grants.ts";
 
 type Delivery = NonNullable<TenantAnswer["delivery"]>;
 
 export function addTenantDelivery(group: Command, io: Io): void {
   const add = (name: string, does: string): Command => group.command(name).description(does).argument("<id>");
 
-  says(add("pause", "hold a tenant's events back until resume; they are kept for it"), io, async (daemon, _, id = "") => {
-    await daemon().call("tenantPause", { params: { id: checkedId(id) } });
-    return `The tenant ${id} is paused: its events are kept until \`emissary tenant resume ${id}\`.`;
-  });
+  says(
+    add("pause", "hold a tenant's events back until resume; they are kept for it"),
+    io,
+    async (daemon, _, id = "") => {
+      await daemon().call("tenantPause", { params: { id: checkedId(id) } });
+      return `The tenant ${id} is paused: its events are kept until \`emissary tenant resume ${id}\`.`;
+    },
+  );
   says(
     add("resume", "give a paused tenant its events again, beginning with those that were kept"),
     io,
@@ -84,7 +88,9 @@ export function deliveryFacts({ id, delivery }: TenantAnswer): (readonly [string
 }
 
 /** Returns a line of `status` for each tenant that is behind. */
-export function deliveryLines(deliveries: readonly (Delivery & { readonly tenant: string })[]): (readonly [string, Cell])[] {
+export function deliveryLines(
+  deliveries: readonly (Delivery & { readonly tenant: string })[],
+): (readonly [string, Cell])[] {
   return deliveries.flatMap((delivery): (readonly [string, Cell])[] => {
     const { tenant, state, lag_events, oldest_at, last_error, stuck } = delivery;
     if (state === "flowing" && lag_events === 0) return [];

@@ -6,7 +6,7 @@ import { adminClient, configPath } from "./admin-client.ts";
 import { wrongUsage, type Io } from "./io.ts";
 import { reserveTenant } from "./reserved.ts";
 import { tellPing } from "./tenant-delivery.ts";
-import { checkedId } from "./tenant-words.ts";
+import { checkedId } from "./tenant-grants.ts";
 import { neutral } from "./text.ts";
 
 /** From commander: `false` for the `--no-…` form. */

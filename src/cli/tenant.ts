@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import type { Told } from "../admin/api/endpoint.ts";
+import type { DeepReadonly } from "../admin/api/endpoint.ts";
 import type { TenantAnswer as Tenant } from "../admin/api/tenants.ts";
 import { isJsonObject } from "../model/json.ts";
 import { TENANT_ACTIONS } from "../model/tenant.ts";
@@ -10,10 +10,17 @@ import { adminClient, configPath, says, shows } from "./admin-client.ts";
 import { CommandFailed, EXIT, type Io } from "./io.ts";
 import { coversOrdinaryUsers, reserveTenant } from "./reserved.ts";
 import { facts, known, listing, moment, neutral, type ColumnOf } from "./text.ts";
-import { addTenantAllow } from "./tenant-allow.ts";
+import {
+  addTenantAllow,
+  actionsIn,
+  checkedId,
+  grantsInShort,
+  grantTexts,
+  overlapTexts,
+  pinTexts,
+} from "./tenant-grants.ts";
 import { addTenantDelivery, deliveryFacts, tellPing } from "./tenant-delivery.ts";
 import { addTenantSet, bytesOf, CA, checkedSettings, MAX_TRANSACTION, type SettingOptions } from "./tenant-set.ts";
-import { actionsIn, checkedId, grantsInShort, grantTexts, overlapTexts, pinTexts } from "./tenant-words.ts";
 import { takeNewFile, writeTogether } from "./write-file.ts";
 
 const HEADING = `Emissary's registration for one of its tenants. Load it as the appservice's registration file, and give the appservice
@@ -117,7 +124,7 @@ export function addTenant(program: Command, io: Io): void {
   );
 }
 
-async function handOver(registration: Told<Registration>, out: string | undefined, io: Io): Promise<void> {
+async function handOver(registration: DeepReadonly<Registration>, out: string | undefined, io: Io): Promise<void> {
   const text = renderRegistration(registration, HEADING);
   if (out === undefined) {
     io.out(text.trimEnd());

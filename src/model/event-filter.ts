@@ -1,4 +1,4 @@
-import { stringAt, type JsonObject, type JsonValue } from "./json.ts";
+import { objectAt, stringAt, type JsonObject, type JsonValue } from "./json.ts";
 
 /** Returns a test of events by a RoomEventFilter (spec, CS API, "Filtering"). What it omits is allowed. */
 export function eventRule(filter: JsonObject): (event: JsonObject) => boolean {
@@ -10,7 +10,7 @@ export function eventRule(filter: JsonObject): (event: JsonObject) => boolean {
     hasType(stringAt(event, "type") ?? "") &&
     hasSender(stringAt(event, "sender") ?? "") &&
     hasRoom(stringAt(event, "room_id") ?? "") &&
-    (typeof url !== "boolean" || url === containsUrl(event));
+    (typeof url !== "boolean" || (stringAt(objectAt(event, "content"), "url") !== null) === url);
 }
 
 /** Returns a test of names by a filter's wanted (absent: all) and unwanted ones. In types `*` is a wildcard. */
@@ -21,13 +21,6 @@ export function nameRule(filter: JsonObject, key: "types" | "senders" | "rooms")
   return (name) =>
     (wanted === null || wanted.some((pattern) => test(pattern, name))) &&
     !unwanted.some((pattern) => test(pattern, name));
-}
-
-function containsUrl(event: JsonObject): boolean {
-  const content: JsonValue | undefined = event["content"];
-  return (
-    typeof content === "object" && content !== null && !Array.isArray(content) && stringAt(content, "url") !== null
-  );
 }
 
 /** Matches in steps, not by a regular expression: strangers write the patterns. */

@@ -1,5 +1,5 @@
 import { isUserId, type UserId } from "./ids.ts";
-import { isJsonObject, without, type JsonObject, type JsonValue } from "./json.ts";
+import { isJsonObject, objectAt, without, type JsonObject, type JsonValue } from "./json.ts";
 import type { Tenant } from "./tenant.ts";
 
 export const POWER_LEVELS = "m.room.power_levels";
@@ -167,9 +167,4 @@ function isLevel(value: JsonValue | undefined): value is number {
 function numberOf(level: JsonValue | undefined): number {
   const number = typeof level === "string" ? Number.parseInt(level, 10) : level;
   return isLevel(number) ? number : 0;
-}
-
-function objectAt(object: JsonObject, key: string): JsonObject {
-  const value = object[key];
-  return isJsonObject(value) ? value : {};
 }

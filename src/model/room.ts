@@ -5,7 +5,7 @@ import type { Membership } from "./membership.ts";
 export const MAX_UPGRADES = 10;
 
 /**
- * How much of a room the ledger holds. `none`: only what events contained; `wanted`: state and members are to be
+ * How much of a room the ledger holds. `none`: only what events contained; `wanted`: state and members must be
  * fetched; `loaded`: everything; `stale`: we have left it, and its members will be dropped.
  */
 export type LoadState = "none" | "wanted" | "loaded" | "stale";

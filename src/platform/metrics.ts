@@ -24,7 +24,7 @@ export function makeMetrics() {
     transactions: counter("transactions_total", "Transactions that the homeserver sent"),
     events: counter("events_total", "Events received: fresh, duplicate, or set aside as malformed", "outcome"),
     ephemeral: counter("ephemeral_total", "Typing, receipts, presence and to-device messages received"),
-    roomsDoubted: counter(
+    gapsFound: counter(
       "rooms_doubted_total",
       "Gaps found: a room's event did not follow the ledger's state, and the room was loaded again",
     ),
@@ -113,7 +113,7 @@ export function makeMetrics() {
       "Size of the journal, measured once a minute; too low after a start until the whole journal is measured",
     ),
     journalOldestAge: gauge("journal_oldest_age_seconds", "Age of the oldest event in the journal"),
-    journalLaggards: gauge("journal_laggards", "Lagging consumers that keep the journal above its limits"),
+    journalLaggingConsumers: gauge("journal_laggards", "Lagging consumers that keep the journal above its limits"),
     auditEntries: gauge("audit_entries", "Entries in the audit"),
     auditOldestAge: gauge("audit_oldest_age_seconds", "Age of the oldest audit entry"),
     databaseWritable: gauge("database_writable", "1 if the database is writable, 0 if the disk is full or fails"),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ALIAS_STATES } from "../../aliases/alias.ts";
 import { isRoomAlias, isRoomId } from "../../model/ids.ts";
-import { afterOf, at, limitOf, maybe, next, text, type Endpoint, type Told } from "./endpoint.ts";
+import { afterOf, at, limitOf, maybe, next, text, type Endpoint, type DeepReadonly } from "./endpoint.ts";
 
 const repair = z.discriminatedUnion("act", [
   z.strictObject({
@@ -26,7 +26,7 @@ const alias = z.object({
   repair: repair.nullable().describe("what can be done about it"),
   advice: maybe.describe("a sentence"),
 });
-export type AliasAnswer = Told<z.output<typeof alias>>;
+export type AliasAnswer = DeepReadonly<z.output<typeof alias>>;
 
 export const ALIAS_SCHEMAS = { Alias: alias, Repair: repair };
 
@@ -58,7 +58,7 @@ export const ALIAS_ENDPOINTS = {
     method: "POST",
     path: "/aliases/:alias/repair",
     note: "does what the list says in the alias's `repair`, and waits up to 60 seconds; `M_BAD_STATE` where the alias does not need it any more",
-    body: { schema: repair, fault: () => "The body is to be the `repair` that the list of aliases shows." },
+    body: { schema: repair, fault: () => "The body must be the `repair` that the list of aliases shows." },
     answer: z.object({ alias: text, done: z.literal(true) }),
     patience: 120_000,
   },

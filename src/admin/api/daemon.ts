@@ -1,6 +1,6 @@
 import { isAbsolute } from "node:path";
 import { z } from "zod";
-import { at, count, limitOf, maybe, orNull, text, type Endpoint, type Told } from "./endpoint.ts";
+import { at, count, limitOf, maybe, orNull, text, type Endpoint, type DeepReadonly } from "./endpoint.ts";
 import { POLICY_SCHEMAS } from "./policy.ts";
 import { TENANT_SCHEMAS } from "./tenants.ts";
 
@@ -69,7 +69,7 @@ const status = z.object({
   tenant_deliveries: z.array(TENANT_SCHEMAS.DeliveryToTenant).describe("of the tenants with a URL"),
   policy: POLICY_SCHEMAS.Caps,
 });
-export type StatusAnswer = Told<z.output<typeof status>>;
+export type StatusAnswer = DeepReadonly<z.output<typeof status>>;
 
 const auditEntry = z.object({
   id: count,
@@ -80,11 +80,11 @@ const auditEntry = z.object({
   room_id: maybe,
   detail: z.unknown(),
 });
-export type AuditAnswer = Told<z.output<typeof auditEntry>>;
+export type AuditAnswer = DeepReadonly<z.output<typeof auditEntry>>;
 
 export const DAEMON_SCHEMAS = { Status: status, AuditEntry: auditEntry };
 
-const row = { error: "`before` is to be the number of a row." };
+const row = { error: "`before` must be the number of a row." };
 
 export const DAEMON_ENDPOINTS = {
   status: { method: "GET", path: "/status", note: "tells how everything stands", answer: status },
@@ -112,7 +112,7 @@ export const DAEMON_ENDPOINTS = {
           .refine((path) => isAbsolute(path) && !path.includes("\0"))
           .describe("absolute"),
       }),
-      fault: () => "`path` is to be the absolute path of a new file.",
+      fault: () => "`path` must be the absolute path of a new file.",
     },
     answer: z.object({ path: text, bytes: count }),
     // A large database on a slow disk.

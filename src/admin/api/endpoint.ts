@@ -22,15 +22,15 @@ export interface Body {
   readonly fault: (issues: string) => string;
 }
 
-export type Told<Value> = Value extends string | number
+export type DeepReadonly<Value> = Value extends string | number
   ? Value
   : Value extends readonly (infer Item)[]
-    ? readonly Told<Item>[]
+    ? readonly DeepReadonly<Item>[]
     : Value extends object
-      ? { readonly [Key in keyof Value]: Told<Value[Key]> }
+      ? { readonly [Key in keyof Value]: DeepReadonly<Value[Key]> }
       : Value;
 
-export type AnswerOf<One extends Endpoint> = Told<z.output<One["answer"]>>;
+export type AnswerOf<One extends Endpoint> = DeepReadonly<z.output<One["answer"]>>;
 
 export type ParamsOf<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
   ? Name | ParamsOf<Rest>
@@ -46,7 +46,7 @@ export const at = z.int();
 
 /** A list's `limit`. The maximum and the default are `most`. */
 export function limitOf(most: number) {
-  const error = "`limit` is to be a whole number from 1.";
+  const error = "`limit` must be a positive integer.";
   return z.coerce
     .number({ error })
     .int({ error })
@@ -58,7 +58,7 @@ export function limitOf(most: number) {
 
 /** A page's start: after the item with this name. */
 export function afterOf<Name extends string>(isName: (given: string) => given is Name, what: string) {
-  return orNull(text.refine(isName, `\`after\` is to be ${what}.`)).describe("`next` of the page before");
+  return orNull(text.refine(isName, `\`after\` must be ${what}.`)).describe("`next` of the page before");
 }
 
 export function orNull<Schema extends z.ZodType>(schema: Schema) {

@@ -83,7 +83,7 @@ export const ROOM_ENDPOINTS = {
     note: "takes the operator's lease, and waits up to 60 seconds for the pseudouser to be in the room",
     body: {
       schema: z.strictObject({ via: z.array(text.refine(isServerName)).max(MAX_VIA).default([]) }),
-      fault: () => "`via` is to be a list of server names.",
+      fault: () => "`via` must be a list of server names.",
     },
     answer: z.object({ room_id: text, phase: z.literal("present") }),
     patience: 90_000,

@@ -5,7 +5,7 @@ import { ANY_ROOM, DEFAULT_ACTIONS, TENANT_ACTIONS } from "../../model/tenant.ts
 import { faultInExpression } from "../../platform/expressions.ts";
 import { registrationSchema } from "../../platform/registration.ts";
 import { faultsInRooms, faultsInTypes } from "../../policy/grants.ts";
-import { at, count, maybe, text, type Endpoint, type Told } from "./endpoint.ts";
+import { at, count, maybe, text, type Endpoint, type DeepReadonly } from "./endpoint.ts";
 
 /** In bytes. One event has at most 64 KiB, and more as JSON. A smaller bound would mean one event each. */
 const SMALLEST_TRANSACTION = 100_000;
@@ -124,7 +124,7 @@ const tenant = z.object({
     .describe("when, since the start, its `/sync` last began anew"),
   delivery: delivery.nullable().describe("null for one without a URL"),
 });
-export type TenantAnswer = Told<z.output<typeof tenant>>;
+export type TenantAnswer = DeepReadonly<z.output<typeof tenant>>;
 
 export const TENANT_SCHEMAS = {
   Tenant: tenant,
@@ -154,7 +154,7 @@ export const TENANT_ENDPOINTS = {
       schema: z.strictObject({
         id: text.refine(
           isTenantId,
-          "is to begin with a letter or digit and to have lower-case letters, digits, `-`, `_` and `.` only, at most 63",
+          "must begin with a letter or digit and have only lower-case letters, digits, `-`, `_` and `.`, at most 63",
         ),
         url: settings.url.default(null),
         users: settings.users.default(null),
@@ -226,7 +226,7 @@ export const TENANT_ENDPOINTS = {
     note: "goes on past the event that it is stuck at",
     body: {
       schema: z.object({ event_id: text }),
-      fault: () => "`event_id` is to be the event that the tenant is stuck at.",
+      fault: () => "`event_id` must be the event that the tenant is stuck at.",
     },
     answer: z.object({ tenant: text, skipped: stuck }),
   },

@@ -103,7 +103,7 @@ const TIMEOUT_MS = 10_000;
 /** The program behind admin.listen. */
 type DaemonState =
   | { readonly kind: "running"; readonly status: StatusAnswer; readonly client: AdminClient }
-  | { readonly kind: "down" | "other-token" | "foreign" | "untold"; readonly why: string };
+  | { readonly kind: "down" | "other-token" | "foreign" | "unknown"; readonly why: string };
 
 async function probeDaemon(config: Config): Promise<DaemonState> {
   let client: AdminClient;
@@ -111,7 +111,7 @@ async function probeDaemon(config: Config): Promise<DaemonState> {
     client = new AdminClient(config.admin);
   } catch (error) {
     // Port 0: only the daemon's log has its port.
-    return { kind: "untold", why: sentenceOf(error) };
+    return { kind: "unknown", why: sentenceOf(error) };
   }
   try {
     const status = await client.call("status", { timeout: TIMEOUT_MS });
@@ -130,11 +130,11 @@ async function probeDaemon(config: Config): Promise<DaemonState> {
  * What receives our hs_token at appservice.listen: we, an Emissary with another token, another program, or nobody.
  * Tells a wrong address from a wrong token.
  */
-type ListenerState = "ours" | "other-token" | "foreign" | "silent" | "untold";
+type ListenerState = "ours" | "other-token" | "foreign" | "silent" | "unknown";
 
 async function probeListener({ appservice, registration }: Config, asker: Asker): Promise<ListenerState> {
   const address = localUrl(appservice.listen);
-  if (address === null) return "untold";
+  if (address === null) return "unknown";
   const reply = await asker.ask("POST", `${address}/_matrix/app/v1/ping`, {
     token: registration.hsToken,
     body: {},
@@ -146,7 +146,7 @@ async function probeListener({ appservice, registration }: Config, asker: Asker)
 }
 
 /** Who receives the homeserver's events: the daemon at admin.listen, or another program in its place. */
-type Receiver = "daemon" | "somebody-else" | "untold";
+type Receiver = "daemon" | "somebody-else" | "unknown";
 
 /**
  * Makes the homeserver ping us with a secret ID, and asks the daemon whether it came. If it was answered but did not
@@ -159,16 +159,16 @@ async function receiverOf(
   daemon: () => Promise<DaemonState>,
 ): Promise<Receiver> {
   const before = await daemon();
-  if (before.kind !== "running") return "untold";
+  if (before.kind !== "running") return "unknown";
   const ping = await homeserver.ping();
-  if (!ping.heard) return "untold";
+  if (!ping.heard) return "unknown";
   const after = await probeDaemon(config);
-  if (after.kind !== "running") return "untold";
+  if (after.kind !== "running") return "unknown";
   const seen = after.status.last_ping?.transaction_id;
   // A ping of another doctor in between came the same way.
   const isFresh = seen !== undefined && seen !== before.status.last_ping?.transaction_id;
   if (isFresh) return "daemon";
-  return ping.status === 200 ? "somebody-else" : "untold";
+  return ping.status === 200 ? "somebody-else" : "unknown";
 }
 
 const WHOAMI = "/_matrix/client/v3/account/whoami";
@@ -263,7 +263,7 @@ export function openContext(source: Source, machine: Machine): Context {
     daemon,
     listener: once(() => probeListener(config, asker)),
     receiver: once(async () =>
-      (await whyNotAsked({ homeserver })) === null ? receiverOf(config, homeserver, daemon) : "untold",
+      (await whyNotAsked({ homeserver })) === null ? receiverOf(config, homeserver, daemon) : "unknown",
     ),
   };
 }

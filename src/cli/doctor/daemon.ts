@@ -6,13 +6,13 @@ import { stringAt } from "../../model/json.ts";
 import { wordsOf } from "./homeserver.ts";
 import type { Heard } from "./asker.ts";
 import type { AdminClient } from "../admin-client.ts";
-import { overlapTexts } from "../tenant-words.ts";
+import { overlapTexts } from "../tenant-grants.ts";
 
 const RESTART = "Restart the daemon; if that changes nothing, give admin.listen another port.";
 
 export const daemon: Check = async (context, found) => {
   const state = await context.daemon();
-  if (state.kind === "untold") return found.skipped(state.why);
+  if (state.kind === "unknown") return found.skipped(state.why);
   if (state.kind !== "running") {
     const causes = {
       down: "It was not started, or it has ended: its log says why. Or admin.listen was changed since it started.",
@@ -234,7 +234,7 @@ export const tenants: Check = async (context, found) => {
     return found.warning({
       what: `Of ${called.length} tenants that are called, ${faults.length} do not answer as they should: ${faults.join(" ")}`,
       why: "They do not run, their URL is another now, or they have loaded another registration than their newest.",
-      do: "Look into the tenant's own log. Its events are kept until it takes them; one that will not come back is to be removed (emissary tenant remove).",
+      do: "Look into the tenant's own log. Its events are kept until it takes them; remove one that will not come back (emissary tenant remove).",
     });
   }
   const shared = all.flatMap((tenant) =>

@@ -79,7 +79,7 @@ function unusable(message: string): Finding {
 }
 
 function untried(name: string): Finding {
-  return findingsOf(name).skipped("the configuration has to be right first");
+  return findingsOf(name).skipped("the configuration must be correct first");
 }
 
 /** Turns a check's exception into a finding, so that it does not hide the other findings. */

@@ -119,18 +119,18 @@ interface Account {
    * `shared`, `exclusive`: somebody else's namespace covers it, and we may still act as it, or not; `not-ours`: it
    * exists, and we may not act as it; `mistaken`: when we act as it, the homeserver takes us for another user.
    */
-  readonly kind: "untold" | "shared" | "exclusive" | "not-ours" | "refused" | "mistaken" | "made" | "there";
-  /** The homeserver's words; for `untold`, the cause. */
+  readonly kind: "unknown" | "shared" | "exclusive" | "not-ours" | "refused" | "mistaken" | "made" | "there";
+  /** The homeserver's words; for `unknown`, the cause. */
   readonly words: string;
 }
 
 async function accountOf(context: Context): Promise<Account> {
   const hindered = await whyNotAsked(context);
-  if (hindered !== null) return { kind: "untold", words: hindered };
+  if (hindered !== null) return { kind: "unknown", words: hindered };
   const acting = await context.homeserver.whoamiAsPseudouser();
-  if (!isUsable(acting, [200, 400, 403, 404])) return untold(acting);
+  if (!isUsable(acting, [200, 400, 403, 404])) return unanswered(acting);
   const registered = await context.homeserver.register();
-  if (!isUsable(registered, [200, 400, 403])) return untold(registered);
+  if (!isUsable(registered, [200, 400, 403])) return unanswered(registered);
 
   const { own } = context;
   const taken = acting.status === 200 ? (stringAt(acting.body, "user_id") ?? "nobody") : null;
@@ -146,7 +146,7 @@ async function accountOf(context: Context): Promise<Account> {
 export const namespace: Check = async (context, found) => {
   const { kind, words } = await accountOf(context);
   const { own, config } = context;
-  if (kind === "untold") return found.skipped(words);
+  if (kind === "unknown") return found.skipped(words);
   if (kind === "shared" || (kind === "exclusive" && /reserved/i.test(words))) {
     return found.failure({
       what: `${own} is reserved by another appservice too: ${words}`,
@@ -167,7 +167,7 @@ export const namespace: Check = async (context, found) => {
 export const pseudouser: Check = async (context, found) => {
   const { kind, words } = await accountOf(context);
   const { own, config } = context;
-  if (kind === "untold") return found.skipped(words);
+  if (kind === "unknown") return found.skipped(words);
   if (kind === "exclusive" || kind === "not-ours") return found.skipped("its namespace is not ours");
   if (kind === "made") return found.ok(`${own} was made just now`);
   if (kind === "shared" || kind === "there") return found.ok(`${own} exists`);
@@ -187,11 +187,11 @@ function isUsable(reply: Reply, statuses: readonly number[]): reply is Heard {
   return reply.heard && statuses.includes(reply.status);
 }
 
-function untold(reply: Reply): Account {
+function unanswered(reply: Reply): Account {
   const words = reply.heard
     ? `the homeserver answers ${wordsOf(reply)}`
     : `the homeserver stopped answering: ${reply.why}`;
-  return { kind: "untold", words };
+  return { kind: "unknown", words };
 }
 
 /** Returns the homeserver's words about its refusal, for our sentences. */
