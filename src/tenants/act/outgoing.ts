@@ -3,13 +3,13 @@
  * redact, or otherwise change its own events. So an event may refer to others only in ways known to be harmless.
  */
 import { EmissaryError } from "../../model/errors.ts";
-import { isEventId } from "../../model/ids.ts";
-import { isDeeperThan, isJsonObject, only, type JsonObject, type JsonValue } from "../../model/json.ts";
+import { isEventId, type UserId } from "../../model/ids.ts";
+import { isDeeperThan, isJsonObject, only, type JsonObject } from "../../model/json.ts";
 import { revisionOf } from "../../model/json-text.ts";
 import { MESSAGE_PROFILE } from "../../model/message-profile.ts";
 import { toWire, type Costume } from "../../model/persona.ts";
 import { POWER_LEVELS } from "../../model/power-levels.ts";
-import type { Caller } from "./act.ts";
+import type { Tenant } from "../../model/tenant.ts";
 
 /**
  * How an event is made: sent, redacted, set as state; as a `membership`, whose caller checks it; or with a new room:
@@ -73,12 +73,15 @@ const JUDGED: ReadonlySet<string> = new Set([
 
 /** Each relation costs a request to the homeserver. */
 const MAX_RELATIONS = 4;
-
 /** Deeper content cannot be serialized safely, and no event is that deep. */
 const MAX_NESTING = 500;
 
 /** Returns how a tenant's user appears without a profile. */
-export function costumeOf({ tenant, user }: Caller, type: string, isPersona: Costume["isPersona"]): Costume {
+export function costumeOf(
+  { tenant, user }: { readonly tenant: Tenant; readonly user: UserId },
+  type: string,
+  isPersona: Costume["isPersona"],
+): Costume {
   const profile = { displayname: null, avatarUrl: null };
   return { type, tenant: tenant.id, user, isSender: user === tenant.sender, isPersona, profile, fallback: false };
 }
@@ -102,16 +105,16 @@ export function outgoing(way: Way, content: JsonObject, costume: Costume): Outgo
 function refuseType(way: Way, type: string): void {
   if (way === "creation" || way === "membership") return;
   if (type === "m.room.member") throw noMembership();
-  if (NEVER.has(type)) throw new EmissaryError("forbidden", `${type} is not for tenants to send.`);
+  if (NEVER.has(type)) throw new EmissaryError("forbidden", `Tenants cannot send ${type}.`);
   if (way !== "send" && way !== "redact" && MESSAGES.has(type)) {
-    throw new EmissaryError("forbidden", `${type} is no state: send it as a message.`);
+    throw new EmissaryError("forbidden", `${type} is not state: send it as a message.`);
   }
 }
 
 export function noMembership(): EmissaryError {
   return new EmissaryError(
     "forbidden",
-    "A membership that a tenant sets as state is one of its own users', or an invite, leave or ban of somebody else: whoever joins or knocks does that itself.",
+    "As state, a tenant can set memberships of its own users, and invite, remove or ban others. Others join and knock themselves.",
   );
 }
 
@@ -121,12 +124,13 @@ export function noMembership(): EmissaryError {
  */
 function redaction(way: Way, content: JsonObject, costume: Costume): Outgoing {
   const kept = way === "redact" ? ["reason"] : ["redacts", "reason"];
+  const sent = revisionOf(content, toWire(only(content, ...kept), costume), "all");
+  if (way !== "send") return { content: sent, targets: [] };
   const redacts = content["redacts"];
-  if (way === "send" && (typeof redacts !== "string" || !isEventId(redacts))) {
+  if (typeof redacts !== "string" || !isEventId(redacts)) {
     throw new EmissaryError("bad-request", `${JSON.stringify(redacts)} is not the ID of an event to redact.`);
   }
-  const targets = way === "send" && typeof redacts === "string" ? [redactedTarget(redacts)] : [];
-  return { content: revisionOf(content, toWire(only(content, ...kept), costume), "all"), targets };
+  return { content: sent, targets: [redactedTarget(redacts)] };
 }
 
 /** Returns what must hold for an event to be redacted. */
@@ -138,7 +142,7 @@ function targetsIn(way: Way, type: string, content: JsonObject): readonly Target
   const edited = content[NEW_CONTENT];
   const relations = [...relationsIn(content), ...(isJsonObject(edited) ? relationsIn(edited) : [])];
   if (relations.length > 0 && (way === "creation" || way === "first-state")) {
-    throw new EmissaryError("forbidden", "In a room that is yet to be made there is no event to relate to.");
+    throw new EmissaryError("forbidden", "A room that does not exist yet has no event to relate to.");
   }
   if (relations.length > MAX_RELATIONS) {
     throw new EmissaryError("bad-request", `An event relates to at most ${MAX_RELATIONS} others.`);
@@ -152,31 +156,22 @@ function targetsIn(way: Way, type: string, content: JsonObject): readonly Target
   });
 }
 
-interface Relation {
-  readonly relType: string;
-  readonly eventId: string;
-}
-
 /** Lists relations that have a type. One without, such as a plain reply's, changes nothing anywhere. */
-function relationsIn(content: JsonObject): readonly Relation[] {
+function relationsIn(content: JsonObject) {
   const one = Object.hasOwn(content, RELATION) ? (content[RELATION] ?? null) : null;
   const list = Object.hasOwn(content, RELATIONS) ? (content[RELATIONS] ?? null) : null;
   if (list !== null && !Array.isArray(list)) throw unreadable(RELATIONS);
-  return [one, ...(list ?? [])].filter((relation) => relation !== null).flatMap(relationOf);
-}
-
-function relationOf(relation: JsonValue): readonly Relation[] {
-  if (!isJsonObject(relation)) throw unreadable(RELATION);
-  const { rel_type: relType, event_id: eventId } = relation;
-  if (relType === undefined || relType === null) return [];
-  if (typeof relType !== "string" || typeof eventId !== "string") throw unreadable(RELATION);
-  return [{ relType, eventId }];
+  return [one, ...(list ?? [])].flatMap((relation) => {
+    if (relation === null) return [];
+    if (!isJsonObject(relation)) throw unreadable(RELATION);
+    const { rel_type: relType, event_id: eventId } = relation;
+    if (relType === undefined || relType === null) return [];
+    if (typeof relType !== "string" || typeof eventId !== "string") throw unreadable(RELATION);
+    return [{ relType, eventId }];
+  });
 }
 
 /** Others may read it differently than we do, so a relation that Emissary does not understand is not sent. */
 function unreadable(key: string): EmissaryError {
-  return new EmissaryError(
-    "bad-request",
-    `${key} is no relation: it is to have \`rel_type\` and \`event_id\` as texts.`,
-  );
+  return new EmissaryError("bad-request", `${key} must have \`rel_type\` and \`event_id\` as texts.`);
 }

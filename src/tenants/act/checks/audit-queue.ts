@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../../model/clock.ts";
 import type { Logger } from "../../../model/logger.ts";
 import type { Deed, SqliteSentStore } from "../../store/sent.ts";
@@ -34,14 +35,11 @@ export class AuditQueue {
   /** For refusals and deeds not done yet. Resolves after the commit; rejects if it failed. */
   note(entry: Deed): Promise<void> {
     this.#entries.push(entry);
-    this.#flush ??= new Promise((resolve, reject) => {
-      setImmediate(() => {
-        const entries = this.#entries;
-        this.#entries = [];
-        this.#flush = null;
-        const { writer, clock } = this.#parts;
-        writer.noteAll(entries, clock.now()).then(resolve, reject);
-      });
+    this.#flush ??= setImmediate().then(() => {
+      const entries = this.#entries;
+      this.#entries = [];
+      this.#flush = null;
+      return this.#parts.writer.noteAll(entries, this.#parts.clock.now());
     });
     return this.#flush;
   }

@@ -26,15 +26,13 @@ export class TenantRates {
 
   /** @throws EmissaryError `limited`, with the time until the tenant may try again */
   spend(tenant: TenantId, cost: number): void {
-    const payers = [{ kind: "tenant", name: tenant }] as const;
-    const shortage = this.#budgets.shortage(payers, cost);
+    const subjects = [{ kind: "tenant", name: tenant }] as const;
+    const shortage = this.#budgets.shortage(subjects, cost);
     if (shortage !== null) {
-      throw new EmissaryError(
-        "limited",
-        `Tenant ${tenant} asks for more than ${this.#rate} requests a second; try again later.`,
-        { reason: "tenant-rate", retryAfter: shortage.retryAfter },
-      );
+      const { retryAfter } = shortage;
+      const what = `Tenant ${tenant} makes more than ${this.#rate} requests a second; try again later.`;
+      throw new EmissaryError("limited", what, { reason: "tenant-rate", retryAfter });
     }
-    this.#budgets.spend(payers, cost);
+    this.#budgets.spend(subjects, cost);
   }
 }

@@ -1,4 +1,3 @@
-import type { AuditEntry } from "../../../model/audit.ts";
 import type { Clock } from "../../../model/clock.ts";
 import type { EmissaryError, ErrorCode } from "../../../model/errors.ts";
 import type { RoomId, TenantId } from "../../../model/ids.ts";
@@ -56,15 +55,16 @@ export class Refusals {
   }
 
   /** Counts a refusal and returns before it is written: the answer does not wait. */
-  note(refused: Refused, { code, reason }: EmissaryError): void {
-    if (LOGGED.has(code)) this.#logOnce(refused, code, reason);
+  note({ tenant, request, roomId }: Refused, { code, reason }: EmissaryError): void {
+    if (LOGGED.has(code)) this.#logOnce(tenant, request, code, reason);
     if (!REFUSALS.has(code)) return;
-    const entry = entryOf(refused, code, reason);
+    const what = { actor: `tenant:${tenant}`, action: "request.refuse", outcome: code };
+    const entry = { ...what, roomId, detail: { request, reason } };
     const other = { ...entry, outcome: "various", roomId: null, detail: {} };
-    void this.#entries.note({ group: refused.tenant, entry, other }, JSON.stringify(entry));
+    void this.#entries.note({ group: tenant, entry, other }, JSON.stringify(entry));
   }
 
-  #logOnce({ tenant, request }: Refused, code: ErrorCode, reason: string | null): void {
+  #logOnce(tenant: TenantId, request: string, code: ErrorCode, reason: string | null): void {
     const kinds = this.#logged.get(tenant) ?? new Set<string>();
     this.#logged.set(tenant, kinds);
     const kind = `${request}\n${code}\n${reason ?? ""}`;
@@ -72,14 +72,4 @@ export class Refusals {
     kinds.add(kind);
     this.#log.warn("tenant.refused", { tenant, request, code, reason });
   }
-}
-
-function entryOf({ tenant, request, roomId }: Refused, code: ErrorCode, reason: string | null): AuditEntry {
-  return {
-    actor: `tenant:${tenant}`,
-    action: "request.refuse",
-    outcome: code,
-    roomId,
-    detail: { request, reason },
-  };
 }

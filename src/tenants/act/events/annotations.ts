@@ -4,6 +4,7 @@ import type { Clock } from "../../../model/clock.ts";
 import type { RoomEvent } from "../../../model/event.ts";
 import { isEventId, type EventId, type RoomId, type UserId } from "../../../model/ids.ts";
 import { isJsonObject, objectAt, objectsOf, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
+import type { Sending } from "../checks/repeats.ts";
 import { REDACTION } from "../outgoing.ts";
 import { redactedBy } from "../../../ledger/redaction.ts";
 import type { Ledger } from "../../../ledger/ledger.ts";
@@ -36,13 +37,10 @@ export interface Shared extends Omit<Annotation, "owner"> {
 }
 
 /** An annotation that the homeserver refused as a duplicate. */
-export interface Doubled {
+export interface Doubled extends Sending {
   readonly roomId: RoomId;
   readonly type: string;
   readonly content: JsonObject;
-  readonly owner: Owner;
-  /** A repeated request with the same ID is the same event. */
-  readonly txnId: string;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { RoomId } from "../../../model/ids.ts";
 import { parsedObject, stringAt } from "../../../model/json.ts";
 import { queryAll } from "../../../http/server.ts";
@@ -21,7 +22,8 @@ export async function withPageTokens({ parts, request }: Call, roomId: RoomId, p
     const isForwards = queryAll(request, "dir").includes("f");
     // Without a token, reading backwards begins at the newest event. Other bounds need a token.
     const isNeeded = isForwards || name === "to";
-    const token = (await tokenAt(parts, roomId, position)) ?? (isNeeded ? await newestToken(parts, roomId) : null);
+    const newest = `${roomPath(roomId, "messages")}?dir=b&limit=1`;
+    const token = (await tokenAt(parts, roomId, position)) ?? (isNeeded ? await tokenIn(parts, newest, "start") : null);
     if (token === null) parameters.delete(name);
     else parameters.set(name, token);
   }
@@ -59,7 +61,7 @@ async function tokenAt(
     if (end === undefined) return null;
     seq = end;
     // SQLite answers synchronously: yields to other work.
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
   }
   return null;
 }
@@ -67,10 +69,6 @@ async function tokenAt(
 /** Returns the token before (`start`) or after (`end`) an event. */
 function tokenOf(parts: ActParts, roomId: RoomId, eventId: string, side: "start" | "end"): Promise<string | null> {
   return tokenIn(parts, `${roomPath(roomId, "context", eventId)}?limit=0`, side);
-}
-
-function newestToken(parts: ActParts, roomId: RoomId): Promise<string | null> {
-  return tokenIn(parts, `${roomPath(roomId, "messages")}?dir=b&limit=1`, "start");
 }
 
 async function tokenIn({ upstream }: ActParts, path: string, key: "start" | "end"): Promise<string | null> {

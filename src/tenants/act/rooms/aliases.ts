@@ -22,7 +22,7 @@ const setAlias: ActHandler = async (call) => {
   if (!isRoomId(roomId)) throw new EmissaryError("bad-parameter", `${JSON.stringify(roomId)} is not a room ID.`);
   await requireDeed(call, roomId, "read");
   const answer = parts.isReservedAlias(alias)
-    ? await parts.mutex.run(keyOf(alias), () => makeAlias(call, alias, roomId))
+    ? await parts.mutex.run(`alias ${alias}`, () => makeAlias(call, alias, roomId))
     : EXCLUSIVE;
   await noteAnswer(call, { action: "alias.set", roomId }, answer);
   if (isExclusive(answer)) throw notReserved(alias);
@@ -51,7 +51,7 @@ const removeAlias: ActHandler = async (call) => {
   const { parts, tenant, request, reply } = call;
   const alias = ownAlias(call);
   const path = pathOf(request);
-  return parts.mutex.run(keyOf(alias), async () => {
+  return parts.mutex.run(`alias ${alias}`, async () => {
     const { roomId } = await resolveRoom(alias, [], parts.aliases, askerOf(reply));
     const room = await requireDeed(call, roomId, "read");
     const maker = (await makerOf(parts, alias, roomId)) ?? room.createdFor;
@@ -64,11 +64,6 @@ const removeAlias: ActHandler = async (call) => {
     return sendWhole(reply, answer);
   });
 };
-
-/** The mutex key for reading and changing an alias. */
-function keyOf(alias: RoomAlias): string {
-  return `alias ${alias}`;
-}
 
 /**
  * Homeservers answer `private` for rooms that they know, and 404 for others. That would reveal to a tenant which

@@ -14,7 +14,6 @@ import { CREATOR_LEVEL, levelsToSet, MAKER_LEVEL, PERSONA_LEVELS, POWER_LEVELS }
 import { nobody } from "../access.ts";
 import type { Caller } from "../act.ts";
 import { costumeOf, outgoing, type Way } from "../outgoing.ts";
-import { usualState, type FirstState } from "./usual-state.ts";
 
 export interface Creation {
   readonly own: UserId;
@@ -30,9 +29,6 @@ export interface Creation {
 
 /** The body's scalar parameters. Keys that are neither here nor written anew by `creationOf` are dropped. */
 const WORDS = ["visibility", "room_alias_name", "name", "topic", "room_version", "preset", "is_direct"] as const;
-
-/** Those that are only state of the room. */
-const STATED = ["name", "topic"] as const;
 
 /**
  * Builds the body of a tenant's `createRoom` from known keys only. The room and its first state bear the tenant's
@@ -58,7 +54,9 @@ export function creationOf(body: JsonObject, creation: Creation): JsonObject {
     made["power_level_content_override"] = sent("first-state", POWER_LEVELS, asked ?? {}, creation, levels);
   }
   made["initial_state"] = firstStates(body, creation);
-  return revisionOf(body, without(made, ...STATED.filter((key) => typeof made[key] === "string")), "all");
+  // These are only state of the room.
+  const stated = ["name", "topic"].filter((key) => typeof made[key] === "string");
+  return revisionOf(body, without(made, ...stated), "all");
 }
 
 /** Builds the body of a tenant's `upgrade` in the same way. */
@@ -154,18 +152,15 @@ function levelsOf(levels: JsonObject, makers: Makers, creation: Creation): JsonO
   return levelsToSet(asked, current, { own, tenant: caller.tenant, isPersona, isCreator: !creatorHasLevel });
 }
 
-/** The preset that gives invited users the creator's power (spec, "createRoom"). */
-const TRUSTING = "trusted_private_chat";
-
 type Makers = Readonly<Record<string, number>>;
 
 /**
  * Returns the tenant's users with a creator's power, and their level. The sender has the pseudouser's, if there is
- * one. If creators have no level, the tenant still sees one: libraries that do not know such rooms look for it.
+ * one. `trusted_private_chat` gives it to invited users, too (spec, "createRoom"). If creators have no level, the tenant still sees one: libraries that do not know such rooms look for it.
  */
 function makersOf(body: JsonObject, creation: Creation): Makers {
   const { caller, creatorHasLevel } = creation;
-  const invited = body["preset"] === TRUSTING ? body["invite"] : [];
+  const invited = body["preset"] === "trusted_private_chat" ? body["invite"] : [];
   const additional = creatorHasLevel ? [] : objectAt(body, "creation_content")["additional_creators"];
   const makers = [invited, caller.user, additional].flatMap((one) => one ?? []);
   const level = creatorHasLevel ? MAKER_LEVEL : CREATOR_LEVEL;
@@ -188,4 +183,45 @@ function sent(
 ): JsonObject {
   const costume = costumeOf(caller, type, isPersona);
   return outgoing(way, content, levels === undefined ? costume : { ...costume, levels }).content;
+}
+
+/** A state event of a new room, with an empty key. */
+interface FirstState {
+  readonly type: string;
+  readonly content: JsonObject;
+}
+
+/** Spec, "createRoom", `preset`. If guests may not join, there is no event. */
+const PRESETS: Readonly<Record<string, readonly FirstState[]>> = {
+  private_chat: presetOf("invite", "can_join"),
+  trusted_private_chat: presetOf("invite", "can_join"),
+  public_chat: presetOf("public", null),
+};
+
+/**
+ * Returns the state that a homeserver derives from a `createRoom` body, before and after `initial_state`. The latter's
+ * events replace those before it of the same type; name and topic follow it.
+ */
+function usualState(body: JsonObject, alias: RoomAlias | null): Record<"before" | "after", readonly FirstState[]> {
+  const visible = stringAt(body, "visibility") === "public" ? "public_chat" : "private_chat";
+  const preset = stringAt(body, "preset") ?? visible;
+  const before = Object.hasOwn(PRESETS, preset) ? (PRESETS[preset] ?? []) : [];
+  const [name, topic] = [stringAt(body, "name"), stringAt(body, "topic")];
+  const after: FirstState[] = [];
+  if (name !== null) after.push({ type: "m.room.name", content: { name } });
+  // As plain text (spec, "createRoom", `topic`).
+  const text = { "m.text": [{ body: topic }] };
+  if (topic !== null) after.push({ type: "m.room.topic", content: { topic, "m.topic": text } });
+  return {
+    before: alias === null ? before : [{ type: "m.room.canonical_alias", content: { alias } }, ...before],
+    after,
+  };
+}
+
+function presetOf(joinRule: string, guests: string | null): readonly FirstState[] {
+  return [
+    { type: "m.room.join_rules", content: { join_rule: joinRule } },
+    { type: "m.room.history_visibility", content: { history_visibility: "shared" } },
+    ...(guests === null ? [] : [{ type: "m.room.guest_access", content: { guest_access: guests } }]),
+  ];
 }

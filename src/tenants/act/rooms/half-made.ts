@@ -114,9 +114,8 @@ export class HalfMade {
 
   async #release(roomId: RoomId, tenant: TenantId): Promise<void> {
     const { desk, personas, clock } = this.#parts;
-    for (const { userId } of await personas.inRoom(tenant, roomId)) {
+    for (const { userId } of await personas.inRoom(tenant, roomId))
       await personas.exit(tenant, roomId, userId, clock.now());
-    }
     await desk.release(roomId, { kind: "tenant", name: tenant });
     desk.changed.notify();
   }

@@ -1,6 +1,6 @@
 import { withLimit } from "../../../model/clock.ts";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isRoomAlias, isRoomId, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
+import { isRoomAlias, isRoomId, serverOf, type RoomId } from "../../../model/ids.ts";
 import { objectAt, parsedObject, stringAt, type JsonObject, written } from "../../../model/json.ts";
 import { hasCreatorPower } from "../../../model/power-levels.ts";
 import { roomIdFrom } from "../../../attendance/leases/target.ts";
@@ -26,7 +26,9 @@ const createRoom: ActHandler = async (call) => {
   const { parts, tenant, user, request, reply } = call;
   const body = await readJson(request, CREATE_BODY_LIMIT);
   const name = stringAt(body, "room_alias_name");
-  const alias = name === null ? null : aliasFrom(`#${name}:${serverOf(parts.own)}`);
+  const named = `#${name ?? ""}:${serverOf(parts.own)}`;
+  // The homeserver refuses an invalid alias. One with half a surrogate pair cannot even be sent.
+  const alias = name !== null && isRoomAlias(named) && named.isWellFormed() ? named : null;
   await requireSpace(call, "room.create", null);
   const creation = creationOf(body, {
     own: parts.own,
@@ -52,11 +54,6 @@ const createRoom: ActHandler = async (call) => {
   if (alias !== null && isExclusive(answer)) throw notReserved(alias);
   return sendWhole(reply, answer);
 };
-
-/** The homeserver refuses an invalid alias. One with half a surrogate pair cannot even be sent. */
-function aliasFrom(text: string): RoomAlias | null {
-  return isRoomAlias(text) && text.isWellFormed() ? text : null;
-}
 
 /** All tenants' leases and users follow once the new room is known. The request waits for the caller's lease. */
 const upgrade: ActHandler = async (call) => {

@@ -26,10 +26,7 @@ const PING_ERRORS = {
 
 const ping: ActHandler = async ({ parts, tenant, request, reply }) => {
   if (param(request, "appserviceId") !== tenant.id) {
-    throw new EmissaryError(
-      "forbidden",
-      `The token belongs to the appservice ${tenant.id}, which is the only one that it can ping.`,
-    );
+    throw new EmissaryError("forbidden", `The token is of the appservice ${tenant.id}, which can only ping itself.`);
   }
   const transactionId = stringAt(await readJson(request, PING_BODY_LIMIT), "transaction_id");
   const outcome = await parts.couriers.ping(tenant, transactionId);

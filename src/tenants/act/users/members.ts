@@ -110,8 +110,7 @@ export async function withCount<T extends JsonObject>({ parts, tenant }: Call, s
 
 /** Returns the key of an object's entry. */
 function keyOf(entry: Buffer): unknown {
-  const text = entry.toString("utf8");
-  const key = /^\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
+  const key = /^\s*("(?:[^"\\]|\\.)*")/.exec(entry.toString("utf8"))?.[1];
   return key === undefined ? null : (JSON.parse(key) as unknown);
 }
 
@@ -149,7 +148,7 @@ const setMemberState: ActHandler = async (call) => {
   const content = await readJson(request, SMALL_BODY_LIMIT);
   if (!parts.tenants.isPersona(tenant, user)) {
     pathOf(request);
-    return changeMembership(call, { roomId, target: user, doing: null, content, isState: true });
+    return changeMembership(call, roomId, user, null, content);
   }
   const profile = profileIn(content);
   const membership = stringAt(content, "membership");

@@ -52,27 +52,20 @@ const doing =
     }
     const reason = stringAt(body, "reason");
     const content = { ...(reason !== null && { reason }), ...only(body, ...REDACT_EVENTS) };
-    return changeMembership(call, { roomId, target, doing: what, content, isState: false });
+    return changeMembership(call, roomId, target, what, content);
   };
-
-interface Change {
-  readonly roomId: RoomId;
-  readonly target: UserId;
-  /** Null if only the content's membership says it, as in a state event: a leave may be any of several. */
-  readonly doing: Doing | null;
-  /** The event's content, with a membership if `doing` is null. */
-  readonly content: JsonObject;
-  /** Whether the answer names the event, as a state event's does. */
-  readonly isState: boolean;
-}
 
 /**
  * Invites, kicks or bans a user of no tenant, if the operator allows it. Always sends a state event: the dedicated
  * calls keep only the reason, which loses an invite's direct-chat flag and the tenant's mark.
+ * @param asked null if only the content's membership says it, as in a state event: a leave may be any of several
  */
 export async function changeMembership(
   call: Call,
-  { roomId, target, doing: asked, content, isState }: Change,
+  roomId: RoomId,
+  target: UserId,
+  asked: Doing | null,
+  content: JsonObject,
 ): Promise<unknown> {
   refuseHidden(call, target, asked ?? "set the membership of");
   const membership = asked === null ? stringAt(content, "membership") : RESULT_OF[asked];
@@ -89,7 +82,8 @@ export async function changeMembership(
     const sent = outgoing("membership", { ...content, membership: RESULT_OF[change] }, costume);
     for (const named of sent.targets) await requireTarget(call, roomId, named);
     const deed = { path, body: sent.content, roomId, action: `member.${change}`, detail: { user_id: target } };
-    return passAudited(call, isState ? deed : { ...deed, said: {} });
+    // Only the answer to a state event names the event.
+    return passAudited(call, asked === null ? deed : { ...deed, said: {} });
   });
 }
 
