@@ -86,7 +86,7 @@ export class App {
       asToken: config.registration.asToken,
       own,
     });
-    const directory = new HomeserverDirectory(client.of("looks"));
+    const directory = new HomeserverDirectory(client.of("summaries"));
     const shared: Shared = {
       config,
       own,

@@ -2,11 +2,8 @@
  * `matrix-emissary/auth`: the membership rules of room version `org.matrix.msc1777.12`, which is version 12 with the
  * join rule `peekable` (MSC1777). docs/room-version.md describes the rules. Runs in browsers, too. Never throws.
  */
-export { authTypesFor, type StateKey } from "./auth-types.ts";
+export { isPseudouserId, isUserId, serverNameOf, type AuthVerdict } from "./basics.ts";
+export { authTypesFor, readableByNonMembers, redactedContent, type StateKey } from "./events.ts";
 export { mayBecomeMember, type AuthQuestion, type Signatures } from "./may-become-member.ts";
 export { mayPseudouserJoin, type JoinCode, type JoinSituation, type JoinVerdict } from "./may-pseudouser-join.ts";
-export { readableByNonMembers } from "./reading.ts";
-export { redactedContent } from "./redaction.ts";
-export { isPseudouserId, isUserId, serverNameOf } from "./user-id.ts";
-export type { AuthVerdict } from "./verdict.ts";
 export { hasPeekableRule, PEEKABLE, ROOM_VERSION, VOUCHED_FOR_BY } from "./version.ts";

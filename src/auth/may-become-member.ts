@@ -1,12 +1,7 @@
-import { judgeBan, judgeInvite, judgeKnock, judgeLeave } from "./changes.ts";
-import { judgeJoin } from "./join.ts";
-import { isFields, own } from "./json.ts";
-import { creatorsOf, readPower } from "./power.ts";
-import type { Change } from "./change.ts";
-import { readState } from "./state.ts";
-import { isUserId, serverNameOf } from "./user-id.ts";
-import { named, reject, type AuthVerdict } from "./verdict.ts";
+import { isFields, isUserId, named, own, reject, serverNameOf, type AuthVerdict } from "./basics.ts";
+import { JUDGES } from "./changes.ts";
 import { isKnownVersion } from "./version.ts";
+import { creatorsOf, readPower, readState } from "./state.ts";
 
 /** Signatures that the caller has checked. They count as invalid unless set to true. */
 export interface Signatures {
@@ -30,27 +25,7 @@ export interface AuthQuestion {
 }
 
 /** Judges a membership event by rules 4 and 5 of room versions `org.matrix.msc1777.12` and 12. */
-export function mayBecomeMember(question: AuthQuestion): AuthVerdict {
-  const change = readChange(question);
-  if ("allowed" in change) return change;
-  switch (change.membership) {
-    case "join":
-      return judgeJoin(change);
-    case "invite":
-      return judgeInvite(change);
-    case "leave":
-      return judgeLeave(change);
-    case "ban":
-      return judgeBan(change);
-    case "knock":
-      return judgeKnock(change);
-    default:
-      return reject("5.8", `the membership ${named(change.membership)} is unknown`);
-  }
-}
-
-/** Reads what all memberships have in common. Returns a verdict if the input is invalid. */
-function readChange({ create, state: events, event, isFirst, signatures }: AuthQuestion): Change | AuthVerdict {
+export function mayBecomeMember({ create, state: events, event, isFirst, signatures }: AuthQuestion): AuthVerdict {
   if (!isFields(create)) return reject("2", "there is no create event");
   const [creator, room] = [own(create, "sender"), own(create, "content")];
   if (!isUserId(creator) || !isFields(room)) return reject("2", "the create event is malformed");
@@ -78,16 +53,8 @@ function readChange({ create, state: events, event, isFirst, signatures }: AuthQ
     const isSigned = isUserId(content["join_authorised_via_users_server"]) && signatures?.authorisingServer === true;
     if (!isSigned) return reject("5.2", "the server that authorises the join has not signed it");
   }
-  return {
-    version,
-    creator,
-    state,
-    power,
-    sender,
-    target,
-    membership,
-    content,
-    isFirst: isFirst === true,
-    isThirdPartySigned: signatures?.thirdPartyInvite === true,
-  };
+  const change = { version, creator, state, power, sender, target, membership, content };
+  const isThirdPartySigned = signatures?.thirdPartyInvite === true;
+  const verdict = JUDGES.get(membership)?.({ ...change, isFirst: isFirst === true, isThirdPartySigned });
+  return verdict ?? reject("5.8", `the membership ${named(membership)} is unknown`);
 }

@@ -13,17 +13,8 @@ export interface JoinSituation {
   readonly isVouchedFor: boolean;
 }
 
-export const JOIN_CODES = [
-  "member",
-  "invited",
-  "peekable",
-  "counts-as-peekable",
-  "vouched",
-  "banned",
-  "closed",
-  "not-peekable",
-] as const;
-export type JoinCode = (typeof JOIN_CODES)[number];
+export type JoinCode =
+  "member" | "invited" | "peekable" | "counts-as-peekable" | "vouched" | "banned" | "closed" | "not-peekable";
 
 export interface JoinVerdict {
   readonly allowed: boolean;
@@ -36,9 +27,8 @@ export interface JoinVerdict {
 const OPEN: readonly (string | null)[] = ["public", "restricted", "knock_restricted"];
 
 /**
- * Returns whether a server may let its pseudouser join (MSC1777): the room is peekable, or a user of the server is
- * joined or invited. Today's room versions lack the join rule: there, `public` and `world_readable` together count as
- * peekable, and vouching opens no closed room. Whether the pseudouser gets in is then the room's decision.
+ * Returns whether a server may let its pseudouser join (MSC1777). Today's room versions lack the join rule `peekable`:
+ * there, `public` and `world_readable` together count as peekable, and vouching opens no closed room.
  */
 export function mayPseudouserJoin(situation: JoinSituation): JoinVerdict {
   const { ownMembership, joinRule, isVouchedFor } = situation;

@@ -17,9 +17,8 @@ export interface ServerEvents {
 }
 
 /**
- * Yields the events of the tenant's rooms, for a bridge whose own listener keeps serving its other rooms. Polls, so
- * it needs no second listener. The events are as in an appservice's transactions; those sent through the tenant's own
- * users have these as senders. Runs until the signal aborts, and retries if the gateway does not answer.
+ * Yields the events of the tenant's rooms, for a bridge whose own listener keeps serving its other rooms. The events
+ * are as in an appservice's transactions. Polls until the signal aborts, and retries if the gateway does not answer.
  * @throws ServerError if the gateway refuses the token or the position
  */
 export async function* serverEvents({ since, signal, ...options }: ServerEventsOptions): AsyncGenerator<ServerEvents> {

@@ -10,14 +10,14 @@ export class ServerError extends Error {
   readonly error: string;
   readonly retryAfterMs: number | null;
 
-  constructor(statusCode: number, body: Json) {
-    const errcode = typeof body["errcode"] === "string" ? body["errcode"] : "M_UNKNOWN";
-    const error = typeof body["error"] === "string" ? body["error"] : `the gateway answered ${statusCode}`;
-    super(`${errcode}: ${error}`);
+  constructor(statusCode: number, { errcode, error, retry_after_ms: retryAfter }: Json) {
+    const code = typeof errcode === "string" ? errcode : "M_UNKNOWN";
+    const sentence = typeof error === "string" ? error : `the gateway answered ${statusCode}`;
+    super(`${code}: ${sentence}`);
     this.statusCode = statusCode;
-    this.errcode = errcode;
-    this.error = error;
-    this.retryAfterMs = typeof body["retry_after_ms"] === "number" ? body["retry_after_ms"] : null;
+    this.errcode = code;
+    this.error = sentence;
+    this.retryAfterMs = typeof retryAfter === "number" ? retryAfter : null;
   }
 }
 
@@ -64,8 +64,8 @@ export class Gateway {
   async ask(method: "GET" | "PUT" | "POST", path: readonly string[], ask: Ask = {}): Promise<Json> {
     const url = new URL(`${this.#url}/_matrix/${path.map(encodeURIComponent).join("/")}`);
     if (this.userId !== null) url.searchParams.set("user_id", this.userId);
-    for (const [name, value] of Object.entries(ask.query ?? {})) {
-      for (const one of typeof value === "string" ? [value] : (value ?? [])) url.searchParams.append(name, one);
+    for (const [name, value = []] of Object.entries(ask.query ?? {})) {
+      for (const one of [value].flat()) url.searchParams.append(name, one);
     }
     const { raw } = ask;
     const body = raw === undefined ? (method === "GET" ? null : JSON.stringify(ask.body ?? {})) : raw.body;

@@ -2,10 +2,11 @@ import { Gateway, ServerError, type GatewayOptions, type Json } from "./requests
 
 const V3 = ["client", "v3"] as const;
 
+type Sent = Promise<{ event_id: string }>;
+
 /**
  * Replaces the `Intent` of a bridge built on matrix-appservice-bridge by the server's pseudouser: the same calls,
- * arguments and answers, so a bridge can choose between the two for each room. Like an `Intent`, each is for one user
- * of the tenant. It needs no join and no power level first: the gateway knows who may do what.
+ * arguments and answers, for one user of the tenant. It needs no join and no power level first.
  */
 export class ServerIntent {
   readonly #gateway: Gateway;
@@ -34,46 +35,36 @@ export class ServerIntent {
     await this.#room("POST", roomId, ["leave"], reasoned(reason));
   }
 
-  sendText(roomId: string, body: string): Promise<{ event_id: string }> {
+  sendText(roomId: string, body: string): Sent {
     return this.sendMessage(roomId, { msgtype: "m.text", body });
   }
 
-  sendMessage(roomId: string, content: Json): Promise<{ event_id: string }> {
+  sendMessage(roomId: string, content: Json): Sent {
     return this.sendEvent(roomId, "m.room.message", content);
   }
 
   /** @param transactionId your own ID, so that a send repeated after a crash is one event */
-  sendEvent(
-    roomId: string,
-    type: string,
-    content: Json,
-    transactionId = this.#gateway.transactionId(),
-  ): Promise<{ event_id: string }> {
-    return this.#event("PUT", roomId, ["send", type, transactionId], content);
+  sendEvent(roomId: string, type: string, content: Json, transactionId = this.#gateway.transactionId()): Sent {
+    return this.#put(roomId, ["send", type, transactionId], content);
   }
 
-  redactEvent(
-    roomId: string,
-    eventId: string,
-    reason?: string,
-    transactionId = this.#gateway.transactionId(),
-  ): Promise<{ event_id: string }> {
-    return this.#event("PUT", roomId, ["redact", eventId, transactionId], reasoned(reason));
+  redactEvent(roomId: string, eventId: string, reason?: string, transactionId = this.#gateway.transactionId()): Sent {
+    return this.#put(roomId, ["redact", eventId, transactionId], reasoned(reason));
   }
 
-  sendStateEvent(roomId: string, type: string, stateKey: string, content: Json): Promise<{ event_id: string }> {
-    return this.#event("PUT", roomId, statePath(type, stateKey), content);
+  sendStateEvent(roomId: string, type: string, stateKey: string, content: Json): Sent {
+    return this.#put(roomId, statePath(type, stateKey), content);
   }
 
-  setRoomName(roomId: string, name: string): Promise<{ event_id: string }> {
+  setRoomName(roomId: string, name: string): Sent {
     return this.sendStateEvent(roomId, "m.room.name", "", { name });
   }
 
-  setRoomTopic(roomId: string, topic: string): Promise<{ event_id: string }> {
+  setRoomTopic(roomId: string, topic: string): Sent {
     return this.sendStateEvent(roomId, "m.room.topic", "", { topic });
   }
 
-  setRoomAvatar(roomId: string, url: string, info?: unknown): Promise<{ event_id: string }> {
+  setRoomAvatar(roomId: string, url: string, info?: unknown): Sent {
     return this.sendStateEvent(roomId, "m.room.avatar", "", { url, ...(info === undefined ? {} : { info }) });
   }
 
@@ -162,9 +153,8 @@ export class ServerIntent {
     content: Uint8Array<ArrayBuffer> | string,
     { type = "application/octet-stream", name }: { readonly type?: string; readonly name?: string } = {},
   ): Promise<string> {
-    const raw = { body: content, type };
-    const query = { filename: name };
-    return text(await this.#gateway.ask("POST", ["media", "v3", "upload"], { raw, query }), "content_uri");
+    const ask = { raw: { body: content, type }, query: { filename: name } };
+    return text(await this.#gateway.ask("POST", ["media", "v3", "upload"], ask), "content_uri");
   }
 
   async #profile(field: "displayname" | "avatar_url", value: string): Promise<void> {
@@ -175,8 +165,8 @@ export class ServerIntent {
     return this.#gateway.userId ?? text(await this.#gateway.ask("GET", [...V3, "account", "whoami"]), "user_id");
   }
 
-  async #event(method: "PUT", roomId: string, path: readonly string[], body: Json): Promise<{ event_id: string }> {
-    return { event_id: text(await this.#room(method, roomId, path, body), "event_id") };
+  async #put(roomId: string, path: readonly string[], body: Json): Promise<{ event_id: string }> {
+    return { event_id: text(await this.#room("PUT", roomId, path, body), "event_id") };
   }
 
   #room(method: "GET" | "PUT" | "POST", roomId: string, path: readonly string[], body?: Json): Promise<Json> {
@@ -184,7 +174,7 @@ export class ServerIntent {
   }
 }
 
-/** Some proxies drop an empty segment. Without it the path means the same. */
+/** Leaves out an empty segment, which some proxies drop. */
 function statePath(type: string, stateKey: string): readonly string[] {
   return stateKey === "" ? ["state", type] : ["state", type, stateKey];
 }

@@ -18,11 +18,9 @@ export interface CallOptions {
   readonly asPseudouser?: boolean;
   /** Another user of our namespace to act as, instead of the pseudouser. */
   readonly as?: UserId;
-  /** A user's own token, instead of ours. */
   readonly token?: string;
 }
 
-/** The homeserver's answer, whatever its status. */
 export interface Answer {
   readonly status: number;
   readonly body: JsonObject;
@@ -32,46 +30,41 @@ export interface Answer {
   readonly retryAfter: number | null;
 }
 
-/**
- * Most connections for each purpose. Requests of outsiders never use the connections of our own work. Those of tenants
- * and users never wait here: the gateway limits them (http/door/admission.ts).
- */
+/** Most connections for each purpose. Those of tenants and users never wait here: the gateway limits the requests. */
 const CONNECTIONS = {
   /** Joins and leaves, loading, the account, comparing, invites, aliases: each has its own bound. */
   control: 64,
   /** Room summaries and alias look-ups, which wait for other servers. */
-  looks: 128,
+  summaries: 128,
   tenants: 2_048,
   users: 8_192,
 } as const;
-export type Purpose = keyof typeof CONNECTIONS;
+type Purpose = keyof typeof CONNECTIONS;
 
 interface ClientParts {
   readonly url: URL;
   readonly asToken: string;
   readonly own: UserId;
-  /** Default: the number for our own work. */
-  readonly connections?: number;
 }
 
 /** Calls one homeserver as its appservice: small JSON calls here, streams in upstream.ts. Each purpose has a pool. */
 export class HomeserverClient {
   readonly pool: Pool;
   readonly own: UserId;
+  readonly authorization: string;
   readonly #base: string;
-  readonly #token: string;
   readonly #parts: ClientParts;
   readonly #others: Map<Purpose, HomeserverClient>;
 
   constructor(
     parts: ClientParts,
-    connections: number = parts.connections ?? CONNECTIONS.control,
+    connections: number = CONNECTIONS.control,
     others = new Map<Purpose, HomeserverClient>(),
   ) {
     const options = { headersTimeout: 0, bodyTimeout: 60_000, keepAliveTimeout: 30_000 };
     this.pool = new Pool(parts.url.origin, { ...options, connections });
     this.#base = parts.url.pathname.replace(/\/+$/, "");
-    this.#token = parts.asToken;
+    this.authorization = `Bearer ${parts.asToken}`;
     this.#parts = parts;
     this.#others = others;
     this.own = parts.own;
@@ -79,41 +72,31 @@ export class HomeserverClient {
 
   /** Returns a client for the same homeserver that uses another purpose's connections. */
   of(purpose: Exclude<Purpose, "control">): HomeserverClient {
-    let client = this.#others.get(purpose);
-    if (client === undefined) {
-      client = new HomeserverClient(this.#parts, CONNECTIONS[purpose], this.#others);
-      this.#others.set(purpose, client);
-    }
+    const client = this.#others.get(purpose) ?? new HomeserverClient(this.#parts, CONNECTIONS[purpose], this.#others);
+    this.#others.set(purpose, client);
     return client;
   }
 
-  /** Returns the full path of a request on this homeserver, for the pool. */
   path(path: string): string {
     return `${this.#base}${path}`;
   }
 
-  get authorization(): string {
-    return `Bearer ${this.#token}`;
-  }
-
   /** Returns an answer of any status. @throws EmissaryError `homeserver-unreachable` if no answer came. */
   async call(method: Dispatcher.HttpMethod, path: string, options: CallOptions = {}): Promise<Answer> {
-    const response = await this.open(method, path, options);
-    return answerOf(response);
+    return answerOf(await this.open(method, path, options));
   }
 
-  /** Like `call`, but the caller reads the answer as a stream. */
   async open(method: Dispatcher.HttpMethod, path: string, options: CallOptions = {}): Promise<Dispatcher.ResponseData> {
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(options.query ?? {})) {
-      for (const one of typeof value === "string" ? [value] : value) query.append(name, one);
+      for (const one of [value].flat()) query.append(name, one);
     }
     if (options.asPseudouser !== false) query.set("user_id", options.as ?? this.own);
     const body = options.body === undefined ? null : JSON.stringify(options.body);
     try {
       return await this.pool.request({
         method,
-        path: `${this.#base}${path}${query.size > 0 ? `?${query.toString()}` : ""}`,
+        path: this.path(query.size > 0 ? `${path}?${query.toString()}` : path),
         headers: {
           authorization: options.token === undefined ? this.authorization : `Bearer ${options.token}`,
           ...(body === null ? {} : { "content-type": "application/json" }),
@@ -157,9 +140,7 @@ export async function readWhole(response: Dispatcher.ResponseData, limit: number
   try {
     for await (const chunk of response.body as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > limit) {
-        throw tooLarge(limit);
-      }
+      if (size > limit) throw tooLarge(limit);
       await hold?.add(chunk.length);
       chunks.push(chunk);
     }

@@ -12,10 +12,7 @@ const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x
 const NOTHING = Buffer.alloc(0);
 const SEPARATOR = Buffer.from(",");
 
-/**
- * Changes the entries of one list or object in JSON text that arrives in pieces. It holds one entry at a time, so a
- * large room's answer is never in memory. Everything else passes unchanged.
- */
+/** Changes the entries of one list or object in JSON text that arrives in pieces. Holds one entry at a time. */
 export class EntryRewriter {
   readonly #rewriting: Rewriting;
   readonly #target: number;
@@ -118,7 +115,6 @@ function isEnd(byte: number | undefined): boolean {
   return byte === COMMA || byte === CLOSE_LIST || byte === CLOSE_OBJECT;
 }
 
-/** Yields the changed answer. @throws EmissaryError `homeserver-error` if the answer is incomplete */
 export async function* rewrittenPieces(
   rewriter: EntryRewriter,
   head: Buffer,

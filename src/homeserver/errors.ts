@@ -1,18 +1,10 @@
 import { EmissaryError } from "../model/errors.ts";
 import type { Answer } from "./client.ts";
 
-/**
- * Returns whether a retry can help. It can after errors of a proxy (502, 504), internal errors (500), rate limits,
- * which say when, and 408 and 425, which ask for it; not after other 4xx.
- */
+/** Returns whether a retry can help: after 5xx, rate limits, 408 and 425, which ask for it; not after other 4xx. */
 export function isWorthRetrying(answer: Answer): boolean {
-  return (
-    answer.status >= 500 ||
-    answer.status === 429 ||
-    answer.status === 408 ||
-    answer.status === 425 ||
-    answer.errcode === "M_LIMIT_EXCEEDED"
-  );
+  const isPassing = answer.status >= 500 || [408, 425, 429].includes(answer.status);
+  return isPassing || answer.errcode === "M_LIMIT_EXCEEDED";
 }
 
 /** Returns the error for an unexpected answer. `doing` completes "The homeserver refuses to …". */

@@ -1,12 +1,6 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 
-/** A request's tokens, from the header and from the query parameter that older callers use. */
-export interface RequestTokens {
-  readonly header: string | null;
-  readonly query: string | null;
-}
-
 const BEARER = /^Bearer +(\S+) *$/i;
 
 /** Whether a query may contain the parameter, by its name or percent-encoded. Other queries need no parsing. */
@@ -14,7 +8,8 @@ const MAY_NAME = /[?&](?:access_token|[^=&]*%)/;
 
 type TokenBearer = Pick<IncomingMessage, "headers" | "url">;
 
-export function tokensOf(request: TokenBearer): RequestTokens {
+/** Returns a request's tokens, from the header and from the query parameter that older callers use. */
+export function tokensOf(request: TokenBearer): Readonly<Record<"header" | "query", string | null>> {
   const header = BEARER.exec(request.headers.authorization ?? "")?.[1] ?? null;
   const url = request.url ?? "";
   const at = url.indexOf("?");
@@ -36,6 +31,6 @@ export function isSameSecret(given: string, expected: string): boolean {
 
 /** Returns a request's path for logs, without the query, which may contain a token. */
 export function pathForLog(url: string): string {
-  const at = url.indexOf("?");
-  return at === -1 ? url : url.slice(0, at);
+  const [path = ""] = url.split("?", 1);
+  return path;
 }

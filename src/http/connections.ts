@@ -5,10 +5,7 @@ import type { Socket } from "node:net";
 const FRESH = 4_096;
 const RESTING = 2_048;
 
-/**
- * Bounds a server's connections without a request. A caller that opens thousands pushes out its own; an honest one
- * makes its first request at once and so is not among the oldest.
- */
+/** Bounds connections without a request. An honest caller makes its first at once: it is not among the oldest. */
 export function boundConnections(server: Server): void {
   const fresh = new Set<Socket>();
   const resting = new Set<Socket>();
@@ -30,10 +27,8 @@ export function boundConnections(server: Server): void {
 
 function keep(sockets: Set<Socket>, socket: Socket, most: number): void {
   sockets.add(socket);
-  if (sockets.size <= most) return;
-  for (const oldest of sockets) {
-    sockets.delete(oldest);
-    oldest.destroy();
-    return;
-  }
+  const [oldest] = sockets;
+  if (sockets.size <= most || oldest === undefined) return;
+  sockets.delete(oldest);
+  oldest.destroy();
 }

@@ -12,9 +12,7 @@ export interface Push {
   readonly method: "PUT" | "POST";
   readonly url: URL;
   readonly token: string;
-  /** JSON. */
   readonly body: string;
-  /** For the whole answer, in milliseconds. */
   readonly timeout: number;
   /** Certificates in PEM that replace the public authorities for this server; null for the public ones. */
   readonly ca: string | null;
@@ -42,13 +40,9 @@ export class Pusher {
       // The other side closed an idle connection just as we took it, and never saw the request.
       const answer = "isStale" in first ? await this.#try(push, limit) : first;
       if (answer.heard || !limit.aborted) return answer;
-      if (abort.aborted) return { heard: false, isTimeout: false, isBroken: false, why: "we stopped waiting" };
-      return {
-        heard: false,
-        isTimeout: true,
-        isBroken: false,
-        why: `it gave no answer within ${push.timeout / 1000} s`,
-      };
+      const isTimeout = !abort.aborted;
+      const why = isTimeout ? `it gave no answer within ${push.timeout / 1000} s` : "we stopped waiting";
+      return { heard: false, isTimeout, isBroken: false, why };
     });
   }
 

@@ -1,4 +1,5 @@
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Clock, Random } from "../model/clock.ts";
 import { EmissaryError, sentenceOf } from "../model/errors.ts";
@@ -8,7 +9,6 @@ import { pathForLog } from "./bearer.ts";
 import { boundConnections } from "./connections.ts";
 import { MATRIX_ERRORS, matrixErrorBody, type Audience } from "./matrix-errors.ts";
 import { SlowBodies, type Direction } from "./slow-bodies.ts";
-import { inPieces, isLarge } from "./pieces.ts";
 import { faultInTarget } from "./target.ts";
 
 /** Percent-encoded identifiers of 255 bytes: with fastify's own bound of 100 they would get a 404. */
@@ -16,6 +16,9 @@ const MAX_PARAM_LENGTH = 1024;
 /** Deadline for a request's headers, and interval of the check for late ones, in milliseconds. */
 const HEADERS_MS = 30_000;
 const LATE_LOOK_MS = 5_000;
+/** Larger answers go out in pieces, which shows how fast the caller takes them. */
+const LARGE = 256 * 1024;
+const PIECE = 64 * 1024;
 
 export interface ServerOptions {
   /** The listener's name in the log: `intake`, `gateway`, `admin`. */
@@ -34,10 +37,7 @@ export interface ServerOptions {
   readonly cut?: (direction: Direction) => void;
 }
 
-/**
- * Makes a fastify server. It answers failures as Matrix errors, leaves bodies unparsed, and logs requests with an ID
- * and without query.
- */
+/** Makes a server that answers failures as Matrix errors, leaves bodies unparsed, and logs requests without query. */
 export function makeServer(options: ServerOptions): FastifyInstance {
   const { name, bodyLimit, audience, passesOn = false, log, clock, random, early = {}, cut } = options;
   const start = random.token(4);
@@ -57,31 +57,26 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     frameworkErrors: (error, _request, reply) => sendError(reply.headers(early), asEmissaryError(error), audience),
   });
   // Must be the first hook, before any token is examined.
-  server.addHook("onRequest", (request, _reply, done) => {
+  server.addHook("onRequest", (request, reply, done) => {
     const fault = faultInTarget(request.raw.url ?? "", passesOn);
-    done(fault === null ? undefined : new EmissaryError("bad-parameter", `The request is malformed: ${fault}.`));
+    if (fault === null) slowBodies.watch(request.raw, reply.raw);
+    done(fault === null ? undefined : malformed("bad-parameter", fault));
   });
   boundConnections(server.server);
   const slowBodies = new SlowBodies(clock, (direction) => {
     cut?.(direction);
     log.debug("http.cut-off", { listener: name, body: direction });
   });
-  server.addHook("onRequest", (request, reply, done) => {
-    slowBodies.watch(request.raw, reply.raw);
-    done();
-  });
-  server.addHook("onClose", (_server, done) => {
-    slowBodies.end();
-    done();
-  });
+  server.addHook("onClose", async () => slowBodies.end());
   server.addHook("onSend", (_request, reply, payload, done) => {
-    if (!isLarge(payload)) {
+    const isText = typeof payload === "string";
+    if (!(isText || Buffer.isBuffer(payload)) || payload.length <= LARGE) {
       done(null, payload);
       return;
     }
-    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
+    const bytes = isText ? Buffer.from(payload) : payload;
     void reply.header("content-length", bytes.length);
-    done(null, inPieces(bytes));
+    done(null, Readable.from(piecesOf(bytes), { objectMode: false, highWaterMark: PIECE }));
   });
   server.removeAllContentTypeParsers();
   if (bodyLimit === null) server.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
@@ -109,33 +104,36 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   return server;
 }
 
+function* piecesOf(bytes: Buffer): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
+}
+
 function sendError(reply: FastifyReply, error: EmissaryError, audience: Audience): void {
   void reply.code(MATRIX_ERRORS[error.code][0]);
   if (error.retryAfter !== null) void reply.header("retry-after", Math.ceil(error.retryAfter / 1000));
   void reply.send(matrixErrorBody(error, audience));
 }
 
-/**
- * Translates an error: ours stay, fastify's by their meaning. All others are internal, without details for strangers.
- */
+function malformed(code: "bad-parameter" | "bad-request", fault: string): EmissaryError {
+  return new EmissaryError(code, `The request is malformed: ${fault}.`);
+}
+
+/** Translates an error: ours stay, fastify's by their meaning. All others are internal, without details for strangers. */
 function asEmissaryError(error: unknown): EmissaryError {
   if (error instanceof EmissaryError) return error;
-  const code = isJsonObject(error) ? error["code"] : undefined;
+  const { code, statusCode: status } = isJsonObject(error) ? error : {};
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
-    return new EmissaryError("too-large", "The body is larger than is accepted here.");
+    return new EmissaryError("too-large", "The body is too large for this endpoint.");
   }
-  const status = isJsonObject(error) ? error["statusCode"] : undefined;
+  // Only FST_ERR_BAD_URL is about the path; fastify's other errors are about the body and its headers.
   if (typeof status === "number" && status >= 400 && status < 500) {
-    // Only this error of fastify's is about the path; the others are about the body and its headers.
-    const kind = code === "FST_ERR_BAD_URL" ? "bad-parameter" : "bad-request";
-    return new EmissaryError(kind, `The request is malformed: ${sentenceOf(error)}.`);
+    return malformed(code === "FST_ERR_BAD_URL" ? "bad-parameter" : "bad-request", sentenceOf(error));
   }
   return new EmissaryError("internal", "Emissary failed at this request; its log says more.", { cause: error });
 }
 
 export type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-/** Answers paths that the listener does not know. */
 export const refusePath: Handler = async (request) => {
   throw new EmissaryError("unrecognized", `There is nothing at ${request.method} ${pathForLog(request.url)} here.`);
 };
@@ -149,13 +147,10 @@ export function serve(
   handlers: Partial<Record<Method, Handler>>,
   otherwise: Handler = refuseMethod,
 ): void {
-  for (const [method, handler] of Object.entries(handlers)) {
+  for (const method of ["GET", "PUT", "POST", "DELETE", "PATCH"] as const) {
+    const handler = method === "PATCH" ? otherwise : (handlers[method] ?? otherwise);
     server.route({ method: method === "GET" ? ["GET", "HEAD"] : method, url: path, handler });
   }
-  const others = (["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"] as const).filter(
-    (method) => !((method === "HEAD" ? "GET" : method) in handlers),
-  );
-  server.route({ method: others, url: path, handler: otherwise });
 }
 
 export const refuseMethod: Handler = async (request) => {
@@ -174,9 +169,7 @@ export function queryAll(request: FastifyRequest, name: string): readonly string
   return value === undefined ? [] : Array.isArray(value) ? value : [value];
 }
 
-/**
- * Opens the listener and returns its port. @throws EmissaryError `bad-config` naming the listener's key if it cannot.
- */
+/** Opens the listener and returns its port. @throws EmissaryError `bad-config` naming the listener's key if it cannot */
 export async function listen(
   server: FastifyInstance,
   key: string,

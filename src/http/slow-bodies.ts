@@ -5,28 +5,11 @@ import type { Clock } from "../model/clock.ts";
 /** The body that is too slow: the caller's, which it did not send, or ours, which it did not take. */
 export type Direction = "sent" | "taken";
 
-/**
- * Fewest bytes that must move in a window. Any line in use is faster; a caller that only occupies a place is slower.
- */
+/** Fewest bytes that must move in a window. Any line in use is faster; a caller that only occupies a place is slower. */
 export const LEAST_BYTES = 64 * 1024;
 /** Interval of the checks in milliseconds, and checks per window. */
 const LOOK_MS = 5_000;
 const LOOKS = 6;
-
-interface Watched {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** Kept here, since a finished request may have lost it. */
-  readonly socket: Socket;
-  readonly sent: Progress;
-  readonly taken: Progress;
-}
-
-/** Bytes of one direction when its window began, and the number of checks since. */
-interface Progress {
-  from: number;
-  looks: number;
-}
 
 /**
  * Cuts off callers that send or take a body too slowly. Only the caller's delays count: not a full buffer that waits
@@ -35,29 +18,36 @@ interface Progress {
 export class SlowBodies {
   readonly #clock: Clock;
   readonly #cut: (direction: Direction) => void;
-  readonly #watched = new Set<Watched>();
+  readonly #checks = new Set<() => void>();
   readonly #end = new AbortController();
   #isLooking = false;
 
-  /** @param cut called for each connection that is cut off */
-  constructor(clock: Clock, cut: (direction: Direction) => void = () => {}) {
+  constructor(clock: Clock, cut: (direction: Direction) => void) {
     this.#clock = clock;
     this.#cut = cut;
   }
 
   watch(request: IncomingMessage, response: ServerResponse): void {
+    // Kept here, since a finished request may have lost it.
     const { socket } = request;
-    const watched: Watched = {
-      request,
-      response,
-      socket,
-      sent: { from: socket.bytesRead, looks: 0 },
-      taken: { from: takenBy(socket), looks: 0 },
+    const isSentSlowly = slowness(socket.bytesRead);
+    const isTakenSlowly = slowness(takenBy(socket));
+    const check = (): void => {
+      // The rest of a body that was answered early may still arrive.
+      if (response.closed && (request.complete || socket.destroyed)) {
+        this.#checks.delete(check);
+        return;
+      }
+      const isOurs = request.complete || request.readableLength >= request.readableHighWaterMark;
+      const isAllTaken = socket.writableLength === 0 && response.writableLength === 0;
+      const isSlow = isSentSlowly(socket.bytesRead, isOurs);
+      if (!isSlow && !isTakenSlowly(takenBy(socket), isAllTaken)) return;
+      this.#cut(isSlow ? "sent" : "taken");
+      socket.destroy();
     };
-    this.#watched.add(watched);
-    // The rest of a body that was answered early may still arrive.
+    this.#checks.add(check);
     response.once("close", () => {
-      if (request.complete || socket.destroyed) this.#watched.delete(watched);
+      if (request.complete || socket.destroyed) this.#checks.delete(check);
     });
     if (!this.#isLooking) void this.#look();
   }
@@ -70,40 +60,23 @@ export class SlowBodies {
   async #look(): Promise<void> {
     this.#isLooking = true;
     const { signal } = this.#end;
-    while (this.#watched.size > 0 && !signal.aborted) {
+    while (this.#checks.size > 0 && !signal.aborted) {
       await this.#clock.sleep(LOOK_MS, signal);
-      for (const watched of this.#watched) this.#judge(watched);
+      for (const check of this.#checks) check();
     }
     this.#isLooking = false;
   }
-
-  #judge(watched: Watched): void {
-    const { request, response, socket, sent, taken } = watched;
-    if (response.closed && (request.complete || socket.destroyed)) {
-      this.#watched.delete(watched);
-      return;
-    }
-    const isOurs = request.complete || request.readableLength >= request.readableHighWaterMark;
-    const isAllTaken = socket.writableLength === 0 && response.writableLength === 0;
-    const direction: Direction | null = isStill(sent, socket.bytesRead, isOurs)
-      ? "sent"
-      : isStill(taken, takenBy(socket), isAllTaken)
-        ? "taken"
-        : null;
-    if (direction === null) return;
-    this.#cut(direction);
-    socket.destroy();
-  }
 }
 
-function isStill(progress: Progress, now: number, isExcused: boolean): boolean {
-  if (isExcused || now - progress.from >= LEAST_BYTES) {
-    progress.from = now;
-    progress.looks = 0;
-    return false;
-  }
-  progress.looks += 1;
-  return progress.looks >= LOOKS;
+/** Counts checks while fewer than LEAST_BYTES move. @param from bytes that have moved in this direction so far */
+function slowness(from: number): (now: number, isExcused: boolean) => boolean {
+  let looks = 0;
+  return (now, isExcused) => {
+    const isMoving = isExcused || now - from >= LEAST_BYTES;
+    if (isMoving) from = now;
+    looks = isMoving ? 0 : looks + 1;
+    return looks >= LOOKS;
+  };
 }
 
 /** Bytes that left for the caller: written ones without those in our buffers. */

@@ -2,17 +2,16 @@
 const PLAIN = /^(?:\/[A-Za-z0-9_!$@:=~-][A-Za-z0-9_!$@:.=~-]*)+\/?(?:\?[\x21\x22\x24-\x7e]*)?$/;
 
 /**
- * Returns what is wrong with a request's target, as a sentence without its full stop; null if nothing is. Listeners
- * check this first. Full URLs, dots and double slashes mean one thing here and another to the homeserver or a proxy:
- * we would check another path than the requested one. Event IDs and state keys often have encoded slashes.
+ * Returns what is wrong with a request's target, without a full stop; null if nothing is. Full URLs, dots and double
+ * slashes mean another path to the homeserver or a proxy than to us. Encoded slashes are common in event IDs.
  * @param isPassedOn the target may go on to the homeserver: its decoded segments count, too
  */
 export function faultInTarget(target: string, isPassedOn: boolean): string | null {
   if (PLAIN.test(target)) return null;
-  if (!target.startsWith("/")) return "it is to be asked for by its path, which begins with a slash";
+  if (!target.startsWith("/")) return "its target must be a path, which begins with a slash";
   const [path = ""] = target.split("?", 1);
   if (/[^\x21-\x7e]|#/.test(target) || path.includes("\\"))
-    return "its target has characters that are to be percent-encoded";
+    return "its target has characters that must be percent-encoded";
   const segments = path.slice(1).split("/");
   for (const [at, segment] of segments.entries()) {
     const isLast = at === segments.length - 1;
@@ -27,7 +26,8 @@ export function faultInTarget(target: string, isPassedOn: boolean): string | nul
   return null;
 }
 
-function decoded(segment: string): string | null {
+/** Decodes a path or a segment; null if its encoding is broken. */
+export function decoded(segment: string): string | null {
   try {
     return decodeURIComponent(segment);
   } catch {

@@ -22,7 +22,6 @@ export function upstreamRequest(request: FastifyRequest, path = request.raw.url 
 }
 
 export interface Revision {
-  /** In bytes. */
   readonly limit: number;
   /** If true, an answer above the limit is an error: unrevised, it would contain what the caller must not see. */
   readonly isRequired?: boolean;
@@ -35,12 +34,10 @@ export interface Revision {
 export interface Screen {
   /** Returns whether a whole answer may need a change. */
   readonly mayChange: (whole: Uint8Array) => boolean;
-  /** Starts one answer. */
   readonly begin: () => Screening;
 }
 
 export interface Screening {
-  /** Takes the next piece and returns what to send. */
   push(piece: Uint8Array): Uint8Array;
   end(): Uint8Array;
 }
@@ -56,7 +53,6 @@ export interface Rewriting {
   readonly unreadable: (() => Error) | null;
 }
 
-/** An answer that was read to its end. */
 export interface WholeAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -75,54 +71,37 @@ export interface OpenAnswer {
 
 /** Passes requests to the homeserver and its answers back. By default both stream, neither parsed nor held. */
 export interface Upstream {
-  /**
-   * Sends a request as the pseudouser, with our own token. @throws EmissaryError if the homeserver gives no answer.
-   */
+  /** Sends a request as the pseudouser, with our own token. @throws EmissaryError if the homeserver gives no answer */
   asPseudouser(request: UpstreamRequest, reply: FastifyReply): Promise<FastifyReply>;
   /**
    * Sends a request as the pseudouser. Holds a successful answer of at most `limit` bytes until it is whole; `revise`
-   * returns its replacement, or null to keep it. Other answers stream unchanged.
-   * @throws EmissaryError likewise, and if the answer breaks off before it is sent on.
+   * returns its replacement, or null to keep it. @throws EmissaryError likewise, and if the answer breaks off before
    */
   revised(request: UpstreamRequest, reply: FastifyReply, revision: Revision): Promise<FastifyReply>;
-  /**
-   * Sends a request as the pseudouser and changes entries of a large list. Streams, and holds one entry at a time.
-   * @throws EmissaryError likewise; what `unreadable` makes
-   */
+  /** Like `asPseudouser`, but changes entries of a large list as it streams. @throws also what `unreadable` makes */
   rewritten(request: UpstreamRequest, reply: FastifyReply, rewriting: Rewriting): Promise<FastifyReply>;
   /** Sends a request as the caller, with the caller's own authorization. @throws EmissaryError likewise. */
   asCaller(request: UpstreamRequest, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
-  /**
-   * Like `asCaller`, but cancels the request if the signal aborts before an answer has begun.
-   * @returns whether there was an answer
-   * @throws EmissaryError likewise
-   */
+  /** Like `asCaller`, but cancels the request if the signal aborts before an answer has begun, and returns false. */
   asCallerUntil(
     abort: AbortSignal,
     request: UpstreamRequest,
     reply: FastifyReply,
     revision?: Revision,
   ): Promise<boolean>;
-  /**
-   * Like `asCaller`, but returns an answer with one of these statuses instead of sending it; null for other answers.
-   * @throws EmissaryError likewise
-   */
+  /** Like `asCaller`, but returns an answer with one of these statuses unsent; null for other answers. */
   asCallerUnless(
     statuses: ReadonlySet<number>,
     request: UpstreamRequest,
     reply: FastifyReply,
     revision?: Revision,
   ): Promise<WholeAnswer | null>;
-  /**
-   * Sends a request as the caller, without a reply, for an answer to revise.
-   * @throws EmissaryError likewise, also if the signal aborts before an answer has begun
-   */
+  /** Sends a request as the caller, without a reply. @throws also if the signal aborts before an answer */
   open(request: UpstreamRequest, abort: AbortSignal): Promise<OpenAnswer>;
   /** Sends an answer made here from earlier ones of the homeserver, as if it came from there. */
   given(body: Buffer, reply: FastifyReply, revision?: Revision): Promise<FastifyReply>;
   /**
-   * Sends a request as the pseudouser and reads the answer whole.
-   * @param limit most bytes of the answer; by default those of a small one
+   * Sends a request as the pseudouser and reads the answer whole, if it has at most `limit` bytes.
    * @throws EmissaryError likewise, and `homeserver-error` if the answer is larger
    */
   answer(

@@ -33,7 +33,7 @@ export interface ErrorDetails {
   readonly reason?: string;
   /** Milliseconds after which a retry can help. */
   readonly retryAfter?: number;
-  /** Replaces the message for strangers if that is for the operator (see told.ts). */
+  /** Replaces the message for strangers if that is for the operator (see matrix-errors.ts). */
   readonly told?: string;
   readonly cause?: unknown;
 }

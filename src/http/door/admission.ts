@@ -6,7 +6,7 @@ import { Shares, type ShareBounds } from "../../concurrency/shares.ts";
 import { tokenOf } from "../bearer.ts";
 import { goneOf, nameCaller } from "../callers.ts";
 import type { Handler } from "../server.ts";
-import { isAliasLookUp, kindOf, REQUEST_KINDS, serverAsked, type RequestKind } from "./kinds.ts";
+import { isAliasLookUp, kindOf, serverAsked, type RequestKind } from "./kinds.ts";
 
 export type CallerKind = "tenant" | "user" | "stranger";
 
@@ -17,7 +17,6 @@ export interface AdmissionParts {
   readonly userOf: (token: string) => Promise<string | null>;
   /** Answers an unknown token as the homeserver does. Returns false if the homeserver knows it after all. */
   readonly disown: (request: FastifyRequest, reply: FastifyReply) => Promise<boolean>;
-  /** Called for each request that found no place. */
   readonly refused: (who: CallerKind, kind: RequestKind) => void;
 }
 
@@ -40,9 +39,8 @@ const PLACES: Readonly<Record<CallerKind, Readonly<Record<RequestKind, ShareBoun
 const LOOK_UPS = bounds(16, 16, 0);
 
 /**
- * Admits requests. Each has a place until its work is done and the last byte of the answer was taken, so a slow caller
- * occupies only its own place. No other server is asked for an unknown token, except for an alias, which takes no
- * token (spec, CS API); clients send none (the Rust SDK).
+ * Admits requests. Each keeps its place until the last byte of the answer was taken, so a slow caller occupies only its
+ * own. No other server is asked for an unknown token, except for an alias, which takes no token (spec, CS API).
  */
 export class Admission {
   readonly #parts: AdmissionParts;
@@ -52,18 +50,13 @@ export class Admission {
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
+    const make = (who: CallerKind, kind: RequestKind, bounds = PLACES[who][kind]): Shares =>
+      new Shares("requests", bounds, parts.clock, () => parts.refused(who, kind));
     const of = (who: CallerKind): Readonly<Record<RequestKind, Shares>> => {
-      const make = (kind: RequestKind): Shares =>
-        new Shares("requests", PLACES[who][kind], parts.clock, () => parts.refused(who, kind));
-      return { short: make("short"), wait: make("wait"), media: make("media") };
+      return { short: make(who, "short"), wait: make(who, "wait"), media: make(who, "media") };
     };
-    this.#lookUps = new Shares("requests", LOOK_UPS, parts.clock, () => parts.refused("stranger", "short"));
+    this.#lookUps = make("stranger", "short", LOOK_UPS);
     this.#shares = { tenant: of("tenant"), user: of("user"), stranger: of("stranger") };
-  }
-
-  held(who: CallerKind): number {
-    const lookUps = who === "stranger" ? this.#lookUps.held : 0;
-    return REQUEST_KINDS.reduce((sum, kind) => sum + this.#shares[who][kind].held, lookUps);
   }
 
   /** Handles a tenant's request. @throws EmissaryError `limited` if there is no place; what the handler throws */
@@ -72,8 +65,7 @@ export class Admission {
   }
 
   /**
-   * Handles requests of callers that are no tenant. Refuses unknown tokens in the homeserver's own words: only it
-   * knows whether the user is logged out for good or only softly (`soft_logout`).
+   * Handles requests of callers that are no tenant. Refuses unknown tokens as the homeserver does (disown.ts).
    * @param isForUsers whether callers with an unknown token are refused
    * @throws EmissaryError likewise; `missing-token` if a stranger's request needs another server; what `userOf` throws
    */
@@ -84,25 +76,21 @@ export class Admission {
       if (user !== null) return this.#place("user", user, handler, request, reply);
       const url = request.raw.url ?? "/";
       const asksAnother = serverAsked(url, this.#parts.own) !== null;
-      if (token === null && asksAnother) {
-        if (request.method === "GET" && isAliasLookUp(url)) {
-          return this.#place("stranger", "", handler, request, reply, this.#lookUps);
-        }
-        throw new EmissaryError("missing-token", "A token is needed to have another server asked.");
+      const isLookUp = token === null && asksAnother && request.method === "GET" && isAliasLookUp(url);
+      if (token === null && asksAnother && !isLookUp) {
+        throw new EmissaryError("missing-token", "You need a token to make this server ask another one.");
       }
-      if (token !== null && (asksAnother || isForUsers)) {
-        const disown: Handler = async () =>
-          (await this.#parts.disown(request, reply)) ? reply : handler(request, reply);
-        return this.#place("stranger", "", disown, request, reply);
-      }
-      return this.#place("stranger", "", handler, request, reply);
+      const disown: Handler = async () =>
+        (await this.#parts.disown(request, reply)) ? reply : handler(request, reply);
+      const deed = token !== null && (asksAnother || isForUsers) ? disown : handler;
+      return this.#place("stranger", "", deed, request, reply, isLookUp ? this.#lookUps : undefined);
     };
   }
 
   async #userOf(token: string): Promise<string | null> {
     if (this.#unknown >= MOST_UNKNOWN) {
       this.#parts.refused("stranger", "short");
-      throw new EmissaryError("limited", "Too many tokens are asked about; try again later.", {
+      throw new EmissaryError("limited", "Too many tokens are being checked; try again later.", {
         reason: "share",
         retryAfter: 1_000,
       });

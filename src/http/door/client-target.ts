@@ -1,3 +1,5 @@
+import { decoded } from "../target.ts";
+
 /** Beginnings of the homeserver's paths that are for its users (spec, client-server API; Synapse, "Reverse proxy"). */
 const FOR_CLIENTS: readonly RegExp[] = [
   /^\/_matrix\/client\//,
@@ -8,6 +10,9 @@ const FOR_CLIENTS: readonly RegExp[] = [
   /^\/_synapse\/client\//,
   /^\/\.well-known\/matrix\/(?:client|support)$/,
 ];
+
+/** Also finds dot segments between what some programs take for a slash, and before path parameters. */
+const DOT_SEGMENT = /(?:^|[/\\])\.{1,2}(?:[/\\;]|$)/;
 
 /** Times that a path is decoded: a proxy behind us may decode it once more than the homeserver does. */
 const MOST_DECODINGS = 4;
@@ -20,32 +25,14 @@ export function isClientTarget(target: string): boolean {
   const [path = ""] = target.split(/[?#]/, 1);
   if (!FOR_CLIENTS.some((beginning) => beginning.test(path))) return false;
   // Programs read broken encoding differently.
-  if (!isDecodable(path)) return false;
+  if (decoded(path) === null) return false;
   let seen = path;
   for (let times = 0; times <= MOST_DECODINGS; times += 1) {
-    if (hasDotSegment(seen)) return false;
-    const decoded = decodedOnce(seen);
-    if (decoded === seen) return true;
-    seen = decoded;
+    if (DOT_SEGMENT.test(seen)) return false;
+    // Byte by byte, and invalid encodings stay: we look for ASCII only.
+    const once = seen.replaceAll(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+    if (once === seen) return true;
+    seen = once;
   }
   return false;
-}
-
-/** Also finds dot segments between what some programs take for a slash, and before path parameters. */
-function hasDotSegment(path: string): boolean {
-  return /(?:^|[/\\])\.{1,2}(?:[/\\;]|$)/.test(path);
-}
-
-/** Decodes byte by byte and leaves invalid encodings: we look for ASCII only. */
-function decodedOnce(path: string): string {
-  return path.replaceAll(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(parseInt(hex, 16)));
-}
-
-function isDecodable(path: string): boolean {
-  try {
-    decodeURIComponent(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -6,7 +6,6 @@ import { refuseMethod, refusePath, serve, type Handler, type Method } from "../s
 
 /** One API of the gateway: what one group of callers may request. */
 export interface Surface {
-  /** By path (a router's pattern) and method. */
   readonly handlers: ReadonlyMap<string, Partial<Record<Method, Handler>>>;
 }
 
@@ -15,7 +14,6 @@ export interface DoorParts {
   readonly tenants: Surface & {
     /** Returns the ID of the tenant that makes the request; null for another caller. */
     readonly whose: (request: FastifyRequest) => string | null;
-    /** For unknown paths and methods of tenants. */
     readonly refuse: { readonly path: Handler; readonly method: Handler };
   };
   readonly users: Surface;
@@ -101,7 +99,6 @@ function methodsOf(handlers: Partial<Record<Method, Handler>> | undefined): read
   return Object.keys(handlers ?? {}) as Method[];
 }
 
-/** Returns a handler that passes any request on to the homeserver with the caller's own token. */
 export function passOnTo(upstream: Upstream): Handler {
   return (request, reply) => upstream.asCaller(upstreamRequest(request), reply);
 }

@@ -1,9 +1,9 @@
 import type { ServerName } from "../../model/ids.ts";
 import { CLIENT_EVERY } from "../client-paths.ts";
+import { decoded } from "../target.ts";
 
 /** What a request takes up, and for how long. Each kind has its own places. */
-export const REQUEST_KINDS = ["short", "wait", "media"] as const;
-export type RequestKind = (typeof REQUEST_KINDS)[number];
+export type RequestKind = "short" | "wait" | "media";
 
 /** Long polls, and requests that wait until the pseudouser is in a room. */
 const WAITS = /\/(?:sync|events|join|initialSync)$|\/(?:join|peek|knock)\//;
@@ -35,7 +35,7 @@ const SERVER_PARAMETERS = ["server", "via", "server_name"] as const;
  */
 export function serverAsked(url: string, own: ServerName): string | null {
   const at = url.indexOf("?");
-  const segments = (at === -1 ? url : url.slice(0, at)).split("/").map(decoded);
+  const segments = (at === -1 ? url : url.slice(0, at)).split("/").map((text) => decoded(text) ?? text);
   const named = segments.map((segment, index) => (MEDIA_OF.has(segments[index - 1]) ? segment : serverIn(segment)));
   if (at !== -1) {
     const query = new URLSearchParams(url.slice(at + 1));
@@ -48,12 +48,4 @@ export function serverAsked(url: string, own: ServerName): string | null {
 function serverIn(segment: string): string {
   const colon = segment.indexOf(":");
   return colon > 0 && /^[#@]/.test(segment) ? segment.slice(colon + 1) : "";
-}
-
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
 }

@@ -101,7 +101,6 @@ export class CommitQueue {
       try {
         await this.#store.write([...steps.values()]);
       } catch (error) {
-        // Newer steps win.
         this.#steps = new Map([...steps, ...this.#steps]);
         throw error;
       }

@@ -13,7 +13,6 @@ import type { AppserviceClient } from "./appservice-client.ts";
 import type { DeliveryState } from "./delivery-state.ts";
 import { LARGEST, PieceSize, type Transaction } from "./piece.ts";
 
-/** What is counted of one tenant's deliveries. */
 export type DeliveryCount = "delivered" | "failed" | "ephemeral-dropped";
 
 export interface CourierParts {
@@ -80,7 +79,6 @@ export class Courier {
     this.#clear();
   }
 
-  /** Called when there may be something new. */
   stir(): void {
     this.#news.notify();
   }

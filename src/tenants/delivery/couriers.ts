@@ -11,7 +11,7 @@ import type { PingOutcome, TenantPinger, Tenants } from "../../policy/tenants.ts
 import { CommitQueue } from "./commit-queue.ts";
 import { Courier, type CourierParts, type DeliveryCount } from "./courier.ts";
 import { EPHEMERAL_AT_ONCE, forTenant } from "./ephemeral.ts";
-import { AppserviceClient, pingTenant } from "./appservice-client.ts";
+import { AppserviceClient } from "./appservice-client.ts";
 import { DeliveryState, type DeliveryReport } from "./delivery-state.ts";
 
 export interface CouriersParts extends Pick<CourierParts, "feed" | "opening" | "clock" | "random" | "log"> {
@@ -19,11 +19,9 @@ export interface CouriersParts extends Pick<CourierParts, "feed" | "opening" | "
   readonly store: Pick<DeliveryStore, "place" | "write" | "replay" | "skip" | "lag">;
   readonly leases: Pick<LeaseStore, "find">;
   readonly pusher: Pick<Pusher, "push">;
-  /** Fires when the journal has grown. */
   readonly committed: Signal;
   readonly own: UserId;
   readonly count: (tenant: TenantId, what: DeliveryCount, by: number) => void;
-  /** Drops a removed tenant's counters. */
   readonly forget: (tenant: TenantId) => void;
 }
 
@@ -43,6 +41,7 @@ export class Couriers implements TenantPinger {
   /** Serializes changes of the set of couriers. */
   readonly #mutex = new KeyedMutex();
   #loops: readonly Promise<void>[] = [];
+  readonly #failed = (error: unknown): void => this.#parts.log.error("tenant.delivery-broken", { error });
 
   constructor(parts: CouriersParts) {
     this.#parts = parts;
@@ -51,14 +50,13 @@ export class Couriers implements TenantPinger {
 
   /** Keeps the couriers in step with the tenants, and wakes them when the journal grows. */
   start(): void {
-    const { tenants, committed, clock, log } = this.#parts;
-    const failed = (error: unknown): void => log.error("tenant.delivery-broken", { error });
+    const { tenants, committed, clock } = this.#parts;
     const follow = (signal: Signal, deed: () => Promise<void> | void): Promise<void> => {
       const round = async (): Promise<null> => {
         await deed();
         return null;
       };
-      return workUntil(this.#abort.signal, { round, signals: [signal], failed, clock });
+      return workUntil(this.#abort.signal, { round, signals: [signal], failed: this.#failed, clock });
     };
     this.#loops = [
       follow(tenants.changed, () => this.#mutex.run(null, () => this.#adjust())),
@@ -123,14 +121,14 @@ export class Couriers implements TenantPinger {
   }
 
   async ping(tenant: Tenant, transactionId: string | null): Promise<PingOutcome> {
-    const { pusher, clock, tenants } = this.#parts;
-    const parts = { pusher, clock, hsToken: tenants.hsTokenOf(tenant.id) };
-    const outcome = await pingTenant(tenant, transactionId, parts, this.#abort.signal);
+    if (tenant.url === null) {
+      return { ok: false, status: null, body: null, why: "no-url", sentence: "The tenant has no URL." };
+    }
+    const outcome = await this.#clientOf(tenant).ping(transactionId, this.#parts.clock, this.#abort.signal);
     if (outcome.ok) this.#working.get(tenant.id)?.courier.hurry();
     return outcome;
   }
 
-  /** Offers an ephemeral event to a tenant, if it wants these. */
   offer(tenant: TenantId, event: JsonObject): void {
     if (this.#parts.tenants.byId(tenant)?.ephemeral === true) this.#working.get(tenant)?.courier.offer(event);
   }
@@ -138,23 +136,20 @@ export class Couriers implements TenantPinger {
   /** Hands ephemeral events to tenants that want them and have a live lease in the room. Returns at once. */
   ephemeral(events: readonly JsonValue[]): void {
     const wanting = this.#parts.tenants.all().filter(({ id, ephemeral }) => ephemeral && this.#working.has(id));
-    if (wanting.length > 0) void this.#hand(events.slice(0, EPHEMERAL_AT_ONCE), wanting);
+    if (wanting.length === 0) return;
+    this.#hand(events.slice(0, EPHEMERAL_AT_ONCE), wanting).catch(this.#failed);
   }
 
   async #hand(events: readonly JsonValue[], wanting: readonly Tenant[]): Promise<void> {
-    const { own, leases, tenants, log } = this.#parts;
-    try {
-      for (const given of events) {
-        const roomId = isJsonObject(given) ? (stringAt(given, "room_id") as RoomId | null) : null;
-        if (roomId === null) continue;
-        for (const tenant of wanting) {
-          const event = forTenant(given, own, (user) => isUserId(user) && tenants.isPersona(tenant, user));
-          if (event === null || (await leases.find(roomId, { kind: "tenant", name: tenant.id })) === null) continue;
-          this.#working.get(tenant.id)?.courier.offer(event);
-        }
+    const { own, leases, tenants } = this.#parts;
+    for (const given of events) {
+      const roomId = isJsonObject(given) ? (stringAt(given, "room_id") as RoomId | null) : null;
+      if (roomId === null) continue;
+      for (const tenant of wanting) {
+        const event = forTenant(given, own, (user) => isUserId(user) && tenants.isPersona(tenant, user));
+        if (event === null || (await leases.find(roomId, { kind: "tenant", name: tenant.id })) === null) continue;
+        this.#working.get(tenant.id)?.courier.offer(event);
       }
-    } catch (error) {
-      log.error("tenant.delivery-broken", { error });
     }
   }
 
@@ -185,16 +180,21 @@ export class Couriers implements TenantPinger {
     await working?.courier.stop();
   }
 
+  #clientOf(tenant: Tenant): AppserviceClient {
+    const { pusher, tenants } = this.#parts;
+    return new AppserviceClient(pusher, tenant, tenants.hsTokenOf(tenant.id));
+  }
+
   #engage(tenant: Tenant): Courier {
     const { id } = tenant;
-    const { tenants, pusher, log, count } = this.#parts;
+    const { tenants, log, count } = this.#parts;
     const state = this.#states.get(id) ?? new DeliveryState(id, log);
     this.#states.set(id, state);
     const courier = new Courier({
       ...this.#parts,
       tenant: () => tenants.byId(id),
       state,
-      appservice: new AppserviceClient(pusher, tenant, tenants.hsTokenOf(id)),
+      appservice: this.#clientOf(tenant),
       commits: this.#commits,
       count: (what, by) => count(id, what, by),
     });

@@ -3,7 +3,6 @@ import type { TenantId } from "../../model/ids.ts";
 import type { Logger } from "../../model/logger.ts";
 import type { Failure } from "./outcome.ts";
 
-/** The state of deliveries to a tenant's own server. */
 export interface DeliveryReport extends Pick<DeliveryState, "lastSuccessAt" | "lastFailure" | "stuck"> {
   /** Journal entries that deliveries have yet to pass, whether they concern the tenant or not. */
   readonly lag: number;
@@ -17,7 +16,6 @@ export interface DeliveryReport extends Pick<DeliveryState, "lastSuccessAt" | "l
 export class DeliveryState {
   /** Everything up to here is delivered; null until storage was read. */
   cursor: number | null = null;
-  /** The number of the first event in the transaction under way. */
   underWay: number | null = null;
   lastSuccessAt: number | null = null;
   lastFailure: { readonly at: number; readonly sentence: string } | null = null;
@@ -27,7 +25,7 @@ export class DeliveryState {
   stuck: Stuck | null = null;
   readonly #tenant: TenantId;
   readonly #log: Logger;
-  #isTokenTold = false;
+  #isTokenLogged = false;
 
   constructor(tenant: TenantId, log: Logger) {
     this.#tenant = tenant;
@@ -39,10 +37,9 @@ export class DeliveryState {
     if (this.tries > 0) this.#log.info("tenant.delivery-resumed", { tenant: this.#tenant, tries: this.tries });
     this.tries = 0;
     this.stuck = null;
-    this.#isTokenTold = false;
+    this.#isTokenLogged = false;
   }
 
-  /** Notes that a transaction with only this event fails. */
   stops(stuck: Stuck, cause: string): void {
     if (this.stuck?.seq === stuck.seq) return;
     this.stuck = stuck;
@@ -55,19 +52,17 @@ export class DeliveryState {
     this.tries = 0;
   }
 
-  /** Resets the position: deliveries begin elsewhere. */
   replayed(): void {
     this.cursor = null;
     this.underWay = null;
     this.stuck = null;
   }
 
-  /** @param wait time until the next try, milliseconds */
   failed({ sentence, isToken }: Failure, at: number, wait: number): void {
     const tenant = this.#tenant;
     this.lastFailure = { at, sentence };
-    if (isToken && !this.#isTokenTold) this.#log.warn("tenant.token-refused", { tenant, cause: sentence });
-    this.#isTokenTold ||= isToken;
+    if (isToken && !this.#isTokenLogged) this.#log.warn("tenant.token-refused", { tenant, cause: sentence });
+    this.#isTokenLogged ||= isToken;
     const fields = { tenant, tries: this.tries, retry_in_ms: wait, cause: sentence };
     // Warns once for each outage, not for each try of a night.
     if (this.tries > 1) this.#log.debug("tenant.delivery-failed", fields);

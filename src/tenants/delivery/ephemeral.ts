@@ -2,7 +2,6 @@ import { revisionOf } from "../../model/json-text.ts";
 import { isJsonObject, stringAt, type JsonObject, type JsonValue } from "../../model/json.ts";
 import type { UserId } from "../../model/ids.ts";
 
-/** Maximum events of one homeserver transaction. */
 export const EPHEMERAL_AT_ONCE = 1_000;
 
 /** For everybody in the room; other receipts are for the user's namespace (spec v1.4, "Private read receipts"). */
@@ -11,7 +10,6 @@ const PUBLIC_RECEIPT = "m.read";
 /**
  * Returns an ephemeral event as a tenant gets it: typing and receipts without the pseudouser's, which come from
  * tenants. Null for an empty receipt, and for presence: no room tells whom it concerns.
- * @param isPersona whether a user is the tenant's
  */
 export function forTenant(event: JsonValue, own: UserId, isPersona: (user: string) => boolean): JsonObject | null {
   if (!isJsonObject(event) || !isJsonObject(event["content"]) || stringAt(event, "room_id") === null) return null;
@@ -23,18 +21,17 @@ export function forTenant(event: JsonValue, own: UserId, isPersona: (user: strin
   }
   if (event["type"] !== "m.receipt") return null;
   const others = Object.entries(content).flatMap(([eventId, byType]) => {
-    const rest = told(byType, (type, user) => user !== own && (type === PUBLIC_RECEIPT || isPersona(user)));
+    const rest = visibleIn(byType, (type, user) => user !== own && (type === PUBLIC_RECEIPT || isPersona(user)));
     return rest === null ? [] : [[eventId, rest] as const];
   });
   return others.length === 0 ? null : revisionOf(event, { ...event, content: Object.fromEntries(others) });
 }
 
-/** Returns the visible receipts of one event by type; null for none. */
-function told(byType: JsonValue, isTold: (type: string, user: string) => boolean): JsonObject | null {
+function visibleIn(byType: JsonValue, isVisible: (type: string, user: string) => boolean): JsonObject | null {
   if (!isJsonObject(byType)) return null;
   const rest = Object.entries(byType).flatMap(([type, byUser]) => {
     if (!isJsonObject(byUser)) return [];
-    const kept = Object.entries(byUser).filter(([user]) => isTold(type, user));
+    const kept = Object.entries(byUser).filter(([user]) => isVisible(type, user));
     return kept.length === 0 ? [] : [[type, Object.fromEntries(kept)] as const];
   });
   return rest.length === 0 ? null : Object.fromEntries(rest);

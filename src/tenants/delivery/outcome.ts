@@ -1,14 +1,11 @@
 import { parsedObject, stringAt } from "../../model/json.ts";
 import type { PushAnswer } from "../../http/push.ts";
 
-/** What a tenant's answer means. */
 export type Outcome =
   | { readonly kind: "taken" }
   | {
       readonly kind: "not-taken";
-      /** The tenant rejects our token. */
       readonly isToken: boolean;
-      /** The tenant does not know the path. */
       readonly isPath: boolean;
       /** The possible cause in the transaction. */
       readonly blames: Blame;
@@ -26,10 +23,7 @@ const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 /** An error code. The rest of an error's text may quote the events. */
 const ERRCODE = /^[A-Za-z][A-Za-z0-9_.]{0,63}$/;
 
-/**
- * Judges an answer. Status 200 with JSON (as the spec requires) or an empty body means taken. Any other body comes
- * from a proxy or another program, which did not keep the events.
- */
+/** Judges an answer. A 200 without JSON is from a proxy or another program, which did not keep the events. */
 export function outcomeOf(answer: PushAnswer): Outcome {
   const not = (sentence: string, more: { isToken?: boolean; isPath?: boolean; blames?: Blame } = {}): Outcome => ({
     kind: "not-taken",

@@ -3,7 +3,6 @@ import { written } from "../../model/json.ts";
 import type { Place } from "../store/deliveries.ts";
 import type { Failure } from "./outcome.ts";
 
-/** Limits of a transaction: events, and approximate bytes. */
 export const LARGEST = { events: 100, bytes: 4 * 1024 * 1024 } as const;
 /**
  * After this many failures at the same events, one of them may be the cause. The limit is higher if the tenant may
@@ -16,7 +15,6 @@ type Events = FeedPiece["events"];
 export interface Transaction {
   readonly txnId: string;
   readonly body: string;
-  /** The number of its first event. */
   readonly first: number;
 }
 

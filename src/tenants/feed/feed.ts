@@ -20,16 +20,12 @@ export interface FeedLimits {
   readonly bytes: number;
 }
 
-/** A page of a tenant's feed. */
 export interface FeedPiece {
   /** In the journal's order, as the tenant sees them: its own events have its users as senders. */
   readonly events: readonly { readonly seq: number; readonly event: RoomEvent }[];
   /** The journal was read up to here. The next piece begins after this number. */
   readonly upTo: number;
-  /**
-   * True if the limits ended the piece and more may follow at once. The piece may be empty: a read passes over a few
-   * thousand events of no concern at a time, so that the tenant's cursor can be saved in between.
-   */
+  /** True if more may follow at once. An empty piece lets the tenant's cursor be saved during a long search. */
   readonly isMore: boolean;
 }
 
@@ -46,7 +42,6 @@ export interface FeedParts {
   readonly own: UserId;
 }
 
-/** A room that is being made for a tenant. */
 interface Making {
   /** The journal's newest number before the homeserver was asked. All events of the room come after it. */
   readonly from: number;
@@ -54,7 +49,6 @@ interface Making {
   done(): void;
 }
 
-/** Entries per read. */
 const BATCH = 100;
 /** Entries that one piece reads at most, and after how many it yields to other work. */
 const MAX_LOOKED_AT = 5_000;
@@ -71,9 +65,8 @@ export class JournalFeed {
   }
 
   /**
-   * Returns the next events after a number of the journal. The same numbers give the same events, also after a
-   * restart. One exception: grants decide who an invite without a name is for, and the operator may change them.
-   * @param until last number of the journal to read; null for its end
+   * Returns the next events after a number of the journal, up to `until` or its end. The same numbers give the same
+   * events, but for invites without a name: grants decide who these are for.
    */
   async read(tenant: Tenant, after: number, limits: FeedLimits, until?: number | null): Promise<FeedPiece> {
     const end = until ?? Infinity;
@@ -144,7 +137,6 @@ export class JournalFeed {
     return { ...viewer, answered: ownAmong(await this.#parts.owners.ownersOf(answered), viewer) };
   }
 
-  /** Returns the event as the tenant sees it; null if it does not concern the tenant. */
   #asSeen(
     viewer: Viewer,
     tenant: Tenant,
@@ -169,7 +161,6 @@ export class JournalFeed {
   }
 }
 
-/** Returns the user that an event invites; null if it is not an invite. */
 function invitedBy(event: RoomEvent): UserId | null {
   if (event.type !== "m.room.member" || !isStateEvent(event)) return null;
   return event.content["membership"] === "invite" && isUserId(event.state_key) ? event.state_key : null;

@@ -6,7 +6,6 @@ import { Store } from "../../storage/store.ts";
 /** What a tenant's lease covers of a room: journal entries above `after`, up to and including `upTo`. */
 export interface Span {
   readonly after: number;
-  /** Null while the lease lives. */
   readonly upTo: number | null;
 }
 
@@ -15,7 +14,6 @@ const FEW_ROOMS = 4;
 
 type SpansByTenant = ReadonlyMap<TenantId, readonly Span[]>;
 
-/** The parts of the journal that tenants' leases cover. */
 export class CoverageStore extends Store {
   // CROSS JOIN keeps the order: from the rooms asked for to their leases, never through all leases of a tenant.
   readonly #spans = this.sql<[string, string, number], Span & { roomId: RoomId }>(`

@@ -4,7 +4,6 @@ import type { AuditStore } from "../../storage/audit.ts";
 import { LAST_SEQ } from "../../ledger/store/journal.ts";
 import { Store } from "../../storage/store.ts";
 
-/** A tenant's delivery position, as stored. */
 export interface Place {
   /** Rises with each replay, so that transaction IDs are new. */
   readonly epoch: number;
@@ -22,7 +21,6 @@ export interface Step extends Place {
 
 /** The one event that a tenant does not take and that blocks all later ones. */
 export interface Stuck {
-  /** Its number in the journal. */
   readonly seq: number;
   readonly eventId: EventId;
   readonly roomId: RoomId;
@@ -106,10 +104,7 @@ export class DeliveryStore extends Store {
     });
   }
 
-  /**
-   * Moves the cursor past an event that the tenant does not take, with an audit row.
-   * @returns false if there is no such tenant, or its cursor is not right before that event's transaction
-   */
+  /** Moves the cursor past an event that the tenant does not take, and audits; false if the cursor is elsewhere. */
   async skip(tenant: TenantId, { seq, eventId, roomId, type }: Stuck, at: number): Promise<boolean> {
     return this.commit(() => {
       const place = this.#place.get(tenant);

@@ -16,7 +16,6 @@ const SELECT = `
   SELECT l.change, r.room_id AS roomId, coalesce(l.ended_at, l.taken_at) AS at, l.end_reason AS ended
   FROM leases l JOIN rooms r ON r.nr = l.room_nr WHERE l.kind = 'tenant' AND l.holder = ?`;
 
-/** Changes of tenants' leases, for polling. */
 export class LeaseChangesStore extends Store {
   readonly #present = this.sql<[string], LeaseChange>(
     `${SELECT} AND l.ended_at IS NULL AND r.own_membership = 'join' ORDER BY l.change`,

@@ -5,7 +5,6 @@ import { ownTxnId, type Owner } from "../../model/attribution.ts";
 import type { EventId, TenantId } from "../../model/ids.ts";
 import { Store } from "../../storage/store.ts";
 
-/** Events kept of each tenant. */
 const KEPT = 20_000;
 /** Excess events of a tenant are removed after this many new ones. */
 const LOOK_EVERY = 64;
@@ -81,7 +80,6 @@ export class SqliteSentStore extends Store {
     );
   }
 
-  /** @returns the number of changed rows */
   #write({ txnId, eventId, owner }: SentEvent, at: number): number {
     const added = this.#add.run(txnId, eventId, owner.tenant, owner.persona, at);
     if (Number(added.lastInsertRowid) % LOOK_EVERY !== 0) return added.changes;

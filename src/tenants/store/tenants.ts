@@ -10,7 +10,6 @@ import { LEASE_COLUMNS, type LeaseBook, type LeaseRow } from "../../attendance/s
 
 type Row = Omit<Tenant, "ephemeral" | "grants"> & Omit<StoredTenant, "tenant"> & { readonly ephemeral: number };
 
-/** A grant. Its lists are JSON. */
 interface GrantRow {
   id: number;
   tenant: TenantId;
@@ -20,14 +19,7 @@ interface GrantRow {
   source: Grant["source"];
 }
 
-interface PinRow {
-  grantId: number;
-  alias: RoomAlias;
-  roomId: RoomId;
-  at: number;
-  to: RoomId | null;
-  movedAt: number | null;
-}
+type PinRow = Omit<GrantPin, "moved"> & { grantId: number; to: RoomId | null; movedAt: number | null };
 
 export class SqliteTenantStore extends Store implements TenantStore {
   readonly #book: LeaseBook;
@@ -194,7 +186,6 @@ export class SqliteTenantStore extends Store implements TenantStore {
   }
 }
 
-/** A grant's lists, as stored. */
 type GrantLists = Pick<GrantRow, "rooms" | "actions" | "types">;
 
 function listsOf({ rooms, actions, types }: Grant): GrantLists {

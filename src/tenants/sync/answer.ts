@@ -2,27 +2,15 @@ import type { RoomEvent } from "../../model/event.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { revisionOf } from "../../model/json-text.ts";
 import { without, written, type JsonObject, type JsonValue } from "../../model/json.ts";
-import type { Clock } from "../../model/clock.ts";
 import { isAttendance, fromWire } from "../../model/persona.ts";
 import type { Tenant } from "../../model/tenant.ts";
 import { personaMember } from "../act/users/persona-member.ts";
-import type { SqliteSentStore } from "../store/sent.ts";
-import type { SyncFactsStore } from "../store/sync-facts.ts";
-import type { LazyMembers } from "./lazy-members.ts";
 import { ahead } from "./packed.ts";
 import type { RoomStep, SyncPlan, SyncStep } from "./plan.ts";
-import { wholeState, type RoomStateParts } from "./room-state.ts";
+import { wholeState, type AnswerParts } from "./room-state.ts";
 import { summaryOf } from "./summary.ts";
 import { tokenOf } from "./token.ts";
 
-export interface AnswerParts extends RoomStateParts {
-  readonly facts: Pick<SyncFactsStore, "headsIn">;
-  readonly lazyMembers: Pick<LazyMembers, "of">;
-  readonly sent: Pick<SqliteSentStore, "txnIdsOf">;
-  readonly clock: Clock;
-}
-
-/** An answer that is ready to be written. */
 export interface Answer {
   readonly step: SyncStep;
   readonly plan: SyncPlan;
@@ -55,10 +43,7 @@ const NOT_SHOWN = [
   "invite_room_state",
 ];
 
-/**
- * Streams the answer to `GET /sync` (spec, CS API, "Syncing"). Rooms' state passes through and is never held whole.
- * @throws EmissaryError if the homeserver does not give a room's state
- */
+/** Streams the answer to `GET /sync` (spec, CS API, "Syncing"). Rooms' state passes through and is never held whole. */
 export async function* answerTexts(
   parts: AnswerParts,
   { step, plan: { join, leave, invite } }: Answer,
@@ -115,7 +100,6 @@ function nameOf(roomId: RoomId, isFirst: boolean): string {
   return `${isFirst ? "" : ","}${JSON.stringify(roomId)}:`;
 }
 
-/** Returns the JSON after a joined room's state. */
 function restOf(room: RoomStep, user: UserId, show: Show, summary: JsonObject): string {
   const rest = {
     ...timelineOf(room, user, show),
@@ -169,10 +153,7 @@ async function summaryFrom({ facts, own }: AnswerParts, tenant: Tenant, roomId: 
   return heads === null ? {} : summaryOf(heads);
 }
 
-/**
- * Returns an event as `/sync` shows it (spec, CS API, "ClientEventWithoutRoomID").
- * @param txnId the tenant's transaction ID with which it was sent; null if unknown
- */
+/** Returns an event as `/sync` shows it (spec, CS API, "ClientEventWithoutRoomID"). */
 function clientEvent(event: RoomEvent, txnId: string | null, now: number): JsonObject {
   const { unsigned = {}, ...rest } = event;
   const age = typeof unsigned["age"] === "number" ? { age: Math.max(0, now - event.origin_server_ts) } : {};

@@ -51,7 +51,7 @@ function filterOf(request: FastifyRequest): SyncFilter {
 
 export const syncEndpoints: readonly Endpoint[] = [
   answered("GET /sync", "the tenant's rooms, events and invites; waits for news up to `timeout` (60 s at most)", sync),
-  answered("POST /user/:userId/filter", "an ID for the filter, which holds for ever", async ({ request }) => ({
+  answered("POST /user/:userId/filter", "an ID for the filter; it stays valid", async ({ request }) => ({
     filter_id: filterIdOf(await readJson(request, FILTER_BODY_LIMIT)),
   })),
   answered("GET /user/:userId/filter/:filterId", "the filter", async ({ request }) => {

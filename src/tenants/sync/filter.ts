@@ -12,18 +12,15 @@ export interface SyncFilter {
   readonly hasRoom: (roomId: RoomId) => boolean;
   readonly hasState: (event: RoomEvent) => boolean;
   readonly hasEvent: (event: RoomEvent) => boolean;
-  /** Maximum events of a room's timeline; null if not given. */
   readonly limit: number | null;
   /** Whether only members with events in the timeline are included. */
   readonly isLazy: boolean;
   readonly includesLeft: boolean;
-  /** Cuts an event to its `event_fields`. */
   readonly shown: (event: JsonObject) => JsonObject;
 }
 
 /** The most events of a room in one answer. */
 const MAX_LIMIT = 500;
-/** Maximum fields, and their depth. */
 const MAX_FIELDS = 100;
 const MAX_DEPTH = 20;
 /** An ID must fit into a request line, beside a token and the rest. */
@@ -50,10 +47,7 @@ export function syncFilter(filter: JsonObject): SyncFilter {
 
 export const NO_FILTER = syncFilter({});
 
-/**
- * Parses a filter's `event_fields`. Dots separate nested keys (`content.body`); a backslash escapes a key's own dot.
- * If it is not a list, events stay whole.
- */
+/** Parses a filter's `event_fields`. Dots separate nested keys (`content.body`); a backslash escapes a dot. */
 function fieldsOf(wanted: JsonValue | undefined): SyncFilter["shown"] {
   if (!Array.isArray(wanted)) return (event) => event;
   const texts = wanted.filter((field) => typeof field === "string").slice(0, MAX_FIELDS);
@@ -67,14 +61,9 @@ function fieldsOf(wanted: JsonValue | undefined): SyncFilter["shown"] {
 
 function pathOf(field: string): readonly string[] {
   const path = [""];
-  for (let at = 0; at < field.length; at += 1) {
-    const char = field[at] ?? "";
-    const next = field[at + 1];
-    if (char === ".") path.push("");
-    else if (char === "\\" && (next === "." || next === "\\")) {
-      path.push(`${path.pop() ?? ""}${next}`);
-      at += 1;
-    } else path.push(`${path.pop() ?? ""}${char}`);
+  for (const [text, escaped] of field.matchAll(/\\([.\\])|[^]/gu)) {
+    if (text === ".") path.push("");
+    else path.push(`${path.pop() ?? ""}${escaped ?? text}`);
   }
   return path;
 }
@@ -102,8 +91,7 @@ function define(object: JsonObject, key: string, value: JsonValue): void {
 }
 
 /**
- * Encodes a filter as its own ID. The ID stays valid after a restart, after a restore and at every listener, no
- * tenant can name another's filter, and nothing is stored or evicted.
+ * Encodes a filter as its own ID, valid after a restart and a restore and at every listener: nothing is stored.
  * @throws EmissaryError `too-large` if the filter is too long for an ID
  */
 export function filterIdOf(filter: JsonObject): string {

@@ -1,4 +1,3 @@
-/** Approximate characters of a piece. */
 const PIECE = 64 * 1024;
 
 /** Pieces of a text; the generator returns the last one. */
@@ -27,10 +26,7 @@ export async function* packed(texts: AsyncIterable<string>, over: () => void = (
 export async function* following(first: Buffer, rest: Pieces): AsyncGenerator<Buffer> {
   try {
     yield first;
-    for (let next = await rest.next(); ; next = await rest.next()) {
-      yield next.value;
-      if (next.done === true) return;
-    }
+    yield yield* rest;
   } finally {
     await rest.return(Buffer.alloc(0));
   }

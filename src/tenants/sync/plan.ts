@@ -8,13 +8,11 @@ import type { LeaseChange } from "../store/lease-changes.ts";
 import type { SyncFilter } from "./filter.ts";
 import { tokenOf } from "./token.ts";
 
-/** An event of the journal with its number. */
 export interface Numbered {
   readonly seq: number;
   readonly event: RoomEvent;
 }
 
-/** The user that syncs. */
 export interface Self {
   readonly user: UserId;
   readonly profile: Profile;
@@ -29,15 +27,12 @@ export interface SyncStep {
   readonly own: UserId;
   readonly isPersona: (user: UserId) => boolean;
   readonly filter: SyncFilter;
-  /** The position at the end. */
   readonly at: Position;
   readonly events: readonly Numbered[];
   readonly changes: readonly LeaseChange[];
-  /** The tenant's leases. */
   readonly leases: ReadonlyMap<RoomId, LeaseChange>;
   /** Maximum events of a room's timeline; null for all. */
   readonly limit: number | null;
-  /** Whether the whole state of all rooms is requested. */
   readonly isFull: boolean;
 }
 
@@ -49,7 +44,6 @@ export interface RoomStep {
   readonly prevBatch: string;
   /** The newest event of each state that was set in the step, if the timeline does not show it. */
   readonly changed: readonly RoomEvent[];
-  /** Whether any membership changed. */
   readonly hasMembers: boolean;
   /** Whether the answer has the room's whole state. */
   readonly isWhole: boolean;
@@ -149,10 +143,7 @@ function keyOf({ type, state_key: key = "" }: RoomEvent): string {
   return `${type}\n${key}`;
 }
 
-/**
- * Returns a lease change as the tenant's own membership event. Clients know events by their IDs, and change numbers
- * may repeat after a restore, so the ID contains the opening.
- */
+/** Returns a lease change as the tenant's own membership. IDs have the opening: numbers repeat after a restore. */
 export function ownMembership({ user, profile, opening }: Self, { change, roomId, at, ended }: LeaseChange): RoomEvent {
   const membership = ended === null ? "join" : ended === "banned" ? "ban" : "leave";
   return {

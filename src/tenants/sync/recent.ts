@@ -1,27 +1,24 @@
-import { isStateEvent, type StateEvent } from "../../model/event.ts";
-import type { RoomId } from "../../model/ids.ts";
+import { isStateEvent, type RoomEvent, type StateEvent } from "../../model/event.ts";
+import type { RoomId, UserId } from "../../model/ids.ts";
 import { written } from "../../model/json.ts";
 import type { Tenant } from "../../model/tenant.ts";
+import { addresseeOf } from "../../policy/invites.ts";
+import type { Tenants } from "../../policy/tenants.ts";
 import type { Feed } from "../feed/feed.ts";
+import type { OpenInvite } from "../store/sync-facts.ts";
 import type { SyncFilter } from "./filter.ts";
 import type { Numbered } from "./plan.ts";
 
-const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
+/** Limits of one step: the number of events and the bytes of their JSON. */
+export const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
 
-/** Selects the newest events of each room between two places of the journal. */
-export interface RecentWish {
-  readonly after: number;
-  readonly last: number;
-  /** Of each room. */
-  readonly limit: number;
-  readonly filter: SyncFilter;
-}
-
-/** Returns the newest events of each room, oldest first, and the newest invites. */
+/** Returns the newest `limit` events of each room between two places, oldest first, and the newest invites. */
 export async function recentIn(
   feed: Feed,
   tenant: Tenant,
-  { after, last, limit, filter }: RecentWish,
+  after: number,
+  last: number,
+  { limit, filter }: { readonly limit: number; readonly filter: SyncFilter },
 ): Promise<readonly Numbered[]> {
   const rooms = new Map<RoomId, Numbered[]>();
   const invites: Numbered[] = [];
@@ -55,4 +52,37 @@ export async function recentIn(
 
 function stateKey({ room_id: roomId, type, state_key: key }: StateEvent): string {
   return `${roomId}\n${type}\n${key}`;
+}
+
+/** Returns the open invites of a tenant's users: the original events if among `recent`, else from the ledger. */
+export function openInvitesOf(
+  { own, tenants }: { readonly own: UserId; readonly tenants: Pick<Tenants, "isPersona" | "all"> },
+  tenant: Tenant,
+  open: readonly OpenInvite[],
+  rooms: ReadonlyMap<RoomId, unknown>,
+  recent: readonly Numbered[],
+): readonly RoomEvent[] {
+  const events = new Map(recent.map(({ event }) => [event.event_id, event]));
+  const invites = new Map<RoomId, RoomEvent>();
+  for (const invite of open) {
+    const { roomId, user, reason, eventId } = invite;
+    const isMeant =
+      user === own ? addresseeOf(reason, roomId, tenants.all())?.id === tenant.id : tenants.isPersona(tenant, user);
+    if (!isMeant || rooms.has(roomId) || invites.has(roomId)) continue;
+    invites.set(roomId, events.get(eventId) ?? inviteOf(invite, user === own ? tenant.sender : user));
+  }
+  return [...invites.values()];
+}
+
+/** Builds an invite whose event is unavailable; it has no time. */
+function inviteOf({ roomId, sender, eventId, reason }: OpenInvite, user: UserId): RoomEvent {
+  return {
+    type: "m.room.member",
+    state_key: user,
+    sender,
+    room_id: roomId,
+    event_id: eventId,
+    origin_server_ts: 0,
+    content: { membership: "invite", ...(reason === null ? {} : { reason }) },
+  };
 }

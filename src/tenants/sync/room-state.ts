@@ -6,15 +6,23 @@ import type { JsonObject } from "../../model/json.ts";
 import type { RoomStates } from "../../ledger/loading/homeserver-states.ts";
 import type { Tenants } from "../../policy/tenants.ts";
 import type { SqlitePersonaStore } from "../store/personas.ts";
+import type { Clock } from "../../model/clock.ts";
 import { personaMember } from "../act/users/persona-member.ts";
+import type { SqliteSentStore } from "../store/sent.ts";
+import type { SyncFactsStore } from "../store/sync-facts.ts";
+import type { LazyMembers } from "./lazy-members.ts";
 import { ownMembership, type RoomStep, type SyncStep } from "./plan.ts";
 import { HeadCount } from "./summary.ts";
 
-export interface RoomStateParts {
+export interface AnswerParts {
   readonly own: UserId;
   readonly tenants: Pick<Tenants, "viewerOf">;
   readonly personas: Pick<SqlitePersonaStore, "inRoom">;
   readonly states: RoomStates;
+  readonly facts: Pick<SyncFactsStore, "headsIn">;
+  readonly lazyMembers: Pick<LazyMembers, "of">;
+  readonly sent: Pick<SqliteSentStore, "txnIdsOf">;
+  readonly clock: Clock;
 }
 
 /** A part of a room's state; the last one has its summary. */
@@ -24,13 +32,12 @@ export interface StatePart {
 }
 
 /**
- * Streams a room's whole state as the tenant sees it: with its own users, without the pseudouser, and without what the
- * timeline shows. If the homeserver refuses, the room is empty: the pseudouser may have been removed, which the next
- * sync tells.
+ * Streams a room's whole state as the tenant sees it, without what the timeline shows. If the homeserver refuses, the
+ * room is empty: the pseudouser may have been removed, which the next sync tells.
  * @throws EmissaryError `homeserver-unreachable`; any error after the first part
  */
 export async function* wholeState(
-  { own, tenants, personas, states }: RoomStateParts,
+  { own, tenants, personas, states }: AnswerParts,
   { tenant, filter, self, leases }: SyncStep,
   { roomId, timeline }: RoomStep,
   now: number,

@@ -24,7 +24,6 @@ export function summaryOf({ joined, invited, heroes, isNamed }: Heads): JsonObje
   };
 }
 
-/** Counts a room's members while its state streams by. */
 export class HeadCount {
   readonly #user: UserId;
   readonly #uncounted: ReadonlySet<string>;

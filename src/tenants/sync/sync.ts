@@ -13,12 +13,12 @@ import type { Tenants } from "../../policy/tenants.ts";
 import type { SqlitePersonaStore } from "../store/personas.ts";
 import type { LeaseChange, LeaseChangesStore } from "../store/lease-changes.ts";
 import type { SyncFactsStore } from "../store/sync-facts.ts";
-import { answerTexts, type Answer, type AnswerParts } from "./answer.ts";
+import { answerTexts, type Answer } from "./answer.ts";
+import type { AnswerParts } from "./room-state.ts";
 import type { SyncFilter } from "./filter.ts";
-import { openInvitesOf } from "./invites.ts";
 import { packed, type Pieces } from "./packed.ts";
 import { planOf, type SyncStep } from "./plan.ts";
-import { recentIn } from "./recent.ts";
+import { LIMITS, openInvitesOf, recentIn } from "./recent.ts";
 import { positionOf } from "./token.ts";
 
 export interface SyncParts extends AnswerParts {
@@ -33,25 +33,20 @@ export interface SyncParts extends AnswerParts {
   readonly missed: (tenant: TenantId, why: Missed) => void;
   /** Signals that may bring news: events and leases. */
   readonly news: readonly Signal[];
-  /** Aborts when Emissary stops. */
   readonly stopping: AbortSignal;
 }
 
 /** Why a token cannot be continued: a database copy was restored, or the journal no longer goes back so far. */
 export type Missed = "restored" | "too-old";
 
-/** A tenant's sync request. */
 export interface SyncAsk {
   /** The token of an earlier answer; null, or another server's token, for the beginning. */
   readonly since: string | null;
-  /** How long to wait for news, milliseconds. */
   readonly wait: number;
   readonly isFull: boolean;
   readonly filter: SyncFilter;
 }
 
-/** Limits of one step: the number of events and the bytes of their JSON. */
-const LIMITS = { events: 500, bytes: 4 * 1024 * 1024 } as const;
 /** A first sync's events of each room without a filter's limit, and the journal entries it searches for them. */
 const FIRST_LIMIT = 10;
 const FIRST_LOOK = 1_000;
@@ -76,9 +71,8 @@ export class TenantSync {
   }
 
   /**
+   * Returns the answer's text, made as it is read.
    * @param gone aborts when the answer was taken, or its caller went away
-   * @param hold memory that the answer takes
-   * @returns the answer's text, made as it is read
    * @throws EmissaryError `limited`; also while the text is read, why the homeserver does not give a room's state
    */
   async sync(tenant: Tenant, ask: SyncAsk, gone: AbortSignal, hold: Hold): Promise<Pieces> {
@@ -146,7 +140,7 @@ export class TenantSync {
     const leases = await this.#leasesOf(tenant);
     const left = filter.includesLeft ? await changes.since(tenant.id, 0) : [];
     const limit = filter.limit ?? FIRST_LIMIT;
-    const recent = await recentIn(feed, tenant, { after: Math.max(first - 1, last - FIRST_LOOK), last, limit, filter });
+    const recent = await recentIn(feed, tenant, Math.max(first - 1, last - FIRST_LOOK), last, { limit, filter });
     const open = await facts.openInvites(own, MAX_INVITES);
     const step = await this.#stepOf(tenant, ask, {
       at: { opening: openings.name, seq: last, change },
@@ -206,7 +200,6 @@ export class TenantSync {
   }
 }
 
-/** Reserves the memory that an answer takes. */
 async function heldBy(hold: Hold, answer: Answer): Promise<Answer> {
   const { join, leave, invite } = answer.plan;
   const events = [...[...join, ...leave].flatMap(({ timeline, changed }) => [...timeline, ...changed]), ...invite];

@@ -18,13 +18,13 @@ const SOUND = [
 ];
 
 const UNSOUND: readonly (readonly [string, RegExp])[] = [
-  ["http://evil.example/_matrix/client/versions", /by its path/],
-  ["HTTPS://evil.example", /by its path/],
-  ["evil.example:80", /by its path/],
-  ["*", /by its path/],
-  ["", /by its path/],
-  ["?x=/", /by its path/],
-  ["_matrix/client/versions", /by its path/],
+  ["http://evil.example/_matrix/client/versions", /must be a path/],
+  ["HTTPS://evil.example", /must be a path/],
+  ["evil.example:80", /must be a path/],
+  ["*", /must be a path/],
+  ["", /must be a path/],
+  ["?x=/", /must be a path/],
+  ["_matrix/client/versions", /must be a path/],
   ["//evil.example/_matrix/client/versions", /two slashes/],
   ["/_matrix//client", /two slashes/],
   ["/_matrix/client//", /two slashes/],

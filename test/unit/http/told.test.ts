@@ -1,9 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { EmissaryError, ERROR_CODES } from "../../../src/model/errors.ts";
-import { TOLD_VERDICTS, toldSentence } from "../../../src/http/told.ts";
 import { VERDICT_CODES } from "../../../src/model/verdict.ts";
-import { matrixErrorBody } from "../../../src/http/matrix-errors.ts";
+import { matrixErrorBody, PUBLIC_VERDICTS, publicSentence } from "../../../src/http/matrix-errors.ts";
 
 const CANARY = "he is a stalker, see ticket 5, at 10.0.0.1";
 /** What only an operator has a use for: keys of the configuration, addresses, paths. */
@@ -18,7 +17,7 @@ describe("strangers", () => {
   )("are told of %s as %s by a sentence of its own, and not by its reason", (reason, code) => {
     const error = new EmissaryError(code, `Policy refuses !r:x: ${CANARY}.`, { reason });
     const body = matrixErrorBody(error, "strangers");
-    expect([body["error"], body["org.matrix.msc1777.reason"]]).toEqual([TOLD_VERDICTS[reason], reason]);
+    expect([body["error"], body["org.matrix.msc1777.reason"]]).toEqual([PUBLIC_VERDICTS[reason], reason]);
     expect(matrixErrorBody(error, "operator")["error"]).toContain(CANARY);
   });
 
@@ -42,11 +41,11 @@ describe("strangers", () => {
   );
 
   test.each(ERROR_CODES)("have a sentence for %s", (code) => {
-    expect(toldSentence(new EmissaryError(code, "A sentence."))).toMatch(/^[A-Z].*\.$/);
+    expect(publicSentence(new EmissaryError(code, "A sentence."))).toMatch(/^[A-Z].*\.$/);
   });
 
   test("no sentence of verdicts has what is the operator's alone", () => {
-    for (const sentence of Object.values(TOLD_VERDICTS)) expect(sentence).not.toMatch(INTERNAL);
+    for (const sentence of Object.values(PUBLIC_VERDICTS)) expect(sentence).not.toMatch(INTERNAL);
   });
 
   test("nor has any other that the gateway writes for whoever asks", () => {
