@@ -1,4 +1,5 @@
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { Readable } from "node:stream";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Clock, Random } from "../model/clock.ts";
@@ -6,7 +7,6 @@ import { EmissaryError, sentenceOf } from "../model/errors.ts";
 import { isJsonObject } from "../model/json.ts";
 import type { Logger } from "../model/logger.ts";
 import { pathForLog } from "./bearer.ts";
-import { boundConnections } from "./connections.ts";
 import { MATRIX_ERRORS, matrixErrorBody, type Audience } from "./matrix-errors.ts";
 import { SlowBodies, type Direction } from "./slow-bodies.ts";
 import { faultInTarget } from "./target.ts";
@@ -19,6 +19,9 @@ const LATE_LOOK_MS = 5_000;
 /** Larger answers go out in pieces, which shows how fast the caller takes them. */
 const LARGE = 256 * 1024;
 const PIECE = 64 * 1024;
+/** Most connections before their first request, and most between two requests. Beyond that the oldest is closed. */
+const FRESH = 4_096;
+const RESTING = 2_048;
 
 export interface ServerOptions {
   /** The listener's name in the log: `intake`, `gateway`, `admin`. */
@@ -186,4 +189,32 @@ export async function listen(
     );
   }
   return (server.server.address() as AddressInfo).port;
+}
+
+/** Bounds connections without a request. An honest caller makes its first at once: it is not among the oldest. */
+function boundConnections(server: Server): void {
+  const fresh = new Set<Socket>();
+  const resting = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    keep(fresh, socket, FRESH);
+    socket.once("close", () => {
+      fresh.delete(socket);
+      resting.delete(socket);
+    });
+  });
+  server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+    fresh.delete(socket);
+    resting.delete(socket);
+    response.once("close", () => {
+      if (!socket.destroyed) keep(resting, socket, RESTING);
+    });
+  });
+}
+
+function keep(sockets: Set<Socket>, socket: Socket, most: number): void {
+  sockets.add(socket);
+  const [oldest] = sockets;
+  if (sockets.size <= most || oldest === undefined) return;
+  sockets.delete(oldest);
+  oldest.destroy();
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { isClientTarget } from "./client-target.ts";
+import { isClientTarget } from "../target.ts";
 import { upstreamRequest, type Upstream } from "../upstream.ts";
 import type { Admission } from "./admission.ts";
 import { refuseMethod, refusePath, serve, type Handler, type Method } from "../server.ts";

@@ -61,7 +61,6 @@ export class CommitQueue {
     await this.#write();
   }
 
-  /** Writes everything and ends the timers. */
   async close(): Promise<void> {
     this.#abort.abort();
     await this.flush().catch((error: unknown) => this.#log.error("tenant.place-not-written", { error }));

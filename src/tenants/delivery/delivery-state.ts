@@ -8,7 +8,6 @@ export interface DeliveryReport extends Pick<DeliveryState, "lastSuccessAt" | "l
   readonly lag: number;
   /** Arrival of the oldest event that is under way or not yet read; null if there is none. */
   readonly oldestAt: number | null;
-  /** True while the newest try failed. */
   readonly isFailing: boolean;
 }
 

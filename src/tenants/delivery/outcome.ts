@@ -7,7 +7,6 @@ export type Outcome =
       readonly kind: "not-taken";
       readonly isToken: boolean;
       readonly isPath: boolean;
-      /** The possible cause in the transaction. */
       readonly blames: Blame;
       readonly sentence: string;
     };

@@ -38,14 +38,12 @@ export class SyncFactsStore extends Store {
     SELECT nr, joined_members AS joined,
       EXISTS (SELECT 1 FROM room_state WHERE room_nr = nr AND field IN ('name', 'alias') AND value <> '') AS named
     FROM rooms WHERE room_id = ? AND load = 'loaded' AND own_membership = 'join'`);
-  /** How many joined members are hidden, and how many of the tenant's users are in. */
-  readonly #hidden = this.value<[Named], number>(`
-    SELECT count(*) FROM members m WHERE m.room_nr = @nr AND m.membership = 'join' AND (m.user_id = @own OR m.user_id IN
-      (SELECT p.user_id FROM persona_rooms p WHERE p.tenant = @tenant AND p.room_nr = @nr))`);
-  readonly #personas = this.value<[Named], number>(
-    "SELECT count(*) FROM persona_rooms WHERE tenant = @tenant AND room_nr = @nr",
-  );
-  readonly #invited = this.value<[Named], number>(`SELECT count(*) ${OTHERS} AND m.membership = 'invite'`);
+  /** How many joined members are hidden, how many of the tenant's users are in, and how many others are invited. */
+  readonly #counts = this.sql<[Named], { hidden: number; personas: number; invited: number }>(`
+    SELECT (SELECT count(*) FROM members m WHERE m.room_nr = @nr AND m.membership = 'join' AND (m.user_id = @own
+        OR m.user_id IN (SELECT user_id FROM persona_rooms WHERE tenant = @tenant AND room_nr = @nr))) AS hidden,
+      (SELECT count(*) FROM persona_rooms WHERE tenant = @tenant AND room_nr = @nr) AS personas,
+      (SELECT count(*) ${OTHERS} AND m.membership = 'invite') AS invited`);
   readonly #heroes = this.value<[Named], UserId>(`
     SELECT user_id FROM persona_rooms WHERE tenant = @tenant AND room_nr = @nr AND user_id <> @user
     UNION ALL SELECT * FROM (
@@ -65,10 +63,12 @@ export class SyncFactsStore extends Store {
     const room = this.#room.get(roomId);
     if (room === undefined) return null;
     const named = { ...viewed, nr: room.nr };
+    const counts = this.#counts.get(named);
+    if (counts === undefined) return null;
     const heroes = this.#heroes.all(named);
     return {
-      joined: room.joined - (this.#hidden.get(named) ?? 0) + (this.#personas.get(named) ?? 0),
-      invited: this.#invited.get(named) ?? 0,
+      joined: room.joined - counts.hidden + counts.personas,
+      invited: counts.invited,
       isNamed: room.named === 1,
       heroes: heroes.length > 0 ? heroes : this.#left.all(named),
     };

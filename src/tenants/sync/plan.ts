@@ -36,7 +36,6 @@ export interface SyncStep {
   readonly isFull: boolean;
 }
 
-/** What the answer has of one room. */
 export interface RoomStep {
   readonly roomId: RoomId;
   readonly timeline: readonly RoomEvent[];
@@ -45,7 +44,6 @@ export interface RoomStep {
   /** The newest event of each state that was set in the step, if the timeline does not show it. */
   readonly changed: readonly RoomEvent[];
   readonly hasMembers: boolean;
-  /** Whether the answer has the room's whole state. */
   readonly isWhole: boolean;
 }
 

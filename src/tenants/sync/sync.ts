@@ -31,7 +31,6 @@ export interface SyncParts extends AnswerParts {
   readonly openings: Openings;
   /** Called when a tenant's token cannot be continued and the tenant starts anew. */
   readonly missed: (tenant: TenantId, why: Missed) => void;
-  /** Signals that may bring news: events and leases. */
   readonly news: readonly Signal[];
   readonly stopping: AbortSignal;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isClientTarget } from "../../../src/http/door/client-target.ts";
+import { isClientTarget } from "../../../src/http/target.ts";
 
 const PASSED = [
   "/_matrix/client/v3/sync?since=..%2f&filter=/../x",
