@@ -12,11 +12,7 @@ import { tokenOf } from "../../http/bearer.ts";
 import { param, queryAll } from "../../http/server.ts";
 import type { Call, Caller } from "./act.ts";
 
-/**
- * @param tenant the owner of the request's token
- * @throws EmissaryError `missing-token`; `unrecognized` for an unknown token; `forbidden` if the user is not the
- * tenant's; `bad-parameter` for several users
- */
+/** @param tenant the owner of the request's token @throws EmissaryError if the caller is not a tenant's user */
 export function requireCaller(request: FastifyRequest, tenants: Tenants, tenant: Tenant | null): Caller {
   if (tenant === null) {
     if (tokenOf(request) === null) {

@@ -11,10 +11,7 @@ import { toWire, type Costume } from "../../model/persona.ts";
 import { POWER_LEVELS } from "../../model/power-levels.ts";
 import type { Tenant } from "../../model/tenant.ts";
 
-/**
- * How an event is made: sent, redacted, set as state; as a `membership`, whose caller checks it; or with a new room:
- * `creation` for `m.room.create`, `first-state` for the rest.
- */
+/** How an event is made. The caller checks a `membership`. A new room has its `creation` event and `first-state`. */
 export type Way = "send" | "redact" | "state" | "membership" | "creation" | "first-state";
 
 /** An event that another event refers to. */

@@ -26,12 +26,9 @@ const CHANGING: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Returns the path for the homeserver, with the allowed query parameters. Route and parameters are encoded anew, so
- * nothing that was checked here can be read differently there or on the way.
- * @param allowed query parameters that are passed on
- * @param replace new values of path parameters
- * @throws EmissaryError `bad-parameter` for dot segments, which servers may resolve, or a parameter that changes the
- * request
+ * Returns the path for the homeserver, with the allowed query parameters and some path parameters replaced. All is
+ * encoded anew, so nothing that was checked here can be read differently there or on the way.
+ * @throws EmissaryError `bad-parameter` for dot segments, which servers may resolve, or a parameter in CHANGING
  */
 export function pathOf(
   request: FastifyRequest,
@@ -90,11 +87,7 @@ export function passStream({ parts, request, reply }: Call, method: "PUT" | "POS
   return parts.upstream.asPseudouser({ method, path, headers: request.headers, body }, reply);
 }
 
-/**
- * Passes a read that concerns no room of the tenant: public data and media.
- * @param allowed query parameters that are passed on
- * @param pathAt the path at the homeserver, if it differs
- */
+/** Passes a read that concerns no room of the tenant: public data and media. */
 export function passRead(
   allowed: ReadonlySet<string> = NONE,
   pathAt: (path: string) => string = (path) => path,

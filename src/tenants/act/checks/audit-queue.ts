@@ -16,10 +16,7 @@ export interface AuditQueueParts {
   readonly abort: AbortSignal;
 }
 
-/**
- * Audits deeds in groups: entries of one turn of the event loop share a commit, so many tenants do not each wait for
- * the disk. A deed is answered only after its row is written.
- */
+/** Audits deeds before they are answered. Entries of one turn of the event loop share a commit. */
 export class AuditQueue {
   readonly #parts: AuditQueueParts;
   #entries: Deed[] = [];

@@ -116,10 +116,9 @@ export class WriteLanes {
     this.#free(lane.tenant, 1);
   }
 
-  #giveUp(lane: Lane, error: EmissaryError): void {
-    const given = lane.queue.splice(0);
-    for (const { reject } of given) reject(error);
-    this.#free(lane.tenant, given.length);
+  #giveUp({ tenant, queue }: Lane, error: EmissaryError): void {
+    this.#free(tenant, queue.length);
+    for (const { reject } of queue.splice(0)) reject(error);
   }
 
   #free(tenant: TenantId, places: number): void {

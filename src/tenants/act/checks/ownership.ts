@@ -8,11 +8,9 @@ import { objectFrom, roomPath, undetermined } from "../homeserver.ts";
 import type { Target } from "../outgoing.ts";
 
 /**
- * Checks a target's owner. The pseudouser is shared, and the homeserver lets it redact and edit everything that it
- * sent. A tenant may do so only with its own events, whichever of its users sent them. An event that the tenant
- * redacted has lost its mark, but the redaction names the owner, so a repeated request succeeds. Other people's
- * events may be named, since the pseudouser cannot change them.
- * @returns the event as the homeserver has it
+ * Checks a target's owner and returns the event. The homeserver lets the pseudouser redact and edit everything that it
+ * sent for any tenant. An event that the tenant redacted has lost its mark, but the redaction names the owner, so a
+ * repeated request succeeds. Other people's events may be named, since the pseudouser cannot change them.
  * @throws EmissaryError `forbidden` if the event is another's, `not-found` if we can see no such event
  */
 export async function requireTarget(

@@ -1,15 +1,12 @@
 import { ON_BEHALF_OF } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
-import { isJsonObject, written, type JsonObject, type JsonValue } from "../../../model/json.ts";
+import { isJsonObject, objectAt, written, type JsonObject, type JsonValue } from "../../../model/json.ts";
 import { revisionOf, sourced } from "../../../model/json-text.ts";
 import { isAttendance, ownAmong, jsonFromWire, stateFromWire, type Viewer } from "../../../model/persona.ts";
 import { answeredIn } from "../../../model/references.ts";
 import type { EventOwners } from "../../feed/feed.ts";
 
-/**
- * Bytes of an answer that is buffered for rewriting. A larger answer passes unchanged, with the pseudouser as sender
- * of the tenant's events. The whole state of a room is rewritten event by event, whatever its size.
- */
+/** Bytes of an answer that is buffered for rewriting. A larger one passes unchanged, with the pseudouser as sender. */
 export const MAX_ECHO_BYTES = 16 * 1024 * 1024;
 
 /** How deep events lie in answers: /hierarchy has lists of rooms with lists of events. */
@@ -87,14 +84,8 @@ function parsedText(text: string): JsonValue {
 /** Lists the events that an answer's events reply to. */
 function answeredWithin(value: JsonValue, depth: number): readonly string[] {
   if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return [];
-  if (isJsonObject(value) && isEvent(value)) return answersOf(value);
+  if (isJsonObject(value) && isEvent(value)) return [answeredIn(objectAt(value, "content")) ?? []].flat();
   return Object.values(value).flatMap((inner) => answeredWithin(inner, depth + 1));
-}
-
-function answersOf(event: JsonObject): readonly string[] {
-  const { content } = event;
-  const answered = isJsonObject(content) ? answeredIn(content) : null;
-  return answered === null ? [] : [answered];
 }
 
 /** Returns the value without hidden events in its lists; the same value if there are none. */

@@ -31,9 +31,8 @@ export async function withPageTokens({ parts, request }: Call, roomId: RoomId, p
 }
 
 /**
- * Returns the homeserver's token for the position: after the room's last event before it, if that is near, else
- * before the first one after it. In a forked room only the former has everything that the journal has there on one
- * side. Null if nothing follows or the position is unknown.
+ * Returns the homeserver's token after the room's last event before the position, if that is near, else before the
+ * first one after it; or null. In a forked room only the former has everything of the journal on one side.
  */
 async function tokenAt(
   parts: ActParts,

@@ -17,10 +17,7 @@ import { objectFrom } from "../homeserver.ts";
 /** The key of a note's room. */
 const ROOM = "room_id";
 
-/**
- * Returns the tenant that made an alias which points to this room, or null.
- * @throws EmissaryError if the homeserver cannot tell now
- */
+/** Returns the tenant that made an alias that points to this room, or null. @throws EmissaryError `homeserver-error` */
 export async function makerOf(parts: ActParts, alias: RoomAlias, roomId: RoomId): Promise<string | null> {
   const note = await objectFrom(parts.upstream, pathOf(parts, alias), `who made the alias ${alias}`);
   if (note === null) return null;
@@ -28,10 +25,7 @@ export async function makerOf(parts: ActParts, alias: RoomAlias, roomId: RoomId)
   return madeFor === null || (await follows(parts, roomId, madeFor)) ? stringAt(note, ON_BEHALF_OF) : null;
 }
 
-/**
- * Called before a tenant makes an alias.
- * @throws EmissaryError if it cannot be written; then the alias must not be made
- */
+/** Called before a tenant makes an alias. If this throws, the alias must not be made. @throws EmissaryError */
 export async function noteMaker({ parts, tenant }: Call, alias: RoomAlias, roomId: RoomId): Promise<void> {
   const { status } = await put(parts, alias, { [ON_BEHALF_OF]: tenant.id, [ROOM]: roomId });
   if (status === 200) return;

@@ -156,7 +156,8 @@ type Makers = Readonly<Record<string, number>>;
 
 /**
  * Returns the tenant's users with a creator's power, and their level. The sender has the pseudouser's, if there is
- * one. `trusted_private_chat` gives it to invited users, too (spec, "createRoom"). If creators have no level, the tenant still sees one: libraries that do not know such rooms look for it.
+ * one. `trusted_private_chat` gives invited users the power, too (spec, "createRoom"). If creators have no level, the
+ * tenant still sees one: libraries that do not know such rooms look for it.
  */
 function makersOf(body: JsonObject, creation: Creation): Makers {
   const { caller, creatorHasLevel } = creation;

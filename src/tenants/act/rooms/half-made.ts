@@ -125,10 +125,7 @@ export class HalfMade {
     return (await this.#parts.ledger.room(roomId))?.createdFor === tenant;
   }
 
-  /**
-   * Asks the homeserver anew: cached answers from before the room was made are of no use.
-   * @throws EmissaryError if it cannot tell
-   */
+  /** Asks the homeserver anew: cached answers from before the room was made are of no use. */
   async #pointed(alias: RoomAlias): Promise<RoomId | null> {
     const { status, body } = await this.#parts.upstream.answer("GET", pathOf(alias), null);
     // An invalid alias points nowhere, and the homeserver refuses to make a room with it.

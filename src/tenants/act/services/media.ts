@@ -79,7 +79,6 @@ const uploadTo: ActHandler = async (call) => {
   return reply;
 };
 
-/** Streams uploads of any size. */
 const upload: ActHandler = async (call) => {
   requireAction(call, "send");
   return passStream(call, "POST", pathOf(call.request, FILE));

@@ -25,7 +25,6 @@ export const JOIN_WAIT_MS = 60_000;
 /**
  * Puts a tenant's user into a room: takes the tenant's lease and waits until the pseudouser is in. If both are there
  * already, it asks nobody: a bridge brings in users by the thousand.
- * @throws EmissaryError any refusal of resolving, policy or the homeserver; `timeout` while the join is under way
  */
 export async function joinRoom(call: Call, idOrAlias: string): Promise<RoomId> {
   const { parts, tenant, user, request, reply } = call;

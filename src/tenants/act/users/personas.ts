@@ -12,8 +12,8 @@ import { profileJson } from "./persona-member.ts";
 const APPSERVICE = "m.login.application_service";
 
 /**
- * Registers a user as Synapse does for appservices (spec, AS API, "Server admin style permissions"), but always
- * without access token and device: callers act as a persona with the tenant's token and `user_id`.
+ * Registers a user as Synapse does for appservices (spec, AS API, "Server admin style permissions"), but without
+ * access token and device: callers use the tenant's token and `user_id`.
  */
 const register: ActHandler = async (call) => {
   const { parts, tenant, request } = call;
