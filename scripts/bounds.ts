@@ -321,7 +321,7 @@ export const BOUNDS: Readonly<Record<string, readonly (readonly [what: string, f
     ["Characters of a name in a message's profile", "src/model/message-profile.ts", "{MAX_NAME}"],
     ["Events within events in which a tenant's marks are replaced", "src/model/persona.ts", "{MAX_DEPTH}"],
     ["Lists within lists of an answer in which they are", "src/tenants/act/events/echo.ts", "{MAX_DEPTH}"],
-    ["Pages of a space that are read for one page", "src/tenants/act/events/hierarchy.ts", "{MAX_PAGES}"],
+    ["Pages of a space that are read for one page", "src/tenants/act/events/reads.ts", "{MAX_PAGES}"],
   ],
   "Tenants: `/sync`": [
     [

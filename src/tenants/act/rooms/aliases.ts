@@ -1,7 +1,9 @@
+import { ON_BEHALF_OF } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isRoomAlias, isRoomId, isServerName, serverOf, type RoomAlias, type RoomId } from "../../../model/ids.ts";
-import { only, parsedObject, stringAt } from "../../../model/json.ts";
+import { only, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import { revisionOf } from "../../../model/json-text.ts";
+import { MAX_UPGRADES } from "../../../model/room.ts";
 import { resolveRoom, roomIdFrom } from "../../../attendance/leases/target.ts";
 import { readJson } from "../../../http/body.ts";
 import { askerOf } from "../../../http/callers.ts";
@@ -9,10 +11,10 @@ import { param, queryAll } from "../../../http/server.ts";
 import { type WholeAnswer, sendWhole } from "../../../http/upstream.ts";
 import { loadingAnew } from "../../../platform/registration.ts";
 import { holderOf, requireAction, requireDeed, requireRoom } from "../access.ts";
-import { passed, type ActHandler, type Call, type Endpoint } from "../act.ts";
+import { passed, type ActHandler, type ActParts, type Call, type Endpoint } from "../act.ts";
 import { noteAnswer } from "../checks/audited.ts";
+import { objectFrom } from "../homeserver.ts";
 import { JSON_HEADERS, passJson, passRead, pathOf, SMALL_BODY_LIMIT } from "../pass.ts";
-import { forgetMaker, makerOf, noteMaker } from "./alias-makers.ts";
 
 const setAlias: ActHandler = async (call) => {
   requireAction(call, "create");
@@ -158,6 +160,59 @@ const listDirectory: ActHandler = async (call) => {
   requireAskable(call);
   return passRead(SEARCH)(call);
 };
+
+/*
+ * Notes which tenant made an alias, in the pseudouser's account data at the homeserver. No tenant reaches it:
+ * tenants' account data have types of their own (users/account-data.ts). The note is written before the alias is
+ * made, so a crash in between loses no owner. It holds for one room and its replacements: a leftover note says
+ * nothing about a later alias for another room.
+ */
+
+/** The key of a note's room. */
+const ROOM = "room_id";
+
+/** Returns the tenant that made an alias that points to this room, or null. @throws EmissaryError `homeserver-error` */
+async function makerOf(parts: ActParts, alias: RoomAlias, roomId: RoomId): Promise<string | null> {
+  const note = await objectFrom(parts.upstream, notePath(parts, alias), `who made the alias ${alias}`);
+  if (note === null) return null;
+  const madeFor = stringAt(note, ROOM);
+  return madeFor === null || (await follows(parts, roomId, madeFor)) ? stringAt(note, ON_BEHALF_OF) : null;
+}
+
+/** Called before a tenant makes an alias. If this throws, the alias must not be made. @throws EmissaryError */
+async function noteMaker({ parts, tenant }: Call, alias: RoomAlias, roomId: RoomId): Promise<void> {
+  const { status } = await putNote(parts, alias, { [ON_BEHALF_OF]: tenant.id, [ROOM]: roomId });
+  if (status === 200) return;
+  throw new EmissaryError("homeserver-error", `The homeserver did not store who made the alias ${alias}; try again.`);
+}
+
+/** Called if the alias was not made, or is removed. Best effort: a note without its alias has no effect. */
+async function forgetMaker(parts: ActParts, alias: RoomAlias): Promise<void> {
+  try {
+    await putNote(parts, alias, {});
+  } catch (error) {
+    if (!(error instanceof EmissaryError)) throw error;
+  }
+}
+
+/** Whether a room is `madeFor` or replaces it: on upgrades a homeserver moves aliases. */
+async function follows({ ledger }: ActParts, roomId: RoomId, madeFor: string): Promise<boolean> {
+  let room: string | null = roomId;
+  for (let steps = 0; steps <= MAX_UPGRADES && room !== null && isRoomId(room); steps += 1) {
+    if (room === madeFor) return true;
+    room = (await ledger.room(room))?.predecessor ?? null;
+  }
+  return false;
+}
+
+function putNote(parts: ActParts, alias: RoomAlias, note: JsonObject): Promise<WholeAnswer> {
+  return parts.upstream.answer("PUT", notePath(parts, alias), Buffer.from(JSON.stringify(note)));
+}
+
+function notePath({ own }: ActParts, alias: RoomAlias): string {
+  const type = `org.matrix.msc1777.alias:${alias}`;
+  return `/_matrix/client/v3/user/${encodeURIComponent(own)}/account_data/${encodeURIComponent(type)}`;
+}
 
 /** Room aliases and the public room directory. */
 export const aliasEndpoints: readonly Endpoint[] = [
