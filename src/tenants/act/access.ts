@@ -41,7 +41,6 @@ export function requirePersona(
   );
 }
 
-/** Returns a check for the tenant's own users. */
 export function personasOf({ parts, tenant }: Call): (userId: UserId) => boolean {
   return (userId) => parts.tenants.isPersona(tenant, userId);
 }

@@ -9,9 +9,8 @@ const REMEMBERED_MS = 24 * 60 * 60_000;
 export type Sending = Omit<SentEvent, "eventId">;
 
 /**
- * Makes one event for one transaction ID, even if the homeserver has forgotten it after a restart or another of its
- * processes answers. An event is known from the commit of its audit row, which precedes the answer. Between the
- * homeserver's answer and that commit, the homeserver remembers it for the sending device (homeserver/device.ts).
+ * Makes one event for one transaction ID, even if the homeserver has forgotten it. An event is known from the commit of
+ * its audit row. Until then the homeserver remembers it for the sending device (homeserver/device.ts).
  */
 export class Repeats {
   readonly #sent: Pick<SqliteSentStore, "find">;

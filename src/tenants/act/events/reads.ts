@@ -108,7 +108,6 @@ const readHierarchy: ActHandler = async (call) => {
   return sendWhole(reply, { ...begun, body: echoedEvents(seen, parts.tenants.viewerOf(tenant)) ?? seen });
 };
 
-/** Parses a page; each room keeps its text. */
 function pageIn(body: Buffer): JsonObject {
   const page = parsedObject(body);
   sourcedList(page, body.toString("utf8"), "rooms");
@@ -124,7 +123,6 @@ function listOf({ rooms }: JsonObject): JsonValue[] {
   throw new EmissaryError("homeserver-error", "The homeserver's answer is no list of a space's rooms.");
 }
 
-/** Returns the same request for up to `limit` rooms from a page's end. */
 function pageOf(path: string, from: string, limit: number): string {
   const [base = "", query = ""] = path.split("?", 2);
   const asked = new URLSearchParams(query);
