@@ -44,9 +44,9 @@ const STOP_WAIT_MS = 10_000;
 
 /** Builds and connects all parts. `start` opens the listeners in a safe order; `stop` closes them in reverse. */
 export class App {
-  readonly #settled = Promise.withResolvers<void>();
+  readonly #settled = Promise.withResolvers<undefined>();
   /** Resolves when start-up is complete; rejects if the homeserver refuses the pseudouser. */
-  readonly ready = this.#settled.promise;
+  readonly ready: Promise<void> = this.#settled.promise;
   /** The listeners' ports, once `start` has resolved. */
   readonly ports = { appservice: 0, gateway: 0, admin: 0 };
 
@@ -140,13 +140,9 @@ export class App {
     this.#gateway = listener({ name: "gateway", bodyLimit: null, audience: "strangers", passesOn: true, early: CORS });
     this.#gatewayParts = gatewayRoutes(this.#gateway, {
       ...shared,
+      ...this.#guard.parts,
       feed: this.#readers.feed,
       recorder: this.#recorder,
-      tenants: this.#guard.tenants,
-      desk: this.#guard.desk,
-      pointers: this.#guard.pointers,
-      routes: this.#guard.routes,
-      health: this.#guard.health,
       keeper: this.#presence.keeper,
       standIns: this.#presence.standIns,
       couriers: this.#readers.couriers,
@@ -157,7 +153,7 @@ export class App {
   }
 
   #adminRoutes(tally: Tally): void {
-    const { config, own, storage, directory, metrics, clock, random } = this.#shared;
+    const { config, storage, directory, metrics, clock, random } = this.#shared;
     const { tenants, desk, pointers } = this.#guard;
     const { couriers, history, lists, invites, aliasOperator } = this.#readers;
     const delivery = () => this.#presence.delivery;
@@ -167,13 +163,12 @@ export class App {
     );
     const sources = { overview: storage.overview, journal: storage.journal, history, tenants, deliveries: couriers };
     adminRoutes(this.#admin, {
+      ...this.#shared,
       ...sources,
       token: config.admin.token,
       hosts: [config.admin.listen.host, hostname()],
       version: programVersion(),
-      own,
       homeserver: config.homeserver,
-      clock,
       startedAt: this.#startedAt,
       notReadyBecause: () => this.#notReadyBecause ?? this.#watch.fault,
       restored: this.#opened.restored,
@@ -211,7 +206,7 @@ export class App {
     await this.#readers.lists.start();
     this.ports.appservice = await listen(this.#intake, "appservice.listen", appservice.listen);
     this.ports.admin = await listen(this.#admin, "admin.listen", admin.listen);
-    this.#background.push(this.#becomeReady().then(this.#settled.resolve, this.#settled.reject));
+    this.#background.push(this.#becomeReady().then(() => this.#settled.resolve(undefined), this.#settled.reject));
   }
 
   /** Applies what a running daemon can reload. Returns these keys, and those that need a restart. */

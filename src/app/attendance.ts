@@ -37,7 +37,7 @@ export class Presence {
   constructor(shared: Shared, guard: Guard, recorder: Recorder, attendance: () => Config["attendance"]) {
     const { config, own, storage, client, metrics } = shared;
     const { ledger, leases, standIns, reconcile: store } = storage;
-    const parts = { ...shared, ...guard, recorder, ledger, leases };
+    const parts = { ...shared, ...guard.parts, recorder, ledger, leases };
     const moves = new PseudouserMoves(client);
     this.#shared = shared;
     this.standIns = new StandIns({ ...parts, store: standIns, moves: new StandInMoves(client) });

@@ -66,6 +66,12 @@ export class Guard {
   readonly refused = (code: string, holder: HolderKind, leases = 1): void =>
     this.#shared.metrics.policyRefusals.inc({ code, holder }, leases);
 
+  /** What other parts are built with. */
+  get parts() {
+    const { tenants, rules, pointers, routes, policy, health, desk, refusals, refused } = this;
+    return { tenants, rules, pointers, routes, policy, health, desk, refusals, refused };
+  }
+
   async start(): Promise<void> {
     await this.tenants.start();
     for (const tenant of this.tenants.all()) {

@@ -33,7 +33,7 @@ export class Readers {
 
   constructor(shared: Shared, guard: Guard, keeper: Keeper, recorder: Recorder) {
     const { config, storage, client, metrics, clock, stopping } = shared;
-    const parts = { ...shared, ...guard, keeper, recorder, ledger: storage.ledger, leases: storage.leases };
+    const parts = { ...shared, ...guard.parts, keeper, recorder, ledger: storage.ledger, leases: storage.leases };
     this.#shared = shared;
     this.#guard = guard;
     this.feed = new JournalFeed({
