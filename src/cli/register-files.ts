@@ -7,7 +7,14 @@ import { isServerName } from "../model/ids.ts";
 import { isJsonObject } from "../model/json.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
 import { readYaml } from "../platform/config/files.ts";
-import { claimsAll, registrationSchema, reservedIn, SAMPLE_TOKENS, type Registration, type RegistrationTokens } from "../platform/registration.ts";
+import {
+  claimsAll,
+  registrationSchema,
+  reservedIn,
+  SAMPLE_TOKENS,
+  type Registration,
+  type RegistrationTokens,
+} from "../platform/registration.ts";
 
 export const DEFAULT_LISTEN = sections.appservice.shape.listen.def.defaultValue;
 

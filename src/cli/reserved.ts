@@ -6,7 +6,13 @@ import { EmissaryError } from "../model/errors.ts";
 import { isJsonObject, stringAt } from "../model/json.ts";
 import { readYaml } from "../platform/config/files.ts";
 import { faultInExpression } from "../platform/expressions.ts";
-import { isOfAliases, matchesUnlike, registrationSchema, sendersOf, type Registration } from "../platform/registration.ts";
+import {
+  isOfAliases,
+  matchesUnlike,
+  registrationSchema,
+  sendersOf,
+  type Registration,
+} from "../platform/registration.ts";
 import { loadAnew } from "./doctor/registration.ts";
 import type { Io } from "./io.ts";
 import { neutral } from "./text.ts";

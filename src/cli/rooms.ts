@@ -32,8 +32,7 @@ export function gather(server: string, before: readonly string[] = []): string[]
 
 export function addRooms(program: Command, io: Io): void {
   const rooms = program.command("rooms").description("see, join and leave rooms");
-  const add = (name: string, does: string): Command =>
-    rooms.command(name).description(does).argument("<room>", ROOM);
+  const add = (name: string, does: string): Command => rooms.command(name).description(does).argument("<room>", ROOM);
 
   shows(
     rooms.command("list").description("list the rooms that Emissary knows"),
@@ -81,7 +80,11 @@ export function addRooms(program: Command, io: Io): void {
     add(
       "upgrade-check",
       "say what would change for a room that moves to MSC1777's room version, and what to do without it",
-    ).option("--via <server>", "a server that is in the room, for one that ours does not know; repeat for more", gather),
+    ).option(
+      "--via <server>",
+      "a server that is in the room, for one that ours does not know; repeat for more",
+      gather,
+    ),
     io,
     (daemon, { via = [] }, room) => {
       const params = { room: checkedRoom(room) };

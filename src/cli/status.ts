@@ -55,7 +55,11 @@ function deliverySentence({ state, since, cause }: StatusAnswer["delivery"]): st
   return `${neutral(state)}: the homeserver has not sent what happened in rooms since ${moment(since)}; ${word}`;
 }
 
-function laggingSentence({ consumer, events_behind, unread_since }: StatusAnswer["journal"]["held_by"][number]): string {
+function laggingSentence({
+  consumer,
+  events_behind,
+  unread_since,
+}: StatusAnswer["journal"]["held_by"][number]): string {
   return (
     `WARNING: ${neutral(consumer)} is ${events_behind} events behind, since ${moment(unread_since)}, ` +
     "and so the journal outgrows its limits. Get it to read again, or remove it."

@@ -106,7 +106,11 @@ export function table(columns: readonly Column[], rows: readonly (readonly Cell[
 export type ColumnOf<Item> = Column & { readonly of: (item: Item) => Cell };
 
 /** Formats a table with a row for each item. */
-export function listing<Item>(columns: readonly ColumnOf<Item>[], items: readonly Item[], width: number | null): string {
+export function listing<Item>(
+  columns: readonly ColumnOf<Item>[],
+  items: readonly Item[],
+  width: number | null,
+): string {
   const rows = items.map((item) => columns.map(({ of }) => of(item)));
   return table(columns, rows, width);
 }

@@ -108,7 +108,7 @@ describe.each(DATABASES)("rules on $name", ({ make }) => {
     const stores = make().open();
     const full = Array.from({ length: MAX_OPERATOR_RULES }, (_, n) => ({ ...EVIL, entity: `s${n}.example` }));
     const rules = await rulesOver({
-      ...stores,
+      pins: stores.pins,
       rules: Object.assign(Object.create(stores.rules), {
         all: async () => full.map((rule) => ({ ...rule, hashed: false, source: "operator" })),
       }) as Stores["rules"],

@@ -85,8 +85,8 @@ export function unhurried(stores: Stores, turns: () => number): Stores {
     });
   return new Proxy(stores, {
     get(target, key) {
-      const store: unknown = Reflect.get(target, key);
-      return typeof store === "function" ? store.bind(target) : slow(store as object);
+      if (key === "close") return () => target.close();
+      return slow(Reflect.get(target, key) as object);
     },
   });
 }
