@@ -18,7 +18,7 @@ import type { Logger } from "../model/logger.ts";
 import { pseudouserOf } from "../model/pseudouser.ts";
 import { gatewayRoutes, type Gateway } from "./gateway.ts";
 import { Guard } from "./policy.ts";
-import { Presence } from "./attendance.ts";
+import { Attendance } from "./attendance.ts";
 import { Readers } from "./workers.ts";
 import type { Shared } from "./shared.ts";
 import { changesBetween, type ConfigChanges, type Config } from "../platform/config/config.ts";
@@ -58,7 +58,7 @@ export class App {
   readonly #misses: Misses;
   readonly #recorder: Recorder;
   readonly #guard: Guard;
-  readonly #presence: Presence;
+  readonly #attendance: Attendance;
   readonly #readers: Readers;
   readonly #intake: FastifyInstance;
   readonly #gateway: FastifyInstance;
@@ -109,14 +109,14 @@ export class App {
       const { events } = row;
       shared.journal.heard(row);
       // Late events do not count as a flood: they may be of an hour.
-      if (!isLate) this.#presence.heard(events);
+      if (!isLate) this.#attendance.heard(events);
       this.#readers.heard(events);
       this.#gatewayParts.heard(events);
     });
     this.#guard = new Guard(shared);
     this.#misses = new Misses(this.#guard.tenants, metrics, clock, log);
-    this.#presence = new Presence(shared, this.#guard, this.#recorder, () => this.#config.attendance);
-    this.#readers = new Readers(shared, this.#guard, this.#presence.keeper, this.#recorder);
+    this.#attendance = new Attendance(shared, this.#guard, this.#recorder, () => this.#config.attendance);
+    this.#readers = new Readers(shared, this.#guard, this.#attendance.keeper, this.#recorder);
 
     const tally = new Tally(metrics, clock);
     const listener = (
@@ -143,8 +143,8 @@ export class App {
       ...this.#guard.parts,
       feed: this.#readers.feed,
       recorder: this.#recorder,
-      keeper: this.#presence.keeper,
-      standIns: this.#presence.standIns,
+      keeper: this.#attendance.keeper,
+      standIns: this.#attendance.standIns,
       couriers: this.#readers.couriers,
       missed: this.#misses.note,
     });
@@ -156,7 +156,7 @@ export class App {
     const { config, storage, directory, metrics, clock, random } = this.#shared;
     const { tenants, desk, pointers } = this.#guard;
     const { couriers, history, lists, invites, aliasOperator } = this.#readers;
-    const delivery = () => this.#presence.delivery;
+    const delivery = () => this.#attendance.delivery;
     const guard = this.#guard.view(
       () => this.#config.policy,
       () => lists.statuses(),
@@ -174,14 +174,14 @@ export class App {
       restored: this.#opened.restored,
       missedBy: this.#misses.of,
       tally,
-      lateEvents: () => this.#presence.lateEvents,
+      lateEvents: () => this.#attendance.lateEvents,
       delivery,
       ownInvites: () => invites.treatment,
       metricsText: () => metricsText(metrics, { ...sources, clock, delivery, guard }),
       ledger: storage.ledger,
       leases: storage.leases,
       desk,
-      keeper: this.#presence.keeper,
+      keeper: this.#attendance.keeper,
       aliases: pointers,
       keptAliases: aliasOperator,
       looker: directory,
@@ -212,7 +212,7 @@ export class App {
   /** Applies what a running daemon can reload. Returns these keys, and those that need a restart. */
   reload(config: Config): ConfigChanges {
     const changes = changesBetween(this.#config, config);
-    this.#presence.configure(config);
+    this.#attendance.configure(config);
     this.#guard.configure(config.policy);
     this.#readers.configure(config.policy);
     this.#config = { ...this.#config, attendance: config.attendance, policy: config.policy, log: config.log };
@@ -229,9 +229,9 @@ export class App {
       for (const server of [this.#gateway, this.#intake, this.#admin]) server.server.closeAllConnections();
     });
     // Requests that wait for attendance end with the keeper, so both stop together.
-    await Promise.all([this.#presence.keeper.stop(), this.#gateway.close(), this.#intake.close(), this.#admin.close()]);
+    await Promise.all([this.#attendance.keeper.stop(), this.#gateway.close(), this.#intake.close(), this.#admin.close()]);
     closed.abort();
-    await Promise.all([this.#presence.stop(), this.#readers.stop()]);
+    await Promise.all([this.#attendance.stop(), this.#readers.stop()]);
     await Promise.all(this.#background);
     this.#readers.close();
     await this.#shared.client.close();
@@ -275,7 +275,7 @@ export class App {
     });
     if (!isSetUp) return;
     this.#background.push(...(await this.#guard.watch()));
-    this.#background.push(...(await this.#presence.start()));
+    this.#background.push(...(await this.#attendance.start()));
     this.#background.push(this.#gatewayParts.halfMade.run(stopping), ...this.#gatewayParts.start());
     this.ports.gateway = await listen(this.#gateway, "gateway.listen", gateway.listen);
     this.#background.push(...this.#readers.start());

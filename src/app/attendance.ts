@@ -21,7 +21,7 @@ import type { Guard } from "./policy.ts";
 import type { Shared } from "./shared.ts";
 
 /** Keeps the pseudouser in and out of rooms, and the ledger up to date. */
-export class Presence {
+export class Attendance {
   readonly keeper: Keeper;
   readonly standIns: StandIns;
   readonly #shared: Shared;
@@ -79,7 +79,7 @@ export class Presence {
       entered: (roomId, power, abort) => enlist(members, roomId, power, abort),
       repaired: (differences) => metrics.repaired.inc({ what: "rows" }, differences),
       loaded,
-      stirred: stepped,
+      wake: stepped,
     });
     const comparing = { ...parts, store, queries: new HomeserverAnswers(client, config.registration.id) };
     this.#watch = new StallDetector({ ...comparing, knows: (eventId) => recorder.knows(eventId) });
@@ -95,7 +95,7 @@ export class Presence {
       }),
       holes: new Holes(comparing),
       moves,
-      stirred: stepped,
+      wake: stepped,
       found: ({ unknown, gone }) => {
         metrics.repaired.inc({ what: "room-unknown" }, unknown);
         metrics.repaired.inc({ what: "room-gone" }, gone);

@@ -57,7 +57,7 @@ interface Reading {
 export class PolicyLists {
   readonly #parts: PolicyListsParts;
   readonly #subscriptions: Subscriptions;
-  readonly #stirred = new Signal();
+  readonly #wake = new Signal();
   #names: readonly ListName[];
   #followed: Followed = new Map();
   readonly #readings = new Map<RoomId, Reading>();
@@ -79,7 +79,7 @@ export class PolicyLists {
   setLists(names: readonly ListName[]): void {
     this.#names = names;
     this.#subscriptions.hurry();
-    this.#stirred.notify();
+    this.#wake.notify();
   }
 
   /** Returns the state of the lists whose rooms are known. */
@@ -95,7 +95,7 @@ export class PolicyLists {
   async run(abort: AbortSignal): Promise<void> {
     const { recorder, clock, log } = this.#parts;
     const isIdle = (): boolean => this.#names.length === 0;
-    const stirred = this.#stirred;
+    const wake = this.#wake;
     await workUntil(abort, {
       round: async () => {
         await this.#round(abort);
@@ -103,7 +103,7 @@ export class PolicyLists {
       },
       // Without lists, no event is of interest.
       get signals() {
-        return isIdle() ? [stirred] : [stirred, recorder.committed, recorder.ownChanged];
+        return isIdle() ? [wake] : [wake, recorder.committed, recorder.ownChanged];
       },
       pause: () => PAUSE_MS,
       failed: (error) => log.error("policy-list.round-failed", { error }),
@@ -153,7 +153,7 @@ export class PolicyLists {
       .catch((error: unknown) => this.#failed(room, reading, error, abort))
       .finally(() => {
         this.#running.delete(room);
-        this.#stirred.notify();
+        this.#wake.notify();
       });
     this.#running.set(room, work);
   }

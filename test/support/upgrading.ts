@@ -126,7 +126,7 @@ export class TownProgram {
       log: silent,
       repaired: () => {},
       loaded,
-      stirred: program.keeper.stepped,
+      wake: program.keeper.stepped,
     });
     const refusals = { note: async () => {} };
     this.#upgrades = new Upgrades({

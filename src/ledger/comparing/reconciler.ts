@@ -43,7 +43,7 @@ export interface ReconcilerParts {
   readonly clock: Clock;
   readonly log: Logger;
   /** Fires when the loader must compare a room. */
-  readonly stirred: Signal;
+  readonly wake: Signal;
   /** Called with the result of every compared list of rooms. */
   readonly found: (what: { readonly unknown: number; readonly gone: number }) => void;
 }
@@ -63,7 +63,7 @@ export async function reconcileForever(parts: ReconcilerParts, abort: AbortSigna
     every(parts, abort, ROOM_GAP_MS, FIRST_ROOM_MS, async () => {
       const now = clock.now();
       const before = Math.max(startedAt, now - ROOM_EVERY_MS);
-      if ((await parts.store.recheckOne(before, now)) !== null) parts.stirred.notify();
+      if ((await parts.store.recheckOne(before, now)) !== null) parts.wake.notify();
     }),
   ]);
   await Promise.all([parts.timelines.idle(), parts.holes.idle()]);

@@ -24,7 +24,7 @@ export interface LoaderParts {
   /** Fires when a room was loaded. */
   readonly loaded: Signal;
   /** Fires when a room may need a load, and when a load found a difference. */
-  readonly stirred: Signal;
+  readonly wake: Signal;
 }
 
 /** Rooms loaded at once: each is hard work for the homeserver, and its answer may be hundreds of megabytes. */
@@ -51,10 +51,10 @@ export class RoomLoader {
   }
 
   start(): void {
-    const { stirred, clock, log } = this.#parts;
+    const { wake, clock, log } = this.#parts;
     this.#loop = workUntil(this.#abort.signal, {
       round: () => this.#round(),
-      signals: [stirred, this.#freed],
+      signals: [wake, this.#freed],
       longest: LONGEST_SLEEP_MS,
       failed: (error) => log.error("loader.round-failed", { error }),
       clock,
@@ -107,7 +107,7 @@ export class RoomLoader {
       this.#parts.repaired(differences);
     }
     // The differences may have put us out, or ended leases: waiters must look again.
-    if (differences > 0) this.#parts.stirred.notify();
+    if (differences > 0) this.#parts.wake.notify();
     this.#parts.loaded.notify();
     log.debug("room.loaded", { room: roomId, events });
     if (!ticket.again) await entered(roomId, power, this.#abort.signal);
