@@ -229,7 +229,12 @@ export class App {
       for (const server of [this.#gateway, this.#intake, this.#admin]) server.server.closeAllConnections();
     });
     // Requests that wait for attendance end with the keeper, so both stop together.
-    await Promise.all([this.#attendance.keeper.stop(), this.#gateway.close(), this.#intake.close(), this.#admin.close()]);
+    await Promise.all([
+      this.#attendance.keeper.stop(),
+      this.#gateway.close(),
+      this.#intake.close(),
+      this.#admin.close(),
+    ]);
     closed.abort();
     await Promise.all([this.#attendance.stop(), this.#readers.stop()]);
     await Promise.all(this.#background);
