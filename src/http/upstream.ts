@@ -22,6 +22,7 @@ export function upstreamRequest(request: FastifyRequest, path = request.raw.url 
 }
 
 export interface Revision {
+  /** In bytes. */
   readonly limit: number;
   /** If true, an answer above the limit is an error: unrevised, it would contain what the caller must not see. */
   readonly isRequired?: boolean;
