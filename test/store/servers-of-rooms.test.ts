@@ -33,7 +33,7 @@ function changesOf(room: RoomId, memberships: Iterable<readonly [UserId, Members
 function plansOf(path: string): readonly string[] {
   const prepare = vi.spyOn(DatabaseConstructor.prototype, "prepare");
   open(path);
-  const asked = prepare.mock.calls.map(([sql]) => sql).filter((sql) => /^SELECT .*room_servers/.test(sql));
+  const asked = prepare.mock.calls.map(([sql]) => sql).filter((sql) => /^\s*SELECT .*room_servers/.test(sql));
   prepare.mockRestore();
   const db = new DatabaseConstructor(path, { readonly: true });
   onTestFinished(() => void db.close());
