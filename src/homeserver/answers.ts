@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import type { Dispatcher } from "undici";
 import type { Hold } from "../concurrency/bytes-held.ts";
 import { EmissaryError } from "../model/errors.ts";
@@ -81,30 +82,23 @@ async function* joined(head: Buffer[], rest: AsyncIterator<Buffer>): AsyncGenera
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
-/** Bytes of a large answer that are changed in one turn of the event loop. */
+/** Yields to other work after this many bytes. */
 const TURN = 64 * 1024;
 
-/**
- * Passes an answer through a screen, piece by piece. Returns the same answer if there is nothing to change.
- * @param turn resolves when the next piece may be changed
- */
-export function screened(body: Buffer | Readable, screen: Screen, turn: () => Promise<void>): Buffer | Readable {
+/** Passes an answer through a screen, piece by piece. Returns the same answer if there is nothing to change. */
+export function screened(body: Buffer | Readable, screen: Screen): Buffer | Readable {
   const isWhole = Buffer.isBuffer(body);
   if (isWhole && !screen.mayChange(body)) return body;
-  if (!isWhole || body.length > TURN) return Readable.from(screenedPieces(body, screen, turn), { objectMode: false });
+  if (!isWhole || body.length > TURN) return Readable.from(screenedPieces(body, screen), { objectMode: false });
   const screening = screen.begin();
   return Buffer.concat([screening.push(body), screening.end()]);
 }
 
-async function* screenedPieces(
-  body: Buffer | Readable,
-  screen: Screen,
-  turn: () => Promise<void>,
-): AsyncGenerator<Uint8Array> {
+async function* screenedPieces(body: Buffer | Readable, screen: Screen): AsyncGenerator<Uint8Array> {
   const screening = screen.begin();
   for await (const piece of Buffer.isBuffer(body) ? [body] : (body as AsyncIterable<Buffer>)) {
     for (let at = 0; at < piece.length; at += TURN) {
-      await turn();
+      if (at > 0) await setImmediate();
       const left = screening.push(piece.subarray(at, at + TURN));
       if (left.length > 0) yield left;
     }

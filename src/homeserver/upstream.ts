@@ -4,7 +4,6 @@ import type { FastifyReply } from "fastify";
 import type { Dispatcher } from "undici";
 import { tokenOf } from "../http/bearer.ts";
 import type { BytesHeld } from "../concurrency/bytes-held.ts";
-import { LoopTurns } from "../concurrency/loop-turns.ts";
 import { askerOf, goneOf } from "../http/callers.ts";
 import { sendWhole, type Revision, type Upstream, type UpstreamRequest, type WholeAnswer } from "../http/upstream.ts";
 import { drop, gathered, nextOf, piecesOf, readUpTo, screened } from "./answers.ts";
@@ -35,9 +34,6 @@ const MAX_WHOLE_ANSWER_BYTES = 1024 * 1024;
 /** A list whose entries are changed must begin within this many bytes. */
 const MAX_HEAD_BYTES = 64 * 1024;
 
-/** Pieces of large answers that are changed in one iteration of the event loop: a millisecond or two of work. */
-const TURNS = 4;
-
 interface Extras {
   /** Called with tokens that the homeserver does not know. */
   readonly unknown?: (token: string) => void;
@@ -48,7 +44,6 @@ export class HomeserverUpstream implements Upstream {
   readonly #client: HomeserverClient;
   readonly #held: BytesHeld;
   readonly #more: Extras;
-  readonly #turns = new LoopTurns(TURNS);
 
   constructor(client: HomeserverClient, held: BytesHeld, more: Extras = {}) {
     this.#client = client;
@@ -146,7 +141,7 @@ export class HomeserverUpstream implements Upstream {
 
   readonly given: Upstream["given"] = async (body, reply, revision) => {
     const revised = (await revision?.revise(body)) ?? body;
-    const left = revision?.screen === undefined ? revised : screened(revised, revision.screen, this.#turnOf(reply));
+    const left = revision?.screen === undefined ? revised : screened(revised, revision.screen);
     return reply.code(200).type("application/json").send(left);
   };
 
@@ -209,12 +204,6 @@ export class HomeserverUpstream implements Upstream {
     return response;
   }
 
-  /** Returns the turns of the reply's caller. A caller with many answers waits for itself, not others for it. */
-  #turnOf(reply: FastifyReply): () => Promise<void> {
-    const { name } = askerOf(reply);
-    return () => this.#turns.turn(name);
-  }
-
   async #pass(response: Dispatcher.ResponseData, reply: FastifyReply, revision?: Revision): Promise<FastifyReply> {
     if (revision === undefined || response.statusCode !== 200) return pass(response, reply);
     const { limit, isRequired = false, revise, screen } = revision;
@@ -226,7 +215,7 @@ export class HomeserverUpstream implements Upstream {
       if (whole === null && isRequired) throw tooLarge(limit);
       const revised = whole === null ? null : await revise(whole);
       const found = revised ?? body;
-      const left = screen === undefined || isEncoded(response) ? found : screened(found, screen, this.#turnOf(reply));
+      const left = screen === undefined || isEncoded(response) ? found : screened(found, screen);
       const passed = passedOn(response.headers);
       if (revised !== null || left !== body) delete passed["content-length"];
       void reply.code(200).headers(passed).send(left);
