@@ -1,11 +1,13 @@
-import type { Database, Statement } from "better-sqlite3";
+import type { Database, Statement, Transaction } from "better-sqlite3";
 
 /** Base of the stores. Sets the database before the fields of a subclass are made, which are its prepared statements. */
 export abstract class Store {
   protected readonly db: Database;
+  readonly #commit: Transaction<(work: () => unknown) => unknown>;
 
   constructor(db: Database) {
     this.db = db;
+    this.#commit = db.transaction((work) => work());
   }
 
   protected sql<Args extends unknown[], Row = unknown>(text: string): Statement<Args, Row> {
@@ -19,6 +21,6 @@ export abstract class Store {
 
   /** Does a piece of work in one commit. If it throws, nothing of it is written. */
   protected commit<T>(work: () => T): T {
-    return this.db.transaction(work).immediate();
+    return this.#commit.immediate(work) as T;
   }
 }
