@@ -1,3 +1,4 @@
+import { roomPath } from "../http/client-paths.ts";
 import { EmissaryError } from "../model/errors.ts";
 import { isRoomAlias, isRoomId, type RoomAlias, type RoomId } from "../model/ids.ts";
 import { objectAt, objectsOf, stringAt, type JsonValue } from "../model/json.ts";
@@ -48,7 +49,7 @@ export class HomeserverAliasDirectory {
    * @throws EmissaryError if that cannot be found out
    */
   async predecessorOf(roomId: RoomId): Promise<RoomId | null> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.create/`;
+    const path = roomPath(roomId, "state", "m.room.create", "");
     const answer = await this.#client.call("GET", path);
     if (answer.status !== 200) throw failureOf(answer, "tell which room another one replaces");
     const replaced = stringAt(objectAt(answer.body, "predecessor"), "room_id");
@@ -80,7 +81,7 @@ export class HomeserverAliasDirectory {
    * @param asAdmin true to ask as the administrator, if we have a token
    */
   async aliasesOf(roomId: RoomId, asAdmin = false): Promise<readonly RoomAlias[]> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/aliases`;
+    const path = roomPath(roomId, "aliases");
     const answer = await this.#client.call("GET", path, (asAdmin ? this.#asAdmin : null) ?? {});
     if (answer.status === 403 || answer.status === 404) return [];
     if (answer.status !== 200) throw failureOf(answer, "tell a room's aliases");

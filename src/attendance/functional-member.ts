@@ -1,3 +1,4 @@
+import { roomPath } from "../http/client-paths.ts";
 import type { Clock } from "../model/clock.ts";
 import { EmissaryError } from "../model/errors.ts";
 import type { RoomId } from "../model/ids.ts";
@@ -29,7 +30,7 @@ export async function enlist(
 ): Promise<void> {
   const { own } = client;
   if (!isWanted() || !maySend(FUNCTIONAL_MEMBERS, own, power)) return;
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/${FUNCTIONAL_MEMBERS}`;
+  const path = roomPath(roomId, "state", FUNCTIONAL_MEMBERS);
   try {
     // Reads it anew, to keep what others have added since the room was loaded.
     const content = (await contentAt(client, path, "tell a room's functional members", abort)) ?? {};

@@ -1,3 +1,4 @@
+import { roomPath } from "../http/client-paths.ts";
 import { createHmac } from "node:crypto";
 import type { Asker } from "../model/asker.ts";
 import { withLimit, type Clock } from "../model/clock.ts";
@@ -13,7 +14,6 @@ import { matchesGlob } from "../policy/glob.ts";
 import type { Pointers } from "../policy/pointers.ts";
 import { isOpen, isReadable, isShown, opennessOf, shownRoutes } from "../policy/openness.ts";
 import type { HomeserverClient } from "../homeserver/client.ts";
-import { roomPath } from "./homeserver/held-answer.ts";
 import { Openings, type OpeningsParts } from "./openings.ts";
 import { remember } from "../concurrency/remember.ts";
 import type { RoutesMemory } from "./routes-memory.ts";

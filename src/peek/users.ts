@@ -1,3 +1,4 @@
+import { memberPath, roomPath } from "../http/client-paths.ts";
 import type { Clock } from "../model/clock.ts";
 import { isUserId, type RoomId, type UserId } from "../model/ids.ts";
 import { stringAt } from "../model/json.ts";
@@ -7,7 +8,6 @@ import { Shares } from "../concurrency/shares.ts";
 import { tokenHash } from "../model/token-hash.ts";
 import type { Answer, HomeserverClient } from "../homeserver/client.ts";
 import { failureOf } from "../homeserver/errors.ts";
-import { memberPath, roomPath } from "./homeserver/held-answer.ts";
 
 const KEPT_MS = 60_000;
 const KEPT = 10_000;

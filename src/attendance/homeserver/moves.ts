@@ -1,3 +1,4 @@
+import { memberPath, roomPath } from "../../http/client-paths.ts";
 import { NO_SERVER } from "../attendance.ts";
 import type { Clock } from "../../model/clock.ts";
 import { EmissaryError } from "../../model/errors.ts";
@@ -38,7 +39,7 @@ export class PseudouserMoves {
 
   /** @param reason the reason in the membership event, which everybody in the room sees; none if omitted */
   async leave(roomId: RoomId, abort: AbortSignal, reason?: string): Promise<MoveAnswer> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/leave`;
+    const path = roomPath(roomId, "leave");
     return this.#move(path, {}, reason === undefined ? {} : { reason }, abort);
   }
 
@@ -64,10 +65,6 @@ export class PseudouserMoves {
   ): Promise<MoveAnswer> {
     return moveAnswer(() => this.#client.call("POST", path, { query, body, abort, timeout: 0 }));
   }
-}
-
-export function memberPath(roomId: RoomId, userId: string): string {
-  return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${encodeURIComponent(userId)}`;
 }
 
 /** Returns the result of a move. A call without an answer is worth another try. */

@@ -1,7 +1,8 @@
+import { memberPath } from "../../http/client-paths.ts";
 import { ON_BEHALF_OF } from "../../model/attribution.ts";
 import type { UserId } from "../../model/ids.ts";
 import type { HomeserverClient } from "../../homeserver/client.ts";
-import { memberPath, moveAnswer, type MoveAnswer } from "./moves.ts";
+import { moveAnswer, type MoveAnswer } from "./moves.ts";
 import type { StandIn } from "../store/stand-ins.ts";
 import { REGISTER, registrationOf } from "../../homeserver/registering.ts";
 

@@ -1,3 +1,4 @@
+import { roomPath } from "../../http/client-paths.ts";
 import type { Ledger } from "../../ledger/ledger.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isRoomId, serverOf, type RoomId, type ServerName } from "../../model/ids.ts";
@@ -214,7 +215,7 @@ export async function replacementOf(
   roomId: RoomId,
   abort: AbortSignal,
 ): Promise<string | null> {
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.tombstone/`;
+  const path = roomPath(roomId, "state", "m.room.tombstone", "");
   const content = await contentAt(client, path, "tell a room's tombstone", abort);
   return content === null ? null : stringAt(content, "replacement_room");
 }

@@ -1,3 +1,4 @@
+import { roomPath } from "../../http/client-paths.ts";
 import { isEventId, isRoomId, type EventId, type RoomId } from "../../model/ids.ts";
 import { previousOf } from "../../model/event-links.ts";
 import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
@@ -40,10 +41,6 @@ function delivered(event: RoomEvent): RoomEvent {
   return { ...event, unsigned: without(event.unsigned, "transaction_id") };
 }
 
-function messagesIn(roomId: RoomId): string {
-  return `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages`;
-}
-
 /** Returns the options for a page of a timeline, read backwards. */
 function pageOf(from: string | null, limit: number, abort: AbortSignal, filter: { readonly filter?: string } = {}) {
   const query = { dir: "b", limit: String(limit), ...filter, ...(from === null ? {} : { from }) };
@@ -71,7 +68,7 @@ export class HomeserverAnswers {
   /** Returns the newest event of a room; null if the homeserver does not say. */
   async newestEvent(roomId: RoomId, abort: AbortSignal): Promise<EventId | null> {
     const query = { dir: "b", limit: "1" };
-    const { status, body } = await this.#client.call("GET", messagesIn(roomId), { abort, query });
+    const { status, body } = await this.#client.call("GET", roomPath(roomId, "messages"), { abort, query });
     const id = status === 200 ? stringAt(objectsOf(body["chunk"])[0] ?? {}, "event_id") : null;
     return id !== null && isEventId(id) ? id : null;
   }
@@ -81,7 +78,7 @@ export class HomeserverAnswers {
    * null if the homeserver does not show it.
    */
   async timeline(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<TimelinePage | null> {
-    const { status, body } = await this.#client.call("GET", messagesIn(roomId), pageOf(from, limit, abort));
+    const { status, body } = await this.#client.call("GET", roomPath(roomId, "messages"), pageOf(from, limit, abort));
     const chunk: unknown = body["chunk"];
     if (status !== 200 || !Array.isArray(chunk)) return null;
     const events = (chunk as unknown[]).filter((event) => isRoomEvent(event)).map((event) => shallow(delivered(event)));
@@ -92,7 +89,11 @@ export class HomeserverAnswers {
   async links(roomId: RoomId, from: string | null, limit: number, abort: AbortSignal): Promise<LinkPage | null> {
     // Events in the federation format (spec, "Filtering") name their predecessors.
     const filter = JSON.stringify({ event_format: "federation" });
-    const response = await this.#client.open("GET", messagesIn(roomId), pageOf(from, limit, abort, { filter }));
+    const response = await this.#client.open(
+      "GET",
+      roomPath(roomId, "messages"),
+      pageOf(from, limit, abort, { filter }),
+    );
     const body = parsedObject(await readWhole(response, LINKS_BYTES));
     if (response.statusCode !== 200 || !Array.isArray(body["chunk"])) return null;
     return { links: objectsOf(body["chunk"]).flatMap(linkOf), end: stringAt(body, "end") };

@@ -1,3 +1,4 @@
+import { roomPath } from "../../http/client-paths.ts";
 import { EmissaryError, sentenceOf } from "../../model/errors.ts";
 import { isRoomEvent, isStateEvent, type StateEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";
@@ -23,7 +24,7 @@ export class HomeserverStates {
 
   /** @throws EmissaryError if the homeserver does not return it */
   async *stream(roomId: RoomId, abort: AbortSignal): AsyncIterable<readonly StateEvent[]> {
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state`;
+    const path = roomPath(roomId, "state");
     const response = await this.#client.open("GET", path, { abort, timeout: STATE_TIMEOUT_MS });
     if (response.statusCode !== 200) throw failureOf(await answerOf(response), "tell a room's state");
 

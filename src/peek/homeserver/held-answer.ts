@@ -5,15 +5,6 @@ import { parsedObject } from "../../model/json.ts";
 
 export const CLIENT = "/_matrix/client/v3";
 
-/** Returns the path of a room's resource. Encodes each segment. */
-export function roomPath(roomId: string, ...rest: readonly string[]): string {
-  return [`${CLIENT}/rooms`, ...[roomId, ...rest].map((segment) => encodeURIComponent(segment))].join("/");
-}
-
-export function memberPath(roomId: string, userId: string): string {
-  return roomPath(roomId, "state", "m.room.member", userId);
-}
-
 export interface HeldReads {
   readonly client: HomeserverClient;
   readonly held: BytesHeld;

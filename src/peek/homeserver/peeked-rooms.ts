@@ -1,9 +1,10 @@
+import { memberPath, roomPath } from "../../http/client-paths.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import type { RoomId, UserId } from "../../model/ids.ts";
 import { isJsonObject, type JsonObject, objectsOf, stringAt } from "../../model/json.ts";
 import { answerOf, AnswerTooLarge, type Answer, type CallOptions } from "../../homeserver/client.ts";
 import { failureOf } from "../../homeserver/errors.ts";
-import { CLIENT, heldAnswer, memberPath, roomPath, type HeldReads } from "./held-answer.ts";
+import { CLIENT, heldAnswer, type HeldReads } from "./held-answer.ts";
 import { OpenRoom, type RoomRest } from "./open-room.ts";
 
 /** Bounds of a room's whole state with all members, and of a hundred events, which are held whole. */

@@ -1,8 +1,9 @@
+import { roomPath } from "../../http/client-paths.ts";
 import { linksOf, type Link } from "../../model/event-links.ts";
 import type { RoomId } from "../../model/ids.ts";
 import { objectsOf, stringAt } from "../../model/json.ts";
 import { failureOf } from "../../homeserver/errors.ts";
-import { heldAnswer, roomPath, type HeldReads } from "./held-answer.ts";
+import { heldAnswer, type HeldReads } from "./held-answer.ts";
 
 const PAGE_BYTES = 16 * 1024 * 1024;
 /** Fetching missing events from other servers takes part of it, and continues after it. */

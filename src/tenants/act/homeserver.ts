@@ -1,4 +1,5 @@
 /** Questions to the homeserver, asked as the pseudouser. */
+import { roomPath } from "../../http/client-paths.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
 import type { RoomId } from "../../model/ids.ts";
@@ -6,11 +7,6 @@ import { parsedObject, type JsonObject } from "../../model/json.ts";
 import type { Upstream } from "../../http/upstream.ts";
 
 type Asked = Pick<Upstream, "answer">;
-
-/** Returns the path of something in a room. */
-export function roomPath(roomId: RoomId, ...segments: readonly string[]): string {
-  return `/_matrix/client/v3/rooms/${[roomId, ...segments].map(encodeURIComponent).join("/")}`;
-}
 
 /**
  * Returns the object at a path, or null if there is none.

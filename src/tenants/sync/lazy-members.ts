@@ -1,3 +1,4 @@
+import { roomPath } from "../../http/client-paths.ts";
 import { EmissaryError } from "../../model/errors.ts";
 import { isRoomEvent, type RoomEvent } from "../../model/event.ts";
 import type { EventId, RoomId, UserId } from "../../model/ids.ts";
@@ -49,7 +50,7 @@ export class LazyMembers {
     const { content = {} } = known ?? {};
     const isSame = stringAt(content, "displayname") === displayname && stringAt(content, "avatar_url") === avatarUrl;
     if (known !== undefined && isSame) return known;
-    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/event/${encodeURIComponent(eventId)}`;
+    const path = roomPath(roomId, "event", eventId);
     try {
       const { status, body } = await this.#upstream.answer("GET", path, null);
       const event: unknown = sourced(parsedObject(body), body.toString("utf8"));

@@ -1,10 +1,11 @@
+import { roomPath } from "../../../http/client-paths.ts";
 import { ON_BEHALF_OF, ownerIn } from "../../../model/attribution.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import type { RoomId, TenantId, UserId } from "../../../model/ids.ts";
 import { isJsonObject, objectAt, parsedObject, stringAt, type JsonObject } from "../../../model/json.ts";
 import type { Tenant } from "../../../model/tenant.ts";
 import type { Call } from "../act.ts";
-import { objectFrom, roomPath, undetermined } from "../homeserver.ts";
+import { objectFrom, undetermined } from "../homeserver.ts";
 import type { Target } from "../outgoing.ts";
 
 /**

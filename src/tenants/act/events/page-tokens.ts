@@ -1,10 +1,10 @@
+import { roomPath } from "../../../http/client-paths.ts";
 import { setImmediate } from "node:timers/promises";
 import type { RoomId } from "../../../model/ids.ts";
 import { parsedObject, stringAt } from "../../../model/json.ts";
 import { queryAll } from "../../../http/server.ts";
 import { positionOf } from "../../sync/token.ts";
 import type { ActParts, Call } from "../act.ts";
-import { roomPath } from "../homeserver.ts";
 
 /** Journal entries searched for one token, and per read. */
 const MAX_LOOKED_AT = 20_000;

@@ -1,3 +1,4 @@
+import { roomPath } from "../../../http/client-paths.ts";
 import { hash } from "node:crypto";
 import type { FastifyReply } from "fastify";
 import { txnIdAt } from "../../../model/attribution.ts";
@@ -16,7 +17,7 @@ import { passed, type ActHandler, type Call, type Endpoint } from "../act.ts";
 import { doAudited, noteAnswer, type AuditNote } from "../checks/audited.ts";
 import { notSentBy, requireFreeState, requireTarget } from "../checks/ownership.ts";
 import { answerOf, type Sending } from "../checks/repeats.ts";
-import { objectFrom, roomPath, stateEvent, undetermined } from "../homeserver.ts";
+import { objectFrom, stateEvent, undetermined } from "../homeserver.ts";
 import { costumeOf, noMembership, outgoing, redactedTarget, REDACTION, type Target, type Way } from "../outgoing.ts";
 import { NONE, pathOf } from "../pass.ts";
 import { isDoubled, type Shared } from "./annotations.ts";

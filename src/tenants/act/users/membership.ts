@@ -1,3 +1,4 @@
+import { roomPath } from "../../../http/client-paths.ts";
 import { EmissaryError } from "../../../model/errors.ts";
 import { isUserId, type RoomId, type UserId } from "../../../model/ids.ts";
 import { only, stringAt, type JsonObject } from "../../../model/json.ts";
@@ -9,7 +10,7 @@ import { nobody, personasOf, requireAnyDeed, requireDeed } from "../access.ts";
 import { passed, type ActHandler, type Call, type Endpoint } from "../act.ts";
 import { passAudited } from "../checks/audited.ts";
 import { requireTarget } from "../checks/ownership.ts";
-import { objectFrom, roomPath } from "../homeserver.ts";
+import { objectFrom } from "../homeserver.ts";
 import { costumeOf, noMembership, outgoing } from "../outgoing.ts";
 import { pathOf, SMALL_BODY_LIMIT } from "../pass.ts";
 import { leaveRoom } from "./attendance.ts";
